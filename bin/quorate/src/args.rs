@@ -1,0 +1,265 @@
+//! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
+
+use crate::serve_args::ServeArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const ABOUT: &str = "A routing cluster that needs no external database.
+
+Workers register with any node; every node routes every request the same way.";
+
+const AFTER: &str = "Examples:
+  quorate dev                         three nodes and three workers on this machine, to play with
+  quorate serve                       one node, data in ./quorate-data
+  quorate status                      what a cluster looks like
+  quorate workers list --output json  its workers, for a program
+
+Exit codes: 0 done; 1 the server refused or failed; 2 bad usage or configuration; 3 not reachable; 4 not found.";
+
+/// The program.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, about = "A routing cluster that needs no external database", long_about = ABOUT, after_help = AFTER)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node
+    Serve(ServeArgs),
+    /// Run three nodes and three demo workers on this machine, until Ctrl-C
+    Dev(DevArgs),
+    /// A worker that answers with what it was asked
+    #[command(hide = true)]
+    DemoWorker(DemoWorkerArgs),
+    /// Show a cluster at a glance
+    Status(Remote),
+    /// List, show and remove workers
+    Workers(WorkersArgs),
+    /// List, show and set keyspaces and their partitions
+    Keyspaces(KeyspacesArgs),
+    /// Show the nodes of a cluster, hand leadership over
+    Cluster(ClusterArgs),
+    /// Show leases as the leader sees them
+    Leases(LeasesArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// How to reach a cluster and how to print what it says.
+#[derive(Args, Debug)]
+pub struct Remote {
+    /// Management addresses of any nodes, separated by commas; the first that answers is used
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "QUORATE_SERVER",
+        default_value = "http://127.0.0.1:9090",
+        global = true
+    )]
+    pub server: String,
+    /// Sent as bearer token
+    #[arg(long, value_name = "TOKEN", env = "QUORATE_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+    /// How to print
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value = "table", global = true)]
+    pub output: Format,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// The server's answer as JSON
+    Json,
+    /// The server's answer as YAML
+    Yaml,
+}
+
+/// `quorate dev`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Ports: routing 8081 to 8083, management 9091 to 9093, gateway 8091 to 8093, peers 7071 to \
+7073, demo workers 8101 to 8103. The data lies in a temporary folder and is removed at the end."
+)]
+pub struct DevArgs {
+    /// Shift all ports by N
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=50_000))]
+    pub base_port_offset: u16,
+}
+
+/// `quorate demo-worker`
+#[derive(Args, Debug)]
+pub struct DemoWorkerArgs {
+    /// Its id
+    #[arg(long)]
+    pub id: String,
+    /// Where it listens
+    #[arg(long)]
+    pub listen: std::net::SocketAddr,
+    /// Where it registers
+    #[arg(long)]
+    pub routers: String,
+    /// What it serves
+    #[arg(long, value_delimiter = ',')]
+    pub partitions: Vec<u32>,
+}
+
+/// `quorate workers`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate workers list
+  quorate workers get worker-1 --output yaml
+  quorate workers remove worker-1 worker-2")]
+pub struct WorkersArgs {
+    #[command(subcommand)]
+    pub verb: WorkersVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with workers.
+#[derive(Debug, Subcommand)]
+pub enum WorkersVerb {
+    /// All workers that the cluster knows
+    List,
+    /// One worker
+    Get {
+        /// Its id
+        id: String,
+    },
+    /// Unregister workers; a worker that still runs registers again
+    Remove {
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+/// `quorate keyspaces`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate keyspaces list
+  quorate keyspaces partitions default
+  quorate keyspaces set default --partitions 24
+  quorate keyspaces set default --source kafka")]
+pub struct KeyspacesArgs {
+    #[command(subcommand)]
+    pub verb: KeyspacesVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with keyspaces.
+#[derive(Debug, Subcommand)]
+pub enum KeyspacesVerb {
+    /// All keyspaces
+    List,
+    /// One keyspace
+    Get {
+        /// Its name
+        name: String,
+    },
+    /// Set the partition count, or who decides it. A new count changes where workspaces go
+    Set {
+        /// Its name
+        name: String,
+        /// How many partitions; with the source kafka the last known count stays where none is given
+        #[arg(long, value_name = "COUNT", required_unless_present = "source")]
+        partitions: Option<u32>,
+        /// Who decides the count from now on
+        #[arg(long, value_enum)]
+        source: Option<Source>,
+    },
+    /// The owner of each partition
+    Partitions {
+        /// The keyspace
+        #[arg(default_value = "default")]
+        name: String,
+    },
+}
+
+/// Who decides a partition count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// An operator
+    Static,
+    /// The metadata of a Kafka topic
+    Kafka,
+}
+
+/// `quorate cluster`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate cluster list
+  quorate cluster transfer-leader --to n2")]
+pub struct ClusterArgs {
+    #[command(subcommand)]
+    pub verb: ClusterVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with the cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterVerb {
+    /// All nodes
+    List,
+    /// Hand leadership to another node
+    TransferLeader {
+        /// Its name; the cluster chooses where none is given
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+    },
+    /// The secret that nodes prove to each other
+    Secret {
+        #[command(subcommand)]
+        verb: SecretVerb,
+    },
+}
+
+/// What to do with the secret.
+#[derive(Debug, Subcommand)]
+pub enum SecretVerb {
+    /// Print a new one, for a file that --cluster-secret-file names on all nodes; asks no node
+    New,
+}
+
+/// `quorate leases`
+#[derive(Args, Debug)]
+pub struct LeasesArgs {
+    #[command(subcommand)]
+    pub verb: LeasesVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with leases.
+#[derive(Debug, Subcommand)]
+pub enum LeasesVerb {
+    /// All leases
+    List,
+}
+
+/// `quorate completions`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  quorate completions bash > ~/.local/share/bash-completion/completions/quorate")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

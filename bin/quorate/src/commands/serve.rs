@@ -1,0 +1,142 @@
+//! `quorate serve`: one node, until a signal.
+
+use super::secret;
+use crate::{
+    failure::Failure,
+    kafka::KafkaTopic,
+    parent,
+    serve_args::{Lifetime, ServeArgs},
+    signals::Signals,
+};
+use quorate_node::{
+    Node, Platform, StartError,
+    config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources},
+    partition_source::PartitionSource,
+};
+use quorate_storage::FolderDisk;
+use quorate_telemetry::log;
+use std::{io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+
+/// Larger files are no configuration.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Consensus and management need no more; the data plane has threads of its own.
+const CONTROL_THREADS_MAX: usize = 4;
+/// Blocking work that is still under way when the node is done, such as a name being resolved, is left behind.
+const LEFTOVERS_LIMIT: Duration = Duration::from_secs(1);
+
+/// Runs a node until a signal.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = configure(args)?;
+    let format = match config.log_format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::init(format, &filter(&config.log_level)).map_err(|e| Failure::Usage(e.to_string()))?;
+    let secret = config.cluster_secret_file.as_deref().map(secret::read).transpose()?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.min(CONTROL_THREADS_MAX))
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed("cannot start", e))?;
+    let ended = runtime.block_on(async {
+        let identity =
+            FolderDisk::peek(&config.data_dir, &config.node_name).map_err(|e| not_started(&e.into()))?;
+        if let Some(identity) = identity {
+            // Before the folder is opened: a refused one must stay as it is, byte for byte.
+            quorate_node::refuse_other_cluster(&config, &identity, secret.clone())
+                .await
+                .map_err(|e| not_started(&e))?;
+        }
+        let disk =
+            FolderDisk::open(&config.data_dir, &config.node_name).map_err(|e| not_started(&e.into()))?;
+        let platform = Platform { disk: Arc::new(disk), partition_source: partition_source(&config), secret };
+        live(config, platform, args.lifetime).await
+    });
+    runtime.shutdown_timeout(LEFTOVERS_LIMIT);
+    ended
+}
+
+/// A level alone is about what we say. What the libraries below tell of each of their steps helps only those who
+/// look for it: `debug`, `trace`, and lists by module show it.
+fn filter(level: &str) -> String {
+    match level {
+        "info" => "info,openraft=warn,rskafka=warn".into(),
+        other => other.into(),
+    }
+}
+
+async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<(), Failure> {
+    // From here on a signal ends the node in order, also while it still starts.
+    let mut signals = Signals::listen()?;
+    let name = config.node_name.clone();
+    let node = Node::start(config, platform).await.map_err(|e| not_started(&e))?;
+    tracing::info!(
+        node = %name,
+        routing = %node.routing_addr(),
+        management = %node.management_addr(),
+        peer = %node.peer_addr(),
+        "listening"
+    );
+    tokio::select! {
+        biased;
+        _ = signals.next() => {}
+        () = parent_gone(lifetime) => {}
+        why = node.failed() => return Err(Failure::failed("the node can't go on", why)),
+    }
+    tokio::select! {
+        biased;
+        number = signals.next() => Err(Failure::Signal(number)),
+        () = node.shutdown() => Ok(()),
+    }
+}
+
+async fn parent_gone(lifetime: Lifetime) {
+    match lifetime {
+        Lifetime::OwnMaster => std::future::pending().await,
+        Lifetime::Child => parent::gone().await,
+    }
+}
+
+fn not_started(error: &StartError) -> Failure {
+    if error.is_refusal() { Failure::Usage(error.to_string()) } else { Failure::Failed(error.to_string()) }
+}
+
+fn partition_source(config: &Config) -> Option<Arc<dyn PartitionSource>> {
+    let kafka = config.kafka.as_ref()?;
+    Some(Arc::new(KafkaTopic::new(kafka.brokers.clone(), kafka.topic.clone())))
+}
+
+/// Reads all that the configuration is made from. Wrong values are [`Failure::Usage`], all at once.
+fn configure(args: &ServeArgs) -> Result<Config, Failure> {
+    let sources = Sources {
+        flags: args.flags.clone(),
+        // Variables that are no Unicode can't be any of ours.
+        env: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect(),
+        file: args.config.as_deref().map(read).transpose()?,
+        machine: machine(),
+    };
+    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+}
+
+fn read(path: &Path) -> Result<ConfigFile, Failure> {
+    let name = path.display().to_string();
+    let wrong = |why: String| Failure::Usage(format!("--config {name}: {why}"));
+    let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(wrong(format!("{size} bytes; allowed: at most {FILE_BYTES_MAX}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    Ok(ConfigFile { path: name, text })
+}
+
+fn machine() -> Machine {
+    Machine {
+        host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        log_to: if std::io::stderr().is_terminal() { LogTo::Person } else { LogTo::Machine },
+    }
+}

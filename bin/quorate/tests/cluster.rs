@@ -1,0 +1,29 @@
+//! Three real nodes: processes that are killed for real, on a real disk, on real sockets.
+//!
+//! Each file is a part of what a user is promised; each test says one sentence of it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests outside of simulation: processes, threads and the clock are real"
+)]
+
+#[path = "cluster/agreement.rs"]
+mod agreement;
+#[path = "cluster/dev.rs"]
+mod dev;
+#[path = "cluster/kills.rs"]
+mod kills;
+#[path = "cluster/leases.rs"]
+mod leases;
+#[path = "cluster/operators.rs"]
+mod operators;
+#[path = "cluster/partitions.rs"]
+mod partitions;
+#[path = "cluster/quorum.rs"]
+mod quorum;
+#[path = "cluster/refusals.rs"]
+mod refusals;
+#[path = "cluster/signals.rs"]
+mod signals;
+#[path = "cluster/strangers.rs"]
+mod strangers;
+mod support;

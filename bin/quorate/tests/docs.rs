@@ -1,0 +1,24 @@
+//! Pages that list what the code has, held against the code.
+
+const METRICS: &str = include_str!("../../../crates/telemetry/golden/metrics.txt");
+const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+
+/// The names in the first column of the page's table of metrics.
+fn explained() -> Vec<&'static str> {
+    let section = OPERATIONS.split("## Metrics").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows = section.expect("a section").lines().filter(|line| line.starts_with("| `quorate_"));
+    rows.filter_map(|row| row.split('|').nth(1))
+        .flat_map(|column| column.split('`').filter(|name| name.starts_with("quorate_")))
+        .collect()
+}
+
+#[test]
+fn every_metric_is_explained_and_nothing_else() {
+    let mut listed: Vec<_> =
+        METRICS.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let mut explained = explained();
+    listed.sort_unstable();
+    explained.sort_unstable();
+    assert_eq!(explained, listed);
+    assert!(listed.len() >= 20, "{listed:?}");
+}

@@ -1,0 +1,97 @@
+//! The cluster and its nodes.
+
+use crate::{
+    Wrong,
+    answer::Validated,
+    fields::{Fields, text},
+};
+use quorate_model::NodeName;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// `GET /v1/cluster`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClusterBody {
+    /// 32 hexadecimal digits; null until the cluster is formed.
+    #[schema(required)]
+    pub cluster_id: Option<String>,
+    /// The node that answers.
+    pub node: String,
+    /// The leader's name, as this node knows it.
+    #[schema(required)]
+    pub leader: Option<String>,
+    /// Raft's term.
+    pub term: u64,
+    /// How far the answering node has applied the log.
+    pub applied_index: u64,
+    /// Its members, by name.
+    pub nodes: Vec<NodeBody>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct NodeBody {
+    /// Stable.
+    pub name: String,
+    /// Made when its disk was empty. Text, since it is larger than what JavaScript can count.
+    pub id: String,
+    /// Its part in Raft.
+    pub role: RoleBody,
+    /// `host:port` of its peer listener.
+    pub peer: String,
+    /// `host:port` of its management listener.
+    pub management: String,
+    /// How far it has applied the log, if known here.
+    #[schema(required)]
+    pub applied_index: Option<u64>,
+    /// Whether it answered the answering node when asked last.
+    pub reachable: bool,
+}
+
+/// A node's part in Raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleBody {
+    /// Decides the log's order.
+    Leader,
+    /// Votes.
+    Follower,
+    /// Copies the log without a vote.
+    Learner,
+}
+
+/// `POST /v1/cluster/transfer-leader`; the body may be left out.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferBody {
+    /// The node that is to lead; any other than the current leader if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 128)]
+    pub to: Option<String>,
+}
+
+/// Reads the body of a transfer.
+pub fn transfer(body: Map<String, Value>) -> Result<Option<NodeName>, Wrong> {
+    let mut fields = Fields::of_body(body);
+    let to = fields.optional("to", text("a node's name", NodeName::parse));
+    let wrong = fields.finish();
+    if wrong.is_empty() { Ok(to) } else { Err(wrong) }
+}
+
+/// A transfer that has happened.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Transferred {
+    /// The new leader's name.
+    pub leader: String,
+}
+
+/// What a transfer answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum TransferAnswer {
+    /// It has happened.
+    Transferred(Transferred),
+    /// With `dry_run`.
+    Validated(Validated),
+}

@@ -1,0 +1,313 @@
+//! JSON objects, read field by field.
+//!
+//! The reader collects what is wrong instead of stopping at it, and knows the path of each value, so that one
+//! answer tells a caller all there is to correct. Whatever was not taken when the reader is finished is an
+//! unknown field. Depth is bounded by serde_json (128), size by whoever read the bytes.
+
+use crate::{Wrong, duration};
+use quorate_model::{Invalid, Partition};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Why the bytes of a body are not even an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAnObject(
+    /// What the parser says, or what the document is instead.
+    pub String,
+);
+
+/// Parses one JSON object.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, NotAnObject> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(NotAnObject(format!("it is {}", kind(&other)))),
+        Err(error) => Err(NotAnObject(error.to_string())),
+    }
+}
+
+/// What a value is, without showing it: an error never echoes a megabyte, nor a secret.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn is_not(value: &Value, allowed: impl Into<String>) -> Invalid {
+    Invalid::new("", format!("is {}", kind(value)), allowed)
+}
+
+/// Takes fields out of an object.
+pub struct Fields {
+    map: Map<String, Value>,
+    /// Of the object itself, with a trailing dot; empty for the body.
+    prefix: String,
+    known: Vec<&'static str>,
+    wrong: Wrong,
+}
+
+impl Fields {
+    /// Reads the body itself.
+    pub fn of_body(map: Map<String, Value>) -> Self {
+        Self { map, prefix: String::new(), known: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Takes a field that must be there. `None`: it is wrong, and listed.
+    pub fn required<T>(
+        &mut self,
+        name: &'static str,
+        allowed: &str,
+        read: impl FnOnce(Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        match self.take(name) {
+            Some(value) => self.read(name, value, read),
+            None => {
+                self.wrong.push(Invalid::new(self.path(name), "is missing", allowed));
+                None
+            }
+        }
+    }
+
+    /// Takes a field that may be absent or null.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let value = self.take(name)?;
+        self.read(name, value, read)
+    }
+
+    /// Adds what was found wrong by other means.
+    pub fn add(&mut self, wrong: impl IntoIterator<Item = Invalid>) {
+        self.wrong.extend(wrong);
+    }
+
+    /// Everything that is wrong, unknown fields included.
+    pub fn finish(mut self) -> Wrong {
+        let allowed = if self.known.is_empty() { "no field at all".into() } else { self.known.join(", ") };
+        for name in self.map.keys() {
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            let path = format!("{}{shown}", self.prefix);
+            self.wrong.push(Invalid::new(path, "is no known field", allowed.clone()));
+        }
+        self.wrong
+    }
+
+    /// Null is as good as absent.
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &str,
+        value: Value,
+        read: impl FnOnce(Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let path = self.path(name);
+        match read(value) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.wrong.extend(wrong.into_iter().map(|w| under(&path, w)));
+                None
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// Readers of values say where inside their value something is wrong: nowhere, at `[3]` or at `.name`. What a
+/// noun of the model calls itself is replaced by the field's name here.
+fn under(path: &str, wrong: Invalid) -> Invalid {
+    let inside = if wrong.field.starts_with(['[', '.']) { wrong.field.as_str() } else { "" };
+    let path = format!("{path}{inside}");
+    wrong.renamed(path)
+}
+
+/// A string that `parse` understands.
+pub fn text<T>(
+    allowed: &str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> impl FnOnce(Value) -> Result<T, Wrong> {
+    move |value| match &value {
+        Value::String(text) => parse(text).map_err(|e| vec![e.renamed("")]),
+        other => Err(vec![is_not(other, allowed)]),
+    }
+}
+
+/// A whole number from 0 to `max`.
+pub fn number(max: u64) -> impl FnOnce(Value) -> Result<u64, Wrong> {
+    move |value| match value.as_u64() {
+        Some(number) if number <= max => Ok(number),
+        Some(number) => Err(vec![Invalid::new("", format!("is {number}"), format!("0 to {max}"))]),
+        None if value.is_number() => {
+            Err(vec![Invalid::new("", "is no whole number, or out of range", format!("0 to {max}"))])
+        }
+        None => Err(vec![is_not(&value, format!("a number, 0 to {max}"))]),
+    }
+}
+
+/// A span of time, such as `30s`.
+pub fn span(value: Value) -> Result<Duration, Wrong> {
+    text(duration::ALLOWED, |text| {
+        duration::parse(text).ok_or_else(|| Invalid::new("", "is no duration", duration::ALLOWED))
+    })(value)
+}
+
+/// An array of at most `max` items; each is read by `item`.
+pub fn list<T>(
+    max: usize,
+    item: impl Fn(Value) -> Result<T, Wrong>,
+) -> impl FnOnce(Value) -> Result<Vec<T>, Wrong> {
+    move |value| {
+        let Value::Array(values) = value else { return Err(vec![is_not(&value, "an array")]) };
+        if values.len() > max {
+            let problem = format!("has {} items", values.len());
+            return Err(vec![Invalid::new("", problem, format!("at most {max}"))]);
+        }
+        let (mut items, mut wrong) = (Vec::with_capacity(values.len()), Vec::new());
+        for (at, value) in values.into_iter().enumerate() {
+            match item(value) {
+                Ok(item) => items.push(item),
+                Err(found) => wrong.extend(found.into_iter().map(|w| under(&format!("[{at}]"), w))),
+            }
+        }
+        if wrong.is_empty() { Ok(items) } else { Err(wrong) }
+    }
+}
+
+/// An object of any keys; each value is read by `item`.
+pub fn entries<T>(
+    item: impl Fn(Value) -> Result<T, Wrong>,
+) -> impl FnOnce(Value) -> Result<Vec<(String, T)>, Wrong> {
+    move |value| {
+        let Value::Object(map) = value else { return Err(vec![is_not(&value, "an object")]) };
+        let (mut items, mut wrong) = (Vec::with_capacity(map.len()), Vec::new());
+        for (at, (key, value)) in map.into_iter().enumerate() {
+            match item(value) {
+                Ok(item) => items.push((key, item)),
+                // By place, not by name: a key is the caller's text, of any length.
+                Err(found) => wrong.extend(found.into_iter().map(|w| under(&format!("[{at}]"), w))),
+            }
+        }
+        if wrong.is_empty() { Ok(items) } else { Err(wrong) }
+    }
+}
+
+/// An object inside of a body, read like one.
+pub fn nested<T>(value: Value, read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Wrong> {
+    let Value::Object(map) = value else { return Err(vec![is_not(&value, "an object")]) };
+    let mut fields = Fields { map, prefix: ".".into(), known: Vec::new(), wrong: Vec::new() };
+    let read = read(&mut fields);
+    let wrong = fields.finish();
+    match read {
+        Some(value) if wrong.is_empty() => Ok(value),
+        Some(_) | None => Err(wrong),
+    }
+}
+
+/// A partition: any 32-bit number; whether there is such a partition is the cluster's to say.
+pub fn partition(value: Value) -> Result<Partition, Wrong> {
+    const ALLOWED: &str = "a whole number, -2147483648 to 2147483647";
+    match value.as_i64().map(i32::try_from) {
+        Some(Ok(number)) => Ok(Partition(number)),
+        Some(Err(_)) => Err(vec![Invalid::new("", "is out of range", ALLOWED)]),
+        None if value.is_number() => Err(vec![Invalid::new("", "is no whole number", ALLOWED)]),
+        None => Err(vec![is_not(&value, ALLOWED)]),
+    }
+}
+
+/// A text as it is.
+pub fn any_text(value: Value) -> Result<String, Wrong> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(vec![is_not(&other, "a string")]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fields(value: Value) -> Fields {
+        Fields::of_body(object(value.to_string().as_bytes()).expect("an object"))
+    }
+
+    fn shown(wrong: Wrong) -> Vec<String> {
+        wrong.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_wrong_field_is_listed_with_its_path() {
+        let mut f = fields(json!({"a": 5, "list": [1, "x", 1.5, 3_000_000_000u64], "extra": 1}));
+        assert_eq!(f.required("a", "text", any_text), None);
+        assert_eq!(f.required("b", "text", any_text), None);
+        assert_eq!(f.required("list", "numbers", list(9, partition)), None);
+        assert_eq!(
+            shown(f.finish()),
+            [
+                "a: is a number; allowed: a string",
+                "b: is missing; allowed: text",
+                "list[1]: is a string; allowed: a whole number, -2147483648 to 2147483647",
+                "list[2]: is no whole number; allowed: a whole number, -2147483648 to 2147483647",
+                "list[3]: is out of range; allowed: a whole number, -2147483648 to 2147483647",
+                "extra: is no known field; allowed: a, b, list",
+            ]
+        );
+    }
+
+    #[test]
+    fn objects_inside_of_lists_are_read_alike() {
+        let mut f = fields(json!({"items": [{"n": "x", "m": 1}, 7]}));
+        let item = |value| nested(value, |f| f.required("n", "a number", number(9)));
+        assert_eq!(f.required("items", "", list(9, item)), None);
+        assert_eq!(
+            shown(f.finish()),
+            [
+                "items[0].n: is a string; allowed: a number, 0 to 9",
+                "items[0].m: is no known field; allowed: n",
+                "items[1]: is a number; allowed: an object",
+            ]
+        );
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let mut f = fields(json!({"a": null, "b": null}));
+        assert_eq!(f.optional("a", any_text), None);
+        assert_eq!(f.required("b", "text", any_text), None);
+        assert_eq!(shown(f.finish()), ["b: is missing; allowed: text"]);
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_not_read() {
+        let mut f = fields(json!({"a": ["x", "y"]}));
+        assert_eq!(f.required("a", "", list(1, any_text)), None);
+        assert_eq!(shown(f.finish()), ["a: has 2 items; allowed: at most 1"]);
+    }
+
+    #[test]
+    fn what_is_no_object_says_what_it_is() {
+        assert_eq!(object(b"[1]"), Err(NotAnObject("it is an array".into())));
+        assert!(object(b"{\"a\":").expect_err("cut").0.contains("EOF"));
+        assert!(object(b"{} x").expect_err("trailing").0.contains("trailing"));
+        assert!(object(b"\xff").is_err());
+    }
+
+    /// C5: a document of depth 10,000 is refused by the parser, long before it is a tree.
+    #[test]
+    fn depth_is_bounded() {
+        let bomb = format!("{{\"a\":{}", "[".repeat(10_000));
+        assert!(object(bomb.as_bytes()).expect_err("too deep").0.contains("recursion limit"));
+    }
+}

@@ -1,0 +1,35 @@
+//! The public JSON contract of Quorate, and nothing that serves it.
+//!
+//! Bodies come in through [`fields`], which lists every wrong field and names unknown ones; a derived
+//! deserialiser stops at the first and can't say where it was. They go out as plain structs, which the OpenAPI
+//! document is derived from. A test ties the two: the fields that a reader takes are the fields that the
+//! document shows. The crate is pure: what the time is, and who answers, is said by the caller.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`problem`] | error codes and RFC 9457 documents |
+//! | [`query`] | query parameters of the native API |
+//! | [`fields`] | JSON objects, read field by field |
+//! | [`duration`], [`timestamp`] | how spans and points of time are written |
+//! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`cluster`] | bodies of the native API |
+//! | [`answer`] | bodies that several resources share |
+//! | [`original`] | the two dialects of the workspace router that Quorate replaces |
+
+pub mod answer;
+pub mod cluster;
+pub mod duration;
+pub mod fields;
+pub mod heartbeat;
+pub mod keyspace;
+pub mod lease;
+pub mod original;
+pub mod problem;
+pub mod query;
+pub mod timestamp;
+pub mod worker;
+
+pub use problem::{Code, Problem};
+pub use query::{Param, Query};
+
+/// What is wrong with a request: each field.
+pub type Wrong = Vec<quorate_model::Invalid>;

@@ -1,0 +1,284 @@
+//! Query parameters of the native API. Each path says which it knows; any other is refused by name, so that a
+//! misspelt `dry-run` never becomes a write.
+
+use crate::{Wrong, duration};
+use quorate_model::{Epoch, Invalid, LogIndex};
+use std::time::Duration;
+
+/// Items of a page, if not said otherwise.
+pub const LIMIT_DEFAULT: usize = 100;
+/// Most items of a page.
+pub const LIMIT_MAX: usize = 1_000;
+/// Longest wait; more is cut down to this.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Wait of a blocking query, if not said otherwise.
+pub const BLOCKING_WAIT: Duration = Duration::from_secs(30);
+/// Wait for `min_index`, if not said otherwise.
+pub const MIN_INDEX_WAIT: Duration = Duration::from_secs(5);
+
+/// A parameter that a path may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Param {
+    /// Items of a page.
+    Limit,
+    /// Where the page before ended.
+    Cursor,
+    /// Linearizable.
+    Consistent,
+    /// Wait until this node is there, else fail.
+    MinIndex,
+    /// Blocking query: wait until this node is beyond.
+    Index,
+    /// How long to wait.
+    Wait,
+    /// Validate only.
+    DryRun,
+    /// Which lease a removal is about.
+    Lease,
+}
+
+impl Param {
+    /// Of a single object.
+    pub const OBJECT: &'static [Param] = &[Self::Consistent, Self::MinIndex, Self::Wait];
+    /// Of a list.
+    pub const LIST: &'static [Param] =
+        &[Self::Limit, Self::Cursor, Self::Consistent, Self::MinIndex, Self::Index, Self::Wait];
+    /// Of a write.
+    pub const WRITE: &'static [Param] = &[Self::DryRun];
+
+    /// As in the URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Cursor => "cursor",
+            Self::Consistent => "consistent",
+            Self::MinIndex => "min_index",
+            Self::Index => "index",
+            Self::Wait => "wait",
+            Self::DryRun => "dry_run",
+            Self::Lease => "lease",
+        }
+    }
+}
+
+/// Which View answers a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// This node's, as it is.
+    #[default]
+    Local,
+    /// At least as new as any write that was acknowledged before.
+    Linearizable,
+}
+
+/// What a read waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Await {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// This node's View to have this index; if it has not in time, the read fails.
+    Reached(LogIndex, Duration),
+    /// This node's View to be beyond this index; if it is not in time, the read answers all the same.
+    Passed(LogIndex, Duration),
+}
+
+/// Whether a write is carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is.
+    #[default]
+    Commit,
+    /// It is only checked.
+    Validate,
+}
+
+/// All parameters of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// 1 to [`LIMIT_MAX`].
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Which View.
+    pub consistency: Consistency,
+    /// What for.
+    pub wait_for: Await,
+    /// Whether to write.
+    pub mode: Mode,
+    /// The lease that a removal is about.
+    pub lease: Option<Epoch>,
+}
+
+#[derive(Default)]
+struct Raw {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    consistency: Option<bool>,
+    min_index: Option<u64>,
+    index: Option<u64>,
+    wait: Option<Duration>,
+    dry_run: Option<bool>,
+    lease: Option<u64>,
+}
+
+impl Query {
+    /// Reads decoded pairs.
+    pub fn read(pairs: &[(String, String)], known: &[Param]) -> Result<Self, Wrong> {
+        let (mut raw, mut wrong, mut seen) = (Raw::default(), Vec::new(), Vec::new());
+        for (name, value) in pairs {
+            match known.iter().find(|param| param.as_str() == name) {
+                None => wrong.push(unknown(name, known)),
+                Some(param) if seen.contains(param) => {
+                    wrong.push(Invalid::new(field(param.as_str()), "is there twice", "once"));
+                }
+                Some(param) => {
+                    seen.push(*param);
+                    wrong.extend(raw.set(*param, value).err().map(|e| e.renamed(field(param.as_str()))));
+                }
+            }
+        }
+        let wait_for = raw.wait_for().map_err(|e| wrong.push(e)).unwrap_or_default();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        Ok(Self {
+            limit: raw.limit.map_or(LIMIT_DEFAULT, |n| usize::try_from(n).unwrap_or(LIMIT_MAX)),
+            cursor: raw.cursor,
+            consistency: if raw.consistency == Some(true) {
+                Consistency::Linearizable
+            } else {
+                Consistency::Local
+            },
+            wait_for,
+            mode: if raw.dry_run == Some(true) { Mode::Validate } else { Mode::Commit },
+            lease: raw.lease.map(Epoch),
+        })
+    }
+}
+
+impl Raw {
+    fn set(&mut self, param: Param, value: &str) -> Result<(), Invalid> {
+        match param {
+            Param::Limit => self.limit = Some(number(value, 1, LIMIT_MAX as u64)?),
+            Param::Cursor => self.cursor = Some(value.into()),
+            Param::Consistent => self.consistency = Some(flag(value)?),
+            Param::MinIndex => self.min_index = Some(number(value, 0, u64::MAX)?),
+            Param::Index => self.index = Some(number(value, 0, u64::MAX)?),
+            Param::Wait => self.wait = Some(span(value)?),
+            Param::DryRun => self.dry_run = Some(flag(value)?),
+            Param::Lease => self.lease = Some(number(value, 0, u64::MAX)?),
+        }
+        Ok(())
+    }
+
+    fn wait_for(&self) -> Result<Await, Invalid> {
+        let wait = |default: Duration| self.wait.unwrap_or(default).min(WAIT_MAX);
+        match (self.min_index, self.index) {
+            (Some(_), Some(_)) => {
+                Err(Invalid::new(field("index"), "is there with min_index", "one of the two"))
+            }
+            (Some(index), None) => Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT))),
+            (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT))),
+            (None, None) if self.wait.is_some() => {
+                Err(Invalid::new(field("wait"), "is there alone", "together with index or min_index"))
+            }
+            (None, None) => Ok(Await::Nothing),
+        }
+    }
+}
+
+fn field(name: &str) -> String {
+    format!("query.{name}")
+}
+
+fn unknown(name: &str, known: &[Param]) -> Invalid {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let names: Vec<_> = known.iter().map(|param| param.as_str()).collect();
+    let allowed = if names.is_empty() { "no parameter at all".into() } else { names.join(", ") };
+    Invalid::new(field(&shown), "is no known parameter", allowed)
+}
+
+fn number(value: &str, min: u64, max: u64) -> Result<u64, Invalid> {
+    // `u64::from_str` takes a plus sign, which nobody means.
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    value
+        .parse()
+        .ok()
+        .filter(|n| digits && (min..=max).contains(n))
+        .ok_or_else(|| Invalid::new("", "is no such number", format!("a whole number, {min} to {max}")))
+}
+
+fn flag(value: &str) -> Result<bool, Invalid> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Invalid::new("", "is neither true nor false", "true, false")),
+    }
+}
+
+fn span(value: &str) -> Result<Duration, Invalid> {
+    duration::parse(value).ok_or_else(|| Invalid::new("", "is no duration", duration::ALLOWED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, known: &[Param]) -> Result<Query, Vec<String>> {
+        let pairs: Vec<_> = text
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Query::read(&pairs, known).map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_asked_means_a_local_page_of_a_hundred() {
+        let query = read("", Param::LIST).expect("valid");
+        assert_eq!(
+            (query.limit, query.consistency, query.wait_for),
+            (100, Consistency::Local, Await::Nothing)
+        );
+        assert_eq!(query.mode, Mode::Commit);
+    }
+
+    #[test]
+    fn waits_have_defaults_and_a_cap() {
+        let wait_for = |text| read(text, Param::LIST).expect(text).wait_for;
+        assert_eq!(wait_for("min_index=7"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT));
+        assert_eq!(
+            wait_for("min_index=7&wait=100ms"),
+            Await::Reached(LogIndex(7), Duration::from_millis(100))
+        );
+        assert_eq!(wait_for("index=7"), Await::Passed(LogIndex(7), BLOCKING_WAIT));
+        assert_eq!(wait_for("index=7&wait=2h"), Await::Passed(LogIndex(7), WAIT_MAX));
+    }
+
+    #[test]
+    fn whatever_is_not_known_or_not_right_is_refused_by_name() {
+        for (text, expected) in [
+            (
+                "limti=1",
+                "query.limti: is no known parameter; allowed: limit, cursor, consistent, min_index, index, wait",
+            ),
+            ("limit=0", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
+            ("limit=1001", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
+            ("limit=+5", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
+            ("limit=", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
+            ("consistent", "query.consistent: is neither true nor false; allowed: true, false"),
+            ("wait=5s", "query.wait: is there alone; allowed: together with index or min_index"),
+            ("index=1&min_index=2", "query.index: is there with min_index; allowed: one of the two"),
+            ("limit=1&limit=2", "query.limit: is there twice; allowed: once"),
+        ] {
+            assert_eq!(read(text, Param::LIST), Err(vec![expected.to_owned()]), "{text}");
+        }
+        let wrong = read("index=1&wait=soon", Param::LIST).expect_err("no duration");
+        assert!(wrong[0].starts_with("query.wait: is no duration"), "{wrong:?}");
+        let wrong = read("dry-run=true&wait=x", Param::WRITE).expect_err("both unknown");
+        assert_eq!(wrong.len(), 2);
+        assert!(read("a=1", &[]).expect_err("none known")[0].ends_with("allowed: no parameter at all"));
+    }
+}

@@ -1,0 +1,38 @@
+//! The library for those who live outside of a cluster: workers, and the people who operate one.
+//!
+//! | module | for |
+//! |---|---|
+//! | [`worker`] | a process that serves partitions: registers, heartbeats, says goodbye |
+//! | [`operator`] | reading and changing a cluster through any of its nodes |
+//! | [`nodes`] | how one call finds a node that answers |
+//! | [`error`] | what a caller can do about a failure |
+//!
+//! ```no_run
+//! # async fn serve() -> Result<(), quorate_client::Error> {
+//! let routers = quorate_client::routers("http://10.0.0.1:9090,http://10.0.0.2:9090")?;
+//! let worker = quorate_client::WorkerClient::builder(routers, "worker-1", "http://10.0.0.7:8081")
+//!     .partitions([0, 1, 2])
+//!     .start()
+//!     .await?;
+//! // ... serve, and at the end:
+//! worker.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! The library runs on tokio itself and not on the router's own seam to time and sockets: it never runs inside a
+//! node, so it is never simulated.
+
+pub mod error;
+pub mod nodes;
+pub mod operator;
+pub mod worker;
+
+mod backoff;
+mod tasks;
+mod tls;
+
+pub use error::{Error, Problem};
+pub use nodes::routers;
+pub use operator::Operator;
+pub use reqwest::Url;
+pub use worker::{ServiceOffer, WorkerClient, WorkerHandle, WorkerState};

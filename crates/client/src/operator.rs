@@ -1,0 +1,172 @@
+//! Reading and changing a cluster through any of its nodes.
+//!
+//! Each answer comes twice: typed, as far as this library knows the fields, and as the JSON that the node sent,
+//! so that a tool of today still prints what a router of tomorrow says.
+
+mod records;
+
+pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, WorkerRecord};
+
+use crate::{
+    Error, Url,
+    nodes::{Answer, Call, Nodes},
+};
+use reqwest::Method;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A node says after five seconds that it has no leader; waiting a little longer hears it say so.
+const CALL_LIMIT: Duration = Duration::from_secs(8);
+/// Items of one page.
+const PAGE: &str = "1000";
+/// More pages than the largest cluster has. Beyond: the node's cursors lead nowhere.
+const PAGES_MAX: usize = 10_000;
+
+/// An answer, typed and as it came.
+#[derive(Clone, Debug)]
+pub struct Told<T> {
+    /// What this library understands of it.
+    pub value: T,
+    /// All of it.
+    pub json: Value,
+}
+
+/// A caller of the native API.
+pub struct Operator {
+    nodes: Nodes,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Value>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+    #[serde(default)]
+    index: Option<u64>,
+}
+
+impl Operator {
+    /// Talks to the first of `urls` that answers; `token` goes along as bearer token.
+    pub fn new(urls: Vec<Url>, token: Option<String>) -> Result<Self, Error> {
+        Ok(Self { nodes: Nodes::new(urls, token, CALL_LIMIT)? })
+    }
+
+    /// `GET /v1/cluster`.
+    pub async fn cluster(&self) -> Result<Told<Cluster>, Error> {
+        self.one(Method::GET, &["v1", "cluster"], None).await
+    }
+
+    /// `POST /v1/cluster/transfer-leader`; `to` is a node's name, or the cluster chooses.
+    pub async fn transfer_leader(&self, to: Option<&str>) -> Result<Value, Error> {
+        let body = to.map_or_else(|| json!({}), |to| json!({"to": to}));
+        self.raw(Method::POST, &["v1", "cluster", "transfer-leader"], Some(&body)).await
+    }
+
+    /// All of `GET /v1/workers`.
+    pub async fn workers(&self) -> Result<Told<Vec<WorkerRecord>>, Error> {
+        self.list(&["v1", "workers"]).await
+    }
+
+    /// `GET /v1/workers/{id}`.
+    pub async fn worker(&self, id: &str) -> Result<Told<WorkerRecord>, Error> {
+        self.one(Method::GET, &["v1", "workers", named("worker", id)?], None).await
+    }
+
+    /// `DELETE /v1/workers/{id}`.
+    pub async fn remove_worker(&self, id: &str) -> Result<Value, Error> {
+        self.raw(Method::DELETE, &["v1", "workers", named("worker", id)?], None).await
+    }
+
+    /// All of `GET /v1/keyspaces`.
+    pub async fn keyspaces(&self) -> Result<Told<Vec<Keyspace>>, Error> {
+        self.list(&["v1", "keyspaces"]).await
+    }
+
+    /// `GET /v1/keyspaces/{name}`.
+    pub async fn keyspace(&self, name: &str) -> Result<Told<Keyspace>, Error> {
+        self.one(Method::GET, &["v1", "keyspaces", named("keyspace", name)?], None).await
+    }
+
+    /// `PUT /v1/keyspaces/{name}`: a count that an operator decides, or Kafka as the source of the count.
+    pub async fn set_keyspace(
+        &self,
+        name: &str,
+        partitions: Option<u32>,
+        source: &str,
+    ) -> Result<Value, Error> {
+        let mut body = json!({"source": source});
+        if let Some(partitions) = partitions {
+            body["partitions"] = json!(partitions);
+        }
+        self.raw(Method::PUT, &["v1", "keyspaces", named("keyspace", name)?], Some(&body)).await
+    }
+
+    /// All of `GET /v1/keyspaces/{name}/partitions`.
+    pub async fn partitions(&self, keyspace: &str) -> Result<Told<Vec<Partition>>, Error> {
+        self.list(&["v1", "keyspaces", named("keyspace", keyspace)?, "partitions"]).await
+    }
+
+    /// All of `GET /v1/leases`.
+    pub async fn leases(&self) -> Result<Told<Vec<LeaseRecord>>, Error> {
+        self.list(&["v1", "leases"]).await
+    }
+
+    async fn one<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Told<T>, Error> {
+        let answer = self.nodes.call(&Call { method, path, query: &[], body }).await?;
+        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+    }
+
+    async fn raw(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, Error> {
+        Ok(self.nodes.call(&Call { method, path, query: &[], body }).await?.json)
+    }
+
+    /// Follows cursors to the end.
+    async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Told<Vec<T>>, Error> {
+        let (mut items, mut values) = (Vec::new(), Vec::new());
+        let (mut cursor, mut index) = (None::<String>, None);
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("limit", PAGE)];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let answer =
+                self.nodes.call(&Call { method: Method::GET, path, query: &query, body: None }).await?;
+            let page: Page = typed(&answer, &answer.json)?;
+            for item in page.items {
+                values.push(typed(&answer, &item)?);
+                items.push(item);
+            }
+            // The last page's: a later one is newer, and none is older than it says.
+            index = page.index.or(index);
+            match page.next_cursor {
+                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+                Some(next) => {
+                    let problem = format!("page after page with the cursor {next}");
+                    return Err(Error::Answer { node: answer.node, problem });
+                }
+                None => {
+                    let json = json!({"items": items, "next_cursor": null, "index": index});
+                    return Ok(Told { value: values, json });
+                }
+            }
+        }
+        Err(Error::Answer { node: path.join("/"), problem: format!("more than {PAGES_MAX} pages") })
+    }
+}
+
+/// A path segment of dots, or none, would name another resource.
+fn named<'a>(what: &str, name: &'a str) -> Result<&'a str, Error> {
+    match name {
+        "" | "." | ".." => Err(Error::Invalid(format!("`{name}` is no name of a {what}"))),
+        _ => Ok(name),
+    }
+}
+
+fn typed<T: DeserializeOwned>(answer: &Answer, json: &Value) -> Result<T, Error> {
+    let wrong = |e: serde_json::Error| Error::Answer { node: answer.node.clone(), problem: e.to_string() };
+    T::deserialize(json).map_err(wrong)
+}

@@ -1,0 +1,118 @@
+//! What the native API tells, as far as operators are shown it. Unknown fields are passed over, missing ones are
+//! empty: a tool must be able to read the answers of a router that is older or newer than itself.
+
+use serde::Deserialize;
+
+/// `GET /v1/cluster`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Cluster {
+    /// Random id of the cluster; `None` before it is formed.
+    #[serde(default)]
+    pub cluster_id: Option<String>,
+    /// The node that answered.
+    pub node: String,
+    /// The leader's name, if the node knows one.
+    #[serde(default)]
+    pub leader: Option<String>,
+    /// Raft's term.
+    #[serde(default)]
+    pub term: u64,
+    /// What the answering node has applied.
+    #[serde(default)]
+    pub applied_index: u64,
+    /// Its members.
+    #[serde(default)]
+    pub nodes: Vec<Node>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Node {
+    /// Stable name.
+    pub name: String,
+    /// leader, follower or learner.
+    #[serde(default)]
+    pub role: String,
+    /// `host:port` of its peer listener.
+    #[serde(default)]
+    pub peer: Option<String>,
+    /// `host:port` of its management listener.
+    #[serde(default)]
+    pub management: Option<String>,
+    /// What it has applied, as far as the answering node knows.
+    #[serde(default)]
+    pub applied_index: Option<u64>,
+    /// Whether the answering node reaches it, as far as it knows.
+    #[serde(default)]
+    pub reachable: Option<bool>,
+}
+
+/// An item of `GET /v1/workers`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct WorkerRecord {
+    /// Who.
+    pub id: String,
+    /// Where.
+    #[serde(default)]
+    pub address: String,
+    /// live, suspect or expired.
+    #[serde(default)]
+    pub status: String,
+    /// Its fencing token.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Whose partitions it serves.
+    #[serde(default)]
+    pub keyspace: Option<String>,
+    /// Those it serves.
+    #[serde(default)]
+    pub partitions: Vec<i64>,
+}
+
+/// `GET /v1/keyspaces/{name}`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Keyspace {
+    /// Its name.
+    pub name: String,
+    /// How many partitions, if known.
+    #[serde(default)]
+    pub partitions: Option<u32>,
+    /// static or kafka.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// An item of `GET /v1/keyspaces/{name}/partitions`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Partition {
+    /// Which.
+    pub partition: i64,
+    /// The worker that owns it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The owner's fencing token.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+    /// Of the owner.
+    #[serde(default)]
+    pub status: Option<String>,
+}
+
+/// An item of `GET /v1/leases`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct LeaseRecord {
+    /// The worker that holds it.
+    pub holder: String,
+    /// The fencing token.
+    #[serde(default)]
+    pub epoch: Option<u64>,
+    /// How long it lasts after a heartbeat.
+    #[serde(default)]
+    pub ttl: String,
+    /// live or suspect.
+    #[serde(default)]
+    pub status: String,
+    /// Until it expires, as the leader sees it.
+    #[serde(default)]
+    pub remaining: String,
+}

@@ -1,0 +1,256 @@
+//! A process that serves partitions, as a cluster sees it.
+//!
+//! The library keeps one promise for its process: as long as the process lives and any router answers, the
+//! cluster knows it, under the lease that it was granted last. What it must *not* do is fight. Two workers that
+//! both re-register whenever the other one wins would take a partition from each other for ever, each time with a
+//! newer lease. So a worker that newer registrations displaced stays displaced until somebody decides
+//! otherwise ([`WorkerBuilder::reclaim`], [`WorkerHandle::set_partitions`]), and one whose id was registered by
+//! another process is done: it neither heartbeats nor unregisters, because both would hit the other one.
+//!
+//! | module | what |
+//! |---|---|
+//! | `decide` | what an answer means, as a pure table |
+//! | `session` | the loop that registers and heartbeats |
+
+mod decide;
+mod session;
+
+use crate::{Error, Url, nodes::Nodes, tasks};
+use serde_json::{Map, Value, json};
+use session::Session;
+use std::{collections::BTreeMap, future::Future, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+/// Each attempt at one router takes at most this long.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// Saying goodbye takes at most this long; the lease ends by itself where no router could be told.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+/// Wishes that wait for the loop. When full: the caller waits, for at most one call.
+const WISHES_MAX: usize = 4;
+
+/// A service that the worker offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceOffer {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Where it is reached, if not at the worker's own address.
+    pub url: Option<String>,
+}
+
+impl ServiceOffer {
+    /// A service at the worker's own address.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), version: None, url: None }
+    }
+
+    fn json(&self) -> Value {
+        let mut fields = Map::from_iter([("name".to_owned(), json!(self.name))]);
+        fields.extend(self.version.iter().map(|version| ("version".to_owned(), json!(version))));
+        fields.extend(self.url.iter().map(|url| ("url".to_owned(), json!(url))));
+        Value::Object(fields)
+    }
+}
+
+/// What to do when newer registrations took all partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenDisplaced {
+    Rest,
+    Reclaim,
+}
+
+/// Where the worker stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerState {
+    /// The cluster knows the worker.
+    Registered {
+        /// Its fencing token: each later grant, to anybody, is larger.
+        epoch: u64,
+    },
+    /// No router could be reached or none could do anything; tried again all the time.
+    Reconnecting,
+    /// The cluster does not want this registration as it is; tried again, more and more slowly.
+    Refused {
+        /// Stable name of the problem.
+        code: String,
+        /// One sentence.
+        detail: String,
+    },
+    /// Newer registrations took all partitions. Nothing is sent any more.
+    Displaced,
+    /// Another process registered under this id. Nothing is sent any more.
+    Superseded,
+    /// [`WorkerHandle::stop`] was called, or the handle dropped.
+    Stopped,
+}
+
+/// The entry to this module.
+#[derive(Debug)]
+pub struct WorkerClient;
+
+impl WorkerClient {
+    /// A worker that `routers` shall know as `id` and reach at `address`, an absolute http(s) URL.
+    pub fn builder(
+        routers: impl IntoIterator<Item = Url>,
+        id: impl Into<String>,
+        address: impl Into<String>,
+    ) -> WorkerBuilder {
+        WorkerBuilder {
+            routers: routers.into_iter().collect(),
+            id: id.into(),
+            address: address.into(),
+            optional: Map::new(),
+            partitions: Vec::new(),
+            token: None,
+            when_displaced: WhenDisplaced::Rest,
+        }
+    }
+}
+
+/// What the worker will offer.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct WorkerBuilder {
+    routers: Vec<Url>,
+    id: String,
+    address: String,
+    /// Fields of the registration that were given.
+    optional: Map<String, Value>,
+    partitions: Vec<u32>,
+    token: Option<String>,
+    when_displaced: WhenDisplaced,
+}
+
+impl WorkerBuilder {
+    /// The partitions that it serves.
+    pub fn partitions(mut self, partitions: impl IntoIterator<Item = u32>) -> Self {
+        self.partitions = partitions.into_iter().collect();
+        self
+    }
+
+    /// The keyspace of the partitions, if not `default`.
+    pub fn keyspace(self, name: &str) -> Self {
+        self.field("keyspace", json!(name))
+    }
+
+    /// The services that it offers.
+    pub fn services(self, services: impl IntoIterator<Item = ServiceOffer>) -> Self {
+        self.field("services", services.into_iter().map(|service| service.json()).collect())
+    }
+
+    /// Free text for people and policies.
+    pub fn labels(self, labels: BTreeMap<String, String>) -> Self {
+        self.field("labels", json!(labels))
+    }
+
+    /// How long it lives without a heartbeat; the cluster's default where not given.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.field("ttl", json!(quorate_api::duration::format(ttl)))
+    }
+
+    /// Its share of the traffic; 100 is usual.
+    pub fn weight(self, weight: u32) -> Self {
+        self.field("weight", json!(weight))
+    }
+
+    /// Sent as bearer token with each call.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Whether to register again when newer registrations took all partitions. For one worker of a pair at most:
+    /// two that reclaim take the partitions from each other for ever.
+    pub fn reclaim(mut self, reclaim: bool) -> Self {
+        self.when_displaced = if reclaim { WhenDisplaced::Reclaim } else { WhenDisplaced::Rest };
+        self
+    }
+
+    /// Registers, and keeps the lease from then on. Returns once the cluster knows the worker, or once every
+    /// router was tried in vain: then it goes on trying, in [`WorkerState::Reconnecting`].
+    ///
+    /// Fails for values that can't work, and where the cluster refuses the registration.
+    pub async fn start(self) -> Result<WorkerHandle, Error> {
+        // A path segment of dots would name another resource.
+        if matches!(self.id.as_str(), "" | "." | "..") {
+            return Err(Error::Invalid(format!("`{}` is no worker id", self.id)));
+        }
+        let nodes = Nodes::new(self.routers, self.token, CALL_LIMIT)?;
+        let mut body = self.optional;
+        body.insert("address".into(), json!(self.address));
+        body.insert("partitions".into(), json!(self.partitions));
+        let (state, states) = watch::channel(WorkerState::Reconnecting);
+        let (wishes, wished) = mpsc::channel(WISHES_MAX);
+        let (verdict, first) = oneshot::channel();
+        let session = Session::new(nodes, self.id, body, self.when_displaced, state);
+        let task = tasks::spawn(session.run(wished, verdict));
+        let handle = WorkerHandle { wishes, states, task };
+        match first.await {
+            Ok(Err(refused)) => {
+                handle.task.abort();
+                Err(refused)
+            }
+            // An error here: the loop ended, as it does when the runtime does.
+            Ok(Ok(())) | Err(_) => Ok(handle),
+        }
+    }
+
+    fn field(mut self, name: &str, value: Value) -> Self {
+        self.optional.insert(name.into(), value);
+        self
+    }
+}
+
+/// A request of the handle to the loop.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Serve(Vec<u32>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// A worker whose lease is kept. Dropping it unregisters the worker too, if the runtime lives long enough.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    wishes: mpsc::Sender<Wish>,
+    states: watch::Receiver<WorkerState>,
+    task: JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Where the worker stands now.
+    pub fn state(&self) -> WorkerState {
+        self.states.borrow().clone()
+    }
+
+    /// To wait for changes of the state. Intermediate ones may be skipped.
+    pub fn states(&self) -> watch::Receiver<WorkerState> {
+        self.states.clone()
+    }
+
+    /// Registers anew with another list of partitions: after a rebalance, or to end [`WorkerState::Displaced`]
+    /// and [`WorkerState::Superseded`] on purpose.
+    pub async fn set_partitions(&self, partitions: impl IntoIterator<Item = u32>) {
+        // An error means that the loop has ended; the state says so.
+        let _ = self.wishes.send(Wish::Serve(partitions.into_iter().collect())).await;
+    }
+
+    /// Unregisters, within five seconds, and returns the state in which the worker was.
+    pub async fn stop(self) -> WorkerState {
+        let before = self.state();
+        let (done, wait) = oneshot::channel();
+        if self.wishes.send(Wish::Stop(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+        before
+    }
+
+    /// Keeps the lease until `signal`, then unregisters.
+    pub async fn run_until(self, signal: impl Future<Output = ()>) -> WorkerState {
+        signal.await;
+        self.stop().await
+    }
+}

@@ -1,0 +1,247 @@
+//! The loop that registers and heartbeats.
+//!
+//! Everything that it knows is in `self`, so a wish of the handle may cut off whatever it waits for: the next
+//! round starts from what was known.
+
+use super::{
+    GOODBYE_LIMIT, WhenDisplaced, Wish, WorkerState,
+    decide::{self, AfterHeartbeat, AfterRegister, Certainty},
+};
+use crate::{
+    Error, backoff,
+    nodes::{Answer, Call, Nodes},
+    tasks,
+};
+use quorate_api::duration;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the cluster granted.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    id: u64,
+    epoch: u64,
+    interval: Duration,
+    /// Of the last heartbeat; each one sent has a larger number.
+    sequence: u64,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Ask to be registered, after this many failures in a row.
+    Register { failures: u32 },
+    /// Heartbeat, after this many failures in a row.
+    Keep { lease: Lease, failures: u32 },
+    /// Nothing, until somebody wishes something else. A lease that is still ours is given back at the end.
+    Rest,
+}
+
+type Verdict = oneshot::Sender<Result<(), Error>>;
+
+pub(super) struct Session {
+    nodes: Nodes,
+    id: String,
+    body: Value,
+    when_displaced: WhenDisplaced,
+    state: watch::Sender<WorkerState>,
+    phase: Phase,
+    certainty: Certainty,
+}
+
+/// The parts of the answer to a registration that a worker needs.
+#[derive(Deserialize)]
+struct Granted {
+    lease: GrantedLease,
+}
+
+#[derive(Deserialize)]
+struct GrantedLease {
+    id: u64,
+    #[serde(default)]
+    epoch: Option<u64>,
+    heartbeat_interval: String,
+}
+
+/// Shortest and longest pause between heartbeats that a router may ask for.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+const INTERVAL_MAX: Duration = Duration::from_secs(12 * 3_600);
+
+impl Session {
+    pub fn new(
+        nodes: Nodes,
+        id: String,
+        body: Map<String, Value>,
+        when_displaced: WhenDisplaced,
+        state: watch::Sender<WorkerState>,
+    ) -> Self {
+        let (phase, certainty) = (Phase::Register { failures: 0 }, Certainty::Certain);
+        Self { nodes, id, body: Value::Object(body), when_displaced, state, phase, certainty }
+    }
+
+    /// Runs until somebody wishes it to stop, or nobody can any more. `verdict` is told how the first attempt to
+    /// register went.
+    pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, verdict: Verdict) {
+        let mut verdict = Some(verdict);
+        let stopped = loop {
+            let wish = tokio::select! {
+                biased;
+                wish = wishes.recv() => wish,
+                () = self.live(&mut verdict) => continue,
+            };
+            match wish {
+                Some(Wish::Serve(partitions)) => {
+                    self.body["partitions"] = json!(partitions);
+                    self.phase = Phase::Register { failures: 0 };
+                }
+                Some(Wish::Stop(done)) => break Some(done),
+                None => break None,
+            }
+        };
+        tasks::within(GOODBYE_LIMIT, self.goodbye()).await;
+        self.state.send_replace(WorkerState::Stopped);
+        if let Some(done) = stopped {
+            // Nobody waits any more: nobody needs to be told.
+            let _ = done.send(());
+        }
+    }
+
+    /// One step.
+    async fn live(&mut self, verdict: &mut Option<Verdict>) {
+        match self.phase {
+            Phase::Register { failures } => {
+                if failures > 0 {
+                    tasks::sleep(backoff::delay(failures, tasks::random())).await;
+                }
+                let result = self.register(failures).await;
+                if let Some(verdict) = verdict.take() {
+                    // The caller of `start` may have gone.
+                    let _ = verdict.send(result);
+                }
+            }
+            Phase::Keep { lease, failures } => {
+                let pause = match failures {
+                    0 => backoff::jittered(lease.interval, tasks::random()),
+                    n => backoff::delay(n, tasks::random()).min(lease.interval),
+                };
+                tasks::sleep(pause).await;
+                self.heartbeat(lease, failures).await;
+            }
+            Phase::Rest => std::future::pending().await,
+        }
+    }
+
+    /// `Err`: the cluster refuses. That nobody answers is no error: the next attempt follows.
+    async fn register(&mut self, failures: u32) -> Result<(), Error> {
+        // Set before anything is sent, so that it also holds if this future is cut off.
+        let before = std::mem::replace(&mut self.certainty, Certainty::OwnMayBeNewer);
+        let path = ["v1", "workers", &self.id];
+        let call = Call { method: Method::PUT, path: &path, query: &[], body: Some(&self.body) };
+        let (answer, doubt) = self.nodes.call_and_doubt(&call).await;
+        // A doubt about an earlier attempt does not end because a later one was answered: the network may still
+        // deliver the earlier one last.
+        self.certainty = before.max(doubt.into());
+        match answer.and_then(|answer| granted(&answer)) {
+            Ok(lease) => {
+                self.phase = Phase::Keep { lease, failures: 0 };
+                self.tell(WorkerState::Registered { epoch: lease.epoch });
+                Ok(())
+            }
+            Err(error) => self.not_registered(error, failures.saturating_add(1)),
+        }
+    }
+
+    fn not_registered(&mut self, error: Error, failures: u32) -> Result<(), Error> {
+        match decide::after_failed_register(&error) {
+            AfterRegister::AskAgain => {
+                self.phase = Phase::Register { failures };
+                self.tell(WorkerState::Reconnecting);
+                Ok(())
+            }
+            AfterRegister::Refused => {
+                self.phase = Phase::Register { failures };
+                let code = error.problem().map(|problem| problem.code.clone()).unwrap_or_default();
+                self.tell(WorkerState::Refused { code, detail: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    async fn heartbeat(&mut self, mut lease: Lease, failures: u32) {
+        lease.sequence += 1;
+        // A number that was sent is used up, whether or not the answer is awaited.
+        self.phase = Phase::Keep { lease, failures };
+        let body = json!({"lease": lease.id, "sequence": lease.sequence});
+        let path = ["v1", "workers", &self.id, "heartbeat"];
+        let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body) };
+        let answer = self.nodes.call(&call).await;
+        let said = answer.as_ref().map(|_| ());
+        match decide::after_heartbeat(said, self.when_displaced, self.certainty) {
+            AfterHeartbeat::Alive => {
+                // Ours is the newest registration, an interval after it was sent: no lost one comes any more.
+                self.certainty = Certainty::Certain;
+                // A revival after an expiry comes with a new fencing token.
+                lease.epoch = answer.ok().and_then(|answer| epoch(&answer)).unwrap_or(lease.epoch);
+                self.phase = Phase::Keep { lease, failures: 0 };
+                self.tell(WorkerState::Registered { epoch: lease.epoch });
+            }
+            AfterHeartbeat::AskAgain => {
+                self.phase = Phase::Keep { lease, failures: failures.saturating_add(1) };
+                self.tell(WorkerState::Reconnecting);
+            }
+            AfterHeartbeat::Register => {
+                // What stood until now is known, whoever it was; only what is sent from now on is in doubt.
+                self.certainty = Certainty::Certain;
+                self.phase = Phase::Register { failures: 0 };
+                self.tell(WorkerState::Reconnecting);
+            }
+            AfterHeartbeat::Displaced => self.rest(WorkerState::Displaced),
+            AfterHeartbeat::Superseded => self.rest(WorkerState::Superseded),
+        }
+    }
+
+    fn rest(&mut self, state: WorkerState) {
+        self.phase = Phase::Rest;
+        self.tell(state);
+    }
+
+    fn tell(&self, state: WorkerState) {
+        self.state.send_if_modified(|known| {
+            let changed = *known != state;
+            *known = state;
+            changed
+        });
+    }
+
+    /// Unregisters, where there may be something of ours to unregister. What comes back is of no use to anybody:
+    /// an unknown worker is as good as an unregistered one, and a lease that could not be given back runs out.
+    async fn goodbye(&mut self) {
+        let lease = match self.phase {
+            Phase::Keep { lease, .. } => Some(lease.id.to_string()),
+            Phase::Register { .. } if self.certainty == Certainty::OwnMayBeNewer => None,
+            Phase::Register { .. } | Phase::Rest => return,
+        };
+        let query: Vec<_> = lease.iter().map(|id| ("lease", id.as_str())).collect();
+        let path = ["v1", "workers", &self.id];
+        let call = Call { method: Method::DELETE, path: &path, query: &query, body: None };
+        let _ = self.nodes.call(&call).await;
+    }
+}
+
+fn granted(answer: &Answer) -> Result<Lease, Error> {
+    let wrong = |problem: String| Error::Answer { node: answer.node.clone(), problem };
+    let granted = Granted::deserialize(&answer.json).map_err(|e| wrong(e.to_string()))?;
+    let GrantedLease { id, epoch, heartbeat_interval } = granted.lease;
+    let interval = duration::parse(&heartbeat_interval)
+        .ok_or_else(|| wrong(format!("heartbeat_interval is `{heartbeat_interval}`")))?;
+    let interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
+    Ok(Lease { id, epoch: epoch.unwrap_or(id), interval, sequence: 0 })
+}
+
+/// The fencing token that a heartbeat's answer names, if it does.
+fn epoch(answer: &Answer) -> Option<u64> {
+    answer.json.get("epoch").or_else(|| answer.json.get("lease")?.get("epoch"))?.as_u64()
+}

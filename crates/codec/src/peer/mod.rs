@@ -1,0 +1,24 @@
+//! Messages between nodes. Raft's own are spelled with our types, not openraft's, so that an update of the library
+//! can't change a byte on the wire.
+
+pub mod cluster;
+pub mod consensus;
+pub mod proof;
+
+pub use cluster::{
+    Forwarded, Hello, decode_hand_over, decode_heartbeats, decode_hello, decode_index, decode_leases,
+    decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello, encode_index,
+    encode_leases, encode_outcomes, encode_proposed,
+};
+pub use consensus::{
+    Append, Appended, Transfer, VoteAsked, VoteGiven, decode_append, decode_appended, decode_transfer,
+    decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
+    encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
+};
+pub use proof::{
+    Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
+    encode_challenge, encode_introduction, encode_proof,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use super::*;
+use crate::raft::{LogId, LogRecord, Payload, Vote};
+use quorate_model::{
+    BootId, ClusterId, Entry, Epoch, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, LogTime, NodeId,
+    NodeName, Reply, Status, Ttl, WorkerId,
+};
+use std::{fmt::Write as _, time::Duration};
+
+const VOTE: Vote = Vote { term: 3, node: 7, committed: true };
+const ID: LogId = LogId { term: 2, leader: 7, index: 41 };
+
+fn name(text: &str) -> NodeName {
+    NodeName::parse(text).expect("valid")
+}
+
+fn hello() -> Hello {
+    Hello {
+        cluster: Some(ClusterId(0xfeed)),
+        id: NodeId(7),
+        name: name("n1"),
+        boot: BootId(9),
+        initialized: true,
+        members: vec![name("n1"), name("n2")],
+        applied: LogIndex(41),
+    }
+}
+
+fn beat() -> Heartbeat {
+    Heartbeat { id: WorkerId::parse("w1").expect("valid"), incarnation: Some(Epoch(5)), sequence: Some(6) }
+}
+
+fn lease() -> LeaseInfo {
+    LeaseInfo {
+        id: WorkerId::parse("w1").expect("valid"),
+        epoch: Epoch(8),
+        incarnation: Epoch(5),
+        ttl: Ttl::new(Duration::from_secs(30)).expect("valid"),
+        status: Status::Suspect,
+        remaining: Duration::from_millis(1_250),
+    }
+}
+
+fn append() -> Append {
+    let entry = Entry { at: LogTime(1_000), proposals: Vec::new() };
+    let records = vec![
+        LogRecord { term: 3, leader: 7, index: 42, payload: Payload::Blank },
+        LogRecord { term: 3, leader: 7, index: 43, payload: Payload::Normal(entry) },
+    ];
+    Append { vote: VOTE, previous: Some(ID), records, committed: None }
+}
+
+const INTRODUCTION: Introduction = Introduction {
+    from: NodeId(7),
+    to: Some(NodeId(8)),
+    cluster: Some(ClusterId(0xfeed)),
+    nonce: [0x11; 32],
+};
+
+const CHALLENGE: Challenge = Challenge { id: NodeId(8), cluster: None, nonce: [0x22; 32] };
+
+/// The bytes of each message of version 1. They never change: a node of this version reads them.
+const GOLDEN: &str = include_str!("../../golden/v1/peer.txt");
+
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("hello", encode_hello(&hello())),
+        ("proposed", encode_proposed(&Forwarded::Done((LogIndex(43), vec![Reply::Done])))),
+        ("index", encode_index(&Forwarded::NotLeader)),
+        ("heartbeats", encode_heartbeats(&[beat()])),
+        (
+            "outcomes",
+            encode_outcomes(&Forwarded::Done(vec![
+                HeartbeatOutcome::Unknown,
+                HeartbeatOutcome::Replayed { last: 4 },
+            ])),
+        ),
+        ("leases", encode_leases(&Forwarded::Done(vec![lease()]))),
+        ("hand-over", encode_hand_over(Some(NodeId(7)))),
+        ("append", encode_append(&append())),
+        ("appended", encode_appended(&Appended::Conflict(ID))),
+        ("vote-asked", encode_vote_asked(&VoteAsked { vote: VOTE, last: Some(ID), transfer: true })),
+        ("vote-given", encode_vote_given(&VoteGiven { vote: VOTE, granted: true, last: None })),
+        ("transfer", encode_transfer(&Transfer { from: VOTE, to: NodeId(7), last: Some(ID) })),
+        ("transferred", encode_transferred(&Err("no".into()))),
+        ("introduction", encode_introduction(&INTRODUCTION)),
+        ("challenge", encode_challenge(&CHALLENGE)),
+        ("proof", encode_proof(&[0x33; 32])),
+    ]
+}
+
+#[test]
+fn the_bytes_of_version_1_are_frozen() {
+    let mut text = String::new();
+    for (name, bytes) in samples() {
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        writeln!(text, "{name} {hex}").expect("a string takes everything");
+    }
+    assert_eq!(text, GOLDEN);
+}
+
+#[test]
+fn every_message_reads_back() {
+    assert_eq!(decode_hello(&encode_hello(&hello())), Ok(hello()));
+    assert_eq!(decode_append(&encode_append(&append())), Ok(append()));
+    assert_eq!(decode_heartbeats(&encode_heartbeats(&[beat()])), Ok(vec![beat()]));
+    let leases = Forwarded::Done(vec![lease()]);
+    assert_eq!(decode_leases(&encode_leases(&leases)), Ok(leases));
+    let proposed = Forwarded::Done((LogIndex(43), vec![Reply::Registered { epoch: Epoch(43) }]));
+    assert_eq!(decode_proposed(&encode_proposed(&proposed)), Ok(proposed));
+    for appended in [Appended::Matched(Some(ID)), Appended::HigherVote(VOTE), Appended::Failed("disk".into())]
+    {
+        assert_eq!(decode_appended(&encode_appended(&appended)), Ok(appended));
+    }
+    for index in [Forwarded::Done(LogIndex(1)), Forwarded::NotLeader, Forwarded::Busy, Forwarded::Unsure] {
+        assert_eq!(decode_index(&encode_index(&index)), Ok(index));
+    }
+    assert_eq!(decode_hand_over(&encode_hand_over(None)), Ok(None));
+    assert_eq!(decode_introduction(&encode_introduction(&INTRODUCTION)), Ok(INTRODUCTION));
+    let nobody = Introduction { to: None, cluster: None, ..INTRODUCTION };
+    assert_eq!(decode_introduction(&encode_introduction(&nobody)), Ok(nobody));
+    assert_eq!(decode_challenge(&encode_challenge(&CHALLENGE)), Ok(CHALLENGE));
+    assert_eq!(decode_proof(&encode_proof(&[0x33; 32])), Ok([0x33; 32]));
+}
+
+#[test]
+fn what_is_cut_short_or_too_long_is_refused() {
+    for (name, bytes) in samples() {
+        assert!(decode_append(&bytes[..bytes.len() - 1]).is_err(), "{name}");
+        assert!(decode_hello(&[&bytes[..], &[0]].concat()).is_err(), "{name} with a byte more");
+    }
+}

@@ -1,0 +1,393 @@
+//! The named fields of a snapshot. A field that comes later must have a default; see the module above for what
+//! must not be left out.
+
+use super::{SnapshotMeta, json_reply::Reply};
+use crate::raft;
+use quorate_model as model;
+use quorate_model::{
+    BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount,
+};
+use quorate_state::{Parts, WindowParts};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Meta {
+    last_log_id: Option<LogId>,
+    membership: Membership,
+    membership_log_id: Option<LogId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LogId {
+    term: u64,
+    leader: u64,
+    index: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Membership {
+    configs: Vec<BTreeSet<u64>>,
+    nodes: BTreeMap<u64, MemberNode>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MemberNode {
+    name: String,
+    peer: String,
+}
+
+impl From<&SnapshotMeta> for Meta {
+    fn from(meta: &SnapshotMeta) -> Self {
+        let SnapshotMeta { last_log_id, membership: raft::Membership { configs, nodes }, membership_log_id } =
+            meta;
+        let id = |id: &raft::LogId| LogId { term: id.term, leader: id.leader, index: id.index };
+        let node = |n: &raft::MemberNode| MemberNode { name: n.name.clone(), peer: n.peer.clone() };
+        Self {
+            last_log_id: last_log_id.as_ref().map(id),
+            membership: Membership {
+                configs: configs.clone(),
+                nodes: nodes.iter().map(|(id, n)| (*id, node(n))).collect(),
+            },
+            membership_log_id: membership_log_id.as_ref().map(id),
+        }
+    }
+}
+
+impl From<Meta> for SnapshotMeta {
+    fn from(meta: Meta) -> Self {
+        let id = |id: LogId| raft::LogId { term: id.term, leader: id.leader, index: id.index };
+        let node = |n: MemberNode| raft::MemberNode { name: n.name, peer: n.peer };
+        let nodes = meta.membership.nodes.into_iter().map(|(id, n)| (id, node(n))).collect();
+        Self {
+            last_log_id: meta.last_log_id.map(id),
+            membership: raft::Membership { configs: meta.membership.configs, nodes },
+            membership_log_id: meta.membership_log_id.map(id),
+        }
+    }
+}
+
+/// What the state holds once.
+#[derive(Serialize, Deserialize)]
+pub(super) struct State {
+    index: u64,
+    now_ms: u64,
+    cluster: Option<String>,
+    last_epoch: u64,
+}
+
+impl From<&Parts> for State {
+    fn from(parts: &Parts) -> Self {
+        let Parts { index, now, cluster, last_epoch, workers: _, keyspaces: _, nodes: _, windows: _ } = parts;
+        Self {
+            index: index.0,
+            now_ms: now.0,
+            cluster: cluster.map(|c| c.to_string()),
+            last_epoch: last_epoch.0,
+        }
+    }
+}
+
+impl State {
+    pub fn fill(self, parts: &mut Parts) -> Result<(), Invalid> {
+        parts.index = LogIndex(self.index);
+        parts.now = LogTime(self.now_ms);
+        parts.cluster = self.cluster.map(|c| c.parse::<ClusterId>()).transpose()?;
+        parts.last_epoch = Epoch(self.last_epoch);
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Keyspace {
+    name: String,
+    partitions: Option<u32>,
+    source: KeyspaceSource,
+    changed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeyspaceSource {
+    Static,
+    Kafka,
+}
+
+impl From<&model::Keyspace> for Keyspace {
+    fn from(keyspace: &model::Keyspace) -> Self {
+        let model::Keyspace { name, partitions, source, changed } = keyspace;
+        Self {
+            name: name.to_string(),
+            partitions: partitions.map(PartitionCount::get),
+            source: match source {
+                model::KeyspaceSource::Static => KeyspaceSource::Static,
+                model::KeyspaceSource::Kafka => KeyspaceSource::Kafka,
+            },
+            changed: changed.0,
+        }
+    }
+}
+
+impl TryFrom<Keyspace> for model::Keyspace {
+    type Error = Invalid;
+
+    fn try_from(keyspace: Keyspace) -> Result<Self, Invalid> {
+        Ok(Self {
+            name: KeyspaceName::parse(&keyspace.name)?,
+            partitions: keyspace.partitions.map(PartitionCount::new).transpose()?,
+            source: match keyspace.source {
+                KeyspaceSource::Static => model::KeyspaceSource::Static,
+                KeyspaceSource::Kafka => model::KeyspaceSource::Kafka,
+            },
+            changed: LogIndex(keyspace.changed),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct NodeRecord {
+    id: u64,
+    name: String,
+    boot: u64,
+    peer: Box<str>,
+    management: Box<str>,
+    version: Box<str>,
+}
+
+impl From<&model::NodeRecord> for NodeRecord {
+    fn from(record: &model::NodeRecord) -> Self {
+        let model::NodeRecord { id, name, boot, peer, management, version } = record;
+        Self {
+            id: id.0,
+            name: name.to_string(),
+            boot: boot.0,
+            peer: peer.clone(),
+            management: management.clone(),
+            version: version.clone(),
+        }
+    }
+}
+
+impl TryFrom<NodeRecord> for model::NodeRecord {
+    type Error = Invalid;
+
+    fn try_from(record: NodeRecord) -> Result<Self, Invalid> {
+        Ok(Self {
+            id: model::NodeId(record.id),
+            name: NodeName::parse(&record.name)?,
+            boot: BootId(record.boot),
+            peer: record.peer,
+            management: record.management,
+            version: record.version,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Window {
+    boot: u64,
+    used: u64,
+    replies: Vec<Kept>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    sequence: u64,
+    index: u64,
+    reply: Reply,
+}
+
+impl From<&WindowParts> for Window {
+    fn from(window: &WindowParts) -> Self {
+        let WindowParts { boot, used, replies } = window;
+        let kept = |(sequence, index, reply): &(u64, LogIndex, model::Reply)| Kept {
+            sequence: *sequence,
+            index: index.0,
+            reply: reply.into(),
+        };
+        Self { boot: boot.0, used: used.0, replies: replies.iter().map(kept).collect() }
+    }
+}
+
+impl TryFrom<Window> for WindowParts {
+    type Error = Invalid;
+
+    fn try_from(window: Window) -> Result<Self, Invalid> {
+        let kept = |k: Kept| Ok((k.sequence, LogIndex(k.index), k.reply.try_into()?));
+        let replies = window.replies.into_iter().map(kept).collect::<Result<_, Invalid>>()?;
+        Ok(Self { boot: BootId(window.boot), used: LogIndex(window.used), replies })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Worker {
+    id: String,
+    address: String,
+    keyspace: String,
+    partitions: Vec<i32>,
+    services: Vec<ServiceOffer>,
+    labels: BTreeMap<Box<str>, Box<str>>,
+    capabilities: BTreeMap<Box<str>, Capability>,
+    ttl_ms: u64,
+    weight: u32,
+    lost: Vec<i32>,
+    epoch: u64,
+    incarnation: u64,
+    registered_at_ms: u64,
+    lifecycle: Lifecycle,
+    changed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceOffer {
+    name: String,
+    version: Box<str>,
+    url: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Capability {
+    Flag(bool),
+    Number(Box<str>),
+    Text(Box<str>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Lifecycle {
+    Live,
+    Suspect { since_ms: u64 },
+    Expired { at_ms: u64 },
+    Displaced { at_ms: u64 },
+    Unregistered { at_ms: u64 },
+}
+
+impl From<&model::Worker> for Worker {
+    fn from(worker: &model::Worker) -> Self {
+        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
+            worker;
+        let model::RegistrationParts {
+            id,
+            address,
+            keyspace,
+            partitions,
+            services,
+            labels,
+            capabilities,
+            ttl,
+            weight,
+        } = &***registration;
+        Self {
+            id: id.to_string(),
+            address: address.to_string(),
+            keyspace: keyspace.to_string(),
+            partitions: partitions.iter().map(|p| p.0).collect(),
+            services: services.iter().map(ServiceOffer::from).collect(),
+            labels: labels.clone(),
+            capabilities: capabilities.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
+            ttl_ms: ttl.as_ms(),
+            weight: *weight,
+            lost: lost.iter().map(|p| p.0).collect(),
+            epoch: epoch.0,
+            incarnation: incarnation.0,
+            registered_at_ms: registered_at.0,
+            lifecycle: lifecycle.into(),
+            changed: changed.0,
+        }
+    }
+}
+
+impl TryFrom<Worker> for model::Worker {
+    type Error = Invalid;
+
+    fn try_from(w: Worker) -> Result<Self, Invalid> {
+        let parts = model::RegistrationParts {
+            id: model::WorkerId::parse(&w.id)?,
+            address: model::Address::parse(&w.address)?,
+            keyspace: KeyspaceName::parse(&w.keyspace)?,
+            partitions: w.partitions.into_iter().map(model::Partition).collect(),
+            services: crate::v1::all(w.services)?,
+            labels: w.labels,
+            capabilities: w.capabilities.into_iter().map(|(k, v)| (k, v.into())).collect(),
+            ttl: model::Ttl::new(Duration::from_millis(w.ttl_ms))?,
+            weight: w.weight,
+        };
+        Ok(Self {
+            registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
+            lost: w.lost.into_iter().map(model::Partition).collect(),
+            epoch: Epoch(w.epoch),
+            incarnation: Epoch(w.incarnation),
+            registered_at: LogTime(w.registered_at_ms),
+            lifecycle: w.lifecycle.into(),
+            changed: LogIndex(w.changed),
+        })
+    }
+}
+
+impl From<&model::ServiceOffer> for ServiceOffer {
+    fn from(offer: &model::ServiceOffer) -> Self {
+        let model::ServiceOffer { name, version, url } = offer;
+        Self { name: name.to_string(), version: version.clone(), url: url.as_ref().map(ToString::to_string) }
+    }
+}
+
+impl TryFrom<ServiceOffer> for model::ServiceOffer {
+    type Error = Invalid;
+
+    fn try_from(offer: ServiceOffer) -> Result<Self, Invalid> {
+        Ok(Self {
+            name: model::ServiceName::parse(&offer.name)?,
+            version: offer.version,
+            url: offer.url.map(|url| model::Address::parse(&url)).transpose()?,
+        })
+    }
+}
+
+impl From<&model::Capability> for Capability {
+    fn from(capability: &model::Capability) -> Self {
+        match capability {
+            model::Capability::Flag(flag) => Self::Flag(*flag),
+            model::Capability::Number(text) => Self::Number(text.clone()),
+            model::Capability::Text(text) => Self::Text(text.clone()),
+        }
+    }
+}
+
+impl From<Capability> for model::Capability {
+    fn from(capability: Capability) -> Self {
+        match capability {
+            Capability::Flag(flag) => Self::Flag(flag),
+            Capability::Number(text) => Self::Number(text),
+            Capability::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<&model::Lifecycle> for Lifecycle {
+    fn from(lifecycle: &model::Lifecycle) -> Self {
+        match lifecycle {
+            model::Lifecycle::Live => Self::Live,
+            model::Lifecycle::Suspect { since } => Self::Suspect { since_ms: since.0 },
+            model::Lifecycle::Expired { at } => Self::Expired { at_ms: at.0 },
+            model::Lifecycle::Displaced { at } => Self::Displaced { at_ms: at.0 },
+            model::Lifecycle::Unregistered { at } => Self::Unregistered { at_ms: at.0 },
+        }
+    }
+}
+
+impl From<Lifecycle> for model::Lifecycle {
+    fn from(lifecycle: Lifecycle) -> Self {
+        match lifecycle {
+            Lifecycle::Live => Self::Live,
+            Lifecycle::Suspect { since_ms } => Self::Suspect { since: LogTime(since_ms) },
+            Lifecycle::Expired { at_ms } => Self::Expired { at: LogTime(at_ms) },
+            Lifecycle::Displaced { at_ms } => Self::Displaced { at: LogTime(at_ms) },
+            Lifecycle::Unregistered { at_ms } => Self::Unregistered { at: LogTime(at_ms) },
+        }
+    }
+}

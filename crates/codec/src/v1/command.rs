@@ -1,0 +1,268 @@
+//! Commands, proposals, entries.
+
+use super::registration::Registration;
+use quorate_model as model;
+use quorate_model::{
+    BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount, WorkerId,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Entry {
+    at_ms: u64,
+    proposals: Vec<Proposal>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Proposal {
+    boot: u64,
+    sequence: u64,
+    command: Command,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Command {
+    FormCluster { cluster: u128, partitions: Option<u32>, source: KeyspaceSource },
+    RegisterWorker { registration: Registration, range: PartitionRange, if_index: Option<u64> },
+    AdoptWorker { registration: Registration },
+    UnregisterWorker { id: String, epoch: Option<u64>, if_index: Option<u64> },
+    ChangeLeases(Vec<LeaseChange>),
+    PutKeyspace { name: String, partitions: Option<u32>, source: KeyspaceSource, if_index: Option<u64> },
+    ObservePartitions { keyspace: String, partitions: u32 },
+    DescribeNode(NodeRecord),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum KeyspaceSource {
+    Static,
+    Kafka,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum PartitionRange {
+    Strict,
+    Lenient,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LeaseChange {
+    id: String,
+    epoch: u64,
+    event: LeaseEvent,
+}
+
+#[derive(Serialize, Deserialize)]
+enum LeaseEvent {
+    Suspected,
+    Recovered,
+    Expired,
+    Revived,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct NodeRecord {
+    id: u64,
+    name: String,
+    boot: u64,
+    peer: Box<str>,
+    management: Box<str>,
+    version: Box<str>,
+}
+
+impl From<&model::Entry> for Entry {
+    fn from(entry: &model::Entry) -> Self {
+        let model::Entry { at, proposals } = entry;
+        Self { at_ms: at.0, proposals: proposals.iter().map(Proposal::from).collect() }
+    }
+}
+
+impl TryFrom<Entry> for model::Entry {
+    type Error = Invalid;
+
+    fn try_from(entry: Entry) -> Result<Self, Invalid> {
+        Ok(Self { at: LogTime(entry.at_ms), proposals: super::all(entry.proposals)? })
+    }
+}
+
+impl From<&model::Proposal> for Proposal {
+    fn from(proposal: &model::Proposal) -> Self {
+        let model::Proposal { origin: model::Origin { boot, sequence }, command } = proposal;
+        Self { boot: boot.0, sequence: *sequence, command: command.into() }
+    }
+}
+
+impl TryFrom<Proposal> for model::Proposal {
+    type Error = Invalid;
+
+    fn try_from(proposal: Proposal) -> Result<Self, Invalid> {
+        let origin = model::Origin { boot: BootId(proposal.boot), sequence: proposal.sequence };
+        Ok(Self { origin, command: proposal.command.try_into()? })
+    }
+}
+
+impl From<&model::Command> for Command {
+    fn from(command: &model::Command) -> Self {
+        use model::Command as M;
+        match command {
+            M::FormCluster { cluster, partitions, source } => Self::FormCluster {
+                cluster: cluster.0,
+                partitions: partitions.map(PartitionCount::get),
+                source: (*source).into(),
+            },
+            M::RegisterWorker { registration, range, if_index } => Self::RegisterWorker {
+                registration: registration.into(),
+                range: (*range).into(),
+                if_index: if_index.map(|i| i.0),
+            },
+            M::AdoptWorker { registration } => Self::AdoptWorker { registration: registration.into() },
+            M::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
+                id: id.to_string(),
+                epoch: epoch.map(|e| e.0),
+                if_index: if_index.map(|i| i.0),
+            },
+            M::ChangeLeases(changes) => Self::ChangeLeases(changes.iter().map(LeaseChange::from).collect()),
+            M::PutKeyspace { name, partitions, source, if_index } => Self::PutKeyspace {
+                name: name.to_string(),
+                partitions: partitions.map(PartitionCount::get),
+                source: (*source).into(),
+                if_index: if_index.map(|i| i.0),
+            },
+            M::ObservePartitions { keyspace, partitions } => {
+                Self::ObservePartitions { keyspace: keyspace.to_string(), partitions: partitions.get() }
+            }
+            M::DescribeNode(record) => Self::DescribeNode(record.into()),
+        }
+    }
+}
+
+impl TryFrom<Command> for model::Command {
+    type Error = Invalid;
+
+    fn try_from(command: Command) -> Result<Self, Invalid> {
+        let count = |n: Option<u32>| n.map(PartitionCount::new).transpose();
+        Ok(match command {
+            Command::FormCluster { cluster, partitions, source } => Self::FormCluster {
+                cluster: ClusterId(cluster),
+                partitions: count(partitions)?,
+                source: source.into(),
+            },
+            Command::RegisterWorker { registration, range, if_index } => Self::RegisterWorker {
+                registration: registration.try_into()?,
+                range: range.into(),
+                if_index: if_index.map(LogIndex),
+            },
+            Command::AdoptWorker { registration } => {
+                Self::AdoptWorker { registration: registration.try_into()? }
+            }
+            Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
+                id: WorkerId::parse(&id)?,
+                epoch: epoch.map(Epoch),
+                if_index: if_index.map(LogIndex),
+            },
+            Command::ChangeLeases(changes) => Self::ChangeLeases(super::all(changes)?),
+            Command::PutKeyspace { name, partitions, source, if_index } => Self::PutKeyspace {
+                name: KeyspaceName::parse(&name)?,
+                partitions: count(partitions)?,
+                source: source.into(),
+                if_index: if_index.map(LogIndex),
+            },
+            Command::ObservePartitions { keyspace, partitions } => Self::ObservePartitions {
+                keyspace: KeyspaceName::parse(&keyspace)?,
+                partitions: PartitionCount::new(partitions)?,
+            },
+            Command::DescribeNode(record) => Self::DescribeNode(record.try_into()?),
+        })
+    }
+}
+
+impl From<model::KeyspaceSource> for KeyspaceSource {
+    fn from(source: model::KeyspaceSource) -> Self {
+        match source {
+            model::KeyspaceSource::Static => Self::Static,
+            model::KeyspaceSource::Kafka => Self::Kafka,
+        }
+    }
+}
+
+impl From<KeyspaceSource> for model::KeyspaceSource {
+    fn from(source: KeyspaceSource) -> Self {
+        match source {
+            KeyspaceSource::Static => Self::Static,
+            KeyspaceSource::Kafka => Self::Kafka,
+        }
+    }
+}
+
+impl From<model::PartitionRange> for PartitionRange {
+    fn from(range: model::PartitionRange) -> Self {
+        match range {
+            model::PartitionRange::Strict => Self::Strict,
+            model::PartitionRange::Lenient => Self::Lenient,
+        }
+    }
+}
+
+impl From<PartitionRange> for model::PartitionRange {
+    fn from(range: PartitionRange) -> Self {
+        match range {
+            PartitionRange::Strict => Self::Strict,
+            PartitionRange::Lenient => Self::Lenient,
+        }
+    }
+}
+
+impl From<&model::LeaseChange> for LeaseChange {
+    fn from(change: &model::LeaseChange) -> Self {
+        let model::LeaseChange { id, epoch, event } = change;
+        let event = match event {
+            model::LeaseEvent::Suspected => LeaseEvent::Suspected,
+            model::LeaseEvent::Recovered => LeaseEvent::Recovered,
+            model::LeaseEvent::Expired => LeaseEvent::Expired,
+            model::LeaseEvent::Revived => LeaseEvent::Revived,
+        };
+        Self { id: id.to_string(), epoch: epoch.0, event }
+    }
+}
+
+impl TryFrom<LeaseChange> for model::LeaseChange {
+    type Error = Invalid;
+
+    fn try_from(change: LeaseChange) -> Result<Self, Invalid> {
+        let event = match change.event {
+            LeaseEvent::Suspected => model::LeaseEvent::Suspected,
+            LeaseEvent::Recovered => model::LeaseEvent::Recovered,
+            LeaseEvent::Expired => model::LeaseEvent::Expired,
+            LeaseEvent::Revived => model::LeaseEvent::Revived,
+        };
+        Ok(Self { id: WorkerId::parse(&change.id)?, epoch: Epoch(change.epoch), event })
+    }
+}
+
+impl From<&model::NodeRecord> for NodeRecord {
+    fn from(record: &model::NodeRecord) -> Self {
+        let model::NodeRecord { id, name, boot, peer, management, version } = record;
+        Self {
+            id: id.0,
+            name: name.to_string(),
+            boot: boot.0,
+            peer: peer.clone(),
+            management: management.clone(),
+            version: version.clone(),
+        }
+    }
+}
+
+impl TryFrom<NodeRecord> for model::NodeRecord {
+    type Error = Invalid;
+
+    fn try_from(record: NodeRecord) -> Result<Self, Invalid> {
+        Ok(Self {
+            id: model::NodeId(record.id),
+            name: NodeName::parse(&record.name)?,
+            boot: BootId(record.boot),
+            peer: record.peer,
+            management: record.management,
+            version: record.version,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Replies and refusals.
+
+use quorate_model as model;
+use quorate_model::{
+    Epoch, Invalid, KeyspaceName, LogIndex, Partition, WorkerId, reply::Bounded as ModelBounded,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Done,
+    Unchanged,
+    Registered { epoch: u64 },
+    Refused(Refusal),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    UnknownWorker { id: String },
+    StaleEpoch { id: String, current: u64, got: u64 },
+    UnknownKeyspace { name: String },
+    PartitionOutOfRange { keyspace: String, partition: i32, count: u32 },
+    PartitionCountUnknown { name: String },
+    PreconditionFailed { current: u64, wanted: u64 },
+    Full { what: Bounded, max: u64 },
+    AlreadyFormed,
+    Forgotten,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Bounded {
+    Workers,
+    Keyspaces,
+}
+
+impl From<&model::Reply> for Reply {
+    fn from(reply: &model::Reply) -> Self {
+        match reply {
+            model::Reply::Done => Self::Done,
+            model::Reply::Unchanged => Self::Unchanged,
+            model::Reply::Registered { epoch } => Self::Registered { epoch: epoch.0 },
+            model::Reply::Refused(refusal) => Self::Refused(refusal.into()),
+        }
+    }
+}
+
+impl TryFrom<Reply> for model::Reply {
+    type Error = Invalid;
+
+    fn try_from(reply: Reply) -> Result<Self, Invalid> {
+        Ok(match reply {
+            Reply::Done => Self::Done,
+            Reply::Unchanged => Self::Unchanged,
+            Reply::Registered { epoch } => Self::Registered { epoch: Epoch(epoch) },
+            Reply::Refused(refusal) => Self::Refused(refusal.try_into()?),
+        })
+    }
+}
+
+impl From<&model::Refusal> for Refusal {
+    fn from(refusal: &model::Refusal) -> Self {
+        use model::Refusal as M;
+        match refusal {
+            M::UnknownWorker { id } => Self::UnknownWorker { id: id.to_string() },
+            M::StaleEpoch { id, current, got } => {
+                Self::StaleEpoch { id: id.to_string(), current: current.0, got: got.0 }
+            }
+            M::UnknownKeyspace { name } => Self::UnknownKeyspace { name: name.to_string() },
+            M::PartitionOutOfRange { keyspace, partition, count } => Self::PartitionOutOfRange {
+                keyspace: keyspace.to_string(),
+                partition: partition.0,
+                count: *count,
+            },
+            M::PartitionCountUnknown { name } => Self::PartitionCountUnknown { name: name.to_string() },
+            M::PreconditionFailed { current, wanted } => {
+                Self::PreconditionFailed { current: current.0, wanted: wanted.0 }
+            }
+            M::Full { what, max } => Self::Full {
+                what: match what {
+                    ModelBounded::Workers => Bounded::Workers,
+                    ModelBounded::Keyspaces => Bounded::Keyspaces,
+                },
+                max: *max,
+            },
+            M::AlreadyFormed => Self::AlreadyFormed,
+            M::Forgotten => Self::Forgotten,
+        }
+    }
+}
+
+impl TryFrom<Refusal> for model::Refusal {
+    type Error = Invalid;
+
+    fn try_from(refusal: Refusal) -> Result<Self, Invalid> {
+        Ok(match refusal {
+            Refusal::UnknownWorker { id } => Self::UnknownWorker { id: WorkerId::parse(&id)? },
+            Refusal::StaleEpoch { id, current, got } => {
+                Self::StaleEpoch { id: WorkerId::parse(&id)?, current: Epoch(current), got: Epoch(got) }
+            }
+            Refusal::UnknownKeyspace { name } => Self::UnknownKeyspace { name: KeyspaceName::parse(&name)? },
+            Refusal::PartitionOutOfRange { keyspace, partition, count } => Self::PartitionOutOfRange {
+                keyspace: KeyspaceName::parse(&keyspace)?,
+                partition: Partition(partition),
+                count,
+            },
+            Refusal::PartitionCountUnknown { name } => {
+                Self::PartitionCountUnknown { name: KeyspaceName::parse(&name)? }
+            }
+            Refusal::PreconditionFailed { current, wanted } => {
+                Self::PreconditionFailed { current: LogIndex(current), wanted: LogIndex(wanted) }
+            }
+            Refusal::Full { what, max } => Self::Full {
+                what: match what {
+                    Bounded::Workers => ModelBounded::Workers,
+                    Bounded::Keyspaces => ModelBounded::Keyspaces,
+                },
+                max,
+            },
+            Refusal::AlreadyFormed => Self::AlreadyFormed,
+            Refusal::Forgotten => Self::Forgotten,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Bytes of version 1 as they were when they were frozen. A difference here means that nodes of two versions no
+//! longer understand each other, or their own disks: make a new version instead.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p quorate-codec --test golden` writes files that are not there yet; it never changes
+//! one.
+
+mod support;
+
+use quorate_codec::{
+    Identity, identity,
+    log::{
+        LogId, Vote, Watermark, decode_log, decode_log_id, decode_vote, decode_watermark, encode_log,
+        encode_log_id, encode_vote, encode_watermark,
+    },
+    proposal::{decode_proposals, encode_proposals, encoded_len},
+    reply::{decode_replies, encode_replies},
+    snapshot,
+};
+use quorate_model::{ClusterId, NodeId, NodeName};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/v1"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.chunks(32).fold(String::new(), |mut text, line| {
+        line.iter().for_each(|b| write!(text, "{b:02x}").expect("valid"));
+        text + "\n"
+    })
+}
+
+fn check(name: &str, bytes: &[u8]) {
+    check_text(&format!("{name}.hex"), &hex(bytes));
+}
+
+fn check_text(name: &str, text: &str) {
+    let path = folder().join(name);
+    if !path.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).expect("valid");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(text, golden, "{name} has other bytes than those that were frozen");
+}
+
+#[test]
+fn commands_keep_their_bytes() {
+    for (sequence, (name, command)) in (1..).zip(support::commands()) {
+        let proposals = vec![support::proposal(sequence, command)];
+        let bytes = encode_proposals(&proposals);
+        check(&format!("command-{name}"), &bytes);
+        assert_eq!(decode_proposals(&bytes), Ok(proposals), "{name}");
+    }
+}
+
+#[test]
+fn replies_keep_their_bytes() {
+    for (name, reply) in support::replies() {
+        let replies = vec![reply];
+        let bytes = encode_replies(&replies);
+        check(&format!("reply-{name}"), &bytes);
+        assert_eq!(decode_replies(&bytes), Ok(replies), "{name}");
+    }
+}
+
+#[test]
+fn log_records_keep_their_bytes() {
+    for (name, record) in support::records() {
+        let bytes = encode_log(&record);
+        check(&format!("log-{name}"), &bytes);
+        assert_eq!(decode_log(&bytes), Ok(record), "{name}");
+    }
+}
+
+#[test]
+fn votes_log_ids_and_watermarks_keep_their_bytes() {
+    let vote = Vote { term: 3, node: 7, committed: true };
+    check("vote", &encode_vote(&vote));
+    assert_eq!(decode_vote(&encode_vote(&vote)), Ok(vote));
+    let id = LogId { term: 2, leader: 7, index: 41 };
+    check("log-id", &encode_log_id(&id));
+    assert_eq!(decode_log_id(&encode_log_id(&id)), Ok(id));
+    let mark = Watermark { log: Some(41), vote: Some(vote) };
+    check("watermark", &encode_watermark(&mark));
+    assert_eq!(decode_watermark(&encode_watermark(&mark)), Ok(mark));
+}
+
+#[test]
+fn snapshots_keep_their_bytes() {
+    let (meta, parts) = support::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot", &bytes);
+    // The same bytes as people read them; a reviewer sees here which name changed.
+    let text: String =
+        String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { '.' } else { c }).collect();
+    check_text("snapshot.txt", &text.replace('{', "{\n").replace("},", "},\n"));
+    assert_eq!(snapshot::decode(&bytes), Ok((meta.clone(), parts)));
+    assert_eq!(snapshot::verify(&bytes), Ok(meta));
+}
+
+#[test]
+fn identities_keep_their_bytes() {
+    let name = NodeName::parse("n1").expect("valid");
+    let identity = Identity { name, id: NodeId(0xfeed), cluster: Some(ClusterId(7)) };
+    let bytes = identity::encode(&identity);
+    check_text("identity.json", std::str::from_utf8(&bytes).expect("valid"));
+    assert_eq!(identity::decode(&bytes), Ok(identity));
+}
+
+#[test]
+fn a_proposal_is_as_long_as_announced() {
+    let empty = encode_proposals(&[]).len();
+    for (_, command) in support::commands() {
+        let proposal = support::proposal(1, command);
+        assert_eq!(encode_proposals(std::slice::from_ref(&proposal)).len() - empty, encoded_len(&proposal));
+    }
+}
+
+#[test]
+fn no_golden_file_is_orphaned() {
+    let mut expected: BTreeSet<String> =
+        ["vote", "log-id", "watermark", "snapshot"].map(|n| format!("{n}.hex")).into();
+    expected.extend(["snapshot.txt", "identity.json"].map(String::from));
+    expected.extend(support::commands().iter().map(|(n, _)| format!("command-{n}.hex")));
+    expected.extend(support::replies().iter().map(|(n, _)| format!("reply-{n}.hex")));
+    expected.extend(support::records().iter().map(|(n, _)| format!("log-{n}.hex")));
+    let found: BTreeSet<String> = fs::read_dir(folder())
+        .expect("valid")
+        .map(|e| e.expect("valid").file_name().into_string().expect("valid"))
+        .filter(|n| !n.starts_with("peer"))
+        .collect();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,398 @@
+//! One sample of everything, and strategies for more.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use proptest::{collection, option, prelude::*};
+use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
+use quorate_codec::snapshot::SnapshotMeta;
+use quorate_model::{
+    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, Keyspace, KeyspaceName, KeyspaceSource,
+    LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition,
+    PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts, Reply, ServiceName,
+    ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
+};
+use quorate_state::{Parts, WindowParts};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+pub fn worker_id(text: &str) -> WorkerId {
+    WorkerId::parse(text).expect("valid")
+}
+
+pub fn keyspace(text: &str) -> KeyspaceName {
+    KeyspaceName::parse(text).expect("valid")
+}
+
+pub fn registration() -> Registration {
+    let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
+    let parts = RegistrationParts::new(
+        worker_id("w1"),
+        Address::parse("http://10.0.0.7:8081/base").expect("valid"),
+        ttl,
+    );
+    let service = |name: &str, url: Option<&str>| ServiceOffer {
+        name: ServiceName::parse(name).expect("valid"),
+        version: "1.2".into(),
+        url: url.map(|u| Address::parse(u).expect("valid")),
+    };
+    RegistrationParts {
+        keyspace: keyspace("other"),
+        partitions: [-1, 0, 7].map(Partition).into(),
+        services: vec![service("echo", None), service("chat", Some("https://chat.example"))],
+        labels: BTreeMap::from([("zone".into(), "a".into())]),
+        capabilities: BTreeMap::from([
+            ("gpu".into(), Capability::Flag(true)),
+            ("ram".into(), Capability::Number("1.50".into())),
+            ("os".into(), Capability::Text("linux".into())),
+        ]),
+        weight: 50,
+        ..parts
+    }
+    .validate()
+    .expect("valid")
+}
+
+pub fn node_record() -> NodeRecord {
+    NodeRecord {
+        id: NodeId(7),
+        name: NodeName::parse("n1").expect("valid"),
+        boot: BootId(8),
+        peer: "n1:7000".into(),
+        management: "n1:9090".into(),
+        version: "0.1.0".into(),
+    }
+}
+
+/// One command of each kind; a new kind does not compile until it has a sample.
+pub fn commands() -> Vec<(&'static str, Command)> {
+    let count = PartitionCount::new(12).ok();
+    let change = |id: &str, event| LeaseChange { id: worker_id(id), epoch: Epoch(5), event };
+    let commands = vec![
+        Command::FormCluster { cluster: ClusterId(0xfeed), partitions: count, source: KeyspaceSource::Kafka },
+        Command::RegisterWorker {
+            registration: registration(),
+            range: PartitionRange::Lenient,
+            if_index: Some(LogIndex(3)),
+        },
+        Command::AdoptWorker { registration: registration() },
+        Command::UnregisterWorker { id: worker_id("w1"), epoch: Some(Epoch(4)), if_index: None },
+        Command::ChangeLeases(vec![
+            change("a", LeaseEvent::Suspected),
+            change("b", LeaseEvent::Recovered),
+            change("c", LeaseEvent::Expired),
+            change("d", LeaseEvent::Revived),
+        ]),
+        Command::PutKeyspace {
+            name: keyspace("other"),
+            partitions: None,
+            source: KeyspaceSource::Static,
+            if_index: Some(LogIndex(0)),
+        },
+        Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
+        Command::DescribeNode(node_record()),
+    ];
+    commands.into_iter().map(|c| (command_name(&c), c)).collect()
+}
+
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::FormCluster { .. } => "form-cluster",
+        Command::RegisterWorker { .. } => "register-worker",
+        Command::AdoptWorker { .. } => "adopt-worker",
+        Command::UnregisterWorker { .. } => "unregister-worker",
+        Command::ChangeLeases(_) => "change-leases",
+        Command::PutKeyspace { .. } => "put-keyspace",
+        Command::ObservePartitions { .. } => "observe-partitions",
+        Command::DescribeNode(_) => "describe-node",
+    }
+}
+
+/// One reply of each kind.
+pub fn replies() -> Vec<(&'static str, Reply)> {
+    let refusals = vec![
+        Refusal::UnknownWorker { id: worker_id("w") },
+        Refusal::StaleEpoch { id: worker_id("w"), current: Epoch(9), got: Epoch(8) },
+        Refusal::UnknownKeyspace { name: keyspace("k") },
+        Refusal::PartitionOutOfRange { keyspace: keyspace("k"), partition: Partition(-3), count: 12 },
+        Refusal::PartitionCountUnknown { name: keyspace("k") },
+        Refusal::PreconditionFailed { current: LogIndex(4), wanted: LogIndex(3) },
+        Refusal::Full { what: Bounded::Workers, max: 10 },
+        Refusal::Full { what: Bounded::Keyspaces, max: 11 },
+        Refusal::AlreadyFormed,
+        Refusal::Forgotten,
+    ];
+    let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
+    replies.extend(refusals.into_iter().map(Reply::Refused));
+    replies.into_iter().map(|r| (reply_name(&r), r)).collect()
+}
+
+fn reply_name(reply: &Reply) -> &'static str {
+    let refusal = match reply {
+        Reply::Done => return "done",
+        Reply::Unchanged => return "unchanged",
+        Reply::Registered { .. } => return "registered",
+        Reply::Refused(refusal) => refusal,
+    };
+    match refusal {
+        Refusal::UnknownWorker { .. } => "unknown-worker",
+        Refusal::StaleEpoch { .. } => "stale-epoch",
+        Refusal::UnknownKeyspace { .. } => "unknown-keyspace",
+        Refusal::PartitionOutOfRange { .. } => "partition-out-of-range",
+        Refusal::PartitionCountUnknown { .. } => "partition-count-unknown",
+        Refusal::PreconditionFailed { .. } => "precondition-failed",
+        Refusal::Full { what: Bounded::Workers, .. } => "full-workers",
+        Refusal::Full { what: Bounded::Keyspaces, .. } => "full-keyspaces",
+        Refusal::AlreadyFormed => "already-formed",
+        Refusal::Forgotten => "forgotten",
+    }
+}
+
+pub fn proposal(sequence: u64, command: Command) -> Proposal {
+    Proposal { origin: Origin { boot: BootId(0xb007), sequence }, command }
+}
+
+pub fn membership() -> Membership {
+    let node = |name: &str| MemberNode { name: name.into(), peer: format!("{name}:7000") };
+    Membership {
+        configs: vec![[1, 2].into(), [1, 3].into()],
+        nodes: BTreeMap::from([(1, node("n1")), (2, node("n2")), (3, node("n3")), (4, node("n4"))]),
+    }
+}
+
+/// One log record of each kind.
+pub fn records() -> Vec<(&'static str, LogRecord)> {
+    let (_, command) = commands().swap_remove(3);
+    let entry = Entry { at: LogTime(1_790_000_000_000), proposals: vec![proposal(1, command)] };
+    let payloads = vec![Payload::Blank, Payload::Normal(entry), Payload::Membership(membership())];
+    let record = |payload| LogRecord { term: 2, leader: 7, index: 41, payload };
+    payloads.into_iter().map(|p| (payload_name(&p), record(p))).collect()
+}
+
+fn payload_name(payload: &Payload) -> &'static str {
+    match payload {
+        Payload::Blank => "blank",
+        Payload::Normal(_) => "normal",
+        Payload::Membership(_) => "membership",
+    }
+}
+
+pub fn snapshot() -> (SnapshotMeta, Parts) {
+    let meta = SnapshotMeta {
+        last_log_id: Some(LogId { term: 2, leader: 7, index: 41 }),
+        membership: membership(),
+        membership_log_id: Some(LogId { term: 1, leader: 7, index: 0 }),
+    };
+    let at = LogTime(1_790_000_000_000);
+    let lives = [
+        Lifecycle::Live,
+        Lifecycle::Suspect { since: at },
+        Lifecycle::Expired { at },
+        Lifecycle::Displaced { at },
+        Lifecycle::Unregistered { at },
+    ];
+    let worker = |(i, lifecycle): (usize, Lifecycle)| {
+        let id = worker_id(&format!("w{i}"));
+        let registration = RegistrationParts { id, ..registration().into_parts() }.validate().expect("valid");
+        Arc::new(Worker {
+            registration: Arc::new(registration),
+            lost: vec![Partition(3)],
+            epoch: Epoch(20 + i as u64),
+            incarnation: Epoch(10),
+            registered_at: at,
+            lifecycle,
+            changed: LogIndex(40),
+        })
+    };
+    let keyspace = |name: &str, partitions, source| Keyspace {
+        name: keyspace(name),
+        partitions,
+        source,
+        changed: LogIndex(1),
+    };
+    let replies = replies().into_iter().enumerate();
+    let parts = Parts {
+        index: LogIndex(41),
+        now: at,
+        cluster: Some(ClusterId(0xfeed)),
+        last_epoch: Epoch(30),
+        workers: lives.into_iter().enumerate().map(worker).collect(),
+        keyspaces: vec![
+            keyspace("default", PartitionCount::new(12).ok(), KeyspaceSource::Static),
+            keyspace("other", None, KeyspaceSource::Kafka),
+        ],
+        nodes: vec![Arc::new(node_record())],
+        windows: vec![WindowParts {
+            boot: BootId(0xb007),
+            used: LogIndex(41),
+            replies: replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect(),
+        }],
+    };
+    (meta, parts)
+}
+
+fn name_strategy() -> impl Strategy<Value = String> {
+    "[a-z日é]([a-z0-9 ._/日-]{0,20}[a-z0-9])?"
+}
+
+fn ids() -> impl Strategy<Value = WorkerId> {
+    name_strategy().prop_map(|text| worker_id(&text))
+}
+
+fn keyspaces() -> impl Strategy<Value = KeyspaceName> {
+    name_strategy().prop_map(|text| keyspace(&text))
+}
+
+fn addresses() -> impl Strategy<Value = Address> {
+    ("https?", "[a-z][a-z0-9-]{0,10}[a-z0-9]", option::of(1u16..), "(/[a-z]{0,4}){0,2}").prop_map(
+        |(scheme, host, port, path)| {
+            let port = port.map_or(String::new(), |p| format!(":{p}"));
+            Address::parse(&format!("{scheme}://{host}{port}{path}")).expect("valid")
+        },
+    )
+}
+
+fn text() -> impl Strategy<Value = Box<str>> {
+    "[ -~é日]{0,30}".prop_map(Into::into)
+}
+
+fn capabilities() -> impl Strategy<Value = Capability> {
+    prop_oneof![
+        any::<bool>().prop_map(Capability::Flag),
+        any::<f64>()
+            .prop_map(|n| Capability::Number(n.to_string().chars().take(200).collect::<String>().into())),
+        text().prop_map(Capability::Text),
+    ]
+}
+
+fn services() -> impl Strategy<Value = ServiceOffer> {
+    (name_strategy(), text(), option::of(addresses())).prop_map(|(name, version, url)| ServiceOffer {
+        name: ServiceName::parse(&name).expect("valid"),
+        version,
+        url,
+    })
+}
+
+pub fn registrations() -> impl Strategy<Value = Registration> {
+    let who = (ids(), addresses(), keyspaces(), 1_000u64..86_400_000, 0u32..1_000_001);
+    let what = (
+        collection::vec(any::<i32>(), 0..50),
+        collection::vec(services(), 0..4),
+        collection::btree_map(text(), text(), 0..4),
+        collection::btree_map(text(), capabilities(), 0..4),
+    );
+    (who, what).prop_map(
+        |((id, address, keyspace, ttl, weight), (partitions, services, labels, capabilities))| {
+            RegistrationParts {
+                id,
+                address,
+                keyspace,
+                partitions: partitions.into_iter().map(Partition).collect(),
+                services,
+                labels,
+                capabilities,
+                ttl: Ttl::new(Duration::from_millis(ttl)).expect("valid"),
+                weight,
+            }
+            .validate()
+            .expect("valid")
+        },
+    )
+}
+
+fn counts() -> impl Strategy<Value = PartitionCount> {
+    (1u32..=100_000).prop_map(|n| PartitionCount::new(n).expect("valid"))
+}
+
+fn sources() -> impl Strategy<Value = KeyspaceSource> {
+    prop_oneof![Just(KeyspaceSource::Static), Just(KeyspaceSource::Kafka)]
+}
+
+fn indexes() -> impl Strategy<Value = Option<LogIndex>> {
+    option::of(any::<u64>().prop_map(LogIndex))
+}
+
+fn lease_changes() -> impl Strategy<Value = LeaseChange> {
+    let events = prop_oneof![
+        Just(LeaseEvent::Suspected),
+        Just(LeaseEvent::Recovered),
+        Just(LeaseEvent::Expired),
+        Just(LeaseEvent::Revived)
+    ];
+    (ids(), any::<u64>(), events).prop_map(|(id, epoch, event)| LeaseChange {
+        id,
+        epoch: Epoch(epoch),
+        event,
+    })
+}
+
+pub fn any_command() -> impl Strategy<Value = Command> {
+    let ranges = prop_oneof![Just(PartitionRange::Strict), Just(PartitionRange::Lenient)];
+    prop_oneof![
+        (any::<u128>(), option::of(counts()), sources()).prop_map(|(cluster, partitions, source)| {
+            Command::FormCluster { cluster: ClusterId(cluster), partitions, source }
+        }),
+        (registrations(), ranges, indexes()).prop_map(|(registration, range, if_index)| {
+            Command::RegisterWorker { registration, range, if_index }
+        }),
+        registrations().prop_map(|registration| Command::AdoptWorker { registration }),
+        (ids(), option::of(any::<u64>()), indexes()).prop_map(|(id, epoch, if_index)| {
+            Command::UnregisterWorker { id, epoch: epoch.map(Epoch), if_index }
+        }),
+        collection::vec(lease_changes(), 0..5).prop_map(Command::ChangeLeases),
+        (keyspaces(), option::of(counts()), sources(), indexes()).prop_map(
+            |(name, partitions, source, if_index)| {
+                Command::PutKeyspace { name, partitions, source, if_index }
+            }
+        ),
+        (keyspaces(), counts())
+            .prop_map(|(keyspace, partitions)| Command::ObservePartitions { keyspace, partitions }),
+        (any::<(u64, u64)>(), name_strategy(), text(), text(), text()).prop_map(
+            |((id, boot), name, peer, management, version)| {
+                let name = NodeName::parse(&name).expect("valid");
+                Command::DescribeNode(NodeRecord {
+                    id: NodeId(id),
+                    name,
+                    boot: BootId(boot),
+                    peer,
+                    management,
+                    version,
+                })
+            }
+        ),
+    ]
+}
+
+pub fn any_proposal() -> impl Strategy<Value = Proposal> {
+    (any::<u64>(), any::<u64>(), any_command()).prop_map(|(boot, sequence, command)| Proposal {
+        origin: Origin { boot: BootId(boot), sequence },
+        command,
+    })
+}
+
+pub fn any_reply() -> impl Strategy<Value = Reply> {
+    let bounded = prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces)];
+    let refusals = prop_oneof![
+        ids().prop_map(|id| Refusal::UnknownWorker { id }),
+        (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
+            id,
+            current: Epoch(current),
+            got: Epoch(got)
+        }),
+        keyspaces().prop_map(|name| Refusal::UnknownKeyspace { name }),
+        (keyspaces(), any::<(i32, u32)>()).prop_map(|(keyspace, (partition, count))| {
+            Refusal::PartitionOutOfRange { keyspace, partition: Partition(partition), count }
+        }),
+        keyspaces().prop_map(|name| Refusal::PartitionCountUnknown { name }),
+        any::<(u64, u64)>().prop_map(|(current, wanted)| Refusal::PreconditionFailed {
+            current: LogIndex(current),
+            wanted: LogIndex(wanted)
+        }),
+        (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
+        Just(Refusal::AlreadyFormed),
+        Just(Refusal::Forgotten),
+    ];
+    prop_oneof![
+        Just(Reply::Done),
+        Just(Reply::Unchanged),
+        any::<u64>().prop_map(|epoch| Reply::Registered { epoch: Epoch(epoch) }),
+        refusals.prop_map(Reply::Refused),
+    ]
+}

@@ -1,0 +1,133 @@
+//! Doing something at the leader, wherever it is, within a deadline.
+//!
+//! The same loop serves proposals, heartbeats, reads and lease lists: try here if this node leads, else ask the
+//! leader, else wait a moment for one. It retries through leader changes; what is retried must bear a repeat.
+
+use crate::{
+    options::{RETRY_AFTER, TRY_WITHIN},
+    peer::{
+        address_book::AddressBook,
+        client::{CallError, Links},
+        wire::{Forwarded, WireError},
+    },
+    types::Raft,
+};
+use openraft::async_runtime::WatchReceiver;
+use quorate_model::{NodeId, NodeName};
+use quorate_rt::time;
+use std::{future::Future, time::Duration};
+
+/// Why nothing was done, or why it is not known whether it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No leader was found in time; nothing was done.
+    #[error("no leader with a quorum was found in time")]
+    NoLeader,
+    /// A leader was asked, but no answer came in time: it may or may not have been done.
+    #[error("no answer came in time: it may or may not have been carried out")]
+    Unknown,
+    /// Too much waits already; nothing was done.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// This node is shutting down; nothing was done.
+    #[error("this node is shutting down")]
+    ShuttingDown,
+}
+
+/// Where the leader is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Where its peer listener is dialled.
+    pub address: String,
+}
+
+/// What it takes to reach the leader.
+#[derive(Clone)]
+pub struct Forwarder {
+    pub(crate) raft: Raft,
+    pub(crate) links: Links,
+    pub(crate) book: AddressBook,
+    pub(crate) id: NodeId,
+}
+
+/// What one try came to.
+pub enum Tried<T> {
+    /// Done.
+    Done(T),
+    /// This node does not lead.
+    NotLeader,
+    /// Perhaps done; try again.
+    Unsure,
+    /// Full.
+    Busy,
+}
+
+impl Forwarder {
+    /// The leader as this node knows it.
+    pub fn leader(&self) -> Option<Leader> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let id = metrics.current_leader?;
+        let member = metrics.membership_config.membership().get_node(&id)?;
+        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        Some(Leader { id: NodeId(id), name: NodeName::parse(&member.name).ok()?, address })
+    }
+
+    /// Tries `here` while this node leads, else sends `message` to the leader, until `deadline`.
+    pub async fn at_leader<T, H, F>(
+        &self,
+        deadline: time::Instant,
+        here: H,
+        (path, message): (&'static str, &[u8]),
+        decode: fn(&[u8]) -> Result<Forwarded<T>, WireError>,
+    ) -> Result<T, Unavailable>
+    where
+        H: Fn(Duration) -> F,
+        F: Future<Output = Tried<T>>,
+    {
+        let mut unsure = false;
+        loop {
+            let left = deadline.saturating_duration_since(time::Instant::now());
+            if left.is_zero() {
+                return Err(if unsure { Unavailable::Unknown } else { Unavailable::NoLeader });
+            }
+            let tried = match self.leader() {
+                Some(leader) if leader.id == self.id => here(left).await,
+                Some(leader) => self.ask(&leader, (path, message), left.min(TRY_WITHIN), decode).await,
+                None => Tried::NotLeader,
+            };
+            match tried {
+                Tried::Done(value) => return Ok(value),
+                Tried::Busy => return Err(Unavailable::Busy),
+                Tried::NotLeader => {}
+                Tried::Unsure => unsure = true,
+            }
+            time::sleep(RETRY_AFTER.min(deadline.saturating_duration_since(time::Instant::now()))).await;
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        leader: &Leader,
+        (path, message): (&'static str, &[u8]),
+        limit: Duration,
+        decode: fn(&[u8]) -> Result<Forwarded<T>, WireError>,
+    ) -> Tried<T> {
+        let answer = self.links.call(Some(leader.id), &leader.address, (path, message.to_vec()), limit).await;
+        match answer.map(|bytes| decode(&bytes)) {
+            Ok(Ok(Forwarded::Done(value))) => Tried::Done(value),
+            Ok(Ok(Forwarded::NotLeader))
+            | Err(CallError::Refused { .. } | CallError::Unproven { .. } | CallError::Unreachable { .. }) => {
+                Tried::NotLeader
+            }
+            Ok(Ok(Forwarded::Busy)) => Tried::Busy,
+            Ok(Ok(Forwarded::Unsure))
+            | Ok(Err(_))
+            | Err(CallError::Broken { .. } | CallError::Timeout { .. }) => Tried::Unsure,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The keeper driven by hand: a small world of one state and one keeper, seconds as text.
+
+use super::*;
+use expect_test::{Expect, expect};
+use quorate_model::{
+    Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LogIndex, LogTime, Origin, PartitionCount,
+    PartitionRange, Proposal, RegistrationParts,
+};
+use quorate_state::State;
+
+struct World {
+    state: State,
+    keeper: LeaseKeeper,
+    now: Millis,
+    sequence: u64,
+    said: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            state: State::new(),
+            keeper: LeaseKeeper::default(),
+            now: 0,
+            sequence: 0,
+            said: String::new(),
+        };
+        let partitions = PartitionCount::new(12).ok();
+        world.commit(Command::FormCluster {
+            cluster: ClusterId(1),
+            partitions,
+            source: KeyspaceSource::Static,
+        });
+        world
+    }
+
+    fn commit(&mut self, command: Command) {
+        self.sequence += 1;
+        let origin = Origin { boot: BootId(1), sequence: self.sequence };
+        let at = LogTime(u64::try_from(self.now).expect("time is positive"));
+        let index = LogIndex(self.state.index().0 + 1);
+        let applied = self.state.apply(index, &Entry { at, proposals: vec![Proposal { origin, command }] });
+        self.keeper.observe(&self.state, &applied.events, self.now);
+    }
+
+    /// Runs ticks of 250 ms up to `until`, committing what the keeper proposes and writing it down.
+    fn run(&mut self, until: Millis) {
+        while self.now < until {
+            self.now += 250;
+            let changes = self.keeper.tick(self.now);
+            if changes.is_empty() {
+                continue;
+            }
+            for c in &changes {
+                self.said += &format!("{}ms {} {:?}\n", self.now, c.id, c.event);
+            }
+            self.commit(Command::ChangeLeases(changes));
+        }
+    }
+
+    fn register(&mut self, id: &str) {
+        let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
+        let address = Address::parse("http://h:1").expect("valid");
+        let parts = RegistrationParts::new(WorkerId::parse(id).expect("valid"), address, ttl);
+        let registration = parts.validate().expect("valid");
+        self.commit(Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index: None });
+    }
+
+    fn beat(&mut self, id: &str) -> HeartbeatOutcome {
+        let beat = Heartbeat { id: WorkerId::parse(id).expect("valid"), incarnation: None, sequence: None };
+        self.keeper.heartbeat(&beat, self.now)
+    }
+
+    /// `register w`, `beat w`, `elect` (a new keeper from the state), `15s` (time passes).
+    fn act(&mut self, script: &str) {
+        for step in script.split(';').map(str::trim) {
+            match step.split_once(' ') {
+                Some(("register", id)) => self.register(id),
+                Some(("beat", id)) => {
+                    let outcome = self.beat(id);
+                    if !matches!(outcome, HeartbeatOutcome::Ok { .. }) {
+                        self.said += &format!("{}ms {id} {outcome:?}\n", self.now);
+                    }
+                }
+                None if step == "elect" => self.keeper = LeaseKeeper::from_view(&self.state, self.now),
+                None => {
+                    let seconds: Millis = step.trim_end_matches('s').parse().expect("seconds");
+                    let until = self.now + seconds * 1_000;
+                    self.run(until);
+                }
+                Some(other) => panic!("unknown step {other:?}"),
+            }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "expect! values are passed by value everywhere")]
+fn check(script: &str, said: Expect) {
+    let mut world = World::new();
+    world.act(script);
+    said.assert_eq(&world.said);
+    quorate_state::invariant::check(&world.state).expect("the state is sound");
+}
+
+#[test]
+fn a_healthy_worker_costs_no_entry() {
+    let beats = "15s; beat w; ".repeat(20);
+    check(&format!("register w; {beats} 1s"), expect![""]);
+}
+
+#[test]
+fn a_silent_worker_is_suspected_then_expired_at_its_ttl() {
+    check(
+        "register w; 60s",
+        expect![[r#"
+        20000ms w Suspected
+        30000ms w Expired
+    "#]],
+    );
+}
+
+#[test]
+fn a_late_heartbeat_recovers_a_suspect() {
+    check(
+        "register w; 25s; beat w; 10s; beat w; 10s",
+        expect![[r#"
+        20000ms w Suspected
+        25250ms w Recovered
+    "#]],
+    );
+}
+
+#[test]
+fn an_expired_worker_is_revived_by_a_heartbeat() {
+    check(
+        "register w; 40s; beat w; 1s",
+        expect![[r#"
+        20000ms w Suspected
+        30000ms w Expired
+        40250ms w Revived
+    "#]],
+    );
+}
+
+#[test]
+fn elections_neither_kill_nor_immortalise() {
+    // A live one starts at its full TTL, a suspect one at half of it.
+    check(
+        "register a; 10s; elect; 45s",
+        expect![[r#"
+        30000ms a Suspected
+        40000ms a Expired
+    "#]],
+    );
+    check(
+        "register a; 21s; elect; 20s",
+        expect![[r#"
+        20000ms a Suspected
+        36000ms a Expired
+    "#]],
+    );
+}
+
+#[test]
+fn a_heartbeat_during_its_expiry_revives() {
+    let mut world = World::new();
+    world.act("register w; 29s");
+    world.now = 30_000;
+    let expiry = world.keeper.tick(world.now);
+    assert_eq!(expiry.len(), 1);
+    world.beat("w");
+    world.commit(Command::ChangeLeases(expiry));
+    assert_eq!(world.state.worker("w").expect("kept").status(), Status::Expired);
+    world.act("1s");
+    assert_eq!(world.state.worker("w").expect("kept").status(), Status::Live);
+}
+
+#[test]
+fn what_was_not_applied_is_proposed_again() {
+    let mut world = World::new();
+    world.act("register w; 19s");
+    world.now = 20_000;
+    assert_eq!(world.keeper.tick(world.now), world.keeper.tick(world.now + 250));
+}
+
+#[test]
+fn a_replayed_or_superseded_heartbeat_is_refused() {
+    let mut world = World::new();
+    world.act("register w");
+    let epoch = world.state.worker("w").expect("registered").incarnation;
+    let id = WorkerId::parse("w").expect("valid");
+    let mut beat = Heartbeat { id, incarnation: Some(epoch), sequence: Some(5) };
+    assert_eq!(world.keeper.heartbeat(&beat, 1), HeartbeatOutcome::Ok { epoch });
+    assert_eq!(world.keeper.heartbeat(&beat, 2), HeartbeatOutcome::Replayed { last: 5 });
+    beat.sequence = Some(4);
+    assert_eq!(world.keeper.heartbeat(&beat, 3), HeartbeatOutcome::Replayed { last: 5 });
+    world.act("register w");
+    let current = world.state.worker("w").expect("registered").incarnation;
+    assert_eq!(world.keeper.heartbeat(&beat, 4), HeartbeatOutcome::Superseded { current });
+    let stranger = Heartbeat { id: WorkerId::parse("x").expect("valid"), incarnation: None, sequence: None };
+    assert_eq!(world.keeper.heartbeat(&stranger, 5), HeartbeatOutcome::Unknown);
+}
+
+#[test]
+fn a_revived_worker_goes_on_with_the_lease_id_that_it_has() {
+    let mut world = World::new();
+    world.act("register w; 40s");
+    let old = world.state.worker("w").expect("kept").clone();
+    let beat = |sequence| Heartbeat {
+        id: old.id().clone(),
+        incarnation: Some(old.incarnation),
+        sequence: Some(sequence),
+    };
+    assert_eq!(world.keeper.heartbeat(&beat(1), world.now), HeartbeatOutcome::Ok { epoch: old.epoch });
+    world.act("1s");
+    let revived = world.state.worker("w").expect("kept").clone();
+    assert!(revived.epoch > old.epoch, "a new grant has a larger token");
+    assert_eq!(world.keeper.heartbeat(&beat(2), world.now), HeartbeatOutcome::Ok { epoch: revived.epoch });
+}
+
+#[test]
+fn a_heartbeat_during_its_suspicion_recovers() {
+    let mut world = World::new();
+    world.act("register w; 19s");
+    world.now = 20_000;
+    let suspicion = world.keeper.tick(world.now);
+    assert_eq!(suspicion.len(), 1);
+    world.beat("w");
+    world.commit(Command::ChangeLeases(suspicion));
+    assert_eq!(world.state.worker("w").expect("kept").status(), Status::Suspect);
+    world.act("1s");
+    assert_eq!(world.state.worker("w").expect("kept").status(), Status::Live);
+}

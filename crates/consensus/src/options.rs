@@ -1,0 +1,85 @@
+//! What a node tells its consensus at start.
+
+use crate::peer::address_book::{AddressBook, SelfId};
+use quorate_model::{KeyspaceSource, NodeRecord, PartitionCount};
+use std::time::Duration;
+
+/// A client is never kept waiting longer than this for a write or a linearizable read.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(4_500);
+/// One try of a forwarded call; then the leader may have changed.
+pub const TRY_WITHIN: Duration = Duration::from_millis(1_000);
+/// Between two tries.
+pub const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// How often the lease keeper looks.
+pub const TICK: Duration = Duration::from_millis(250);
+/// Commands that may wait for a batch. When full: `Busy`, which clients see as 503 with `Retry-After`.
+pub const QUEUE_MAX: usize = 4_000;
+/// A batch ends here, in bytes as encoded; a single larger command (at most about 1.2 MB) goes alone.
+pub const ENTRY_BYTES_MAX: usize = 512 << 10;
+/// Most entries of one append message.
+const APPEND_ENTRIES_MAX: u64 = 32;
+/// Batches under way at once.
+pub const BATCHES_MAX: usize = 1;
+/// Batches of other nodes that a leader has under way at once. When full: `Busy`.
+pub const PEER_BATCHES_MAX: usize = 64;
+
+// A window forgets nothing that may still be repeated.
+const _: () = assert!(
+    (QUEUE_MAX as u64) < quorate_model::limit::REPLY_WINDOW,
+    "what one node may have in flight fits the reply window"
+);
+const _: () = assert!(
+    APPEND_ENTRIES_MAX as usize * (ENTRY_BYTES_MAX + (1_200 << 10)) < crate::peer::MESSAGE_BYTES_MAX,
+    "a follower can always read what it is sent"
+);
+const _: () = assert!(
+    TRY_WITHIN.as_millis() * 3 < ANSWER_WITHIN.as_millis(),
+    "a lost leader leaves time for the next one"
+);
+
+/// See the fields.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who we are.
+    pub me: SelfId,
+    /// Where the initial members are, ourselves included; empty: a node on its own.
+    pub book: AddressBook,
+    /// What the others shall know of us.
+    pub record: NodeRecord,
+    /// Raft's heartbeat interval.
+    pub heartbeat: Duration,
+    /// Raft's election timeout; drawn from [t, 2t).
+    pub election: Duration,
+    /// The default keyspace of a new cluster: its count, if known.
+    pub partitions: Option<PartitionCount>,
+    /// Who decides the count.
+    pub source: KeyspaceSource,
+    /// A snapshot after this many entries.
+    pub snapshot_every: u64,
+}
+
+impl Options {
+    /// openraft's configuration.
+    pub fn raft_config(&self) -> Result<openraft::Config, openraft::ConfigError> {
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        openraft::Config {
+            cluster_name: "quorate".into(),
+            heartbeat_interval: ms(self.heartbeat),
+            // openraft waits for its leader lease (the maximum) and then for a random time between both: with these
+            // a follower stands after a silence of 4/3 t to 2 t, within the [t, 2t) that operators are told.
+            election_timeout_min: ms(self.election) / 3 + 1,
+            election_timeout_max: ms(self.election),
+            install_snapshot_timeout: 30_000,
+            snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            max_in_snapshot_log_to_keep: self.snapshot_every / 2,
+            purge_batch_size: 512,
+            max_payload_entries: APPEND_ENTRIES_MAX,
+            // A killed leader that came back as leader of its old term would have lost its unflushed commit
+            // index, and a linearizable read would then miss an acknowledged write. The simulator finds it.
+            enable_leader_restore: Some(false),
+            enable_pre_vote: Some(true),
+            ..Default::default()
+        }
+        .validate()
+    }
+}

@@ -1,0 +1,61 @@
+//! Says what is wrong with a peer without saying it all day: a node with a wrong secret tries again and again.
+
+use quorate_rt::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A peer is complained about once in this time.
+const EVERY: Duration = Duration::from_secs(60);
+/// Peers remembered. When full, and none can be forgotten, further ones are passed over: strangers may come from
+/// any number of addresses, and the log is no place for all of them.
+const PEERS_MAX: usize = 256;
+
+/// When each peer was complained about last. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Complaints(Arc<Mutex<BTreeMap<String, Instant>>>);
+
+impl Complaints {
+    /// Whether it is time for a line in the log about `peer`; counts as one.
+    pub fn due(&self, peer: &str) -> bool {
+        self.due_at(peer, Instant::now())
+    }
+
+    fn due_at(&self, peer: &str, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= PEERS_MAX {
+            last.retain(|_, at| now.duration_since(*at) < EVERY);
+        }
+        let recent = last.get(peer).is_some_and(|at| now.duration_since(*at) < EVERY);
+        if recent || (last.len() >= PEERS_MAX && !last.contains_key(peer)) {
+            return false;
+        }
+        last.insert(peer.to_owned(), now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_is_complained_about_once_a_minute() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        assert!(complaints.due_at("a", start));
+        assert!(!complaints.due_at("a", start + Duration::from_secs(59)));
+        assert!(complaints.due_at("b", start + Duration::from_secs(59)));
+        assert!(complaints.due_at("a", start + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_makes_room_by_time() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        for nth in 0..PEERS_MAX {
+            assert!(complaints.due_at(&nth.to_string(), start));
+        }
+        assert!(!complaints.due_at("one more", start));
+        assert!(complaints.due_at("one more", start + EVERY));
+    }
+}

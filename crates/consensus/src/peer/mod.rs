@@ -1,0 +1,63 @@
+//! Node to node: HTTP/2 over our sockets, bodies by `codec`, a deadline on every call.
+//!
+//! Where the cluster has a secret, [`proof`] comes first on every connection, and [`gate`] hears nothing else before.
+//!
+//! Each request names the cluster, the sender and the node that it is meant for. A node answers only what is
+//! meant for it: an address that now belongs to another node (or to another cluster) changes nothing there, not
+//! even a term.
+
+pub mod address_book;
+pub mod client;
+pub mod complaints;
+pub mod gate;
+pub mod proof;
+pub mod raft_network;
+pub mod server;
+pub mod wire;
+
+/// Every path of the peer protocol, version 1.
+pub mod path {
+    /// Who are you? The only path that needs no recipient id.
+    pub const HELLO: &str = "/peer/v1/hello";
+    /// An introduction; the first of the two paths that need no proof, and no recipient.
+    pub const CHALLENGE: &str = "/peer/v1/challenge";
+    /// The proof itself.
+    pub const PROOF: &str = "/peer/v1/proof";
+    /// Append entries, a stream of frames both ways.
+    pub const APPEND: &str = "/raft/v1/append";
+    /// A vote.
+    pub const VOTE: &str = "/raft/v1/vote";
+    /// Would you vote for me?
+    pub const PRE_VOTE: &str = "/raft/v1/pre-vote";
+    /// Take over.
+    pub const TRANSFER: &str = "/raft/v1/transfer";
+    /// A whole snapshot.
+    pub const SNAPSHOT: &str = "/raft/v1/snapshot";
+    /// Commands for the leader.
+    pub const PROPOSE: &str = "/peer/v1/propose";
+    /// Up to where must a linearizable read wait?
+    pub const READ_INDEX: &str = "/peer/v1/read-index";
+    /// Heartbeats for the leader.
+    pub const HEARTBEATS: &str = "/peer/v1/heartbeats";
+    /// Start a transfer of leadership.
+    pub const HAND_OVER: &str = "/peer/v1/hand-over";
+    /// The leader's view of the leases.
+    pub const LEASES: &str = "/peer/v1/leases";
+}
+
+/// The headers that each request carries.
+pub mod header {
+    /// The sender's cluster id, once it has one.
+    pub const CLUSTER: &str = "x-quorate-cluster";
+    /// The sender's node id.
+    pub const FROM: &str = "x-quorate-from";
+    /// The recipient's node id.
+    pub const TO: &str = "x-quorate-to";
+}
+
+/// Largest message other than a snapshot, in bytes; larger ones are refused unread.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Largest message of a proof, in bytes: what a stranger may make us read.
+pub const PROOF_BYTES_MAX: usize = 1 << 10;
+/// Largest snapshot, in bytes.
+pub const SNAPSHOT_BYTES_MAX: usize = 2 << 30;

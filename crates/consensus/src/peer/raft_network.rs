@@ -1,0 +1,332 @@
+//! openraft's calls over our peer protocol. Appends are pipelined: one HTTP/2 stream each way, frames both ways.
+
+use super::{
+    address_book::AddressBook,
+    client::{self, CallError, Dialler},
+    path, wire,
+};
+use crate::types::{AppendRequest, Config, Snapshot, StreamResult, Vote};
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use openraft::{
+    AnyError, OptionalSend,
+    errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2},
+    raft::{AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest, VoteResponse},
+};
+use quorate_model::NodeId;
+use quorate_rt::{
+    http::{BoxBody, H2Client, full},
+    time,
+};
+use quorate_storage::Member;
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// An append stream on which nothing came back for this long is given up.
+const STREAM_IDLE_MIN: Duration = Duration::from_millis(500);
+
+/// A dial is given at least this long, over several calls if they are shorter.
+const DIAL_WITHIN_MIN: Duration = Duration::from_secs(1);
+
+/// Between two tries to reach a follower that can't be reached.
+const REDIAL_AFTER: Duration = Duration::from_millis(100);
+
+/// Makes a [`Peer`] for each node that Raft talks to.
+#[derive(Clone)]
+pub struct Network {
+    /// How they are dialled.
+    pub dialler: Dialler,
+    /// Where they are.
+    pub book: AddressBook,
+}
+
+impl RaftNetworkFactory<Config> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, member: &Member) -> Peer {
+        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        Peer {
+            dialler: self.dialler.clone(),
+            target: NodeId(target),
+            address,
+            connection: None,
+            dial: Mutex::new(None),
+            broken: Arc::default(),
+        }
+    }
+}
+
+/// One node that Raft talks to.
+pub struct Peer {
+    dialler: Dialler,
+    target: NodeId,
+    address: String,
+    connection: Option<H2Client>,
+    /// A dial under way. It outlives the call that began it: resolving, dialling and the proof are three round
+    /// trips and more, which together need not fit into the time of one heartbeat. The mutex is never contended;
+    /// it only makes this type `Sync`.
+    dial: Mutex<Option<BoxFuture<'static, Result<H2Client, CallError>>>>,
+    /// Set by a response stream that found the connection dead.
+    broken: Arc<AtomicBool>,
+}
+
+fn unreachable(e: &(impl std::error::Error + 'static)) -> RPCError<Config> {
+    RPCError::Unreachable(Unreachable::new(e))
+}
+
+fn unreachable_text(text: &str) -> RPCError<Config> {
+    RPCError::Unreachable(Unreachable::new(&AnyError::error(text)))
+}
+
+impl Peer {
+    async fn connection(&mut self, deadline: Duration) -> Result<&mut H2Client, CallError> {
+        let usable = !self.broken.swap(false, Ordering::Relaxed)
+            && self.connection.as_ref().is_some_and(|c| !c.is_closed());
+        if !usable {
+            // Resolved and dialled anew: the address may have changed.
+            self.connection = None;
+            self.connection = Some(self.dialled(deadline).await?);
+        }
+        Ok(self.connection.as_mut().expect("was opened above"))
+    }
+
+    async fn dialled(&mut self, deadline: Duration) -> Result<H2Client, CallError> {
+        let (dialler, target, address) = (&self.dialler, self.target, &self.address);
+        let dial = self.dial.get_mut().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
+            let (dialler, address) = (dialler.clone(), address.clone());
+            let within = deadline.max(DIAL_WITHIN_MIN);
+            Box::pin(async move { dialler.connect(Some(target), &address, within).await })
+        });
+        let result = match time::timeout(deadline, dial).await {
+            Ok(result) => result,
+            Err(_) => return Err(CallError::Timeout { target: address.clone(), after: deadline }),
+        };
+        *self.dial.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        result
+    }
+
+    async fn call(&mut self, path: &str, body: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        let request = client::request(self.dialler.me(), Some(self.target), &self.address, path, full(body))?;
+        let address = self.address.clone();
+        let connection = self.connection(deadline).await?;
+        let result = client::call(connection, request, &address, deadline).await;
+        if matches!(
+            result,
+            Err(CallError::Broken { .. } | CallError::Timeout { .. } | CallError::Unproven { .. })
+        ) {
+            self.connection = None;
+        }
+        result
+    }
+
+    async fn exchange<T>(
+        &mut self,
+        path: &str,
+        body: Vec<u8>,
+        deadline: Duration,
+        decode: impl FnOnce(&[u8]) -> Result<T, wire::WireError>,
+    ) -> Result<T, RPCError<Config>> {
+        let answer = self.call(path, body.into(), deadline).await.map_err(|e| unreachable(&e))?;
+        decode(&answer).map_err(|e| unreachable(&e))
+    }
+
+    async fn open_stream<S>(&mut self, input: S, deadline: Duration) -> Result<AppendStream, RPCError<Config>>
+    where
+        S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
+    {
+        // `input` holds a mutex of openraft while it waits, and hyper owns it as the request's body. It must let
+        // go when openraft drops the response stream, or the next session blocks on that mutex.
+        let (alive, gone) = oneshot::channel::<()>();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = sent.clone();
+        let frames = input.take_until(gone).map(move |request| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(wire::frame(&wire::encode_append(request))))
+        });
+        let body: BoxBody = StreamBody::new(frames).boxed_unsync();
+        let request =
+            client::request(self.dialler.me(), Some(self.target), &self.address, path::APPEND, body)
+                .map_err(|e| unreachable(&e))?;
+        let connection = self.connection(deadline).await.map_err(|e| unreachable(&e))?;
+        match time::timeout(deadline, connection.send(request)).await {
+            Ok(Ok(answer)) if answer.status().is_success() => {
+                let frames = wire::frames(answer.into_body().into_data_stream());
+                let idle = deadline.max(STREAM_IDLE_MIN);
+                Ok(AppendStream {
+                    frames,
+                    _alive: alive,
+                    broken: self.broken.clone(),
+                    idle,
+                    sent,
+                    answered: 0,
+                })
+            }
+            Ok(Ok(answer)) => {
+                self.connection = None;
+                Err(unreachable_text(&format!("the append stream was refused: {}", answer.status())))
+            }
+            Ok(Err(e)) => {
+                self.connection = None;
+                Err(unreachable(&e))
+            }
+            Err(_) => {
+                self.connection = None;
+                Err(unreachable_text("the append stream was not accepted in time"))
+            }
+        }
+    }
+}
+
+/// The answers to a stream of appends.
+struct AppendStream {
+    frames: BoxStream<'static, std::io::Result<Bytes>>,
+    /// Dropping it ends the request's body.
+    _alive: oneshot::Sender<()>,
+    broken: Arc<AtomicBool>,
+    idle: Duration,
+    /// How many appends went out, and how many were answered. Silence means something only while one is missing:
+    /// between entries a stream may rest for as long as it likes.
+    sent: Arc<AtomicU64>,
+    answered: u64,
+}
+
+impl AppendStream {
+    async fn next_frame(&mut self) -> Result<Option<std::io::Result<Bytes>>, time::Elapsed> {
+        loop {
+            let sent = self.sent.load(Ordering::Relaxed);
+            match time::timeout(self.idle, self.frames.next()).await {
+                // Nothing was under way when the wait began, so nothing is late.
+                Err(_) if sent == self.answered => {}
+                answered_or_late => return answered_or_late,
+            }
+        }
+    }
+
+    /// The next answer; after an error the stream is over.
+    async fn next(mut self) -> Option<(Result<StreamResult, RPCError<Config>>, Option<Self>)> {
+        let error = match self.next_frame().await {
+            Ok(None) => return None,
+            Ok(Some(Ok(frame))) => match wire::decode_append_result(&frame) {
+                Ok(Ok(result)) => {
+                    self.answered += 1;
+                    return Some((Ok(result), Some(self)));
+                }
+                Ok(Err(fatal)) => return Some((Err(unreachable_text(&fatal)), None)),
+                Err(e) => unreachable(&e),
+            },
+            Ok(Some(Err(e))) => unreachable(&e),
+            Err(_) => unreachable_text("an append was not answered in time"),
+        };
+        self.broken.store(true, Ordering::Relaxed);
+        Some((Err(error), None))
+    }
+}
+
+impl RaftNetworkV2<Config> for Peer {
+    type SnapshotData = quorate_storage::SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendRequest,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Config>, RPCError<Config>> {
+        // A stream of one.
+        let once = Box::pin(futures_util::stream::iter([request]));
+        let stream = self.open_stream(once, option.soft_ttl()).await?;
+        match stream.next().await {
+            Some((result, _)) => result.map(AppendEntriesResponse::from),
+            None => Err(unreachable_text("the append stream ended without an answer")),
+        }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamResult, RPCError<Config>>>, RPCError<Config>>>
+    where
+        S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
+    {
+        async move {
+            let stream = match self.open_stream(input, option.soft_ttl()).await {
+                Ok(stream) => stream,
+                Err(e) => {
+                    // openraft paces itself only where it hands out entries, which a dial that fails never asks
+                    // for: without this pause a leader would dial a dead follower with all of a core.
+                    time::sleep(REDIAL_AFTER).await;
+                    return Err(e);
+                }
+            };
+            let answers = futures_util::stream::unfold(Some(stream), |stream| async { stream?.next().await });
+            Ok(answers.boxed())
+        }
+        .boxed()
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Config>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Config>, RPCError<Config>> {
+        self.exchange(
+            path::VOTE,
+            wire::encode_vote_request(&request),
+            option.soft_ttl(),
+            wire::decode_vote_response,
+        )
+        .await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Config>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Config>, RPCError<Config>> {
+        self.exchange(
+            path::PRE_VOTE,
+            wire::encode_vote_request(&request),
+            option.soft_ttl(),
+            wire::decode_vote_response,
+        )
+        .await
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Config>,
+        option: RPCOption,
+    ) -> Result<openraft::raft::TransferLeaderResponse<Config>, RPCError<Config>> {
+        let body = wire::encode_transfer(&request);
+        let answer =
+            self.exchange(path::TRANSFER, body, option.soft_ttl(), wire::decode_transfer_response).await?;
+        // Its reasons travel as words: the leader only needs to know that the other one will not take over now.
+        answer.map(Ok).map_err(|why| unreachable_text(&why))
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Config>, StreamingError<Config>> {
+        let body = wire::encode_snapshot(&vote, &snapshot.snapshot);
+        let send = self.exchange(path::SNAPSHOT, body, option.soft_ttl(), wire::decode_snapshot_response);
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            answer = send => answer.map_err(|e| StreamingError::Unreachable(Unreachable::new(&e))),
+        }
+    }
+}

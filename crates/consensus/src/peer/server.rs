@@ -1,0 +1,262 @@
+//! The peer listener's answers.
+
+use super::{
+    MESSAGE_BYTES_MAX, PROOF_BYTES_MAX, SNAPSHOT_BYTES_MAX,
+    gate::{Denied, Gate, Gates},
+    header, path, wire,
+};
+use crate::{
+    consensus::{self, Shared},
+    forward::Tried,
+    liveness, proposer, reads,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use openraft::errors::{Fatal, RaftError};
+use quorate_model::{ClusterId, NodeId};
+use quorate_rt::http::{BoxBody, Serve, Session, full, read_body};
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+/// What is served on the peer listener. Not a service that could be cloned: each connection has a gate of its own,
+/// and one that another connection opened would stand open for everybody.
+pub struct PeerService {
+    shared: Arc<Shared>,
+    gates: Gates,
+}
+
+impl PeerService {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, gates: Gates::default() }
+    }
+}
+
+impl Serve for PeerService {
+    type Service = PeerConnection;
+
+    fn connected(&self, remote: SocketAddr) -> Session<PeerConnection> {
+        let Session { service: gate, dismissed } = self.gates.connected(&self.shared.me, remote);
+        let service = PeerConnection { shared: self.shared.clone(), gate: Arc::new(gate) };
+        Session { service, dismissed }
+    }
+}
+
+/// hyper's service over one node's consensus, for one connection.
+pub struct PeerConnection {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("this node belongs to cluster {ours}, the request is from {theirs}")]
+    OtherCluster { ours: ClusterId, theirs: String },
+    #[error("this is node {ours}; the request is for {theirs}")]
+    OtherNode { ours: u64, theirs: String },
+    #[error("no such path")]
+    UnknownPath,
+    #[error("{0}")]
+    Body(std::io::Error),
+    #[error("{0}")]
+    Message(#[from] wire::WireError),
+    #[error("{0}")]
+    Raft(Box<Fatal<crate::types::Config>>),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::OtherCluster { .. } | Self::OtherNode { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
+            Self::Raft(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+type Answer = Result<Vec<u8>, Refusal>;
+
+impl hyper::service::Service<Request<Incoming>> for PeerConnection {
+    type Response = Response<BoxBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (shared, gate) = (self.shared.clone(), self.gate.clone());
+        Box::pin(async move {
+            Ok(match answer(&shared, &gate, request).await {
+                Ok(body) => Response::new(body),
+                Err(refusal) => {
+                    if let Refusal::Denied(denied) = &refusal {
+                        gate.complain(denied);
+                    }
+                    refused(&refusal)
+                }
+            })
+        })
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<BoxBody> {
+    tracing::debug!(%refusal, "a peer request was refused");
+    let mut response = Response::new(full(refusal.to_string()));
+    *response.status_mut() = refusal.status();
+    response
+}
+
+async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -> Result<BoxBody, Refusal> {
+    match request.uri().path() {
+        path::CHALLENGE => return challenge(shared, gate, request.into_body()).await.map(full),
+        path::PROOF => return prove(gate, request.into_body()).await.map(full),
+        _ => gate.pass(sender(&request))?,
+    }
+    check_cluster(shared, &request)?;
+    if request.uri().path() == path::HELLO {
+        return Ok(full(wire::encode_hello(&shared.hello().await)));
+    }
+    check_recipient(shared, &request)?;
+    if request.uri().path() == path::APPEND {
+        return Ok(append(shared, request.into_body()));
+    }
+    message(shared, request).await.map(full)
+}
+
+async fn challenge(shared: &Shared, gate: &Gate, body: Incoming) -> Answer {
+    let body = read_body(body, PROOF_BYTES_MAX).await.map_err(Refusal::Body)?;
+    let introduction = wire::decode_introduction(&body)?;
+    if let Some(to) = introduction.to.filter(|to| *to != shared.me.id) {
+        return Err(Refusal::OtherNode { ours: shared.me.id.0, theirs: to.to_string() });
+    }
+    let challenge = gate.challenge(&shared.me, introduction)?;
+    if let (Some(ours), Some(theirs)) = (challenge.cluster, introduction.cluster)
+        && ours != theirs
+    {
+        return Err(Refusal::OtherCluster { ours, theirs: theirs.to_string() });
+    }
+    Ok(wire::encode_challenge(&challenge))
+}
+
+async fn prove(gate: &Gate, body: Incoming) -> Answer {
+    let body = read_body(body, PROOF_BYTES_MAX).await.map_err(Refusal::Body)?;
+    Ok(wire::encode_proof(&gate.prove(&wire::decode_proof(&body)?)?))
+}
+
+fn sender(request: &Request<Incoming>) -> Option<NodeId> {
+    let from = request.headers().get(header::FROM)?.to_str().ok()?;
+    from.parse().ok().map(NodeId)
+}
+
+/// A request of another cluster changes nothing here. A node without a cluster yet takes any: it has nothing to
+/// lose, and learns its cluster from its first leader.
+fn check_cluster(shared: &Shared, request: &Request<Incoming>) -> Result<(), Refusal> {
+    let theirs = request.headers().get(header::CLUSTER).and_then(|v| v.to_str().ok());
+    match (shared.cluster(), theirs) {
+        (Some(ours), Some(theirs)) if theirs.parse() != Ok(ours) => {
+            Err(Refusal::OtherCluster { ours, theirs: theirs.chars().take(64).collect() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_recipient(shared: &Shared, request: &Request<Incoming>) -> Result<(), Refusal> {
+    let theirs = request.headers().get(header::TO).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if theirs == shared.me.id.0.to_string() {
+        Ok(())
+    } else {
+        Err(Refusal::OtherNode { ours: shared.me.id.0, theirs: theirs.chars().take(64).collect() })
+    }
+}
+
+async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let bytes_max = if path == path::SNAPSHOT { SNAPSHOT_BYTES_MAX } else { MESSAGE_BYTES_MAX };
+    let body = read_body(body, bytes_max).await.map_err(Refusal::Body)?;
+    match path {
+        path::VOTE | path::PRE_VOTE | path::TRANSFER | path::SNAPSHOT => raft(shared, path, body).await,
+        path::PROPOSE => {
+            let proposals = wire::decode_proposals(&body)?;
+            Ok(wire::encode_proposed(&propose(shared, &proposals).await))
+        }
+        path::READ_INDEX => {
+            let index = reads::read_index(&shared.raft, crate::options::TRY_WITHIN).await;
+            Ok(wire::encode_index(&index.into()))
+        }
+        path::HEARTBEATS => {
+            let beats = wire::decode_heartbeats(&body)?;
+            Ok(wire::encode_outcomes(&liveness::hear(&beats, &shared.vessel).into()))
+        }
+        path::HAND_OVER => {
+            let to = wire::decode_hand_over(&body)?;
+            Ok(wire::encode_index(&consensus::hand_over(shared, to).await.into()))
+        }
+        path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
+        _ => Err(Refusal::UnknownPath),
+    }
+}
+
+async fn propose(shared: &Shared, proposals: &[quorate_model::Proposal]) -> wire::Forwarded<wire::Proposed> {
+    if !proposer::leads(&shared.raft) {
+        return wire::Forwarded::NotLeader;
+    }
+    let Ok(_place) = shared.places.try_acquire() else { return wire::Forwarded::Busy };
+    match proposer::write(&shared.raft, proposals, crate::options::ANSWER_WITHIN).await {
+        Tried::Done(proposed) => wire::Forwarded::Done(proposed),
+        Tried::NotLeader => wire::Forwarded::NotLeader,
+        Tried::Busy => wire::Forwarded::Busy,
+        Tried::Unsure => wire::Forwarded::Unsure,
+    }
+}
+
+async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
+    let raft = &shared.raft;
+    let fatal = |e: RaftError<crate::types::Config>| match e {
+        RaftError::Fatal(fatal) => Refusal::Raft(Box::new(fatal)),
+        RaftError::APIError(never) => match never {},
+    };
+    match path {
+        path::VOTE => {
+            let vote = raft.vote(wire::decode_vote_request(&body)?).await.map_err(fatal)?;
+            Ok(wire::encode_vote_response(&vote))
+        }
+        path::PRE_VOTE => {
+            let vote = raft.pre_vote(wire::decode_vote_request(&body)?).await.map_err(fatal)?;
+            Ok(wire::encode_vote_response(&vote))
+        }
+        path::TRANSFER => {
+            let request = wire::decode_transfer(&body)?;
+            let response =
+                raft.handle_transfer_leader(request).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
+            Ok(wire::encode_transfer_response(&response))
+        }
+        path::SNAPSHOT => {
+            let (vote, snapshot) = wire::decode_snapshot(&body)?;
+            let response =
+                raft.install_full_snapshot(vote, snapshot).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
+            shared.heard_leader();
+            Ok(wire::encode_snapshot_response(&response))
+        }
+        _ => Err(Refusal::UnknownPath),
+    }
+}
+
+/// Appends: frames in, frames out, pipelined. A frame that can't be read ends the stream.
+fn append(shared: &Arc<Shared>, body: Incoming) -> BoxBody {
+    let heard = shared.clone();
+    let requests = wire::frames(body.into_data_stream())
+        .map(|frame| frame.ok().and_then(|bytes| wire::decode_append(&bytes).ok()))
+        .take_while(|request| std::future::ready(request.is_some()))
+        .filter_map(std::future::ready)
+        .inspect(move |_| heard.heard_leader());
+    let results = shared.raft.stream_append(requests);
+    let frames =
+        results.map(|r| Ok::<_, Infallible>(Frame::data(wire::frame(&wire::encode_append_result(&r)))));
+    StreamBody::new(frames).boxed_unsync()
+}

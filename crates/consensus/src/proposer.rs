@@ -1,0 +1,224 @@
+//! Group commit: the commands of a moment become one proposal message, one log entry, one fsync.
+//!
+//! A batch is what has gathered while the batches before it are under way, so a lone command waits for nobody and
+//! a crowd shares. Each command keeps an origin of its own, so that a batch may be sent again through a leader
+//! change without applying anything twice.
+
+use crate::{
+    forward::{Forwarder, Tried, Unavailable},
+    observer::Applied,
+    options::{ANSWER_WITHIN, BATCHES_MAX, ENTRY_BYTES_MAX, QUEUE_MAX, TRY_WITHIN},
+    peer::{path, wire},
+    types::Raft,
+};
+use openraft::{
+    ServerState,
+    async_runtime::WatchReceiver,
+    errors::{ClientWriteError, RaftError},
+};
+use quorate_codec::proposal::encoded_len;
+use quorate_model::{
+    BootId, Command, Entry, LogIndex, LogTime, Origin, Proposal, Reply, limit::PROPOSALS_PER_ENTRY_MAX,
+};
+use quorate_rt::time;
+use quorate_storage::LogEntry;
+use quorate_telemetry::{Control, label::CommandStage};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// A command that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where.
+    pub index: LogIndex,
+    /// With what result.
+    pub reply: Reply,
+}
+
+struct Waiting {
+    proposal: Proposal,
+    deadline: time::Instant,
+    answer: oneshot::Sender<Result<Committed, Unavailable>>,
+}
+
+/// The way in for commands of this node.
+#[derive(Clone)]
+pub struct Proposer {
+    queue: mpsc::Sender<Waiting>,
+    raft: Raft,
+    boot: BootId,
+    sequence: Arc<AtomicU64>,
+    control: Arc<Control>,
+}
+
+/// What a batch needs on its way.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) forwarder: Forwarder,
+    pub(crate) applied: Arc<Applied>,
+}
+
+impl Proposer {
+    /// Starts the batching task.
+    pub(crate) fn start(boot: BootId, route: Route) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX - BATCHES_MAX);
+        let (raft, control) = (route.forwarder.raft.clone(), route.applied.control().clone());
+        quorate_rt::spawn(gather(waiting, route));
+        Self { queue, raft, boot, sequence: Arc::new(AtomicU64::new(0)), control }
+    }
+
+    /// Each command gets an origin of its own, by which a repeat is recognised.
+    fn with_origin(&self, command: Command) -> Proposal {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        Proposal { origin: Origin { boot: self.boot, sequence }, command }
+    }
+
+    /// Proposes a command; answers after it is applied on this node.
+    pub async fn propose(&self, command: Command) -> Result<Committed, Unavailable> {
+        let proposal = self.with_origin(command);
+        let (answer, answered) = oneshot::channel();
+        let deadline = time::Instant::now() + ANSWER_WITHIN;
+        self.queue.try_send(Waiting { proposal, deadline, answer }).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Busy, // clients see 503 with Retry-After
+            mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
+        })?;
+        self.control.count_commands(CommandStage::Proposed, 1);
+        match time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(answer) => answer.unwrap_or(Err(Unavailable::ShuttingDown)),
+            // Its batch may still be under way.
+            Err(_) => Err(Unavailable::Unknown),
+        }
+    }
+}
+
+impl Proposer {
+    /// Proposes a command that only makes sense while this node leads: it is never forwarded, and not tried twice.
+    pub(crate) async fn propose_here(&self, command: Command) -> Result<(), Unavailable> {
+        let proposal = self.with_origin(command);
+        self.control.count_commands(CommandStage::Proposed, 1);
+        match write(&self.raft, &[proposal], TRY_WITHIN).await {
+            Tried::Done((_, replies)) => {
+                count_replies(&self.control, &replies);
+                Ok(())
+            }
+            Tried::NotLeader => Err(Unavailable::NoLeader),
+            Tried::Busy => Err(Unavailable::Busy),
+            Tried::Unsure => Err(Unavailable::Unknown),
+        }
+    }
+}
+
+async fn gather(mut waiting: mpsc::Receiver<Waiting>, route: Route) {
+    let places = Arc::new(Semaphore::new(BATCHES_MAX));
+    let mut held = VecDeque::new();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        if held.is_empty() {
+            let mut arrived = Vec::new();
+            if waiting.recv_many(&mut arrived, PROPOSALS_PER_ENTRY_MAX).await == 0 {
+                return;
+            }
+            held.extend(arrived);
+        }
+        let batch = next_batch(&mut held);
+        let route = route.clone();
+        quorate_rt::spawn(async move {
+            carry(batch, route).await;
+            drop(place);
+        });
+    }
+}
+
+/// As many as fit one entry, but never two about one record: they would change it at one log index, and
+/// `If-Match` could not tell them apart.
+fn next_batch(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+    let (mut batch, mut bytes, mut subjects) = (Vec::new(), 0, BTreeSet::new());
+    while let Some(next) = held.front() {
+        bytes += encoded_len(&next.proposal);
+        let about_the_same =
+            next.proposal.command.subject().is_some_and(|s| !subjects.insert(format!("{s:?}")));
+        if about_the_same || (bytes > ENTRY_BYTES_MAX && !batch.is_empty()) {
+            break;
+        }
+        batch.extend(held.pop_front());
+    }
+    batch
+}
+
+/// Takes one batch to the leader and brings each command its answer.
+async fn carry(batch: Vec<Waiting>, route: Route) {
+    let now = time::Instant::now();
+    let (late, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|w| w.deadline <= now);
+    for waiting in late {
+        // Stood behind a batch that found no leader: nothing of it was sent.
+        let _ = waiting.answer.send(Err(Unavailable::NoLeader));
+    }
+    // Of the youngest, so that an old command does not take a fresh one with it; each gives up at its own.
+    let Some(deadline) = batch.iter().map(|w| w.deadline).max() else { return };
+    let (proposals, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.proposal, w.answer)).unzip();
+    match submit(&proposals, deadline, &route).await {
+        Ok((index, replies)) => {
+            count_replies(route.applied.control(), &replies);
+            for (answer, reply) in answers.into_iter().zip(replies) {
+                // The client may be gone; its command stands all the same.
+                let _ = answer.send(Ok(Committed { index, reply }));
+            }
+        }
+        Err(e) => {
+            for answer in answers {
+                let _ = answer.send(Err(e.clone()));
+            }
+        }
+    }
+}
+
+/// Counted here and not where a client waits: it may have gone.
+fn count_replies(control: &Control, replies: &[Reply]) {
+    let refused = replies.iter().filter(|reply| matches!(reply, Reply::Refused(_))).count();
+    control.count_commands(CommandStage::Refused, refused as u64);
+    control.count_commands(CommandStage::Applied, (replies.len() - refused) as u64);
+}
+
+async fn submit(
+    proposals: &[Proposal],
+    deadline: time::Instant,
+    route: &Route,
+) -> Result<(LogIndex, Vec<Reply>), Unavailable> {
+    let message = wire::encode_proposals(proposals);
+    let raft = &route.forwarder.raft;
+    let here = |left| write(raft, proposals, left);
+    let (index, replies) =
+        route.forwarder.at_leader(deadline, here, (path::PROPOSE, &message), wire::decode_proposed).await?;
+    let left = deadline.saturating_duration_since(time::Instant::now());
+    // Whoever got an answer must find it on the node that gave it.
+    if route.applied.wait_for(index, left).await { Ok((index, replies)) } else { Err(Unavailable::Unknown) }
+}
+
+/// Writes one entry, if this node leads.
+pub(crate) async fn write(
+    raft: &Raft,
+    proposals: &[Proposal],
+    limit: Duration,
+) -> Tried<(LogIndex, Vec<Reply>)> {
+    let entry = Entry { at: LogTime(time::wall_ms()), proposals: proposals.to_vec() };
+    match time::timeout(limit, raft.client_write(LogEntry(entry))).await {
+        Ok(Ok(written)) => Tried::Done((LogIndex(written.log_id.index), written.data.replies)),
+        Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
+            // Also what a leader says that lost its place while the entry was under way.
+            Tried::Unsure
+        }
+        Ok(Err(_)) | Err(_) => Tried::Unsure,
+    }
+}
+
+/// Whether this node leads, as far as it knows.
+pub(crate) fn leads(raft: &Raft) -> bool {
+    raft.metrics().borrow_watched().state == ServerState::Leader
+}

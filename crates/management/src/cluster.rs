@@ -1,0 +1,173 @@
+//! What management needs of the cluster. The node implements it over consensus, the tests over a bare state.
+
+use futures_util::future::BoxFuture;
+use quorate_model::{
+    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+};
+use quorate_state::View;
+use std::{sync::Arc, time::Duration};
+
+/// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
+/// within its timeout); management adds no deadlines of its own.
+pub trait Cluster: Send + Sync + 'static {
+    /// This node's own published state.
+    fn view(&self) -> Arc<View>;
+    /// Carries out a command; answers after it is applied on this node.
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>>;
+    /// Brings heartbeats to the leader; one outcome for each, in order.
+    fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>>;
+    /// The leases as the leader sees them.
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>>;
+    /// After this, [`Cluster::view`] is at least as new as any write that was acknowledged before the call.
+    fn read_barrier(&self) -> BoxFuture<'_, Result<LogIndex, Unavailable>>;
+    /// Waits until the View has reached `index`; false: not within `timeout`.
+    fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool>;
+    /// Where this node stands.
+    fn standing(&self) -> Standing;
+    /// Hands leadership to `to`, or to any other voter; answers with the new leader.
+    fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>>;
+}
+
+/// A command that was applied on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where in the log.
+    pub index: LogIndex,
+    /// With what result.
+    pub reply: Reply,
+}
+
+/// Where the leader is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderHint {
+    /// Its node name.
+    pub name: NodeName,
+    /// `host:port` of its management listener, as others dial it.
+    pub management: Box<str>,
+}
+
+/// Nothing can be said or changed now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unavailable {
+    /// Why.
+    pub reason: Reason,
+    /// The leader, as this node knows it.
+    pub leader: Option<LeaderHint>,
+}
+
+/// Why nothing can be said or changed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// No leader with a quorum was found in time; nothing was done.
+    #[error("no leader with a quorum was found in time")]
+    NoQuorum,
+    /// Too much waits already; nothing was done.
+    #[error("too many commands are waiting")]
+    Busy {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// This node is about to end; nothing was done.
+    #[error("this node is shutting down")]
+    ShuttingDown,
+    /// A leader was asked and did not answer in time: it may or may not have been done.
+    #[error("no answer came in time: it may or may not have been carried out")]
+    OutcomeUnknown,
+}
+
+/// Why leadership was not handed over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// No member has this name.
+    #[error("the cluster has no node {name}")]
+    UnknownNode {
+        /// The name.
+        name: NodeName,
+    },
+    /// It can't lead.
+    #[error("node {name} can't lead: {why}")]
+    NotEligible {
+        /// Which.
+        name: NodeName,
+        /// Such as "it is a learner".
+        why: String,
+    },
+    /// Nobody could be asked, or nobody took over in time.
+    #[error("{0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A node's part in Raft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Decides the log's order.
+    Leader,
+    /// Votes.
+    Follower,
+    /// Copies the log without a vote.
+    Learner,
+}
+
+/// A member of the cluster, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Stable.
+    pub name: NodeName,
+    /// Made when its disk was empty.
+    pub id: NodeId,
+    /// Its part in Raft.
+    pub role: Role,
+    /// `host:port` of its peer listener.
+    pub peer: Box<str>,
+    /// `host:port` of its management listener; empty while it is not known.
+    pub management: Box<str>,
+    /// How far it has applied the log, if known here.
+    pub applied_index: Option<LogIndex>,
+    /// Whether it answered this node when asked last.
+    pub reachable: bool,
+}
+
+/// Whether this node may be sent requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet: its View may be older than what was acknowledged before it started.
+    Starting {
+        /// What it waits for.
+        why: String,
+    },
+    /// It is.
+    Ready,
+    /// It routes by its last View, but nothing can be changed.
+    Degraded {
+        /// What is missing.
+        why: String,
+        /// Since it heard from a leader; `None`: never since its start.
+        since_leader: Option<Duration>,
+    },
+    /// No longer.
+    Draining,
+}
+
+/// Where this node stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub node: NodeName,
+    /// Its id.
+    pub node_id: NodeId,
+    /// The cluster's id, once formed.
+    pub cluster: Option<ClusterId>,
+    /// The leader, as this node knows it.
+    pub leader: Option<LeaderHint>,
+    /// Raft's term.
+    pub term: u64,
+    /// How far this node has applied the log.
+    pub applied_index: LogIndex,
+    /// All members, this node included, by name.
+    pub members: Vec<MemberInfo>,
+    /// Whether it may be sent requests.
+    pub readiness: Readiness,
+    /// How long it has heard from no leader; `None` while it hears one.
+    pub stale: Option<Duration>,
+}

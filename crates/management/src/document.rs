@@ -1,0 +1,150 @@
+//! What the OpenAPI document says beside the paths: its head, and the parameters and refusals that many share.
+
+use quorate_api::Problem;
+use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Quorate",
+        description = "The management API of a Quorate node. Any node takes any request. Native resources are under `/v1`; \
+            the paths of the workspace router that Quorate replaces are also served under `/api`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "cluster", description = "The cluster and its nodes"),
+        (name = "workers", description = "Who serves what"),
+        (name = "keyspaces", description = "Partition counts and who owns the partitions"),
+        (name = "leases", description = "Who is alive"),
+        (name = "original", description = "The dialects of the workspace router that Quorate replaces"),
+        (name = "probes", description = "Health and metrics"),
+    ),
+)]
+struct Head;
+
+pub(crate) fn head() -> Document {
+    Head::openapi()
+}
+
+/// Pretty, so that the golden file shows what changed.
+pub(crate) fn render(document: &Document) -> String {
+    let mut text = document.to_pretty_json().expect("a document is plain data");
+    text.push('\n');
+    text
+}
+
+/// Of a read of one object.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct ObjectParams {
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// How long to wait, at most 60s; 5s with min_index and 30s with index if not said.
+    #[param(example = "5s")]
+    wait: Option<String>,
+}
+
+/// Of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct ListParams {
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// Blocking query: answer once this node is beyond the index, or when the wait is over.
+    index: Option<u64>,
+    /// How long to wait, at most 60s; 5s with min_index and 30s with index if not said.
+    #[param(example = "30s")]
+    wait: Option<String>,
+}
+
+/// Of a write.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct WriteParams {
+    /// Check only, change nothing.
+    dry_run: Option<bool>,
+}
+
+/// Of a write that can be bound to what was read before.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only described here; read by request::condition")]
+pub(crate) struct Conditions {
+    /// The log index at which the record last changed; 0: it does not exist.
+    #[param(rename = "If-Match", example = "57")]
+    if_match: Option<String>,
+    /// `*`: it must not exist.
+    #[param(rename = "If-None-Match", example = "*")]
+    if_none_match: Option<String>,
+}
+
+macro_rules! refusals {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $status:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(IntoResponses)]
+        #[expect(dead_code, reason = "only described here; made by answer::Fault")]
+        pub(crate) enum $name {
+            $(
+                $(#[$about])*
+                #[response(status = $status, content_type = "application/problem+json")]
+                $variant(Problem),
+            )*
+        }
+    };
+}
+
+refusals! {
+    /// What any read may answer.
+    ReadRefusals {
+        /// A parameter or a name is wrong.
+        Invalid = 400,
+        /// With `consistent`: the cluster has no quorum.
+        Unavailable = 503,
+        /// With `min_index`: not reached in time.
+        TooEarly = 504,
+    }
+}
+
+refusals! {
+    /// What any request with a body may answer.
+    BodyRefusals {
+        /// A field, a parameter or a name is wrong.
+        Invalid = 400,
+        /// The body did not arrive in time.
+        TooSlow = 408,
+        /// The body has more than 1 MiB.
+        TooLarge = 413,
+        /// The body is no JSON.
+        NotJson = 415,
+        /// The cluster has no quorum, or the node is busy.
+        Unavailable = 503,
+    }
+}
+
+refusals! {
+    /// What a removal may answer.
+    RemoveRefusals {
+        /// A parameter, a name or a condition is wrong.
+        Invalid = 400,
+        /// It is not there.
+        Unknown = 404,
+        /// It belongs to another life of the worker.
+        Stale = 409,
+        /// It has changed.
+        Changed = 412,
+        /// The cluster has no quorum, or the node is busy.
+        Unavailable = 503,
+    }
+}

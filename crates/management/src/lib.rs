@@ -1,0 +1,33 @@
+//! The HTTP APIs of a node, over a [`Cluster`] trait of its own.
+//!
+//! A request's way, by file: [`frame`] (headers that every answer carries, CORS, `OPTIONS`, unknown paths) →
+//! a handler under [`native`], [`original`] or [`probes`] → [`request`] (body, query, conditions) → for reads
+//! `native::reads` picks the View, for writes `native::writes` proposes the command → [`answer`].
+//! Nothing here decides what a registration means: that is `state`'s. What is decided here is how a question is
+//! put and how an answer is told.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cluster`] | what this crate needs of the cluster; implemented by the node |
+//! | [`server`] | the router, and serving it |
+//! | [`frame`] | around every request |
+//! | [`request`], [`answer`] | bodies, parameters and conditions in; JSON and problems out |
+//! | [`native`] | `/v1` |
+//! | [`original`] | `/register` and the others, plain and under `/api` |
+//! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
+//! | [`document`] | what the OpenAPI document says beside the paths |
+
+pub(crate) mod answer;
+pub mod cluster;
+pub(crate) mod document;
+pub(crate) mod frame;
+pub(crate) mod native;
+pub(crate) mod original;
+pub(crate) mod probes;
+pub(crate) mod request;
+pub mod server;
+
+pub use cluster::{
+    Cluster, Committed, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError, Unavailable,
+};
+pub use server::{Config, RenderMetrics, openapi, original_router, router, serve};

@@ -1,0 +1,29 @@
+//! The native API, `/v1`.
+//!
+//! Reads come from this node's View, as new as the caller asked for ([`reads`]). Writes are one command each,
+//! answered after it is applied on this node, or only checked ([`writes`]).
+
+mod cluster;
+mod heartbeats;
+mod keyspaces;
+mod leases;
+mod reads;
+mod workers;
+mod writes;
+
+use crate::server::App;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(cluster::show))
+        .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::show, workers::register, workers::remove))
+        .routes(routes!(heartbeats::one))
+        .routes(routes!(heartbeats::many))
+        .routes(routes!(keyspaces::list))
+        .routes(routes!(keyspaces::show, keyspaces::put))
+        .routes(routes!(keyspaces::partitions))
+        .routes(routes!(leases::list))
+}

@@ -1,0 +1,152 @@
+//! What comes in: bodies within bounds, query parameters, conditions, names in paths.
+
+use crate::answer::Fault;
+use axum::extract::{Path, Query as Pairs, Request, rejection::PathRejection};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use quorate_api::{Code, Param, Problem, Query, fields};
+use quorate_model::{Invalid, LogIndex};
+use quorate_rt::{http::read_body, time};
+use serde_json::{Map, Value};
+use std::{io, time::Duration};
+
+/// Largest body. Larger: 413.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// A body has this long to arrive. Longer: 408.
+pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why there is no body.
+#[derive(Debug)]
+pub(crate) enum NoBody {
+    TooLarge,
+    TooSlow,
+    /// The connection broke, or the framing is wrong.
+    Broken(io::Error),
+}
+
+/// The body's bytes.
+pub(crate) async fn bytes(request: Request) -> Result<Bytes, NoBody> {
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > BODY_BYTES_MAX as u64) {
+        return Err(NoBody::TooLarge);
+    }
+    match time::timeout(BODY_WITHIN, read_body(request.into_body(), BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => Err(NoBody::TooLarge),
+        Ok(Err(error)) => Err(NoBody::Broken(error)),
+        Err(_) => Err(NoBody::TooSlow),
+    }
+}
+
+impl From<NoBody> for Fault {
+    fn from(no_body: NoBody) -> Self {
+        match no_body {
+            NoBody::TooLarge => {
+                Self::new(Code::BodyTooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
+            }
+            NoBody::TooSlow => {
+                Self::new(Code::BodyTimeout, format!("the body did not arrive within {BODY_WITHIN:?}"))
+            }
+            NoBody::Broken(error) => Self::new(Code::BodyNotJson, format!("the body broke off: {error}")),
+        }
+    }
+}
+
+/// The body of a native request: a JSON object.
+pub(crate) async fn object(request: Request) -> Result<Map<String, Value>, Fault> {
+    require_json(request.headers())?;
+    parsed(&bytes(request).await?)
+}
+
+/// The same where it may be left out, content type and all.
+pub(crate) async fn object_or_nothing(request: Request) -> Result<Map<String, Value>, Fault> {
+    let json = require_json(request.headers());
+    let named = request.headers().contains_key(header::CONTENT_TYPE);
+    let bytes = bytes(request).await?;
+    if bytes.is_empty() && !named {
+        return Ok(Map::new());
+    }
+    json?;
+    // Null is what some clients send for nothing.
+    if matches!(bytes.trim_ascii(), b"" | b"null") { Ok(Map::new()) } else { parsed(&bytes) }
+}
+
+fn parsed(bytes: &Bytes) -> Result<Map<String, Value>, Fault> {
+    fields::object(bytes)
+        .map_err(|e| Fault::new(Code::BodyNotJson, format!("the body is no JSON object: {}", e.0)))
+}
+
+/// Also what keeps a web page of somebody else's from posting here: a browser asks before it sends JSON.
+fn require_json(headers: &HeaderMap) -> Result<(), Fault> {
+    let named = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let media_type =
+        named.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    {
+        return Ok(());
+    }
+    let shown: String = media_type.chars().take(64).collect();
+    let problem = if shown.is_empty() {
+        "no content type is named".into()
+    } else {
+        format!("the content type is {shown}")
+    };
+    Err(Fault::new(Code::ContentTypeUnsupported, format!("{problem}; allowed: application/json")))
+}
+
+/// The query parameters.
+pub(crate) fn query(uri: &Uri, known: &[Param]) -> Result<Query, Fault> {
+    let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(uri).map_err(|e| {
+        Problem::of_field("query", e.body_text(), "name=value, percent-encoded, separated by &")
+    })?;
+    Ok(Query::read(&pairs, known)?)
+}
+
+/// A name in the path.
+pub(crate) fn named<T>(
+    field: &str,
+    path: Result<Path<String>, PathRejection>,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, Fault> {
+    let Path(text) = path.map_err(|e| Problem::of_field(field, e.body_text(), "percent-encoded UTF-8"))?;
+    parse(&text).map_err(|e| vec![e.renamed(field)].into())
+}
+
+/// `If-Match: <index>`, or `If-None-Match: *`, which is index 0: it must not exist.
+pub(crate) fn condition(headers: &HeaderMap) -> Result<Option<LogIndex>, Fault> {
+    const ALLOWED: &str = "one log index, such as \"57\"";
+    let if_match = single(headers, header::IF_MATCH, "If-Match")?;
+    let if_none_match = single(headers, header::IF_NONE_MATCH, "If-None-Match")?;
+    match (if_match, if_none_match) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => {
+            Err(Problem::of_field("If-None-Match", "is there with If-Match", "one of the two").into())
+        }
+        (None, Some(value)) if value == "*" => Ok(Some(LogIndex(0))),
+        (None, Some(_)) => Err(Problem::of_field("If-None-Match", "is no such condition", "*").into()),
+        (Some(value), None) => {
+            let text = value.to_str().unwrap_or_default().trim();
+            let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            match text.parse() {
+                Ok(index) if digits => Ok(Some(LogIndex(index))),
+                Ok(_) | Err(_) => Err(Problem::of_field("If-Match", "is no log index", ALLOWED).into()),
+            }
+        }
+    }
+}
+
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: HeaderName,
+    shown: &str,
+) -> Result<Option<&'a HeaderValue>, Fault> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Problem::of_field(shown, "is there twice", "once").into()),
+    }
+}

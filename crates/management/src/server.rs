@@ -1,0 +1,82 @@
+//! The router, and serving it.
+
+use crate::{cluster::Cluster, document, frame, native, original, probes};
+use axum::{Router, body::Body, middleware};
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::service::TowerToHyperService;
+use quorate_model::Ttl;
+use quorate_rt::{
+    http::{ServeLimits, serve as serve_hyper},
+    net::TcpListener,
+    shutdown::Shutdown,
+};
+use std::sync::Arc;
+use tower::ServiceExt;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Renders the node's metrics as text.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the node says once.
+#[derive(Clone)]
+pub struct Config {
+    /// The lease of workers that name none.
+    pub default_ttl: Ttl,
+    /// What `/metrics` answers.
+    pub metrics: RenderMetrics,
+    /// And of which content type it is.
+    pub metrics_type: &'static str,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub cluster: Arc<dyn Cluster>,
+    pub config: Arc<Config>,
+    /// The OpenAPI document, rendered once.
+    pub document: Bytes,
+}
+
+/// Everything that the management listener serves.
+pub fn router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
+    let (routes, document) = documented().split_for_parts();
+    let document = Bytes::from(document::render(&document));
+    let app = App { cluster, config: Arc::new(config), document };
+    let routes = routes.nest("/api", original::routes().into());
+    framed(routes, app)
+}
+
+/// Only the dialects of the original, plain and under `/api`, for nodes that also serve them where they route.
+pub fn original_router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
+    let app = App { cluster, config: Arc::new(config), document: Bytes::new() };
+    framed(Router::from(original::routes()).nest("/api", original::routes().into()), app)
+}
+
+/// The OpenAPI document, as `/openapi.json` answers it.
+pub fn openapi() -> String {
+    document::render(&documented().into_openapi())
+}
+
+/// Routes and their documentation are declared together, so neither can be without the other.
+fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(document::head())
+        .merge(native::routes())
+        .merge(original::routes())
+        .merge(probes::routes())
+}
+
+fn framed(routes: Router<App>, app: App) -> Router {
+    routes
+        .fallback(frame::no_such_path)
+        .method_not_allowed_fallback(frame::no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), frame::around))
+        .with_state(app)
+}
+
+/// Serves `router` until `shutdown`, then lets open requests finish within `limits.drain`.
+pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: Shutdown) {
+    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    serve_hyper(listener, TowerToHyperService::new(service), limits, shutdown).await;
+}

@@ -1,0 +1,328 @@
+//! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
+//! for what can go wrong.
+
+use crate::ask::{Answer, Ask};
+use axum::Router;
+use futures_util::future::{BoxFuture, FutureExt};
+use quorate_management::{
+    Cluster, Committed, Config, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError,
+    Unavailable, router,
+};
+use quorate_model::{
+    BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, KeyspaceSource, LeaseChange,
+    LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin, PartitionCount, Proposal,
+    Reply, Status, Ttl, WorkerId,
+};
+use quorate_state::{State, View};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+use tower::ServiceExt;
+
+/// When the fake's log time begins.
+pub const EPOCH_MS: u64 = 1_767_225_600_000;
+
+pub struct Fake {
+    inner: Mutex<Inner>,
+    changed: tokio::sync::watch::Sender<u64>,
+    /// Made once: rendering the document takes a debug build its time.
+    router: OnceLock<Router>,
+}
+
+struct Inner {
+    state: State,
+    sequence: u64,
+    /// What this node publishes while it lags; the state otherwise.
+    lagging: Option<Arc<View>>,
+    broken: Option<Reason>,
+    sequences: BTreeMap<WorkerId, u64>,
+    readiness: Readiness,
+    stale: Option<Duration>,
+    /// Runs once, just before the next command: somebody else was faster.
+    overtaking: Option<Command>,
+    proposals: u64,
+}
+
+impl Fake {
+    /// Not formed yet.
+    pub fn unformed() -> Arc<Self> {
+        let inner = Inner {
+            state: State::new(),
+            sequence: 0,
+            lagging: None,
+            broken: None,
+            sequences: BTreeMap::new(),
+            readiness: Readiness::Ready,
+            stale: None,
+            overtaking: None,
+            proposals: 0,
+        };
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            changed: tokio::sync::watch::channel(0).0,
+            router: OnceLock::new(),
+        })
+    }
+
+    /// Formed, with a count that may be unknown.
+    pub fn with_count(count: Option<u32>) -> Arc<Self> {
+        let fake = Self::unformed();
+        let partitions = count.map(|count| PartitionCount::new(count).expect("a count"));
+        let source = if count.is_some() { KeyspaceSource::Static } else { KeyspaceSource::Kafka };
+        fake.apply(Command::FormCluster { cluster: ClusterId(7), partitions, source });
+        fake
+    }
+
+    /// Formed, with twelve partitions.
+    pub fn formed() -> Arc<Self> {
+        Self::with_count(Some(12))
+    }
+
+    pub fn apply(&self, command: Command) -> Committed {
+        let mut inner = self.inner.lock().expect("no panic");
+        let committed = inner.apply(command);
+        self.changed.send_replace(committed.index.0);
+        committed
+    }
+
+    /// A change of the lease that stands.
+    pub fn lease(&self, id: &str, event: LeaseEvent) {
+        let epoch = self.state().worker(id).expect("registered").epoch;
+        self.apply(Command::ChangeLeases(vec![LeaseChange { id: worker(id), epoch, event }]));
+    }
+
+    /// The state itself, however far this node lags.
+    pub fn state(&self) -> State {
+        self.inner.lock().expect("no panic").state.clone()
+    }
+
+    /// From now on nobody answers.
+    pub fn break_down(&self, reason: Reason) {
+        self.inner.lock().expect("no panic").broken = Some(reason);
+    }
+
+    /// From now on this node publishes what it has now, until a read barrier or a command of its own.
+    pub fn lag(&self) {
+        let mut inner = self.inner.lock().expect("no panic");
+        inner.lagging = Some(Arc::new(inner.state.clone()));
+    }
+
+    pub fn set_readiness(&self, readiness: Readiness, stale: Option<Duration>) {
+        let mut inner = self.inner.lock().expect("no panic");
+        (inner.readiness, inner.stale) = (readiness, stale);
+    }
+
+    pub fn overtake_once(&self, command: Command) {
+        self.inner.lock().expect("no panic").overtaking = Some(command);
+    }
+
+    /// How many commands came through the API.
+    pub fn proposals(&self) -> u64 {
+        self.inner.lock().expect("no panic").proposals
+    }
+
+    pub fn router(self: &Arc<Self>) -> Router {
+        self.router.get_or_init(|| router(self.clone(), config())).clone()
+    }
+
+    /// One request.
+    pub async fn ask(self: &Arc<Self>, request: Ask) -> Answer {
+        Answer::read(self.router().oneshot(request.into()).await.expect("infallible")).await
+    }
+}
+
+pub fn config() -> Config {
+    Config {
+        default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
+        metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
+        metrics_type: "text/plain; version=0.0.4",
+    }
+}
+
+pub fn worker(id: &str) -> WorkerId {
+    WorkerId::parse(id).expect("an id")
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName::parse(name).expect("a name")
+}
+
+fn hint() -> LeaderHint {
+    LeaderHint { name: node("n2"), management: "10.0.0.2:9090".into() }
+}
+
+impl Inner {
+    fn apply(&mut self, command: Command) -> Committed {
+        self.sequence += 1;
+        let index = LogIndex(self.state.index().0 + 1);
+        let origin = Origin { boot: BootId(77), sequence: self.sequence };
+        let at = LogTime(EPOCH_MS + index.0 * 1_000);
+        let entry = Entry { at, proposals: vec![Proposal { origin, command }] };
+        let reply = self.state.apply(index, &entry).replies.pop().expect("one reply");
+        if let Reply::Registered { .. } = reply {
+            self.sequences.clear();
+        }
+        Committed { index, reply }
+    }
+
+    fn available(&self) -> Result<(), Unavailable> {
+        self.broken.map_or(Ok(()), |reason| Err(Unavailable { reason, leader: Some(hint()) }))
+    }
+
+    fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
+        let Some(record) = self.state.worker(beat.id.as_str()).cloned() else {
+            return HeartbeatOutcome::Unknown;
+        };
+        match record.lifecycle {
+            Lifecycle::Displaced { .. } => return HeartbeatOutcome::Displaced,
+            Lifecycle::Unregistered { .. } => return HeartbeatOutcome::Unknown,
+            Lifecycle::Live | Lifecycle::Suspect { .. } | Lifecycle::Expired { .. } => {}
+        }
+        if beat.incarnation.is_some_and(|named| named != record.incarnation) {
+            return HeartbeatOutcome::Superseded { current: record.incarnation };
+        }
+        if let Some(sequence) = beat.sequence {
+            let last = self.sequences.entry(beat.id.clone()).or_default();
+            if sequence <= *last {
+                return HeartbeatOutcome::Replayed { last: *last };
+            }
+            *last = sequence;
+        }
+        HeartbeatOutcome::Ok { epoch: record.epoch }
+    }
+
+    fn leases(&self) -> Vec<LeaseInfo> {
+        let routable = self.state.workers().filter(|worker| worker.is_routable());
+        let lease = |worker: &Arc<quorate_model::Worker>| LeaseInfo {
+            id: worker.id().clone(),
+            epoch: worker.epoch,
+            incarnation: worker.incarnation,
+            ttl: worker.registration.ttl,
+            status: worker.status(),
+            remaining: worker.registration.ttl.as_duration() / 2,
+        };
+        // Not in order: the API sorts.
+        let mut leases: Vec<_> = routable.map(lease).collect();
+        leases.reverse();
+        leases
+    }
+}
+
+impl Cluster for Fake {
+    fn view(&self) -> Arc<View> {
+        let inner = self.inner.lock().expect("no panic");
+        inner.lagging.clone().unwrap_or_else(|| Arc::new(inner.state.clone()))
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>> {
+        let mut inner = self.inner.lock().expect("no panic");
+        let result = inner.available().map(|()| {
+            inner.proposals += 1;
+            if let Some(other) = inner.overtaking.take() {
+                inner.apply(other);
+            }
+            let committed = inner.apply(command);
+            // It is applied here, so everything before it is.
+            inner.lagging = None;
+            self.changed.send_replace(committed.index.0);
+            committed
+        });
+        async { result }.boxed()
+    }
+
+    fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>> {
+        let mut inner = self.inner.lock().expect("no panic");
+        let result = inner.available().map(|()| beats.iter().map(|beat| inner.hear(beat)).collect());
+        async { result }.boxed()
+    }
+
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {
+        let inner = self.inner.lock().expect("no panic");
+        let result = inner.available().map(|()| inner.leases());
+        async { result }.boxed()
+    }
+
+    fn read_barrier(&self) -> BoxFuture<'_, Result<LogIndex, Unavailable>> {
+        let mut inner = self.inner.lock().expect("no panic");
+        let result = inner.available().map(|()| {
+            inner.lagging = None;
+            inner.state.index()
+        });
+        async { result }.boxed()
+    }
+
+    fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool> {
+        let mut changed = self.changed.subscribe();
+        async move {
+            let reached = changed.wait_for(|at| *at >= index.0);
+            quorate_rt::time::timeout(timeout, reached).await.is_ok_and(|at| at.is_ok())
+        }
+        .boxed()
+    }
+
+    fn standing(&self) -> Standing {
+        let inner = self.inner.lock().expect("no panic");
+        let member = |name: &str, id, role, reachable: bool| MemberInfo {
+            name: node(name),
+            id: NodeId(id),
+            role,
+            peer: format!("{name}:7070").into(),
+            management: format!("{name}:9090").into(),
+            applied_index: reachable.then_some(inner.state.index()),
+            reachable,
+        };
+        Standing {
+            node: node("n1"),
+            node_id: NodeId(u64::MAX),
+            cluster: inner.state.cluster(),
+            leader: inner.broken.is_none().then(hint),
+            term: 3,
+            applied_index: inner.state.index(),
+            members: vec![
+                member("n1", u64::MAX, Role::Follower, true),
+                member("n2", 2, Role::Leader, true),
+                member("n3", 3, Role::Learner, false),
+            ],
+            readiness: inner.readiness.clone(),
+            stale: inner.stale,
+        }
+    }
+
+    fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
+        let available = self.inner.lock().expect("no panic").available();
+        async move {
+            available?;
+            match to {
+                None => Ok(node("n1")),
+                Some(name) if name.as_str() == "n3" => {
+                    Err(TransferError::NotEligible { name, why: "it is a learner".into() })
+                }
+                Some(name) if ["n1", "n2"].contains(&name.as_str()) => Ok(name),
+                Some(name) => Err(TransferError::UnknownNode { name }),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Status and epoch of a worker, by the state itself.
+pub fn lease_of(fake: &Fake, id: &str) -> (Status, Epoch) {
+    let state = fake.state();
+    let worker = state.worker(id).expect("a record");
+    (worker.status(), worker.epoch)
+}
+
+/// The partitions that a worker holds, by the state itself.
+pub fn held_by(fake: &Fake, id: &str) -> Vec<i32> {
+    let state = fake.state();
+    state.worker(id).map(|w| w.registration.partitions.iter().map(|p| p.0).collect()).unwrap_or_default()
+}
+
+/// Who holds a partition of the default keyspace, if it is routable.
+pub fn owner_of(fake: &Fake, partition: u32) -> Option<String> {
+    let state = fake.state();
+    let owner = state.default_keyspace()?.claimant(partition)?;
+    owner.is_routable().then(|| owner.id().to_string())
+}

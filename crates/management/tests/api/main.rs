@@ -1,0 +1,17 @@
+//! The HTTP APIs against a real replicated state, without sockets: each line of the contracts is a test.
+
+mod ask;
+mod document;
+mod fake;
+mod frame;
+mod heartbeats;
+mod keyspaces;
+mod limits;
+mod original;
+mod probes;
+mod reads;
+mod registry;
+mod serving;
+mod unavailable;
+mod v2_heartbeat;
+mod workers;

@@ -1,0 +1,162 @@
+//! What can be asked of the replicated state. Each command that is about an earlier fact names its epoch, so
+//! that a late one never undoes a newer fact.
+
+use crate::{
+    keyspace::{KeyspaceSource, PartitionCount},
+    name::{KeyspaceName, WorkerId},
+    node::NodeRecord,
+    number::{BootId, ClusterId, Epoch, LogIndex, LogTime},
+    worker::Registration,
+};
+
+/// One change of the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The first command of a cluster; later ones are refused.
+    FormCluster {
+        /// The new cluster's id.
+        cluster: ClusterId,
+        /// The default keyspace's count, if known.
+        partitions: Option<PartitionCount>,
+        /// Who decides it.
+        source: KeyspaceSource,
+    },
+    /// A worker registers, or registers anew with its whole list.
+    RegisterWorker {
+        /// What it offers.
+        registration: Registration,
+        /// Whether partitions beyond the count are refused.
+        range: PartitionRange,
+        /// `If-Match`: apply only if the worker's record last changed at this index (0: if there is none).
+        if_index: Option<LogIndex>,
+    },
+    /// A v2 heartbeat with a full body arrived for a worker that the cluster does not know. Registers it like
+    /// [`Command::RegisterWorker`], unless it is known by now, was displaced, or said goodbye a moment ago: a
+    /// heartbeat never undoes what is newer than the registration that it speaks for.
+    AdoptWorker {
+        /// What it offers.
+        registration: Registration,
+    },
+    /// A worker, or an operator on its behalf, says goodbye.
+    UnregisterWorker {
+        /// Who.
+        id: WorkerId,
+        /// Which of its lives, by incarnation; `None`: the one that stands when this is applied.
+        epoch: Option<Epoch>,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// The exceptions of one tick of the leader's lease keeper.
+    ChangeLeases(
+        /// In no particular order; each worker at most once.
+        Vec<LeaseChange>,
+    ),
+    /// An operator sets a keyspace.
+    PutKeyspace {
+        /// Which.
+        name: KeyspaceName,
+        /// Its count; `None` keeps the last known one.
+        partitions: Option<PartitionCount>,
+        /// Who decides it from now on.
+        source: KeyspaceSource,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// The leader read the partition count of a Kafka topic. Void where the keyspace's source is not Kafka.
+    ObservePartitions {
+        /// Which.
+        keyspace: KeyspaceName,
+        /// The topic's count.
+        partitions: PartitionCount,
+    },
+    /// A node describes itself.
+    DescribeNode(
+        /// The description.
+        NodeRecord,
+    ),
+}
+
+/// The record that a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject<'a> {
+    /// A worker.
+    Worker(&'a str),
+    /// A keyspace.
+    Keyspace(&'a str),
+}
+
+impl Command {
+    /// The record that it is about; `None`: none, or many.
+    pub fn subject(&self) -> Option<Subject<'_>> {
+        match self {
+            Self::RegisterWorker { registration, .. } | Self::AdoptWorker { registration } => {
+                Some(Subject::Worker(registration.id.as_str()))
+            }
+            Self::UnregisterWorker { id, .. } => Some(Subject::Worker(id.as_str())),
+            Self::PutKeyspace { name, .. } | Self::ObservePartitions { keyspace: name, .. } => {
+                Some(Subject::Keyspace(name.as_str()))
+            }
+            Self::FormCluster { .. } | Self::ChangeLeases(_) | Self::DescribeNode(_) => None,
+        }
+    }
+}
+
+/// What to do with partitions beyond the keyspace's count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PartitionRange {
+    /// Refuse the registration (native API).
+    Strict,
+    /// Keep them: they route nothing until the count grows (the original dialects).
+    Lenient,
+}
+
+/// What happened to a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeaseEvent {
+    /// Two thirds of its TTL without a heartbeat.
+    Suspected,
+    /// A suspect one was heard again.
+    Recovered,
+    /// Its TTL ran out.
+    Expired,
+    /// An expired one was heard again.
+    Revived,
+}
+
+/// One exception of the lease keeper, about one life of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseChange {
+    /// Who.
+    pub id: WorkerId,
+    /// Which of its lives; void if a newer one stands.
+    pub epoch: Epoch,
+    /// What happened.
+    pub event: LeaseEvent,
+}
+
+/// Who proposed a command, and which of its proposals it was: the key by which a repeat is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The proposing process.
+    pub boot: BootId,
+    /// Its counter, from 1.
+    pub sequence: u64,
+}
+
+/// A command and its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// Who proposed it.
+    pub origin: Origin,
+    /// What.
+    pub command: Command,
+}
+
+/// One log entry: a batch of proposals, each with a reply of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The leader's clock when it made the entry.
+    pub at: LogTime,
+    /// At most [`crate::limit::PROPOSALS_PER_ENTRY_MAX`].
+    pub proposals: Vec<Proposal>,
+}

@@ -1,0 +1,39 @@
+//! The nouns of Quorate, and nothing that moves.
+//!
+//! Everything here is validated when it is made, so that no later layer has to doubt it: a [`WorkerId`] is
+//! bounded and printable, an [`Address`] is an absolute http(s) URL, a [`Registration`] has no partition twice.
+//! The crate is pure: no clock, no randomness, no I/O, no serialisation (bytes belong to `codec`, JSON to `api`).
+//!
+//! | module | nouns |
+//! |---|---|
+//! | [`name`] | bounded, printable names and ids |
+//! | [`number`] | log indexes, epochs, log time, random ids |
+//! | [`address`] | where a worker is reached |
+//! | [`worker`] | registrations, leases, the worker record |
+//! | [`keyspace`] | partition counts and where they come from |
+//! | [`node`] | what a router node says about itself |
+//! | [`command`] | what can be asked of the replicated state |
+//! | [`reply`] | what it answers, and the events that an apply causes |
+//! | [`heartbeat`] | liveness, which never enters the log |
+//! | [`limit`] | every bound, by name |
+
+pub mod address;
+pub mod command;
+pub mod heartbeat;
+pub mod keyspace;
+pub mod limit;
+pub mod name;
+pub mod node;
+pub mod number;
+pub mod reply;
+pub mod worker;
+
+pub use address::{Address, Scheme};
+pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal};
+pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
+pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
+pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
+pub use node::NodeRecord;
+pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, Ttl};
+pub use reply::{Event, Refusal, Reply};
+pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

@@ -1,0 +1,44 @@
+//! Every bound of the replicated state, by name. What happens when one is reached is said beside it.
+
+/// Longest worker id, in bytes. Longer: the registration is refused.
+pub const WORKER_ID_BYTES_MAX: usize = 253;
+/// Longest node, keyspace or service name, in bytes. Longer: refused.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest address, in bytes. Longer: refused.
+pub const ADDRESS_BYTES_MAX: usize = 2_048;
+/// Most partitions that one registration may list. More: refused.
+pub const PARTITIONS_PER_WORKER_MAX: usize = 100_000;
+/// Largest partition count of a keyspace. Larger: refused.
+pub const PARTITION_COUNT_MAX: u32 = 100_000;
+/// Most services that one registration may offer. More: refused.
+pub const SERVICES_PER_WORKER_MAX: usize = 256;
+/// Most labels of one registration. More: refused.
+pub const LABELS_PER_WORKER_MAX: usize = 64;
+/// Most capabilities of one registration. More: refused.
+pub const CAPABILITIES_PER_WORKER_MAX: usize = 64;
+/// Longest label or capability key or value, in bytes. Longer: refused.
+pub const LABEL_BYTES_MAX: usize = 256;
+/// Most worker records, expired ones included. When full: a new id is refused, known ones go on.
+pub const WORKERS_MAX: usize = 1_000_000;
+/// Most keyspaces. When full: a new name is refused.
+pub const KEYSPACES_MAX: usize = 1_000;
+/// Most commands in one log entry; the rest waits for the next one.
+pub const PROPOSALS_PER_ENTRY_MAX: usize = 1_000;
+/// Replies kept for each boot id, so that a repeat is answered and not applied again.
+/// A node has at most half of this many commands in flight, so a window never forgets one that may be repeated.
+pub const REPLY_WINDOW: u64 = 4_096;
+/// Boot ids whose windows are kept; the one that was silent for longest goes first.
+pub const REPLY_WINDOWS_MAX: usize = 16;
+/// How long an expired worker stays revivable, and a displaced one is remembered, in milliseconds of log time. A
+/// displaced worker that goes on beating must not take its partitions back just because it was forgotten.
+pub const EXPIRED_KEPT_MS: u64 = 24 * 3_600 * 1_000;
+/// How long an unregistered worker is remembered, in milliseconds of log time: long enough that
+/// a delayed heartbeat of its last life meets the memory and not an empty place.
+pub const DEPARTED_KEPT_MS: u64 = 60_000;
+/// Shortest and longest lease, in milliseconds.
+pub const TTL_MS_MIN: u64 = 1_000;
+/// See [`TTL_MS_MIN`].
+pub const TTL_MS_MAX: u64 = 24 * 3_600 * 1_000;
+
+const _: () =
+    assert!(PROPOSALS_PER_ENTRY_MAX as u64 * 4 <= REPLY_WINDOW, "a batch in flight fits its window");

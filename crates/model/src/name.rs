@@ -1,0 +1,148 @@
+//! Bounded, printable names. A name that exists is valid: nothing downstream checks again.
+
+use crate::limit;
+use std::{fmt, sync::Arc};
+
+/// A value that a field does not allow. `allowed` says what it does allow, for the person who reads the error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}; allowed: {allowed}")]
+pub struct Invalid {
+    /// The field as the caller spells it, such as `partitions[3]`.
+    pub field: String,
+    /// What is wrong with the value.
+    pub problem: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl Invalid {
+    /// An error about `field`.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into(), allowed: allowed.into() }
+    }
+
+    /// The same error under the name that the caller's dialect uses for the field.
+    #[must_use]
+    pub fn renamed(mut self, field: impl Into<String>) -> Self {
+        self.field = field.into();
+        self
+    }
+}
+
+/// Shows at most 64 characters of a refused value, so that an error never echoes a megabyte.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().count() > 64 {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+fn check(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    let allowed = || format!("1 to {bytes_max} bytes of printable text without leading or trailing spaces");
+    if text.is_empty() {
+        return Err(Invalid::new(field, "is empty", allowed()));
+    }
+    if text.len() > bytes_max {
+        return Err(Invalid::new(field, format!("is {} bytes long", text.len()), allowed()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new(field, format!("{} has a control character", excerpt(text)), allowed()));
+    }
+    if text.trim() != text {
+        return Err(Invalid::new(field, format!("{} has spaces around it", excerpt(text)), allowed()));
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            #[doc = concat!("Parses; the error is about the field `", $field, "`.")]
+            pub fn parse(text: &str) -> Result<Self, Invalid> {
+                check($field, text, $max)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// Who a worker says it is; stable across its restarts.
+    WorkerId, "id", limit::WORKER_ID_BYTES_MAX
+);
+name!(
+    /// The stable name of a router node.
+    NodeName, "node_name", limit::NAME_BYTES_MAX
+);
+name!(
+    /// A set of partitions that workspace ids are hashed into.
+    KeyspaceName, "keyspace", limit::NAME_BYTES_MAX
+);
+name!(
+    /// A service that workers offer.
+    ServiceName, "services.name", limit::NAME_BYTES_MAX
+);
+
+impl KeyspaceName {
+    /// The keyspace that the original dialects speak of without naming it.
+    pub fn default_name() -> Self {
+        Self("default".into())
+    }
+}
+
+impl Default for KeyspaceName {
+    fn default() -> Self {
+        Self::default_name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_bounded_and_printable() {
+        assert!(WorkerId::parse("worker-1").is_ok());
+        assert!(WorkerId::parse("日本 worker").is_ok());
+        for bad in ["", " a", "a ", "a\nb", "a\0", &"x".repeat(254)] {
+            let error = WorkerId::parse(bad).expect_err(bad);
+            assert_eq!(error.field, "id");
+            assert!(error.allowed.contains("253"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_echoes_a_long_value() {
+        let error = WorkerId::parse(&format!(" {}", "y".repeat(200))).expect_err("leading space");
+        assert!(error.to_string().len() < 250, "{error}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What the replicated state answers to a command, and what happened inside.
+
+use crate::{
+    name::{KeyspaceName, WorkerId},
+    number::{Epoch, LogIndex, Partition},
+    worker::Status,
+};
+
+/// The answer to one command. Kept in the reply window, so it stays small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Applied.
+    Done,
+    /// Nothing was left to do.
+    Unchanged,
+    /// The worker holds this lease now.
+    Registered {
+        /// Its fencing token.
+        epoch: Epoch,
+    },
+    /// Not applied, and why.
+    Refused(Refusal),
+}
+
+/// Why a command was not applied. The state is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such worker, or it said goodbye.
+    #[error("worker {id} is not registered")]
+    UnknownWorker {
+        /// Who.
+        id: WorkerId,
+    },
+    /// The command is about an earlier life of the worker.
+    #[error("worker {id} is at epoch {current}; the command names {got}")]
+    StaleEpoch {
+        /// Who.
+        id: WorkerId,
+        /// The epoch that stands.
+        current: Epoch,
+        /// The epoch that was named.
+        got: Epoch,
+    },
+    /// No such keyspace.
+    #[error("there is no keyspace {name}")]
+    UnknownKeyspace {
+        /// The name.
+        name: KeyspaceName,
+    },
+    /// A partition that the keyspace does not have.
+    #[error("partition {partition} is outside keyspace {keyspace}, which has {count} partitions")]
+    PartitionOutOfRange {
+        /// The keyspace.
+        keyspace: KeyspaceName,
+        /// The first offending partition.
+        partition: Partition,
+        /// The keyspace's count.
+        count: u32,
+    },
+    /// The keyspace's count is not known yet, so strict registrations of partitions can't be checked.
+    #[error("the partition count of keyspace {name} is not known yet")]
+    PartitionCountUnknown {
+        /// The keyspace.
+        name: KeyspaceName,
+    },
+    /// `If-Match` named another index.
+    #[error("the record last changed at index {current}, not at {wanted}")]
+    PreconditionFailed {
+        /// Where it last changed; 0: it does not exist.
+        current: LogIndex,
+        /// What the caller expected.
+        wanted: LogIndex,
+    },
+    /// A bound of [`crate::limit`] is reached.
+    #[error("there are already {max} {what}")]
+    Full {
+        /// What there is too much of.
+        what: Bounded,
+        /// The bound.
+        max: u64,
+    },
+    /// The cluster was formed before.
+    #[error("the cluster is already formed")]
+    AlreadyFormed,
+    /// The reply window no longer holds the answer to this repeat: it may or may not have been applied.
+    #[error("this proposal is too old to tell whether it was applied")]
+    Forgotten,
+}
+
+/// A thing that [`Refusal::Full`] can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bounded {
+    /// [`crate::limit::WORKERS_MAX`].
+    Workers,
+    /// [`crate::limit::KEYSPACES_MAX`].
+    Keyspaces,
+}
+
+impl std::fmt::Display for Bounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Workers => "workers",
+            Self::Keyspaces => "keyspaces",
+        })
+    }
+}
+
+/// What an apply changed, for logs, metrics and watchers. Never read back by `apply`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A worker has a new lease.
+    WorkerRegistered {
+        /// Who.
+        id: WorkerId,
+        /// Its fencing token.
+        epoch: Epoch,
+    },
+    /// A worker's status changed.
+    WorkerStatus {
+        /// Who.
+        id: WorkerId,
+        /// Which life.
+        epoch: Epoch,
+        /// From.
+        from: Status,
+        /// To.
+        to: Status,
+    },
+    /// A newer registration took partitions from a worker.
+    PartitionsTaken {
+        /// The loser.
+        from: WorkerId,
+        /// The winner.
+        to: WorkerId,
+        /// How many.
+        count: usize,
+    },
+    /// A keyspace has a new partition count or source.
+    KeyspaceChanged {
+        /// Which.
+        name: KeyspaceName,
+        /// Its count.
+        partitions: Option<u32>,
+    },
+    /// A record was forgotten for good.
+    WorkerForgotten {
+        /// Who.
+        id: WorkerId,
+    },
+}

@@ -1,0 +1,197 @@
+//! What the management API needs of the cluster, answered by consensus.
+
+use crate::{
+    measure,
+    readiness::{Phase, Readiness},
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use quorate_consensus::{Consensus, Leader, Unavailable as Lost, types::Metrics};
+use quorate_management::{
+    Cluster, Committed, LeaderHint, MemberInfo, Readiness as Told, Reason, Role, Standing, TransferError,
+    Unavailable,
+};
+use quorate_model::{Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
+use quorate_state::View;
+use std::{sync::Arc, time::Duration};
+
+/// Whoever is told "busy" asks again after this long.
+const RETRY_BUSY_AFTER: Duration = Duration::from_secs(1);
+
+/// One node's cluster.
+pub(crate) struct NodeCluster {
+    name: NodeName,
+    consensus: Consensus,
+    readiness: Readiness,
+}
+
+impl NodeCluster {
+    pub(crate) fn new(name: NodeName, consensus: Consensus, readiness: Readiness) -> Self {
+        Self { name, consensus, readiness }
+    }
+
+    fn hint(&self) -> Option<LeaderHint> {
+        self.consensus.leader().map(|leader| self.hint_at(&leader))
+    }
+
+    fn hint_at(&self, leader: &Leader) -> LeaderHint {
+        let view = self.consensus.view().get();
+        LeaderHint { name: leader.name.clone(), management: management_of(&view, leader.name.as_str()) }
+    }
+
+    fn unavailable(&self, lost: &Lost) -> Unavailable {
+        let reason = match lost {
+            Lost::NoLeader => Reason::NoQuorum,
+            Lost::Unknown => Reason::OutcomeUnknown,
+            Lost::Busy => Reason::Busy { retry_after: RETRY_BUSY_AFTER },
+            Lost::ShuttingDown => Reason::ShuttingDown,
+        };
+        Unavailable { reason, leader: self.hint() }
+    }
+
+    fn readiness(&self) -> Told {
+        let silent = measure::stale(&self.consensus);
+        match (self.readiness.phase(), silent) {
+            (Phase::Draining, _) => Told::Draining,
+            (Phase::Starting, _) => Told::Starting { why: self.waits_for().into() },
+            (Phase::Serving, None) => Told::Ready,
+            (Phase::Serving, Some(_)) => Told::Degraded {
+                why: "no leader with a quorum is heard: requests are routed by the last known state, nothing can be changed".into(),
+                since_leader: self.consensus.leader_heard(),
+            },
+        }
+    }
+
+    fn waits_for(&self) -> &'static str {
+        if self.consensus.view().get().cluster().is_none() {
+            "the cluster is not formed yet"
+        } else if self.consensus.leader().is_none() {
+            "no leader is known yet"
+        } else {
+            "this node has not caught up with the leader yet"
+        }
+    }
+
+    fn members(&self, raft: &Metrics) -> Vec<MemberInfo> {
+        let view = self.consensus.view().get();
+        let membership = raft.membership_config.membership();
+        let voters: Vec<u64> = membership.voter_ids().collect();
+        let mut members: Vec<_> = membership
+            .nodes()
+            .filter_map(|(id, member)| {
+                let name = NodeName::parse(&member.name).ok()?;
+                let role = match raft.current_leader {
+                    Some(leader) if leader == *id => Role::Leader,
+                    _ if voters.contains(id) => Role::Follower,
+                    _ => Role::Learner,
+                };
+                let (applied_index, reachable) = self.seen(&name, NodeId(*id), &view);
+                let management = management_of(&view, name.as_str());
+                Some(MemberInfo {
+                    name,
+                    id: NodeId(*id),
+                    role,
+                    peer: member.peer.clone().into(),
+                    management,
+                    applied_index,
+                    reachable,
+                })
+            })
+            .collect();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        members
+    }
+
+    /// How far a member has applied, and whether it answers.
+    fn seen(&self, name: &NodeName, id: NodeId, view: &View) -> (Option<LogIndex>, bool) {
+        if id == self.consensus.id() {
+            return (Some(view.index()), true);
+        }
+        match self.consensus.roster().get(name.as_str()) {
+            Some(seen) if seen.id == id => (Some(seen.applied), seen.reachable),
+            // Another disk answers under this name, or nobody has yet.
+            Some(_) | None => (None, false),
+        }
+    }
+
+    async fn transfer(&self, to: Option<NodeName>) -> Result<NodeName, TransferError> {
+        let target = match to {
+            None => None,
+            Some(name) => {
+                let members = self.members(&self.consensus.metrics());
+                // The voter first: a learner may be about to take its own place under the same name.
+                let named = members.into_iter().filter(|m| m.name == name);
+                match named.min_by_key(|m| m.role == Role::Learner) {
+                    None => return Err(TransferError::UnknownNode { name }),
+                    Some(MemberInfo { role: Role::Leader, .. }) => return Ok(name),
+                    Some(MemberInfo { role: Role::Learner, .. }) => {
+                        return Err(TransferError::NotEligible { name, why: "it is a learner".into() });
+                    }
+                    Some(member) => Some(member.id),
+                }
+            }
+        };
+        match self.consensus.transfer_leader(target).await {
+            Ok(leader) => Ok(leader.name),
+            Err(lost) => Err(TransferError::Unavailable(self.unavailable(&lost))),
+        }
+    }
+}
+
+fn management_of(view: &View, name: &str) -> Box<str> {
+    view.nodes()
+        .find(|node| node.name.as_str() == name)
+        .map_or_else(Box::default, |node| node.management.clone())
+}
+
+impl Cluster for NodeCluster {
+    fn view(&self) -> Arc<View> {
+        self.consensus.view().get()
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>> {
+        async move {
+            if self.consensus.view().get().cluster().is_none() {
+                // Nothing can be judged yet: a worker that comes too early shall come again, not be refused.
+                return Err(self.unavailable(&Lost::NoLeader));
+            }
+            let committed = self.consensus.propose(command).await.map_err(|lost| self.unavailable(&lost))?;
+            Ok(Committed { index: committed.index, reply: committed.reply })
+        }
+        .boxed()
+    }
+
+    fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>> {
+        async move { self.consensus.heartbeat(beats).await.map_err(|lost| self.unavailable(&lost)) }.boxed()
+    }
+
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {
+        async move { self.consensus.leases().await.map_err(|lost| self.unavailable(&lost)) }.boxed()
+    }
+
+    fn read_barrier(&self) -> BoxFuture<'_, Result<LogIndex, Unavailable>> {
+        async move { self.consensus.read_barrier().await.map_err(|lost| self.unavailable(&lost)) }.boxed()
+    }
+
+    fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool> {
+        async move { self.consensus.wait_for(index, timeout).await }.boxed()
+    }
+
+    fn standing(&self) -> Standing {
+        let raft = self.consensus.metrics();
+        Standing {
+            node: self.name.clone(),
+            node_id: self.consensus.id(),
+            cluster: self.consensus.cluster().or_else(|| self.consensus.view().get().cluster()),
+            leader: self.hint(),
+            term: raft.current_term,
+            applied_index: self.consensus.view().get().index(),
+            members: self.members(&raft),
+            readiness: self.readiness(),
+            stale: measure::stale(&self.consensus),
+        }
+    }
+
+    fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
+        self.transfer(to).boxed()
+    }
+}

@@ -1,0 +1,282 @@
+//! What a node is told at its start, from four places: flags over environment over file over defaults.
+//!
+//! Reading those places is the program's business; deciding what they mean is a pure function of them,
+//! [`Config::load`], so that every rule below has a test without a process, a file or an environment.
+//! Everything that is wrong is reported at once, each with its origin, because a node that has to be started once
+//! per mistake teaches people to guess.
+//!
+//! Two rules that are not about one value: the node itself is among its peers (or it would wait for ever to be
+//! asked in), and without a cluster secret nothing of the peer listener reaches beyond loopback (whoever speaks
+//! to it can rewrite the cluster).
+
+mod duration;
+mod error;
+mod file;
+mod parse;
+mod reader;
+mod reference;
+mod setting;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, ConfigErrors, Origin};
+pub use reference::reference;
+pub use setting::{DefaultValue, SETTINGS, Setting};
+
+use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl};
+use reader::Reader;
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// The port of the peer listener where none is given.
+const PEER_PORT: u16 = 7_070;
+
+/// Everything that a configuration is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Flags that were given, by name without dashes.
+    pub flags: BTreeMap<String, String>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// The file of `--config`, if one was named.
+    pub file: Option<ConfigFile>,
+    /// What the program found out about the machine.
+    pub machine: Machine,
+}
+
+/// A configuration file that was read.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// Its path, for errors.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What defaults depend on.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The host name; the default of the node's name.
+    pub host_name: String,
+    /// How many cores this process may use; at least 1.
+    pub cores: usize,
+    /// Where log lines go.
+    pub log_to: LogTo,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { host_name: "localhost".into(), cores: 1, log_to: LogTo::Machine }
+    }
+}
+
+/// Who reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// A terminal.
+    Person,
+    /// A file, a pipe, a collector.
+    Machine,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where the default keyspace's partition count comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kafka {
+    /// `host:port` each; never empty.
+    pub brokers: Vec<String>,
+    /// Whose partitions count.
+    pub topic: String,
+    /// How often the leader asks.
+    pub refresh: Duration,
+}
+
+/// A node's configuration. Each field is valid by itself and together with the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Stable name of this node.
+    pub node_name: NodeName,
+    /// Everything durable.
+    pub data_dir: PathBuf,
+    /// Where requests are routed.
+    pub routing: SocketAddr,
+    /// Registration, native API, health, metrics.
+    pub management: SocketAddr,
+    /// Kept for the WebSocket gateway; nothing listens there yet.
+    pub gateway: SocketAddr,
+    /// Node to node.
+    pub peer: SocketAddr,
+    /// Initial members and their `host:port`, this node included; empty: a cluster of one.
+    pub peers: BTreeMap<NodeName, String>,
+    /// What others dial, where it was given; see [`Config::advertised_peer`].
+    pub advertise_peer: Option<String>,
+    /// See [`Config::advertised_management`].
+    pub advertise_management: Option<String>,
+    /// Kept for the WebSocket gateway.
+    pub advertise_gateway: Option<String>,
+    /// Lease of a worker that names none.
+    pub worker_ttl: Ttl,
+    /// How long a worker may take to begin its answer.
+    pub request_timeout: Duration,
+    /// Count of the default keyspace, where `kafka` is `None`.
+    pub partitions: PartitionCount,
+    /// Set: the count comes from Kafka.
+    pub kafka: Option<Kafka>,
+    /// Of Raft; at most a third of `election_timeout`.
+    pub heartbeat_interval: Duration,
+    /// Of Raft; randomised in [t, 2t).
+    pub election_timeout: Duration,
+    /// Data-plane threads.
+    pub threads: usize,
+    /// What peers prove to each other.
+    pub cluster_secret_file: Option<PathBuf>,
+    /// How long requests in flight may take after SIGTERM.
+    pub drain_limit: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// A level, or a comma list of `module=level`.
+    pub log_level: String,
+    /// The machine's name, for what is advertised on wildcard listeners.
+    pub host_name: String,
+}
+
+impl Config {
+    /// Decides what the sources mean.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(sources);
+        let config = Self::read(&mut reader, &sources.machine);
+        config.check(&mut reader);
+        let errors = reader.finish();
+        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+
+    fn read(r: &mut Reader<'_>, machine: &Machine) -> Self {
+        let peers = r.optional("peers", |text, _| parse::peers(text)).unwrap_or_default();
+        let cluster_secret_file = r.optional("cluster-secret-file", |text, _| parse::path(text));
+        let guarded = !peers.is_empty() && cluster_secret_file.is_some();
+        let peer_host = if guarded { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let format = match machine.log_to {
+            LogTo::Person => LogFormat::Text,
+            LogTo::Machine => LogFormat::Json,
+        };
+        Self {
+            node_name: r.value_or("node-name", &machine.host_name, |text, _| parse::node_name(text)),
+            data_dir: r.value("data-dir", |text, _| parse::path(text)),
+            routing: r.legacy_listener("routing", &["PROXY_PORT", "PORT"]),
+            management: r.legacy_listener("management", &["MANAGEMENT_PORT"]),
+            gateway: r.value("gateway", |text, _| parse::listener(text)),
+            peer: r
+                .optional("peer", |text, _| parse::listener(text))
+                .unwrap_or_else(|| (peer_host, PEER_PORT).into()),
+            peers,
+            advertise_peer: r.optional("advertise-peer", |text, _| parse::dialled(text)),
+            advertise_management: r.optional("advertise-management", |text, _| parse::dialled(text)),
+            advertise_gateway: r.optional("advertise-gateway", |text, _| parse::dialled(text)),
+            worker_ttl: r.value("worker-ttl", parse::ttl),
+            request_timeout: r.duration("request-timeout", &parse::REQUEST_TIMEOUT),
+            partitions: r.value("partitions", |text, _| parse::partitions(text)),
+            kafka: Self::read_kafka(r),
+            heartbeat_interval: r.duration("heartbeat-interval", &parse::HEARTBEAT),
+            election_timeout: r.duration("election-timeout", &parse::ELECTION),
+            threads: r.optional("threads", |text, _| parse::threads(text)).unwrap_or(machine.cores),
+            cluster_secret_file,
+            drain_limit: r.duration("drain-limit", &parse::DRAIN),
+            log_format: r.optional("log-format", |text, _| parse::log_format(text)).unwrap_or(format),
+            log_level: r.value("log-level", |text, _| parse::log_level(text)),
+            host_name: machine.host_name.clone(),
+        }
+    }
+
+    fn read_kafka(r: &mut Reader<'_>) -> Option<Kafka> {
+        // Read whether or not there are brokers, so that a wrong value is never passed over.
+        let topic = r.value("kafka-topic", |text, _| parse::topic(text));
+        let refresh = r.duration("kafka-refresh", &parse::KAFKA_REFRESH);
+        let brokers = r.optional("kafka-brokers", |text, _| parse::brokers(text))?;
+        Some(Kafka { brokers, topic, refresh })
+    }
+
+    /// The rules that are about more than one value.
+    fn check(&self, r: &mut Reader<'_>) {
+        if self.election_timeout < 3 * self.heartbeat_interval {
+            let problem = format!("{:?} is too short", self.election_timeout);
+            let least = 3 * self.heartbeat_interval;
+            r.refuse("election-timeout", problem, format!("at least three heartbeat intervals, {least:?}"));
+        }
+        if !self.peers.is_empty() && !self.peers.contains_key(&self.node_name) {
+            let names: Vec<_> = self.peers.keys().map(NodeName::as_str).collect();
+            let problem = format!("this node, {}, is not among {}", self.node_name, names.join(", "));
+            r.refuse("peers", problem, "the node itself included: change --peers or --node-name");
+        }
+        for (name, address) in [("management", self.management), ("peer", self.peer)] {
+            if address.port() != 0 && clash(address, self.routing) {
+                r.refuse(name, format!("{address} is taken by --routing"), "a port of its own");
+            }
+        }
+        if self.peer.port() != 0 && clash(self.peer, self.management) {
+            r.refuse("peer", format!("{} is taken by --management", self.peer), "a port of its own");
+        }
+        if self.cluster_secret_file.is_none() {
+            self.check_loopback(r);
+        }
+    }
+
+    /// Without a secret anybody who reaches the peer listener is a member of the cluster.
+    fn check_loopback(&self, r: &mut Reader<'_>) {
+        let remedy = "loopback addresses only, or --cluster-secret-file FILE with one secret on all nodes";
+        if let Some((name, address)) =
+            self.peers.iter().find(|(_, address)| !parse::is_loopback(parse::host_of(address)))
+        {
+            let problem = format!("{name}={address} is not on loopback, and there is no cluster secret");
+            r.refuse("peers", problem, remedy);
+        }
+        if !self.peer.ip().is_loopback() {
+            let problem = format!("{} is not on loopback, and there is no cluster secret", self.peer);
+            r.refuse("peer", problem, remedy);
+        }
+    }
+
+    /// Who decides the partition count of the default keyspace.
+    pub fn keyspace_source(&self) -> KeyspaceSource {
+        if self.kafka.is_some() { KeyspaceSource::Kafka } else { KeyspaceSource::Static }
+    }
+
+    /// What other nodes dial: as given, else the node's own entry in the peers, else from the bound listener.
+    pub fn advertised_peer(&self, bound: SocketAddr) -> String {
+        let own = || self.peers.get(&self.node_name).cloned();
+        self.advertise_peer.clone().or_else(own).unwrap_or_else(|| self.reachable(bound))
+    }
+
+    /// What others are told as the management address: as given, else from the bound listener.
+    pub fn advertised_management(&self, bound: SocketAddr) -> String {
+        self.advertise_management.clone().unwrap_or_else(|| self.reachable(bound))
+    }
+
+    /// A wildcard address can't be dialled; the name by which the peers know this node can, or its host name.
+    fn reachable(&self, bound: SocketAddr) -> String {
+        if !bound.ip().is_unspecified() {
+            return bound.to_string();
+        }
+        let host = match self.advertise_peer.as_ref().or_else(|| self.peers.get(&self.node_name)) {
+            Some(peer) => peer.rsplit_once(':').map_or(peer.as_str(), |(host, _)| host),
+            None => &self.host_name,
+        };
+        format!("{host}:{}", bound.port())
+    }
+}
+
+/// Whether two listeners can't both be bound.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}

@@ -1,0 +1,236 @@
+//! The configuration file: YAML in which every key is known.
+//!
+//! A misspelt key that is silently ignored is a node that runs with a default nobody chose, so unknown keys are
+//! errors with their line. Values keep the text in which they were written and are parsed where flags are, so a
+//! value means the same wherever it stands. Lists may be YAML lists, and `peers` may be a mapping.
+
+use super::{
+    error::{ConfigError, Origin, Wrong, quoted},
+    setting::{SETTINGS, Setting},
+};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+use std::fmt;
+
+/// A value of the file and where it stands.
+pub(super) struct FileValue {
+    pub setting: &'static Setting,
+    pub text: String,
+    pub origin: Origin,
+}
+
+/// Reads the whole file; every unknown key and misplaced value is an error of its own.
+pub(super) fn read(file: &str, text: &str) -> (Vec<FileValue>, Vec<ConfigError>) {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let mut found = Found { file, values: Vec::new(), errors: Vec::new() };
+    match serde_saphyr::from_str_with_options::<Yaml>(text, options) {
+        Ok(Yaml::Map(entries)) => found.entries("", entries),
+        Ok(Yaml::Null) => {}
+        Ok(Yaml::Scalar(_) | Yaml::List(_)) => {
+            let wrong = Wrong::new("is no mapping of keys to values", "lines such as `worker_ttl: 30s`");
+            found.errors.push(wrong.at(Origin::File(file.into())));
+        }
+        Err(error) => {
+            let wrong = Wrong::new(format!("is no valid YAML: {error}"), "one YAML document, each key once");
+            found.errors.push(wrong.at(Origin::File(file.into())));
+        }
+    }
+    (found.values, found.errors)
+}
+
+struct Found<'a> {
+    file: &'a str,
+    values: Vec<FileValue>,
+    errors: Vec<ConfigError>,
+}
+
+impl Found<'_> {
+    fn entries(&mut self, above: &str, entries: Vec<(Spanned<String>, Yaml)>) {
+        for (name, value) in entries {
+            let key = format!("{above}{}", name.value);
+            let line = name.referenced.line();
+            let origin = Origin::Key { key: key.clone(), file: self.file.into(), line };
+            match (setting_of(&key), value) {
+                (Some(setting), value) if !is_section(&key, &value) => self.value(setting, value, origin),
+                (_, Yaml::Map(inner)) if leads_on(&key) => self.entries(&format!("{key}."), inner),
+                _ => self.errors.push(unknown(origin)),
+            }
+        }
+    }
+
+    fn value(&mut self, setting: &'static Setting, value: Yaml, origin: Origin) {
+        match as_text(value) {
+            Ok(Some(text)) => self.values.push(FileValue { setting, text, origin }),
+            // `key:` with nothing behind it says nothing.
+            Ok(None) => {}
+            Err(wrong) => self.errors.push(wrong.at(origin)),
+        }
+    }
+}
+
+fn setting_of(key: &str) -> Option<&'static Setting> {
+    let key = if key == "routing.listen" { "routing" } else { key };
+    SETTINGS.iter().find(|setting| setting.key() == key)
+}
+
+/// `routing` is an address, or a section with the address under `listen`.
+fn is_section(key: &str, value: &Yaml) -> bool {
+    leads_on(key) && matches!(value, Yaml::Map(_))
+}
+
+fn leads_on(key: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.key().strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn unknown(origin: Origin) -> ConfigError {
+    let keys: Vec<_> = SETTINGS.iter().map(Setting::key).collect();
+    Wrong::new("there is no such key", keys.join(", ")).at(origin)
+}
+
+/// A list is what a flag spells with commas, a mapping what a flag spells `name=value,...`.
+fn as_text(value: Yaml) -> Result<Option<String>, Wrong> {
+    let flat = |value: Yaml| match value {
+        Yaml::Scalar(text) if !text.contains(',') => Ok(text),
+        Yaml::Scalar(text) => {
+            Err(Wrong::new(format!("{} has a comma in it", quoted(&text)), "one value per item"))
+        }
+        Yaml::Null | Yaml::List(_) | Yaml::Map(_) => {
+            Err(Wrong::new("has an item that is no text", "a flat list"))
+        }
+    };
+    match value {
+        Yaml::Null => Ok(None),
+        Yaml::Scalar(text) => Ok(Some(text)),
+        Yaml::List(items) => Ok(Some(items.into_iter().map(flat).collect::<Result<Vec<_>, _>>()?.join(","))),
+        Yaml::Map(entries) => {
+            let pair =
+                |(name, value): (Spanned<String>, Yaml)| Ok(format!("{}={}", name.value, flat(value)?));
+            Ok(Some(entries.into_iter().map(pair).collect::<Result<Vec<_>, Wrong>>()?.join(",")))
+        }
+    }
+}
+
+/// YAML as far as a configuration needs it: keys keep their line, scalars their text.
+enum Yaml {
+    Null,
+    Scalar(String),
+    List(Vec<Yaml>),
+    Map(Vec<(Spanned<String>, Yaml)>),
+}
+
+impl<'de> Deserialize<'de> for Yaml {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(YamlVisitor)
+    }
+}
+
+struct YamlVisitor;
+
+impl<'de> Visitor<'de> for YamlVisitor {
+    type Value = Yaml;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, a list or a mapping")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Yaml, E> {
+        Ok(Yaml::Scalar(text.into()))
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Yaml, E> {
+        Ok(Yaml::Scalar(value.to_string()))
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Yaml, E> {
+        Ok(Yaml::Scalar(value.to_string()))
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Yaml, E> {
+        Ok(Yaml::Scalar(value.to_string()))
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Yaml, E> {
+        Ok(Yaml::Scalar(value.to_string()))
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Yaml, E> {
+        Ok(Yaml::Null)
+    }
+    fn visit_none<E: de::Error>(self) -> Result<Yaml, E> {
+        Ok(Yaml::Null)
+    }
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Yaml, D::Error> {
+        Yaml::deserialize(deserializer)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Yaml, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Yaml::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Yaml, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = entries.next_key()? {
+            map.push((key, entries.next_value()?));
+        }
+        Ok(Yaml::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Vec<String> {
+        let (values, errors) = read("q.yaml", text);
+        let values = values.iter().map(|v| format!("{} = {} @ {}", v.setting.name, v.text, v.origin));
+        values.chain(errors.iter().map(ToString::to_string)).collect()
+    }
+
+    #[test]
+    fn every_value_keeps_its_text_and_its_line() {
+        assert_eq!(
+            check("node_name: n\nworker_ttl: 30s\npartitions: 64\nkafka_brokers: [a:1, b:2]\n"),
+            [
+                "node-name = n @ node_name (q.yaml, line 1)",
+                "worker-ttl = 30s @ worker_ttl (q.yaml, line 2)",
+                "partitions = 64 @ partitions (q.yaml, line 3)",
+                "kafka-brokers = a:1,b:2 @ kafka_brokers (q.yaml, line 4)",
+            ]
+        );
+    }
+
+    #[test]
+    fn peers_may_be_a_mapping_and_routing_a_section() {
+        assert_eq!(
+            check("peers:\n  n1: a:7070\n  n2: b:7070\nrouting:\n  listen: :80\n  management_paths: true\n"),
+            [
+                "peers = n1=a:7070,n2=b:7070 @ peers (q.yaml, line 1)",
+                "routing = :80 @ routing.listen (q.yaml, line 5)",
+                "routing-management-paths = true @ routing.management_paths (q.yaml, line 6)",
+            ]
+        );
+        assert_eq!(check("routing: :80\n"), ["routing = :80 @ routing (q.yaml, line 1)"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        for (text, at) in [
+            ("worker_ttl: 30s\nworkerttl: 30s\n", "workerttl (q.yaml, line 2)"),
+            ("routing:\n  lisen: :80\n", "routing.lisen (q.yaml, line 2)"),
+            ("server:\n  a: 1\n", "server (q.yaml, line 1)"),
+        ] {
+            let found = check(text);
+            let error = found.last().expect("an error");
+            assert!(error.starts_with(&format!("{at}: there is no such key; allowed: node_name")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mapping_is_refused_and_an_empty_file_says_nothing() {
+        assert_eq!(check(""), [""; 0]);
+        assert_eq!(check("# only a comment\nworker_ttl:\n"), [""; 0]);
+        assert!(check("- a\n")[0].contains("no mapping"));
+        assert!(
+            check("partitions: 1\npartitions: 2\n")[0].contains("line 2"),
+            "{:?}",
+            check("partitions: 1\npartitions: 2\n")
+        );
+        assert!(check("a: [")[0].contains("no valid YAML"));
+    }
+}

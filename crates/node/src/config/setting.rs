@@ -1,0 +1,231 @@
+//! The table of everything that can be configured: the command line, the environment, the file and the reference
+//! page are all made from it, so none of them can know a setting that another does not.
+
+/// One setting of `quorate serve`.
+#[derive(Debug)]
+pub struct Setting {
+    /// The flag without its dashes. `QUORATE_<NAME>` and the key of the file follow from it.
+    pub name: &'static str,
+    /// What the value is, in capitals, as help texts show it.
+    pub value: &'static str,
+    /// What holds where nobody says anything.
+    pub default: DefaultValue,
+    /// Names of the same setting in systems that Quorate replaces; the first that is set counts.
+    pub legacy: &'static [&'static str],
+    /// One or two sentences for people.
+    pub meaning: &'static str,
+}
+
+/// What holds where nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// This text, read like any other value.
+    Text(&'static str),
+    /// Nothing is set.
+    Nothing,
+    /// Found out at the start; the words say how.
+    Computed(&'static str),
+}
+
+impl Setting {
+    /// The flag, `--node-name`.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name)
+    }
+
+    /// The environment variable, `QUORATE_NODE_NAME`.
+    pub fn env(&self) -> String {
+        format!("QUORATE_{}", self.name.replace('-', "_").to_uppercase())
+    }
+
+    /// The key of the configuration file, `node_name`.
+    pub fn key(&self) -> String {
+        match self.name {
+            // The one key that other pages name with a dot.
+            "routing-management-paths" => "routing.management_paths".into(),
+            name => name.replace('-', "_"),
+        }
+    }
+
+    /// The default for people.
+    pub fn default_words(&self) -> &'static str {
+        match self.default {
+            DefaultValue::Text(text) | DefaultValue::Computed(text) => text,
+            DefaultValue::Nothing => "none",
+        }
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    value: &'static str,
+    default: DefaultValue,
+    meaning: &'static str,
+) -> Setting {
+    Setting { name, value, default, legacy: &[], meaning }
+}
+
+impl Setting {
+    const fn or(mut self, legacy: &'static [&'static str]) -> Self {
+        self.legacy = legacy;
+        self
+    }
+}
+
+/// A setting by the name of its flag.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+use DefaultValue::{Computed, Nothing, Text};
+
+/// Every setting, in the order of the reference page.
+pub static SETTINGS: &[Setting] = &[
+    setting("node-name", "NAME", Computed("the host name"), "Stable name of this node."),
+    setting("data-dir", "FOLDER", Text("./quorate-data"), "Everything durable. One folder per node."),
+    setting(
+        "routing",
+        "ADDRESS",
+        Text("0.0.0.0:8080"),
+        "Where requests are routed. HOST replaces the host part, PORT or PROXY_PORT the port.",
+    )
+    .or(&["HOST", "PROXY_PORT", "PORT"]),
+    setting(
+        "routing-management-paths",
+        "true|false",
+        Text("false"),
+        "Take registrations on the routing listener too: not available in this version, `true` is refused.",
+    ),
+    setting(
+        "management",
+        "ADDRESS",
+        Text("127.0.0.1:9090"),
+        "Registration, the native API, health and metrics. Whoever reaches it can take traffic. \
+         HOST replaces the host part, MANAGEMENT_PORT the port.",
+    )
+    .or(&["HOST", "MANAGEMENT_PORT"]),
+    setting(
+        "gateway",
+        "ADDRESS",
+        Text("0.0.0.0:8082"),
+        "The WebSocket gateway. Kept, and not served by this version.",
+    ),
+    setting(
+        "peer",
+        "ADDRESS",
+        Computed("127.0.0.1:7070 without peers or without a cluster secret, else 0.0.0.0:7070"),
+        "Node to node only.",
+    ),
+    setting(
+        "peers",
+        "NAME=HOST:PORT,...",
+        Nothing,
+        "The first members of the cluster, this node included. Names are resolved at every dial.",
+    ),
+    setting(
+        "advertise-peer",
+        "HOST:PORT",
+        Computed("the node's own entry in the peers, else from the listener"),
+        "What other nodes dial.",
+    ),
+    setting(
+        "advertise-management",
+        "HOST:PORT",
+        Computed("from the listener"),
+        "What others are told as this node's management address.",
+    ),
+    setting(
+        "advertise-gateway",
+        "HOST:PORT",
+        Computed("from the listener"),
+        "What others are told as this node's gateway address.",
+    ),
+    setting(
+        "worker-ttl",
+        "DURATION",
+        Text("30s"),
+        "How long a worker lives without a heartbeat, where it does not say so itself; 1s to 24h.",
+    )
+    .or(&["WORKER_HEARTBEAT_TIMEOUT"]),
+    setting(
+        "request-timeout",
+        "DURATION",
+        Text("30s"),
+        "How long a worker may take to begin its answer; 1ms to 24h.",
+    )
+    .or(&["REQUEST_TIMEOUT"]),
+    setting(
+        "partitions",
+        "COUNT",
+        Text("12"),
+        "Partition count of the default keyspace, where Kafka is not configured; 1 to 100000.",
+    ),
+    setting(
+        "kafka-brokers",
+        "HOST:PORT,...",
+        Nothing,
+        "Read the partition count of the default keyspace from Kafka.",
+    )
+    .or(&["KAFKA_BROKERS"]),
+    setting("kafka-topic", "TOPIC", Text("workspace-events"), "The topic whose partitions count.")
+        .or(&["KAFKA_TOPIC"]),
+    setting(
+        "kafka-refresh",
+        "DURATION",
+        Text("60s"),
+        "How often the leader reads the partition count; the last known one stays where Kafka does not answer; 1s to 24h.",
+    ),
+    setting(
+        "heartbeat-interval",
+        "DURATION",
+        Text("100ms"),
+        "How often the leader tells the other nodes that it lives; 10ms to 10s.",
+    ),
+    setting(
+        "election-timeout",
+        "DURATION",
+        Text("500ms"),
+        "Silence of the leader before an election, randomised up to twice as long; at least three heartbeat intervals, at most 60s.",
+    ),
+    setting(
+        "threads",
+        "COUNT",
+        Computed("one per core"),
+        "Data-plane threads, each with its own listener and connections; 1 to 1024.",
+    ),
+    setting(
+        "cluster-secret-file",
+        "FILE",
+        Nothing,
+        "What nodes prove to each other on every connection: at least 32 bytes, the same on all nodes; `quorate cluster secret new` prints one. Needed as soon as a peer address is not on loopback.",
+    ),
+    setting(
+        "drain-limit",
+        "DURATION",
+        Text("30s"),
+        "How long requests in flight may take after SIGTERM; 0s to 1h.",
+    ),
+    setting("log-format", "text|json", Computed("text on a terminal, else json"), "How log lines look."),
+    setting(
+        "log-level",
+        "LEVEL",
+        Text("info"),
+        "error, warn, info, debug or trace; also by module: info,quorate_consensus=debug. `info` alone leaves out what the libraries below tell of their steps.",
+    ),
+    setting("https", "ADDRESS", Nothing, NOT_YET),
+    setting("tls-cert", "FILE", Nothing, NOT_YET).or(&["ROUTER_TLS_CERT"]),
+    setting("tls-key", "FILE", Nothing, NOT_YET).or(&["ROUTER_TLS_KEY"]),
+];
+
+const NOT_YET: &str = "TLS on the routing listener: not available in this version, and refused.";
+
+/// Settings that this version knows and cannot honour, and what it would mean. Serving in cleartext what somebody
+/// meant to encrypt, or not serving what somebody relies on, would be worse than not starting.
+pub(super) const UNAVAILABLE: &[(&str, &str)] = &[
+    ("https", TLS),
+    ("tls-cert", TLS),
+    ("tls-key", TLS),
+    ("routing-management-paths", "registration on the routing listener"),
+];
+
+const TLS: &str = "TLS on the routing listener";

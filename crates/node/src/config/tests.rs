@@ -1,0 +1,251 @@
+use super::*;
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+}
+
+fn sources(flags: &[(&str, &str)], env: &[(&str, &str)], file: &str) -> Sources {
+    let machine = Machine { host_name: "box".into(), cores: 4, log_to: LogTo::Machine };
+    let file = Some(ConfigFile { path: "q.yaml".into(), text: file.into() });
+    Sources { flags: map(flags), env: map(env), file, machine }
+}
+
+fn flags(flags: &[(&str, &str)]) -> Config {
+    Config::load(&sources(flags, &[], "")).expect("valid")
+}
+
+fn env(env: &[(&str, &str)]) -> Config {
+    Config::load(&sources(&[], env, "")).expect("valid")
+}
+
+fn errors(flags: &[(&str, &str)], env: &[(&str, &str)], file: &str) -> Vec<String> {
+    let Err(ConfigErrors(errors)) = Config::load(&sources(flags, env, file)) else { return Vec::new() };
+    errors.iter().map(ToString::to_string).collect()
+}
+
+fn error(flags: &[(&str, &str)]) -> String {
+    let found = errors(flags, &[], "");
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+const SECRET: (&str, &str) = ("cluster-secret-file", "/secret");
+const LOCAL: &str = "n1=127.0.0.1:7071,n2=localhost:7072,n3=[::1]:7073";
+
+#[test]
+fn without_any_source_the_documented_defaults_hold() {
+    let c = flags(&[]);
+    assert_eq!(c.node_name.as_str(), "box");
+    assert_eq!(c.data_dir, PathBuf::from("./quorate-data"));
+    assert_eq!(c.routing.to_string(), "0.0.0.0:8080");
+    assert_eq!(c.management.to_string(), "127.0.0.1:9090");
+    assert_eq!(c.gateway.to_string(), "0.0.0.0:8082");
+    assert_eq!(c.peer.to_string(), "127.0.0.1:7070");
+    assert!(c.peers.is_empty());
+    assert_eq!(c.worker_ttl.as_duration(), Duration::from_secs(30));
+    assert_eq!(c.request_timeout, Duration::from_secs(30));
+    assert_eq!(c.partitions.get(), 12);
+    assert_eq!((c.kafka.clone(), c.keyspace_source()), (None, KeyspaceSource::Static));
+    assert_eq!(c.heartbeat_interval, Duration::from_millis(100));
+    assert_eq!(c.election_timeout, Duration::from_millis(500));
+    assert_eq!(c.threads, 4);
+    assert_eq!(c.drain_limit, Duration::from_secs(30));
+    assert_eq!((c.log_format, c.log_level.as_str()), (LogFormat::Json, "info"));
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let all = sources(&[("partitions", "1")], &[("QUORATE_PARTITIONS", "2")], "partitions: 3");
+    assert_eq!(Config::load(&all).expect("valid").partitions.get(), 1);
+    let two = sources(&[], &[("QUORATE_PARTITIONS", "2")], "partitions: 3");
+    assert_eq!(Config::load(&two).expect("valid").partitions.get(), 2);
+    let one = sources(&[], &[], "partitions: 3");
+    assert_eq!(Config::load(&one).expect("valid").partitions.get(), 3);
+}
+
+#[test]
+fn our_environment_names_win_over_legacy_ones_and_those_over_the_file() {
+    let both = [("QUORATE_WORKER_TTL", "40s"), ("WORKER_HEARTBEAT_TIMEOUT", "50")];
+    assert_eq!(env(&both).worker_ttl.as_ms(), 40_000);
+    let legacy = sources(&[], &both[1..], "worker_ttl: 60s");
+    assert_eq!(Config::load(&legacy).expect("valid").worker_ttl.as_ms(), 50_000);
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    assert_eq!(env(&[("QUORATE_PARTITIONS", ""), ("PORT", ""), ("KAFKA_BROKERS", "")]), flags(&[]));
+}
+
+#[test]
+fn both_spellings_of_the_legacy_timeouts_are_read() {
+    for text in ["45", "45s"] {
+        let c = env(&[("WORKER_HEARTBEAT_TIMEOUT", text), ("REQUEST_TIMEOUT", text)]);
+        assert_eq!(c.worker_ttl.as_duration(), Duration::from_secs(45));
+        assert_eq!(c.request_timeout, Duration::from_secs(45));
+    }
+    assert!(error(&[("worker-ttl", "45")]).contains("`45` has no unit"));
+}
+
+#[test]
+fn legacy_host_and_ports_move_the_listeners() {
+    let c = env(&[("HOST", "127.0.0.1"), ("PORT", "81"), ("MANAGEMENT_PORT", "91")]);
+    assert_eq!(
+        (c.routing.to_string().as_str(), c.management.to_string().as_str()),
+        ("127.0.0.1:81", "127.0.0.1:91")
+    );
+    assert_eq!(env(&[("PORT", "81"), ("PROXY_PORT", "82")]).routing.to_string(), "0.0.0.0:82");
+    assert_eq!(env(&[("PORT", "81"), ("QUORATE_ROUTING", "[::]:83")]).routing.to_string(), "[::]:83");
+    let over_file = sources(&[], &[("PORT", "81")], "routing: 10.0.0.1:80");
+    assert_eq!(Config::load(&over_file).expect("valid").routing.to_string(), "10.0.0.1:81");
+    assert_eq!(
+        errors(&[], &[("HOST", "my-laptop"), ("PORT", "http")], ""),
+        [
+            "HOST: `my-laptop` is not allowed here; allowed: an IP address or localhost",
+            "PORT: `http` is not allowed here; allowed: a port, 0 to 65535"
+        ]
+    );
+}
+
+#[test]
+fn kafka_brokers_make_kafka_the_source_of_the_count() {
+    let c = env(&[("KAFKA_BROKERS", "a:9092, b:9092"), ("KAFKA_TOPIC", "events")]);
+    assert_eq!(c.keyspace_source(), KeyspaceSource::Kafka);
+    let brokers = vec!["a:9092".to_owned(), "b:9092".to_owned()];
+    assert_eq!(c.kafka, Some(Kafka { brokers, topic: "events".into(), refresh: Duration::from_secs(60) }));
+    assert!(error(&[("kafka-topic", "a b")]).contains("--kafka-topic: `a b`"));
+    assert!(error(&[("kafka-brokers", "a:9092,")]).contains("HOST:PORT"));
+}
+
+#[test]
+fn peers_are_names_with_addresses_and_include_the_node() {
+    let c = flags(&[("peers", LOCAL), ("node-name", "n2")]);
+    let peers: Vec<_> = c.peers.iter().map(|(name, address)| format!("{name}={address}")).collect();
+    assert_eq!(peers.join(","), LOCAL);
+    let e = error(&[("peers", LOCAL), ("node-name", "n9")]);
+    assert!(e.starts_with("--peers: this node, n9, is not among n1, n2, n3;"), "{e}");
+    for (bad, why) in [
+        ("n1", "`n1` is not allowed here"),
+        ("n1=127.0.0.1", "`127.0.0.1` is not"),
+        ("n1=127.0.0.1:0", "`127.0.0.1:0` is not"),
+        ("n1=127.0.0.1:+1", "`127.0.0.1:+1` is not"),
+        ("n1=::1:70", "`::1:70` is not"),
+        ("n1=127.0.0.1:1,n1=127.0.0.1:2", "n1 is given twice"),
+        ("n1=127.0.0.1:1,n2=127.0.0.1:1", "n1 and n2 have one address"),
+        ("=127.0.0.1:1", "is empty"),
+        ("", "is not allowed here"),
+    ] {
+        let e = error(&[("peers", bad), ("node-name", "n1")]);
+        assert!(e.starts_with("--peers: ") && e.contains(why), "{bad}: {e}");
+    }
+}
+
+#[test]
+fn without_a_secret_nothing_of_the_peers_leaves_loopback() {
+    for peers in ["n1=127.0.0.9:1,n2=10.0.0.2:1", "n1=localhost:1,n2=router:1", "n1=[::1]:1,n2=[::]:1"] {
+        let e = error(&[("peers", peers), ("node-name", "n1")]);
+        assert!(e.contains("not on loopback") && e.contains("--cluster-secret-file"), "{e}");
+        flags(&[("peers", peers), ("node-name", "n1"), SECRET]);
+    }
+    assert!(error(&[("peer", "0.0.0.0:7070")]).contains("--peer: 0.0.0.0:7070 is not on loopback"));
+    flags(&[("peer", "0.0.0.0:7070"), SECRET]);
+}
+
+#[test]
+fn the_peer_listener_opens_up_only_for_peers_that_prove_themselves() {
+    let peers = ("peers", "n1=10.0.0.1:7070");
+    let name = ("node-name", "n1");
+    assert_eq!(flags(&[peers, name, SECRET]).peer.to_string(), "0.0.0.0:7070");
+    assert_eq!(flags(&[("peers", LOCAL), name]).peer.to_string(), "127.0.0.1:7070");
+    assert_eq!(flags(&[SECRET]).peer.to_string(), "127.0.0.1:7070");
+}
+
+#[test]
+fn an_election_waits_for_three_heartbeats() {
+    flags(&[("heartbeat-interval", "100ms"), ("election-timeout", "300ms")]);
+    let e = error(&[("heartbeat-interval", "100ms"), ("election-timeout", "299ms")]);
+    assert_eq!(
+        e,
+        "--election-timeout: 299ms is too short; allowed: at least three heartbeat intervals, 300ms"
+    );
+}
+
+#[test]
+fn two_listeners_never_share_a_port() {
+    assert!(
+        error(&[("management", "0.0.0.0:8080")]).contains("--management: 0.0.0.0:8080 is taken by --routing")
+    );
+    assert!(error(&[("peer", "127.0.0.1:9090")]).contains("taken by --management"));
+    flags(&[("routing", "127.0.0.1:0"), ("management", "127.0.0.1:0"), ("peer", "127.0.0.1:0")]);
+    flags(&[("routing", "127.0.0.1:80"), ("management", "127.0.0.2:80")]);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_origin() {
+    let found = errors(
+        &[("partitions", "0"), ("threads", "many")],
+        &[("QUORATE_LOG_LEVEL", "loud"), ("REQUEST_TIMEOUT", "soon")],
+        "data_dirr: x\nlog_format: xml\n",
+    );
+    let starts = [
+        "data_dirr (q.yaml, line 1): there is no such key; allowed: node_name, ",
+        "REQUEST_TIMEOUT: `soon` is not allowed here; allowed: a duration",
+        "--partitions: `0` is not allowed here; allowed: 1 to 100000",
+        "--threads: `many` is not allowed here; allowed: a number, 1 to 1024",
+        "log_format (q.yaml, line 2): `xml` is not allowed here; allowed: text or json",
+        "QUORATE_LOG_LEVEL: `loud` is not allowed here; allowed: error, warn",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (error, start) in found.iter().zip(starts) {
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn a_lower_layer_that_is_not_used_is_not_judged() {
+    let covered = sources(&[("partitions", "3")], &[("QUORATE_PARTITIONS", "x")], "");
+    assert_eq!(Config::load(&covered).expect("the flag counts").partitions.get(), 3);
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused_and_never_ignored() {
+    let tls = "TLS on the routing listener is not available in this version";
+    assert!(error(&[("https", ":8443")]).contains(tls));
+    assert!(errors(&[], &[("ROUTER_TLS_CERT", "c.pem")], "")[0].starts_with("ROUTER_TLS_CERT: TLS"));
+    assert!(errors(&[], &[], "tls_key: k.pem")[0].contains(tls));
+    let paths = errors(&[], &[], "routing:\n  management_paths: true");
+    assert!(paths[0].starts_with("routing.management_paths (q.yaml, line 2): registration on"), "{paths:?}");
+    assert_eq!(errors(&[], &[], "routing:\n  management_paths: false"), [""; 0]);
+}
+
+#[test]
+fn a_host_name_that_is_no_node_name_asks_for_one() {
+    let mut none = sources(&[], &[], "");
+    none.machine.host_name = String::new();
+    let e = Config::load(&none).expect_err("no name").to_string();
+    assert!(e.starts_with("--node-name (not given): is empty"), "{e}");
+}
+
+#[test]
+fn what_is_advertised_can_be_dialled() {
+    let bound = |text: &str| text.parse::<SocketAddr>().expect("an address");
+    let alone = flags(&[]);
+    assert_eq!(alone.advertised_peer(bound("127.0.0.1:4000")), "127.0.0.1:4000");
+    assert_eq!(alone.advertised_management(bound("0.0.0.0:9090")), "box:9090");
+    let c = flags(&[("peers", "n1=r-0.routers:7070"), ("node-name", "n1"), SECRET]);
+    assert_eq!(c.advertised_peer(bound("0.0.0.0:7070")), "r-0.routers:7070");
+    assert_eq!(c.advertised_management(bound("0.0.0.0:9090")), "r-0.routers:9090");
+    let given = flags(&[("advertise-management", "lb:80"), ("advertise-peer", "p:1")]);
+    assert_eq!(given.advertised_management(bound("0.0.0.0:9090")), "lb:80");
+    assert_eq!(given.advertised_peer(bound("0.0.0.0:9090")), "p:1");
+}
+
+#[test]
+fn names_of_flags_variables_and_keys_are_unique() {
+    let mut seen = std::collections::BTreeSet::new();
+    for setting in SETTINGS {
+        for name in [setting.name.to_owned(), setting.env(), setting.key()] {
+            // `peer` is its own key.
+            assert!(seen.insert(name.clone()) || name == setting.name, "{name} twice");
+        }
+    }
+}

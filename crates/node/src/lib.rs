@@ -1,0 +1,20 @@
+//! A whole node as a library: the one place where everything is wired together. `bin/quorate` runs it on a real
+//! disk and tokio, `sim-tests` on simulated ones; the code between is the same.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | what a node is told: flags over environment over file over defaults |
+//! | [`node`] | start, wiring, shutdown |
+//! | [`readiness`] | whether it may be sent requests |
+//! | [`partition_source`] | where a partition count is read from, if not from an operator |
+
+mod cluster;
+pub mod config;
+mod measure;
+pub mod node;
+mod partition_poller;
+pub mod partition_source;
+pub mod readiness;
+
+pub use node::{Node, Platform, StartError, refuse_other_cluster};
+pub use quorate_consensus::{SECRET_BYTES_MIN, Secret};

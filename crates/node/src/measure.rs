@@ -1,0 +1,77 @@
+//! Gauges that nobody sets by acting: how far, how stale, how many. Looked at four times a second.
+
+use quorate_consensus::Consensus;
+use quorate_model::{PartitionCount, Status};
+use quorate_proxy::Freshness;
+use quorate_rt::{shutdown::Shutdown, time};
+use quorate_telemetry::{Metrics, control::RaftPicture, label::WorkerStatus};
+use std::{sync::Arc, time::Duration};
+
+const EVERY: Duration = Duration::from_millis(250);
+/// Counting workers costs O(workers): once in this many rounds.
+const COUNT_EVERY: u32 = 20;
+/// Without a leader for this long the View counts as stale; shorter silences are elections.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(2);
+
+/// Sets the gauges until the shutdown.
+pub(crate) async fn run(
+    consensus: Consensus,
+    freshness: Arc<Freshness>,
+    metrics: Arc<Metrics>,
+    mut shutdown: Shutdown,
+) {
+    for round in 0u32.. {
+        picture(&consensus, &metrics);
+        match stale(&consensus) {
+            Some(since) => {
+                freshness.set_stale(since.as_secs());
+                metrics.control().set_stale_seconds(since.as_secs());
+            }
+            None => {
+                freshness.set_fresh();
+                metrics.control().set_stale_seconds(0);
+            }
+        }
+        if round % COUNT_EVERY == 0 {
+            count(&consensus, &metrics);
+        }
+        if time::timeout(EVERY, shutdown.wait()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// How long this node has been without a leader, if that is long.
+pub(crate) fn stale(consensus: &Consensus) -> Option<Duration> {
+    let silent = consensus.leader_heard().unwrap_or_else(|| consensus.running_for());
+    (silent >= STALE_AFTER).then_some(silent)
+}
+
+fn picture(consensus: &Consensus, metrics: &Metrics) {
+    let raft = consensus.metrics();
+    metrics.control().set_raft(RaftPicture {
+        applied_index: consensus.view().get().index().0,
+        term: raft.current_term,
+        is_leader: consensus.speaks_for_quorum(),
+        peers_reachable: consensus.peers_reachable(),
+    });
+}
+
+fn count(consensus: &Consensus, metrics: &Metrics) {
+    let view = consensus.view().get();
+    let mut counts = [0u64; 3];
+    for worker in view.workers() {
+        match worker.status() {
+            Status::Live => counts[0] += 1,
+            Status::Suspect => counts[1] += 1,
+            Status::Expired => counts[2] += 1,
+            Status::Departed => {}
+        }
+    }
+    let control = metrics.control();
+    control.set_workers(WorkerStatus::Live, counts[0]);
+    control.set_workers(WorkerStatus::Suspect, counts[1]);
+    control.set_workers(WorkerStatus::Expired, counts[2]);
+    let partitions = view.default_keyspace().and_then(quorate_state::KeyspaceView::count);
+    control.set_partitions(partitions.map_or(0, PartitionCount::get).into());
+}

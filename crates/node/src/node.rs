@@ -1,0 +1,300 @@
+//! A node's life: opened, wired, started, shut down. The same code runs in production and in simulation.
+
+use crate::{
+    cluster::NodeCluster,
+    config::Config,
+    measure, partition_poller,
+    partition_source::PartitionSource,
+    readiness::{self, Phase, Readiness},
+};
+use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
+use quorate_model::{BootId, NodeRecord};
+use quorate_proxy::{Freshness, Proxy};
+use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
+use quorate_state::View;
+use quorate_storage::{Disk, Identity};
+use quorate_telemetry::Metrics;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// A snapshot is taken after this many log entries.
+const SNAPSHOT_EVERY: u64 = 10_000;
+/// How often it is looked whether the cluster's id is known, and tried again to write it.
+const REMEMBER_EVERY: Duration = Duration::from_millis(25);
+/// How long open management and peer requests may finish once the routing listener has drained.
+const CONTROL_DRAIN: Duration = Duration::from_secs(2);
+
+/// What a node is given besides its configuration: where it runs.
+pub struct Platform {
+    /// Its disk, opened under the configuration's node name.
+    pub disk: Arc<dyn Disk>,
+    /// Who tells the partition count, where the configuration names Kafka.
+    pub partition_source: Option<Arc<dyn PartitionSource>>,
+    /// What the configuration's secret file holds.
+    pub secret: Option<Secret>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration names a cluster secret, and the platform has none: the peer listener would stand open.
+    #[error("the configuration names a cluster secret file, but its secret was not read")]
+    NoSecret,
+    /// The disk can't be trusted, or is not this node's. Nothing on it was changed.
+    #[error(transparent)]
+    Disk(#[from] quorate_storage::OpenError),
+    /// A listener's address is taken or not this machine's.
+    #[error("{listener} {address} can't be listened on: {source}")]
+    Listen {
+        /// The flag.
+        listener: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Consensus did not start.
+    #[error(transparent)]
+    Consensus(#[from] quorate_consensus::StartError),
+    /// The data plane did not start.
+    #[error(transparent)]
+    Proxy(#[from] quorate_proxy::StartError),
+}
+
+impl StartError {
+    /// Whether the operator has to change something before another start can succeed (exit code 2).
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
+            Self::NoSecret
+            | Self::Disk(_)
+            | Self::Consensus(quorate_consensus::StartError::OtherCluster { .. }) => true,
+            Self::Listen { .. } | Self::Consensus(_) | Self::Proxy(_) => false,
+        }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    config: Config,
+    consensus: Consensus,
+    proxy: Proxy,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    management: SocketAddr,
+    peer: SocketAddr,
+    stop: shutdown::Trigger,
+    management_stop: shutdown::Trigger,
+    management_ended: quorate_rt::JoinHandle<()>,
+    peer_stop: shutdown::Trigger,
+}
+
+impl Node {
+    /// Starts a node. When this returns it listens everywhere; it is ready once `/readyz` says so.
+    pub async fn start(config: Config, platform: Platform) -> Result<Self, StartError> {
+        let Platform { disk, partition_source, secret } = platform;
+        if config.cluster_secret_file.is_some() && secret.is_none() {
+            return Err(StartError::NoSecret);
+        }
+        // Bound first: an address that is taken must not leave a trace on the disk.
+        let (peer_listener, peer) = bind("--peer", config.peer).await?;
+        let (management_listener, management) = bind("--management", config.management).await?;
+        let routing_failed =
+            |source| StartError::Listen { listener: "--routing", address: config.routing, source };
+        net::SharedPort::claim(config.routing).map(drop).map_err(routing_failed)?;
+        let metrics = Metrics::new();
+        let control = metrics.control();
+        let applied = Applied::new(control.clone());
+        let (log, machine) = quorate_storage::open(&*disk, applied.clone(), control.clone()).await?;
+        let options = options(&config, &*disk, secret, (peer, management));
+        let consensus = Consensus::start(options, log, machine, applied).await?;
+        let (stop, stopped) = shutdown::channel();
+        let (management_stop, management_stopped) = shutdown::channel();
+        let (peer_stop, peer_stopped) = shutdown::channel();
+        let limits = ServeLimits { drain: CONTROL_DRAIN, ..ServeLimits::default() };
+        let service = consensus.peer_service();
+        quorate_rt::spawn(quorate_rt::http::serve(peer_listener, service, limits, peer_stopped));
+        let readiness = Readiness::default();
+        let freshness = Arc::new(Freshness::new());
+        let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
+        let router = quorate_management::router(Arc::new(cluster), management_config(&config, &metrics));
+        let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
+        let management_ended = quorate_rt::spawn(serving);
+        let view = consensus.view().clone();
+        let proxy = Proxy::start(proxy_config(&config), view, freshness.clone(), metrics.clone());
+        let proxy = proxy.await.map_err(|e| match e {
+            quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
+            other => StartError::Proxy(other),
+        })?;
+        let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
+        let ready = readiness::watch(consensus.clone(), readiness.clone(), remembered, stopped.clone());
+        quorate_rt::spawn(ready);
+        quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
+        if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
+            quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
+        }
+        Ok(Self {
+            config,
+            consensus,
+            proxy,
+            metrics,
+            readiness,
+            management,
+            peer,
+            stop,
+            management_stop,
+            management_ended,
+            peer_stop,
+        })
+    }
+
+    /// Where requests are routed.
+    pub fn routing_addr(&self) -> SocketAddr {
+        self.proxy.local_addr()
+    }
+
+    /// Where the APIs are.
+    pub fn management_addr(&self) -> SocketAddr {
+        self.management
+    }
+
+    /// Where peers are heard.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The published View.
+    pub fn view(&self) -> &Arc<Published<View>> {
+        self.consensus.view()
+    }
+
+    /// Its consensus, for tests and tools that run inside the process.
+    pub fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    /// The node's metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Whether it may be sent requests.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Resolves when the node can't go on: Raft has stopped because a disk failed.
+    pub async fn failed(&self) -> String {
+        self.consensus.failed().await
+    }
+
+    /// Shuts down: not ready, leadership handed over, requests in flight finished within the drain limit, then
+    /// everything closed.
+    pub async fn shutdown(self) {
+        self.readiness.advance(Phase::Draining);
+        self.consensus.hand_over_leadership().await;
+        self.proxy.drain().await;
+        self.stop.fire();
+        self.management_stop.fire();
+        // A write that is under way needs its peers until it is answered. An error says that serving had panicked;
+        // it is over either way.
+        let _ = self.management_ended.await;
+        self.peer_stop.fire();
+        self.consensus.shutdown().await;
+        tracing::info!(node = %self.config.node_name, "shut down");
+    }
+}
+
+async fn bind(
+    listener: &'static str,
+    address: SocketAddr,
+) -> Result<(net::TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { listener, address, source };
+    let bound = net::bind(address).await.map_err(failed)?;
+    let address = bound.local_addr().map_err(failed)?;
+    Ok((bound, address))
+}
+
+/// A disk of one cluster among peers of another must not start. Ask before the disk is opened for writing, so that
+/// it stays as it is.
+pub async fn refuse_other_cluster(
+    config: &Config,
+    identity: &Identity,
+    secret: Option<Secret>,
+) -> Result<(), StartError> {
+    let (me, book) = (self_id(identity, secret), AddressBook::new(config.peers.clone()));
+    Ok(quorate_consensus::refuse_other_cluster(&me, &book).await?)
+}
+
+fn self_id(identity: &Identity, secret: Option<Secret>) -> SelfId {
+    let cluster = identity.cluster.map_or_else(OnceLock::new, OnceLock::from);
+    SelfId { id: identity.id, name: identity.name.clone(), cluster: Arc::new(cluster), secret }
+}
+
+fn options(
+    config: &Config,
+    disk: &dyn Disk,
+    secret: Option<Secret>,
+    (peer, management): (SocketAddr, SocketAddr),
+) -> Options {
+    let identity = disk.identity();
+    let record = NodeRecord {
+        id: identity.id,
+        name: config.node_name.clone(),
+        boot: BootId(rng::random_u64()),
+        peer: config.advertised_peer(peer).into(),
+        management: config.advertised_management(management).into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    Options {
+        me: self_id(&identity, secret),
+        book: AddressBook::new(config.peers.clone()),
+        record,
+        heartbeat: config.heartbeat_interval,
+        election: config.election_timeout,
+        partitions: config.kafka.is_none().then_some(config.partitions),
+        source: config.keyspace_source(),
+        snapshot_every: SNAPSHOT_EVERY,
+    }
+}
+
+fn management_config(config: &Config, metrics: &Arc<Metrics>) -> quorate_management::Config {
+    let metrics = metrics.clone();
+    quorate_management::Config {
+        default_ttl: config.worker_ttl,
+        metrics: Arc::new(move || metrics.render()),
+        metrics_type: Metrics::CONTENT_TYPE,
+    }
+}
+
+fn proxy_config(config: &Config) -> quorate_proxy::Config {
+    quorate_proxy::Config {
+        threads: config.threads,
+        request_timeout: config.request_timeout,
+        drain: config.drain_limit,
+        ..quorate_proxy::Config::new(config.routing, config.node_name.clone())
+    }
+}
+
+/// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The
+/// node is not ready before: a folder with acknowledged writes in it that any cluster would take is not safe.
+async fn remember_cluster(consensus: Consensus, disk: Arc<dyn Disk>, mut shutdown: shutdown::Shutdown) {
+    loop {
+        if let Some(cluster) = consensus.view().get().cluster() {
+            let writer = disk.clone();
+            match quorate_rt::blocking(move || writer.set_cluster(cluster)).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the cluster's id could not be written to the data folder")
+                }
+            }
+        }
+        if time::timeout(REMEMBER_EVERY, shutdown.wait()).await.is_ok() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Settings and bounds. Each bound has a default and an answer to "and when it is reached?".
+
+use quorate_model::NodeName;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What the data plane is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens. Port 0: the system chooses.
+    pub listen: SocketAddr,
+    /// Cores, each with its own runtime. At least 1; in simulation always 1.
+    pub threads: usize,
+    /// This node, as answers name it in `X-Quorate-Node`.
+    pub node_name: NodeName,
+    /// How long a worker may take to send the head of its answer, counted from the last byte of the request that
+    /// it was given. When it is over: 503.
+    pub request_timeout: Duration,
+    /// How long open requests may finish after [`crate::Proxy::drain`] began. Then they are cut.
+    pub drain: Duration,
+    /// A PEM file of authorities to trust for https workers, besides the system's.
+    pub authorities: Option<PathBuf>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults: one thread, 30 s request timeout, 30 s drain.
+    pub fn new(listen: SocketAddr, node_name: NodeName) -> Self {
+        Self {
+            listen,
+            threads: 1,
+            node_name,
+            request_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+            authorities: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds on what strangers and workers can make a node hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most client connections of the node, tunnels included. When full, new ones wait in the kernel's backlog.
+    /// Each core keeps one of the places ready for its next client.
+    pub connections_max: usize,
+    /// A client has this long to send a request's head, once it has begun. When it is over: closed.
+    pub header_timeout: Duration,
+    /// A client connection may be without a request for this long. When it is over: closed.
+    pub client_idle: Duration,
+    /// A client may take this long to accept the next byte of its answer. When it is over: closed.
+    pub client_stall: Duration,
+    /// Largest request head, in bytes. Beyond it 431 (and 414 for a target of 64 KiB). The same for the heads of
+    /// workers' answers: beyond it 503.
+    pub header_bytes_max: usize,
+    /// Longest request target, in bytes. Beyond it 414.
+    pub uri_bytes_max: usize,
+    /// A worker has this long to accept a connection, TLS included. When it is over: as if it had refused.
+    pub dial_timeout: Duration,
+    /// A pooled connection may be unused for this long. When it is over: closed.
+    pub pool_idle: Duration,
+    /// Most unused connections to one worker, for each core. When full, the one that comes back is closed.
+    pub pool_idle_per_endpoint_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 16_384,
+            header_timeout: Duration::from_secs(10),
+            client_idle: Duration::from_secs(60),
+            client_stall: Duration::from_secs(60),
+            header_bytes_max: 64 << 10,
+            uri_bytes_max: 16 << 10,
+            dial_timeout: Duration::from_secs(5),
+            pool_idle: Duration::from_secs(90),
+            pool_idle_per_endpoint_max: 512,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What one core owns.
+
+use crate::{
+    Config, Freshness,
+    deadline::{Deadlines, TICK, ticks},
+    decide::Desk,
+    dial::Dialer,
+    headers::Stamp,
+};
+use quorate_rt::{
+    published::Published,
+    time::{Instant, sleep},
+};
+use quorate_state::View;
+use quorate_telemetry::CoreCounters;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Where a core is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Accepts.
+    Serving,
+    /// Accepts nothing new; open requests finish, and their connections close.
+    Draining,
+    /// What is still open is cut.
+    Halted,
+}
+
+/// Deadlines, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spans {
+    pub header: u32,
+    pub idle: u32,
+    pub stall: u32,
+    pub request: u32,
+    pub pool_idle: u32,
+}
+
+/// One core's part of the data plane. Shared by its connections, and by nothing on another core.
+pub(crate) struct Core {
+    pub config: Arc<Config>,
+    pub spans: Spans,
+    pub counters: Arc<CoreCounters>,
+    pub deadlines: Arc<Deadlines>,
+    pub desk: Desk,
+    pub dialer: Dialer,
+    pub stamp: Stamp,
+    pub freshness: Arc<Freshness>,
+    stage: AtomicU8,
+    open: AtomicUsize,
+}
+
+/// What all cores are made of.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub config: Arc<Config>,
+    pub view: Arc<Published<View>>,
+    pub freshness: Arc<Freshness>,
+    pub dialer: Dialer,
+}
+
+impl Core {
+    pub fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Arc<Self> {
+        let config = shared.config.clone();
+        let limits = &config.limits;
+        let spans = Spans {
+            header: ticks(limits.header_timeout),
+            idle: ticks(limits.client_idle),
+            stall: ticks(limits.client_stall),
+            request: ticks(config.request_timeout),
+            pool_idle: ticks(limits.pool_idle),
+        };
+        Arc::new(Self {
+            spans,
+            counters,
+            deadlines: Deadlines::new(limits.connections_max),
+            desk: Desk::new(&shared.view, limits.pool_idle_per_endpoint_max),
+            dialer: shared.dialer.clone(),
+            stamp: Stamp::new(&config.node_name),
+            freshness: shared.freshness.clone(),
+            stage: AtomicU8::new(Stage::Serving as u8),
+            open: AtomicUsize::new(0),
+            config,
+        })
+    }
+
+    pub fn is(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Relaxed) == stage as u8
+    }
+
+    /// Moves on to `stage` and lets every connection know.
+    pub fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+        self.deadlines.wake_all();
+    }
+
+    pub fn connection_opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.counters.client_connected();
+    }
+
+    pub fn connection_closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.client_gone();
+    }
+
+    /// Sweeps deadlines each tick and the pool each second, for as long as the core lives.
+    pub async fn sweep(self: Arc<Self>) {
+        const POOL_EVERY: u32 = 10;
+        let started = Instant::now();
+        let mut pool_swept = 0;
+        while !self.is(Stage::Halted) {
+            sleep(TICK).await;
+            let now = started.elapsed().as_millis() / TICK.as_millis();
+            // Wraps after thirteen years.
+            let now = u32::try_from(now & u128::from(u32::MAX >> 1)).unwrap_or(0);
+            self.deadlines.sweep(now);
+            if now.wrapping_sub(pool_swept) >= POOL_EVERY {
+                pool_swept = now;
+                self.desk.sweep(now, self.spans.pool_idle);
+            }
+        }
+    }
+
+    /// Lets open requests finish for at most `limit`, then cuts the rest. Returns when nothing is open.
+    pub async fn drain(&self, limit: Duration) {
+        let started = Instant::now();
+        self.enter(Stage::Draining);
+        while self.open.load(Ordering::Relaxed) > 0 && started.elapsed() < limit {
+            sleep(TICK / 4).await;
+        }
+        self.enter(Stage::Halted);
+        self.desk.clear();
+        // The cut ones were woken; let them see it.
+        let cut = Instant::now();
+        while self.open.load(Ordering::Relaxed) > 0 && cut.elapsed() < TICK * 5 {
+            sleep(TICK / 10).await;
+        }
+    }
+}

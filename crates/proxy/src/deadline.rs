@@ -1,0 +1,222 @@
+//! Deadlines without timers.
+//!
+//! A tokio timer per request costs more than a tenth of what forwarding the request costs (measured:
+//! docs/performance.md), and almost none of them ever fires. So each core has one row of due times, one number
+//! per connection. Setting one is a store; ten times a second a sweep reads the row and wakes the tasks whose
+//! time is over. Deadlines are late by up to two [`TICK`]s, never early.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+/// How often a core sweeps.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+const NEVER: u32 = u32::MAX;
+
+/// How many ticks surely last at least `duration`.
+pub(crate) fn ticks(duration: Duration) -> u32 {
+    let ticks = duration.as_millis().div_ceil(TICK.as_millis()) + 1;
+    u32::try_from(ticks).unwrap_or(NEVER).min(NEVER / 2)
+}
+
+/// The deadlines of one core.
+pub(crate) struct Deadlines {
+    now: AtomicU32,
+    due: Box<[AtomicU32]>,
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    free: Vec<u32>,
+    wakers: Vec<Option<Waker>>,
+}
+
+impl Deadlines {
+    /// Room for `places_max` at once.
+    pub fn new(places_max: usize) -> Arc<Self> {
+        let due = (0..places_max).map(|_| AtomicU32::new(NEVER)).collect();
+        Arc::new(Self { now: AtomicU32::new(0), due, places: Mutex::default() })
+    }
+
+    /// Ticks since the core began.
+    pub fn now(&self) -> u32 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// A place in the row; `None` when all are taken.
+    pub fn watch(self: &Arc<Self>) -> Option<Watch> {
+        let mut places = self.places();
+        let place = match places.free.pop() {
+            Some(place) => place,
+            None if places.wakers.len() < self.due.len() => {
+                places.wakers.push(None);
+                u32::try_from(places.wakers.len() - 1).ok()?
+            }
+            None => return None,
+        };
+        Some(Watch { deadlines: self.clone(), place })
+    }
+
+    /// Moves the clock and wakes whoever is due. They stay due, and are woken again, until they say otherwise.
+    pub fn sweep(&self, now: u32) {
+        self.now.store(now, Ordering::Relaxed);
+        let places = self.places();
+        for (due, waker) in self.due.iter().zip(&places.wakers) {
+            if due.load(Ordering::Relaxed) <= now
+                && let Some(waker) = waker
+            {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Wakes everybody, so that they look around.
+    pub fn wake_all(&self) {
+        self.places().wakers.iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One deadline that is set, moved and cleared over and over. Given back when dropped.
+pub(crate) struct Watch {
+    deadlines: Arc<Deadlines>,
+    place: u32,
+}
+
+impl Watch {
+    fn due(&self) -> &AtomicU32 {
+        &self.deadlines.due[self.place as usize]
+    }
+
+    /// Due in `ticks` ([`ticks`]) from now.
+    pub fn arm(&self, ticks: u32) {
+        self.due().store(self.deadlines.now() + ticks, Ordering::Relaxed);
+    }
+
+    /// Never due.
+    pub fn disarm(&self) {
+        self.due().store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Whether a deadline is set.
+    pub fn is_armed(&self) -> bool {
+        self.due().load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Whether the deadline is over.
+    pub fn is_due(&self) -> bool {
+        self.due().load(Ordering::Relaxed) <= self.deadlines.now()
+    }
+
+    /// Who is woken.
+    pub fn register(&self, waker: &Waker) {
+        self.deadlines.places().wakers[self.place as usize] = Some(waker.clone());
+    }
+
+    /// `future`, or `None` once the deadline is over. The current task must be the registered one.
+    pub async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if self.is_due() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.disarm();
+        let mut places = self.deadlines.places();
+        places.wakers[self.place as usize] = None;
+        places.free.push(self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::AtomicUsize,
+        task::{Context, Wake},
+    };
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn watched(deadlines: &Arc<Deadlines>) -> (Watch, Arc<Woken>) {
+        let (watch, woken) = (deadlines.watch().expect("room"), Arc::new(Woken::default()));
+        watch.register(&woken.clone().into());
+        (watch, woken)
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        assert_eq!(ticks(Duration::from_millis(100)), 2, "the current tick may be almost over");
+        assert_eq!(ticks(Duration::from_millis(101)), 3);
+        assert_eq!(ticks(Duration::MAX), NEVER / 2);
+    }
+
+    #[test]
+    fn the_sweep_wakes_who_is_due_and_nobody_else() {
+        let deadlines = Deadlines::new(8);
+        let ((early, a), (late, b), (_never, c)) =
+            (watched(&deadlines), watched(&deadlines), watched(&deadlines));
+        early.arm(2);
+        late.arm(3);
+        let woken = || [&a, &b, &c].map(|w| w.0.load(Ordering::Relaxed));
+        deadlines.sweep(1);
+        assert_eq!((woken(), early.is_due()), ([0, 0, 0], false));
+        deadlines.sweep(2);
+        assert_eq!((woken(), early.is_due(), late.is_due()), ([1, 0, 0], true, false));
+        early.disarm();
+        deadlines.sweep(3);
+        assert_eq!((woken(), early.is_due()), ([1, 1, 0], false));
+        deadlines.wake_all();
+        assert_eq!(woken(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn places_are_bounded_and_used_again() {
+        let deadlines = Deadlines::new(1);
+        let (watch, woken) = watched(&deadlines);
+        watch.arm(1);
+        assert!(deadlines.watch().is_none(), "full");
+        drop(watch);
+        let next = deadlines.watch().expect("free again");
+        deadlines.sweep(9);
+        assert!(!next.is_due(), "the last holder's deadline is gone");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_bound_future_ends_when_its_time_is_over() {
+        let deadlines = Deadlines::new(1);
+        let (watch, woken) = watched(&deadlines);
+        watch.arm(1);
+        let waker: Waker = woken.into();
+        let mut cx = Context::from_waker(&waker);
+        let mut waiting = pin!(watch.bound(std::future::pending::<()>()));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        deadlines.sweep(1);
+        assert_eq!(waiting.as_mut().poll(&mut cx), Poll::Ready(None));
+    }
+}

@@ -1,0 +1,223 @@
+//! Bodies. They stream: at no time is more of one in memory than a connection's buffers.
+
+use super::{Upstream, upstream::quiet};
+use crate::{
+    client::{Client, Upload},
+    pool::Endpoint,
+};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use quorate_telemetry::events::AnswerCut;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// A request's body on its way to a worker.
+pub(crate) enum RequestBody {
+    /// None.
+    Empty,
+    /// As it comes from the client.
+    Stream(Uploading),
+}
+
+/// A body that is under way.
+pub(crate) struct Uploading {
+    incoming: Incoming,
+    client: Arc<Client>,
+}
+
+impl RequestBody {
+    pub fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Empty;
+        }
+        client.set_upload(Upload::Running);
+        Self::Stream(Uploading { incoming, client: client.clone() })
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        // Whoever drops it wants no more of it.
+        if self.client.upload_is(Upload::Running) {
+            self.client.set_upload(Upload::Done);
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self::Stream(body) = &mut *self else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut body.incoming).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(_))) => body.client.upload_went_on(),
+            Poll::Ready(Some(Err(_))) => body.client.set_upload(Upload::Failed),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+/// An answer's body on its way to a client.
+pub(crate) struct AnswerBody {
+    content: Content,
+    client: Arc<Client>,
+}
+
+enum Content {
+    /// Made here.
+    Own(Option<Bytes>),
+    /// From a worker, and all there.
+    Whole(Incoming),
+    /// From a worker, and on its way.
+    Arriving(Box<Arriving>),
+}
+
+struct Arriving {
+    incoming: Incoming,
+    /// The connection, if this body has to poll it; `None`: a task of its own does.
+    upstream: Option<Upstream>,
+    endpoint: Arc<Endpoint>,
+    failed: Option<hyper::Error>,
+}
+
+impl AnswerBody {
+    /// Made here.
+    pub fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
+        let content = Content::Own(Some(bytes).filter(|b| !b.is_empty()));
+        Self { content, client: client.clone() }
+    }
+
+    /// From a worker. The connection goes back to the pool as soon as it has no more part in the body: for a
+    /// small one, which came with its head, that is now.
+    pub fn from_worker(
+        incoming: Incoming,
+        upstream: Upstream,
+        endpoint: &Arc<Endpoint>,
+        client: &Arc<Client>,
+    ) -> Self {
+        if upstream.is_idle() {
+            endpoint.put(upstream, client.core.deadlines.now());
+            return Self { content: Content::Whole(incoming), client: client.clone() };
+        }
+        let upstream = if client.upload_is(Upload::Running) {
+            // The worker answers before it has heard all. This body is polled only while the client takes it, and
+            // a client may take it only after it has sent all: the upload must go on by itself.
+            upstream.detach();
+            None
+        } else {
+            Some(upstream)
+        };
+        let arriving = Arriving { incoming, upstream, endpoint: endpoint.clone(), failed: None };
+        Self { content: Content::Arriving(Box::new(arriving)), client: client.clone() }
+    }
+}
+
+impl Arriving {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &Client,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let polled = if let Some(upstream) = &mut self.upstream {
+            upstream.poll_connection(cx);
+            Pin::new(&mut self.incoming).poll_frame(&mut quiet())
+        } else {
+            Pin::new(&mut self.incoming).poll_frame(cx)
+        };
+        match polled {
+            Poll::Ready(None) => {
+                self.release(client);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                AnswerCut { worker: self.endpoint.address.as_str(), error: &error }
+                    .emit(&client.core.counters);
+                self.upstream = None;
+                // Not at once: an error ends the client's connection with all that is still in its buffer, and
+                // the client should see how far the answer came.
+                self.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            other => other,
+        }
+    }
+
+    /// Back to the pool, if the answer was read to its end.
+    fn release(&mut self, client: &Client) {
+        if let Some(upstream) = self.upstream.take() {
+            self.endpoint.put(upstream, client.core.deadlines.now());
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        match &mut this.content {
+            Content::Own(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Content::Whole(incoming) => Pin::new(incoming).poll_frame(cx),
+            Content::Arriving(arriving) => arriving.poll_frame(cx, &this.client),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(bytes) => bytes.is_none(),
+            Content::Whole(incoming) => incoming.is_end_stream(),
+            Content::Arriving(arriving) => arriving.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Content::Whole(incoming) => incoming.size_hint(),
+            Content::Arriving(arriving) => arriving.incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Content::Arriving(arriving) = &mut self.content
+            && arriving.incoming.is_end_stream()
+        {
+            // hyper asks no further once it knows that a frame was the last.
+            arriving.release(&self.client);
+        }
+        self.client.answered();
+    }
+}

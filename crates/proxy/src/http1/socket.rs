@@ -1,0 +1,160 @@
+//! Sockets, as hyper sees them.
+
+use crate::client::Client;
+use quorate_rt::{http::DirtyFlush, net::TcpStream, tls};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Up to here several buffers are gathered on the stack and sent as one: copying them costs less than what the
+/// kernel does more for `writev` than for `send` (8 to 10 % of a small request, docs/performance.md).
+const GATHERED_MAX: usize = 1_536;
+
+/// Sends several buffers in the cheapest way.
+fn send<S: AsyncWrite + Unpin>(
+    socket: &mut S,
+    cx: &mut Context<'_>,
+    bufs: &[io::IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let length: usize = bufs.iter().map(|b| b.len()).sum();
+    if length > GATHERED_MAX {
+        return Pin::new(socket).poll_write_vectored(cx, bufs);
+    }
+    let mut gathered = [0; GATHERED_MAX];
+    let mut end = 0;
+    for buf in bufs {
+        gathered[end..end + buf.len()].copy_from_slice(buf);
+        end += buf.len();
+    }
+    Pin::new(socket).poll_write(cx, &gathered[..length])
+}
+
+/// A client's socket. It tells the connection's deadline what happens: hyper does not say when the first byte of
+/// a head arrives, nor when a client stops taking its answer.
+pub(crate) struct ClientSocket {
+    pub tcp: DirtyFlush<TcpStream>,
+    pub client: Arc<Client>,
+}
+
+impl ClientSocket {
+    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.client.write_blocked(),
+            Poll::Ready(_) => self.client.write_went_on(),
+        }
+        written
+    }
+}
+
+impl AsyncRead for ClientSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.client.received();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.noted(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = send(&mut self.tcp, cx, bufs);
+        self.noted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// A worker's socket.
+pub(crate) enum WorkerSocket {
+    /// http.
+    Plain(DirtyFlush<TcpStream>),
+    /// https. Boxed: its state is twenty times that of a plain one, and most are plain.
+    Tls(Box<tls::Stream<DirtyFlush<TcpStream>>>),
+}
+
+/// The same call on whichever socket it is.
+macro_rules! either {
+    ($self:ident, $socket:ident => $call:expr) => {
+        match &mut *$self {
+            WorkerSocket::Plain(socket) => {
+                let $socket = Pin::new(socket);
+                $call
+            }
+            WorkerSocket::Tls(socket) => {
+                let $socket = Pin::new(&mut **socket);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for WorkerSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for WorkerSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, socket => socket.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(socket) => send(socket, cx, bufs),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls(socket) => socket.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_shutdown(cx))
+    }
+}

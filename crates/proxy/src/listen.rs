@@ -1,0 +1,49 @@
+//! Connections are accepted, within the bounds.
+
+use crate::{client::Client, core::Core, http1};
+use quorate_rt::{
+    net::{TcpListener, TcpStream},
+    shutdown::Shutdown,
+    time::sleep,
+};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Accepts until the shutdown signal. What the kernel has accepted by then is served too: closing the listener
+/// would reset it.
+pub(crate) async fn accept(
+    core: &Arc<Core>,
+    listener: TcpListener,
+    places: &Arc<Semaphore>,
+    shutdown: &mut Shutdown,
+) {
+    loop {
+        // A place first: without one, clients wait in the kernel's backlog, not in our memory.
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.wait() => break,
+            accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            } => accepted,
+        };
+        match accepted {
+            (Ok(place), Ok((tcp, peer))) => welcome(core, tcp, peer, place),
+            // Out of file descriptors, or the peer is gone: neither ends the listener.
+            _ => sleep(Duration::from_millis(10)).await,
+        }
+    }
+    while let Ok(place) = places.clone().try_acquire_owned() {
+        let Poll::Ready(Ok((tcp, peer))) = pin!(listener.accept()).poll(&mut http1::upstream::quiet()) else {
+            break;
+        };
+        welcome(core, tcp, peer, place);
+    }
+}
+
+fn welcome(core: &Arc<Core>, tcp: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    // There are as many watches per core as places in all.
+    let Some(watch) = core.deadlines.watch() else { return };
+    let client = Client::new(core.clone(), watch, peer.ip(), place);
+    quorate_rt::spawn(http1::serve::connection(tcp, client));
+}

@@ -1,0 +1,117 @@
+//! Which worker gets a request, or which answer it gets here.
+//!
+//! The first rule that applies decides. A request is decided on one View as a whole: the count that its workspace
+//! is hashed with and the table that says who owns the partition are of the same log index, or a growing topic
+//! would send it to the old owner of the new number.
+
+use crate::{
+    partition::partition_of,
+    workspace::{self, Workspace},
+};
+use http::{HeaderMap, Method};
+use quorate_model::{PartitionCount, Worker, keyspace::Keyspace};
+use quorate_state::{KeyspaceView, View};
+use std::sync::Arc;
+
+/// What a decision may look at. Borrowed: a decision copies nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'h> {
+    /// The method.
+    pub method: &'h Method,
+    /// The path as it came, not decoded, without the query.
+    pub path: &'h str,
+    /// All headers.
+    pub headers: &'h HeaderMap,
+    /// A random number, for requests that don't care where they go.
+    pub entropy: u64,
+}
+
+/// What to do with a request, and why.
+#[derive(Debug)]
+pub enum Decision<'v, 'h> {
+    /// `OPTIONS`: answered here, whatever its path; never forwarded.
+    Preflight,
+    /// Neither header nor path name a workspace.
+    NoWorkspace,
+    /// The keyspace's partition count is not known.
+    PartitionCountUnknown(CountUnknown),
+    /// Nobody can serve the partition.
+    NoWorker {
+        /// What the request is about.
+        workspace: Workspace<'h>,
+        /// Where that is.
+        partition: u32,
+        /// Why nobody serves it.
+        why: Unserved<'v>,
+    },
+    /// Send it there.
+    Forward(Forward<'v, 'h>),
+}
+
+/// Why there is no partition count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountUnknown {
+    /// The cluster was never formed, or this node has not heard of it.
+    NoCluster,
+    /// Kafka has not answered yet, not even once.
+    NotObserved,
+}
+
+/// Why nobody serves a partition.
+#[derive(Clone, Copy, Debug)]
+pub enum Unserved<'v> {
+    /// No worker has claimed it.
+    Unowned,
+    /// Its owner's lease is over.
+    OwnerGone(&'v Worker),
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Forward<'v, 'h> {
+    /// The owner of the partition, live or suspect.
+    pub worker: &'v Arc<Worker>,
+    /// The keyspace that decided.
+    pub keyspace: &'v Keyspace,
+    /// The partition.
+    pub partition: u32,
+    /// What the request is about, and how it said so.
+    pub workspace: Workspace<'h>,
+}
+
+/// Decides. Allocates only for a percent-encoded path.
+pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
+    if head.method == Method::OPTIONS {
+        return Decision::Preflight;
+    }
+    let Some(workspace) = workspace::find(head.headers, head.path) else {
+        return Decision::NoWorkspace;
+    };
+    let Some(keyspace) = view.default_keyspace() else {
+        return Decision::PartitionCountUnknown(CountUnknown::NoCluster);
+    };
+    let Some(count) = keyspace.count() else {
+        return Decision::PartitionCountUnknown(CountUnknown::NotObserved);
+    };
+    let partition = locate(&workspace, count, head.entropy);
+    owner(keyspace, partition, workspace)
+}
+
+fn locate(workspace: &Workspace<'_>, count: PartitionCount, entropy: u64) -> u32 {
+    match workspace {
+        // The high half times the count, shifted: no division, and no bias worth the name below 100,000.
+        Workspace::Any => (((entropy >> 32) * u64::from(count.get())) >> 32) as u32,
+        Workspace::Header(id) => partition_of(id, count),
+        Workspace::Path(id) => partition_of(id, count),
+    }
+}
+
+fn owner<'v, 'h>(keyspace: &'v KeyspaceView, partition: u32, workspace: Workspace<'h>) -> Decision<'v, 'h> {
+    match keyspace.claimant(partition) {
+        Some(worker) if worker.is_routable() => {
+            Decision::Forward(Forward { worker, keyspace: keyspace.keyspace(), partition, workspace })
+        }
+        Some(worker) => Decision::NoWorker { workspace, partition, why: Unserved::OwnerGone(worker) },
+        None => Decision::NoWorker { workspace, partition, why: Unserved::Unowned },
+    }
+}

@@ -1,0 +1,20 @@
+//! Every decision of the data plane, as pure functions of one View and one request head.
+//!
+//! Nothing here reads a clock, draws a random number or opens a socket: what a decision needs of those comes in as
+//! an argument. So each decision is a value that a table test asserts and `explain` prints, and the proxy is a
+//! `match` that performs it.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`workspace`] | which workspace a request is about |
+//! | [`partition`] | which partition a workspace is in |
+//! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
+//! | [`retry`] | what next when a worker could not be reached |
+
+pub mod decide;
+pub mod partition;
+pub mod retry;
+pub mod workspace;
+
+pub use decide::{Decision, Forward, RequestHead, decide};
+pub use partition::partition_of;

@@ -1,0 +1,123 @@
+//! Production: tokio.
+#![expect(clippy::disallowed_methods, reason = "this is the seam that the ban leads to")]
+
+pub use openraft_rt_tokio::TokioRuntime as RaftRuntime;
+pub use tokio::task::JoinHandle;
+
+use std::future::Future;
+
+/// Starts a task on the current runtime.
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future)
+}
+
+/// Runs blocking work off the async threads. Panics of `work` are passed on.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(e) => match e.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(e) => panic!("blocking work was cancelled, which only happens while the runtime ends: {e}"),
+        },
+    }
+}
+
+/// Time.
+pub mod time {
+    use std::future::Future;
+    pub use std::time::Duration;
+    pub use tokio::time::{Instant, Sleep, Timeout, error::Elapsed};
+
+    // Functions of our own, not re-exports: clippy's ban follows a re-export to its origin.
+
+    /// Waits for `duration`.
+    pub fn sleep(duration: Duration) -> Sleep {
+        tokio::time::sleep(duration)
+    }
+
+    /// Waits until `deadline`.
+    pub fn sleep_until(deadline: Instant) -> Sleep {
+        tokio::time::sleep_until(deadline)
+    }
+
+    /// Gives `future` at most `duration`.
+    pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+        tokio::time::timeout(duration, future)
+    }
+
+    /// Milliseconds since 1970-01-01 UTC. For display and log time only: it may jump.
+    pub fn wall_ms() -> u64 {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// TCP.
+pub mod net {
+    use socket2::{Domain, Protocol, Socket, Type};
+    use std::{io, net::SocketAddr};
+    pub use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+    const BACKLOG: i32 = 4_096;
+
+    fn socket(addr: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(reuse_port)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    }
+
+    /// Binds one listener. Call inside a runtime.
+    #[expect(clippy::unused_async, reason = "the simulator takes its time to bind")]
+    pub async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::from_std(socket(addr, false)?)
+    }
+
+    /// Listeners of one address for many cores, not yet tied to a runtime.
+    pub struct SharedPort {
+        addr: SocketAddr,
+    }
+
+    impl SharedPort {
+        /// Claims the address. Fails if any other socket listens there: `SO_REUSEPORT` alone would let two
+        /// processes of one user share it in silence, and half of the requests would go astray.
+        pub fn claim(addr: SocketAddr) -> io::Result<Self> {
+            let bound = socket(addr, false)?.local_addr()?;
+            Ok(Self { addr: bound })
+        }
+
+        /// The address, with the port that the system chose for port 0.
+        pub fn local_addr(&self) -> SocketAddr {
+            self.addr
+        }
+
+        /// One core's own listener; the kernel spreads connections. Call inside that core's runtime.
+        #[expect(clippy::unused_async, reason = "the simulator takes its time to bind")]
+        pub async fn listener(&self) -> io::Result<TcpListener> {
+            TcpListener::from_std(socket(self.addr, true)?)
+        }
+    }
+}
+
+/// Randomness, seeded by the operating system.
+pub mod rng {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    /// A random number.
+    pub fn random_u64() -> u64 {
+        rand::rng().next_u64()
+    }
+
+    /// A generator of one's own.
+    pub fn generator() -> StdRng {
+        StdRng::seed_from_u64(random_u64())
+    }
+}

@@ -1,0 +1,92 @@
+//! TLS towards workers: rustls over any of our sockets, on tokio and in simulation alike.
+//!
+//! The crypto provider is passed in, never taken from the process: with two providers switched on by feature
+//! unification, rustls' default panics at the first handshake, which is long after every test of ours has passed.
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A TLS connection that we opened.
+pub type Stream<S> = tokio_rustls::client::TlsStream<S>;
+
+/// Opens TLS connections. Cloning is cheap; sessions are resumed across clones.
+#[derive(Clone)]
+pub struct Connector(tokio_rustls::TlsConnector);
+
+/// Why there is no [`Connector`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of additional authorities can't be read or is no PEM.
+    #[error("certificate authorities in {path}: {problem}")]
+    AuthorityFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Neither the system nor the configuration names an authority to trust.
+    #[error("no certificate authorities: the system has none ({problem}) and no file names any")]
+    NoAuthorities {
+        /// What the system said.
+        problem: String,
+    },
+    /// rustls refused the settings.
+    #[error("TLS settings: {0}")]
+    Settings(#[from] rustls::Error),
+}
+
+impl Connector {
+    /// Trusts the system's authorities and, where given, those in a PEM file. Speaks HTTP/1.1 by ALPN. Reads
+    /// files: call it off the async threads.
+    pub fn new(authorities: Option<&Path>) -> Result<Self, Error> {
+        let native = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // A system store may hold certificates from before the standards: those are skipped, not fatal.
+        roots.add_parsable_certificates(native.certs);
+        if let Some(path) = authorities {
+            add_file(&mut roots, path)?;
+        }
+        if roots.is_empty() {
+            let problem =
+                native.errors.first().map_or_else(|| "its store is empty".to_owned(), ToString::to_string);
+            return Err(Error::NoAuthorities { problem });
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config).into()))
+    }
+
+    /// Shakes hands over `io` with the server `host`: a DNS name (sent as SNI) or an IP address. No deadline of
+    /// its own. An error of kind `InvalidInput` is about the name.
+    pub async fn connect<S>(&self, host: &str, io: S) -> io::Result<Stream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        self.0.connect(name, io).await
+    }
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
+    let wrong = |problem: String| Error::AuthorityFile { path: path.to_owned(), problem };
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|e| wrong(e.to_string()))?;
+    if certificates.is_empty() {
+        return Err(wrong("holds no certificate".into()));
+    }
+    for certificate in certificates {
+        roots.add(certificate).map_err(|e| wrong(e.to_string()))?;
+    }
+    Ok(())
+}

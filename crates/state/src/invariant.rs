@@ -1,0 +1,197 @@
+//! What must hold after every entry, by name. Run after each step of every test and simulation, and on each
+//! state that comes out of a snapshot.
+
+use crate::{apply::forgotten_at, state::State};
+use quorate_model::{Partition, Status, limit};
+use std::collections::BTreeMap;
+
+/// An invariant that does not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("invariant `{name}` does not hold at index {index}: {detail}")]
+pub struct Violation {
+    /// Which.
+    pub name: &'static str,
+    /// Where.
+    pub index: u64,
+    /// How.
+    pub detail: String,
+}
+
+type Check = fn(&State) -> Result<(), String>;
+
+/// Every invariant of the state.
+pub const ALL: [(&str, Check); 7] = [
+    ("a partition has at most one holder, who lists it", one_holder),
+    ("the table is what the claims say", table_follows_claims),
+    ("a departed worker holds nothing", departed_hold_nothing),
+    ("no epoch is larger than the last one granted, and none is granted twice", epochs_are_unique),
+    ("the routable count counts", routable_counts),
+    ("retention lists exactly those who are to be forgotten", retention_is_exact),
+    ("windows are bounded", windows_are_bounded),
+];
+
+/// Checks them all. Costs O(state).
+pub fn check(state: &State) -> Result<(), Violation> {
+    for (name, check) in ALL {
+        check(state).map_err(|detail| Violation { name, index: state.index.0, detail })?;
+    }
+    Ok(())
+}
+
+fn one_holder(state: &State) -> Result<(), String> {
+    let mut listed: BTreeMap<(&str, Partition), &str> = BTreeMap::new();
+    for worker in state.workers.values() {
+        for partition in &worker.registration.partitions {
+            let key = (worker.registration.keyspace.as_str(), *partition);
+            if let Some(other) = listed.insert(key, worker.id().as_str()) {
+                return Err(format!("{key:?} is listed by {other} and {}", worker.id()));
+            }
+        }
+    }
+    let claimed: BTreeMap<(&str, Partition), &str> = state
+        .keyspaces
+        .values()
+        .flat_map(|k| k.claims.iter().map(|(p, id)| ((k.keyspace.name.as_str(), *p), id.as_str())))
+        .collect();
+    if listed == claimed { Ok(()) } else { Err(format!("listed {listed:?}, claimed {claimed:?}")) }
+}
+
+fn table_follows_claims(state: &State) -> Result<(), String> {
+    for keyspace in state.keyspaces.values() {
+        let count = keyspace.count().map_or(0, |c| c.get() as usize);
+        if keyspace.table.len() != count {
+            return Err(format!(
+                "{} has {} slots for {count} partitions",
+                keyspace.keyspace.name,
+                keyspace.table.len()
+            ));
+        }
+        for (slot, held) in keyspace.table.iter().enumerate() {
+            let partition = Partition(i32::try_from(slot).map_err(|e| e.to_string())?);
+            let claimed = keyspace.claims.get(&partition).and_then(|id| state.workers.get(id));
+            if held.as_ref() != claimed {
+                return Err(format!(
+                    "slot {slot} of {}: {held:?}, claimed: {claimed:?}",
+                    keyspace.keyspace.name
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn departed_hold_nothing(state: &State) -> Result<(), String> {
+    let wrong = state
+        .workers
+        .values()
+        .find(|w| w.status() == Status::Departed && !w.registration.partitions.is_empty());
+    wrong.map_or(Ok(()), |w| Err(format!("{} holds {:?}", w.id(), w.registration.partitions)))
+}
+
+fn epochs_are_unique(state: &State) -> Result<(), String> {
+    let mut seen = BTreeMap::new();
+    for worker in state.workers.values() {
+        if worker.epoch > state.last_epoch {
+            return Err(format!("{} is at {}, the last is {}", worker.id(), worker.epoch, state.last_epoch));
+        }
+        if let Some(other) = seen.insert(worker.epoch, worker.id()) {
+            return Err(format!("{other} and {} are both at {}", worker.id(), worker.epoch));
+        }
+    }
+    Ok(())
+}
+
+fn routable_counts(state: &State) -> Result<(), String> {
+    let routable = state.workers.values().filter(|w| w.is_routable()).count();
+    if routable == state.routable {
+        Ok(())
+    } else {
+        Err(format!("{routable} are, {} counted", state.routable))
+    }
+}
+
+fn retention_is_exact(state: &State) -> Result<(), String> {
+    let wanted: imbl::OrdSet<_> =
+        state.workers.values().filter_map(|w| forgotten_at(w).map(|at| (at, w.id().clone()))).collect();
+    if wanted == state.retention {
+        Ok(())
+    } else {
+        Err(format!("{wanted:?} wanted, {:?} listed", state.retention))
+    }
+}
+
+fn windows_are_bounded(state: &State) -> Result<(), String> {
+    let longest = state.windows.values().map(|w| w.replies.len() as u64).max().unwrap_or(0);
+    if state.windows.len() <= limit::REPLY_WINDOWS_MAX && longest <= limit::REPLY_WINDOW {
+        Ok(())
+    } else {
+        Err(format!("{} windows, the longest has {longest} replies", state.windows.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{Address, Epoch, Lifecycle, LogTime, RegistrationParts, Ttl, Worker, WorkerId};
+    use std::{sync::Arc, time::Duration};
+
+    /// Each checker must be able to fail: one broken state for each.
+    #[test]
+    fn every_invariant_can_fail() {
+        let broken: [fn(&mut State); 7] = [
+            |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
+            |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
+            |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
+            |s| s.insert_raw(worker("w", 99, &[], Lifecycle::Live)),
+            |s| s.routable += 1,
+            |s| drop(s.retention.insert((LogTime(1), WorkerId::parse("ghost").expect("valid")))),
+            |s| {
+                for boot in 0..=limit::REPLY_WINDOWS_MAX as u64 {
+                    s.windows.insert(quorate_model::BootId(boot), crate::window::Window::default());
+                }
+            },
+        ];
+        for ((name, check), break_it) in ALL.iter().zip(broken) {
+            let mut state = formed();
+            assert!(check(&state).is_ok(), "{name} holds at first");
+            break_it(&mut state);
+            assert!(check(&state).is_err(), "{name} is noticed");
+        }
+    }
+
+    fn formed() -> State {
+        let command = quorate_model::Command::FormCluster {
+            cluster: quorate_model::ClusterId(1),
+            partitions: quorate_model::PartitionCount::new(12).ok(),
+            source: quorate_model::KeyspaceSource::Static,
+        };
+        let origin = quorate_model::Origin { boot: quorate_model::BootId(1), sequence: 1 };
+        let mut state = State::new();
+        let proposals = vec![quorate_model::Proposal { origin, command }];
+        state.apply(quorate_model::LogIndex(1), &quorate_model::Entry { at: LogTime(1), proposals });
+        state
+    }
+
+    fn worker(id: &str, epoch: u64, partitions: &[i32], lifecycle: Lifecycle) -> Worker {
+        let id = WorkerId::parse(id).expect("valid");
+        let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
+        let parts = RegistrationParts::new(id, Address::parse("http://h:1").expect("valid"), ttl);
+        let parts =
+            RegistrationParts { partitions: partitions.iter().map(|p| Partition(*p)).collect(), ..parts };
+        Worker {
+            registration: Arc::new(parts.validate().expect("valid")),
+            lost: Vec::new(),
+            epoch: Epoch(epoch),
+            incarnation: Epoch(epoch),
+            registered_at: LogTime(0),
+            lifecycle,
+            changed: quorate_model::LogIndex(1),
+        }
+    }
+
+    impl State {
+        fn insert_raw(&mut self, worker: Worker) {
+            self.workers.insert(worker.id().clone(), Arc::new(worker));
+        }
+    }
+}

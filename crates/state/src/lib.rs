@@ -1,0 +1,30 @@
+//! The replicated state machine.
+//!
+//! [`State::apply`] is a pure, total, synchronous function: the same state and entry give the same state on
+//! every node. It reads no clock (log time comes in the entry), no randomness and no unordered map. The state is
+//! made of persistent maps, so a clone costs O(1): the published [`View`], a snapshot in the background and a
+//! dry run are clones.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`state`] | the state, its reads |
+//! | [`apply`] | one entry → replies and events; one file per kind of command |
+//! | [`keyspace`] | a keyspace with its derived table: partition → worker |
+//! | [`window`] | answers to repeated proposals |
+//! | [`parts`] | the state taken apart for a snapshot, and put together again |
+//! | [`invariant`] | what must hold after every entry, by name |
+
+pub mod apply;
+pub mod invariant;
+pub mod keyspace;
+pub mod parts;
+pub mod state;
+pub mod window;
+
+pub use apply::Applied;
+pub use keyspace::KeyspaceView;
+pub use parts::{Parts, PartsError, WindowParts};
+pub use state::State;
+
+/// The picture of the state that requests read: an O(1) clone, published after each apply.
+pub type View = State;

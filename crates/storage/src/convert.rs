@@ -1,0 +1,98 @@
+//! Between openraft's types and the plain ones of `codec`. `x_of` makes ours, `x_from` makes openraft's.
+
+use crate::types::{
+    LogEntry, LogId, Member, RaftEntry, RaftMembership, Snapshot, SnapshotData, SnapshotMeta,
+    StoredMembership, Vote,
+};
+use openraft::{EntryPayload, entry::RaftEntry as _, vote::RaftLeaderId as _};
+use quorate_codec::{
+    DecodeError,
+    log::{self, LogRecord, MemberNode, Membership, Payload},
+    snapshot,
+};
+
+type LeaderId = openraft::alias::LeaderIdOf<crate::TypeConfig>;
+
+/// Our log id.
+pub fn log_id_of(id: &LogId) -> log::LogId {
+    log::LogId { term: id.leader_id.term, leader: id.leader_id.node_id, index: id.index }
+}
+
+/// openraft's log id.
+pub fn log_id_from(id: log::LogId) -> LogId {
+    LogId::new(LeaderId::new(id.term, id.leader), id.index)
+}
+
+/// Our vote.
+pub fn vote_of(vote: &Vote) -> log::Vote {
+    log::Vote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
+}
+
+/// openraft's vote.
+pub fn vote_from(vote: log::Vote) -> Vote {
+    Vote { leader_id: LeaderId::new(vote.term, vote.node), committed: vote.committed }
+}
+
+/// Our record of an entry.
+pub fn record_of(entry: &RaftEntry) -> LogRecord {
+    let payload = match &entry.payload {
+        EntryPayload::Blank => Payload::Blank,
+        EntryPayload::Normal(LogEntry(entry)) => Payload::Normal(entry.clone()),
+        EntryPayload::Membership(membership) => Payload::Membership(membership_of(membership)),
+    };
+    let log::LogId { term, leader, index } = log_id_of(&entry.log_id);
+    LogRecord { term, leader, index, payload }
+}
+
+/// openraft's entry of a record.
+pub fn entry_of(record: LogRecord) -> RaftEntry {
+    let payload = match record.payload {
+        Payload::Blank => EntryPayload::Blank,
+        Payload::Normal(entry) => EntryPayload::Normal(LogEntry(entry)),
+        Payload::Membership(membership) => EntryPayload::Membership(membership_from(membership)),
+    };
+    let id = log::LogId { term: record.term, leader: record.leader, index: record.index };
+    RaftEntry::new(log_id_from(id), payload)
+}
+
+/// Our membership.
+pub fn membership_of(membership: &RaftMembership) -> Membership {
+    let node = |m: &Member| MemberNode { name: m.name.clone(), peer: m.peer.clone() };
+    Membership {
+        configs: membership.get_joint_config().clone(),
+        nodes: membership.nodes().map(|(id, m)| (*id, node(m))).collect(),
+    }
+}
+
+/// openraft's membership. A voter that no node describes gets an empty description: nobody can dial it, and
+/// that is all.
+pub fn membership_from(membership: Membership) -> RaftMembership {
+    let Membership { configs, nodes } = membership;
+    let ids: Vec<u64> = nodes.keys().copied().collect();
+    let nodes: std::collections::BTreeMap<_, _> =
+        nodes.into_iter().map(|(id, n)| (id, Member { name: n.name, peer: n.peer })).collect();
+    RaftMembership::new(configs.clone(), nodes)
+        .unwrap_or_else(|_| RaftMembership::new_with_defaults(configs, ids))
+}
+
+pub(crate) fn meta_of(meta: &SnapshotMeta) -> snapshot::SnapshotMeta {
+    snapshot::SnapshotMeta {
+        last_log_id: meta.last_log_id.as_ref().map(log_id_of),
+        membership: membership_of(meta.last_membership.membership()),
+        membership_log_id: meta.last_membership.log_id().as_ref().map(log_id_of),
+    }
+}
+
+pub(crate) fn meta_from(meta: snapshot::SnapshotMeta) -> SnapshotMeta {
+    let membership = membership_from(meta.membership);
+    SnapshotMeta {
+        last_log_id: meta.last_log_id.map(log_id_from),
+        last_membership: StoredMembership::new(meta.membership_log_id.map(log_id_from), membership),
+    }
+}
+
+/// A snapshot that came from a peer: every checksum is verified, and what it says about itself is read.
+pub fn snapshot_of(container: SnapshotData) -> Result<Snapshot, DecodeError> {
+    let meta = meta_from(snapshot::verify(&container)?);
+    Ok(Snapshot { meta, snapshot: container })
+}

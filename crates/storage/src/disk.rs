@@ -1,0 +1,73 @@
+//! What a node finds when it starts: its identity, its engine, its files. Real or simulated.
+
+use crate::{
+    engine::Engine,
+    error::OpenError,
+    log_store::LogStore,
+    machine::{Machine, Observer},
+    snapshots::SnapshotFiles,
+    watermark::MarkFile,
+};
+use quorate_codec::Identity;
+use quorate_model::{ClusterId, NodeId, NodeName};
+use quorate_telemetry::Control;
+use std::{io, path::Path, sync::Arc};
+
+/// Everything that a node keeps. Opened for one node and locked against others as long as it lives.
+pub trait Disk: Send + Sync + 'static {
+    /// Whose it is.
+    fn identity(&self) -> Identity;
+
+    /// Remembers the cluster for good; blocks on a sync. The same again does nothing, another one is refused
+    /// (`InvalidInput`).
+    fn set_cluster(&self, cluster: ClusterId) -> io::Result<()>;
+
+    /// For the log.
+    fn engine(&self) -> Arc<dyn Engine>;
+
+    /// For the log's watermark.
+    fn mark(&self) -> Arc<dyn MarkFile>;
+
+    /// For the snapshots.
+    fn snapshots(&self) -> Arc<dyn SnapshotFiles>;
+}
+
+/// Opens log and state; `control` counts their syncs and snapshots. Call inside a runtime.
+pub async fn open(
+    disk: &dyn Disk,
+    observer: Arc<dyn Observer>,
+    control: Arc<Control>,
+) -> Result<(LogStore, Machine), OpenError> {
+    let (engine, mark) = (disk.engine(), disk.mark());
+    let log = LogStore::open(engine, mark, control.clone())?;
+    let machine = Machine::open(disk.snapshots(), &log, observer, control).await?;
+    Ok((log, machine))
+}
+
+/// A new node's identity.
+pub(crate) fn new_identity(name: &NodeName) -> Identity {
+    // 0 is the leader of the very first membership record in openraft, hence nobody's id.
+    let id = NodeId(quorate_rt::rng::random_u64().max(1));
+    Identity { name: name.clone(), id, cluster: None }
+}
+
+/// Whether a node called `name` may use a disk of `identity`.
+pub(crate) fn check_owner(identity: &Identity, name: &NodeName, folder: &Path) -> Result<(), OpenError> {
+    if identity.name == *name {
+        return Ok(());
+    }
+    let (ours, theirs) = (name.to_string(), identity.name.to_string());
+    Err(OpenError::OtherNode { folder: folder.into(), ours, theirs })
+}
+
+/// The identity with its cluster; `None` if it has it already.
+pub(crate) fn with_cluster(identity: &Identity, cluster: ClusterId) -> io::Result<Option<Identity>> {
+    match identity.cluster {
+        Some(known) if known == cluster => Ok(None),
+        Some(known) => {
+            let problem = format!("this node belongs to cluster {known}, not to {cluster}");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+        }
+        None => Ok(Some(Identity { cluster: Some(cluster), ..identity.clone() })),
+    }
+}

@@ -1,0 +1,40 @@
+//! What a node keeps, and how it gets it back.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`disk`] | what a node finds when it starts; [`disk::open`] makes log and state of it |
+//! | [`folder`] | the data folder on a real disk: identity, lock, files |
+//! | [`sim`] | a disk for the simulator, with every fault that a disk can have |
+//! | [`engine`] | ordered keys and values with a prefix-of-history promise |
+//! | [`sled_engine`] | the engine on a real disk, with syncs of our own |
+//! | [`record`] | values of any size over an engine, each with a checksum |
+//! | [`log_store`] | Raft's log, vote and commit index |
+//! | [`watermark`] | what was certainly promised, beside the log |
+//! | [`machine`], [`snapshots`] | the replicated state behind openraft's interface, its snapshot files |
+//! | [`types`], [`convert`] | openraft's configuration, and the way to the plain values of `codec` |
+
+pub mod convert;
+pub mod disk;
+pub mod engine;
+pub mod error;
+#[cfg(not(madsim))]
+pub mod folder;
+pub mod log_store;
+pub mod machine;
+pub mod record;
+pub mod sim;
+#[cfg(not(madsim))]
+pub mod sled_engine;
+pub mod snapshots;
+pub mod types;
+pub mod watermark;
+
+pub use disk::{Disk, open};
+pub use error::OpenError;
+#[cfg(not(madsim))]
+pub use folder::FolderDisk;
+pub use log_store::LogStore;
+pub use machine::{Machine, Observer};
+pub use quorate_codec::Identity;
+pub use sim::{CrashMode, SimDisk};
+pub use types::{LogEntry, Member, RaftReply, SnapshotData, TypeConfig};

@@ -1,0 +1,109 @@
+//! Reading the whole log once, before anything trusts it.
+
+use super::shared::{LOG, LOG_END, Shared, Tail, key, log_key};
+use crate::{
+    convert::{log_id_from, vote_from},
+    engine::Engine,
+    error::OpenError,
+    record::{self, ReadError, Records},
+    types::LogId,
+    watermark::MarkFile,
+};
+use quorate_codec::log::{
+    self, LogRecord, Watermark, decode_log, decode_log_id, decode_vote, decode_watermark,
+};
+use std::sync::Arc;
+
+pub(super) fn open(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>) -> Result<Shared, OpenError> {
+    let watermark = read_watermark(&*mark)?;
+    let vote = read(&*engine, key::VOTE, decode_vote)?;
+    check_vote(vote, &watermark)?;
+    let purged = read(&*engine, key::PURGED, decode_log_id)?.map(log_id_from);
+    if let Some(purged) = purged {
+        // A purge that was interrupted after its marker.
+        let end = purged.index.checked_add(1).map_or(vec![LOG_END], log_key);
+        record::delete_up(&*engine, &[LOG], &end).map_err(OpenError::io("the log"))?;
+    }
+    // Also the commit index is checked now and not when it is needed.
+    read(&*engine, key::COMMITTED, decode_log_id)?;
+    let last = scan(&*engine, purged)?;
+    check_end(last, &watermark)?;
+    let tail = Tail { last, purged, vote: vote.map(vote_from), acknowledged: watermark.log, truncations: 0 };
+    Ok(Shared::new(engine, mark, tail))
+}
+
+fn read_watermark(mark: &dyn MarkFile) -> Result<Watermark, OpenError> {
+    match mark.read().map_err(OpenError::io("the watermark"))? {
+        Some(bytes) => decode_watermark(&bytes).map_err(damaged("the watermark")),
+        None => Ok(Watermark::default()),
+    }
+}
+
+fn damaged<E: std::fmt::Display>(at: impl Into<String>) -> impl FnOnce(E) -> OpenError {
+    let at = at.into();
+    move |e| OpenError::DamagedLog { at, problem: e.to_string() }
+}
+
+fn read_failed(at: &str) -> impl FnOnce(ReadError) -> OpenError {
+    let at = at.to_owned();
+    move |e| match e {
+        ReadError::Damaged(damage) => OpenError::DamagedLog { at, problem: damage.to_string() },
+        // The engine checks its own bytes too.
+        ReadError::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            OpenError::DamagedLog { at, problem: e.to_string() }
+        }
+        ReadError::Io(source) => OpenError::Io { what: at, source },
+    }
+}
+
+fn read<T>(
+    engine: &dyn Engine,
+    key: &[u8],
+    decode: fn(&[u8]) -> Result<T, quorate_codec::DecodeError>,
+) -> Result<Option<T>, OpenError> {
+    let at = String::from_utf8_lossy(key);
+    let bytes = record::get(engine, key).map_err(read_failed(&at))?;
+    bytes.map(|bytes| decode(&bytes)).transpose().map_err(damaged(at))
+}
+
+fn check_vote(stored: Option<log::Vote>, watermark: &Watermark) -> Result<(), OpenError> {
+    match watermark.vote {
+        Some(given) if stored < Some(given) => {
+            let show = |v: log::Vote| format!("term {}, node {}, committed {}", v.term, v.node, v.committed);
+            Err(OpenError::LostVote { stored: stored.map_or("none".into(), show), given: show(given) })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Every record is there, whole, and where it belongs. Gives the last one, or the last purged one.
+fn scan(engine: &dyn Engine, purged: Option<LogId>) -> Result<Option<LogId>, OpenError> {
+    let mut last = purged;
+    let mut records = Records::new(engine, vec![LOG], vec![LOG_END]);
+    loop {
+        let at = format!("record {}", last.map_or(0, |id| id.index + 1));
+        let Some((key, value)) = records.read_next().map_err(read_failed(&at))? else { return Ok(last) };
+        let LogRecord { term, leader, index, .. } = decode_log(&value).map_err(damaged(at.as_str()))?;
+        if key != log_key(index) {
+            return Err(OpenError::DamagedLog { at, problem: format!("it says that it is record {index}") });
+        }
+        // The first record of a log is number 0.
+        if index != last.map_or(0, |id| id.index + 1) {
+            return Err(OpenError::Gap {
+                after: last.map_or("none".into(), |id| id.index.to_string()),
+                found: index,
+            });
+        }
+        last = Some(log_id_from(log::LogId { term, leader, index }));
+    }
+}
+
+fn check_end(last: Option<LogId>, watermark: &Watermark) -> Result<(), OpenError> {
+    let last = last.map(|id| id.index);
+    match watermark.log {
+        Some(acknowledged) if last < Some(acknowledged) => {
+            Err(OpenError::LostRecords { last: last.map_or("none".into(), |i| i.to_string()), acknowledged })
+        }
+        Some(_) | None => Ok(()),
+    }
+}

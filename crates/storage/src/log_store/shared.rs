@@ -1,0 +1,128 @@
+//! What the clones of a log store share.
+
+use crate::{
+    convert::{entry_of, vote_of},
+    engine::Engine,
+    record::{self, Records},
+    types::{LogId, RaftEntry, Vote},
+    watermark::MarkFile,
+};
+use quorate_codec::log::{Watermark, decode_log, encode_watermark};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// First byte of the keys of log records.
+pub(super) const LOG: u8 = b'l';
+/// Behind all of them.
+pub(super) const LOG_END: u8 = LOG + 1;
+
+/// Keys of single records.
+pub(super) mod key {
+    pub const VOTE: &[u8] = b"mvote";
+    pub const COMMITTED: &[u8] = b"mcommitted";
+    pub const PURGED: &[u8] = b"mpurged";
+}
+
+/// Bytes of records that one read gives back, at least one record: an append message and a step of a replay
+/// stay bounded.
+pub(super) const READ_BYTES_MAX: usize = 4 << 20;
+
+pub(super) fn log_key(index: u64) -> Vec<u8> {
+    [&[LOG][..], &index.to_be_bytes()].concat()
+}
+
+pub(super) fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+pub(super) struct Shared {
+    pub engine: Arc<dyn Engine>,
+    pub mark: Arc<dyn MarkFile>,
+    tail: Mutex<Tail>,
+}
+
+/// Where the log begins and ends, and what was promised.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tail {
+    /// The last record, also if it was purged.
+    pub last: Option<LogId>,
+    pub purged: Option<LogId>,
+    /// The last vote that is on the disk.
+    pub vote: Option<Vote>,
+    /// The last record that was acknowledged.
+    pub acknowledged: Option<u64>,
+    /// How often the log was truncated since the start.
+    pub truncations: u64,
+}
+
+impl Tail {
+    fn watermark(&self) -> Vec<u8> {
+        encode_watermark(&Watermark { log: self.acknowledged, vote: self.vote.as_ref().map(vote_of) })
+    }
+}
+
+impl Shared {
+    pub fn new(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>, tail: Tail) -> Self {
+        Self { engine, mark, tail: Mutex::new(tail) }
+    }
+
+    pub fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After the flush of a vote.
+    pub fn mark_vote(&self) -> io::Result<()> {
+        let tail = self.tail();
+        self.mark.write(&tail.watermark())
+    }
+
+    /// After a flush that was begun when the tail was `then`. A truncation since has removed records that were
+    /// flushed: they are nobody's promise any more.
+    pub fn mark_log(&self, then: &Tail) -> io::Result<()> {
+        let mut tail = self.tail();
+        if tail.truncations != then.truncations {
+            return Ok(());
+        }
+        tail.acknowledged = tail.acknowledged.max(then.last.map(|id| id.index));
+        self.mark.write(&tail.watermark())
+    }
+
+    /// Blocks on a sync. The lock is held throughout, so that no flush raises the mark in between.
+    pub fn truncate_after(&self, last: Option<LogId>) -> io::Result<()> {
+        let mut tail = self.tail();
+        let left = last.map(|id| id.index);
+        if tail.last.map(|id| id.index) <= left {
+            return Ok(());
+        }
+        tail.truncations += 1;
+        if tail.acknowledged > left {
+            tail.acknowledged = left;
+            self.mark.write_durably(&tail.watermark())?;
+        }
+        let from = left.map_or(vec![LOG], |index| log_key(index.saturating_add(1)));
+        record::delete_down(&*self.engine, &from, &[LOG_END])?;
+        tail.last = last.max(tail.purged);
+        Ok(())
+    }
+
+    /// Records from `from` (inclusive) to `to` (exclusive) as far as they are there: at most `bytes_max`, but at
+    /// least one. A hole between them is an error.
+    pub fn read(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<RaftEntry>> {
+        let mut records = Records::new(&*self.engine, log_key(from), log_key(to));
+        let mut entries: Vec<RaftEntry> = Vec::new();
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            let Some((key, value)) = records.read_next()? else { break };
+            let entry = entry_of(decode_log(&value).map_err(invalid)?);
+            let index = entry.log_id.index;
+            if key != log_key(index) || entries.last().is_some_and(|e| e.log_id.index + 1 != index) {
+                return Err(invalid(format!("record {index} does not belong where it lies")));
+            }
+            bytes += value.len();
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}

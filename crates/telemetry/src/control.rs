@@ -1,0 +1,151 @@
+//! The control plane's gauges and counters. Written at most some thousand times a second, so one set serves all
+//! threads.
+
+use crate::{
+    histogram::Durations,
+    label::{CommandStage, HeartbeatResult, Label, LeaseTransition, WorkerStatus},
+    proxy::add,
+    sheet::Sheet,
+};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// What a node knows of its place in the cluster, set as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RaftPicture {
+    /// The last log index that is in this node's View.
+    pub applied_index: u64,
+    /// The current term.
+    pub term: u64,
+    /// Whether this node leads.
+    pub is_leader: bool,
+    /// Other members that this node hears from.
+    pub peers_reachable: u64,
+}
+
+/// The control plane's numbers.
+#[derive(Debug, Default)]
+pub struct Control {
+    applied_index: AtomicU64,
+    term: AtomicU64,
+    is_leader: AtomicU64,
+    peers_reachable: AtomicU64,
+    stale_seconds: AtomicU64,
+    commands: [AtomicU64; CommandStage::COUNT],
+    leases: [AtomicU64; LeaseTransition::COUNT],
+    heartbeats: [AtomicU64; HeartbeatResult::COUNT],
+    workers: [AtomicU64; WorkerStatus::COUNT],
+    partitions: AtomicU64,
+    snapshots: AtomicU64,
+    snapshot_index: AtomicU64,
+    log_syncs: Durations,
+}
+
+impl Control {
+    /// Sets the gauges about Raft.
+    pub fn set_raft(&self, picture: RaftPicture) {
+        self.applied_index.store(picture.applied_index, Ordering::Relaxed);
+        self.term.store(picture.term, Ordering::Relaxed);
+        self.is_leader.store(picture.is_leader.into(), Ordering::Relaxed);
+        self.peers_reachable.store(picture.peers_reachable, Ordering::Relaxed);
+    }
+
+    /// Sets how long this node has heard of no leader; 0 while it does.
+    pub fn set_stale_seconds(&self, seconds: u64) {
+        self.stale_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets how many workers there are of one status.
+    pub fn set_workers(&self, status: WorkerStatus, count: u64) {
+        self.workers[status.position()].store(count, Ordering::Relaxed);
+    }
+
+    /// Sets the partition count of the default keyspace; 0 while it is unknown.
+    pub fn set_partitions(&self, count: u64) {
+        self.partitions.store(count, Ordering::Relaxed);
+    }
+
+    /// Counts `count` commands that came as far as `stage`.
+    pub fn count_commands(&self, stage: CommandStage, count: u64) {
+        self.commands[stage.position()].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts `count` heartbeats.
+    pub fn count_heartbeats(&self, result: HeartbeatResult, count: u64) {
+        self.heartbeats[result.position()].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts one change of a lease. [`crate::events::applied`] does so for each applied event.
+    pub fn count_lease(&self, transition: LeaseTransition) {
+        add(&self.leases[transition.position()]);
+    }
+
+    pub(crate) fn snapshot_built(&self, index: u64) {
+        add(&self.snapshots);
+        self.snapshot_index.store(index, Ordering::Relaxed);
+    }
+
+    pub(crate) fn log_synced(&self, elapsed: Duration) {
+        self.log_syncs.observe(elapsed);
+    }
+}
+
+/// Lets the registry and the node share one [`Control`].
+#[derive(Debug)]
+pub(crate) struct Shared(pub Arc<Control>);
+
+impl Collector for Shared {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let c = &self.0;
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let mut sheet = Sheet(encoder);
+        sheet.gauge("quorate_raft_applied_index", "Log index of the View", get(&c.applied_index))?;
+        sheet.gauge("quorate_raft_term", "Current term", get(&c.term))?;
+        sheet.gauge("quorate_raft_is_leader", "1 while this node leads", get(&c.is_leader))?;
+        sheet.gauge(
+            "quorate_raft_peers_reachable",
+            "Other members that this node hears from",
+            get(&c.peers_reachable),
+        )?;
+        sheet.gauge(
+            "quorate_view_stale_seconds",
+            "Since the last contact with a leader; 0 while there is one",
+            get(&c.stale_seconds),
+        )?;
+        sheet.counters::<CommandStage>("quorate_raft_commands", "Commands, by how far they came", |l| {
+            get(&c.commands[l.position()])
+        })?;
+        sheet.counters::<LeaseTransition>("quorate_lease_transitions", "Changes of worker leases", |l| {
+            get(&c.leases[l.position()])
+        })?;
+        sheet.counters::<HeartbeatResult>("quorate_lease_heartbeats", "Heartbeats of workers", |l| {
+            get(&c.heartbeats[l.position()])
+        })?;
+        sheet.gauges::<WorkerStatus>("quorate_lease_workers", "Worker records, by status", |l| {
+            get(&c.workers[l.position()])
+        })?;
+        sheet.gauge(
+            "quorate_keyspace_partitions",
+            "Partition count of the default keyspace; 0 while it is unknown",
+            get(&c.partitions),
+        )?;
+        sheet.counter("quorate_storage_snapshots_built", "Snapshots built", get(&c.snapshots))?;
+        sheet.gauge(
+            "quorate_storage_snapshot_index",
+            "Log index of the last snapshot built",
+            get(&c.snapshot_index),
+        )?;
+        sheet.durations(
+            "quorate_storage_log_sync_duration_seconds",
+            "Each time the log was made durable",
+            [&c.log_syncs].into_iter(),
+        )
+    }
+}

@@ -1,0 +1,272 @@
+//! One struct per observable event. `emit` writes all that is to be seen of it: counter, histogram, log line.
+
+use crate::{
+    control::Control,
+    label::{Label, LeaseTransition, Outcome, StatusClass, WorkerStatus},
+    proxy::{CoreCounters, add},
+};
+use quorate_model::{Event, LogIndex, worker::Status};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
+
+/// A request has the head of its answer. No log line: at 50,000 a second nobody would read them.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The answer's status code.
+    pub status: u16,
+    /// From the request's head to the answer's.
+    pub elapsed: Duration,
+}
+
+impl Answered {
+    /// Counts it.
+    pub fn emit(self, core: &CoreCounters) {
+        add(&core.requests[self.outcome.position()]);
+        add(&core.responses[StatusClass::of(self.status).position()]);
+        core.durations.observe(self.elapsed);
+    }
+}
+
+/// A worker could not answer a request: refused, reset, garbled or too late.
+pub struct WorkerFailed<'a> {
+    /// How the request ended for the client.
+    pub outcome: Outcome,
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's path, without its query: queries carry secrets.
+    pub path: &'a str,
+    /// The worker's address.
+    pub worker: &'a str,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong in the end.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl WorkerFailed<'_> {
+    /// One line, since somebody has to act on it.
+    pub fn emit(&self) {
+        tracing::warn!(
+            outcome = self.outcome.as_str(),
+            method = self.method,
+            path = self.path,
+            worker = self.worker,
+            attempts = self.attempts,
+            error = %self.error,
+            "worker failed"
+        );
+    }
+}
+
+/// A request was refused here. Whoever sent it was told; the log needs it for debugging only.
+pub struct Refused<'a> {
+    /// Why.
+    pub outcome: Outcome,
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's path, without its query.
+    pub path: &'a str,
+    /// What exactly.
+    pub reason: &'a dyn fmt::Display,
+}
+
+impl Refused<'_> {
+    /// One debug line.
+    pub fn emit(&self) {
+        tracing::debug!(
+            outcome = self.outcome.as_str(),
+            method = self.method,
+            path = self.path,
+            reason = %self.reason,
+            "request refused"
+        );
+    }
+}
+
+/// The client went away before its request had the head of an answer.
+pub struct Abandoned;
+
+impl Abandoned {
+    /// Counts it.
+    pub fn emit(self, core: &CoreCounters) {
+        add(&core.requests[Outcome::Abandoned.position()]);
+    }
+}
+
+/// A worker's answer broke off after its head had gone out.
+pub struct AnswerCut<'a> {
+    /// The worker's address.
+    pub worker: &'a str,
+    /// What went wrong.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl AnswerCut<'_> {
+    /// Counts and logs it.
+    pub fn emit(&self, core: &CoreCounters) {
+        add(&core.cut);
+        tracing::warn!(worker = self.worker, error = %self.error, "answer cut");
+    }
+}
+
+/// The log was made durable.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSynced {
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl LogSynced {
+    /// A slower one than this holds up every writer of the cluster, and is worth a line.
+    const SLOW: Duration = Duration::from_millis(500);
+
+    /// Counts it; logs slow ones.
+    pub fn emit(self, control: &Control) {
+        control.log_synced(self.elapsed);
+        if self.elapsed >= Self::SLOW {
+            tracing::warn!(elapsed_ms = ms(self.elapsed), "slow log sync");
+        }
+    }
+}
+
+/// A snapshot was built.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotBuilt {
+    /// The last log index that is in it.
+    pub index: LogIndex,
+    /// Its size.
+    pub bytes: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl SnapshotBuilt {
+    /// Counts and logs it.
+    pub fn emit(self, control: &Control) {
+        control.snapshot_built(self.index.0);
+        tracing::info!(
+            index = self.index.0,
+            bytes = self.bytes,
+            elapsed_ms = ms(self.elapsed),
+            "snapshot built"
+        );
+    }
+}
+
+/// Counts and logs what applying the entry at `index` changed.
+pub fn applied(control: &Control, index: LogIndex, events: &[Event]) {
+    for event in events {
+        if let Some(transition) = transition(event) {
+            control.count_lease(transition);
+        }
+        log_applied(index.0, event);
+    }
+}
+
+fn transition(event: &Event) -> Option<LeaseTransition> {
+    match event {
+        Event::WorkerRegistered { .. } => Some(LeaseTransition::Registered),
+        Event::WorkerForgotten { .. } => Some(LeaseTransition::Forgotten),
+        Event::WorkerStatus { from, to, .. } => match (from, to) {
+            (Status::Expired | Status::Departed, Status::Live | Status::Suspect) => {
+                Some(LeaseTransition::Revived)
+            }
+            (_, Status::Live) => Some(LeaseTransition::Recovered),
+            (_, Status::Suspect) => Some(LeaseTransition::Suspected),
+            (_, Status::Expired) => Some(LeaseTransition::Expired),
+            (_, Status::Departed) => Some(LeaseTransition::Departed),
+        },
+        Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } => None,
+    }
+}
+
+fn log_applied(index: u64, event: &Event) {
+    match event {
+        Event::WorkerRegistered { id, epoch } => {
+            // Below info: a busy fleet registers thousands of times a second.
+            tracing::debug!(index, worker = id.as_str(), epoch = epoch.0, "worker registered");
+        }
+        Event::WorkerStatus { id, epoch, from, to } => {
+            let (from, to) = (WorkerStatus::from(*from).as_str(), WorkerStatus::from(*to).as_str());
+            tracing::info!(index, worker = id.as_str(), epoch = epoch.0, from, to, "worker status");
+        }
+        Event::PartitionsTaken { from, to, count } => {
+            tracing::info!(index, from = from.as_str(), to = to.as_str(), count, "partitions taken");
+        }
+        Event::KeyspaceChanged { name, partitions } => {
+            tracing::info!(index, keyspace = name.as_str(), partitions, "keyspace changed");
+        }
+        Event::WorkerForgotten { id } => {
+            tracing::debug!(index, worker = id.as_str(), "worker forgotten");
+        }
+    }
+}
+
+fn ms(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl CoreCounters {
+    /// Answers whose body broke off, for tests.
+    pub fn answers_cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Metrics;
+    use quorate_model::{Epoch, WorkerId};
+
+    #[test]
+    fn each_change_of_status_is_one_transition() {
+        let all = [Status::Live, Status::Suspect, Status::Expired, Status::Departed];
+        let mut table = String::new();
+        for from in all {
+            for to in all {
+                let id = WorkerId::parse("w1").expect("valid");
+                let event = Event::WorkerStatus { id, epoch: Epoch(1), from, to };
+                let name = transition(&event).map_or("-", Label::as_str);
+                table += &format!("{} -> {}: {name}\n", from.as_str(), to.as_str());
+            }
+        }
+        expect_test::expect![[r#"
+            live -> live: recovered
+            live -> suspect: suspected
+            live -> expired: expired
+            live -> departed: departed
+            suspect -> live: recovered
+            suspect -> suspect: suspected
+            suspect -> expired: expired
+            suspect -> departed: departed
+            expired -> live: revived
+            expired -> suspect: revived
+            expired -> expired: expired
+            expired -> departed: departed
+            departed -> live: revived
+            departed -> suspect: revived
+            departed -> expired: expired
+            departed -> departed: departed
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn applied_events_are_counted() {
+        let metrics = Metrics::new();
+        let id = WorkerId::parse("w1").expect("valid");
+        applied(
+            metrics.control(),
+            LogIndex(7),
+            &[
+                Event::WorkerRegistered { id: id.clone(), epoch: Epoch(7) },
+                Event::WorkerStatus { id, epoch: Epoch(7), from: Status::Suspect, to: Status::Expired },
+            ],
+        );
+        let text = metrics.render();
+        assert!(text.contains("quorate_lease_transitions_total{event=\"registered\"} 1\n"), "{text}");
+        assert!(text.contains("quorate_lease_transitions_total{event=\"expired\"} 1\n"), "{text}");
+    }
+}

@@ -1,0 +1,239 @@
+//! Closed label sets. A label that a stranger can invent is a series that a stranger can make.
+
+use quorate_model::{HeartbeatOutcome, LeaseEvent};
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    /// The label's name.
+    const NAME: &'static str;
+    /// Each value, in the order of [`Label::position`].
+    const ALL: &'static [Self];
+    /// The value as it is rendered.
+    fn as_str(self) -> &'static str;
+    /// Where it stands in [`Label::ALL`].
+    fn position(self) -> usize;
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident as $label:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// How many values there are.
+            pub const COUNT: usize = [$($text),+].len();
+        }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+            fn position(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// How a request on the routing listener ended, as far as its head goes.
+    Outcome as "outcome" {
+        /// The worker answered.
+        Forwarded = "forwarded",
+        /// The worker agreed to an upgrade; a tunnel began.
+        Upgraded = "upgraded",
+        /// `OPTIONS`, answered here.
+        Preflight = "preflight",
+        /// It names no workspace.
+        NoWorkspace = "no_workspace",
+        /// The keyspace's partition count is not known yet.
+        PartitionCountUnknown = "partition_count_unknown",
+        /// Nobody routable holds the partition.
+        NoWorker = "no_worker",
+        /// The worker refused, reset or garbled.
+        WorkerUnavailable = "worker_unavailable",
+        /// The worker sent no response head in time.
+        Timeout = "timeout",
+        /// Malformed, ambiguous or not allowed.
+        BadRequest = "bad_request",
+        /// Its head is larger than allowed.
+        TooLarge = "too_large",
+        /// The client went away before the head of an answer.
+        Abandoned = "abandoned",
+        /// Our fault.
+        Internal = "internal",
+    }
+}
+
+label! {
+    /// The first digit of a status code.
+    StatusClass as "class" {
+        /// 1xx: 101 only.
+        Informational = "1xx",
+        /// 2xx.
+        Success = "2xx",
+        /// 3xx.
+        Redirection = "3xx",
+        /// 4xx.
+        ClientError = "4xx",
+        /// 5xx, and whatever else a worker may have sent.
+        ServerError = "5xx",
+    }
+}
+
+impl StatusClass {
+    /// The class of a status code.
+    pub fn of(status: u16) -> Self {
+        match status / 100 {
+            1 => Self::Informational,
+            2 => Self::Success,
+            3 => Self::Redirection,
+            4 => Self::ClientError,
+            _ => Self::ServerError,
+        }
+    }
+}
+
+label! {
+    /// Where a request's upstream connection came from.
+    UpstreamUse as "use" {
+        /// Dialled for it.
+        Opened = "opened",
+        /// Taken from the pool.
+        Reused = "reused",
+        /// Dialled in vain.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// How far a command came that was proposed on this node. What was neither applied nor refused was not
+    /// answered in time.
+    CommandStage as "stage" {
+        /// Handed to consensus.
+        Proposed = "proposed",
+        /// Applied.
+        Applied = "applied",
+        /// Answered with a refusal.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// What happened to a lease.
+    LeaseTransition as "event" {
+        /// A new lease.
+        Registered = "registered",
+        /// Half its TTL without a heartbeat.
+        Suspected = "suspected",
+        /// A suspect one was heard again.
+        Recovered = "recovered",
+        /// Its TTL ran out.
+        Expired = "expired",
+        /// An expired one was heard again.
+        Revived = "revived",
+        /// Unregistered, or displaced by newer registrations.
+        Departed = "departed",
+        /// Its record was dropped for good.
+        Forgotten = "forgotten",
+    }
+}
+
+impl From<LeaseEvent> for LeaseTransition {
+    fn from(event: LeaseEvent) -> Self {
+        match event {
+            LeaseEvent::Suspected => Self::Suspected,
+            LeaseEvent::Recovered => Self::Recovered,
+            LeaseEvent::Expired => Self::Expired,
+            LeaseEvent::Revived => Self::Revived,
+        }
+    }
+}
+
+label! {
+    /// What the leader made of a heartbeat.
+    HeartbeatResult as "outcome" {
+        /// The lease goes on.
+        Ok = "ok",
+        /// Not registered.
+        Unknown = "unknown",
+        /// Newer registrations took all its partitions.
+        Displaced = "displaced",
+        /// About an earlier life.
+        Superseded = "superseded",
+        /// Heard before.
+        Replayed = "replayed",
+        /// No leader could be asked.
+        Unavailable = "unavailable",
+    }
+}
+
+impl From<&HeartbeatOutcome> for HeartbeatResult {
+    fn from(outcome: &HeartbeatOutcome) -> Self {
+        match outcome {
+            HeartbeatOutcome::Ok { .. } => Self::Ok,
+            HeartbeatOutcome::Unknown => Self::Unknown,
+            HeartbeatOutcome::Displaced => Self::Displaced,
+            HeartbeatOutcome::Superseded { .. } => Self::Superseded,
+            HeartbeatOutcome::Replayed { .. } => Self::Replayed,
+        }
+    }
+}
+
+label! {
+    /// [`quorate_model::worker::Status`], as a label.
+    WorkerStatus as "status" {
+        /// Heartbeats arrive.
+        Live = "live",
+        /// Late heartbeats.
+        Suspect = "suspect",
+        /// Lease over, record kept.
+        Expired = "expired",
+        /// Said goodbye or was displaced; remembered for a moment.
+        Departed = "departed",
+    }
+}
+
+impl From<quorate_model::worker::Status> for WorkerStatus {
+    fn from(status: quorate_model::worker::Status) -> Self {
+        use quorate_model::worker::Status;
+        match status {
+            Status::Live => Self::Live,
+            Status::Suspect => Self::Suspect,
+            Status::Expired => Self::Expired,
+            Status::Departed => Self::Departed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<L: Label>() {
+        for (i, value) in L::ALL.iter().enumerate() {
+            assert_eq!(value.position(), i, "{}", value.as_str());
+        }
+    }
+
+    #[test]
+    fn positions_follow_the_order() {
+        check::<Outcome>();
+        check::<StatusClass>();
+        check::<UpstreamUse>();
+        check::<CommandStage>();
+        check::<LeaseTransition>();
+        check::<HeartbeatResult>();
+        check::<WorkerStatus>();
+        assert_eq!(Outcome::ALL.len(), Outcome::COUNT);
+    }
+
+    #[test]
+    fn a_status_code_has_a_class() {
+        let classes = [101, 204, 302, 404, 503, 999].map(|s| StatusClass::of(s).as_str());
+        assert_eq!(classes, ["1xx", "2xx", "3xx", "4xx", "5xx", "5xx"]);
+    }
+}

@@ -1,0 +1,157 @@
+//! The data plane's counters: one set per core, summed when they are rendered.
+//!
+//! Two cores that count in one cache line pass it back and forth for every request; so each core has its own
+//! lines, and the reader, who comes every few seconds, does the adding.
+
+use crate::{
+    histogram::Durations,
+    label::{Label, Outcome, StatusClass, UpstreamUse},
+    sheet::Sheet,
+};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The counters of one core. Aligned to two cache lines, since processors fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct CoreCounters {
+    pub(crate) requests: [AtomicU64; Outcome::COUNT],
+    pub(crate) responses: [AtomicU64; StatusClass::COUNT],
+    pub(crate) upstream: [AtomicU64; UpstreamUse::COUNT],
+    pub(crate) retries: AtomicU64,
+    pub(crate) cut: AtomicU64,
+    pub(crate) durations: Durations,
+    accepted: AtomicU64,
+    closed: AtomicU64,
+    tunnels_opened: AtomicU64,
+    tunnels_closed: AtomicU64,
+}
+
+impl CoreCounters {
+    /// A client connected.
+    pub fn client_connected(&self) {
+        add(&self.accepted);
+    }
+
+    /// A client's connection ended.
+    pub fn client_gone(&self) {
+        add(&self.closed);
+    }
+
+    /// An upgraded connection became a tunnel.
+    pub fn tunnel_opened(&self) {
+        add(&self.tunnels_opened);
+    }
+
+    /// A tunnel ended.
+    pub fn tunnel_closed(&self) {
+        add(&self.tunnels_closed);
+    }
+
+    /// A request got an upstream connection, or failed to.
+    pub fn upstream(&self, how: UpstreamUse) {
+        add(&self.upstream[how.position()]);
+    }
+
+    /// A request is tried once more.
+    pub fn retried(&self) {
+        add(&self.retries);
+    }
+
+    /// How many requests ended in `outcome`, for tests and for `status`.
+    pub fn requests(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome.position()].load(Ordering::Relaxed)
+    }
+
+    /// How many upstream connections were `how`.
+    pub fn upstreams(&self, how: UpstreamUse) -> u64 {
+        self.upstream[how.position()].load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// All cores of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Cores(Mutex<Vec<Arc<CoreCounters>>>);
+
+impl Cores {
+    pub(crate) fn add(&self) -> Arc<CoreCounters> {
+        let core = Arc::new(CoreCounters::default());
+        self.list().push(core.clone());
+        core
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<CoreCounters>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Cores {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let cores = self.list();
+        let sum = |of: &dyn Fn(&CoreCounters) -> &AtomicU64| -> u64 {
+            cores.iter().map(|core| of(core).load(Ordering::Relaxed)).sum()
+        };
+        // Two counters instead of one that goes down: a gauge that two tasks change would need more than an add.
+        let open = |opened: u64, closed: u64| opened.saturating_sub(closed);
+        let mut sheet = Sheet(encoder);
+        sheet.counters::<Outcome>("quorate_proxy_requests", "Requests on the routing listener", |l| {
+            sum(&|c| &c.requests[l.position()])
+        })?;
+        sheet.counters::<StatusClass>("quorate_proxy_responses", "Answers on the routing listener", |l| {
+            sum(&|c| &c.responses[l.position()])
+        })?;
+        sheet.counter(
+            "quorate_proxy_retries",
+            "Further attempts within one request",
+            sum(&|c| &c.retries),
+        )?;
+        sheet.counter(
+            "quorate_proxy_answers_cut",
+            "Answers whose body broke off after their head was sent",
+            sum(&|c| &c.cut),
+        )?;
+        sheet.counters::<UpstreamUse>(
+            "quorate_proxy_upstream_connections",
+            "Connections to workers, by how a request came by them",
+            |l| sum(&|c| &c.upstream[l.position()]),
+        )?;
+        let accepted = sum(&|c| &c.accepted);
+        sheet.counter("quorate_proxy_connections", "Client connections accepted", accepted)?;
+        let closed = sum(&|c| &c.closed);
+        sheet.gauge(
+            "quorate_proxy_connections_open",
+            "Client connections now open",
+            open(accepted, closed),
+        )?;
+        let tunnels = sum(&|c| &c.tunnels_opened);
+        sheet.counter("quorate_proxy_tunnels", "Upgraded connections", tunnels)?;
+        let ended = sum(&|c| &c.tunnels_closed);
+        sheet.gauge("quorate_proxy_tunnels_open", "Upgraded connections now open", open(tunnels, ended))?;
+        sheet.durations(
+            "quorate_proxy_request_duration_seconds",
+            "From a request's head to the head of its answer",
+            cores.iter().map(|core| &core.durations),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_share_no_cache_line() {
+        assert_eq!(align_of::<CoreCounters>() % 128, 0);
+        assert_eq!(size_of::<CoreCounters>() % 128, 0);
+    }
+}

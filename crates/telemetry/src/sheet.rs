@@ -1,0 +1,52 @@
+//! Writes metrics that live in plain atomics into prometheus-client's encoder.
+//!
+//! Each call is one metric: name, help, value. Closed labels are written out whole, zeros included, so that a
+//! rate over a series that has not happened yet is 0 and not "no data".
+
+use crate::{histogram::Durations, label::Label};
+use prometheus_client::{
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::MetricType,
+};
+use std::fmt;
+
+pub(crate) struct Sheet<'a>(pub DescriptorEncoder<'a>);
+
+impl Sheet<'_> {
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    pub fn counters<L: Label>(&mut self, name: &str, help: &str, value: impl Fn(L) -> u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for label in L::ALL {
+            let labels = [(L::NAME, label.as_str())];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value(*label), None)?;
+        }
+        Ok(())
+    }
+
+    pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        metric.encode_gauge(&value)
+    }
+
+    pub fn gauges<L: Label>(&mut self, name: &str, help: &str, value: impl Fn(L) -> u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for label in L::ALL {
+            let labels = [(L::NAME, label.as_str())];
+            metric.encode_family(&labels)?.encode_gauge(&value(*label))?;
+        }
+        Ok(())
+    }
+
+    pub fn durations<'d>(
+        &mut self,
+        name: &str,
+        help: &str,
+        parts: impl Iterator<Item = &'d Durations>,
+    ) -> fmt::Result {
+        Durations::encode(parts, self.0.encode_descriptor(name, help, None, MetricType::Histogram)?)
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+use crate::{scenario::Scenario, world::Planted};
+
+/// Shown on bad usage.
+pub const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--start S] [--scenario NAME] [--check-determinism] [--trace]\n\
+     --seeds N             how many seeds (default 20)\n\
+     --start S             the first seed (default 1)\n\
+     --scenario NAME       only this one (default: all in turn, by seed)\n\
+     --check-determinism   run each seed twice and compare their traces\n\
+     --planted NAME        run with a known bug and fail unless a seed notices it: lying-fsync, stale-reads\n\
+     --trace               print each event of the run";
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// How many seeds.
+    pub seeds: u64,
+    /// The first.
+    pub start: u64,
+    /// Only this scenario.
+    pub scenario: Option<Scenario>,
+    /// Whether each seed runs twice.
+    pub check_determinism: bool,
+    /// Whether events are printed.
+    pub trace: bool,
+    /// A bug to be noticed.
+    pub planted: Planted,
+}
+
+impl Args {
+    /// Parses.
+    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut args = Self {
+            seeds: 20,
+            start: 1,
+            scenario: None,
+            check_determinism: false,
+            trace: false,
+            planted: Planted::Nothing,
+        };
+        while let Some(word) = words.next() {
+            let mut number = || -> Result<u64, String> {
+                let text = words.next().ok_or(format!("{word} needs a number"))?;
+                text.parse().map_err(|e| format!("{word} {text}: {e}"))
+            };
+            match word.as_str() {
+                "--seeds" => args.seeds = number()?,
+                "--start" => args.start = number()?,
+                "--check-determinism" => args.check_determinism = true,
+                "--trace" => args.trace = true,
+                "--scenario" => {
+                    let name = words.next().ok_or("--scenario needs a name")?;
+                    let all = || Scenario::ALL.map(Scenario::name).join(", ");
+                    args.scenario = Some(
+                        Scenario::named(&name)
+                            .ok_or_else(|| format!("no scenario {name}; there are: {}", all()))?,
+                    );
+                }
+                "--planted" => {
+                    let name = words.next().ok_or("--planted needs a name")?;
+                    args.planted = Planted::named(&name).ok_or_else(|| format!("no planted bug {name}"))?;
+                }
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        Ok(args)
+    }
+}

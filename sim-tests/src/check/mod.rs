@@ -1,0 +1,4 @@
+//! What must hold in every run, whatever the faults.
+
+pub mod agreement;
+pub mod history;

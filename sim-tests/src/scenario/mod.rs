@@ -1,0 +1,91 @@
+//! What is done to the cluster. Each scenario draws its details from the seed.
+
+mod chaos;
+mod forms;
+mod leader;
+mod partition;
+mod power;
+mod writes;
+
+use crate::world::{World, client};
+use std::time::Duration;
+
+/// A scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// A cluster forms, whatever the order and times of the starts.
+    Forms,
+    /// Writes through any node, read back linearizably.
+    Writes,
+    /// The leader is killed and restarted, again and again.
+    Leader,
+    /// The network falls apart and heals.
+    Partition,
+    /// All machines lose power at once, and unsynced writes with it.
+    Power,
+    /// All of it together.
+    Chaos,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Forms, Self::Writes, Self::Leader, Self::Partition, Self::Power, Self::Chaos];
+
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forms => "forms",
+            Self::Writes => "writes",
+            Self::Leader => "leader",
+            Self::Partition => "partition",
+            Self::Power => "power-loss",
+            Self::Chaos => "chaos",
+        }
+    }
+
+    /// By name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// They take turns.
+    pub fn of_seed(seed: u64) -> Self {
+        let count = Self::ALL.len() as u64;
+        Self::ALL[usize::try_from(seed % count).unwrap_or(0)]
+    }
+
+    /// Runs it to its end.
+    pub async fn run(self) -> Result<(), String> {
+        match self {
+            Self::Forms => forms::run().await,
+            Self::Writes => writes::run().await,
+            Self::Leader => leader::run().await,
+            Self::Partition => partition::run().await,
+            Self::Power => power::run().await,
+            Self::Chaos => chaos::run().await,
+        }
+    }
+}
+
+/// A formed cluster of three nodes, and three workers that share the twelve partitions.
+async fn formed() -> Result<World, String> {
+    let mut world = World::new(3);
+    world
+        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
+            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == 3))
+        })
+        .await?;
+    for worker in 1..=3 {
+        let partitions: Vec<i32> = (0..12).filter(|p| p % 3 + 1 == worker).collect();
+        let node = world.any();
+        let number = usize::try_from(worker).unwrap_or(1);
+        client::register(&mut world, node, number, &partitions)
+            .await
+            .ok_or("a whole cluster refuses a worker")?;
+    }
+    for node in 0..3 {
+        client::barrier(&world, node).await?;
+    }
+    Ok(world)
+}
