@@ -2,3 +2,7 @@
 
 pub mod agreement;
 pub mod history;
+pub mod operation;
+mod oracle;
+
+pub use oracle::Oracle;

@@ -70,7 +70,7 @@ impl Scenario {
 
 /// A formed cluster of three nodes, and three workers that share the twelve partitions.
 async fn formed() -> Result<World, String> {
-    let mut world = World::new(3);
+    let world = World::new(3, 3);
     world
         .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
             machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == 3))
@@ -80,7 +80,7 @@ async fn formed() -> Result<World, String> {
         let partitions: Vec<i32> = (0..12).filter(|p| p % 3 + 1 == worker).collect();
         let node = world.any();
         let number = usize::try_from(worker).unwrap_or(1);
-        client::register(&mut world, node, number, &partitions)
+        client::register(&world, node, number, &partitions)
             .await
             .ok_or("a whole cluster refuses a worker")?;
     }

@@ -50,7 +50,7 @@ pub async fn manage(
 }
 
 /// Registers a worker through machine `i`; the epoch if it was acknowledged.
-pub async fn register(world: &mut World, i: usize, number: usize, partitions: &[i32]) -> Option<u64> {
+pub async fn register(world: &World, i: usize, number: usize, partitions: &[i32]) -> Option<u64> {
     let id = format!("w{number}");
     let body = json!({"address": format!("http://{}", worker::address(number)), "partitions": partitions, "ttl": "600s"});
     let answer = manage(world, i, "PUT", format!("/v1/workers/{id}"), body).await;
@@ -58,7 +58,7 @@ pub async fn register(world: &mut World, i: usize, number: usize, partitions: &[
         format!("register {id} {partitions:?} at n{}: {:?}", i + 1, answer.as_ref().map(|a| a.0))
     });
     let epoch = answer.filter(|(status, _)| *status == 200)?.1["lease"]["id"].as_u64()?;
-    world.acknowledged.push((id, epoch));
+    world.acknowledged.borrow_mut().push((id, epoch));
     Some(epoch)
 }
 
