@@ -13,11 +13,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 pub mod time {
     use super::clock_skew::{to_global, to_local};
     pub use madsim::time::{Sleep, error::Elapsed};
+    pub use std::time::Duration;
     use std::{
         future::Future,
         ops::{Add, AddAssign, Sub, SubAssign},
     };
-    pub use std::time::Duration;
 
     /// A moment of the node's own monotonic clock. Means nothing on another node.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

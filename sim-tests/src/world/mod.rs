@@ -9,14 +9,23 @@ pub mod worker;
 pub use network::Network;
 pub use node::Machine;
 
-use crate::{check::Oracle, trace};
+use crate::{
+    check::{Look, Oracle},
+    trace,
+};
 use madsim::{
     rand::{Rng, thread_rng},
     runtime::Handle,
     time::{Duration, TimeHandle, sleep},
 };
 use quorate_storage::CrashMode;
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
+
+/// How long a sync takes when nothing is wrong, at least and at most.
+pub const DISK_LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
 
 /// A bug that is put in on purpose: the checks must notice it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,8 +135,15 @@ impl World {
         for machine in &self.machines {
             machine.supervise()?;
             if let Some(view) = machine.view() {
-                let (name, index) = (machine.name(), view.index().0);
-                oracle.looked(&name, machine.life(), index, &view, machine.leads_in())?;
+                let name = machine.name();
+                oracle.looked(&Look {
+                    node: &name,
+                    life: machine.life(),
+                    view: &view,
+                    leads_in: machine.leads_in(),
+                    speaks_for_quorum: machine.speaks_for_quorum(),
+                    at_ms: now_ms(),
+                })?;
             }
         }
         Ok(())
@@ -155,6 +171,33 @@ impl World {
     /// Cuts one direction of one link.
     pub fn cut_link(&self, from: usize, to: usize) {
         self.network.cut((self.machines[from].id(), self.machines[to].id()));
+    }
+
+    /// Takes one cut of one direction back.
+    pub fn mend_link(&self, from: usize, to: usize) {
+        self.network.mend((self.machines[from].id(), self.machines[to].id()));
+    }
+
+    /// Whether the cluster can bear the loss of a disk now: each machine's node, with the disk that it has, is a
+    /// voter. Before that an earlier loss is not made up for.
+    pub fn can_lose_a_disk(&self) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let ids: Option<BTreeSet<u64>> =
+            self.machines.iter().map(|m| m.disk().identity().map(|identity| identity.id.0)).collect();
+        let broken = self.machines.iter().any(Machine::is_broken);
+        !broken && ids.is_some_and(|ids| ids == self.machines[leader].voters())
+    }
+
+    /// Ends all faults: everything runs, connected and with its usual speed.
+    pub fn all_clear(&self) {
+        self.heal();
+        for machine in &self.machines {
+            machine.disk().set_full(false);
+            machine.disk().set_latency(DISK_LATENCY.0, DISK_LATENCY.1);
+            machine.set_clock(0, 0);
+            machine.resume();
+            machine.power_on();
+        }
     }
 
     /// Repairs the network.

@@ -1,10 +1,6 @@
 //! The wires between the machines. Faults overlap: a link is whole again only when the last one has let go of it.
 
-use madsim::{
-    net::NetSim,
-    task::NodeId,
-    time::Duration,
-};
+use madsim::{net::NetSim, task::NodeId, time::Duration};
 use std::{cell::RefCell, collections::BTreeMap, ops::Range, sync::Arc};
 
 /// One direction of one link: from, to.

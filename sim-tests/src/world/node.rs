@@ -2,11 +2,7 @@
 
 use super::{Planted, now_ms};
 use crate::trace;
-use madsim::{
-    runtime::Handle,
-    task::NodeId,
-    time::Duration,
-};
+use madsim::{runtime::Handle, task::NodeId, time::Duration};
 use quorate_model::NodeName;
 use quorate_node::{
     Node, Platform, Secret,
@@ -91,7 +87,7 @@ impl Machine {
     /// A new machine, switched on.
     pub fn new(handle: &Handle, number: usize, nodes: usize) -> Self {
         let (disk, showcase) = (SimDisk::new(), Showcase::default());
-        disk.set_latency(Duration::from_millis(1), Duration::from_millis(8));
+        disk.set_latency(super::DISK_LATENCY.0, super::DISK_LATENCY.1);
         disk.set_lying_fsync(super::planted() == Planted::LyingFsync);
         let (boots, shown) = (disk.clone(), showcase.clone());
         let node = handle
@@ -133,14 +129,9 @@ impl Machine {
         self.power.get() == Power::On
     }
 
-    /// Whether it was switched off.
-    pub fn is_off(&self) -> bool {
-        self.power.get() == Power::Off
-    }
-
-    /// Whether its process stands still.
-    pub fn is_paused(&self) -> bool {
-        self.paused.get()
+    /// Whether it is not known yet what its node makes of a disk that broke a promise.
+    pub fn is_broken(&self) -> bool {
+        self.broken.get()
     }
 
     /// Its disk.
@@ -168,12 +159,21 @@ impl Machine {
         node.consensus().is_leader().then(|| node.consensus().metrics().current_term)
     }
 
+    /// Whether its node leads and has heard a quorum of late.
+    pub fn speaks_for_quorum(&self) -> bool {
+        self.node().is_some_and(|node| node.consensus().speaks_for_quorum())
+    }
+
     /// The ids that its node takes for the voters, once a change of them is over; else none.
     pub fn voters(&self) -> BTreeSet<u64> {
         let Some(node) = self.node() else { return BTreeSet::new() };
         let metrics = node.consensus().metrics();
         let membership = metrics.membership_config.membership();
-        if membership.get_joint_config().len() == 1 { membership.voter_ids().collect() } else { BTreeSet::new() }
+        if membership.get_joint_config().len() == 1 {
+            membership.voter_ids().collect()
+        } else {
+            BTreeSet::new()
+        }
     }
 
     /// Sets how fast its clock counts (parts per million more than real) and how far its wall clock is off.
@@ -243,7 +243,12 @@ impl Machine {
     pub(super) fn supervise(&self) -> Result<(), String> {
         match self.power.get() {
             Power::Off => Ok(()),
-            Power::On if !self.handle.is_exit(self.id) => Ok(()),
+            Power::On if !self.handle.is_exit(self.id) => {
+                if self.node().is_some() {
+                    self.broken.set(false);
+                }
+                Ok(())
+            }
             Power::On => {
                 let refused = self.showcase.with(|shown| shown.refused.clone());
                 self.end(Power::Ended(now_ms()));
@@ -279,7 +284,8 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
         Ok(opened) => Arc::new(opened),
         Err(e) => return showcase.with(|shown| shown.refused = Some(e.to_string())),
     };
-    match Node::start(config, Platform { disk: opened, partition_source: None, secret: Some(secret()) }).await {
+    match Node::start(config, Platform { disk: opened, partition_source: None, secret: Some(secret()) }).await
+    {
         Ok(node) => {
             trace::event(|| format!("{name} listens"));
             let node = Arc::new(node);

@@ -43,16 +43,6 @@ impl Worker {
         format!("w{}", self.number)
     }
 
-    /// Its simulated id.
-    pub fn id(&self) -> NodeId {
-        self.id
-    }
-
-    /// Whether its process runs.
-    pub fn is_up(&self) -> bool {
-        self.up.get()
-    }
-
     /// Kills its process.
     pub fn kill(&self) {
         self.up.set(false);
