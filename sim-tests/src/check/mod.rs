@@ -1,10 +1,40 @@
 //! What must hold in every run, whatever the faults.
+//!
+//! The world tells one [`Oracle`] what it sees: each node after each step, each operation of a client, each routed
+//! request. The oracle hands that to the invariants, one file each, and answers with the first that does not hold.
+//! It is pure: times are arguments, nothing here knows the simulator, and each file has a test that makes it fail.
+//!
+//! | file | the promise |
+//! |---|---|
+//! | [`acknowledged`] | no acknowledged write is lost |
+//! | [`agreement`] | equal index, equal state bytes; the state's own invariants |
+//! | [`exactly_once`] | a command is applied at most once |
+//! | [`expiry`] | no live worker is expired |
+//! | [`fencing`] | a late message undoes nothing newer |
+//! | [`leadership`] | at most one leader a term |
+//! | [`linearizable`] | some order of the operations explains what clients saw |
+//! | [`ownership`] | one owner per partition and epoch; epochs grow |
+//! | [`served_index`] | the index that a node serves never falls |
+//! | [`silence`] | a silent worker is out in time, and gets no requests after that |
 
-pub mod agreement;
+mod acknowledged;
+mod agreement;
+mod exactly_once;
+mod expiry;
+mod fencing;
 pub mod history;
+mod leadership;
+mod linearizable;
+mod lives;
+#[cfg(test)]
+mod oracle_tests;
+mod ownership;
+mod served_index;
+mod silence;
+#[cfg(test)]
+mod tests;
 
-use agreement::Agreement;
-use history::{Event, Op, is_linearizable};
+use lives::Lives;
 use quorate_state::State;
 use std::collections::BTreeMap;
 
@@ -146,63 +176,92 @@ pub struct Reached {
     pub sent_ms: u128,
 }
 
+/// An operation with what is known of its end.
+#[derive(Clone, Debug)]
+struct Operation {
+    asked_ms: u128,
+    ask: Ask,
+    answered: Option<(u128, Answer)>,
+}
+
 /// All invariants of one run.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Oracle {
-    agreement: Agreement,
-    keyspaces: BTreeMap<String, BTreeMap<OpId, Event>>,
-    asked: BTreeMap<OpId, (u128, Ask)>,
+    operations: BTreeMap<OpId, Operation>,
+    lives: Lives,
+    acknowledged: acknowledged::Acknowledged,
+    agreement: agreement::Agreement,
+    exactly_once: exactly_once::ExactlyOnce,
+    expiry: expiry::Expiry,
+    leadership: leadership::Leadership,
+    ownership: ownership::Ownership,
+    served_index: served_index::ServedIndex,
+    silence: silence::Silence,
+    /// The first violation that was seen where nobody could be told.
+    found: Option<String>,
 }
 
 impl Oracle {
     /// An operation is about to be sent.
     pub fn asked(&mut self, op: OpId, at_ms: u128, ask: Ask) {
-        if let Ask::SetKeyspace { name, partitions } = &ask {
-            let event = Event { start: at_ms, end: None, op: Op::Write(*partitions) };
-            self.keyspaces.entry(name.clone()).or_default().insert(op, event);
-        }
-        self.asked.insert(op, (at_ms, ask));
+        self.lives.asked(op, at_ms, &ask);
+        self.operations.insert(op, Operation { asked_ms: at_ms, ask, answered: None });
     }
 
     /// An operation has ended; one that never does stays of unknown outcome.
     pub fn answered(&mut self, op: OpId, at_ms: u128, answer: Answer) {
-        let Some((start, ask)) = self.asked.remove(&op) else { return };
-        match (ask, answer) {
-            (Ask::SetKeyspace { name, .. }, Answer::Done { .. }) => {
-                if let Some(event) = self.keyspaces.get_mut(&name).and_then(|k| k.get_mut(&op)) {
-                    event.end = Some(at_ms);
-                }
-            }
-            (Ask::SetKeyspace { name, .. }, Answer::Refused) => {
-                self.keyspaces.entry(name).or_default().remove(&op);
-            }
-            (
-                Ask::ReadKeyspace { name, reading: Reading::Consistent },
-                Answer::Keyspace { partitions, .. },
-            ) => {
-                let event = Event { start, end: Some(at_ms), op: Op::Read(partitions) };
-                self.keyspaces.entry(name).or_default().insert(op, event);
-            }
-            _ => {}
-        }
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        operation.answered = Some((at_ms, answer));
+        let operation = operation.clone();
+        self.lives.answered(op, &operation);
+        let wrong = named("exactly_once", self.exactly_once.answered(op, &operation))
+            .and_then(|()| named("acknowledged", self.acknowledged.answered(&operation)));
+        self.remember(wrong);
     }
 
     /// A running node, after a step.
     pub fn looked(&mut self, look: &Look<'_>) -> Result<(), String> {
-        self.agreement.look(look.node, look.life, look.view)
+        if let Some(found) = &self.found {
+            return Err(found.clone());
+        }
+        named("leadership", self.leadership.looked(look))?;
+        named("served_index", self.served_index.looked(look))?;
+        self.silence.led(look);
+        let news = named("agreement", self.agreement.looked(look))?;
+        if news {
+            // A state that nobody has shown before.
+            self.lives.looked(look);
+            named("ownership", self.ownership.looked(look))?;
+            named("exactly_once", self.exactly_once.looked(look))?;
+            named("fencing", fencing::looked(look, &self.operations))?;
+            named("acknowledged", self.acknowledged.looked(look, &self.operations))?;
+            named("expiry", self.expiry.looked(look, &self.lives))?;
+        }
+        named("silence", self.silence.looked(look, &self.lives))
     }
 
     /// A worker answered a routed request.
-    pub fn worker_reached(&mut self, _reached: &Reached) {}
+    pub fn worker_reached(&mut self, reached: &Reached) {
+        let wrong = named("silence", self.silence.reached(reached, &self.lives));
+        self.remember(wrong);
+    }
 
     /// The run is over, the cluster has settled, and every node has been looked at since.
     pub fn finish(&mut self) -> Result<(), String> {
-        for (name, events) in std::mem::take(&mut self.keyspaces) {
-            let count = events.len();
-            if !is_linearizable(events.into_values().collect()) {
-                return Err(format!("keyspace {name}: {count} operations are not linearizable"));
-            }
+        if let Some(found) = &self.found {
+            return Err(found.clone());
         }
-        Ok(())
+        named("acknowledged", self.acknowledged.finish())?;
+        named("linearizable", linearizable::check(&self.operations))
     }
+
+    fn remember(&mut self, wrong: Result<(), String>) {
+        if let (Err(wrong), None) = (wrong, &self.found) {
+            self.found = Some(wrong);
+        }
+    }
+}
+
+fn named<T>(invariant: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|why| format!("{invariant}: {why}"))
 }
