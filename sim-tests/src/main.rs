@@ -8,6 +8,8 @@ mod args;
 #[cfg(any(madsim, test))]
 mod check;
 #[cfg(madsim)]
+mod fault;
+#[cfg(madsim)]
 mod harness;
 #[cfg(madsim)]
 mod regressions;
@@ -15,6 +17,8 @@ mod regressions;
 mod scenario;
 #[cfg(madsim)]
 mod trace;
+#[cfg(madsim)]
+mod workload;
 #[cfg(madsim)]
 mod world;
 

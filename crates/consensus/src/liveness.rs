@@ -156,7 +156,7 @@ pub(crate) async fn leases(vessel: &Vessel) -> Result<Vec<LeaseInfo>, Unavailabl
 pub(crate) fn speaks_for_quorum(raft: &Raft, election: Duration) -> bool {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
-    let acked = metrics.last_quorum_acked.as_ref().is_some_and(|at| at.elapsed() < election);
+    let acked = metrics.last_quorum_acked.as_ref().is_some_and(|at| Instant::elapsed(&**at) < election);
     metrics.state == ServerState::Leader && (acked || metrics.membership_config.voter_ids().count() == 1)
 }
 

@@ -5,14 +5,20 @@ mod forms;
 mod leader;
 mod partition;
 mod power;
+mod suite;
 mod writes;
 
 use crate::world::{World, client};
 use std::time::Duration;
 
+/// One seed of so many runs a focused scenario.
+const FOCUSED_EVERY: u64 = 4;
+
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
+    /// A cluster at work, every kind of fault, and peace at the end.
+    Suite,
     /// A cluster forms, whatever the order and times of the starts.
     Forms,
     /// Writes through any node, read back linearizably.
@@ -29,12 +35,13 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Forms, Self::Writes, Self::Leader, Self::Partition, Self::Power, Self::Chaos];
+    pub const ALL: [Self; 7] =
+        [Self::Suite, Self::Forms, Self::Writes, Self::Leader, Self::Partition, Self::Power, Self::Chaos];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Suite => "suite",
             Self::Forms => "forms",
             Self::Writes => "writes",
             Self::Leader => "leader",
@@ -49,15 +56,17 @@ impl Scenario {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// They take turns.
+    /// Mostly the whole suite; every fourth seed goes to the others, in turn.
     pub fn of_seed(seed: u64) -> Self {
-        let count = Self::ALL.len() as u64;
-        Self::ALL[usize::try_from(seed % count).unwrap_or(0)]
+        let focused = &Self::ALL[1..];
+        let turn = usize::try_from(seed / FOCUSED_EVERY).unwrap_or(0) % focused.len();
+        if seed.is_multiple_of(FOCUSED_EVERY) { focused[turn] } else { Self::Suite }
     }
 
     /// Runs it to its end.
     pub async fn run(self) -> Result<(), String> {
         match self {
+            Self::Suite => suite::run().await,
             Self::Forms => forms::run().await,
             Self::Writes => writes::run().await,
             Self::Leader => leader::run().await,
@@ -70,7 +79,7 @@ impl Scenario {
 
 /// A formed cluster of three nodes, and three workers that share the twelve partitions.
 async fn formed() -> Result<World, String> {
-    let mut world = World::new(3);
+    let world = World::new(3, 3);
     world
         .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
             machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == 3))
@@ -80,7 +89,7 @@ async fn formed() -> Result<World, String> {
         let partitions: Vec<i32> = (0..12).filter(|p| p % 3 + 1 == worker).collect();
         let node = world.any();
         let number = usize::try_from(worker).unwrap_or(1);
-        client::register(&mut world, node, number, &partitions)
+        client::register(&world, node, number, &partitions)
             .await
             .ok_or("a whole cluster refuses a worker")?;
     }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
-    let history = register_of(&mut world, 40).await?;
+    let world = formed().await?;
+    let history = register_of(&world, 40).await?;
     check(history)?;
     world.settle().await?;
     crate::world::client::routes_agree(&world, 6).await
@@ -29,12 +29,12 @@ pub fn check(history: Vec<Event>) -> Result<(), String> {
 }
 
 /// Two clients write and read one register, a keyspace's partition count, through random nodes.
-pub async fn register_of(world: &mut World, operations: u64) -> Result<Vec<Event>, String> {
+pub async fn register_of(world: &World, operations: u64) -> Result<Vec<Event>, String> {
     register_from(world, 0, operations).await
 }
 
 /// The same with values above `from`, so that each value is written once in a run.
-pub async fn register_from(world: &mut World, from: u64, operations: u64) -> Result<Vec<Event>, String> {
+pub async fn register_from(world: &World, from: u64, operations: u64) -> Result<Vec<Event>, String> {
     let mut history = Vec::new();
     for n in from + 1..=from + operations {
         let (a, b) = (world.any(), world.any());

@@ -1,0 +1,123 @@
+//! The whole of it: a cluster of three or five nodes at work, faults that strike alone and together, and then peace,
+//! in which everything must heal in bounded time.
+
+use crate::{
+    fault::nemesis,
+    trace,
+    workload::{PARTITIONS, Phase, Workload},
+    world::{Machine, World, client, now_ms},
+};
+use futures_util::try_join;
+use madsim::{
+    rand::{Rng, thread_rng},
+    time::{Duration, sleep},
+};
+use quorate_model::Status;
+
+/// Within so long after the last fault, everything is well again.
+const HEALED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+pub async fn run() -> Result<(), String> {
+    let nodes = if thread_rng().gen_bool(0.25) { 5 } else { 3 };
+    let world = World::new(nodes, thread_rng().gen_range(3..=6));
+    world
+        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
+            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == nodes))
+        })
+        .await?;
+    let load = Workload::new(&world);
+    try_join!(watch(&world, &load), load.run(), direct(&world, &load))?;
+    world.look()?;
+    world.oracle.borrow_mut().finish()
+}
+
+/// Looks at every node, all the while.
+async fn watch(world: &World, load: &Workload<'_>) -> Result<(), String> {
+    while load.phase() != Phase::Over {
+        sleep(LOOK_EVERY).await;
+        world.look()?;
+    }
+    Ok(())
+}
+
+/// The order of events.
+async fn direct(world: &World, load: &Workload<'_>) -> Result<(), String> {
+    sleep(Duration::from_millis(500)).await;
+    let time = thread_rng().gen_range(5_000..20_000);
+    nemesis::torment(world, time).await;
+    world.all_clear();
+    trace::event(|| "the faults are over".into());
+    load.enter(Phase::Calm);
+    healed(world, load).await?;
+    load.enter(Phase::Over);
+    Ok(())
+}
+
+/// Waits until nothing is left of the faults.
+async fn healed(world: &World, load: &Workload<'_>) -> Result<(), String> {
+    let deadline = now_ms() + HEALED_WITHIN.as_millis();
+    loop {
+        let Some(wrong) = ill(world, load) else { break };
+        if now_ms() > deadline {
+            return Err(format!("liveness: {HEALED_WITHIN:?} after the last fault {wrong}"));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    trace::event(|| "all is well".into());
+    // What looks well must work: writes, reads and requests through each node, at the first try.
+    for i in 0..world.machines.len() {
+        let body = serde_json::json!({"partitions": 1, "source": "static"});
+        let path = format!("/v1/keyspaces/calm-{i}");
+        let wrote = client::manage(world, i, "PUT", path, body).await.map(|answer| answer.0);
+        if wrote != Some(200) {
+            return Err(format!("liveness: n{} answers a write with {wrote:?}", i + 1));
+        }
+        client::barrier(world, i).await?;
+    }
+    client::routes_agree(world, 12).await
+}
+
+/// What is not well yet.
+fn ill(world: &World, load: &Workload<'_>) -> Option<String> {
+    let leaders = world.machines.iter().filter(|m| m.leads_in().is_some()).count();
+    if leaders != 1 {
+        return Some(format!("{leaders} nodes lead"));
+    }
+    if let Some(machine) = world.machines.iter().find(|m| !m.serves()) {
+        return Some(format!("{} does not serve", machine.name()));
+    }
+    if !world.can_lose_a_disk() {
+        return Some("not each node is a member with the disk that it has".into());
+    }
+    let indexes: Vec<_> = world.machines.iter().map(|m| m.view().map(|v| v.index().0)).collect();
+    if indexes.iter().max().zip(indexes.iter().min()).is_some_and(|(max, min)| max > &min.map(|m| m + 20)) {
+        return Some(format!("the nodes are at {indexes:?}"));
+    }
+    world.machines.iter().find_map(|machine| workers_are_well(machine, world, load).err())
+}
+
+fn workers_are_well(machine: &Machine, world: &World, load: &Workload<'_>) -> Result<(), String> {
+    let view = machine.view().ok_or("a node is off")?;
+    for (n, worker) in world.workers.iter().enumerate() {
+        let id = worker.name();
+        let status = view.worker(&id).map(|record| record.status());
+        let fine = match status {
+            Some(Status::Live) => !load.is_silent(n),
+            Some(Status::Suspect) => false,
+            Some(Status::Expired | Status::Departed) | None => load.is_silent(n),
+        };
+        if !fine {
+            return Err(format!("{} holds {id} for {status:?}", machine.name()));
+        }
+    }
+    let keyspace = view.default_keyspace().ok_or("there is no default keyspace")?;
+    for partition in 0..PARTITIONS.unsigned_abs() {
+        let home = partition as usize % world.workers.len();
+        let owner = keyspace.claimant(partition).map(|owner| owner.id().to_string());
+        if !load.is_silent(home) && owner != Some(world.workers[home].name()) {
+            return Err(format!("{} routes partition {partition} to {owner:?}", machine.name()));
+        }
+    }
+    Ok(())
+}
