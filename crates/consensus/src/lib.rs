@@ -26,7 +26,9 @@ pub mod liveness;
 pub mod observer;
 pub mod options;
 pub mod peer;
-pub mod proposer;
+#[cfg(madsim)]
+mod planted_expiry;
+mod proposer;
 pub mod reads;
 mod replacing;
 pub mod roster;
