@@ -12,7 +12,8 @@ use madsim::{
     rand::{Rng, thread_rng},
     time::{Duration, sleep},
 };
-use quorate_model::Status;
+use quorate_model::{PartitionCount, Status};
+use quorate_routing::partition_of;
 
 /// Within so long after the last fault, everything is well again.
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
@@ -75,7 +76,24 @@ async fn healed(world: &World, load: &Workload<'_>) -> Result<(), String> {
         }
         client::barrier(world, i).await?;
     }
-    client::routes_agree(world, 12).await
+    routed(world, load).await
+}
+
+/// Every workspace reaches the worker at home in its partition through every node, or nobody where that is gone.
+async fn routed(world: &World, load: &Workload<'_>) -> Result<(), String> {
+    for n in 0..12 {
+        let workspace = format!("workspace-{n}");
+        let count = PartitionCount::new(PARTITIONS.unsigned_abs()).map_err(|e| e.to_string())?;
+        let home = partition_of(workspace.as_bytes(), count) as usize % world.workers.len();
+        let right = if load.is_silent(home) { (503, String::new()) } else { (200, world.workers[home].name()) };
+        for machine in 0..world.machines.len() {
+            let got = client::route(world, machine, workspace.clone()).await;
+            if got.as_ref() != Some(&right) {
+                return Err(format!("liveness: n{} answers {got:?} for {workspace}, not {right:?}", machine + 1));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is not well yet.
