@@ -28,7 +28,7 @@ pub mod options;
 pub mod peer;
 #[cfg(madsim)]
 mod planted_expiry;
-mod proposer;
+pub mod proposer;
 pub mod reads;
 mod replacing;
 pub mod roster;

@@ -234,9 +234,9 @@ impl Oracle {
             named("ownership", self.ownership.looked(look))?;
             named("exactly_once", self.exactly_once.looked(look))?;
             named("fencing", fencing::looked(look, &self.operations))?;
-            named("acknowledged", self.acknowledged.looked(look, &self.operations))?;
             named("expiry", self.expiry.looked(look, &self.lives))?;
         }
+        named("acknowledged", self.acknowledged.looked(look, &self.operations))?;
         named("silence", self.silence.looked(look, &self.lives))
     }
 

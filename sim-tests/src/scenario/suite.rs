@@ -85,11 +85,15 @@ async fn routed(world: &World, load: &Workload<'_>) -> Result<(), String> {
         let workspace = format!("workspace-{n}");
         let count = PartitionCount::new(PARTITIONS.unsigned_abs()).map_err(|e| e.to_string())?;
         let home = partition_of(workspace.as_bytes(), count) as usize % world.workers.len();
-        let right = if load.is_silent(home) { (503, String::new()) } else { (200, world.workers[home].name()) };
+        let right =
+            if load.is_silent(home) { (503, String::new()) } else { (200, world.workers[home].name()) };
         for machine in 0..world.machines.len() {
             let got = client::route(world, machine, workspace.clone()).await;
             if got.as_ref() != Some(&right) {
-                return Err(format!("liveness: n{} answers {got:?} for {workspace}, not {right:?}", machine + 1));
+                return Err(format!(
+                    "liveness: n{} answers {got:?} for {workspace}, not {right:?}",
+                    machine + 1
+                ));
             }
         }
     }

@@ -1,7 +1,10 @@
 //! One simulated machine with a router node on it.
 
-use super::{Planted, now_ms};
-use crate::trace;
+use super::now_ms;
+use crate::{
+    planted::{Planted, planted},
+    trace,
+};
 use madsim::{runtime::Handle, task::NodeId, time::Duration};
 use quorate_model::NodeName;
 use quorate_node::{
@@ -88,7 +91,7 @@ impl Machine {
     pub fn new(handle: &Handle, number: usize, nodes: usize) -> Self {
         let (disk, showcase) = (SimDisk::new(), Showcase::default());
         disk.set_latency(super::DISK_LATENCY.0, super::DISK_LATENCY.1);
-        disk.set_lying_fsync(super::planted() == Planted::LyingFsync);
+        disk.set_lying_fsync(planted() == Planted::LyingFsync);
         let (boots, shown) = (disk.clone(), showcase.clone());
         let node = handle
             .create_node()
