@@ -166,7 +166,10 @@ async fn carry(batch: Vec<Waiting>, route: Route) {
     match submit(&proposals, deadline, &route).await {
         Ok((index, replies)) => {
             count_replies(route.applied.control(), &replies);
-            for (answer, reply) in answers.into_iter().zip(replies) {
+            let view = route.applied.view().get();
+            for ((answer, proposal), reply) in answers.into_iter().zip(&proposals).zip(replies) {
+                // A repeat is answered by a later entry than the one that carried it out.
+                let index = view.carried_out_at(proposal.origin).unwrap_or(index);
                 // The client may be gone; its command stands all the same.
                 let _ = answer.send(Ok(Committed { index, reply }));
             }

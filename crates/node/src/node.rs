@@ -21,8 +21,9 @@ use std::{
     time::Duration,
 };
 
-/// A snapshot is taken after this many log entries.
-const SNAPSHOT_EVERY: u64 = 10_000;
+/// A snapshot is taken after this many log entries. In simulation so early that each run takes, sends and restarts
+/// from some: otherwise no fault would ever meet one.
+const SNAPSHOT_EVERY: u64 = if cfg!(madsim) { 40 } else { 10_000 };
 /// How often it is looked whether the cluster's id is known, and tried again to write it.
 const REMEMBER_EVERY: Duration = Duration::from_millis(25);
 /// How long open management and peer requests may finish once the routing listener has drained.

@@ -3,7 +3,7 @@
 use crate::{keyspace::KeyspaceView, window::Window};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
-    BootId, ClusterId, Epoch, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Worker, WorkerId,
+    BootId, ClusterId, Epoch, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Origin, Worker, WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -43,6 +43,12 @@ impl State {
     /// The cluster's id, once formed.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.cluster
+    }
+
+    /// At which index a proposal was carried out, if its window still tells: the first time, whatever repeats
+    /// followed.
+    pub fn carried_out_at(&self, origin: Origin) -> Option<LogIndex> {
+        self.windows.get(&origin.boot)?.replies.get(&origin.sequence).map(|(index, _)| *index)
     }
 
     /// A worker's record, whatever its lifecycle.

@@ -15,6 +15,8 @@ const REMEMBERED_MS: u128 = 600;
 /// Who led in which term.
 #[derive(Debug, Default)]
 pub struct Leadership {
+    /// Whose a Raft id is; each empty disk makes one of its own.
+    ids: BTreeMap<u64, String>,
     terms: BTreeMap<u64, Term>,
 }
 
@@ -31,6 +33,10 @@ impl Leadership {
     pub fn looked(&mut self, look: &Look<'_>) -> Result<(), String> {
         let Some(number) = look.leads_in else { return Ok(()) };
         let (node, now) = (look.node, look.at_ms);
+        let owner = self.ids.entry(look.raft_id).or_insert_with(|| node.to_owned());
+        if owner != node {
+            return Err(format!("{owner} and {node} both lead under id {}", look.raft_id));
+        }
         let later = self.terms.range(number + 1..).find_map(|(later, term)| {
             let earliest = term.leaders.values().min()?;
             (look.speaks_for_quorum && earliest + REMEMBERED_MS < now).then_some(*later)
@@ -63,7 +69,9 @@ mod tests {
 
     fn leads(node: &'static str, term: u64, at_ms: u128, leadership: &mut Leadership) -> Result<(), String> {
         let state = State::new();
-        let look = Look { leads_in: Some(term), speaks_for_quorum: true, ..look(node, &state, at_ms) };
+        let raft_id = node[1..].parse().expect("a number");
+        let look =
+            Look { leads_in: Some(term), raft_id, speaks_for_quorum: true, ..look(node, &state, at_ms) };
         leadership.looked(&look)
     }
 
@@ -75,6 +83,14 @@ mod tests {
         assert!(leads("n1", 3, 400, &mut leadership).is_ok(), "who remembers a quorum for a moment");
         assert!(leads("n2", 3, 1_000, &mut leadership).is_ok());
         assert!(leads("n1", 3, 1_025, &mut leadership).is_err());
+    }
+
+    #[test]
+    fn two_nodes_under_one_id_are_noticed() {
+        let (state, mut leadership) = (State::new(), Leadership::default());
+        let leads = |node| Look { leads_in: Some(1), raft_id: 7, ..look(node, &state, 0) };
+        assert!(leadership.looked(&leads("n1")).is_ok());
+        assert!(leadership.looked(&leads("n2")).is_err());
     }
 
     #[test]

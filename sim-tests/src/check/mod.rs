@@ -11,7 +11,7 @@
 //! | [`exactly_once`] | a command is applied at most once |
 //! | [`expiry`] | no live worker is expired |
 //! | [`fencing`] | a late message undoes nothing newer |
-//! | [`leadership`] | at most one leader a term |
+//! | [`leadership`] | a term's leaders follow each other in one order |
 //! | [`linearizable`] | some order of the operations explains what clients saw |
 //! | [`ownership`] | one owner per partition and epoch; epochs grow |
 //! | [`served_index`] | the index that a node serves never falls |
@@ -155,6 +155,8 @@ pub struct Look<'a> {
     pub view: &'a State,
     /// The term in which it takes itself for the leader.
     pub leads_in: Option<u64>,
+    /// Its id in Raft, new with each new disk.
+    pub raft_id: u64,
     /// Whether it also heard a quorum within an election timeout.
     pub speaks_for_quorum: bool,
     /// Simulated time.
@@ -236,6 +238,7 @@ impl Oracle {
             named("fencing", fencing::looked(look, &self.operations))?;
             named("expiry", self.expiry.looked(look, &self.lives))?;
         }
+        // Each node by itself: one that comes late to a state must hold what was acknowledged, too.
         named("acknowledged", self.acknowledged.looked(look, &self.operations))?;
         named("silence", self.silence.looked(look, &self.lives))
     }

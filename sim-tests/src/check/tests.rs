@@ -13,7 +13,7 @@ pub const TTL_MS: u128 = 3_000;
 
 /// A node that shows `view` and does not lead.
 pub fn look<'a>(node: &'a str, view: &'a State, at_ms: u128) -> Look<'a> {
-    Look { node, life: 1, view, leads_in: None, speaks_for_quorum: false, at_ms }
+    Look { node, life: 1, view, leads_in: None, raft_id: 1, speaks_for_quorum: false, at_ms }
 }
 
 /// Applies one command at `index`.

@@ -12,7 +12,7 @@ pub async fn work(load: &Workload<'_>) -> Result<(), String> {
     while load.phase() != Phase::Over {
         let ask = next(load);
         caller.persist(&ask).await;
-        let pause = thread_rng().gen_range(20..400);
+        let pause = thread_rng().gen_range(5..200);
         sleep(Duration::from_millis(pause)).await;
     }
     Ok(())

@@ -21,7 +21,7 @@ use std::cell::Cell;
 pub const PARTITIONS: i32 = 12;
 /// Keyspaces that clients change and read.
 pub const KEYSPACES: [&str; 3] = ["a", "b", "c"];
-const CLIENTS: u32 = 3;
+const CLIENTS: u32 = 4;
 const TRAFFIC: u32 = 2;
 
 /// How the run goes.

@@ -102,6 +102,7 @@ impl World {
                     life: machine.life(),
                     view: &view,
                     leads_in: machine.leads_in(),
+                    raft_id: machine.disk().identity().map_or(0, |identity| identity.id.0),
                     speaks_for_quorum: machine.speaks_for_quorum(),
                     at_ms: now_ms(),
                 })?;
