@@ -44,9 +44,9 @@ fn history(numbers: &mut Numbers) -> Vec<(usize, Event)> {
             let end = start + 1 + u128::from(numbers.below(30));
             now = end + 1;
             let value = 1 + numbers.below(2);
-            let op = match numbers.below(5) {
-                0 | 1 => Op::Write(value),
-                2 => Op::Read(None),
+            let op = match numbers.below(12) {
+                0..=7 => Op::Write(value),
+                8 => Op::Read(None),
                 _ => Op::Read(Some(value)),
             };
             let unique = |moment: u128| moment * 3 + client as u128;
