@@ -12,6 +12,10 @@ mod fault;
 #[cfg(madsim)]
 mod harness;
 #[cfg(madsim)]
+mod mutants;
+#[cfg(madsim)]
+mod planted;
+#[cfg(madsim)]
 mod regressions;
 #[cfg(madsim)]
 mod scenario;
@@ -25,7 +29,11 @@ mod world;
 #[cfg(madsim)]
 fn main() -> std::process::ExitCode {
     match args::Args::parse(std::env::args().skip(1)) {
-        Ok(args) => harness::run(&args),
+        Ok(args) => {
+            // A seed that fails is reported once, by whoever runs it.
+            std::panic::set_hook(Box::new(|_| ()));
+            if args.mutants { mutants::run(args.planted) } else { harness::run(&args) }
+        }
         Err(why) => {
             eprintln!("{why}\n\n{}", args::USAGE);
             std::process::ExitCode::from(2)

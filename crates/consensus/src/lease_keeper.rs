@@ -181,6 +181,13 @@ impl LeaseKeeper {
         changes
     }
 
+    /// A planted bug: every suspect lease starts at its full TTL.
+    pub(crate) fn start_suspects_over(&mut self, now: Millis) {
+        let suspects = self.leases.iter_mut().filter(|(_, lease)| lease.phase == Phase::Suspect);
+        let ids: Vec<_> = suspects.map(|(id, lease)| (lease.heard = now, id.clone()).1).collect();
+        ids.iter().for_each(|id| self.enqueue(id));
+    }
+
     /// Follows what an entry changed. `view` is the state after it.
     pub fn observe(&mut self, view: &View, events: &[Event], now: Millis) {
         for event in events {

@@ -26,6 +26,8 @@ pub mod liveness;
 pub mod observer;
 pub mod options;
 pub mod peer;
+#[cfg(madsim)]
+mod planted_expiry;
 pub mod proposer;
 pub mod reads;
 mod replacing;

@@ -162,6 +162,11 @@ pub(crate) fn speaks_for_quorum(raft: &Raft, election: Duration) -> bool {
 
 /// The leader's duties: keeps leases while this node leads, and proposes what follows from silence.
 pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutdown) {
+    #[cfg(madsim)]
+    if quorate_rt::planted::is(quorate_rt::planted::Bug::FollowersExpire) {
+        let expiring = crate::planted_expiry::expire_by_own_clock(vessel.clone(), proposer.clone());
+        quorate_rt::spawn(expiring);
+    }
     let raft = vessel.forwarder.raft.clone();
     let mut keeping: Option<u64> = None;
     loop {

@@ -2,7 +2,11 @@
 
 use crate::lease_keeper::{LeaseKeeper, Millis};
 use quorate_model::{Event, LogIndex};
-use quorate_rt::{published::Published, time};
+use quorate_rt::{
+    planted::{self, Bug},
+    published::Published,
+    time,
+};
 use quorate_state::{State, View};
 use quorate_telemetry::{Control, events};
 use std::{
@@ -58,7 +62,11 @@ impl Applied {
     pub fn start_keeping(&self) {
         let mut keeper = self.keeper();
         // Inside the lock: no apply can come between the picture and the first event that follows it.
-        *keeper = Some(LeaseKeeper::from_view(&self.view.get(), self.now()));
+        let now = self.now();
+        let fresh = keeper.insert(LeaseKeeper::from_view(&self.view.get(), now));
+        if planted::is(Bug::SuspectsStartOver) {
+            fresh.start_suspects_over(now);
+        }
     }
 
     /// Stops to keep leases.

@@ -26,6 +26,7 @@ pub mod sim;
 #[cfg(not(madsim))]
 pub mod sled_engine;
 pub mod snapshots;
+mod tampering;
 pub mod types;
 pub mod watermark;
 

@@ -9,6 +9,7 @@ use crate::{
     error::OpenError,
     log_store::LogStore,
     snapshots::{self, SnapshotError, SnapshotFiles, Snapshots},
+    tampering::tampered,
     types::{LogEntry, LogId, RaftReply, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, TypeConfig},
 };
 use futures_util::{Stream, TryStreamExt};
@@ -97,7 +98,7 @@ impl Machine {
         let mut replies = Vec::new();
         match entry.payload {
             EntryPayload::Normal(LogEntry(entry)) => {
-                let applied = self.state.apply(index, &entry);
+                let applied = self.state.apply(index, &tampered(entry, &self.state, index));
                 unpublished.events.extend(applied.events);
                 replies = applied.replies;
             }

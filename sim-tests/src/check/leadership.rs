@@ -1,35 +1,63 @@
-//! Leaders follow each other in one order, over all nodes and all their lives. A node that forgets its vote breaks it.
+//! At most one leader a term, over all nodes and all their lives. A node that forgets its vote breaks it.
 //!
-//! Our Raft orders votes by term and, within a term, by the id of the candidate, so a term may see a second leader:
-//! one of a larger id, elected by a quorum that has left the first one behind. What it must never see is a leader
-//! that is elected after one of a larger id in its own term, or two nodes under one id.
+//! A leader is known by its term and its id, and a vote for a greater id of the same term replaces an earlier one
+//! (that makes a split vote cheap). So a second node may win a term that somebody has won a moment before; but the
+//! voters that it won by obey the first one no more. From an election timeout later on, one alone can speak for a
+//! quorum, and none of an earlier term.
 
 use super::Look;
 use std::collections::BTreeMap;
 
+/// A quorum that was heard is remembered for an election timeout (500 ms by clocks that are 5 % slow), and we look
+/// every 25 ms.
+const REMEMBERED_MS: u128 = 600;
+
 /// Who led in which term.
 #[derive(Debug, Default)]
 pub struct Leadership {
-    /// Term: Raft ids of those who led in it, and their names.
-    leaders: BTreeMap<u64, BTreeMap<u64, String>>,
+    /// Whose a Raft id is; each empty disk makes one of its own.
+    ids: BTreeMap<u64, String>,
+    terms: BTreeMap<u64, Term>,
+}
+
+#[derive(Debug, Default)]
+struct Term {
+    /// When each node was first seen to lead in it.
+    leaders: BTreeMap<String, u128>,
+    /// Who spoke for a quorum after the last one was elected.
+    speaker: Option<String>,
 }
 
 impl Leadership {
     /// A node says in which term it leads.
     pub fn looked(&mut self, look: &Look<'_>) -> Result<(), String> {
-        let Some(term) = look.leads_in else { return Ok(()) };
-        let leaders = self.leaders.entry(term).or_default();
-        match leaders.get(&look.raft_id) {
-            Some(known) if known == look.node => Ok(()),
-            Some(known) => Err(format!("{known} and {} both lead in term {term} under one id", look.node)),
-            None => {
-                if let Some((_, later)) = leaders.range(look.raft_id..).next() {
-                    let node = look.node;
-                    return Err(format!("{node} leads in term {term} after {later}, whose vote is larger"));
-                }
-                leaders.insert(look.raft_id, look.node.to_owned());
-                Ok(())
-            }
+        let Some(number) = look.leads_in else { return Ok(()) };
+        let (node, now) = (look.node, look.at_ms);
+        let owner = self.ids.entry(look.raft_id).or_insert_with(|| node.to_owned());
+        if owner != node {
+            return Err(format!("{owner} and {node} both lead under id {}", look.raft_id));
+        }
+        let later = self.terms.range(number + 1..).find_map(|(later, term)| {
+            let earliest = term.leaders.values().min()?;
+            (look.speaks_for_quorum && earliest + REMEMBERED_MS < now).then_some(*later)
+        });
+        if let Some(later) = later {
+            return Err(format!("{node} speaks for a quorum in term {number}, and {later} has long begun"));
+        }
+        let term = self.terms.entry(number).or_default();
+        if !term.leaders.contains_key(node) {
+            term.leaders.insert(node.to_owned(), now);
+            term.speaker = None;
+        }
+        let last = term.leaders.values().max().copied().unwrap_or(now);
+        if !look.speaks_for_quorum || last + REMEMBERED_MS >= now {
+            return Ok(());
+        }
+        let speaker = term.speaker.get_or_insert_with(|| node.to_owned());
+        if speaker == node {
+            Ok(())
+        } else {
+            Err(format!("{speaker} and {node} both speak for a quorum in term {number}"))
         }
     }
 }
@@ -39,15 +67,38 @@ mod tests {
     use super::{super::tests::look, *};
     use quorate_state::State;
 
+    fn leads(node: &'static str, term: u64, at_ms: u128, leadership: &mut Leadership) -> Result<(), String> {
+        let state = State::new();
+        let raft_id = node[1..].parse().expect("a number");
+        let look =
+            Look { leads_in: Some(term), raft_id, speaks_for_quorum: true, ..look(node, &state, at_ms) };
+        leadership.looked(&look)
+    }
+
     #[test]
-    fn a_leader_that_comes_after_a_larger_vote_of_its_term_is_noticed() {
+    fn two_leaders_of_one_term_are_noticed() {
+        let mut leadership = Leadership::default();
+        assert!(leads("n1", 3, 0, &mut leadership).is_ok());
+        assert!(leads("n2", 3, 50, &mut leadership).is_ok(), "a greater id may win the same term");
+        assert!(leads("n1", 3, 400, &mut leadership).is_ok(), "who remembers a quorum for a moment");
+        assert!(leads("n2", 3, 1_000, &mut leadership).is_ok());
+        assert!(leads("n1", 3, 1_025, &mut leadership).is_err());
+    }
+
+    #[test]
+    fn two_nodes_under_one_id_are_noticed() {
         let (state, mut leadership) = (State::new(), Leadership::default());
-        let leads = |node, term, raft_id| Look { leads_in: Some(term), raft_id, ..look(node, &state, 0) };
-        assert!(leadership.looked(&leads("n1", 3, 10)).is_ok());
-        assert!(leadership.looked(&leads("n2", 3, 20)).is_ok(), "a larger vote of the same term");
-        assert!(leadership.looked(&leads("n1", 3, 10)).is_ok(), "it has not heard of it yet");
-        assert!(leadership.looked(&leads("n3", 3, 15)).is_err(), "elected after a larger vote");
-        assert!(leadership.looked(&leads("n3", 4, 15)).is_ok(), "in a term of its own");
-        assert!(leadership.looked(&leads("n1", 4, 15)).is_err(), "two nodes under one id");
+        let leads = |node| Look { leads_in: Some(1), raft_id: 7, ..look(node, &state, 0) };
+        assert!(leadership.looked(&leads("n1")).is_ok());
+        assert!(leadership.looked(&leads("n2")).is_err());
+    }
+
+    #[test]
+    fn a_term_that_comes_back_is_noticed() {
+        let mut leadership = Leadership::default();
+        assert!(leads("n1", 3, 0, &mut leadership).is_ok());
+        assert!(leads("n2", 4, 100, &mut leadership).is_ok());
+        assert!(leads("n1", 3, 600, &mut leadership).is_ok());
+        assert!(leads("n3", 3, 900, &mut leadership).is_err());
     }
 }

@@ -19,6 +19,8 @@
 
 mod acknowledged;
 mod agreement;
+#[cfg(test)]
+mod cross_check;
 mod exactly_once;
 mod expiry;
 mod fencing;

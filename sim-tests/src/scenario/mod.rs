@@ -1,8 +1,10 @@
 //! What is done to the cluster. Each scenario draws its details from the seed.
 
 mod chaos;
+mod elections;
 mod forms;
 mod leader;
+mod lost_answers;
 mod partition;
 mod power;
 mod suite;
@@ -31,12 +33,25 @@ pub enum Scenario {
     Power,
     /// All of it together.
     Chaos,
+    /// A worker is silent while leaders come and go.
+    Elections,
+    /// The leader's answers to a follower are lost.
+    LostAnswers,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Suite, Self::Forms, Self::Writes, Self::Leader, Self::Partition, Self::Power, Self::Chaos];
+    pub const ALL: [Self; 9] = [
+        Self::Suite,
+        Self::Forms,
+        Self::Writes,
+        Self::Leader,
+        Self::Partition,
+        Self::Power,
+        Self::Chaos,
+        Self::Elections,
+        Self::LostAnswers,
+    ];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
@@ -48,6 +63,8 @@ impl Scenario {
             Self::Partition => "partition",
             Self::Power => "power-loss",
             Self::Chaos => "chaos",
+            Self::Elections => "elections",
+            Self::LostAnswers => "lost-answers",
         }
     }
 
@@ -73,18 +90,15 @@ impl Scenario {
             Self::Partition => partition::run().await,
             Self::Power => power::run().await,
             Self::Chaos => chaos::run().await,
+            Self::Elections => elections::run().await,
+            Self::LostAnswers => lost_answers::run().await,
         }
     }
 }
 
 /// A formed cluster of three nodes, and three workers that share the twelve partitions.
 async fn formed() -> Result<World, String> {
-    let world = World::new(3, 3);
-    world
-        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
-            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == 3))
-        })
-        .await?;
+    let world = serving(3, 3).await?;
     for worker in 1..=3 {
         let partitions: Vec<i32> = (0..12).filter(|p| p % 3 + 1 == worker).collect();
         let node = world.any();
@@ -96,5 +110,16 @@ async fn formed() -> Result<World, String> {
     for node in 0..3 {
         client::barrier(&world, node).await?;
     }
+    Ok(world)
+}
+
+/// A formed cluster, and machines for workers.
+async fn serving(nodes: usize, workers: usize) -> Result<World, String> {
+    let world = World::new(nodes, workers);
+    world
+        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
+            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == nodes))
+        })
+        .await?;
     Ok(world)
 }

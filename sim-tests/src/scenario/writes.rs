@@ -3,8 +3,9 @@
 use super::formed;
 use crate::{
     check::history::{Event, Op, is_linearizable},
+    planted::{Planted, planted},
     trace,
-    world::{Planted, World, client::manage, planted},
+    world::{World, client::manage},
 };
 use madsim::{
     rand::{Rng, thread_rng},
@@ -61,7 +62,9 @@ async fn read(world: &World, i: usize) -> Option<Event> {
     let start = now_us();
     let path = match planted() {
         Planted::StaleReads => "/v1/keyspaces/register",
-        Planted::Nothing | Planted::LyingFsync => "/v1/keyspaces/register?consistent=true",
+        Planted::Nothing | Planted::LyingFsync | Planted::Product(_) => {
+            "/v1/keyspaces/register?consistent=true"
+        }
     };
     let (status, body) = manage(world, i, "GET", path.into(), Value::Null).await?;
     let value = body["partitions"].as_u64();

@@ -3,6 +3,7 @@
 use super::{Phase, Workload};
 use crate::{
     check::{Answer, Ask, OP_LABEL, OpId, Reading},
+    planted::{Planted, planted},
     trace,
     world::worker::address,
     world::{
@@ -29,6 +30,11 @@ impl<'a> Caller<'a> {
     /// Begins with any node.
     pub fn new(load: &'a Workload<'a>) -> Self {
         Self { load, node: load.world.any() }
+    }
+
+    /// Begins with node `node`.
+    pub fn at(load: &'a Workload<'a>, node: usize) -> Self {
+        Self { load, node }
     }
 
     /// Asks until somebody answers or patience is over. Each try is an operation of its own.
@@ -75,8 +81,8 @@ fn patience() -> Duration {
 
 fn query(reading: Reading) -> &'static str {
     match reading {
-        Reading::Consistent => match crate::world::planted() {
-            crate::world::Planted::StaleReads => "",
+        Reading::Consistent => match planted() {
+            Planted::StaleReads => "",
             _ => "?consistent=true",
         },
         Reading::Local => "",

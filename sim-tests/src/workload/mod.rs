@@ -63,6 +63,13 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// The same where every worker lives that long without a heartbeat, in milliseconds, and none falls silent by
+    /// itself.
+    pub fn with_ttl(world: &'a World, ttl_ms: u64) -> Self {
+        let ttls = vec![ttl_ms; world.workers.len()];
+        Self { ttls, silent: Vec::new(), ..Self::new(world) }
+    }
+
     /// The phase now.
     pub fn phase(&self) -> Phase {
         self.phase.get()

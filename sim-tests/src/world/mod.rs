@@ -19,49 +19,10 @@ use madsim::{
     time::{Duration, TimeHandle, sleep},
 };
 use quorate_storage::CrashMode;
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeSet,
-};
+use std::{cell::RefCell, collections::BTreeSet};
 
 /// How long a sync takes when nothing is wrong, at least and at most.
 pub const DISK_LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
-
-/// A bug that is put in on purpose: the checks must notice it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planted {
-    /// None.
-    #[default]
-    Nothing,
-    /// Disks report writes as durable that are not.
-    LyingFsync,
-    /// Reads that should be linearizable are not.
-    StaleReads,
-}
-
-impl Planted {
-    /// By name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "lying-fsync" => Some(Self::LyingFsync),
-            "stale-reads" => Some(Self::StaleReads),
-            _ => None,
-        }
-    }
-}
-
-// One thread is one run.
-thread_local! { static PLANTED: Cell<Planted> = const { Cell::new(Planted::Nothing) }; }
-
-/// Plants a bug in this thread's run.
-pub fn plant(planted: Planted) {
-    PLANTED.with(|p| p.set(planted));
-}
-
-/// The bug of this thread's run.
-pub fn planted() -> Planted {
-    PLANTED.with(Cell::get)
-}
 
 /// The whole simulated world.
 pub struct World {

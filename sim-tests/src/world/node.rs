@@ -1,7 +1,10 @@
 //! One simulated machine with a router node on it.
 
-use super::{Planted, now_ms};
-use crate::trace;
+use super::now_ms;
+use crate::{
+    planted::{Planted, planted},
+    trace,
+};
 use madsim::{runtime::Handle, task::NodeId, time::Duration};
 use quorate_model::NodeName;
 use quorate_node::{
@@ -20,6 +23,9 @@ use std::{
 /// A process that ended by itself is started again after this long, as any supervisor does.
 const RESTART_AFTER_MS: u128 = 1_000;
 
+/// What a process said this long ago still holds.
+const FRESH_MS: u128 = 30;
+
 /// What the machine's process shows to the tests.
 #[derive(Clone, Default)]
 struct Showcase(Arc<Mutex<Shown>>);
@@ -28,6 +34,9 @@ struct Showcase(Arc<Mutex<Shown>>);
 struct Shown {
     /// `None` while it is off or starting.
     node: Option<Arc<Node>>,
+    /// When it said last whether it speaks for a quorum, and what it said. By its own clock: an outsider's would
+    /// count wrongly.
+    speaks: Option<(u128, bool)>,
     /// Why it refused to start, if it needs an operator.
     refused: Option<String>,
 }
@@ -88,7 +97,7 @@ impl Machine {
     pub fn new(handle: &Handle, number: usize, nodes: usize) -> Self {
         let (disk, showcase) = (SimDisk::new(), Showcase::default());
         disk.set_latency(super::DISK_LATENCY.0, super::DISK_LATENCY.1);
-        disk.set_lying_fsync(super::planted() == Planted::LyingFsync);
+        disk.set_lying_fsync(planted() == Planted::LyingFsync);
         let (boots, shown) = (disk.clone(), showcase.clone());
         let node = handle
             .create_node()
@@ -161,7 +170,9 @@ impl Machine {
 
     /// Whether its node leads and has heard a quorum of late.
     pub fn speaks_for_quorum(&self) -> bool {
-        self.node().is_some_and(|node| node.consensus().speaks_for_quorum())
+        // One that stands still says nothing.
+        let said = self.showcase.with(|shown| shown.speaks);
+        said.is_some_and(|(at_ms, speaks)| speaks && at_ms + FRESH_MS >= now_ms())
     }
 
     /// The ids that its node takes for the voters, once a change of them is over; else none.
@@ -290,6 +301,7 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
             trace::event(|| format!("{name} listens"));
             let node = Arc::new(node);
             showcase.with(|shown| shown.node = Some(node.clone()));
+            quorate_rt::spawn(say_whether_it_leads(node.clone(), showcase.clone()));
             let why = node.failed().await;
             trace::event(|| format!("{name} has stopped: {why}"));
         }
@@ -299,5 +311,13 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
                 showcase.with(|shown| shown.refused = Some(e.to_string()));
             }
         }
+    }
+}
+
+async fn say_whether_it_leads(node: Arc<Node>, showcase: Showcase) {
+    loop {
+        let speaks = node.consensus().speaks_for_quorum();
+        showcase.with(|shown| shown.speaks = Some((now_ms(), speaks)));
+        madsim::time::sleep(Duration::from_millis(10)).await;
     }
 }
