@@ -115,7 +115,12 @@ fn seeded(seed: u64, scenario: Scenario) -> Result<(), String> {
     let outer = Builder::new_current_thread().rng_seed(RngSeed::from_bytes(&seed.to_le_bytes())).build();
     let outer = outer.map_err(|e| e.to_string())?;
     outer.block_on(tokio::task::unconstrained(async move {
-        let outcome = simulation.block_on(scenario.run());
+        let outcome = simulation.block_on(async {
+            let outcome = scenario.run().await;
+            // The tasks of machines that are gone are dropped when their turn comes.
+            madsim::time::sleep(Duration::from_millis(1)).await;
+            outcome
+        });
         // A real `tokio::spawn` inside the simulation would silently never run.
         let stray = Handle::current().metrics().num_alive_tasks();
         if stray == 0 { outcome } else { Err(format!("{stray} tasks were spawned past quorate-rt")) }

@@ -57,6 +57,14 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.kill();
+        }
+    }
+}
+
 /// Answers each request with its name and the simulated millisecond.
 async fn answer(number: usize) {
     let address = address(number).parse().expect("an address");
