@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 4] = [
+pub const SEEDS: [(u64, Scenario, &str); 5] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -12,4 +12,7 @@ pub const SEEDS: [(u64, Scenario, &str); 4] = [
     (176, Scenario::Leader, "followers catch up before they are compared"),
     // A clock that changed its rate jumped back, and Raft's timers with it: a fault of the simulated clock.
     (113, Scenario::Chaos, "a skewed clock never jumps"),
+    // Suite: the leader lost its power while a follower's batch was under way, and the follower repeated it. The
+    // repeat was answered with the first reply, but with the index of the repeat's own entry.
+    (90, Scenario::Suite, "a repeat is answered with the index at which it was carried out"),
 ];

@@ -13,7 +13,7 @@ use crate::{
 };
 use madsim::{
     rand::{Rng, thread_rng},
-    time::{Duration, sleep},
+    time::{Duration, sleep, timeout},
 };
 use serde_json::{Value, json};
 
@@ -60,11 +60,22 @@ impl<'a> Caller<'a> {
         let (op, node) = (self.load.next_operation(), self.node);
         let (method, path, body) = request(op, &ask, self.load);
         self.load.world.oracle.borrow_mut().asked(op, now_ms(), ask.clone());
-        let got = manage_raw(self.load.world, node, method, path, body).await;
+        let answer = manage_raw(self.load.world, node, method, path, body);
+        // Who gives up early does not take back what was asked: it may still be carried out.
+        let got = timeout(patience(), answer).await.unwrap_or(Got::NoAnswer);
         let answer = understood(&ask, &got);
         trace::event(|| format!("{} {ask:?} at n{}: {} {answer:?}", op.0, node + 1, got.status()));
         self.load.world.oracle.borrow_mut().answered(op, now_ms(), answer.clone());
         answer
+    }
+}
+
+/// Most clients wait as long as a node may take, some do not.
+fn patience() -> Duration {
+    match thread_rng().gen_range(0..10) {
+        0 => Duration::from_millis(thread_rng().gen_range(10..100)),
+        1 | 2 => Duration::from_millis(thread_rng().gen_range(100..1_000)),
+        _ => Duration::from_secs(10),
     }
 }
 
