@@ -43,7 +43,8 @@ impl Expiry {
 /// Whether some moment shortly before `seen_ms` ends a silence of a whole TTL.
 fn was_silent(life: &Life, seen_ms: u128) -> bool {
     let from = seen_ms.saturating_sub(UNDER_WAY_MS);
-    let just_before_a_beat = life.heard.iter().map(|(sent, _)| *sent).filter(|sent| *sent >= from);
+    // A beat is heard at any moment until it is answered: the silence before it may have lasted so long.
+    let just_before_a_beat = life.heard.iter().map(|(_, answered)| *answered).filter(|at| *at >= from);
     just_before_a_beat
         .chain([seen_ms])
         .filter(|moment| *moment > life.granted_ms && *moment <= seen_ms)

@@ -116,6 +116,9 @@ fn ill(world: &World, load: &Workload<'_>) -> Option<String> {
     if !world.can_lose_a_disk() {
         return Some("not each node is a member with the disk that it has".into());
     }
+    if !load.is_silence() {
+        return Some("a silent worker's last words may still be under way".into());
+    }
     let indexes: Vec<_> = world.machines.iter().map(|m| m.view().map(|v| v.index().0)).collect();
     if indexes.iter().max().zip(indexes.iter().min()).is_some_and(|(max, min)| max > &min.map(|m| m + 20)) {
         return Some(format!("the nodes are at {indexes:?}"));

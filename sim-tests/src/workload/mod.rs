@@ -9,7 +9,10 @@ mod worker;
 
 pub use caller::Caller;
 
-use crate::{check::OpId, world::World};
+use crate::{
+    check::OpId,
+    world::{World, now_ms},
+};
 use futures_util::{
     future::LocalBoxFuture,
     stream::{FuturesUnordered, TryStreamExt},
@@ -21,6 +24,8 @@ use std::cell::Cell;
 pub const PARTITIONS: i32 = 12;
 /// Keyspaces that clients change and read.
 pub const KEYSPACES: [&str; 3] = ["a", "b", "c"];
+/// A node gives up on what it was asked within this time.
+const UNDER_WAY_MS: u128 = 5_000;
 const CLIENTS: u32 = 4;
 const TRAFFIC: u32 = 2;
 
@@ -45,6 +50,8 @@ pub struct Workload<'a> {
     ttls: Vec<u64>,
     /// Workers that fall silent when the calm begins.
     silent: Vec<usize>,
+    /// When the last of those was gone, and how many are.
+    gone: Cell<(u128, usize)>,
 }
 
 impl<'a> Workload<'a> {
@@ -60,6 +67,7 @@ impl<'a> Workload<'a> {
             values: Cell::new(0),
             ttls,
             silent,
+            gone: Cell::new((0, 0)),
         }
     }
 
@@ -83,6 +91,17 @@ impl<'a> Workload<'a> {
     /// Whether worker `n` (from 0) is gone for good once the calm has begun.
     pub fn is_silent(&self, n: usize) -> bool {
         self.silent.contains(&n)
+    }
+
+    fn is_gone(&self) {
+        let (_, count) = self.gone.get();
+        self.gone.set((now_ms(), count + 1));
+    }
+
+    /// Whether the silent ones are gone for so long that nothing of theirs is under way any more.
+    pub fn is_silence(&self) -> bool {
+        let (last, count) = self.gone.get();
+        count == self.silent.len() && now_ms() >= last + UNDER_WAY_MS
     }
 
     /// Runs everybody until [`Phase::Over`].

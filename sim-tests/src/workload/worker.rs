@@ -55,6 +55,7 @@ pub async fn live(load: &Workload<'_>, n: usize) -> Result<(), String> {
     if load.is_silent(n) {
         trace::event(|| format!("w{} is gone for good", n + 1));
         load.world.workers[n].kill();
+        load.is_gone();
         return Ok(());
     }
     load.world.workers[n].start();
