@@ -183,9 +183,13 @@ impl LeaseKeeper {
 
     /// A planted bug: every suspect lease starts at its full TTL.
     pub(crate) fn start_suspects_over(&mut self, now: Millis) {
-        let suspects = self.leases.iter_mut().filter(|(_, lease)| lease.phase == Phase::Suspect);
-        let ids: Vec<_> = suspects.map(|(id, lease)| (lease.heard = now, id.clone()).1).collect();
-        ids.iter().for_each(|id| self.enqueue(id));
+        let suspects = self.leases.iter().filter(|(_, lease)| lease.phase == Phase::Suspect);
+        for id in suspects.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            if let Some(lease) = self.leases.get_mut(&id) {
+                lease.heard = now;
+            }
+            self.enqueue(&id);
+        }
     }
 
     /// Follows what an entry changed. `view` is the state after it.

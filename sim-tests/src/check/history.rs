@@ -51,10 +51,12 @@ pub fn search<M: Model>(model: &M, mut calls: Vec<Call<M::Op>>) -> Verdict {
     let answered = calls.iter().filter(|call| call.end.is_some()).count();
     let done = vec![0; calls.len().div_ceil(64)];
     let mut search = Search { model, calls, done, seen: HashMap::new(), steps: 0 };
-    match search.explain(&M::State::default(), answered) {
-        true => Verdict::Linearizable,
-        false if search.steps > STEPS_MAX => Verdict::TooMany,
-        false => Verdict::NotLinearizable,
+    if search.explain(&M::State::default(), answered) {
+        Verdict::Linearizable
+    } else if search.steps > STEPS_MAX {
+        Verdict::TooMany
+    } else {
+        Verdict::NotLinearizable
     }
 }
 

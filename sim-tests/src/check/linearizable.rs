@@ -151,14 +151,15 @@ fn prune(mut calls: Vec<Call<OnRecord>>) -> Vec<Call<OnRecord>> {
     let (mut seen, mut absent, mut somebody) = (BTreeSet::new(), false, false);
     for call in calls.iter().filter(|call| call.end.is_some()) {
         match &call.op {
-            OnRecord::Read(Some(op)) | OnRecord::Unregister(Whose::Of(op), _) => {
-                // The latter saw another one, perhaps.
-                somebody |= matches!(call.op, OnRecord::Unregister(_, Some(Goodbye::Superseded)));
+            OnRecord::Read(Some(op)) => {
                 seen.insert(*op);
             }
-            OnRecord::Read(None) => absent = true,
-            OnRecord::Unregister(_, Some(Goodbye::Missing)) => absent = true,
-            OnRecord::Unregister(Whose::Anybodys | Whose::Nobodys, _) => somebody = true,
+            OnRecord::Read(None) | OnRecord::Unregister(_, Some(Goodbye::Missing)) => absent = true,
+            OnRecord::Unregister(Whose::Of(op), Some(Goodbye::Done)) => {
+                seen.insert(*op);
+            }
+            // Somebody stood there, and nobody says who.
+            OnRecord::Unregister(..) => somebody = true,
             OnRecord::Register(_) | OnRecord::MayDisplace => {}
         }
     }
@@ -234,6 +235,15 @@ mod tests {
         let superseded = goodbye(5, 6, 5, Answer::Superseded);
         assert!(judged(vec![first.clone(), second.clone(), superseded]).is_ok());
         assert!(judged(vec![first, second, goodbye(5, 6, 5, Answer::Done { index: 7 })]).is_err());
+    }
+
+    /// Trigger: a goodbye whose answer was lost, sent again; only that one tells that the first was carried out.
+    #[test]
+    fn a_goodbye_of_unknown_outcome_explains_why_the_next_one_finds_nobody() {
+        let lost = goodbye(2, 3, 5, Answer::Unknown);
+        let again = goodbye(4, 5, 5, Answer::Missing);
+        assert!(judged(vec![registration(0, 1, 5), lost, again.clone()]).is_ok());
+        assert!(judged(vec![registration(0, 1, 5), again]).is_err(), "nobody said goodbye");
     }
 
     #[test]

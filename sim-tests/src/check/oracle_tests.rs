@@ -34,6 +34,8 @@ fn a_run_in_which_all_is_well_passes() {
     let heartbeat = Ask::Heartbeat { worker: "w1".into(), incarnation: 5 };
     oracle.asked(OpId(3), 50, heartbeat);
     oracle.answered(OpId(3), 60, Answer::Alive);
+    oracle.asked(OpId(4), 61, Ask::Heartbeat { worker: "w1".into(), incarnation: 4 });
+    oracle.answered(OpId(4), 62, Answer::NotAlive);
     let reached = Reached { worker: "w1".into(), via: "n1".into(), index: 5, stale: false, sent_ms: 70 };
     oracle.worker_reached(&reached);
     assert_eq!(oracle.looked(&leads(&state, 80)), Ok(()));

@@ -9,7 +9,8 @@ use quorate_state::State;
 use std::time::Duration;
 
 /// The TTL of all workers here.
-pub const TTL_MS: u128 = 3_000;
+pub const TTL_MS: u128 = TTL.as_millis();
+const TTL: Duration = Duration::from_secs(3);
 
 /// A node that shows `view` and does not lead.
 pub fn look<'a>(node: &'a str, view: &'a State, at_ms: u128) -> Look<'a> {
@@ -39,7 +40,7 @@ pub fn registered(registrations: &[(u64, &str, &[i32], u64)]) -> State {
 pub fn register(state: &mut State, index: u64, worker: &str, partitions: &[i32], op: u64) {
     let id = WorkerId::parse(worker).expect("a name");
     let address = Address::parse("http://h:1").expect("an address");
-    let ttl = Ttl::new(Duration::from_millis(TTL_MS as u64)).expect("within bounds");
+    let ttl = Ttl::new(TTL).expect("within bounds");
     let mut parts = RegistrationParts::new(id, address, ttl);
     parts.partitions = partitions.iter().copied().map(Partition).collect();
     parts.labels.insert(super::OP_LABEL.into(), op.to_string().into());
