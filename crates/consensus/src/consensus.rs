@@ -3,7 +3,9 @@
 use crate::{
     forming,
     forward::{Forwarder, Leader, Tried, Unavailable},
-    housekeeping, liveness,
+    housekeeping,
+    levels::{self, Levels},
+    liveness,
     liveness::{Pulse, Vessel},
     observer::Applied,
     options::{ANSWER_WITHIN, Options, PEER_BATCHES_MAX},
@@ -20,7 +22,10 @@ use crate::{
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
-use quorate_model::{ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
+use quorate_model::{
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeLevels,
+    NodeName,
+};
 use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{LogStore, Machine};
@@ -42,6 +47,18 @@ pub enum StartError {
     /// The disk refuses.
     #[error("Raft could not start: {0}")]
     Fatal(String),
+    /// This binary can less than the cluster's log asks for.
+    #[error(
+        "{who} feature level {stands}, but this version knows levels up to {max}: run the newer version again; a cluster never goes back to an earlier level"
+    )]
+    FeatureLevel {
+        /// Such as "the data folder is at".
+        who: String,
+        /// The cluster's.
+        stands: FeatureLevel,
+        /// Ours.
+        max: FeatureLevel,
+    },
     /// The peers belong to another cluster than our disk.
     #[error(
         "the data folder belongs to cluster {ours}, but {peer} belongs to cluster {theirs}; start with the data folder of that cluster, or with the peers of this one"
@@ -65,6 +82,8 @@ pub struct Shared {
     pub(crate) forwarder: Forwarder,
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
+    pub(crate) levels: Levels,
+    pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
     heard: AtomicI64,
@@ -89,17 +108,18 @@ impl Consensus {
         applied: Arc<Applied>,
     ) -> Result<Self, StartError> {
         let config = options.raft_config().map_err(Box::new)?;
+        levels::refuse_older(&options, machine.state().feature_level())?;
         let dialler = Dialler::new(options.me.clone());
         let links = Links::new(dialler.clone());
         forming::refuse_other_cluster(&options.me, &options.book).await?;
+        levels::refuse_newer_peers(&options).await?;
         let network = Network { dialler, book: options.book.clone() };
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
         let forwarder =
             Forwarder { raft: raft.clone(), links, book: options.book.clone(), id: options.me.id };
-        let vessel =
-            Vessel { forwarder: forwarder.clone(), applied: applied.clone(), election: options.election };
+        let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
         let pulse = Pulse::start(vessel.clone());
@@ -114,12 +134,15 @@ impl Consensus {
             forwarder,
             vessel,
             roster: Roster::default(),
+            levels: Levels::default(),
+            proposer: proposer.clone(),
             places,
             heard: AtomicI64::new(i64::MIN),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
@@ -139,6 +162,7 @@ impl Consensus {
 
     /// Proposes a command; answers within [`ANSWER_WITHIN`], after it is applied on this node.
     pub async fn propose(&self, command: Command) -> Result<Committed, Unavailable> {
+        levels::require(&command, self.feature_level())?;
         self.proposer.propose(command).await
     }
 
@@ -155,6 +179,20 @@ impl Consensus {
     /// After this the View is at least as new as any write that was acknowledged before.
     pub async fn read_barrier(&self) -> Result<LogIndex, Unavailable> {
         reads::barrier(&self.shared.forwarder, &self.shared.applied).await
+    }
+
+    /// What all members can do, as this node sees it.
+    pub fn feature_level(&self) -> FeatureLevel {
+        self.view().get().feature_level()
+    }
+
+    /// The highest level that the member can; `None`: it has not said so since this node started.
+    pub fn feature_level_max(&self, member: NodeId) -> Option<FeatureLevel> {
+        if member == self.id() {
+            Some(self.shared.options.levels.max)
+        } else {
+            self.shared.levels.max_of(member)
+        }
     }
 
     /// The published View.
@@ -264,8 +302,16 @@ impl Consensus {
         let _ = self.shared.raft.shutdown().await;
     }
 
-    /// Resolves when Raft has stopped by itself, with the reason: its disk failed, which is final.
+    /// Resolves when this node can't go on, with the reason: Raft has stopped by itself since its disk failed, or
+    /// the cluster has come to a level that this binary does not know.
     pub async fn failed(&self) -> String {
+        tokio::select! {
+            why = self.raft_failed() => why,
+            why = levels::left_behind(&self.shared) => why,
+        }
+    }
+
+    async fn raft_failed(&self) -> String {
         let mut metrics = self.shared.raft.metrics();
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
@@ -303,6 +349,11 @@ impl Shared {
         self.raft.metrics().borrow_watched().membership_config.voter_ids().count()
     }
 
+    /// What this node says about levels.
+    pub(crate) fn node_levels(&self) -> NodeLevels {
+        NodeLevels { max: self.options.levels.max, cluster: self.applied.view().get().feature_level() }
+    }
+
     /// What this node says of itself to a peer.
     pub(crate) async fn hello(&self) -> wire::Hello {
         let initialized = self.raft.is_initialized().await.unwrap_or(true);
@@ -324,6 +375,7 @@ pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogI
         return Tried::NotLeader;
     }
     let Some(target) = to.map(|id| id.0).or_else(|| most_advanced(shared)) else { return Tried::NotLeader };
+    liveness::hand_over(&shared.vessel, &shared.proposer).await;
     match shared.raft.trigger().transfer_leader(target).await {
         Ok(()) => Tried::Done(LogIndex(target)),
         Err(_) => Tried::Unsure,

@@ -13,7 +13,7 @@ use crate::{
     types::Raft,
 };
 use openraft::async_runtime::WatchReceiver;
-use quorate_model::{NodeId, NodeName};
+use quorate_model::{FeatureLevel, NodeId, NodeName};
 use quorate_rt::time;
 use std::{future::Future, time::Duration};
 
@@ -29,6 +29,16 @@ pub enum Unavailable {
     /// Too much waits already; nothing was done.
     #[error("too many commands are waiting")]
     Busy,
+    /// Some member can't read such a command yet; nothing was done.
+    #[error(
+        "the command needs feature level {needs}, the cluster is at {stands}: some node runs an older version"
+    )]
+    FeatureLevel {
+        /// The command's.
+        needs: FeatureLevel,
+        /// The cluster's.
+        stands: FeatureLevel,
+    },
     /// This node is shutting down; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,

@@ -8,11 +8,16 @@ use quorate_model::{
 };
 use quorate_state::State;
 
+const VIA: NodeId = NodeId(1);
+
 struct World {
     state: State,
     keeper: LeaseKeeper,
+    silences: Silences,
+    term: u64,
     now: Millis,
     sequence: u64,
+    held: usize,
     said: String,
 }
 
@@ -21,8 +26,11 @@ impl World {
         let mut world = Self {
             state: State::new(),
             keeper: LeaseKeeper::default(),
+            silences: Silences::default(),
+            term: 1,
             now: 0,
             sequence: 0,
+            held: 0,
             said: String::new(),
         };
         let partitions = PartitionCount::new(12).ok();
@@ -40,14 +48,37 @@ impl World {
         let at = LogTime(u64::try_from(self.now).expect("time is positive"));
         let index = LogIndex(self.state.index().0 + 1);
         let applied = self.state.apply(index, &Entry { at, proposals: vec![Proposal { origin, command }] });
+        self.silences.observe(&self.state, &applied.events, self.now);
         self.keeper.observe(&self.state, &applied.events, self.now);
+    }
+
+    /// A new leader, with a second in which nobody expires.
+    fn elect(&mut self) {
+        self.term += 1;
+        let reign = Reign { term: self.term, from: self.now, grace: 1_000 };
+        self.keeper = LeaseKeeper::from_view(&self.state, &mut self.silences, reign);
+    }
+
+    /// The leader goes in order, and the next one takes over.
+    fn hand_over(&mut self) {
+        let silences = self.keeper.silences(self.now);
+        self.commit(Command::HandOverLeases { term: self.term, silences });
+        self.elect();
+    }
+
+    fn status(&self, id: &str) -> Status {
+        self.state.worker(id).expect("known").status()
     }
 
     /// Runs ticks of 250 ms up to `until`, committing what the keeper proposes and writing it down.
     fn run(&mut self, until: Millis) {
         while self.now < until {
             self.now += 250;
-            let changes = self.keeper.tick(self.now);
+            let Tick { changes, held, .. } = self.keeper.tick(self.now);
+            if held != self.held {
+                self.said += &format!("{}ms {held} held\n", self.now);
+                self.held = held;
+            }
             if changes.is_empty() {
                 continue;
             }
@@ -55,6 +86,7 @@ impl World {
                 self.said += &format!("{}ms {} {:?}\n", self.now, c.id, c.event);
             }
             self.commit(Command::ChangeLeases(changes));
+            self.keeper.settle();
         }
     }
 
@@ -67,11 +99,15 @@ impl World {
     }
 
     fn beat(&mut self, id: &str) -> HeartbeatOutcome {
-        let beat = Heartbeat { id: WorkerId::parse(id).expect("valid"), incarnation: None, sequence: None };
-        self.keeper.heartbeat(&beat, self.now)
+        self.beat_via(id, VIA)
     }
 
-    /// `register w`, `beat w`, `elect` (a new keeper from the state), `15s` (time passes).
+    fn beat_via(&mut self, id: &str, via: NodeId) -> HeartbeatOutcome {
+        let beat = Heartbeat { id: WorkerId::parse(id).expect("valid"), incarnation: None, sequence: None };
+        self.keeper.heartbeat(&beat, via, self.now)
+    }
+
+    /// `register w`, `beat w`, `elect` (a new keeper from the state), `hand-over` (the same in order), `15s` (time passes).
     fn act(&mut self, script: &str) {
         for step in script.split(';').map(str::trim) {
             match step.split_once(' ') {
@@ -82,7 +118,8 @@ impl World {
                         self.said += &format!("{}ms {id} {outcome:?}\n", self.now);
                     }
                 }
-                None if step == "elect" => self.keeper = LeaseKeeper::from_view(&self.state, self.now),
+                None if step == "elect" => self.elect(),
+                None if step == "hand-over" => self.hand_over(),
                 None => {
                     let seconds: Millis = step.trim_end_matches('s').parse().expect("seconds");
                     let until = self.now + seconds * 1_000;
@@ -144,21 +181,49 @@ fn an_expired_worker_is_revived_by_a_heartbeat() {
 
 #[test]
 fn elections_neither_kill_nor_immortalise() {
-    // A live one starts at its full TTL, a suspect one at half of it.
-    check(
-        "register a; 10s; elect; 45s",
-        expect![[r#"
-        30000ms a Suspected
-        40000ms a Expired
-    "#]],
-    );
-    check(
-        "register a; 21s; elect; 20s",
-        expect![[r#"
-        20000ms a Suspected
-        36000ms a Expired
-    "#]],
-    );
+    // A live one starts at its full TTL.
+    check("register a; 10s; elect; 45s", expect![[r#""#]]);
+    // A suspect one goes on where it was.
+    check("register a; 21s; elect; 20s", expect![[r#""#]]);
+    // But not before a worker could find the new leader.
+    check("register a; 30s; elect; 20s", expect![[r#""#]]);
+}
+
+#[test]
+fn a_suspect_one_outlives_no_number_of_leader_changes() {
+    // Each leader falls before half of the TTL is over: with a new half from each, this worker would never go.
+    check("register a; 21s; elect; 3s; elect; 3s; elect; 3s; elect; 3s; elect; 3s", expect![[r#""#]]);
+}
+
+#[test]
+fn a_live_one_outlives_no_number_of_orderly_leader_changes() {
+    check("register a; 13s; hand-over; 1s; hand-over; 5s; hand-over; 5s; hand-over; 20s", expect![[r#""#]]);
+}
+
+#[test]
+fn what_was_handed_over_counts_for_the_next_leader_only() {
+    // The second leader hears the worker and falls. The third knows of the silence, but not of the heartbeat.
+    check("register a; 18s; hand-over; 1s; beat a; elect; 19s; elect; 19s", expect![[r#""#]]);
+    // It counts once: a leader that lost its quorum and found it again has heard workers in between.
+    let mut world = World::new();
+    world.act("register a; 18s; hand-over; 1s; beat a; 1s");
+    let reign = Reign { term: world.term, from: world.now, grace: 0 };
+    world.keeper = LeaseKeeper::from_view(&world.state, &mut world.silences, reign);
+    world.act("19s");
+    assert_eq!(world.said, "");
+}
+
+#[test]
+fn a_leader_names_only_those_that_are_late() {
+    let mut world = World::new();
+    world.act("register late; 5s; register fresh; 7s");
+    let named: Vec<_> =
+        world.keeper.silences(world.now).into_iter().map(|s| (s.id.to_string(), s.silent_ms)).collect();
+    assert_eq!(named, [], "12 s are two fifths of the TTL, and no more");
+    world.act("1s");
+    let named: Vec<_> =
+        world.keeper.silences(world.now).into_iter().map(|s| (s.id.to_string(), s.silent_ms)).collect();
+    assert_eq!(named, [("late".to_owned(), 13_000)]);
 }
 
 #[test]
@@ -166,7 +231,7 @@ fn a_heartbeat_during_its_expiry_revives() {
     let mut world = World::new();
     world.act("register w; 29s");
     world.now = 30_000;
-    let expiry = world.keeper.tick(world.now);
+    let expiry = world.keeper.tick(world.now).changes;
     assert_eq!(expiry.len(), 1);
     world.beat("w");
     world.commit(Command::ChangeLeases(expiry));
@@ -190,15 +255,15 @@ fn a_replayed_or_superseded_heartbeat_is_refused() {
     let epoch = world.state.worker("w").expect("registered").incarnation;
     let id = WorkerId::parse("w").expect("valid");
     let mut beat = Heartbeat { id, incarnation: Some(epoch), sequence: Some(5) };
-    assert_eq!(world.keeper.heartbeat(&beat, 1), HeartbeatOutcome::Ok { epoch });
-    assert_eq!(world.keeper.heartbeat(&beat, 2), HeartbeatOutcome::Replayed { last: 5 });
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, 1), HeartbeatOutcome::Ok { epoch });
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, 2), HeartbeatOutcome::Replayed { last: 5 });
     beat.sequence = Some(4);
-    assert_eq!(world.keeper.heartbeat(&beat, 3), HeartbeatOutcome::Replayed { last: 5 });
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, 3), HeartbeatOutcome::Replayed { last: 5 });
     world.act("register w");
     let current = world.state.worker("w").expect("registered").incarnation;
-    assert_eq!(world.keeper.heartbeat(&beat, 4), HeartbeatOutcome::Superseded { current });
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, 4), HeartbeatOutcome::Superseded { current });
     let stranger = Heartbeat { id: WorkerId::parse("x").expect("valid"), incarnation: None, sequence: None };
-    assert_eq!(world.keeper.heartbeat(&stranger, 5), HeartbeatOutcome::Unknown);
+    assert_eq!(world.keeper.heartbeat(&stranger, VIA, 5), HeartbeatOutcome::Unknown);
 }
 
 #[test]
@@ -211,11 +276,14 @@ fn a_revived_worker_goes_on_with_the_lease_id_that_it_has() {
         incarnation: Some(old.incarnation),
         sequence: Some(sequence),
     };
-    assert_eq!(world.keeper.heartbeat(&beat(1), world.now), HeartbeatOutcome::Ok { epoch: old.epoch });
+    assert_eq!(world.keeper.heartbeat(&beat(1), VIA, world.now), HeartbeatOutcome::Ok { epoch: old.epoch });
     world.act("1s");
     let revived = world.state.worker("w").expect("kept").clone();
     assert!(revived.epoch > old.epoch, "a new grant has a larger token");
-    assert_eq!(world.keeper.heartbeat(&beat(2), world.now), HeartbeatOutcome::Ok { epoch: revived.epoch });
+    assert_eq!(
+        world.keeper.heartbeat(&beat(2), VIA, world.now),
+        HeartbeatOutcome::Ok { epoch: revived.epoch }
+    );
 }
 
 #[test]
@@ -223,7 +291,7 @@ fn a_heartbeat_during_its_suspicion_recovers() {
     let mut world = World::new();
     world.act("register w; 19s");
     world.now = 20_000;
-    let suspicion = world.keeper.tick(world.now);
+    let suspicion = world.keeper.tick(world.now).changes;
     assert_eq!(suspicion.len(), 1);
     world.beat("w");
     world.commit(Command::ChangeLeases(suspicion));
@@ -231,3 +299,138 @@ fn a_heartbeat_during_its_suspicion_recovers() {
     world.act("1s");
     assert_eq!(world.state.worker("w").expect("kept").status(), Status::Live);
 }
+
+#[test]
+fn thousands_of_heartbeats_cost_no_entry() {
+    let mut world = World::new();
+    let ids: Vec<_> = (0..200).map(|i| format!("w{i}")).collect();
+    ids.iter().for_each(|id| world.register(id));
+    let before = world.state.index();
+    // Each third of the TTL, as ours do, for five minutes.
+    for _ in 0..30 {
+        ids.iter().for_each(|id| drop(world.beat(id)));
+        world.act("10s");
+    }
+    assert_eq!((world.state.index(), world.said.as_str()), (before, ""), "6,000 heartbeats, no entry");
+}
+
+#[test]
+fn a_heartbeat_is_accepted_only_once_the_record_says_live() {
+    let mut world = World::new();
+    world.act("register w; 19s");
+    let id = WorkerId::parse("w").expect("valid");
+    assert!(world.keeper.accepts(&id).is_some(), "a healthy one waits for nothing");
+    world.now = 20_000;
+    let suspicion = world.keeper.tick(world.now).changes;
+    world.beat("w");
+    assert_eq!(
+        (world.keeper.accepts(&id), world.keeper.awaits(&id)),
+        (None, true),
+        "the suspicion is under way"
+    );
+    world.commit(Command::ChangeLeases(suspicion));
+    world.keeper.settle();
+    assert_eq!(
+        (world.keeper.accepts(&id), world.keeper.awaits(&id)),
+        (None, true),
+        "the record says suspect"
+    );
+    world.act("1s");
+    assert_eq!((world.keeper.accepts(&id), world.keeper.awaits(&id)), (Some(Epoch(2)), false));
+}
+
+#[test]
+fn a_suspicion_that_was_lost_on_its_way_is_made_void_behind_it() {
+    let mut world = World::new();
+    world.act("register w; 19s");
+    let id = WorkerId::parse("w").expect("valid");
+    world.now = 20_000;
+    world.keeper.tick(world.now);
+    world.beat("w");
+    // Nobody knows what became of the first proposal: the second stands behind it in the log, if both do.
+    let second = world.keeper.tick(world.now + 250).changes;
+    assert_eq!(second.iter().map(|c| c.event).collect::<Vec<_>>(), [LeaseEvent::Recovered]);
+    world.commit(Command::ChangeLeases(second));
+    assert_eq!(world.keeper.accepts(&id), None);
+    world.keeper.settle();
+    assert_eq!((world.keeper.accepts(&id), world.keeper.awaits(&id)), (Some(Epoch(2)), false));
+}
+
+#[test]
+fn a_repeat_of_a_heartbeat_that_was_not_accepted_yet_is_no_replay() {
+    let mut world = World::new();
+    world.act("register w; 21s");
+    let id = WorkerId::parse("w").expect("valid");
+    let beat = Heartbeat { id, incarnation: None, sequence: Some(7) };
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, world.now), HeartbeatOutcome::Ok { epoch: Epoch(2) });
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, world.now), HeartbeatOutcome::Ok { epoch: Epoch(2) });
+    world.act("1s");
+    assert_eq!(world.keeper.heartbeat(&beat, VIA, world.now), HeartbeatOutcome::Replayed { last: 7 });
+}
+
+/// Ten workers behind node 1 and ten behind node 2, all with a TTL of 30 s, heard at the beginning.
+fn twenty_by_two_ways() -> World {
+    let mut world = World::new();
+    for i in 0..20 {
+        let id = format!("w{i:02}");
+        world.register(&id);
+        world.beat_via(&id, NodeId(1 + i / 10));
+    }
+    world
+}
+
+fn expired(world: &World) -> usize {
+    world.state.workers().filter(|w| w.status() == Status::Expired).count()
+}
+
+#[test]
+fn a_mass_without_a_proof_is_held_back_for_a_bounded_time() {
+    let mut world = twenty_by_two_ways();
+    world.run(39_750);
+    assert_eq!((expired(&world), world.held), (0, 20), "nobody is heard on any way");
+    world.run(42_000);
+    assert_eq!((expired(&world), world.held), (20, 0), "a third of the TTL, 10 s at most");
+}
+
+#[test]
+fn a_mass_that_comes_back_in_time_is_never_out() {
+    let mut world = twenty_by_two_ways();
+    world.run(35_000);
+    for i in 0..20 {
+        world.beat_via(&format!("w{i:02}"), NodeId(1 + i / 10));
+    }
+    world.run(45_000);
+    assert_eq!((expired(&world), world.held), (0, 0));
+}
+
+#[test]
+fn an_open_way_proves_that_its_silent_workers_are_gone() {
+    let mut world = twenty_by_two_ways();
+    // One of those behind node 1 is still heard there; nobody behind node 2.
+    while world.now < 30_000 {
+        let next = world.now + 5_000;
+        world.run(next);
+        world.beat_via("w00", NodeId(1));
+    }
+    world.run(31_500);
+    assert_eq!((expired(&world), world.held), (9, 10), "those of the open way go at their TTL");
+}
+
+#[test]
+fn a_few_are_no_mass() {
+    let mut world = World::new();
+    (0..9).for_each(|i| world.register(&format!("w{i}")));
+    world.run(31_000);
+    assert_eq!(expired(&world), 9, "at their TTL");
+    let mut world = twenty_by_two_ways();
+    while world.now < 30_000 {
+        let next = world.now + 5_000;
+        world.run(next);
+        (0..10).for_each(|i| drop(world.beat_via(&format!("w{i:02}"), NodeId(1))));
+    }
+    world.run(31_500);
+    assert_eq!((expired(&world), world.held), (10, 0), "half of them is not most");
+}
+
+#[path = "lease_table_tests.rs"]
+mod table;

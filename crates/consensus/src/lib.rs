@@ -12,6 +12,8 @@
 //! | [`proposer`], [`forward`] | group commit; doing something at the leader, through leader changes |
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
+//! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`levels`] | what all members can do |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `replacing` | a node that comes back with an empty disk |
@@ -21,7 +23,9 @@ pub mod consensus;
 pub mod forming;
 pub mod forward;
 pub mod housekeeping;
+pub mod lease_guard;
 pub mod lease_keeper;
+pub mod levels;
 pub mod liveness;
 pub mod observer;
 pub mod options;
@@ -30,6 +34,7 @@ pub mod proposer;
 pub mod reads;
 mod replacing;
 pub mod roster;
+pub mod silence;
 pub mod types;
 
 pub use consensus::{Consensus, StartError};

@@ -1,7 +1,7 @@
 //! What a node tells its consensus at start.
 
 use crate::peer::address_book::{AddressBook, SelfId};
-use quorate_model::{KeyspaceSource, NodeRecord, PartitionCount};
+use quorate_model::{KeyspaceSource, NodeLevels, NodeRecord, PartitionCount};
 use std::time::Duration;
 
 /// A client is never kept waiting longer than this for a write or a linearizable read.
@@ -54,6 +54,8 @@ pub struct Options {
     pub partitions: Option<PartitionCount>,
     /// Who decides the count.
     pub source: KeyspaceSource,
+    /// The highest feature level that this node can, and the cluster's as its data folder says.
+    pub levels: NodeLevels,
     /// A snapshot after this many entries.
     pub snapshot_every: u64,
 }

@@ -3,8 +3,8 @@
 
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, SelfId, Unavailable};
 use quorate_model::{
-    Address, BootId, Command, Heartbeat, HeartbeatOutcome, KeyspaceSource, NodeName, NodeRecord, Partition,
-    PartitionCount, PartitionRange, Refusal, RegistrationParts, Reply, Ttl, WorkerId,
+    Address, BootId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, KeyspaceSource, NodeName,
+    NodeRecord, Partition, PartitionCount, PartitionRange, Refusal, RegistrationParts, Reply, Ttl, WorkerId,
 };
 use quorate_rt::{http::ServeLimits, net, rng, shutdown, time};
 use quorate_storage::{CrashMode, Disk, SimDisk};
@@ -83,6 +83,7 @@ impl Cluster {
             election: Duration::from_millis(250),
             partitions: PartitionCount::new(12).ok(),
             source: KeyspaceSource::Static,
+            levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
             snapshot_every: 200,
         };
         let consensus = Consensus::start(options, log, machine, applied).await.expect("starts");
@@ -337,6 +338,7 @@ async fn a_disk_of_another_cluster_is_refused() {
         election: Duration::from_millis(250),
         partitions: None,
         source: KeyspaceSource::Static,
+        levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
         snapshot_every: 200,
     };
     let refused = Consensus::start(options, log, machine, applied).await;

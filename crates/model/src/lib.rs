@@ -14,6 +14,7 @@
 //! | [`node`] | what a router node says about itself |
 //! | [`command`] | what can be asked of the replicated state |
 //! | [`reply`] | what it answers, and the events that an apply causes |
+//! | [`level`] | what all members can do together |
 //! | [`heartbeat`] | liveness, which never enters the log |
 //! | [`limit`] | every bound, by name |
 
@@ -21,6 +22,7 @@ pub mod address;
 pub mod command;
 pub mod heartbeat;
 pub mod keyspace;
+pub mod level;
 pub mod limit;
 pub mod name;
 pub mod node;
@@ -29,9 +31,10 @@ pub mod reply;
 pub mod worker;
 
 pub use address::{Address, Scheme};
-pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal};
+pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
+pub use level::{FeatureLevel, NodeLevels};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, Ttl};

@@ -1,6 +1,8 @@
 //! What the replicated state answers to a command, and what happened inside.
 
 use crate::{
+    command::Silence,
+    level::FeatureLevel,
     name::{KeyspaceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     worker::Status,
@@ -146,5 +148,17 @@ pub enum Event {
     WorkerForgotten {
         /// Who.
         id: WorkerId,
+    },
+    /// The cluster can do more than before.
+    LevelRaised {
+        /// Its level from now on.
+        to: FeatureLevel,
+    },
+    /// A leader handed over what it knew about silent workers.
+    LeasesHandedOver {
+        /// Its term.
+        term: u64,
+        /// Whom it has not heard for how long.
+        silences: Vec<Silence>,
     },
 }

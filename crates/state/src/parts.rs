@@ -2,7 +2,9 @@
 //! they are rebuilt, and the invariants are checked before the state is used.
 
 use crate::{apply::forgotten_at, invariant, keyspace::KeyspaceView, state::State, window::Window};
-use quorate_model::{BootId, ClusterId, Epoch, Keyspace, LogIndex, LogTime, NodeRecord, Reply, Worker};
+use quorate_model::{
+    BootId, ClusterId, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord, Reply, Worker,
+};
 use std::sync::Arc;
 
 /// Everything that is not derived.
@@ -16,6 +18,8 @@ pub struct Parts {
     pub cluster: Option<ClusterId>,
     /// The largest fencing token that was ever granted.
     pub last_epoch: Epoch,
+    /// What all members can do.
+    pub level: FeatureLevel,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
     /// By name.
@@ -65,6 +69,7 @@ impl State {
             now: self.now,
             cluster: self.cluster,
             last_epoch: self.last_epoch,
+            level: self.level,
             workers: self.workers.values().cloned().collect(),
             keyspaces: self.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
             nodes: self.nodes.values().cloned().collect(),
@@ -79,6 +84,7 @@ impl State {
             now: parts.now,
             cluster: parts.cluster,
             last_epoch: parts.last_epoch,
+            level: parts.level,
             keyspaces: parts
                 .keyspaces
                 .into_iter()

@@ -3,7 +3,8 @@
 use crate::{keyspace::KeyspaceView, window::Window};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
-    BootId, ClusterId, Epoch, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Worker, WorkerId,
+    BootId, ClusterId, Epoch, FeatureLevel, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Worker,
+    WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -14,6 +15,7 @@ pub struct State {
     pub(crate) now: LogTime,
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) last_epoch: Epoch,
+    pub(crate) level: FeatureLevel,
     pub(crate) workers: OrdMap<WorkerId, Arc<Worker>>,
     pub(crate) keyspaces: OrdMap<KeyspaceName, Arc<KeyspaceView>>,
     pub(crate) nodes: OrdMap<NodeName, Arc<NodeRecord>>,
@@ -43,6 +45,11 @@ impl State {
     /// The cluster's id, once formed.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.cluster
+    }
+
+    /// What all members can do: commands of a later level are not proposed.
+    pub fn feature_level(&self) -> FeatureLevel {
+        self.level
     }
 
     /// A worker's record, whatever its lifecycle.

@@ -9,7 +9,7 @@ use crate::{
     watermark::MarkFile,
 };
 use quorate_codec::Identity;
-use quorate_model::{ClusterId, NodeId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeId, NodeName};
 use quorate_telemetry::Control;
 use std::{io, path::Path, sync::Arc};
 
@@ -21,6 +21,10 @@ pub trait Disk: Send + Sync + 'static {
     /// Remembers the cluster for good; blocks on a sync. The same again does nothing, another one is refused
     /// (`InvalidInput`).
     fn set_cluster(&self, cluster: ClusterId) -> io::Result<()>;
+
+    /// Remembers the cluster's level, so that a binary that can less is refused; blocks on a sync. A lower one, or
+    /// the same again, does nothing.
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()>;
 
     /// For the log.
     fn engine(&self) -> Arc<dyn Engine>;
@@ -48,7 +52,7 @@ pub async fn open(
 pub(crate) fn new_identity(name: &NodeName) -> Identity {
     // 0 is the leader of the very first membership record in openraft, hence nobody's id.
     let id = NodeId(quorate_rt::rng::random_u64().max(1));
-    Identity { name: name.clone(), id, cluster: None }
+    Identity { name: name.clone(), id, cluster: None, level: FeatureLevel::FIRST }
 }
 
 /// Whether a node called `name` may use a disk of `identity`.
@@ -58,6 +62,11 @@ pub(crate) fn check_owner(identity: &Identity, name: &NodeName, folder: &Path) -
     }
     let (ours, theirs) = (name.to_string(), identity.name.to_string());
     Err(OpenError::OtherNode { folder: folder.into(), ours, theirs })
+}
+
+/// The identity with a later level; `None` if it is not later.
+pub(crate) fn with_level(identity: &Identity, level: FeatureLevel) -> Option<Identity> {
+    (level > identity.level).then(|| Identity { level, ..identity.clone() })
 }
 
 /// The identity with its cluster; `None` if it has it already.

@@ -42,6 +42,9 @@ pub struct Control {
     leases: [AtomicU64; LeaseTransition::COUNT],
     heartbeats: [AtomicU64; HeartbeatResult::COUNT],
     workers: [AtomicU64; WorkerStatus::COUNT],
+    expiries_held: AtomicU64,
+    guard_activations: AtomicU64,
+    feature_level: AtomicU64,
     partitions: AtomicU64,
     snapshots: AtomicU64,
     snapshot_index: AtomicU64,
@@ -85,6 +88,20 @@ impl Control {
     /// Counts one change of a lease. [`crate::events::applied`] does so for each applied event.
     pub fn count_lease(&self, transition: LeaseTransition) {
         add(&self.leases[transition.position()]);
+    }
+
+    /// Sets the cluster's feature level as this node sees it.
+    pub fn set_feature_level(&self, level: u16) {
+        self.feature_level.store(level.into(), Ordering::Relaxed);
+    }
+
+    /// Sets how many expiries the guard against mass expiry holds back now; answers with how many it held before.
+    pub(crate) fn set_expiries_held(&self, count: u64) -> u64 {
+        let before = self.expiries_held.swap(count, Ordering::Relaxed);
+        if before == 0 && count > 0 {
+            add(&self.guard_activations);
+        }
+        before
     }
 
     pub(crate) fn snapshot_built(&self, index: u64) {
@@ -131,6 +148,21 @@ impl Collector for Shared {
         sheet.gauges::<WorkerStatus>("quorate_lease_workers", "Worker records, by status", |l| {
             get(&c.workers[l.position()])
         })?;
+        sheet.gauge(
+            "quorate_lease_expiries_held",
+            "Expiries that the guard against mass expiry holds back now",
+            get(&c.expiries_held),
+        )?;
+        sheet.counter(
+            "quorate_lease_guard_activations",
+            "Times that the guard against mass expiry began to hold back",
+            get(&c.guard_activations),
+        )?;
+        sheet.gauge(
+            "quorate_raft_feature_level",
+            "What all members of the cluster can do, as this node sees it",
+            get(&c.feature_level),
+        )?;
         sheet.gauge(
             "quorate_keyspace_partitions",
             "Partition count of the default keyspace; 0 while it is unknown",

@@ -6,7 +6,8 @@ use crate::{
     wire,
 };
 use quorate_model::{
-    BootId, ClusterId, Heartbeat, HeartbeatOutcome, Invalid, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    BootId, ClusterId, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, LeaseInfo, LogIndex, NodeId,
+    NodeLevels, NodeName, Reply,
 };
 
 /// What a node says of itself.
@@ -96,6 +97,19 @@ pub fn decode_hello(bytes: &[u8]) -> Result<Hello, DecodeError> {
         members: members.map_err(invalid(what))?,
         applied: LogIndex(hello.applied),
     })
+}
+
+/// Bytes of what a node says about levels.
+pub fn encode_levels(levels: &NodeLevels) -> Vec<u8> {
+    wire::encode(VERSION, &frozen::NodeLevels { max: levels.max.get(), cluster: levels.cluster.get() })
+}
+
+/// See [`encode_levels`].
+pub fn decode_levels(bytes: &[u8]) -> Result<NodeLevels, DecodeError> {
+    let what = "a peer's feature levels";
+    let frozen::NodeLevels { max, cluster } = wire::decode(what, VERSION, bytes)?;
+    let level = |level| FeatureLevel::new(level).map_err(invalid(what));
+    Ok(NodeLevels { max: level(max)?, cluster: level(cluster)? })
 }
 
 /// Bytes of the answer to proposals: where they were applied, and a reply for each.

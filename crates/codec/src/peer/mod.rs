@@ -7,8 +7,8 @@ pub mod proof;
 
 pub use cluster::{
     Forwarded, Hello, decode_hand_over, decode_heartbeats, decode_hello, decode_index, decode_leases,
-    decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello, encode_index,
-    encode_leases, encode_outcomes, encode_proposed,
+    decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello,
+    encode_index, encode_leases, encode_levels, encode_outcomes, encode_proposed,
 };
 pub use consensus::{
     Append, Appended, Transfer, VoteAsked, VoteGiven, decode_append, decode_appended, decode_transfer,

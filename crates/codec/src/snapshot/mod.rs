@@ -14,7 +14,8 @@ use crate::{
     raft::{LogId, Membership},
 };
 use container::{Reader, Writer};
-use json::{Keyspace, Meta, NodeRecord, State, Window, Worker};
+use json::{Keyspace, Level, Meta, NodeRecord, State, Window, Worker};
+use quorate_model::FeatureLevel;
 use quorate_state::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -41,6 +42,9 @@ pub fn encode(meta: &SnapshotMeta, parts: &Parts) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.section("meta", &json(&Meta::from(meta)));
     writer.section("state", &json(&State::from(parts)));
+    if parts.level > FeatureLevel::FIRST {
+        writer.section("level", &json(&Level::from(parts.level)));
+    }
     writer.section("keyspaces", &json(&keyspaces.iter().map(Keyspace::from).collect::<Vec<_>>()));
     writer.section("nodes", &json(&nodes.iter().map(|n| NodeRecord::from(&**n)).collect::<Vec<_>>()));
     for window in windows {
@@ -79,6 +83,7 @@ pub fn verify(bytes: &[u8]) -> Result<SnapshotMeta, DecodeError> {
 struct Draft {
     meta: Option<Meta>,
     state: Option<State>,
+    level: Option<Level>,
     keyspaces: Option<Vec<Keyspace>>,
     nodes: Option<Vec<NodeRecord>>,
     parts: Parts,
@@ -89,6 +94,7 @@ impl Draft {
         match section.name {
             "meta" => once(&mut self.meta, section),
             "state" => once(&mut self.state, section),
+            "level" => once(&mut self.level, section),
             "keyspaces" => once(&mut self.keyspaces, section),
             "nodes" => once(&mut self.nodes, section),
             "window" => {
@@ -114,6 +120,9 @@ impl Draft {
         let meta = self.meta.ok_or(missing("meta"))?;
         let state = self.state.ok_or(missing("state"))?;
         let mut parts = self.parts;
+        if let Some(level) = self.level {
+            parts.level = level.try_into().map_err(DecodeError::invalid(WHAT))?;
+        }
         for keyspace in self.keyspaces.ok_or(missing("keyspaces"))? {
             parts.keyspaces.push(keyspace.try_into().map_err(DecodeError::invalid(WHAT))?);
         }

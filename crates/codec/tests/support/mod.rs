@@ -5,10 +5,10 @@ use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
 use quorate_codec::snapshot::SnapshotMeta;
 use quorate_model::{
-    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, Keyspace, KeyspaceName, KeyspaceSource,
-    LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition,
-    PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts, Reply, ServiceName,
-    ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
+    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, FeatureLevel, Keyspace, KeyspaceName,
+    KeyspaceSource, LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord,
+    Origin, Partition, PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts,
+    Reply, ServiceName, ServiceOffer, Silence, Ttl, Worker, WorkerId, reply::Bounded,
 };
 use quorate_state::{Parts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -88,6 +88,11 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         },
         Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
         Command::DescribeNode(node_record()),
+        Command::RaiseLevel { to: FeatureLevel::HAND_OVER_LEASES },
+        Command::HandOverLeases {
+            term: 3,
+            silences: vec![Silence { id: worker_id("w1"), epoch: Epoch(5), silent_ms: 12_500 }],
+        },
     ];
     commands.into_iter().map(|c| (command_name(&c), c)).collect()
 }
@@ -102,6 +107,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::PutKeyspace { .. } => "put-keyspace",
         Command::ObservePartitions { .. } => "observe-partitions",
         Command::DescribeNode(_) => "describe-node",
+        Command::RaiseLevel { .. } => "raise-level",
+        Command::HandOverLeases { .. } => "hand-over-leases",
     }
 }
 
@@ -213,6 +220,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         now: at,
         cluster: Some(ClusterId(0xfeed)),
         last_epoch: Epoch(30),
+        level: FeatureLevel::FIRST,
         workers: lives.into_iter().enumerate().map(worker).collect(),
         keyspaces: vec![
             keyspace("default", PartitionCount::new(12).ok(), KeyspaceSource::Static),
@@ -357,6 +365,11 @@ pub fn any_command() -> impl Strategy<Value = Command> {
                 })
             }
         ),
+        (1u16..).prop_map(|to| Command::RaiseLevel { to: FeatureLevel::new(to).expect("valid") }),
+        (any::<u64>(), collection::vec((ids(), any::<(u64, u64)>()), 0..4)).prop_map(|(term, silent)| {
+            let silence = |(id, (epoch, silent_ms))| Silence { id, epoch: Epoch(epoch), silent_ms };
+            Command::HandOverLeases { term, silences: silent.into_iter().map(silence).collect() }
+        }),
     ]
 }
 

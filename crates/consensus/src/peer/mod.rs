@@ -23,6 +23,8 @@ pub mod path {
     pub const CHALLENGE: &str = "/peer/v1/challenge";
     /// The proof itself.
     pub const PROOF: &str = "/peer/v1/proof";
+    /// What can you, and where does the cluster stand? Needs no recipient id, but heeds one.
+    pub const FEATURE_LEVEL: &str = "/peer/v1/feature-level";
     /// Append entries, a stream of frames both ways.
     pub const APPEND: &str = "/raft/v1/append";
     /// A vote.

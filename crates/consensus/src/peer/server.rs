@@ -58,6 +58,8 @@ enum Refusal {
     OtherCluster { ours: ClusterId, theirs: String },
     #[error("this is node {ours}; the request is for {theirs}")]
     OtherNode { ours: u64, theirs: String },
+    #[error("the request does not say which node it is from")]
+    Unnamed,
     #[error("no such path")]
     UnknownPath,
     #[error("{0}")]
@@ -75,7 +77,7 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
+            Self::Unnamed | Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
             Self::Raft(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -120,6 +122,9 @@ async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -
     check_cluster(shared, &request)?;
     if request.uri().path() == path::HELLO {
         return Ok(full(wire::encode_hello(&shared.hello().await)));
+    }
+    if request.uri().path() == path::FEATURE_LEVEL && !request.headers().contains_key(header::TO) {
+        return Ok(full(wire::encode_levels(&shared.node_levels())));
     }
     check_recipient(shared, &request)?;
     if request.uri().path() == path::APPEND {
@@ -175,6 +180,7 @@ fn check_recipient(shared: &Shared, request: &Request<Incoming>) -> Result<(), R
 }
 
 async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+    let via = sender(&request);
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let bytes_max = if path == path::SNAPSHOT { SNAPSHOT_BYTES_MAX } else { MESSAGE_BYTES_MAX };
@@ -191,12 +197,14 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         }
         path::HEARTBEATS => {
             let beats = wire::decode_heartbeats(&body)?;
-            Ok(wire::encode_outcomes(&liveness::hear(&beats, &shared.vessel).into()))
+            let via = via.ok_or(Refusal::Unnamed)?;
+            Ok(wire::encode_outcomes(&liveness::hear(&beats, via, &shared.vessel).await.into()))
         }
         path::HAND_OVER => {
             let to = wire::decode_hand_over(&body)?;
             Ok(wire::encode_index(&consensus::hand_over(shared, to).await.into()))
         }
+        path::FEATURE_LEVEL => Ok(wire::encode_levels(&shared.node_levels())),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

@@ -19,9 +19,10 @@ pub use quorate_codec::{
     log::{decode_vote, encode_vote},
     peer::{
         Challenge, Forwarded, Hello, Introduction, Mac, Nonce, decode_challenge, decode_hand_over,
-        decode_heartbeats, decode_hello, decode_index, decode_introduction, decode_leases, decode_outcomes,
-        decode_proof, decode_proposed, encode_challenge, encode_hand_over, encode_heartbeats, encode_hello,
-        encode_index, encode_introduction, encode_leases, encode_outcomes, encode_proof, encode_proposed,
+        decode_heartbeats, decode_hello, decode_index, decode_introduction, decode_leases, decode_levels,
+        decode_outcomes, decode_proof, decode_proposed, encode_challenge, encode_hand_over,
+        encode_heartbeats, encode_hello, encode_index, encode_introduction, encode_leases, encode_levels,
+        encode_outcomes, encode_proof, encode_proposed,
     },
     proposal::{decode_proposals, encode_proposals},
 };

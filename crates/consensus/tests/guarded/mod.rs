@@ -23,8 +23,8 @@ use quorate_consensus::{
     },
 };
 use quorate_model::{
-    Address, BootId, ClusterId, Command, KeyspaceSource, LogIndex, NodeId, NodeName, NodeRecord, Origin,
-    PartitionCount, PartitionRange, Proposal, RegistrationParts, Ttl, WorkerId,
+    Address, BootId, ClusterId, Command, FeatureLevel, KeyspaceSource, LogIndex, NodeId, NodeLevels,
+    NodeName, NodeRecord, Origin, PartitionCount, PartitionRange, Proposal, RegistrationParts, Ttl, WorkerId,
 };
 use quorate_rt::{
     http::{H2Client, ServeLimits, full, read_body},
@@ -125,6 +125,7 @@ impl Cluster {
             election: Duration::from_millis(250),
             partitions: PartitionCount::new(12).ok(),
             source: KeyspaceSource::Static,
+            levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
             snapshot_every: 200,
         };
         let consensus = Consensus::start(options, log, machine, applied).await.expect("starts");

@@ -2,6 +2,7 @@
 
 mod keyspaces;
 pub mod leases;
+mod level;
 mod nodes;
 mod workers;
 
@@ -83,6 +84,11 @@ impl State {
                 self.observe_partitions(keyspace, *partitions, events)
             }
             Command::DescribeNode(node) => Ok(self.describe_node(node)),
+            Command::RaiseLevel { to } => Ok(self.raise_level(*to, events)),
+            Command::HandOverLeases { term, silences } => {
+                events.push(Event::LeasesHandedOver { term: *term, silences: silences.clone() });
+                Ok(Reply::Done)
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod space;
 pub use mark::RealMark;
 
 use crate::{
-    disk::{Disk, check_owner, new_identity, with_cluster},
+    disk::{Disk, check_owner, new_identity, with_cluster, with_level},
     engine::Engine,
     error::OpenError,
     sled_engine::{Fsync, SledEngine, Sync},
@@ -26,7 +26,7 @@ use crate::{
 };
 use files::{RealFiles, replace, sync_folder};
 use quorate_codec::{DecodeError, Identity, identity};
-use quorate_model::{ClusterId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeName};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
@@ -159,6 +159,15 @@ impl Disk for FolderDisk {
     fn set_cluster(&self, cluster: ClusterId) -> io::Result<()> {
         let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(changed) = with_cluster(&identity, cluster)? {
+            replace(&self.path, IDENTITY, &identity::encode(&changed))?;
+            *identity = changed;
+        }
+        Ok(())
+    }
+
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()> {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = with_level(&identity, level) {
             replace(&self.path, IDENTITY, &identity::encode(&changed))?;
             *identity = changed;
         }

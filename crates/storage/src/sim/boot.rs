@@ -2,14 +2,14 @@
 
 use super::{SimDisk, State, carry_out, full};
 use crate::{
-    disk::{Disk, with_cluster},
+    disk::{Disk, with_cluster, with_level},
     engine::{Batch, Engine, Pair, check_sizes},
     snapshots::SnapshotFiles,
     watermark::MarkFile,
 };
 use futures_util::future::BoxFuture;
 use quorate_codec::Identity;
-use quorate_model::ClusterId;
+use quorate_model::{ClusterId, FeatureLevel};
 use quorate_rt::{rng, time};
 use std::{io, sync::Arc, time::Duration};
 
@@ -173,6 +173,16 @@ impl Disk for SimBoot {
         self.with(|state| {
             let Some(identity) = &state.identity else { return Err(io::ErrorKind::NotFound.into()) };
             if let Some(changed) = with_cluster(identity, cluster)? {
+                state.identity = Some(changed);
+            }
+            Ok(())
+        })
+    }
+
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()> {
+        self.with(|state| {
+            let Some(identity) = &state.identity else { return Err(io::ErrorKind::NotFound.into()) };
+            if let Some(changed) = with_level(identity, level) {
                 state.identity = Some(changed);
             }
             Ok(())
