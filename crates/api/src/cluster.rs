@@ -25,6 +25,8 @@ pub struct ClusterBody {
     pub term: u64,
     /// How far the answering node has applied the log.
     pub applied_index: u64,
+    /// What all members can do; rises once the last one runs a version that can more, and never falls.
+    pub feature_level: u16,
     /// Its members, by name.
     pub nodes: Vec<NodeBody>,
 }
@@ -47,6 +49,9 @@ pub struct NodeBody {
     pub applied_index: Option<u64>,
     /// Whether it answered the answering node when asked last.
     pub reachable: bool,
+    /// The highest feature level that its version can; null: it has not told the answering node.
+    #[schema(required)]
+    pub feature_level_max: Option<u16>,
 }
 
 /// A node's part in Raft.

@@ -67,6 +67,8 @@ codes! {
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
+    /// Some node runs an older version.
+    FeatureLevel = "feature_level", 409, "Some node of the cluster can't do this yet";
     /// `If-Match` named another index.
     PreconditionFailed = "precondition_failed", 412, "The record has changed";
     /// More than a body may have.

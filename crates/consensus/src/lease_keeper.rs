@@ -298,6 +298,10 @@ impl LeaseKeeper {
             self.held.remove(&id);
             return self.enqueue(&id);
         };
+        if self.returned.contains(&id) {
+            // Its return is in this very command; each worker is in it at most once.
+            return self.enqueue_at(&id, Some(now + LOOK_AGAIN_MS));
+        }
         match (event, self.wait_of(lease, at, now)) {
             (LeaseEvent::Expired, Wait::Grace) => return self.enqueue_at(&id, Some(self.expires_from)),
             (LeaseEvent::Expired, Wait::Held { until }) => {

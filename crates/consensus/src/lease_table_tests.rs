@@ -3,9 +3,9 @@
 use super::*;
 use quorate_model::Partition;
 
-/// How a phase is reached, ending at 25 s of log time, and how long after the last heartbeat that is.
+/// How a phase is reached.
 const PHASES: [(&str, &str); 7] = [
-    ("live", "5s; register w; 20s; BEAT; 0s"),
+    ("live", "register w; 10s; BEAT"),
     ("suspicion under way", "5s; register w; 19s; PROPOSE"),
     ("suspect", "register w; 25s"),
     ("expiry under way", "register w; 29s; PROPOSE"),
@@ -40,7 +40,9 @@ impl World {
     fn reach(&mut self, phase: &str) {
         for step in phase.split("; ") {
             match step {
-                "BEAT" => drop(self.beat_with(Some(5))),
+                "BEAT" => {
+                    let _ = self.beat_with(Some(5));
+                }
                 "PROPOSE" => {
                     self.now += 1_000;
                     let _ = self.keeper.tick(self.now);
@@ -84,10 +86,11 @@ impl World {
     }
 
     fn tick_at(&mut self, silent: Millis) -> String {
-        let heard = self.keeper.leases.values().next().map_or(self.now, |lease| lease.heard);
+        let heard = self.keeper.leases.get("w").map_or(self.now, |lease| lease.heard);
         self.now = self.now.max(heard + silent);
         let changes = self.keeper.tick(self.now).changes;
-        let events: Vec<_> = changes.iter().map(|c| format!("{:?}", c.event)).collect();
+        let about_it = changes.iter().filter(|c| c.id.as_str() == "w");
+        let events: Vec<_> = about_it.map(|c| format!("{:?}", c.event)).collect();
         if events.is_empty() { "-".into() } else { events.join(",") }
     }
 
@@ -97,7 +100,6 @@ impl World {
             "heartbeat" => self.beat_with(Some(9)),
             "heartbeat replayed" => {
                 let _ = self.beat_with(Some(9));
-                self.keeper.returned.clear();
                 self.beat_with(Some(8))
             }
             "heartbeat of another life" => {

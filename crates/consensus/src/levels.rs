@@ -25,6 +25,8 @@ use std::{
 };
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// While the cluster could do more as far as this node knows: a new cluster comes to its level soon.
+const ASK_SOON: Duration = Duration::from_millis(200);
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// The highest level of each peer, as it said last.
@@ -34,6 +36,10 @@ pub(crate) struct Levels(Mutex<BTreeMap<NodeId, FeatureLevel>>);
 impl Levels {
     pub(crate) fn max_of(&self, id: NodeId) -> Option<FeatureLevel> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
+    fn nobody_is_behind(&self, max: FeatureLevel) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().all(|said| *said >= max)
     }
 
     fn said(&self, all: BTreeMap<NodeId, FeatureLevel>) {
@@ -99,7 +105,7 @@ pub(crate) async fn run(consensus: Consensus, mut shutdown: Shutdown) {
         tokio::select! {
             biased;
             () = shutdown.wait() => return,
-            () = time::sleep(ASK_EVERY) => {}
+            () = time::sleep(pause(&consensus)) => {}
         }
         tokio::select! {
             biased;
@@ -107,6 +113,13 @@ pub(crate) async fn run(consensus: Consensus, mut shutdown: Shutdown) {
             () = look(&consensus) => {}
         }
     }
+}
+
+/// Nobody is asked more often only because one member stays behind.
+fn pause(consensus: &Consensus) -> Duration {
+    let shared = consensus.shared();
+    let behind = consensus.feature_level() < shared.options.levels.max;
+    if behind && shared.levels.nobody_is_behind(shared.options.levels.max) { ASK_SOON } else { ASK_EVERY }
 }
 
 async fn look(consensus: &Consensus) {

@@ -90,11 +90,15 @@ impl Pulse {
         let count = beats.len() as u64;
         let deadline = time::Instant::now() + ANSWER_WITHIN;
         self.queue.try_send(Waiting { beats, deadline, answer }).map_err(|e| {
-            self.control.count_heartbeats(HeartbeatResult::Unavailable, count);
-            match e {
-                mpsc::error::TrySendError::Full(_) => Unavailable::Busy, // the worker beats again anyway
-                mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
-            }
+            let (result, why) = match e {
+                // The worker beats again anyway.
+                mpsc::error::TrySendError::Full(_) => (HeartbeatResult::Busy, Unavailable::Busy),
+                mpsc::error::TrySendError::Closed(_) => {
+                    (HeartbeatResult::Unavailable, Unavailable::ShuttingDown)
+                }
+            };
+            self.control.count_heartbeats(result, count);
+            why
         })?;
         match time::timeout(ANSWER_WITHIN, answered).await {
             Ok(answer) => answer.unwrap_or(Err(Unavailable::ShuttingDown)),

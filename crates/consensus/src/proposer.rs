@@ -86,7 +86,10 @@ impl Proposer {
         let (answer, answered) = oneshot::channel();
         let deadline = time::Instant::now() + ANSWER_WITHIN;
         self.queue.try_send(Waiting { proposal, deadline, answer }).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Busy, // clients see 503 with Retry-After
+            mpsc::error::TrySendError::Full(_) => {
+                self.control.count_commands(CommandStage::TurnedAway, 1);
+                Unavailable::Busy // clients see 503 with Retry-After
+            }
             mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
         })?;
         self.control.count_commands(CommandStage::Proposed, 1);

@@ -1,9 +1,16 @@
 //! Three consensus nodes in one process: real sockets on loopback, simulated disks.
 #![cfg(not(madsim))]
 
-use quorate_consensus::{AddressBook, Applied, Consensus, Options, SelfId, Unavailable};
+#[path = "cluster/leases.rs"]
+mod leases;
+#[path = "cluster/levels.rs"]
+mod levels;
+#[path = "cluster/pressure.rs"]
+mod pressure;
+
+use quorate_consensus::{AddressBook, Applied, Consensus, Options, SelfId, StartError, Unavailable};
 use quorate_model::{
-    Address, BootId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, KeyspaceSource, NodeName,
+    Address, BootId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, KeyspaceSource, NodeName,
     NodeRecord, Partition, PartitionCount, PartitionRange, Refusal, RegistrationParts, Reply, Ttl, WorkerId,
 };
 use quorate_rt::{http::ServeLimits, net, rng, shutdown, time};
@@ -25,6 +32,8 @@ struct Running {
 struct Cluster {
     book: BTreeMap<NodeName, String>,
     disks: Vec<SimDisk>,
+    /// The highest feature level of each node.
+    level_max: Vec<FeatureLevel>,
     running: Vec<Option<Running>>,
 }
 
@@ -43,21 +52,33 @@ impl Cluster {
             .map(|(i, l)| (name(i), l.local_addr().expect("bound").to_string()))
             .collect();
         let disks = (0..nodes).map(|_| SimDisk::default()).collect();
-        Self { book, disks, running: (0..nodes).map(|_| None).collect() }
+        let level_max = vec![FeatureLevel::NEWEST; nodes];
+        Self { book, disks, level_max, running: (0..nodes).map(|_| None).collect() }
     }
 
     async fn formed(nodes: usize) -> Self {
-        let mut cluster = Self::new(nodes);
+        Self::formed_with(vec![FeatureLevel::NEWEST; nodes]).await
+    }
+
+    async fn formed_with(level_max: Vec<FeatureLevel>) -> Self {
+        let nodes = level_max.len();
+        let level = level_max.iter().min().copied().expect("a node");
+        let mut cluster = Self { level_max, ..Self::new(nodes) };
         for i in 0..nodes {
             cluster.start(i).await;
         }
         for i in 0..nodes {
             cluster.until(|c| c.consensus(i).view().get().nodes().count() == nodes).await;
+            cluster.until(|c| c.consensus(i).feature_level() == level).await;
         }
         cluster
     }
 
     async fn start(&mut self, i: usize) {
+        self.try_start(i).await.expect("starts");
+    }
+
+    async fn try_start(&mut self, i: usize) -> Result<(), StartError> {
         let disk = self.disks[i].open(&name(i)).expect("its own disk");
         let identity = disk.identity();
         let metrics = Metrics::new();
@@ -83,15 +104,16 @@ impl Cluster {
             election: Duration::from_millis(250),
             partitions: PartitionCount::new(12).ok(),
             source: KeyspaceSource::Static,
-            levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
+            levels: NodeLevels { max: self.level_max[i], cluster: identity.level },
             snapshot_every: 200,
         };
-        let consensus = Consensus::start(options, log, machine, applied).await.expect("starts");
+        let consensus = Consensus::start(options, log, machine, applied).await?;
         let listener = net::bind(address.parse::<SocketAddr>().expect("an address")).await.expect("free");
         let (stop, stopped) = shutdown::channel();
         let limits = ServeLimits { drain: Duration::from_millis(10), ..ServeLimits::default() };
         quorate_rt::spawn(quorate_rt::http::serve(listener, consensus.peer_service(), limits, stopped));
         self.running[i] = Some(Running { consensus, metrics, stop });
+        Ok(())
     }
 
     /// As a crash would, except that tasks end in order; what was not synced is lost.

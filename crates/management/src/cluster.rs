@@ -2,7 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use quorate_model::{
-    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName,
+    Reply,
 };
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
@@ -68,6 +69,16 @@ pub enum Reason {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// Some member can't read such a command yet; nothing was done.
+    #[error(
+        "the change needs feature level {needs}, the cluster is at {stands}: some node runs an older version"
+    )]
+    FeatureLevel {
+        /// The change's.
+        needs: FeatureLevel,
+        /// The cluster's.
+        stands: FeatureLevel,
+    },
     /// This node is about to end; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,
@@ -126,6 +137,8 @@ pub struct MemberInfo {
     pub applied_index: Option<LogIndex>,
     /// Whether it answered this node when asked last.
     pub reachable: bool,
+    /// The highest feature level that it can, if it has said so.
+    pub feature_level_max: Option<FeatureLevel>,
 }
 
 /// Whether this node may be sent requests.
@@ -164,6 +177,8 @@ pub struct Standing {
     pub term: u64,
     /// How far this node has applied the log.
     pub applied_index: LogIndex,
+    /// What all members can do.
+    pub feature_level: FeatureLevel,
     /// All members, this node included, by name.
     pub members: Vec<MemberInfo>,
     /// Whether it may be sent requests.

@@ -43,6 +43,7 @@ impl NodeCluster {
             Lost::NoLeader => Reason::NoQuorum,
             Lost::Unknown => Reason::OutcomeUnknown,
             Lost::Busy => Reason::Busy { retry_after: RETRY_BUSY_AFTER },
+            Lost::FeatureLevel { needs, stands } => Reason::FeatureLevel { needs: *needs, stands: *stands },
             Lost::ShuttingDown => Reason::ShuttingDown,
         };
         Unavailable { reason, leader: self.hint() }
@@ -94,6 +95,7 @@ impl NodeCluster {
                     management,
                     applied_index,
                     reachable,
+                    feature_level_max: self.consensus.feature_level_max(NodeId(*id)),
                 })
             })
             .collect();
@@ -185,6 +187,7 @@ impl Cluster for NodeCluster {
             leader: self.hint(),
             term: raft.current_term,
             applied_index: self.consensus.view().get().index(),
+            feature_level: self.consensus.feature_level(),
             members: self.members(&raft),
             readiness: self.readiness(),
             stale: measure::stale(&self.consensus),

@@ -23,18 +23,24 @@ use quorate_rt::{
 };
 use quorate_storage::Member;
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::oneshot;
 
-/// An append stream on which nothing came back for this long is given up.
+/// An append stream on which nothing came back for this long is given up, plus the time that what is under way may
+/// take at [`SLOWEST_BYTES_PER_MS`].
 const STREAM_IDLE_MIN: Duration = Duration::from_millis(500);
+
+/// The slowest network and disk that a follower is given time for: 4 MiB/s. One message has up to 32 entries of
+/// 512 KiB.
+const SLOWEST_BYTES_PER_MS: u64 = 4 << 10;
 
 /// A dial is given at least this long, over several calls if they are shorter.
 const DIAL_WITHIN_MIN: Duration = Duration::from_secs(1);
@@ -148,11 +154,12 @@ impl Peer {
         // `input` holds a mutex of openraft while it waits, and hyper owns it as the request's body. It must let
         // go when openraft drops the response stream, or the next session blocks on that mutex.
         let (alive, gone) = oneshot::channel::<()>();
-        let sent = Arc::new(AtomicU64::new(0));
-        let counted = sent.clone();
+        let under_way = Arc::new(UnderWay::default());
+        let counted = under_way.clone();
         let frames = input.take_until(gone).map(move |request| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(Frame::data(wire::frame(&wire::encode_append(request))))
+            let frame = wire::frame(&wire::encode_append(request));
+            counted.sent(frame.len() as u64);
+            Ok::<_, Infallible>(Frame::data(frame))
         });
         let body: BoxBody = StreamBody::new(frames).boxed_unsync();
         let request =
@@ -163,14 +170,7 @@ impl Peer {
             Ok(Ok(answer)) if answer.status().is_success() => {
                 let frames = wire::frames(answer.into_body().into_data_stream());
                 let idle = deadline.max(STREAM_IDLE_MIN);
-                Ok(AppendStream {
-                    frames,
-                    _alive: alive,
-                    broken: self.broken.clone(),
-                    idle,
-                    sent,
-                    answered: 0,
-                })
+                Ok(AppendStream { frames, _alive: alive, broken: self.broken.clone(), idle, under_way })
             }
             Ok(Ok(answer)) => {
                 self.connection = None;
@@ -195,19 +195,42 @@ struct AppendStream {
     _alive: oneshot::Sender<()>,
     broken: Arc<AtomicBool>,
     idle: Duration,
-    /// How many appends went out, and how many were answered. Silence means something only while one is missing:
-    /// between entries a stream may rest for as long as it likes.
-    sent: Arc<AtomicU64>,
-    answered: u64,
+    under_way: Arc<UnderWay>,
+}
+
+/// The appends that were sent and not answered, in bytes each. Silence means something only while there is one:
+/// between entries a stream may rest for as long as it likes.
+#[derive(Default)]
+struct UnderWay(Mutex<VecDeque<u64>>);
+
+impl UnderWay {
+    fn sent(&self, bytes: u64) {
+        self.lock().push_back(bytes);
+    }
+
+    fn answered(&self) {
+        self.lock().pop_front();
+    }
+
+    /// `None`: nothing.
+    fn bytes(&self) -> Option<u64> {
+        let under_way = self.lock();
+        (!under_way.is_empty()).then(|| under_way.iter().sum())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl AppendStream {
     async fn next_frame(&mut self) -> Result<Option<std::io::Result<Bytes>>, time::Elapsed> {
         loop {
-            let sent = self.sent.load(Ordering::Relaxed);
-            match time::timeout(self.idle, self.frames.next()).await {
+            let under_way = self.under_way.bytes();
+            let travel = Duration::from_millis(under_way.unwrap_or(0) / SLOWEST_BYTES_PER_MS);
+            match time::timeout(self.idle + travel, self.frames.next()).await {
                 // Nothing was under way when the wait began, so nothing is late.
-                Err(_) if sent == self.answered => {}
+                Err(_) if under_way.is_none() => {}
                 answered_or_late => return answered_or_late,
             }
         }
@@ -219,7 +242,7 @@ impl AppendStream {
             Ok(None) => return None,
             Ok(Some(Ok(frame))) => match wire::decode_append_result(&frame) {
                 Ok(Ok(result)) => {
-                    self.answered += 1;
+                    self.under_way.answered();
                     return Some((Ok(result), Some(self)));
                 }
                 Ok(Err(fatal)) => return Some((Err(unreachable_text(&fatal)), None)),
@@ -328,5 +351,23 @@ impl RaftNetworkV2<Config> for Peer {
             closed = cancel => Err(StreamingError::Closed(closed)),
             answer = send => answer.map_err(|e| StreamingError::Unreachable(Unreachable::new(&e))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_is_counted_until_it_is_answered() {
+        let under_way = UnderWay::default();
+        assert_eq!(under_way.bytes(), None, "a stream at rest is never late");
+        under_way.sent(16 << 20);
+        under_way.sent(100);
+        assert_eq!(under_way.bytes(), Some((16 << 20) + 100));
+        under_way.answered();
+        assert_eq!(under_way.bytes(), Some(100), "answers come in order");
+        under_way.answered();
+        assert_eq!(under_way.bytes(), None);
     }
 }

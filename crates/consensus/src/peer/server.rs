@@ -158,15 +158,19 @@ fn sender(request: &Request<Incoming>) -> Option<NodeId> {
     from.parse().ok().map(NodeId)
 }
 
-/// A request of another cluster changes nothing here. A node without a cluster yet takes any: it has nothing to
-/// lose, and learns its cluster from its first leader.
+/// A request of another cluster changes nothing here, nor does one that does not say which it is of: it may ask who
+/// we are, no more. A node without a cluster yet takes any: it has nothing to lose, and learns its cluster from its
+/// first leader. Where it stands for election before, a node that knows the cluster does so too, and has its vote.
 fn check_cluster(shared: &Shared, request: &Request<Incoming>) -> Result<(), Refusal> {
     let theirs = request.headers().get(header::CLUSTER).and_then(|v| v.to_str().ok());
     match (shared.cluster(), theirs) {
         (Some(ours), Some(theirs)) if theirs.parse() != Ok(ours) => {
             Err(Refusal::OtherCluster { ours, theirs: theirs.chars().take(64).collect() })
         }
-        _ => Ok(()),
+        (Some(ours), None) if !matches!(request.uri().path(), path::HELLO | path::FEATURE_LEVEL) => {
+            Err(Refusal::OtherCluster { ours, theirs: "none".into() })
+        }
+        (Some(_) | None, _) => Ok(()),
     }
 }
 

@@ -9,9 +9,9 @@ use quorate_management::{
     Unavailable, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, KeyspaceSource, LeaseChange,
-    LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin, PartitionCount, Proposal,
-    Reply, Status, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, KeyspaceSource,
+    LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin,
+    PartitionCount, Proposal, Reply, Status, Ttl, WorkerId,
 };
 use quorate_state::{State, View};
 use std::{
@@ -37,6 +37,8 @@ struct Inner {
     /// What this node publishes while it lags; the state otherwise.
     lagging: Option<Arc<View>>,
     broken: Option<Reason>,
+    /// Commands are never answered.
+    hangs: bool,
     sequences: BTreeMap<WorkerId, u64>,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -53,6 +55,7 @@ impl Fake {
             sequence: 0,
             lagging: None,
             broken: None,
+            hangs: false,
             sequences: BTreeMap::new(),
             readiness: Readiness::Ready,
             stale: None,
@@ -101,6 +104,11 @@ impl Fake {
     /// From now on nobody answers.
     pub fn break_down(&self, reason: Reason) {
         self.inner.lock().expect("no panic").broken = Some(reason);
+    }
+
+    /// From now on commands are never answered.
+    pub fn hang(&self) {
+        self.inner.lock().expect("no panic").hangs = true;
     }
 
     /// From now on this node publishes what it has now, until a read barrier or a command of its own.
@@ -218,6 +226,9 @@ impl Cluster for Fake {
 
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>> {
         let mut inner = self.inner.lock().expect("no panic");
+        if inner.hangs {
+            return std::future::pending().boxed();
+        }
         let result = inner.available().map(|()| {
             inner.proposals += 1;
             if let Some(other) = inner.overtaking.take() {
@@ -272,6 +283,7 @@ impl Cluster for Fake {
             management: format!("{name}:9090").into(),
             applied_index: reachable.then_some(inner.state.index()),
             reachable,
+            feature_level_max: reachable.then_some(FeatureLevel::NEWEST),
         };
         Standing {
             node: node("n1"),
@@ -280,6 +292,7 @@ impl Cluster for Fake {
             leader: inner.broken.is_none().then(hint),
             term: 3,
             applied_index: inner.state.index(),
+            feature_level: inner.state.feature_level(),
             members: vec![
                 member("n1", u64::MAX, Role::Follower, true),
                 member("n2", 2, Role::Leader, true),
