@@ -110,12 +110,14 @@ fn answer(line: &str) -> Say {
         "GET /v1/cluster" => Say::Answer(
             200,
             json(cluster::ClusterBody {
+                feature_level: 2,
                 cluster_id: Some("c".into()),
                 node: "n1".into(),
                 leader: None,
                 term: 3,
                 applied_index: 9,
                 nodes: vec![cluster::NodeBody {
+                    feature_level_max: Some(2),
                     name: "n1".into(),
                     id: "5".into(),
                     role: cluster::RoleBody::Learner,
