@@ -17,6 +17,7 @@ use crate::{
 use futures_util::future::join_all;
 use quorate_model::{Command, FeatureLevel, NodeId, NodeLevels};
 use quorate_rt::{shutdown::Shutdown, time};
+use quorate_storage::Member;
 use std::{
     collections::BTreeMap,
     io,
@@ -97,6 +98,14 @@ pub(crate) async fn left_behind(shared: &Shared) -> String {
         }
         time::sleep(ASK_EVERY).await;
     }
+}
+
+/// Whether a node that is no member yet can read what the log holds.
+pub(crate) async fn can_join(consensus: &Consensus, id: NodeId, member: &Member) -> bool {
+    let shared = consensus.shared();
+    let address = shared.options.book.dial(&member.name, &member.peer);
+    let max = level_of(ask(&shared.forwarder.links, Some(id), address).await);
+    max.is_some_and(|max| max >= consensus.feature_level())
 }
 
 /// Asks the others, and raises the level while this node leads; runs until the shutdown.

@@ -5,7 +5,7 @@
 //! joins as a learner, catches up, and takes the old one's place in one joint step. It does so only when the old id
 //! no longer answers: at its name's address somebody else has answered, without a log, for [`ROUNDS`] in a row.
 
-use crate::{consensus::Consensus, roster::Seen};
+use crate::{consensus::Consensus, levels, roster::Seen};
 use openraft::ChangeMembers;
 use quorate_model::{NodeId, NodeName};
 use quorate_rt::time;
@@ -118,6 +118,10 @@ fn candidates(consensus: &Consensus) -> Vec<Replacement> {
 async fn replace(consensus: &Consensus, replacement: Replacement) {
     let Replacement { name, old, new, member } = replacement;
     let raft = &consensus.shared().raft;
+    if !levels::can_join(consensus, NodeId(new), &member).await {
+        tracing::warn!(node = %name, new, "the node runs a version below the cluster's feature level: it can't join");
+        return;
+    }
     tracing::warn!(node = %name, old, new, "the node came back with an empty disk: it is replaced by itself");
     let joined = time::timeout(CATCH_UP_WITHIN, raft.add_learner(new, member, true)).await;
     if !matches!(joined, Ok(Ok(_))) {
