@@ -4,9 +4,7 @@ use quorate_api::{
     Problem, fields,
     worker::{self, LeaseGrant, WorkerBody},
 };
-use quorate_model::{
-    Epoch, Lifecycle, LogIndex, LogTime, Registration, RegistrationParts, Ttl, Worker, WorkerId,
-};
+use quorate_model::{Epoch, Lifecycle, LogIndex, LogTime, Registration, Ttl, Worker, WorkerId};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 

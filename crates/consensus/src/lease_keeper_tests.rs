@@ -66,10 +66,6 @@ impl World {
         self.elect();
     }
 
-    fn status(&self, id: &str) -> Status {
-        self.state.worker(id).expect("known").status()
-    }
-
     /// Runs ticks of 250 ms up to `until`, committing what the keeper proposes and writing it down.
     fn run(&mut self, until: Millis) {
         while self.now < until {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use quorate_model::ClusterId;
+use quorate_model::{ClusterId, FeatureLevel};
 use quorate_storage::{FolderDisk, LogStore, OpenError, disk::Disk};
 use std::{
     collections::BTreeMap,

@@ -70,10 +70,11 @@ async fn the_cluster_is_shown_as_this_node_sees_it() {
             "leader": "n2",
             "term": 3,
             "applied_index": 1,
+            "feature_level": 1,
             "nodes": [
-                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true},
-                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true},
-                {"name": "n3", "id": "3", "role": "learner", "peer": "n3:7070", "management": "n3:9090", "applied_index": null, "reachable": false},
+                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true, "feature_level_max": 2},
+                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true, "feature_level_max": 2},
+                {"name": "n3", "id": "3", "role": "learner", "peer": "n3:7070", "management": "n3:9090", "applied_index": null, "reachable": false, "feature_level_max": null},
             ],
         })
     );

@@ -209,7 +209,7 @@ async fn a_change_of_the_lease_that_overtakes_a_changed_heartbeat_does_not_lose_
 async fn a_heartbeat_is_answered_before_its_client_gives_up() {
     let fake = Fake::formed();
     fake.hang();
-    let begun = std::time::Instant::now();
+    let begun = quorate_rt::time::Instant::now();
     let answer = fake.ask(Ask::json("POST", "/heartbeat", register_body("w1", &[0]))).await;
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!((answer.status, answer.json()), (500, json!({"error": "Failed to update heartbeat"})));
