@@ -5,7 +5,7 @@
 //! at once, an expiry needs a proof that the way by which its worker was heard is open: that somebody else was heard
 //! on it lately. Without it the expiry is held back, for a bounded time: workers that are really dead go too.
 
-use crate::lease_keeper::Millis;
+use crate::lease::Millis;
 use quorate_model::{NodeId, Ttl};
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@
 //! expire a worker that was told a moment ago that it lives.
 
 use crate::{
+    lease::{Lease, Millis, Phase, part_of, suspect_after},
     lease_guard::{self, Census, Ways},
     silence::Silences,
 };
@@ -28,26 +29,11 @@ use std::{
 /// Most changes that one tick proposes; the rest follows in the next one.
 pub const CHANGES_PER_TICK_MAX: usize = 1_000;
 
-/// Suspect after this part of the TTL. Not one half, as workers of the original systems beat every 15 s with a
-/// TTL of 30 s: they would flap at each beat, and each flap is a log entry.
-const SUSPECT_AFTER: (i64, i64) = (2, 3);
 /// Who was silent for longer than this part of its TTL is named when a leader hands over: a healthy worker of ours
 /// beats each third of it, give or take a tenth.
 const NAMED_AFTER: (i64, i64) = (2, 5);
 /// An expiry that is held back is looked at again after this long.
 const LOOK_AGAIN_MS: Millis = 1_000;
-
-/// A moment of the leader's monotonic clock, in milliseconds from any origin.
-pub type Millis = i64;
-
-/// How long a worker may be silent before it is suspect.
-pub fn suspect_after(ttl: Ttl) -> Millis {
-    part_of(ttl, SUSPECT_AFTER)
-}
-
-fn part_of(ttl: Ttl, (of, parts): (i64, i64)) -> Millis {
-    Millis::try_from(ttl.as_ms()).unwrap_or(Millis::MAX / of) * of / parts
-}
 
 /// A leader's time; its workers have to find it first.
 #[derive(Clone, Copy, Debug)]
@@ -71,13 +57,6 @@ pub struct Tick {
     pub held: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Live,
-    Suspect,
-    Expired,
-}
-
 /// What an expiry waits for.
 enum Wait {
     Nothing,
@@ -87,49 +66,6 @@ enum Wait {
     Held {
         until: Millis,
     },
-}
-
-#[derive(Clone, Debug)]
-struct Lease {
-    epoch: Epoch,
-    incarnation: Epoch,
-    ttl: Ttl,
-    phase: Phase,
-    /// When it was last heard, or granted.
-    heard: Millis,
-    /// By way of which node.
-    via: Option<NodeId>,
-    /// A change of it was proposed, and it is not known yet what became of that.
-    pending: bool,
-    sequence: Option<u64>,
-    /// Where it stands in `due`; `None` once expired.
-    queued: Option<Millis>,
-}
-
-impl Lease {
-    fn ttl_ms(&self) -> Millis {
-        part_of(self.ttl, (1, 1))
-    }
-
-    /// When its silence has a consequence, and which.
-    fn deadline(&self) -> Option<(Millis, LeaseEvent)> {
-        match self.phase {
-            Phase::Live => Some((self.heard + suspect_after(self.ttl), LeaseEvent::Suspected)),
-            Phase::Suspect => Some((self.heard + self.ttl_ms(), LeaseEvent::Expired)),
-            Phase::Expired => None,
-        }
-    }
-
-    /// What its return is; `None`: it was never away.
-    fn comeback(&self) -> Option<LeaseEvent> {
-        match self.phase {
-            Phase::Expired => Some(LeaseEvent::Revived),
-            Phase::Suspect => Some(LeaseEvent::Recovered),
-            // A suspicion is under way. Behind it in the log this undoes it; if it never arrives, this is void.
-            Phase::Live if self.pending => Some(LeaseEvent::Recovered),
-            Phase::Live => None,
-        }
-    }
 }
 
 /// All leases, while this node leads.

@@ -176,83 +176,6 @@ fn an_expired_worker_is_revived_by_a_heartbeat() {
 }
 
 #[test]
-fn elections_neither_kill_nor_immortalise() {
-    // A live one starts at its full TTL.
-    check(
-        "register a; 10s; elect; 45s",
-        expect![[r#"
-        30000ms a Suspected
-        40000ms a Expired
-    "#]],
-    );
-    // A suspect one goes on where it was.
-    check(
-        "register a; 21s; elect; 20s",
-        expect![[r#"
-        20000ms a Suspected
-        30000ms a Expired
-    "#]],
-    );
-    // But not before a worker could find the new leader.
-    check(
-        "register a; 30s; elect; 20s",
-        expect![[r#"
-        20000ms a Suspected
-        30000ms a Expired
-    "#]],
-    );
-}
-
-#[test]
-fn a_suspect_one_outlives_no_number_of_leader_changes() {
-    // Each leader falls before half of the TTL is over: with a new half from each, this worker would never go.
-    check(
-        "register a; 21s; elect; 3s; elect; 3s; elect; 3s; elect; 3s; elect; 3s",
-        expect![[r#"
-        20000ms a Suspected
-        30000ms a Expired
-    "#]],
-    );
-}
-
-#[test]
-fn a_live_one_outlives_no_number_of_orderly_leader_changes() {
-    check(
-        "register a; 13s; hand-over; 1s; hand-over; 5s; hand-over; 5s; hand-over; 20s",
-        expect![[r#"
-        20000ms a Suspected
-        30000ms a Expired
-    "#]],
-    );
-}
-
-#[test]
-fn what_was_handed_over_counts_for_the_next_leader_only() {
-    // The second leader hears the worker and falls. The third knows of the silence, but not of the heartbeat.
-    check("register a; 18s; hand-over; 1s; beat a; elect; 19s; elect; 19s", expect![[r#""#]]);
-    // It counts once: a leader that lost its quorum and found it again has heard workers in between.
-    let mut world = World::new();
-    world.act("register a; 18s; hand-over; 1s; beat a; 1s");
-    let reign = Reign { term: world.term, from: world.now, grace: 0 };
-    world.keeper = LeaseKeeper::from_view(&world.state, &mut world.silences, reign);
-    world.act("19s");
-    assert_eq!(world.said, "");
-}
-
-#[test]
-fn a_leader_names_only_those_that_are_late() {
-    let mut world = World::new();
-    world.act("register late; 5s; register fresh; 7s");
-    let named: Vec<_> =
-        world.keeper.silences(world.now).into_iter().map(|s| (s.id.to_string(), s.silent_ms)).collect();
-    assert_eq!(named, [], "12 s are two fifths of the TTL, and no more");
-    world.act("1s");
-    let named: Vec<_> =
-        world.keeper.silences(world.now).into_iter().map(|s| (s.id.to_string(), s.silent_ms)).collect();
-    assert_eq!(named, [("late".to_owned(), 13_000)]);
-}
-
-#[test]
 fn a_heartbeat_during_its_expiry_revives() {
     let mut world = World::new();
     world.act("register w; 29s");
@@ -396,71 +319,9 @@ fn a_repeat_of_a_heartbeat_that_was_not_accepted_yet_is_no_replay() {
     assert_eq!(world.keeper.heartbeat(&beat, VIA, world.now), HeartbeatOutcome::Replayed { last: 7 });
 }
 
-/// Ten workers behind node 1 and ten behind node 2, all with a TTL of 30 s, heard at the beginning.
-fn twenty_by_two_ways() -> World {
-    let mut world = World::new();
-    for i in 0..20 {
-        let id = format!("w{i:02}");
-        world.register(&id);
-        world.beat_via(&id, NodeId(1 + i / 10));
-    }
-    world
-}
-
-fn expired(world: &World) -> usize {
-    world.state.workers().filter(|w| w.status() == Status::Expired).count()
-}
-
-#[test]
-fn a_mass_without_a_proof_is_held_back_for_a_bounded_time() {
-    let mut world = twenty_by_two_ways();
-    world.run(39_750);
-    assert_eq!((expired(&world), world.held), (0, 20), "nobody is heard on any way");
-    world.run(42_000);
-    assert_eq!((expired(&world), world.held), (20, 0), "a third of the TTL, 10 s at most");
-}
-
-#[test]
-fn a_mass_that_comes_back_in_time_is_never_out() {
-    let mut world = twenty_by_two_ways();
-    world.run(35_000);
-    for i in 0..20 {
-        world.beat_via(&format!("w{i:02}"), NodeId(1 + i / 10));
-    }
-    world.run(45_000);
-    assert_eq!((expired(&world), world.held), (0, 0));
-}
-
-#[test]
-fn an_open_way_proves_that_its_silent_workers_are_gone() {
-    let mut world = twenty_by_two_ways();
-    // One of those behind node 1 is still heard there; nobody behind node 2.
-    while world.now < 30_000 {
-        let next = world.now + 5_000;
-        world.run(next);
-        world.beat_via("w00", NodeId(1));
-    }
-    world.run(31_500);
-    assert_eq!((expired(&world), world.held), (9, 10), "those of the open way go at their TTL");
-}
-
-#[test]
-fn a_few_are_no_mass() {
-    let mut world = World::new();
-    (0..9).for_each(|i| world.register(&format!("w{i}")));
-    world.run(31_000);
-    assert_eq!(expired(&world), 9, "at their TTL");
-    let mut world = twenty_by_two_ways();
-    while world.now < 30_000 {
-        let next = world.now + 5_000;
-        world.run(next);
-        (0..10).for_each(|i| {
-            let _ = world.beat_via(&format!("w{i:02}"), NodeId(1));
-        });
-    }
-    world.run(31_500);
-    assert_eq!((expired(&world), world.held), (10, 0), "half of them is not most");
-}
-
+#[path = "lease_election_tests.rs"]
+mod elections;
+#[path = "lease_guard_tests.rs"]
+mod guard;
 #[path = "lease_table_tests.rs"]
 mod table;

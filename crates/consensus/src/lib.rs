@@ -23,6 +23,7 @@ pub mod consensus;
 pub mod forming;
 pub mod forward;
 pub mod housekeeping;
+mod lease;
 pub mod lease_guard;
 pub mod lease_keeper;
 pub mod levels;

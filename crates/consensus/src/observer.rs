@@ -1,7 +1,8 @@
 //! What happens after each apply: the View is published, the lease keeper follows, waiters wake.
 
 use crate::{
-    lease_keeper::{LeaseKeeper, Millis, Reign},
+    lease::Millis,
+    lease_keeper::{LeaseKeeper, Reign},
     silence::Silences,
 };
 use quorate_model::{Event, LogIndex};

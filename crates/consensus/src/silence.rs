@@ -13,7 +13,7 @@
 //!
 //! An entry is seen here later than it was made, so a silence is taken for shorter than it is, never for longer.
 
-use crate::lease_keeper::{Millis, suspect_after};
+use crate::lease::{Millis, suspect_after};
 use quorate_model::{Epoch, Event, Lifecycle, LogIndex, Status, Worker, WorkerId, limit};
 use quorate_state::View;
 use std::collections::BTreeMap;

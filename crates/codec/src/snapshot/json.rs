@@ -5,8 +5,7 @@ use super::{SnapshotMeta, json_reply::Reply};
 use crate::raft;
 use quorate_model as model;
 use quorate_model::{
-    BootId, ClusterId, Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, NodeName,
-    PartitionCount,
+    BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount,
 };
 use quorate_state::{Parts, WindowParts};
 use serde::{Deserialize, Serialize};
@@ -83,18 +82,8 @@ pub(super) struct State {
 
 impl From<&Parts> for State {
     fn from(parts: &Parts) -> Self {
-        // The level has a section of its own: who does not know it must refuse the snapshot.
-        let Parts {
-            index,
-            now,
-            cluster,
-            last_epoch,
-            level: _,
-            workers: _,
-            keyspaces: _,
-            nodes: _,
-            windows: _,
-        } = parts;
+        // Everything else has sections of its own; the level, so that who does not know it refuses the snapshot.
+        let Parts { index, now, cluster, last_epoch, .. } = parts;
         Self {
             index: index.0,
             now_ms: now.0,
@@ -111,26 +100,6 @@ impl State {
         parts.cluster = self.cluster.map(|c| c.parse::<ClusterId>()).transpose()?;
         parts.last_epoch = Epoch(self.last_epoch);
         Ok(())
-    }
-}
-
-/// Only where the cluster has left the first level.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Level {
-    feature_level: u16,
-}
-
-impl From<FeatureLevel> for Level {
-    fn from(level: FeatureLevel) -> Self {
-        Self { feature_level: level.get() }
-    }
-}
-
-impl TryFrom<Level> for FeatureLevel {
-    type Error = Invalid;
-
-    fn try_from(level: Level) -> Result<Self, Invalid> {
-        Self::new(level.feature_level)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod container;
 mod json;
+mod json_level;
 mod json_reply;
 
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
     raft::{LogId, Membership},
 };
 use container::{Reader, Writer};
-use json::{Keyspace, Level, Meta, NodeRecord, State, Window, Worker};
+use json::{Keyspace, Meta, NodeRecord, State, Window, Worker};
+use json_level::Level;
 use quorate_model::FeatureLevel;
 use quorate_state::Parts;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,6 +1,11 @@
 //! One sample of everything, and strategies for more.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+mod later;
+mod replies;
+
+pub use replies::any_reply;
+
 use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
 use quorate_codec::snapshot::SnapshotMeta;
@@ -65,7 +70,7 @@ pub fn node_record() -> NodeRecord {
 pub fn commands() -> Vec<(&'static str, Command)> {
     let count = PartitionCount::new(12).ok();
     let change = |id: &str, event| LeaseChange { id: worker_id(id), epoch: Epoch(5), event };
-    let commands = vec![
+    let mut commands = vec![
         Command::FormCluster { cluster: ClusterId(0xfeed), partitions: count, source: KeyspaceSource::Kafka },
         Command::RegisterWorker {
             registration: registration(),
@@ -88,12 +93,8 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         },
         Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
         Command::DescribeNode(node_record()),
-        Command::RaiseLevel { to: FeatureLevel::HAND_OVER_LEASES },
-        Command::HandOverLeases {
-            term: 3,
-            silences: vec![Silence { id: worker_id("w1"), epoch: Epoch(5), silent_ms: 12_500 }],
-        },
     ];
+    commands.extend(later::commands());
     commands.into_iter().map(|c| (command_name(&c), c)).collect()
 }
 
@@ -365,11 +366,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
                 })
             }
         ),
-        (1u16..).prop_map(|to| Command::RaiseLevel { to: FeatureLevel::new(to).expect("valid") }),
-        (any::<u64>(), collection::vec((ids(), any::<(u64, u64)>()), 0..4)).prop_map(|(term, silent)| {
-            let silence = |(id, (epoch, silent_ms))| Silence { id, epoch: Epoch(epoch), silent_ms };
-            Command::HandOverLeases { term, silences: silent.into_iter().map(silence).collect() }
-        }),
+        later::any_command(),
     ]
 }
 
@@ -378,34 +375,4 @@ pub fn any_proposal() -> impl Strategy<Value = Proposal> {
         origin: Origin { boot: BootId(boot), sequence },
         command,
     })
-}
-
-pub fn any_reply() -> impl Strategy<Value = Reply> {
-    let bounded = prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces)];
-    let refusals = prop_oneof![
-        ids().prop_map(|id| Refusal::UnknownWorker { id }),
-        (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
-            id,
-            current: Epoch(current),
-            got: Epoch(got)
-        }),
-        keyspaces().prop_map(|name| Refusal::UnknownKeyspace { name }),
-        (keyspaces(), any::<(i32, u32)>()).prop_map(|(keyspace, (partition, count))| {
-            Refusal::PartitionOutOfRange { keyspace, partition: Partition(partition), count }
-        }),
-        keyspaces().prop_map(|name| Refusal::PartitionCountUnknown { name }),
-        any::<(u64, u64)>().prop_map(|(current, wanted)| Refusal::PreconditionFailed {
-            current: LogIndex(current),
-            wanted: LogIndex(wanted)
-        }),
-        (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
-        Just(Refusal::AlreadyFormed),
-        Just(Refusal::Forgotten),
-    ];
-    prop_oneof![
-        Just(Reply::Done),
-        Just(Reply::Unchanged),
-        any::<u64>().prop_map(|epoch| Reply::Registered { epoch: Epoch(epoch) }),
-        refusals.prop_map(Reply::Refused),
-    ]
 }
