@@ -18,7 +18,7 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Heartbeat, HeartbeatOutcome, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, NodeId,
-    Silence, Status, Ttl, Worker, WorkerId,
+    Silence, Status, Worker, WorkerId,
 };
 use quorate_state::View;
 use std::{
