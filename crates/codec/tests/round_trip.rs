@@ -22,7 +22,7 @@ proptest! {
     }
 
     #[test]
-    fn replies(replies in collection::vec(support::any_reply(), 0..20)) {
+    fn replies(replies in collection::vec(support::replies::any_reply(), 0..20)) {
         prop_assert_eq!(decode_replies(&encode_replies(&replies)), Ok(replies));
     }
 

@@ -2,9 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 mod later;
-mod replies;
-
-pub use replies::any_reply;
+pub mod replies;
 
 use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
@@ -13,7 +11,7 @@ use quorate_model::{
     Address, BootId, Capability, ClusterId, Command, Entry, Epoch, FeatureLevel, Keyspace, KeyspaceName,
     KeyspaceSource, LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord,
     Origin, Partition, PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts,
-    Reply, ServiceName, ServiceOffer, Silence, Ttl, Worker, WorkerId, reply::Bounded,
+    Reply, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
 };
 use quorate_state::{Parts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
