@@ -4,7 +4,7 @@ use super::*;
 use expect_test::{Expect, expect};
 use quorate_model::{
     Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LogIndex, LogTime, Origin, PartitionCount,
-    PartitionRange, Proposal, RegistrationParts,
+    PartitionRange, Proposal, RegistrationParts, Ttl,
 };
 use quorate_state::State;
 
