@@ -11,7 +11,8 @@
 //! | [`address`] | where a worker is reached |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`keyspace`] | partition counts and where they come from |
-//! | [`node`] | what a router node says about itself |
+//! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
+//! | [`membership`] | joining and leaving the cluster |
 //! | [`command`] | what can be asked of the replicated state |
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`heartbeat`] | liveness, which never enters the log |
@@ -22,9 +23,11 @@ pub mod command;
 pub mod heartbeat;
 pub mod keyspace;
 pub mod limit;
+pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod peer_address;
 pub mod reply;
 pub mod worker;
 
@@ -32,8 +35,10 @@ pub use address::{Address, Scheme};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
+pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, Ttl};
+pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

@@ -22,6 +22,8 @@ pub const LABEL_BYTES_MAX: usize = 256;
 pub const WORKERS_MAX: usize = 1_000_000;
 /// Most keyspaces. When full: a new name is refused.
 pub const KEYSPACES_MAX: usize = 1_000;
+/// Most nodes of a cluster, learners included. When full: another one can't join.
+pub const NODES_MAX: usize = 15;
 /// Most commands in one log entry; the rest waits for the next one.
 pub const PROPOSALS_PER_ENTRY_MAX: usize = 1_000;
 /// Replies kept for each boot id, so that a repeat is answered and not applied again.

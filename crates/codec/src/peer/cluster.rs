@@ -42,7 +42,7 @@ pub enum Forwarded<T> {
 }
 
 impl<T> Forwarded<T> {
-    fn freeze<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> frozen::Forwarded<U> {
+    pub(super) fn freeze<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> frozen::Forwarded<U> {
         match self {
             Self::Done(value) => frozen::Forwarded::Done(f(value)),
             Self::NotLeader => frozen::Forwarded::NotLeader,
@@ -51,7 +51,10 @@ impl<T> Forwarded<T> {
         }
     }
 
-    fn thaw<U, E>(frozen: frozen::Forwarded<U>, f: impl FnOnce(U) -> Result<T, E>) -> Result<Self, E> {
+    pub(super) fn thaw<U, E>(
+        frozen: frozen::Forwarded<U>,
+        f: impl FnOnce(U) -> Result<T, E>,
+    ) -> Result<Self, E> {
         Ok(match frozen {
             frozen::Forwarded::Done(value) => Self::Done(f(value)?),
             frozen::Forwarded::NotLeader => Self::NotLeader,

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod consensus;
+pub mod membership;
 pub mod proof;
 
 pub use cluster::{
@@ -14,6 +15,10 @@ pub use consensus::{
     Append, Appended, Transfer, VoteAsked, VoteGiven, decode_append, decode_appended, decode_transfer,
     decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
     encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
+};
+pub use membership::{
+    MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
+    encode_join, encode_leave, encode_member_outcome, encode_members,
 };
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
