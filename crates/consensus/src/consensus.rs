@@ -5,10 +5,12 @@ use crate::{
     forward::{Forwarder, Leader, Tried, Unavailable},
     housekeeping, liveness,
     liveness::{Pulse, Vessel},
+    membership::Picture,
     observer::Applied,
     options::{ANSWER_WITHIN, Options, PEER_BATCHES_MAX},
     peer::{
         client::{Dialler, Links},
+        directory::Directory,
         path,
         raft_network::Network,
         server::PeerService,
@@ -27,7 +29,7 @@ use quorate_storage::{LogStore, Machine};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +70,8 @@ pub struct Shared {
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
     heard: AtomicI64,
+    /// The members have said that this node is none of them any more.
+    removed: AtomicBool,
 }
 
 /// A running consensus. Clones share it.
@@ -92,12 +96,12 @@ impl Consensus {
         let dialler = Dialler::new(options.me.clone());
         let links = Links::new(dialler.clone());
         forming::refuse_other_cluster(&options.me, &options.book).await?;
-        let network = Network { dialler, book: options.book.clone() };
+        let directory = Directory::new(options.book.clone());
+        let network = Network { dialler, directory: directory.clone() };
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
-        let forwarder =
-            Forwarder { raft: raft.clone(), links, book: options.book.clone(), id: options.me.id };
+        let forwarder = Forwarder { raft: raft.clone(), links, directory, id: options.me.id };
         let vessel =
             Vessel { forwarder: forwarder.clone(), applied: applied.clone(), election: options.election };
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
@@ -116,6 +120,7 @@ impl Consensus {
             roster: Roster::default(),
             places,
             heard: AtomicI64::new(i64::MIN),
+            removed: AtomicBool::new(false),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
@@ -218,12 +223,30 @@ impl Consensus {
         Duration::from_millis(u64::try_from(self.shared.applied.now()).unwrap_or(0))
     }
 
+    /// Whether no leader was heard for `long`.
+    pub fn is_silent(&self, long: Duration) -> bool {
+        // Also hears itself, where it leads.
+        self.leader_heard().is_none_or(|ago| ago >= long)
+    }
+
+    /// Whether this node was a member and is none any more, as the members say.
+    pub fn is_removed(&self) -> bool {
+        self.shared.removed.load(Ordering::Relaxed)
+    }
+
+    /// The log index at which the membership last changed, as this node knows it.
+    pub fn membership_index(&self) -> LogIndex {
+        Picture::of(&self.shared).index()
+    }
+
     /// How many other members answered when they were asked last.
     pub fn peers_reachable(&self) -> u64 {
-        let others = self.shared.options.book.iter().filter(|(name, _)| **name != self.shared.me.name);
-        let reachable = others
-            .filter(|(name, _)| self.shared.roster.get(name.as_str()).is_some_and(|seen| seen.reachable));
-        reachable.count() as u64
+        let picture = Picture::of(&self.shared);
+        let seen = |id: &u64, name: &str| {
+            self.shared.roster.get(name).is_some_and(|seen| seen.reachable && seen.id.0 == *id)
+        };
+        let others = picture.members.iter().filter(|(id, _)| **id != self.shared.me.id.0);
+        others.filter(|(id, member)| seen(id, &member.name)).count() as u64
     }
 
     /// Hands leadership to `to`, or to the most advanced other voter. Answers with the new leader.
@@ -293,6 +316,27 @@ impl Shared {
     /// A leader spoke to this node (or this node is one, with a quorum).
     pub(crate) fn heard_leader(&self) {
         self.heard.store(self.applied.now(), Ordering::Relaxed);
+    }
+
+    /// Whether a follower heard no leader for `long`.
+    pub(crate) fn silent_for(&self, long: Duration) -> bool {
+        let heard = self.heard.load(Ordering::Relaxed);
+        let ago = self.applied.now().checked_sub(heard).and_then(|ago| u64::try_from(ago).ok());
+        ago.is_none_or(|ago| Duration::from_millis(ago) >= long)
+    }
+
+    /// Says so once, when it changes.
+    pub(crate) fn set_removed(&self, removed: bool) {
+        if self.removed.swap(removed, Ordering::Relaxed) == removed {
+            return;
+        }
+        if removed {
+            tracing::warn!(
+                "this node is no member of the cluster any more: it was removed. It routes by what it knew last, and can be stopped"
+            );
+        } else {
+            tracing::info!("this node is a member of the cluster again");
+        }
     }
 
     pub(crate) fn is_leader(&self) -> bool {

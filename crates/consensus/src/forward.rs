@@ -6,8 +6,8 @@
 use crate::{
     options::{RETRY_AFTER, TRY_WITHIN},
     peer::{
-        address_book::AddressBook,
         client::{CallError, Links},
+        directory::Directory,
         wire::{Forwarded, WireError},
     },
     types::Raft,
@@ -50,7 +50,7 @@ pub struct Leader {
 pub struct Forwarder {
     pub(crate) raft: Raft,
     pub(crate) links: Links,
-    pub(crate) book: AddressBook,
+    pub(crate) directory: Directory,
     pub(crate) id: NodeId,
 }
 
@@ -66,6 +66,18 @@ pub enum Tried<T> {
     Busy,
 }
 
+impl<T> Tried<T> {
+    /// The same with another value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Tried<U> {
+        match self {
+            Self::Done(value) => Tried::Done(f(value)),
+            Self::NotLeader => Tried::NotLeader,
+            Self::Unsure => Tried::Unsure,
+            Self::Busy => Tried::Busy,
+        }
+    }
+}
+
 impl Forwarder {
     /// The leader as this node knows it.
     pub fn leader(&self) -> Option<Leader> {
@@ -73,7 +85,7 @@ impl Forwarder {
         let metrics = metrics.borrow_watched();
         let id = metrics.current_leader?;
         let member = metrics.membership_config.membership().get_node(&id)?;
-        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        let address = self.directory.learn(NodeId(id), &member.name, &member.peer);
         Some(Leader { id: NodeId(id), name: NodeName::parse(&member.name).ok()?, address })
     }
 
@@ -118,6 +130,12 @@ impl Forwarder {
         decode: fn(&[u8]) -> Result<Forwarded<T>, WireError>,
     ) -> Tried<T> {
         let answer = self.links.call(Some(leader.id), &leader.address, (path, message.to_vec()), limit).await;
+        if matches!(
+            answer,
+            Err(CallError::Refused { .. } | CallError::Unproven { .. } | CallError::Unreachable { .. })
+        ) {
+            self.directory.failed(leader.id, &leader.address);
+        }
         match answer.map(|bytes| decode(&bytes)) {
             Ok(Ok(Forwarded::Done(value))) => Tried::Done(value),
             Ok(Ok(Forwarded::NotLeader))

@@ -14,6 +14,7 @@
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
+//! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
 //! | `replacing` | a node that comes back with an empty disk |
 //! | [`peer`] | node to node |
 
@@ -21,8 +22,10 @@ pub mod consensus;
 pub mod forming;
 pub mod forward;
 pub mod housekeeping;
+mod joining;
 pub mod lease_keeper;
 pub mod liveness;
+mod membership;
 pub mod observer;
 pub mod options;
 pub mod peer;

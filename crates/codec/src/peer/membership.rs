@@ -258,7 +258,7 @@ mod tests {
             let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
             writeln!(text, "{name} {hex}").expect("a string takes everything");
         }
-        assert_eq!(text, include_str!("../../golden/v1/membership.txt"));
+        assert_eq!(text, include_str!("../../golden/v1/peer-membership.txt"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod address_book;
 pub mod client;
 pub mod complaints;
+pub mod directory;
 pub mod gate;
 pub mod proof;
 pub mod raft_network;
@@ -41,6 +42,12 @@ pub mod path {
     pub const HEARTBEATS: &str = "/peer/v1/heartbeats";
     /// Start a transfer of leadership.
     pub const HAND_OVER: &str = "/peer/v1/hand-over";
+    /// A node shall join.
+    pub const JOIN: &str = "/peer/v1/join";
+    /// A node shall leave.
+    pub const LEAVE: &str = "/peer/v1/leave";
+    /// Who belongs to the cluster?
+    pub const MEMBERS: &str = "/peer/v1/members";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
 }

@@ -1,13 +1,14 @@
 //! openraft's calls over our peer protocol. Appends are pipelined: one HTTP/2 stream each way, frames both ways.
 
 use super::{
-    address_book::AddressBook,
     client::{self, CallError, Dialler},
+    directory::Directory,
     path, wire,
 };
 use crate::types::{AppendRequest, Config, Snapshot, StreamResult, Vote};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use openraft::{
@@ -48,16 +49,17 @@ pub struct Network {
     /// How they are dialled.
     pub dialler: Dialler,
     /// Where they are.
-    pub book: AddressBook,
+    pub directory: Directory,
 }
 
 impl RaftNetworkFactory<Config> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Peer {
-        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        let address = self.directory.learn(NodeId(target), &member.name, &member.peer);
         Peer {
             dialler: self.dialler.clone(),
+            directory: self.directory.clone(),
             target: NodeId(target),
             address,
             connection: None,
@@ -70,7 +72,9 @@ impl RaftNetworkFactory<Config> for Network {
 /// One node that Raft talks to.
 pub struct Peer {
     dialler: Dialler,
+    directory: Directory,
     target: NodeId,
+    /// Where it was dialled last.
     address: String,
     connection: Option<H2Client>,
     /// A dial under way. It outlives the call that began it: resolving, dialling and the proof are three round
@@ -102,6 +106,10 @@ impl Peer {
     }
 
     async fn dialled(&mut self, deadline: Duration) -> Result<H2Client, CallError> {
+        let under_way = self.dial.get_mut().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !under_way && let Some(address) = self.directory.address(self.target) {
+            self.address = address;
+        }
         let (dialler, target, address) = (&self.dialler, self.target, &self.address);
         let dial = self.dial.get_mut().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
             let (dialler, address) = (dialler.clone(), address.clone());
@@ -113,21 +121,32 @@ impl Peer {
             Err(_) => return Err(CallError::Timeout { target: address.clone(), after: deadline }),
         };
         *self.dial.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        result
+        result.inspect_err(|_| self.directory.failed(target, &self.address))
     }
 
     async fn call(&mut self, path: &str, body: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        // Connected first: that decides where the request goes.
+        self.connection(deadline).await?;
         let request = client::request(self.dialler.me(), Some(self.target), &self.address, path, full(body))?;
         let address = self.address.clone();
         let connection = self.connection(deadline).await?;
         let result = client::call(connection, request, &address, deadline).await;
-        if matches!(
-            result,
-            Err(CallError::Broken { .. } | CallError::Timeout { .. } | CallError::Unproven { .. })
-        ) {
-            self.connection = None;
+        match &result {
+            Err(CallError::Broken { .. } | CallError::Timeout { .. } | CallError::Unproven { .. }) => {
+                self.connection = None;
+            }
+            Err(CallError::Refused { status, .. }) => self.refused(*status),
+            Ok(_) | Err(CallError::Unreachable { .. }) => {}
         }
         result
+    }
+
+    /// Somebody else lives at the address now.
+    fn refused(&mut self, status: StatusCode) {
+        if status == StatusCode::MISDIRECTED_REQUEST {
+            self.connection = None;
+            self.directory.failed(self.target, &self.address);
+        }
     }
 
     async fn exchange<T>(
@@ -155,6 +174,7 @@ impl Peer {
             Ok::<_, Infallible>(Frame::data(wire::frame(&wire::encode_append(request))))
         });
         let body: BoxBody = StreamBody::new(frames).boxed_unsync();
+        self.connection(deadline).await.map_err(|e| unreachable(&e))?;
         let request =
             client::request(self.dialler.me(), Some(self.target), &self.address, path::APPEND, body)
                 .map_err(|e| unreachable(&e))?;
@@ -174,6 +194,7 @@ impl Peer {
             }
             Ok(Ok(answer)) => {
                 self.connection = None;
+                self.refused(answer.status());
                 Err(unreachable_text(&format!("the append stream was refused: {}", answer.status())))
             }
             Ok(Err(e)) => {

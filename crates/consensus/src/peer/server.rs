@@ -8,7 +8,9 @@ use super::{
 use crate::{
     consensus::{self, Shared},
     forward::Tried,
-    liveness, proposer, reads,
+    joining, liveness, membership,
+    options::TRY_WITHIN,
+    proposer, reads,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -186,7 +188,7 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_proposed(&propose(shared, &proposals).await))
         }
         path::READ_INDEX => {
-            let index = reads::read_index(&shared.raft, crate::options::TRY_WITHIN).await;
+            let index = reads::read_index(&shared.raft, TRY_WITHIN).await;
             Ok(wire::encode_index(&index.into()))
         }
         path::HEARTBEATS => {
@@ -197,6 +199,15 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let to = wire::decode_hand_over(&body)?;
             Ok(wire::encode_index(&consensus::hand_over(shared, to).await.into()))
         }
+        path::JOIN => {
+            let join = wire::decode_join(&body)?;
+            Ok(wire::encode_member_outcome(&joining::join_here(shared, &join, TRY_WITHIN).await.into()))
+        }
+        path::LEAVE => {
+            let leave = wire::decode_leave(&body)?;
+            Ok(wire::encode_member_outcome(&joining::leave_here(shared, &leave, TRY_WITHIN).await.into()))
+        }
+        path::MEMBERS => Ok(wire::encode_members(membership::members_here(shared).as_ref())),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }
