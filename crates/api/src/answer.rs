@@ -62,7 +62,7 @@ pub enum WriteAnswer {
 /// Health, as probes read it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok` or `ready`, `degraded`, `starting`, `draining`.
+    /// `ok` or `ready`, `degraded`, `starting`, `removed`, `draining`.
     pub status: String,
     /// Why it is not simply ready.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 //! a test ties the two. Causes inside of the cluster (who did not answer, which file failed) belong to the logs.
 
 use crate::Wrong;
-use quorate_model::{Invalid, Refusal};
+use quorate_model::{Invalid, MemberRefusal, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,6 +67,12 @@ codes! {
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
+    /// Another node is a member under this name.
+    NodeNameTaken = "node_name_taken", 409, "Another node has this name";
+    /// The node at the address is not one that may join.
+    NodeNotJoinable = "node_not_joinable", 409, "The node can't join";
+    /// Too few voters would be left.
+    NoMajority = "no_majority", 409, "Too few nodes would be left";
     /// `If-Match` named another index.
     PreconditionFailed = "precondition_failed", 412, "The record has changed";
     /// More than a body may have.
@@ -77,6 +83,8 @@ codes! {
     PartitionOutOfRange = "partition_out_of_range", 422, "The keyspace has no such partition";
     /// A bound of the cluster is reached.
     LimitReached = "limit_reached", 422, "A limit of the cluster is reached";
+    /// Nobody answers at the address of the node that is to join.
+    NodeNotReachable = "node_not_reachable", 422, "The node does not answer";
     /// The node can't lead.
     NodeNotEligible = "node_not_eligible", 422, "The node can't lead";
     /// Something that should never happen.
@@ -193,6 +201,24 @@ impl From<&Refusal> for Problem {
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
         }
+    }
+}
+
+impl From<&MemberRefusal> for Problem {
+    fn from(refusal: &MemberRefusal) -> Self {
+        let code = match refusal {
+            MemberRefusal::NameTaken { .. } => Code::NodeNameTaken,
+            MemberRefusal::NotReachable { .. } => Code::NodeNotReachable,
+            MemberRefusal::OtherName { .. }
+            | MemberRefusal::OtherCluster { .. }
+            | MemberRefusal::OwnLog { .. }
+            | MemberRefusal::NotWaiting { .. } => Code::NodeNotJoinable,
+            MemberRefusal::Unknown { .. } => Code::NodeUnknown,
+            MemberRefusal::PreconditionFailed { .. } => Code::PreconditionFailed,
+            MemberRefusal::NoMajority { .. } => Code::NoMajority,
+            MemberRefusal::Full { .. } => Code::LimitReached,
+        };
+        Self::new(code, refusal.to_string())
     }
 }
 

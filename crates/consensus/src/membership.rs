@@ -89,6 +89,11 @@ pub(crate) fn reachable(shared: &Shared, id: u64) -> bool {
     acked.is_some_and(|at| at.elapsed() < HEARD_LATELY.max(shared.options.election * 4))
 }
 
+/// Whether a node is a voter, as this node knows the membership.
+pub(crate) fn may_lead(shared: &Shared, id: u64) -> bool {
+    shared.raft.metrics().borrow_watched().membership_config.voter_ids().any(|voter| voter == id)
+}
+
 /// One round of the leader: at most one change.
 pub(crate) async fn tend(consensus: &Consensus) {
     if !consensus.speaks_for_quorum() {

@@ -4,6 +4,7 @@
 //! one could elect two leaders in one term. The leader replaces the old id by a membership change: the new one
 //! joins as a learner, catches up, and takes the old one's place in one joint step. It does so only when the old id
 //! no longer answers: at its name's address somebody else has answered, without a log, for [`ROUNDS`] in a row.
+//! A learner that lost its disk before it got a vote is replaced in the same way, with less to do.
 
 use crate::{consensus::Consensus, roster::Seen};
 use openraft::ChangeMembers;
@@ -102,7 +103,12 @@ fn candidates(consensus: &Consensus) -> Vec<Replacement> {
     let metrics = consensus.metrics();
     let membership = metrics.membership_config.membership();
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
-    let members = membership.nodes().filter(|(id, _)| voters.contains(id) && **id != consensus.id().0);
+    let names: BTreeSet<&str> =
+        voters.iter().filter_map(|id| membership.get_node(id)).map(|m| m.name.as_str()).collect();
+    // A learner under a voter's name is on its way to take that one's place.
+    let replaceable = |id: &u64, m: &Member| voters.contains(id) || !names.contains(m.name.as_str());
+    let members =
+        membership.nodes().filter(|(id, member)| replaceable(id, member) && **id != consensus.id().0);
     members
         .filter_map(|(old, member)| {
             let Seen { id, initialized, reachable, .. } = consensus.roster().get(&member.name)?;
@@ -124,13 +130,15 @@ async fn replace(consensus: &Consensus, replacement: Replacement) {
         tracing::warn!(node = %name, new, "the new node has not caught up; it is tried again");
         return;
     }
-    let voters: BTreeSet<u64> =
-        consensus.metrics().membership_config.voter_ids().filter(|id| *id != old).chain([new]).collect();
-    let changed =
-        time::timeout(CHANGE_WITHIN, raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false))
-            .await;
+    let voters: BTreeSet<u64> = consensus.metrics().membership_config.voter_ids().collect();
+    let change = if voters.contains(&old) {
+        ChangeMembers::ReplaceAllVoters(voters.into_iter().filter(|id| *id != old).chain([new]).collect())
+    } else {
+        ChangeMembers::RemoveNodes(BTreeSet::from([old]))
+    };
+    let changed = time::timeout(CHANGE_WITHIN, raft.change_membership(change, false)).await;
     match changed {
-        Ok(Ok(_)) => tracing::info!(node = %name, old, new, "the node is a voter again"),
+        Ok(Ok(_)) => tracing::info!(node = %name, old, new, "the node is a member again"),
         // Leadership may be gone, or a quorum: whoever leads next sees the same.
         Ok(Err(error)) => tracing::warn!(node = %name, %error, "the membership was not changed"),
         Err(_) => tracing::warn!(node = %name, "the membership was not changed in time"),

@@ -1,8 +1,10 @@
 //! What management needs of the cluster. The node implements it over consensus, the tests over a bare state.
 
 use futures_util::future::BoxFuture;
+use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    ClusterId, Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange, MemberRefusal,
+    NodeId, NodeName, Reply,
 };
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
@@ -26,6 +28,15 @@ pub trait Cluster: Send + Sync + 'static {
     fn standing(&self) -> Standing;
     /// Hands leadership to `to`, or to any other voter; answers with the new leader.
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>>;
+    /// Lets a node join as a learner.
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
+    /// Takes a node's membership away. `if_index`: only if the membership last changed there.
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
 }
 
 /// A command that was applied on this node.
@@ -98,6 +109,17 @@ pub enum TransferError {
     Unavailable(#[from] Unavailable),
 }
 
+/// Why the membership was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    /// The leader said no.
+    #[error(transparent)]
+    Refused(#[from] MemberRefusal),
+    /// Nobody could be asked, or no answer came in time.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// A node's part in Raft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -145,6 +167,8 @@ pub enum Readiness {
         /// Since it heard from a leader; `None`: never since its start.
         since_leader: Option<Duration>,
     },
+    /// It is no member of the cluster any more. It routes by its last View, which only gets older.
+    Removed,
     /// No longer.
     Draining,
 }
@@ -164,6 +188,8 @@ pub struct Standing {
     pub term: u64,
     /// How far this node has applied the log.
     pub applied_index: LogIndex,
+    /// The log index at which the membership last changed.
+    pub changed_index: LogIndex,
     /// All members, this node included, by name.
     pub members: Vec<MemberInfo>,
     /// Whether it may be sent requests.

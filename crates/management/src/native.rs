@@ -7,6 +7,7 @@ mod cluster;
 mod heartbeats;
 mod keyspaces;
 mod leases;
+mod nodes;
 mod reads;
 mod workers;
 mod writes;
@@ -18,6 +19,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(nodes::join, nodes::leave))
         .routes(routes!(workers::list))
         .routes(routes!(workers::show, workers::register, workers::remove))
         .routes(routes!(heartbeats::one))

@@ -7,10 +7,13 @@ use crate::{
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{Consensus, Leader, Unavailable as Lost, types::Metrics};
 use quorate_management::{
-    Cluster, Committed, LeaderHint, MemberInfo, Readiness as Told, Reason, Role, Standing, TransferError,
-    Unavailable,
+    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Mode, Readiness as Told, Reason, Role, Standing,
+    TransferError, Unavailable,
 };
-use quorate_model::{Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
+use quorate_model::{
+    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange, MemberRefusal, NodeId,
+    NodeName,
+};
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
 
@@ -48,10 +51,22 @@ impl NodeCluster {
         Unavailable { reason, leader: self.hint() }
     }
 
+    fn member_outcome(
+        &self,
+        outcome: Result<Result<MemberChange, MemberRefusal>, Lost>,
+    ) -> Result<MemberChange, MemberError> {
+        match outcome {
+            Ok(Ok(change)) => Ok(change),
+            Ok(Err(refusal)) => Err(refusal.into()),
+            Err(lost) => Err(self.unavailable(&lost).into()),
+        }
+    }
+
     fn readiness(&self) -> Told {
         let silent = measure::stale(&self.consensus);
         match (self.readiness.phase(), silent) {
             (Phase::Draining, _) => Told::Draining,
+            (Phase::Starting | Phase::Serving, _) if self.consensus.is_removed() => Told::Removed,
             (Phase::Starting, _) => Told::Starting { why: self.waits_for().into() },
             (Phase::Serving, None) => Told::Ready,
             (Phase::Serving, Some(_)) => Told::Degraded {
@@ -185,6 +200,7 @@ impl Cluster for NodeCluster {
             leader: self.hint(),
             term: raft.current_term,
             applied_index: self.consensus.view().get().index(),
+            changed_index: self.consensus.membership_index(),
             members: self.members(&raft),
             readiness: self.readiness(),
             stale: measure::stale(&self.consensus),
@@ -193,5 +209,19 @@ impl Cluster for NodeCluster {
 
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
         self.transfer(to).boxed()
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        async move { self.member_outcome(self.consensus.join(&join).await) }.boxed()
+    }
+
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let dry_run = mode == Mode::Validate;
+        async move { self.member_outcome(self.consensus.leave(name, if_index, dry_run).await) }.boxed()
     }
 }

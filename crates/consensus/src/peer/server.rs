@@ -234,7 +234,11 @@ async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
     };
     match path {
         path::VOTE => {
-            let vote = raft.vote(wire::decode_vote_request(&body)?).await.map_err(fatal)?;
+            let mut request = wire::decode_vote_request(&body)?;
+            // Only a leader may let somebody stand against itself, and it names a voter. In anybody else's mouth
+            // (a node that was removed) the word would get around the rule that nobody stands while one leads.
+            request.leadership_transfer &= membership::may_lead(shared, request.vote.leader_id.node_id);
+            let vote = raft.vote(request).await.map_err(fatal)?;
             Ok(wire::encode_vote_response(&vote))
         }
         path::PRE_VOTE => {

@@ -40,6 +40,7 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
         leader: standing.leader.map(|leader| leader.name.to_string()),
         term: standing.term,
         applied_index: standing.applied_index.0,
+        changed_index: standing.changed_index.0,
         nodes: standing.members.iter().map(shown).collect(),
     };
     Ok(decided(standing.applied_index, &body))

@@ -5,13 +5,13 @@ use crate::ask::{Answer, Ask};
 use axum::Router;
 use futures_util::future::{BoxFuture, FutureExt};
 use quorate_management::{
-    Cluster, Committed, Config, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError,
-    Unavailable, router,
+    Cluster, Committed, Config, LeaderHint, MemberError, MemberInfo, Mode, Readiness, Reason, Role, Standing,
+    TransferError, Unavailable, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, KeyspaceSource, LeaseChange,
-    LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin, PartitionCount, Proposal,
-    Reply, Status, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource, LeaseChange,
+    LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId, NodeName,
+    Origin, PartitionCount, Proposal, Reply, Status, Ttl, WorkerId,
 };
 use quorate_state::{State, View};
 use std::{
@@ -23,6 +23,9 @@ use tower::ServiceExt;
 
 /// When the fake's log time begins.
 pub const EPOCH_MS: u64 = 1_767_225_600_000;
+
+/// When the fake's membership last changed.
+pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
 
 pub struct Fake {
     inner: Mutex<Inner>,
@@ -280,6 +283,7 @@ impl Cluster for Fake {
             leader: inner.broken.is_none().then(hint),
             term: 3,
             applied_index: inner.state.index(),
+            changed_index: MEMBERS_CHANGED,
             members: vec![
                 member("n1", u64::MAX, Role::Follower, true),
                 member("n2", 2, Role::Leader, true),
@@ -288,6 +292,53 @@ impl Cluster for Fake {
             readiness: inner.readiness.clone(),
             stale: inner.stale,
         }
+    }
+
+    /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let available = self.inner.lock().expect("no panic").available();
+        let result = available.map_err(MemberError::from).and_then(|()| {
+            let (name, peer) = (join.name.clone(), join.peer.clone());
+            match (join.name.as_str(), join.peer.as_str()) {
+                _ if join.if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
+                    Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
+                }
+                ("n4", "n4:7070") if join.dry_run => {
+                    Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(4), voter: false })
+                }
+                ("n4", "n4:7070") => Ok(MemberChange { index: LogIndex(21), id: NodeId(4), voter: false }),
+                ("n2", "n2:7070") => Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(2), voter: true }),
+                (_, "n4:7070") => {
+                    Err(MemberRefusal::OtherName { peer, wanted: name, got: node("n4") }.into())
+                }
+                ("n2", _) => {
+                    Err(MemberRefusal::NameTaken { name, id: NodeId(2), peer: "n2:7070".into() }.into())
+                }
+                _ => Err(MemberRefusal::NotReachable { peer, why: "refused".into() }.into()),
+            }
+        });
+        async { result }.boxed()
+    }
+
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let available = self.inner.lock().expect("no panic").available();
+        let result = available.map_err(MemberError::from).and_then(|()| match name.as_str() {
+            "n1" | "n2" | "n3" if if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
+                Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
+            }
+            "n2" => Err(MemberRefusal::NoMajority { voters: 1, reachable: 0 }.into()),
+            "n1" | "n3" => {
+                let index = if mode == Mode::Validate { MEMBERS_CHANGED } else { LogIndex(22) };
+                Ok(MemberChange { index, id: NodeId(3), voter: false })
+            }
+            _ => Err(MemberRefusal::Unknown { name }.into()),
+        });
+        async { result }.boxed()
     }
 
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
