@@ -6,6 +6,7 @@ pub mod demo_worker;
 pub mod dev;
 pub mod keyspaces;
 pub mod leases;
+pub mod recover;
 pub mod secret;
 pub mod serve;
 pub mod status;

@@ -63,6 +63,17 @@ impl Operator {
         self.raw(Method::POST, &["v1", "cluster", "transfer-leader"], Some(&body)).await
     }
 
+    /// `PUT /v1/cluster/nodes/{name}`: the node that answers at `peer` joins as a learner.
+    pub async fn join(&self, name: &str, peer: &str) -> Result<Value, Error> {
+        let path = ["v1", "cluster", "nodes", named("node", name)?];
+        self.raw(Method::PUT, &path, Some(&json!({"peer": peer}))).await
+    }
+
+    /// `DELETE /v1/cluster/nodes/{name}`.
+    pub async fn leave(&self, name: &str) -> Result<Value, Error> {
+        self.raw(Method::DELETE, &["v1", "cluster", "nodes", named("node", name)?], None).await
+    }
+
     /// All of `GET /v1/workers`.
     pub async fn workers(&self) -> Result<Told<Vec<WorkerRecord>>, Error> {
         self.list(&["v1", "workers"]).await

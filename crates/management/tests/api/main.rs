@@ -7,6 +7,7 @@ mod frame;
 mod heartbeats;
 mod keyspaces;
 mod limits;
+mod nodes;
 mod original;
 mod probes;
 mod reads;

@@ -6,12 +6,14 @@
 //! watermark     what was certainly promised
 //! log/          the engine; log.new, log.old: a rewrite of it under way
 //! snapshots/    snapshot files
+//! recovered/, before-recovery/   see [`recovery`]
 //! ```
 //!
 //! A folder that is refused is left as it was, byte for byte: whoever named the wrong one loses nothing.
 
 pub mod files;
 mod mark;
+pub mod recovery;
 mod space;
 
 pub use mark::RealMark;
@@ -67,6 +69,7 @@ impl FolderDisk {
         look(path, name)?;
         fs::create_dir_all(path).map_err(at("the place"))?;
         let lock = Arc::new(lock(path)?);
+        recovery::settle(path).map_err(at("the recovered part"))?;
         // Again, now that nobody else can change it.
         let identity = match look(path, name)? {
             Some(identity) => identity,
@@ -99,7 +102,7 @@ impl FolderDisk {
 
 /// The identity, if the folder is this node's; `None` if the folder is free. Changes nothing.
 fn look(path: &Path, name: &NodeName) -> Result<Option<Identity>, OpenError> {
-    let bytes = match fs::read(path.join(IDENTITY)) {
+    let bytes = match fs::read(recovery::identity_of(path)) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return look_for_strangers(path).map(|()| None),
         Err(e) => return Err(OpenError::io(format!("{}", path.join(IDENTITY).display()))(e)),

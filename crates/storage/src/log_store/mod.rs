@@ -12,6 +12,7 @@
 //! before it returns.
 
 mod flusher;
+pub(crate) mod offline;
 mod open;
 mod reader;
 mod shared;
