@@ -14,6 +14,8 @@ mod dev;
 mod kills;
 #[path = "cluster/leases.rs"]
 mod leases;
+#[path = "cluster/membership.rs"]
+mod membership;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]
