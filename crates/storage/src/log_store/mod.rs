@@ -12,6 +12,7 @@
 //! before it returns.
 
 mod flusher;
+#[cfg(not(madsim))]
 pub(crate) mod offline;
 mod open;
 mod reader;
