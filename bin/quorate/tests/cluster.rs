@@ -10,6 +10,8 @@
 mod agreement;
 #[path = "cluster/dev.rs"]
 mod dev;
+#[path = "cluster/group.rs"]
+mod group;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]
@@ -22,6 +24,8 @@ mod operators;
 mod partitions;
 #[path = "cluster/quorum.rs"]
 mod quorum;
+#[path = "cluster/recovery.rs"]
+mod recovery;
 #[path = "cluster/refusals.rs"]
 mod refusals;
 #[path = "cluster/signals.rs"]

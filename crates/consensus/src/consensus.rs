@@ -374,10 +374,14 @@ pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogI
     }
 }
 
+/// Only somebody who answers can take over; a dead one may have as much log.
 fn most_advanced(shared: &Shared) -> Option<u64> {
+    let answering = Picture::of(shared).answering;
     let metrics = shared.raft.metrics();
     let metrics = metrics.borrow_watched();
     let matched = metrics.replication.as_ref()?;
     let others = metrics.membership_config.voter_ids().filter(|id| *id != shared.me.id.0);
-    others.max_by_key(|id| (matched.get(id).and_then(|m| m.as_ref().map(|log| log.index)), *id))
+    others.max_by_key(|id| {
+        (answering.contains(id), matched.get(id).and_then(|m| m.as_ref().map(|log| log.index)), *id)
+    })
 }

@@ -12,7 +12,7 @@ use crate::{
     consensus::{self, Consensus, Shared},
     forming,
     forward::{Tried, Unavailable},
-    membership::{Picture, reachable},
+    membership::Picture,
     options::{ANSWER_WITHIN, TRY_WITHIN},
     peer::{
         client::CallError,
@@ -204,7 +204,7 @@ pub(crate) async fn leave_here(shared: &Shared, leave: &Leave, limit: Duration) 
     if leave.if_index.is_some_and(|index| index != picture.index()) {
         return Tried::Done(Err(MemberRefusal::PreconditionFailed { current: picture.index() }));
     }
-    if let Err(refusal) = leaves_majority(shared, &picture, &gone) {
+    if let Err(refusal) = leaves_majority(&picture, &gone) {
         return Tried::Done(Err(refusal));
     }
     if leave.dry_run {
@@ -223,12 +223,12 @@ pub(crate) async fn leave_here(shared: &Shared, leave: &Leave, limit: Duration) 
 }
 
 /// A cluster whose remaining voters hear no majority could never change anything again, this change included.
-fn leaves_majority(shared: &Shared, picture: &Picture, gone: &BTreeSet<u64>) -> Result<(), MemberRefusal> {
+fn leaves_majority(picture: &Picture, gone: &BTreeSet<u64>) -> Result<(), MemberRefusal> {
     if picture.voters.is_disjoint(gone) {
         return Ok(());
     }
     let left: Vec<u64> = picture.voters.difference(gone).copied().collect();
-    let answering = left.iter().filter(|id| reachable(shared, **id)).count();
+    let answering = left.iter().filter(|id| picture.answering.contains(id)).count();
     if answering * 2 > left.len() {
         return Ok(());
     }

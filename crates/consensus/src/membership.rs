@@ -49,18 +49,28 @@ pub(crate) struct Picture {
     pub changed: Option<LogId>,
     /// Whether it is committed and no change is under way.
     pub settled: bool,
+    /// Of a leader: itself, and who has acknowledged something to it lately.
+    pub answering: BTreeSet<u64>,
 }
 
 impl Picture {
     pub(crate) fn of(shared: &Shared) -> Self {
         let metrics = shared.raft.metrics();
         let metrics = metrics.borrow_watched();
+        let lately = HEARD_LATELY.max(shared.options.election * 4);
+        let acked = metrics.heartbeat.iter().flatten();
+        let answering = acked
+            .filter(|(_, at)| at.as_ref().is_some_and(|at| at.elapsed() < lately))
+            .map(|(id, _)| *id)
+            .chain([shared.me.id.0])
+            .collect();
         let (changed, membership) =
             (*metrics.membership_config.log_id(), metrics.membership_config.membership());
         Self {
             voters: membership.voter_ids().collect(),
             members: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
             changed,
+            answering,
             settled: membership.get_joint_config().len() == 1 && changed <= metrics.last_applied,
         }
     }
@@ -76,17 +86,6 @@ impl Picture {
         let (voters, learners): (Vec<_>, Vec<_>) = named.partition(|id| self.voters.contains(id));
         voters.into_iter().chain(learners).map(NodeId).collect()
     }
-}
-
-/// Whether a member has acknowledged something to this leader lately.
-pub(crate) fn reachable(shared: &Shared, id: u64) -> bool {
-    if id == shared.me.id.0 {
-        return true;
-    }
-    let metrics = shared.raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let acked = metrics.heartbeat.as_ref().and_then(|acked| acked.get(&id)?.as_ref());
-    acked.is_some_and(|at| at.elapsed() < HEARD_LATELY.max(shared.options.election * 4))
 }
 
 /// Whether a node is a voter, as this node knows the membership.
@@ -131,8 +130,9 @@ fn caught_up(shared: &Shared, picture: &Picture) -> Option<u64> {
     let names: BTreeSet<&str> =
         picture.voters.iter().filter_map(|id| picture.members.get(id)).map(|m| m.name.as_str()).collect();
     let mut learners = picture.members.iter().filter(|(id, _)| !picture.voters.contains(id));
-    let ready = learners
-        .find(|(id, member)| !names.contains(member.name.as_str()) && near(id) && reachable(shared, **id));
+    let ready = learners.find(|(id, member)| {
+        !names.contains(member.name.as_str()) && near(id) && picture.answering.contains(id)
+    });
     ready.map(|(id, _)| *id)
 }
 

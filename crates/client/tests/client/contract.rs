@@ -115,6 +115,7 @@ fn answer(line: &str) -> Say {
                 leader: None,
                 term: 3,
                 applied_index: 9,
+                changed_index: 3,
                 nodes: vec![cluster::NodeBody {
                     name: "n1".into(),
                     id: "5".into(),
