@@ -191,6 +191,8 @@ impl LeaseKeeper {
                 },
                 Event::WorkerStatus { id, epoch, to, .. } => self.change(id, *epoch, *to, now),
                 Event::WorkerForgotten { id } => self.remove(id),
+                // Nobody can know how long each was silent: as after an election.
+                Event::Restored { .. } => *self = Self::from_view(view, now),
                 Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } => {}
             }
         }

@@ -5,7 +5,8 @@ use crate::{
     keyspace::{KeyspaceSource, PartitionCount},
     name::{KeyspaceName, WorkerId},
     node::NodeRecord,
-    number::{BootId, ClusterId, Epoch, LogIndex, LogTime},
+    number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    restore::RestoreStep,
     worker::Registration,
 };
 
@@ -74,6 +75,13 @@ pub enum Command {
         /// The description.
         NodeRecord,
     ),
+    /// A step of a restore from a backup.
+    Restore {
+        /// Which restore.
+        id: RestoreId,
+        /// Its step.
+        step: RestoreStep,
+    },
 }
 
 /// The record that a command is about.
@@ -96,7 +104,10 @@ impl Command {
             Self::PutKeyspace { name, .. } | Self::ObservePartitions { keyspace: name, .. } => {
                 Some(Subject::Keyspace(name.as_str()))
             }
-            Self::FormCluster { .. } | Self::ChangeLeases(_) | Self::DescribeNode(_) => None,
+            Self::FormCluster { .. }
+            | Self::ChangeLeases(_)
+            | Self::DescribeNode(_)
+            | Self::Restore { .. } => None,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | [`node`] | what a router node says about itself |
 //! | [`command`] | what can be asked of the replicated state |
 //! | [`reply`] | what it answers, and the events that an apply causes |
+//! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`] | liveness, which never enters the log |
 //! | [`limit`] | every bound, by name |
 
@@ -26,6 +27,7 @@ pub mod name;
 pub mod node;
 pub mod number;
 pub mod reply;
+pub mod restore;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -34,6 +36,7 @@ pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
-pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, Ttl};
+pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use reply::{Event, Refusal, Reply};
+pub use restore::RestoreStep;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

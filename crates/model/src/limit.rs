@@ -35,6 +35,15 @@ pub const EXPIRED_KEPT_MS: u64 = 24 * 3_600 * 1_000;
 /// How long an unregistered worker is remembered, in milliseconds of log time: long enough that
 /// a delayed heartbeat of its last life meets the memory and not an empty place.
 pub const DEPARTED_KEPT_MS: u64 = 60_000;
+/// How long the unfinished restore of a backup waits for its next step, in milliseconds of log time; then it is
+/// thrown away.
+pub const RESTORE_RESTS_MS: u64 = 10 * 60_000;
+/// After a restore, fencing tokens go on this far above the backup's largest: the cluster that the backup is from
+/// may have granted as many since the backup was made, and none of them may be granted a second time.
+pub const RESTORE_EPOCH_GAP: u64 = 1_000_000_000;
+/// Largest fencing token of a backup; one with a larger one is refused. Below 2^53, so that every JSON reader sees
+/// the same number, and far above what a log can have granted.
+pub const RESTORE_EPOCH_MAX: u64 = 1 << 52;
 /// Shortest and longest lease, in milliseconds.
 pub const TTL_MS_MIN: u64 = 1_000;
 /// See [`TTL_MS_MIN`].

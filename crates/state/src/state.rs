@@ -1,6 +1,6 @@
 //! The state and its reads.
 
-use crate::{keyspace::KeyspaceView, window::Window};
+use crate::{apply::restore::Restoring, keyspace::KeyspaceView, window::Window};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
     BootId, ClusterId, Epoch, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Worker, WorkerId,
@@ -18,6 +18,8 @@ pub struct State {
     pub(crate) keyspaces: OrdMap<KeyspaceName, Arc<KeyspaceView>>,
     pub(crate) nodes: OrdMap<NodeName, Arc<NodeRecord>>,
     pub(crate) windows: OrdMap<BootId, Window>,
+    /// A restore that is under way. Nobody sees it before its last step.
+    pub(crate) restoring: Option<Arc<Restoring>>,
     /// Expired and departed workers by the log time at which they are forgotten. Derived from the records.
     pub(crate) retention: OrdSet<(LogTime, WorkerId)>,
     /// How many workers are routable. Derived.

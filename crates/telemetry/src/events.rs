@@ -177,7 +177,7 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
             (_, Status::Expired) => Some(LeaseTransition::Expired),
             (_, Status::Departed) => Some(LeaseTransition::Departed),
         },
-        Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } => None,
+        Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } | Event::Restored { .. } => None,
     }
 }
 
@@ -199,6 +199,9 @@ fn log_applied(index: u64, event: &Event) {
         }
         Event::WorkerForgotten { id } => {
             tracing::debug!(index, worker = id.as_str(), "worker forgotten");
+        }
+        Event::Restored { workers } => {
+            tracing::warn!(index, workers, "a backup took the place of the state");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Commands, proposals, entries.
 
-use super::registration::Registration;
+use super::{registration::Registration, restore::RestoreStep};
 use quorate_model as model;
 use quorate_model::{
     BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount, WorkerId,
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     PutKeyspace { name: String, partitions: Option<u32>, source: KeyspaceSource, if_index: Option<u64> },
     ObservePartitions { keyspace: String, partitions: u32 },
     DescribeNode(NodeRecord),
+    Restore { id: u64, step: RestoreStep },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,6 +132,7 @@ impl From<&model::Command> for Command {
                 Self::ObservePartitions { keyspace: keyspace.to_string(), partitions: partitions.get() }
             }
             M::DescribeNode(record) => Self::DescribeNode(record.into()),
+            M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
         }
     }
 }
@@ -171,6 +173,9 @@ impl TryFrom<Command> for model::Command {
                 partitions: PartitionCount::new(partitions)?,
             },
             Command::DescribeNode(record) => Self::DescribeNode(record.try_into()?),
+            Command::Restore { id, step } => {
+                Self::Restore { id: model::RestoreId(id), step: step.try_into()? }
+            }
         })
     }
 }

@@ -7,10 +7,10 @@ use quorate_codec::snapshot::SnapshotMeta;
 use quorate_model::{
     Address, BootId, Capability, ClusterId, Command, Entry, Epoch, Keyspace, KeyspaceName, KeyspaceSource,
     LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition,
-    PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts, Reply, ServiceName,
-    ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
+    PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts, Reply, RestoreId,
+    RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
 };
-use quorate_state::{Parts, WindowParts};
+use quorate_state::{Parts, RestoringParts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub fn worker_id(text: &str) -> WorkerId {
@@ -88,6 +88,10 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         },
         Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
         Command::DescribeNode(node_record()),
+        restore(RestoreStep::Begin { keyspaces: keyspace_records(), last_epoch: Epoch(30) }),
+        restore(RestoreStep::Workers { batch: 3, workers: workers() }),
+        restore(RestoreStep::Finish { batches: 4, workers: 5 }),
+        restore(RestoreStep::Abandon),
     ];
     commands.into_iter().map(|c| (command_name(&c), c)).collect()
 }
@@ -102,6 +106,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::PutKeyspace { .. } => "put-keyspace",
         Command::ObservePartitions { .. } => "observe-partitions",
         Command::DescribeNode(_) => "describe-node",
+        Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
+        Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
+        Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
+        Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
     }
 }
 
@@ -118,6 +126,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::Keyspaces, max: 11 },
         Refusal::AlreadyFormed,
         Refusal::Forgotten,
+        Refusal::NotEmpty { workers: 2, keyspaces: 1 },
+        Refusal::RestoreVoid,
+        Refusal::RestoreUnsound { why: "w1 is there twice".into() },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -142,6 +153,9 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::Full { what: Bounded::Keyspaces, .. } => "full-keyspaces",
         Refusal::AlreadyFormed => "already-formed",
         Refusal::Forgotten => "forgotten",
+        Refusal::NotEmpty { .. } => "not-empty",
+        Refusal::RestoreVoid => "restore-void",
+        Refusal::RestoreUnsound { .. } => "restore-unsound",
     }
 }
 
@@ -174,12 +188,12 @@ fn payload_name(payload: &Payload) -> &'static str {
     }
 }
 
-pub fn snapshot() -> (SnapshotMeta, Parts) {
-    let meta = SnapshotMeta {
-        last_log_id: Some(LogId { term: 2, leader: 7, index: 41 }),
-        membership: membership(),
-        membership_log_id: Some(LogId { term: 1, leader: 7, index: 0 }),
-    };
+fn restore(step: RestoreStep) -> Command {
+    Command::Restore { id: RestoreId(0xbac), step }
+}
+
+/// One worker of each lifecycle.
+pub fn workers() -> Vec<Arc<Worker>> {
     let at = LogTime(1_790_000_000_000);
     let lives = [
         Lifecycle::Live,
@@ -201,31 +215,63 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
             changed: LogIndex(40),
         })
     };
+    lives.into_iter().enumerate().map(worker).collect()
+}
+
+pub fn keyspace_records() -> Vec<Keyspace> {
     let keyspace = |name: &str, partitions, source| Keyspace {
         name: keyspace(name),
         partitions,
         source,
         changed: LogIndex(1),
     };
-    let replies = replies().into_iter().enumerate();
+    vec![
+        keyspace("default", PartitionCount::new(12).ok(), KeyspaceSource::Static),
+        keyspace("other", None, KeyspaceSource::Kafka),
+    ]
+}
+
+/// As the first snapshot was: what came later is in [`later_snapshot`].
+pub fn snapshot() -> (SnapshotMeta, Parts) {
+    let meta = SnapshotMeta {
+        last_log_id: Some(LogId { term: 2, leader: 7, index: 41 }),
+        membership: membership(),
+        membership_log_id: Some(LogId { term: 1, leader: 7, index: 0 }),
+    };
+    let replies = replies().into_iter().take(13).enumerate();
     let parts = Parts {
         index: LogIndex(41),
-        now: at,
+        now: LogTime(1_790_000_000_000),
         cluster: Some(ClusterId(0xfeed)),
         last_epoch: Epoch(30),
-        workers: lives.into_iter().enumerate().map(worker).collect(),
-        keyspaces: vec![
-            keyspace("default", PartitionCount::new(12).ok(), KeyspaceSource::Static),
-            keyspace("other", None, KeyspaceSource::Kafka),
-        ],
+        workers: workers(),
+        keyspaces: keyspace_records(),
         nodes: vec![Arc::new(node_record())],
         windows: vec![WindowParts {
             boot: BootId(0xb007),
             used: LogIndex(41),
             replies: replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect(),
         }],
+        restoring: None,
     };
     (meta, parts)
+}
+
+/// A snapshot that was taken in the middle of a restore.
+pub fn later_snapshot() -> (SnapshotMeta, Parts) {
+    let (meta, parts) = snapshot();
+    let restoring = RestoringParts {
+        id: RestoreId(0xbac),
+        touched: LogTime(1_790_000_000_001),
+        batches: 4,
+        last_epoch: Epoch(30),
+        keyspaces: keyspace_records(),
+        workers: workers(),
+    };
+    let replies = replies().into_iter().skip(13).enumerate();
+    let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
+    let windows = vec![WindowParts { boot: BootId(1), used: LogIndex(41), replies }];
+    (meta, Parts { workers: Vec::new(), windows, restoring: Some(restoring), ..parts })
 }
 
 fn name_strategy() -> impl Strategy<Value = String> {
@@ -388,6 +434,9 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),
+        any::<(u64, u64)>().prop_map(|(workers, keyspaces)| Refusal::NotEmpty { workers, keyspaces }),
+        Just(Refusal::RestoreVoid),
+        text().prop_map(|why| Refusal::RestoreUnsound { why }),
     ];
     prop_oneof![
         Just(Reply::Done),

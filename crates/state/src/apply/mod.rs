@@ -3,6 +3,7 @@
 mod keyspaces;
 pub mod leases;
 mod nodes;
+pub(crate) mod restore;
 mod workers;
 
 use crate::{state::State, window::Lookup};
@@ -29,6 +30,7 @@ impl State {
         self.now = self.now.max(entry.at);
         let mut events = Vec::new();
         self.forget_departed(&mut events);
+        self.forget_restore();
         let replies = entry.proposals.iter().map(|proposal| self.once(proposal, &mut events)).collect();
         Applied { replies, events }
     }
@@ -83,6 +85,7 @@ impl State {
                 self.observe_partitions(keyspace, *partitions, events)
             }
             Command::DescribeNode(node) => Ok(self.describe_node(node)),
+            Command::Restore { id, step } => self.restore(*id, step, events),
         }
     }
 

@@ -158,6 +158,7 @@ impl Model {
                 let same = before.as_deref() == Some(&*node.version);
                 Some(if same { Answer::Unchanged } else { Answer::Done })
             }
+            Command::Restore { .. } => panic!("restores have tests of their own"),
         }
     }
 

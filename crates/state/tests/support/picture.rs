@@ -101,6 +101,7 @@ fn event(event: &Event) -> String {
             format!("{name} has {} partitions", partitions.map_or("?".into(), |p| p.to_string()))
         }
         Event::WorkerForgotten { id } => format!("{id} is forgotten"),
+        Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
     }
 }
 
