@@ -1,14 +1,15 @@
 //! Between openraft's types and the plain ones of `codec`. `x_of` makes ours, `x_from` makes openraft's.
 
-use crate::types::{
-    LogEntry, LogId, Member, RaftEntry, RaftMembership, Snapshot, SnapshotData, SnapshotMeta,
-    StoredMembership, Vote,
+use crate::{
+    snapshots::SnapshotData,
+    types::{
+        LogEntry, LogId, Member, RaftEntry, RaftMembership, Snapshot, SnapshotMeta, StoredMembership, Vote,
+    },
 };
 use openraft::{EntryPayload, entry::RaftEntry as _, vote::RaftLeaderId as _};
 use quorate_codec::{
-    DecodeError,
     log::{self, LogRecord, MemberNode, Membership, Payload},
-    snapshot,
+    snapshot::{self, ReadError},
 };
 
 type LeaderId = openraft::alias::LeaderIdOf<crate::TypeConfig>;
@@ -91,8 +92,8 @@ pub(crate) fn meta_from(meta: snapshot::SnapshotMeta) -> SnapshotMeta {
     }
 }
 
-/// A snapshot that came from a peer: every checksum is verified, and what it says about itself is read.
-pub fn snapshot_of(container: SnapshotData) -> Result<Snapshot, DecodeError> {
-    let meta = meta_from(snapshot::verify(&container)?);
-    Ok(Snapshot { meta, snapshot: container })
+/// A snapshot that came from a peer: every checksum is verified, and what it says about itself is read. Blocks.
+pub fn snapshot_of(snapshot: SnapshotData) -> Result<Snapshot, ReadError> {
+    let meta = meta_from(snapshot::verify(snapshot.reader())?);
+    Ok(Snapshot { meta, snapshot })
 }

@@ -37,4 +37,5 @@ pub use log_store::LogStore;
 pub use machine::{Machine, Observer};
 pub use quorate_codec::Identity;
 pub use sim::{CrashMode, SimDisk};
-pub use types::{LogEntry, Member, RaftReply, SnapshotData, TypeConfig};
+pub use snapshots::{Draft, SnapshotData, Snapshots};
+pub use types::{LogEntry, Member, RaftReply, TypeConfig};

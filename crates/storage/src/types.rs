@@ -1,5 +1,6 @@
 //! openraft's configuration for us. Its `serde` feature is off on purpose: every byte goes through `codec`.
 
+use crate::snapshots::SnapshotData;
 use openraft::alias;
 use quorate_model::{Entry, LogIndex, Reply};
 use std::fmt;
@@ -53,9 +54,6 @@ impl fmt::Display for Member {
         write!(f, "{} at {}", self.name, self.peer)
     }
 }
-
-/// A snapshot as it lies on disk and travels between nodes: a container of `quorate_codec::snapshot`.
-pub type SnapshotData = Vec<u8>;
 
 pub(crate) type RaftEntry = alias::EntryOf<TypeConfig>;
 pub(crate) type LogId = alias::LogIdOf<TypeConfig>;

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use support::{RaftEntry, Silent, append, apply, boot, form, log_id, name, register, vote};
+use support::{RaftEntry, Silent, append, apply, boot, bytes_of, form, log_id, name, register, vote};
 
 const RECORDS: u64 = 60;
 
@@ -137,7 +137,7 @@ async fn a_snapshot_that_is_damaged_while_the_node_runs_is_built_anew() {
     flip(&folder.path().join(format!("snapshots/{RECORDS:020}.snapshot")), 300);
     let snapshot = machine.get_current_snapshot().await.expect("built").expect("there is one");
     assert_eq!(snapshot.meta.last_log_id, Some(log_id(1, RECORDS - 1)));
-    quorate_codec::snapshot::decode(&snapshot.snapshot).expect("whole");
+    quorate_codec::snapshot::decode(&bytes_of(&snapshot.snapshot)).expect("whole");
 }
 
 fn flip(file: &Path, at: u64) {

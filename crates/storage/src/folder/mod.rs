@@ -12,9 +12,11 @@
 
 pub mod files;
 mod mark;
+mod snapshots;
 mod space;
 
 pub use mark::RealMark;
+pub use snapshots::RealFiles;
 
 use crate::{
     disk::{Disk, check_owner, new_identity, with_cluster},
@@ -24,7 +26,7 @@ use crate::{
     snapshots::SnapshotFiles,
     watermark::MarkFile,
 };
-use files::{RealFiles, replace, sync_folder};
+use files::{replace, sync_folder};
 use quorate_codec::{DecodeError, Identity, identity};
 use quorate_model::{ClusterId, NodeName};
 use std::{
