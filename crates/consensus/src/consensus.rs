@@ -23,7 +23,7 @@ use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
 use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
-use quorate_storage::{LogStore, Machine};
+use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{
         Arc,
@@ -67,6 +67,10 @@ pub struct Shared {
     pub(crate) roster: Roster,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
+    /// What this node has written down of its state.
+    pub(crate) snapshots: Snapshots,
+    /// Bounds how many snapshots it receives at once.
+    pub(crate) receiving: Semaphore,
     heard: AtomicI64,
 }
 
@@ -92,7 +96,8 @@ impl Consensus {
         let dialler = Dialler::new(options.me.clone());
         let links = Links::new(dialler.clone());
         forming::refuse_other_cluster(&options.me, &options.book).await?;
-        let network = Network { dialler, book: options.book.clone() };
+        let snapshots = machine.snapshots().clone();
+        let network = Network { dialler, book: options.book.clone(), snapshots: snapshots.clone() };
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
@@ -115,6 +120,8 @@ impl Consensus {
             vessel,
             roster: Roster::default(),
             places,
+            snapshots,
+            receiving: Semaphore::new(1),
             heard: AtomicI64::new(i64::MIN),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };

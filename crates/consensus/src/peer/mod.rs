@@ -13,6 +13,7 @@ pub mod gate;
 pub mod proof;
 pub mod raft_network;
 pub mod server;
+pub mod snapshots;
 pub mod wire;
 
 /// Every path of the peer protocol, version 1.
@@ -59,5 +60,5 @@ pub mod header {
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Largest message of a proof, in bytes: what a stranger may make us read.
 pub const PROOF_BYTES_MAX: usize = 1 << 10;
-/// Largest snapshot, in bytes.
-pub const SNAPSHOT_BYTES_MAX: usize = 2 << 30;
+/// Largest snapshot, in bytes; a larger one is refused. A worker takes a few hundred bytes of it.
+pub const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;

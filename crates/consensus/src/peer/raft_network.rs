@@ -3,11 +3,14 @@
 use super::{
     address_book::AddressBook,
     client::{self, CallError, Dialler},
-    path, wire,
+    path,
+    snapshots::{Progress, SNAPSHOT_PROGRESS_WITHIN},
+    wire,
 };
 use crate::types::{AppendRequest, Config, Snapshot, StreamResult, Vote};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use openraft::{
@@ -21,7 +24,7 @@ use quorate_rt::{
     http::{BoxBody, H2Client, full},
     time,
 };
-use quorate_storage::Member;
+use quorate_storage::{Member, SnapshotData, Snapshots};
 use std::{
     convert::Infallible,
     future::Future,
@@ -49,6 +52,8 @@ pub struct Network {
     pub dialler: Dialler,
     /// Where they are.
     pub book: AddressBook,
+    /// Which of its own snapshots this node sends.
+    pub snapshots: Snapshots,
 }
 
 impl RaftNetworkFactory<Config> for Network {
@@ -58,6 +63,7 @@ impl RaftNetworkFactory<Config> for Network {
         let address = self.book.dial(&member.name, &member.peer).to_owned();
         Peer {
             dialler: self.dialler.clone(),
+            snapshots: self.snapshots.clone(),
             target: NodeId(target),
             address,
             connection: None,
@@ -70,6 +76,7 @@ impl RaftNetworkFactory<Config> for Network {
 /// One node that Raft talks to.
 pub struct Peer {
     dialler: Dialler,
+    snapshots: Snapshots,
     target: NodeId,
     address: String,
     connection: Option<H2Client>,
@@ -139,6 +146,31 @@ impl Peer {
     ) -> Result<T, RPCError<Config>> {
         let answer = self.call(path, body.into(), deadline).await.map_err(|e| unreachable(&e))?;
         decode(&answer).map_err(|e| unreachable(&e))
+    }
+
+    /// No deadline but that of the dial: see [`super::snapshots`].
+    async fn send_snapshot(
+        &mut self,
+        vote: &Vote,
+        data: SnapshotData,
+        progress: &Progress,
+        dial_within: Duration,
+    ) -> Result<Bytes, CallError> {
+        let body = super::snapshots::body(vote, data, progress.clone());
+        let me = self.dialler.me();
+        let request = client::request(me, Some(self.target), &self.address, path::SNAPSHOT, body)?;
+        let address = self.address.clone();
+        let connection = self.connection(dial_within).await?;
+        let result = client::call_unbounded(connection, request, &address).await;
+        if let Err(error) = &result {
+            if matches!(error, CallError::Refused { status: StatusCode::BAD_REQUEST, .. }) {
+                tracing::warn!(peer = %address, %error, "a snapshot was refused; it is checked before it is sent again");
+                self.snapshots.doubt();
+            }
+            // Half of a body may be in it.
+            self.connection = None;
+        }
+        result
     }
 
     async fn open_stream<S>(&mut self, input: S, deadline: Duration) -> Result<AppendStream, RPCError<Config>>
@@ -321,12 +353,20 @@ impl RaftNetworkV2<Config> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<Config>, StreamingError<Config>> {
-        let body = wire::encode_snapshot(&vote, &snapshot.snapshot);
-        let send = self.exchange(path::SNAPSHOT, body, option.soft_ttl(), wire::decode_snapshot_response);
-        tokio::select! {
+        let unreachable = |e: &CallError| StreamingError::Unreachable(Unreachable::new(e));
+        let progress = Progress::default();
+        let send = self.send_snapshot(&vote, snapshot.snapshot, &progress, option.soft_ttl());
+        let answer = tokio::select! {
             biased;
-            closed = cancel => Err(StreamingError::Closed(closed)),
-            answer = send => answer.map_err(|e| StreamingError::Unreachable(Unreachable::new(&e))),
-        }
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            answer = send => answer,
+            () = progress.stalled() => {
+                self.connection = None;
+                let after = SNAPSHOT_PROGRESS_WITHIN;
+                Err(CallError::Timeout { target: self.address.clone(), after })
+            }
+        };
+        let answer = answer.map_err(|e| unreachable(&e))?;
+        wire::decode_snapshot_response(&answer).map_err(|e| StreamingError::Unreachable(Unreachable::new(&e)))
     }
 }

@@ -1,9 +1,9 @@
 //! The peer listener's answers.
 
 use super::{
-    MESSAGE_BYTES_MAX, PROOF_BYTES_MAX, SNAPSHOT_BYTES_MAX,
+    MESSAGE_BYTES_MAX, PROOF_BYTES_MAX,
     gate::{Denied, Gate, Gates},
-    header, path, wire,
+    header, path, snapshots, wire,
 };
 use crate::{
     consensus::{self, Shared},
@@ -62,6 +62,10 @@ enum Refusal {
     UnknownPath,
     #[error("{0}")]
     Body(std::io::Error),
+    #[error("another snapshot is being received")]
+    Receiving,
+    #[error("{0}")]
+    Snapshot(std::io::Error),
     #[error("{0}")]
     Message(#[from] wire::WireError),
     #[error("{0}")]
@@ -75,8 +79,14 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Snapshot(e) => match e.kind() {
+                std::io::ErrorKind::InvalidData => StatusCode::BAD_REQUEST,
+                std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                // This node's disk, or the connection: the same bytes may do next time.
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            },
             Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
-            Self::Raft(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Raft(_) | Self::Receiving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -177,10 +187,12 @@ fn check_recipient(shared: &Shared, request: &Request<Incoming>) -> Result<(), R
 async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let bytes_max = if path == path::SNAPSHOT { SNAPSHOT_BYTES_MAX } else { MESSAGE_BYTES_MAX };
-    let body = read_body(body, bytes_max).await.map_err(Refusal::Body)?;
+    if path == path::SNAPSHOT {
+        return install(shared, body).await;
+    }
+    let body = read_body(body, MESSAGE_BYTES_MAX).await.map_err(Refusal::Body)?;
     match path {
-        path::VOTE | path::PRE_VOTE | path::TRANSFER | path::SNAPSHOT => raft(shared, path, body).await,
+        path::VOTE | path::PRE_VOTE | path::TRANSFER => raft(shared, path, body).await,
         path::PROPOSE => {
             let proposals = wire::decode_proposals(&body)?;
             Ok(wire::encode_proposed(&propose(shared, &proposals).await))
@@ -236,15 +248,20 @@ async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
                 raft.handle_transfer_leader(request).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
             Ok(wire::encode_transfer_response(&response))
         }
-        path::SNAPSHOT => {
-            let (vote, snapshot) = wire::decode_snapshot(&body)?;
-            let response =
-                raft.install_full_snapshot(vote, snapshot).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
-            shared.heard_leader();
-            Ok(wire::encode_snapshot_response(&response))
-        }
         _ => Err(Refusal::UnknownPath),
     }
+}
+
+/// A snapshot: into a file, then into Raft. One at a time: a leader that lost its connection begins anew while the rest
+/// of the old transfer is still being written.
+async fn install(shared: &Arc<Shared>, body: Incoming) -> Answer {
+    let Ok(_place) = shared.receiving.try_acquire() else { return Err(Refusal::Receiving) };
+    let received = snapshots::receive(&shared.snapshots, body.into_data_stream()).await;
+    let (vote, snapshot) = received.map_err(Refusal::Snapshot)?;
+    let installed = shared.raft.install_full_snapshot(vote, snapshot).await;
+    let response = installed.map_err(|e| Refusal::Raft(Box::new(e)))?;
+    shared.heard_leader();
+    Ok(wire::encode_snapshot_response(&response))
 }
 
 /// Appends: frames in, frames out, pipelined. A frame that can't be read ends the stream.
