@@ -5,6 +5,7 @@ use crate::{
     forward::{Forwarder, Leader, Tried, Unavailable},
     housekeeping, liveness,
     liveness::{Pulse, Vessel},
+    log_bound,
     observer::Applied,
     options::{ANSWER_WITHIN, Options, PEER_BATCHES_MAX},
     peer::{
@@ -96,7 +97,7 @@ impl Consensus {
         let dialler = Dialler::new(options.me.clone());
         let links = Links::new(dialler.clone());
         forming::refuse_other_cluster(&options.me, &options.book).await?;
-        let snapshots = machine.snapshots().clone();
+        let (snapshots, growth) = (machine.snapshots().clone(), machine.log_growth().clone());
         let network = Network { dialler, book: options.book.clone(), snapshots: snapshots.clone() };
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
@@ -126,6 +127,7 @@ impl Consensus {
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
+        quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),

@@ -14,6 +14,7 @@
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
+//! | [`log_bound`] | snapshots and purges by the log's size in bytes |
 //! | `replacing` | a node that comes back with an empty disk |
 //! | [`peer`] | node to node |
 
@@ -23,6 +24,7 @@ pub mod forward;
 pub mod housekeeping;
 pub mod lease_keeper;
 pub mod liveness;
+pub mod log_bound;
 pub mod observer;
 pub mod options;
 pub mod peer;

@@ -20,6 +20,12 @@ pub const ENTRY_BYTES_MAX: usize = 512 << 10;
 const APPEND_ENTRIES_MAX: u64 = 32;
 /// Batches under way at once.
 pub const BATCHES_MAX: usize = 1;
+/// The log takes a snapshot once so many bytes were appended since the last one; also after
+/// [`Options::snapshot_every`] entries, whichever comes first.
+pub const LOG_BYTES_MAX: u64 = 64 << 20;
+/// Behind a snapshot so many bytes of log are kept, for followers that are a little late; or half of
+/// [`Options::snapshot_every`] entries, whichever is less.
+pub const LOG_BYTES_KEPT: u64 = LOG_BYTES_MAX / 2;
 /// Batches of other nodes that a leader has under way at once. When full: `Busy`.
 pub const PEER_BATCHES_MAX: usize = 64;
 

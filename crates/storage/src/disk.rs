@@ -3,6 +3,7 @@
 use crate::{
     engine::Engine,
     error::OpenError,
+    growth::{Counted, LogGrowth},
     log_store::LogStore,
     machine::{Machine, Observer},
     snapshots::SnapshotFiles,
@@ -38,9 +39,10 @@ pub async fn open(
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
 ) -> Result<(LogStore, Machine), OpenError> {
-    let (engine, mark) = (disk.engine(), disk.mark());
-    let log = LogStore::open(engine, mark, control.clone())?;
-    let machine = Machine::open(disk.snapshots(), &log, observer, control).await?;
+    let growth = LogGrowth::default();
+    let engine = Arc::new(Counted { engine: disk.engine(), growth: growth.clone() });
+    let log = LogStore::open(engine, disk.mark(), control.clone())?;
+    let machine = Machine::open(disk.snapshots(), &log, observer, control).await?.counting(growth);
     Ok((log, machine))
 }
 

@@ -9,6 +9,7 @@
 //! | [`sled_engine`] | the engine on a real disk, with syncs of our own |
 //! | [`record`] | values of any size over an engine, each with a checksum |
 //! | [`log_store`] | Raft's log, vote and commit index |
+//! | [`growth`] | how many bytes were appended |
 //! | [`watermark`] | what was certainly promised, beside the log |
 //! | [`machine`], [`snapshots`] | the replicated state behind openraft's interface, its snapshot files |
 //! | [`types`], [`convert`] | openraft's configuration, and the way to the plain values of `codec` |
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod error;
 #[cfg(not(madsim))]
 pub mod folder;
+pub mod growth;
 pub mod log_store;
 pub mod machine;
 pub mod record;
@@ -33,6 +35,7 @@ pub use disk::{Disk, open};
 pub use error::OpenError;
 #[cfg(not(madsim))]
 pub use folder::FolderDisk;
+pub use growth::LogGrowth;
 pub use log_store::LogStore;
 pub use machine::{Machine, Observer};
 pub use quorate_codec::Identity;

@@ -6,6 +6,7 @@
 
 use crate::{
     error::OpenError,
+    growth::LogGrowth,
     log_store::LogStore,
     snapshots::{self, SnapshotData, SnapshotError, SnapshotFiles, Snapshots},
     types::{LogEntry, LogId, RaftReply, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
@@ -45,6 +46,7 @@ pub struct Machine {
     snapshots: Snapshots,
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
+    growth: LogGrowth,
 }
 
 /// What was applied since the last publication.
@@ -69,9 +71,19 @@ impl Machine {
         let loaded = quorate_rt::blocking(move || from.open(purged)).await?;
         let (meta, state) = loaded.map_or_else(Default::default, |l| (l.meta, l.state));
         let SnapshotMeta { last_log_id: applied, last_membership: membership } = meta;
-        let machine = Self { state, applied, membership, snapshots, observer, control };
+        let machine =
+            Self { state, applied, membership, snapshots, observer, control, growth: LogGrowth::default() };
         machine.observer.applied(&machine.state, &[], machine.state.index().0);
         Ok(machine)
+    }
+
+    pub(crate) fn counting(self, growth: LogGrowth) -> Self {
+        Self { growth, ..self }
+    }
+
+    /// How much was appended to the log beside it.
+    pub fn log_growth(&self) -> &LogGrowth {
+        &self.growth
     }
 
     /// Where its snapshots are.
