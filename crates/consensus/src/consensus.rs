@@ -72,6 +72,8 @@ pub struct Shared {
     pub(crate) snapshots: Snapshots,
     /// Bounds how many snapshots it receives at once.
     pub(crate) receiving: Semaphore,
+    /// Bounds how many backups it restores at once.
+    pub(crate) restoring: Semaphore,
     heard: AtomicI64,
 }
 
@@ -123,6 +125,7 @@ impl Consensus {
             places,
             snapshots,
             receiving: Semaphore::new(1),
+            restoring: Semaphore::new(1),
             heard: AtomicI64::new(i64::MIN),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };

@@ -14,10 +14,12 @@
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
+//! | [`backup`] | the state out of a cluster as a file, and into an empty one |
 //! | [`log_bound`] | snapshots and purges by the log's size in bytes |
 //! | `replacing` | a node that comes back with an empty disk |
 //! | [`peer`] | node to node |
 
+pub mod backup;
 pub mod consensus;
 pub mod forming;
 pub mod forward;

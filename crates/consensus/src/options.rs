@@ -26,6 +26,8 @@ pub const LOG_BYTES_MAX: u64 = 64 << 20;
 /// Behind a snapshot so many bytes of log are kept, for followers that are a little late; or half of
 /// [`Options::snapshot_every`] entries, whichever is less.
 pub const LOG_BYTES_KEPT: u64 = LOG_BYTES_MAX / 2;
+/// One step of a restore is tried for so long; an election is far shorter.
+pub const RESTORE_STEP_WITHIN: Duration = Duration::from_secs(30);
 /// Batches of other nodes that a leader has under way at once. When full: `Busy`.
 pub const PEER_BATCHES_MAX: usize = 64;
 

@@ -64,6 +64,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Where it was written to, and how many bytes.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
         let sections = self.sections.to_le_bytes();

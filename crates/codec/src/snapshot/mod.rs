@@ -117,6 +117,11 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Where it is written to.
+    pub fn out(&mut self) -> &mut W {
+        self.sections.out()
+    }
+
     /// Writes the end, without which nobody takes it for a whole one.
     pub fn finish(mut self) -> io::Result<(W, Written)> {
         self.flush()?;

@@ -92,24 +92,20 @@ where
         first.extend_from_slice(&more);
     };
     let vote = wire::decode_vote(&head).map_err(invalid)?;
-    let files = snapshots.clone();
-    let mut draft = quorate_rt::blocking(move || files.begin()).await?;
-    // Small pieces are gathered: each write goes to another thread and back.
-    let mut gathered = first;
-    loop {
-        let more = pieces.next().await?;
-        let ended = more.is_none();
-        gathered.extend_from_slice(&more.unwrap_or_default());
-        if gathered.len() >= PIECE_BYTES || (ended && !gathered.is_empty()) {
-            draft = written(draft, gathered.split().freeze()).await?;
-        }
-        if ended {
-            break;
-        }
-    }
+    let draft = pieces.into_file(snapshots, first).await?;
     let verified =
         quorate_rt::blocking(move || snapshot_of(SnapshotData::received(draft)?).map_err(io::Error::from));
     Ok((quorate_storage::convert::vote_from(vote), verified.await?))
+}
+
+/// Takes a file in that is nothing but a snapshot. It is not looked at.
+pub async fn receive_file<S, E>(snapshots: &Snapshots, body: S) -> io::Result<SnapshotData>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let draft = Pieces { body, bytes: 0 }.into_file(snapshots, BytesMut::new()).await?;
+    quorate_rt::blocking(move || SnapshotData::received(draft)).await
 }
 
 async fn written(mut draft: Box<dyn Draft>, bytes: Bytes) -> io::Result<Box<dyn Draft>> {
@@ -124,9 +120,28 @@ struct Pieces<S> {
 
 impl<S, E> Pieces<S>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
     E: std::error::Error + Send + Sync + 'static,
 {
+    /// All the rest, `first` before it.
+    async fn into_file(mut self, snapshots: &Snapshots, first: BytesMut) -> io::Result<Box<dyn Draft>> {
+        let files = snapshots.clone();
+        let mut draft = quorate_rt::blocking(move || files.begin()).await?;
+        // Small pieces are gathered: each write goes to another thread and back.
+        let mut gathered = first;
+        loop {
+            let more = self.next().await?;
+            let ended = more.is_none();
+            gathered.extend_from_slice(&more.unwrap_or_default());
+            if gathered.len() >= PIECE_BYTES || (ended && !gathered.is_empty()) {
+                draft = written(draft, gathered.split().freeze()).await?;
+            }
+            if ended {
+                return Ok(draft);
+            }
+        }
+    }
+
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let late =
             |_| io::Error::new(io::ErrorKind::TimedOut, "the rest of the snapshot did not arrive in time");

@@ -189,9 +189,9 @@ impl State {
         }
     }
 
-    /// Records of workers that said goodbye are no loss: what is remembered of them guards against late heartbeats
+    /// Whether a backup may be restored. Records of workers that said goodbye are no loss: what is remembered of them guards against late heartbeats
     /// only, and the epochs of a restored cluster are above theirs.
-    fn require_empty(&self) -> Result<(), Refusal> {
+    pub fn require_empty(&self) -> Result<(), Refusal> {
         let workers = self.workers.values().filter(|w| w.status() != Status::Departed).count() as u64;
         let others = self.keyspaces.keys().filter(|name| **name != KeyspaceName::default()).count() as u64;
         if workers == 0 && others == 0 {
