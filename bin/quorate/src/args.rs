@@ -43,6 +43,8 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Show leases as the leader sees them
     Leases(LeasesArgs),
+    /// Save a cluster's state to a file, restore it into an empty one
+    Snapshot(SnapshotArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -241,6 +243,45 @@ pub struct LeasesArgs {
 pub enum LeasesVerb {
     /// All leases
     List,
+}
+
+/// `quorate snapshot`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate snapshot save backup.snapshot
+  quorate snapshot inspect backup.snapshot
+  quorate snapshot restore backup.snapshot --server http://new-cluster:9090")]
+pub struct SnapshotArgs {
+    #[command(subcommand)]
+    pub verb: SnapshotVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with a snapshot.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotVerb {
+    /// Save the whole state; the file is checked before it gets its name
+    Save {
+        /// Where to; - is stdout
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// What the node knows, also without a quorum, instead of everything that was acknowledged
+        #[arg(long)]
+        stale: bool,
+    },
+    /// Restore into a cluster without workers and without keyspaces besides `default`
+    Restore {
+        /// Where from; - is stdin
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+    /// Check a file and say what is in it; asks no node
+    Inspect {
+        /// Which; - is stdin
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
 }
 
 /// `quorate completions`

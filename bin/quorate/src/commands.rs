@@ -8,6 +8,7 @@ pub mod keyspaces;
 pub mod leases;
 pub mod secret;
 pub mod serve;
+pub mod snapshot;
 pub mod status;
 pub mod workers;
 

@@ -67,6 +67,10 @@ codes! {
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
+    /// A snapshot is restored only where there is nothing to lose.
+    ClusterNotEmpty = "cluster_not_empty", 409, "The cluster is not empty";
+    /// Another restore took its place, or it rested for too long.
+    RestoreSuperseded = "restore_superseded", 409, "The restore is no longer under way";
     /// `If-Match` named another index.
     PreconditionFailed = "precondition_failed", 412, "The record has changed";
     /// More than a body may have.
@@ -75,6 +79,8 @@ codes! {
     ContentTypeUnsupported = "content_type_unsupported", 415, "The content type is not supported";
     /// A partition that the keyspace does not have.
     PartitionOutOfRange = "partition_out_of_range", 422, "The keyspace has no such partition";
+    /// Damaged, cut short, or something else.
+    SnapshotUnsound = "snapshot_unsound", 422, "The snapshot can't be used";
     /// A bound of the cluster is reached.
     LimitReached = "limit_reached", 422, "A limit of the cluster is reached";
     /// The node can't lead.
@@ -93,6 +99,8 @@ codes! {
     PartitionCountUnknown = "partition_count_unknown", 503, "The partition count is not known yet";
     /// This node did not get as far as `min_index` in time.
     IndexNotReached = "index_not_reached", 504, "The node did not reach the index in time";
+    /// The disk of this node is full.
+    NoRoom = "no_room", 507, "The node has no room";
 }
 
 /// A field, parameter or header that is wrong.
@@ -192,6 +200,9 @@ impl From<&Refusal> for Problem {
             Refusal::Full { .. } => Self::new(Code::LimitReached, detail),
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
+            Refusal::NotEmpty { .. } => Self::new(Code::ClusterNotEmpty, detail),
+            Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
+            Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }
     }
 }

@@ -4,6 +4,9 @@
 //! so that a tool of today still prints what a router of tomorrow says.
 
 mod records;
+mod snapshot;
+
+pub use snapshot::{Download, Pieces, Restored};
 
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, WorkerRecord};
 

@@ -1,14 +1,15 @@
 //! What management needs of the cluster. The node implements it over consensus, the tests over a bare state.
 
-use futures_util::future::BoxFuture;
+use bytes::Bytes;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_model::{
-    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Refusal, Reply,
 };
 use quorate_state::View;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
-/// within its timeout); management adds no deadlines of its own.
+/// within its timeout; [`Cluster::restore`]: see there); management adds no deadlines of its own.
 pub trait Cluster: Send + Sync + 'static {
     /// This node's own published state.
     fn view(&self) -> Arc<View>;
@@ -24,8 +25,47 @@ pub trait Cluster: Send + Sync + 'static {
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool>;
     /// Where this node stands.
     fn standing(&self) -> Standing;
+    /// `view` as a backup, piece by piece.
+    fn export(&self, view: Arc<View>) -> Pieces;
+    /// Restores a backup. May take as long as its bytes take to arrive, and to be applied: there is a deadline for each
+    /// piece and for each step.
+    fn restore(&self, backup: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>>;
     /// Hands leadership to `to`, or to any other voter; answers with the new leader.
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>>;
+}
+
+/// The pieces of a backup.
+pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+/// A backup that was restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where in the log.
+    pub index: LogIndex,
+    /// Worker records.
+    pub workers: u64,
+    /// Keyspaces.
+    pub keyspaces: u64,
+}
+
+/// Why a backup was not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The bytes are no backup, or not a whole one. Nothing was changed.
+    #[error("{problem}")]
+    Unsound {
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// They did not arrive, or this node could not keep them. Nothing was changed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The cluster refuses: it is not empty, or another restore took over.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The cluster can't be changed now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// A command that was applied on this node.

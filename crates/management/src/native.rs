@@ -8,6 +8,7 @@ mod heartbeats;
 mod keyspaces;
 mod leases;
 mod reads;
+mod snapshot;
 mod workers;
 mod writes;
 
@@ -26,4 +27,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keyspaces::show, keyspaces::put))
         .routes(routes!(keyspaces::partitions))
         .routes(routes!(leases::list))
+        .routes(routes!(snapshot::export, snapshot::restore))
 }

@@ -5,10 +5,10 @@ use crate::{
     readiness::{Phase, Readiness},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use quorate_consensus::{Consensus, Leader, Unavailable as Lost, types::Metrics};
+use quorate_consensus::{Consensus, Leader, Unavailable as Lost, backup, types::Metrics};
 use quorate_management::{
-    Cluster, Committed, LeaderHint, MemberInfo, Readiness as Told, Reason, Role, Standing, TransferError,
-    Unavailable,
+    Cluster, Committed, LeaderHint, MemberInfo, Pieces, Readiness as Told, Reason, RestoreError, Restored,
+    Role, Standing, TransferError, Unavailable,
 };
 use quorate_model::{Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
 use quorate_state::View;
@@ -46,6 +46,17 @@ impl NodeCluster {
             Lost::ShuttingDown => Reason::ShuttingDown,
         };
         Unavailable { reason, leader: self.hint() }
+    }
+
+    fn not_restored(&self, error: backup::RestoreError) -> RestoreError {
+        let problem = error.to_string();
+        match error {
+            backup::RestoreError::Busy => RestoreError::Unavailable(self.unavailable(&Lost::Busy)),
+            backup::RestoreError::Unsound(_) => RestoreError::Unsound { problem },
+            backup::RestoreError::Io(error) => RestoreError::Io(error),
+            backup::RestoreError::Refused(refusal) => RestoreError::Refused(refusal),
+            backup::RestoreError::Unavailable(lost) => RestoreError::Unavailable(self.unavailable(&lost)),
+        }
     }
 
     fn readiness(&self) -> Told {
@@ -189,6 +200,25 @@ impl Cluster for NodeCluster {
             readiness: self.readiness(),
             stale: measure::stale(&self.consensus),
         }
+    }
+
+    fn export(&self, view: Arc<View>) -> Pieces {
+        backup::export(view)
+    }
+
+    fn restore(&self, pieces: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>> {
+        async move {
+            if self.consensus.view().get().cluster().is_none() {
+                return Err(RestoreError::Unavailable(self.unavailable(&Lost::NoLeader)));
+            }
+            match backup::restore(&self.consensus, pieces).await {
+                Ok(backup::Restored { index, workers, keyspaces }) => {
+                    Ok(Restored { index, workers, keyspaces })
+                }
+                Err(error) => Err(self.not_restored(error)),
+            }
+        }
+        .boxed()
     }
 
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {

@@ -47,6 +47,11 @@ impl State {
         self.cluster
     }
 
+    /// The largest fencing token that was ever granted.
+    pub fn last_epoch(&self) -> Epoch {
+        self.last_epoch
+    }
+
     /// A worker's record, whatever its lifecycle.
     pub fn worker(&self, id: &str) -> Option<&Arc<Worker>> {
         self.workers.get(id)

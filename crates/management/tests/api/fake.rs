@@ -3,19 +3,24 @@
 
 use crate::ask::{Answer, Ask};
 use axum::Router;
-use futures_util::future::{BoxFuture, FutureExt};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{BoxFuture, FutureExt},
+};
 use quorate_management::{
-    Cluster, Committed, Config, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError,
-    Unavailable, router,
+    Cluster, Committed, Config, LeaderHint, MemberInfo, Pieces, Readiness, Reason, RestoreError, Restored,
+    Role, Standing, TransferError, Unavailable, router,
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, KeyspaceSource, LeaseChange,
     LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin, PartitionCount, Proposal,
-    Reply, Status, Ttl, WorkerId,
+    Refusal, Reply, Status, Ttl, WorkerId,
 };
 use quorate_state::{State, View};
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
@@ -258,6 +263,25 @@ impl Cluster for Fake {
         async move {
             let reached = changed.wait_for(|at| *at >= index.0);
             quorate_rt::time::timeout(timeout, reached).await.is_ok_and(|at| at.is_ok())
+        }
+        .boxed()
+    }
+
+    fn export(&self, view: Arc<View>) -> Pieces {
+        let pieces = [Ok(Bytes::from_static(b"state at ")), Ok(Bytes::from(view.index().to_string()))];
+        futures_util::stream::iter(pieces).boxed()
+    }
+
+    fn restore(&self, backup: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>> {
+        async move {
+            let bytes: Vec<Bytes> = backup.try_collect().await?;
+            self.inner.lock().expect("no panic").available()?;
+            match &bytes.concat()[..] {
+                b"whole" => Ok(Restored { index: LogIndex(9), workers: 2, keyspaces: 1 }),
+                b"early" => Err(Refusal::NotEmpty { workers: 2, keyspaces: 0 }.into()),
+                b"large" => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
+                _ => Err(RestoreError::Unsound { problem: "it does not begin like one".into() }),
+            }
         }
         .boxed()
     }
