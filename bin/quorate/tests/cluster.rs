@@ -24,6 +24,8 @@ mod quorum;
 mod refusals;
 #[path = "cluster/signals.rs"]
 mod signals;
+#[path = "cluster/snapshots.rs"]
+mod snapshots;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 mod support;

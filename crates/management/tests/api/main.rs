@@ -12,6 +12,7 @@ mod probes;
 mod reads;
 mod registry;
 mod serving;
+mod snapshot;
 mod unavailable;
 mod v2_heartbeat;
 mod workers;
