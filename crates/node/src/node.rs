@@ -21,8 +21,6 @@ use std::{
     time::Duration,
 };
 
-/// A snapshot is taken after this many log entries.
-const SNAPSHOT_EVERY: u64 = 10_000;
 /// How often it is looked whether the cluster's id is known, and tried again to write it.
 const REMEMBER_EVERY: Duration = Duration::from_millis(25);
 /// How long open management and peer requests may finish once the routing listener has drained.
@@ -258,7 +256,7 @@ fn options(
         election: config.election_timeout,
         partitions: config.kafka.is_none().then_some(config.partitions),
         source: config.keyspace_source(),
-        snapshot_every: SNAPSHOT_EVERY,
+        snapshot_every: config.snapshot_entries,
     }
 }
 
