@@ -38,12 +38,15 @@ pub trait SnapshotFile: Send + Sync + 'static {
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
+/// A draft that the first to install it takes.
+type SharedDraft = Mutex<Option<Box<dyn Draft>>>;
+
 /// A snapshot as Raft hands it around: not its bytes, but where they lie.
 #[derive(Clone)]
 pub struct SnapshotData {
     file: Arc<dyn SnapshotFile>,
     /// Of a snapshot that a peer sent and that is not installed yet.
-    draft: Option<Arc<Mutex<Option<Box<dyn Draft>>>>>,
+    draft: Option<Arc<SharedDraft>>,
 }
 
 impl SnapshotData {
