@@ -31,8 +31,14 @@ impl Cluster {
 
     /// Planned, with more flags for each node.
     pub fn planned_with(flags: &[&str]) -> Self {
+        Self::planned_as(flags, |_, _| {})
+    }
+
+    /// Planned, with more flags; `arrange` changes where and how each node, by its place, will run.
+    pub fn planned_as(flags: &[&str], mut arrange: impl FnMut(usize, &mut Node)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut nodes = ["n1", "n2", "n3"].map(|name| Node::new(name, folder.path()));
+        nodes.iter_mut().enumerate().for_each(|(place, node)| arrange(place, node));
         let peers: Vec<_> = nodes.iter().map(|node| format!("{}={}", node.name, node.peer)).collect();
         for node in &mut nodes {
             // Workers of tests send no heartbeats unless a test says so: the longest lease spares them.
