@@ -16,7 +16,13 @@ mod machine;
 mod network;
 #[path = "faults/partitions.rs"]
 mod partitions;
+#[path = "faults/power.rs"]
+mod power;
+#[path = "faults/power_loss.rs"]
+mod power_loss;
 #[path = "faults/registers.rs"]
 mod registers;
 #[expect(dead_code, reason = "shared with the other tests of real clusters, which use the rest")]
 mod support;
+#[path = "faults/writers.rs"]
+mod writers;

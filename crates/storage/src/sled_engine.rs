@@ -6,6 +6,7 @@
 //!
 //! - **Before sled opens**, its file is synced. Recovery writes (and syncs) a table of what it found; if the power
 //!   then failed, that table would speak of bytes that were only in the page cache.
+//! - **Its settings too**: sled writes `conf` once, never syncs it, and refuses everything if it is not whole.
 //! - **Values stay small** ([`VALUE_BYTES_MAX`]) and segments large: sled puts values beyond a part of a segment
 //!   into files of their own under `blobs/`, which nobody syncs. A blob is refused at the next start.
 //! - **One tree**, since a batch is atomic only within one.
@@ -86,9 +87,11 @@ impl SledEngine {
     }
 
     fn open_unguarded(path: &Path, sync: Arc<dyn Sync>) -> io::Result<Self> {
-        let file = path.join("db");
-        if file.exists() {
-            File::open(&file)?.sync_all()?;
+        let [file, settings] = ["db", "conf"].map(|name| path.join(name));
+        for file in [&file, &settings] {
+            if file.exists() {
+                File::open(file)?.sync_all()?;
+            }
         }
         refuse_blobs(path)?;
         let config = sled::Config::new()
@@ -101,6 +104,7 @@ impl SledEngine {
         db.flush().map_err(io_error)?;
         let file = File::open(file)?;
         file.sync_all()?;
+        File::open(settings)?.sync_all()?;
         sync_folder(path)?;
         let failed = Arc::default();
         Ok(Self { db, tree, file: Arc::new(file), sync, failed, syncs: Arc::default(), lock: None })

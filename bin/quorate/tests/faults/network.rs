@@ -33,7 +33,12 @@ pub fn missing() -> Option<&'static str> {
     if !works("unshare", &["--net", "true"]) {
         return Some("network namespaces need root");
     }
-    let bridge = ["--net", "sh", "-c", "ip link add bridge0 type bridge && ip link add veth0 type veth peer name veth1"];
+    let bridge = [
+        "--net",
+        "sh",
+        "-c",
+        "ip link add bridge0 type bridge && ip link add veth0 type veth peer name veth1",
+    ];
     (!works("unshare", &bridge)).then_some("`ip` (iproute2) can't make a bridge and a veth pair here")
 }
 
