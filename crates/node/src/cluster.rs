@@ -178,11 +178,13 @@ impl Cluster for NodeCluster {
 
     fn standing(&self) -> Standing {
         let raft = self.consensus.metrics();
+        // As of the same look as the term: a leader beside the term of another one would be wrong.
+        let leader = self.consensus.leader().filter(|leader| raft.current_leader == Some(leader.id.0));
         Standing {
             node: self.name.clone(),
             node_id: self.consensus.id(),
             cluster: self.consensus.cluster().or_else(|| self.consensus.view().get().cluster()),
-            leader: self.hint(),
+            leader: leader.map(|leader| self.hint_at(&leader)),
             term: raft.current_term,
             applied_index: self.consensus.view().get().index(),
             members: self.members(&raft),

@@ -58,8 +58,8 @@ impl Witness {
                     else {
                         continue;
                     };
-                    let known = leaders.entry(term).or_insert_with(|| leader.clone());
-                    assert_eq!(*known, leader, "two leaders in term {term}");
+                    let known = leaders.entry(term).or_insert_with(|| leader.clone()).clone();
+                    assert_eq!(known, leader, "two leaders in term {term}, by {node}; before: {leaders:?}");
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
