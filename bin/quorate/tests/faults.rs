@@ -8,8 +8,16 @@
     reason = "tests outside of simulation: processes, threads and the clock are real"
 )]
 
+#[path = "faults/clocks.rs"]
+mod clocks;
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/fencing.rs"]
+mod fencing;
 #[path = "../../../sim-tests/src/check/history.rs"]
 mod history;
+#[path = "faults/kills.rs"]
+mod kills;
 #[path = "faults/machine.rs"]
 mod machine;
 #[path = "faults/network.rs"]

@@ -6,6 +6,7 @@
 
 use crate::support::{
     cluster::Cluster,
+    eventually,
     http::{Ask, Connection},
     node::Node,
 };
@@ -135,19 +136,27 @@ impl Shared {
     }
 }
 
+/// What a record holds; 0 if it is not there.
+fn value_at(node: &Node, id: &str) -> u64 {
+    let ask = Ask::get(&format!("/v1/workers/{id}?consistent=true"));
+    // An election may be under way.
+    let answer =
+        eventually("a consistent read", || Some(node.ask(&ask)).filter(|answer| answer.status != 503));
+    match answer.status {
+        404 => 0,
+        _ => answer.ok().json()["labels"]["value"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .expect("a value"),
+    }
+}
+
 impl Promised {
     /// What the node does not have although it was acknowledged, or has although nobody wrote it.
     pub fn broken_at(&self, node: &Node) -> Vec<String> {
         let mut broken = Vec::new();
         for Record { id, acknowledged, tried } in &self.records {
-            let answer = node.ask(&Ask::get(&format!("/v1/workers/{id}?consistent=true")));
-            let value = match answer.status {
-                404 => 0,
-                _ => answer.ok().json()["labels"]["value"]
-                    .as_str()
-                    .and_then(|text| text.parse().ok())
-                    .expect("a value"),
-            };
+            let value = value_at(node, id);
             if !(*acknowledged..=*tried).contains(&value) {
                 broken.push(format!(
                     "{id} is {value} at {}: {acknowledged} was acknowledged, {tried} tried",
