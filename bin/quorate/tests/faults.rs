@@ -14,6 +14,8 @@ mod clocks;
 mod damage;
 #[path = "faults/fencing.rs"]
 mod fencing;
+#[path = "faults/full_disks.rs"]
+mod full_disks;
 #[path = "../../../sim-tests/src/check/history.rs"]
 mod history;
 #[path = "faults/kills.rs"]

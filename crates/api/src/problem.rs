@@ -87,6 +87,8 @@ codes! {
     OutcomeUnknown = "outcome_unknown", 503, "It is not known whether this was carried out";
     /// Too much waits already.
     Busy = "busy", 503, "The node is busy";
+    /// The leader has no room left for changes.
+    DiskFull = "disk_full", 503, "The disk is full";
     /// The node is about to end.
     ShuttingDown = "shutting_down", 503, "The node is shutting down";
     /// Kafka has not answered yet.

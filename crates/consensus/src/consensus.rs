@@ -16,6 +16,7 @@ use crate::{
     },
     proposer::{Committed, Proposer, Route},
     reads,
+    room::{Gauge, Room},
     roster::Roster,
     types::Raft,
 };
@@ -96,8 +97,13 @@ impl Consensus {
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
-        let forwarder =
-            Forwarder { raft: raft.clone(), links, book: options.book.clone(), id: options.me.id };
+        let forwarder = Forwarder {
+            raft: raft.clone(),
+            links,
+            book: options.book.clone(),
+            id: options.me.id,
+            room: Gauge::default(),
+        };
         let vessel =
             Vessel { forwarder: forwarder.clone(), applied: applied.clone(), election: options.election };
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
@@ -255,6 +261,11 @@ impl Consensus {
         if !matches!(handed, Ok(Ok(_))) {
             tracing::warn!("leadership was not handed over; the others will elect");
         }
+    }
+
+    /// Tells how much room the node's disk has. With little, a leader that finds somebody else hands over.
+    pub fn set_room(&self, room: Room) {
+        self.shared.forwarder.room.set(room);
     }
 
     /// Stops all tasks and Raft.

@@ -10,6 +10,7 @@ use crate::{
         client::{CallError, Links},
         wire::{Forwarded, WireError},
     },
+    room::Gauge,
     types::Raft,
 };
 use openraft::async_runtime::WatchReceiver;
@@ -29,6 +30,9 @@ pub enum Unavailable {
     /// Too much waits already; nothing was done.
     #[error("too many commands are waiting")]
     Busy,
+    /// This node leads, its disk is nearly full, and nobody else takes over; nothing was done.
+    #[error("the disk is nearly full")]
+    DiskFull,
     /// This node is shutting down; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,
@@ -52,6 +56,7 @@ pub struct Forwarder {
     pub(crate) links: Links,
     pub(crate) book: AddressBook,
     pub(crate) id: NodeId,
+    pub(crate) room: Gauge,
 }
 
 /// What one try came to.
@@ -93,7 +98,7 @@ impl Forwarder {
         loop {
             let left = deadline.saturating_duration_since(time::Instant::now());
             if left.is_zero() {
-                return Err(if unsure { Unavailable::Unknown } else { Unavailable::NoLeader });
+                return Err(if unsure { Unavailable::Unknown } else { self.nobody() });
             }
             let tried = match self.leader() {
                 Some(leader) if leader.id == self.id => here(left).await,
@@ -108,6 +113,12 @@ impl Forwarder {
             }
             time::sleep(RETRY_AFTER.min(deadline.saturating_duration_since(time::Instant::now()))).await;
         }
+    }
+
+    /// Why nobody did it.
+    fn nobody(&self) -> Unavailable {
+        let leads = self.leader().is_some_and(|leader| leader.id == self.id);
+        if leads && !self.room.may_lead() { Unavailable::DiskFull } else { Unavailable::NoLeader }
     }
 
     async fn ask<T>(

@@ -15,6 +15,7 @@
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `replacing` | a node that comes back with an empty disk |
+//! | [`room`] | what is left alone while the disk is nearly full |
 //! | [`peer`] | node to node |
 
 pub mod consensus;
@@ -29,6 +30,7 @@ pub mod peer;
 pub mod proposer;
 pub mod reads;
 mod replacing;
+pub mod room;
 pub mod roster;
 pub mod types;
 
@@ -40,3 +42,4 @@ pub use options::Options;
 pub use peer::address_book::{AddressBook, SelfId};
 pub use peer::proof::{SECRET_BYTES_MIN, Secret, TooShort};
 pub use proposer::Committed;
+pub use room::Room;

@@ -102,6 +102,7 @@ impl From<Unavailable> for Fault {
         let code = match unavailable.reason {
             Reason::NoQuorum => Code::NoQuorum,
             Reason::Busy { .. } => Code::Busy,
+            Reason::DiskFull => Code::DiskFull,
             Reason::ShuttingDown => Code::ShuttingDown,
             Reason::OutcomeUnknown => Code::OutcomeUnknown,
         };
@@ -129,7 +130,7 @@ impl IntoResponse for Fault {
 pub(crate) fn retry_after(reason: Reason) -> Duration {
     match reason {
         Reason::Busy { retry_after } => retry_after,
-        Reason::NoQuorum | Reason::ShuttingDown | Reason::OutcomeUnknown => RETRY_AFTER,
+        Reason::NoQuorum | Reason::DiskFull | Reason::ShuttingDown | Reason::OutcomeUnknown => RETRY_AFTER,
     }
 }
 

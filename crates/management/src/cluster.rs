@@ -68,6 +68,9 @@ pub enum Reason {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The leader's disk is nearly full, and nobody else can lead; nothing was done.
+    #[error("the leader's disk is nearly full, and no other node can lead")]
+    DiskFull,
     /// This node is about to end; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,

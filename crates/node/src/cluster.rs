@@ -43,6 +43,7 @@ impl NodeCluster {
             Lost::NoLeader => Reason::NoQuorum,
             Lost::Unknown => Reason::OutcomeUnknown,
             Lost::Busy => Reason::Busy { retry_after: RETRY_BUSY_AFTER },
+            Lost::DiskFull => Reason::DiskFull,
             Lost::ShuttingDown => Reason::ShuttingDown,
         };
         Unavailable { reason, leader: self.hint() }

@@ -3,7 +3,7 @@
 use crate::{
     cluster::NodeCluster,
     config::Config,
-    measure, partition_poller,
+    disk_room, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Phase, Readiness},
 };
@@ -21,8 +21,6 @@ use std::{
     time::Duration,
 };
 
-/// A snapshot is taken after this many log entries.
-const SNAPSHOT_EVERY: u64 = 10_000;
 /// How often it is looked whether the cluster's id is known, and tried again to write it.
 const REMEMBER_EVERY: Duration = Duration::from_millis(25);
 /// How long open management and peer requests may finish once the routing listener has drained.
@@ -130,6 +128,12 @@ impl Node {
             quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
             other => StartError::Proxy(other),
         })?;
+        quorate_rt::spawn(disk_room::watch(
+            consensus.clone(),
+            disk.clone(),
+            control.clone(),
+            stopped.clone(),
+        ));
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), remembered, stopped.clone());
         quorate_rt::spawn(ready);
@@ -258,7 +262,7 @@ fn options(
         election: config.election_timeout,
         partitions: config.kafka.is_none().then_some(config.partitions),
         source: config.keyspace_source(),
-        snapshot_every: SNAPSHOT_EVERY,
+        snapshot_every: config.snapshot_every,
     }
 }
 

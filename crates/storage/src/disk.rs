@@ -13,6 +13,15 @@ use quorate_model::{ClusterId, NodeId, NodeName};
 use quorate_telemetry::Control;
 use std::{io, path::Path, sync::Arc};
 
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What this node may still use.
+    pub free: u64,
+    /// All of it, used or not.
+    pub total: u64,
+}
+
 /// Everything that a node keeps. Opened for one node and locked against others as long as it lives.
 pub trait Disk: Send + Sync + 'static {
     /// Whose it is.
@@ -30,6 +39,11 @@ pub trait Disk: Send + Sync + 'static {
 
     /// For the snapshots.
     fn snapshots(&self) -> Arc<dyn SnapshotFiles>;
+
+    /// How much room there is; `None`: always enough. Blocks.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
 }
 
 /// Opens log and state; `control` counts their syncs and snapshots. Call inside a runtime.

@@ -29,7 +29,7 @@ pub mod snapshots;
 pub mod types;
 pub mod watermark;
 
-pub use disk::{Disk, open};
+pub use disk::{Disk, Space, open};
 pub use error::OpenError;
 #[cfg(not(madsim))]
 pub use folder::FolderDisk;

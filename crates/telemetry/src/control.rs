@@ -38,6 +38,7 @@ pub struct Control {
     is_leader: AtomicU64,
     peers_reachable: AtomicU64,
     stale_seconds: AtomicU64,
+    disk_free_bytes: AtomicU64,
     commands: [AtomicU64; CommandStage::COUNT],
     leases: [AtomicU64; LeaseTransition::COUNT],
     heartbeats: [AtomicU64; HeartbeatResult::COUNT],
@@ -60,6 +61,11 @@ impl Control {
     /// Sets how long this node has heard of no leader; 0 while it does.
     pub fn set_stale_seconds(&self, seconds: u64) {
         self.stale_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets how much room the disk of the data folder has.
+    pub fn set_disk_free_bytes(&self, bytes: u64) {
+        self.disk_free_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Sets how many workers there are of one status.
@@ -135,6 +141,11 @@ impl Collector for Shared {
             "quorate_keyspace_partitions",
             "Partition count of the default keyspace; 0 while it is unknown",
             get(&c.partitions),
+        )?;
+        sheet.gauge(
+            "quorate_disk_free_bytes",
+            "Free room on the disk of the data folder; 0 while it is not known",
+            get(&c.disk_free_bytes),
         )?;
         sheet.counter("quorate_storage_snapshots_built", "Snapshots built", get(&c.snapshots))?;
         sheet.gauge(

@@ -49,6 +49,7 @@ fn config(number: usize, nodes: usize) -> Config {
         peer: socket(7070),
         peers,
         drain_limit: Duration::from_secs(2),
+        snapshot_every: 10_000,
         ..defaults
     }
 }

@@ -58,8 +58,8 @@ fn set(node: &Node, clock: &str) {
     fs::rename(new, clock_of(node)).expect("renamed");
 }
 
-fn started(library: &str, faked: Faked) -> Cluster {
-    let mut cluster = Cluster::planned_as(&[], |_, node| {
+fn started(library: &str, faked: Faked, flags: &[&str]) -> Cluster {
+    let mut cluster = Cluster::planned_as(flags, |_, node| {
         set(node, "+0");
         let clock = clock_of(node).to_str().expect("UTF-8").to_owned();
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -156,7 +156,7 @@ fn r4_wall_clocks_that_jump_or_race_decide_nothing() {
     const TTL: Duration = Duration::from_secs(2);
     let _alone = machine_to_itself();
     let Some(library) = library() else { return machine::skip("libfaketime is missing") };
-    let mut cluster = started(library, Faked::Wall);
+    let mut cluster = started(library, Faked::Wall, &[]);
     let beating = Beating::start(&cluster, TTL, TTL / 8);
     let mut times = Vec::new();
     for clock in ["+3600", "-3600", "+0 x10"] {
@@ -182,7 +182,9 @@ fn r4_monotonic_clocks_ten_times_too_fast_end_leases_early_and_nothing_worse() {
     const TTL: Duration = Duration::from_secs(20);
     let _alone = machine_to_itself();
     let Some(library) = library() else { return machine::skip("libfaketime is missing") };
-    let mut cluster = started(library, Faked::Monotonic);
+    // A call between nodes may take a tenth of its time only, so it gets more of it.
+    let flags = ["--heartbeat-interval", "1s", "--election-timeout", "4s"];
+    let mut cluster = started(library, Faked::Monotonic, &flags);
     // Ten times within the tenth of its time that is left.
     let beating = Beating::start(&cluster, TTL, TTL / 100);
     let mut times = Vec::new();

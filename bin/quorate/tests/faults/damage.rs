@@ -96,8 +96,8 @@ fn starts(node: &mut Node) -> bool {
 }
 
 fn filled() -> Cluster {
-    let mut cluster = Cluster::formed();
-    let writers = Writers::start(&cluster.nodes, "filler", 1, 100);
+    let mut cluster = Cluster::formed_with(&["--snapshot-every", "100"]);
+    let writers = Writers::start(&cluster.nodes, "filler", 1, 0);
     let snapshots = |node: &Node| fs::read_dir(node.data.join("snapshots")).map_or(0, Iterator::count);
     let taken =
         within(SNAPSHOT_WITHIN, || cluster.nodes.iter().all(|node| snapshots(node) > 0).then_some(()));

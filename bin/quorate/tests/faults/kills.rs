@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of the label in each record, so that the log grows.
-const FILLER: usize = 4_000;
+/// About 4 KiB in each record, so that the log grows.
+const FILLERS: usize = 16;
 /// A folder that has seen this much overwriting and so many starts takes no more than this.
 const FOLDER_BYTES_MAX: u64 = 256 << 20;
 
@@ -31,7 +31,7 @@ fn r14_each_start_after_a_kill_in_the_middle_of_writing_finds_everything() {
     let (chance, kills) = (RandomState::new(), machine::rounds(20));
     let (mut written, mut largest) = (0, 0);
     for round in 0..kills {
-        let writers = Writers::start(&cluster.nodes, &format!("kill{}", round % 4), 2, FILLER);
+        let writers = Writers::start(&cluster.nodes, &format!("kill{}", round % 4), 2, FILLERS);
         eventually("writes are acknowledged", || (writers.count() > 20).then_some(()));
         std::thread::sleep(Duration::from_micros(chance.hash_one(round) % 200_000));
         // One after the other; now and then all at once, or twice: in the middle of its start.

@@ -77,7 +77,7 @@ impl Witness {
 
 /// Writes until somewhere near [`WRITES`], then takes the power of these nodes.
 fn write_and_lose_power(cluster: &mut Cluster, victims: &[usize], round: u64, loss: Loss) -> Promised {
-    let writers = Writers::start(&cluster.nodes, &format!("round{round}"), 3, 100);
+    let writers = Writers::start(&cluster.nodes, &format!("round{round}"), 3, 1);
     let chance = usize::try_from(RandomState::new().hash_one(round) % 100).expect("small");
     eventually("writes are acknowledged", || (writers.count() >= WRITES - 50 + chance).then_some(()));
     std::thread::sleep(Duration::from_micros(u64::try_from(chance).expect("small") * 37));

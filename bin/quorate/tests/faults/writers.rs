@@ -24,6 +24,12 @@ use std::{
 /// After no answer, so that a node that is down is not asked a thousand times.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// As long as a label may be.
+const FILLER: &str = match std::str::from_utf8(&[b'x'; 256]) {
+    Ok(text) => text,
+    Err(_) => panic!("it is ASCII"),
+};
+
 /// What is known about a record.
 struct Record {
     id: String,
@@ -39,8 +45,8 @@ pub struct Writers {
 
 struct Shared {
     tag: String,
-    /// A label of this many bytes makes the record as large as a test wants it.
-    filler: String,
+    /// This many labels of [`FILLER`] make the record as large as a test wants it.
+    fillers: usize,
     stop: AtomicBool,
     acknowledged: AtomicUsize,
     refusals: Mutex<Vec<String>>,
@@ -56,16 +62,16 @@ pub struct Promised {
 }
 
 impl Writers {
-    /// `at_each` writers for each of these nodes.
+    /// `at_each` writers for each of these nodes, of records with `fillers` times 256 bytes.
     pub fn start<'a>(
         nodes: impl IntoIterator<Item = &'a Node>,
         tag: &str,
         at_each: usize,
-        filler: usize,
+        fillers: usize,
     ) -> Self {
         let shared = Arc::new(Shared {
             tag: tag.into(),
-            filler: "x".repeat(filler),
+            fillers,
             stop: AtomicBool::new(false),
             acknowledged: AtomicUsize::new(0),
             refusals: Mutex::default(),
@@ -116,7 +122,10 @@ impl Shared {
     }
 
     fn write(&self, record: &Record, address: SocketAddr, connection: &mut Option<Connection>) -> bool {
-        let labels = json!({"value": record.tried.to_string(), "filler": self.filler});
+        let mut labels = json!({"value": record.tried.to_string()});
+        for nth in 0..self.fillers {
+            labels[format!("filler{nth}")] = FILLER.into();
+        }
         let body = json!({"address": "http://127.0.0.1:1", "ttl": "24h", "labels": labels});
         let ask = Ask::json("PUT", &format!("/v1/workers/{}", record.id), &body);
         if connection.is_none() {
@@ -126,6 +135,7 @@ impl Shared {
             return false;
         };
         if answer.status != 200 {
+            assert!(answer.status >= 500, "{}", answer.text());
             let refusal = format!("{} {}", answer.status, answer.json()["code"]);
             let mut refusals = self.refusals.lock().expect("no writer panics");
             if !refusals.contains(&refusal) {

@@ -60,6 +60,8 @@ enum Refusal {
     OtherNode { ours: u64, theirs: String },
     #[error("no such path")]
     UnknownPath,
+    #[error("the disk is full: this node takes no records")]
+    NoRoom,
     #[error("{0}")]
     Body(std::io::Error),
     #[error("{0}")]
@@ -76,6 +78,7 @@ impl Refusal {
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             Self::Raft(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -122,6 +125,9 @@ async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -
         return Ok(full(wire::encode_hello(&shared.hello().await)));
     }
     check_recipient(shared, &request)?;
+    if [path::APPEND, path::SNAPSHOT].contains(&request.uri().path()) && !shared.forwarder.room.may_follow() {
+        return Err(Refusal::NoRoom);
+    }
     if request.uri().path() == path::APPEND {
         return Ok(append(shared, request.into_body()));
     }
@@ -207,7 +213,9 @@ async fn propose(shared: &Shared, proposals: &[quorate_model::Proposal]) -> wire
         return wire::Forwarded::NotLeader;
     }
     let Ok(_place) = shared.places.try_acquire() else { return wire::Forwarded::Busy };
-    match proposer::write(&shared.raft, proposals, crate::options::ANSWER_WITHIN).await {
+    match proposer::write((&shared.raft, &shared.forwarder.room), proposals, crate::options::ANSWER_WITHIN)
+        .await
+    {
         Tried::Done(proposed) => wire::Forwarded::Done(proposed),
         Tried::NotLeader => wire::Forwarded::NotLeader,
         Tried::Busy => wire::Forwarded::Busy,
@@ -249,10 +257,10 @@ async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
 
 /// Appends: frames in, frames out, pipelined. A frame that can't be read ends the stream.
 fn append(shared: &Arc<Shared>, body: Incoming) -> BoxBody {
-    let heard = shared.clone();
+    let (heard, room) = (shared.clone(), shared.forwarder.room.clone());
     let requests = wire::frames(body.into_data_stream())
         .map(|frame| frame.ok().and_then(|bytes| wire::decode_append(&bytes).ok()))
-        .take_while(|request| std::future::ready(request.is_some()))
+        .take_while(move |request| std::future::ready(request.is_some() && room.may_follow()))
         .filter_map(std::future::ready)
         .inspect(move |_| heard.heard_leader());
     let results = shared.raft.stream_append(requests);

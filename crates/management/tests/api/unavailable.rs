@@ -26,6 +26,7 @@ async fn native_writes_are_503_with_the_leader_and_when_to_ask_again() {
     for (reason, code, retry_after) in [
         (Reason::NoQuorum, "no_quorum", "1"),
         (Reason::Busy { retry_after: Duration::from_millis(2_500) }, "busy", "3"),
+        (Reason::DiskFull, "disk_full", "1"),
         (Reason::ShuttingDown, "shutting_down", "1"),
         (Reason::OutcomeUnknown, "outcome_unknown", "1"),
     ] {

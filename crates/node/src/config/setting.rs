@@ -188,6 +188,12 @@ pub static SETTINGS: &[Setting] = &[
         "Silence of the leader before an election, randomised up to twice as long; at least three heartbeat intervals, at most 60s.",
     ),
     setting(
+        "snapshot-every",
+        "ENTRIES",
+        Text("10000"),
+        "Log entries after which a snapshot is taken and older entries are dropped; 100 to 10000000.",
+    ),
+    setting(
         "threads",
         "COUNT",
         Computed("one per core"),

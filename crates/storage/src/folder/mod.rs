@@ -17,7 +17,7 @@ mod space;
 pub use mark::RealMark;
 
 use crate::{
-    disk::{Disk, check_owner, new_identity, with_cluster},
+    disk::{Disk, Space, check_owner, new_identity, with_cluster},
     engine::Engine,
     error::OpenError,
     sled_engine::{Fsync, SledEngine, Sync},
@@ -175,5 +175,12 @@ impl Disk for FolderDisk {
 
     fn snapshots(&self) -> Arc<dyn SnapshotFiles> {
         self.snapshots.clone()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        // What is left for everybody: some file systems keep a part back for root.
+        Ok(Some(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) }))
     }
 }
