@@ -99,7 +99,7 @@ fn r6_a_power_loss_of_one_node_or_of_all_loses_nothing_that_was_acknowledged() {
     let cluster = &mut world.cluster;
     let witness = Witness::start(cluster);
     let (mut written, mut slowest, mut all) = (0, Duration::ZERO, Vec::new());
-    let rounds = machine::rounds(10);
+    let rounds = machine::rounds(6);
     for round in 0..rounds {
         let victims = match round % 4 {
             0 | 2 => vec![0, 1, 2],

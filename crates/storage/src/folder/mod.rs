@@ -8,7 +8,9 @@
 //! snapshots/    snapshot files
 //! ```
 //!
-//! A folder that is refused is left as it was, byte for byte: whoever named the wrong one loses nothing.
+//! A folder of somebody else is left as it was, byte for byte: whoever named the wrong one loses nothing. A log
+//! that is refused as damaged may have been changed by sled, which mends what it can when it opens; what is
+//! missing is noticed by the watermark, at this start and at the next.
 
 pub mod files;
 mod mark;
