@@ -55,7 +55,7 @@ impl Disks {
 
     /// Leaves so much room on a disk.
     fn fill(&self, place: usize, leave: u64) {
-        let stat = rustix::fs::statvfs(&self.folder(place)).expect("it is there");
+        let stat = rustix::fs::statvfs(self.folder(place)).expect("it is there");
         let bytes = (stat.f_bavail * stat.f_frsize).saturating_sub(leave);
         let bytes = vec![1; usize::try_from(bytes).expect("a small disk")];
         let mut ballast =
