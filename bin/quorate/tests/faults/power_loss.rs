@@ -6,15 +6,10 @@ use crate::{
     support::{cluster::Cluster, eventually, figure, http::Ask, machine_to_itself, node::Node, within},
     writers::{Promised, Writers},
 };
+use serde_json::Value;
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -38,41 +33,21 @@ fn started(disk: Disk) -> OnForgetfulDisks {
     OnForgetfulDisks { cluster, _library: folder }
 }
 
-/// Asks all nodes all the time who leads in which term. A vote that is forgotten may make two leaders in one.
-struct Witness {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<BTreeMap<u64, String>>,
-}
-
-impl Witness {
-    fn start(cluster: &Cluster) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (nodes, stopped) = ([0, 1, 2].map(|place| cluster.nodes[place].management), stop.clone());
-        let thread = std::thread::spawn(move || {
-            let mut leaders = BTreeMap::<u64, String>::new();
-            while !stopped.load(Ordering::Relaxed) {
-                for node in nodes {
-                    let said = Ask::get("/v1/cluster").send(node).ok().map(|answer| answer.json());
-                    let Some((Some(term), Some(leader))) =
-                        said.map(|said| (said["term"].as_u64(), said["leader"].as_str().map(str::to_owned)))
-                    else {
-                        continue;
-                    };
-                    let known = leaders.entry(term).or_insert_with(|| leader.clone()).clone();
-                    assert_eq!(known, leader, "two leaders in term {term}, by {node}; before: {leaders:?}");
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            leaders
-        });
-        Self { stop, thread }
-    }
-
-    /// The leaders of all terms that were seen.
-    fn end(self) -> BTreeMap<u64, String> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("one leader in each term")
-    }
+/// The vote by which the cluster is led: term, and id of the leader. Of two leaders in one term, which this Raft
+/// allows, the later one has the larger id. A quorum has this vote on its disks, so whoever leads after a power loss
+/// has a larger one, unless votes were forgotten.
+fn vote(cluster: &Cluster) -> (u64, u64) {
+    eventually("all say the same of the leader", || {
+        let said: Vec<_> = cluster.running().map(|node| node.get("/v1/cluster")).collect();
+        let of = |said: &Value| {
+            let nodes = said["nodes"].as_array()?;
+            let leader = nodes.iter().find(|node| node["name"] == said["leader"])?;
+            let id = leader["id"].as_u64().or_else(|| leader["id"].as_str()?.parse().ok());
+            Some((said["term"].as_u64()?, id.unwrap_or_else(|| panic!("no id: {leader}"))))
+        };
+        let votes: Vec<_> = said.iter().map(of).collect::<Option<_>>()?;
+        votes.iter().all(|vote| *vote == votes[0]).then_some(votes[0])
+    })
 }
 
 /// Writes until somewhere near [`WRITES`], then takes the power of these nodes.
@@ -97,7 +72,6 @@ fn r6_a_power_loss_of_one_node_or_of_all_loses_nothing_that_was_acknowledged() {
     }
     let mut world = started(Disk::Honest);
     let cluster = &mut world.cluster;
-    let witness = Witness::start(cluster);
     let (mut written, mut slowest, mut all) = (0, Duration::ZERO, Vec::new());
     let rounds = machine::rounds(6);
     for round in 0..rounds {
@@ -108,20 +82,26 @@ fn r6_a_power_loss_of_one_node_or_of_all_loses_nothing_that_was_acknowledged() {
         };
         let loss = if round / 2 % 2 == 0 { Loss::Everything } else { Loss::Some };
         figure(&format!("round {round}: {victims:?} lose {loss:?}"));
+        let before = vote(cluster);
         let promised = write_and_lose_power(cluster, &victims, round, loss);
         let start = Instant::now();
         victims.iter().for_each(|victim| cluster.nodes[*victim].start());
         cluster.ready();
         slowest = slowest.max(start.elapsed());
+        let after = vote(cluster);
+        // The others may have kept their leader.
+        assert!(
+            after > before || (after == before && victims.len() == 1),
+            "{after:?} after {before:?}: votes are lost"
+        );
         promised.is_kept(cluster);
         written += promised.count;
         all.push(promised);
     }
     // Nor has a later round taken away what an earlier one left.
     all.iter().for_each(|promised| promised.is_kept(cluster));
-    let terms = witness.end().len();
     figure(&format!(
-        "power lost {rounds} times: {written} writes kept, {terms} terms with one leader each; back after {slowest:?} at most"
+        "power lost {rounds} times: {written} writes kept, no vote lost; back after {slowest:?} at most"
     ));
     assert!(slowest < BACK_WITHIN, "{slowest:?}");
 }
