@@ -33,6 +33,9 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
+/// How often it is looked whether Raft still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Why a node's consensus did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -266,14 +269,13 @@ impl Consensus {
 
     /// Resolves when Raft has stopped by itself, with the reason: its disk failed, which is final.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.shared.raft.metrics();
+        let metrics = self.shared.raft.metrics();
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
                 return fatal.to_string();
             }
-            if metrics.changed().await.is_err() {
-                return "Raft has ended".into();
-            }
+            // Not by waiting for a change: there are several with each entry, and each would wake a thread.
+            time::sleep(LOOK_EVERY).await;
         }
     }
 }

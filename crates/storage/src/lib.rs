@@ -6,7 +6,8 @@
 //! | [`folder`] | the data folder on a real disk: identity, lock, files |
 //! | [`sim`] | a disk for the simulator, with every fault that a disk can have |
 //! | [`engine`] | ordered keys and values with a prefix-of-history promise |
-//! | [`sled_engine`] | the engine on a real disk, with syncs of our own |
+//! | [`sled_engine`] | sled as an engine, with syncs of our own |
+//! | [`journaled`], [`journal`] | the engine of a real disk: sled behind a journal that makes a flush one sync |
 //! | [`record`] | values of any size over an engine, each with a checksum |
 //! | [`log_store`] | Raft's log, vote and commit index |
 //! | [`watermark`] | what was certainly promised, beside the log |
@@ -19,6 +20,10 @@ pub mod engine;
 pub mod error;
 #[cfg(not(madsim))]
 pub mod folder;
+#[cfg(not(madsim))]
+pub mod journal;
+#[cfg(not(madsim))]
+pub mod journaled;
 pub mod log_store;
 pub mod machine;
 pub mod record;

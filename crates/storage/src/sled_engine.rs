@@ -144,6 +144,15 @@ impl SledEngine {
         })
     }
 
+    /// All pairs from `from` (inclusive) to `to` (exclusive), by key.
+    pub fn pairs(&self, from: &[u8], to: &[u8]) -> io::Result<impl Iterator<Item = io::Result<Pair>>> {
+        self.check()?;
+        let mut pairs = self.tree.range(from..to);
+        Ok(std::iter::from_fn(move || {
+            guarded(|| pairs.next().map(|p| p.map(pair).map_err(io_error)).transpose()).transpose()
+        }))
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(io::Error::other("an earlier flush failed: what is on the disk is not known"));
@@ -151,7 +160,8 @@ impl SledEngine {
         Ok(())
     }
 
-    fn flush_now(&self) -> io::Result<()> {
+    /// Returns once everything that was written is on the disk. Blocks.
+    pub fn flush_now(&self) -> io::Result<()> {
         self.check()?;
         let flushed = guarded(|| {
             self.db.flush().map_err(io_error)?;

@@ -5,6 +5,7 @@
 //! identity      whose folder this is (JSON, checksummed)
 //! watermark     what was certainly promised
 //! log/          the engine; log.new, log.old: a rewrite of it under way
+//! journal       what the engine has in memory only
 //! snapshots/    snapshot files
 //! ```
 //!
@@ -20,7 +21,8 @@ use crate::{
     disk::{Disk, check_owner, new_identity, with_cluster},
     engine::Engine,
     error::OpenError,
-    sled_engine::{Fsync, SledEngine, Sync},
+    journaled::JournaledEngine,
+    sled_engine::{Fsync, Sync},
     snapshots::SnapshotFiles,
     watermark::MarkFile,
 };
@@ -43,7 +45,7 @@ const HARMLESS: [&str; 3] = [LOCK, "identity.tmp", "lost+found"];
 pub struct FolderDisk {
     path: PathBuf,
     identity: Mutex<Identity>,
-    engine: Arc<SledEngine>,
+    engine: Arc<JournaledEngine>,
     mark: Arc<RealMark>,
     snapshots: Arc<RealFiles>,
 }
@@ -72,7 +74,11 @@ impl FolderDisk {
             Some(identity) => identity,
             None => make(path, name).map_err(at("the identity"))?,
         };
-        let engine = space::open_engine(path, sync).map_err(|e| match e.kind() {
+        // Whoever still writes after this value is gone keeps the folder locked.
+        let engine = space::open_engine(path, sync.clone()).map(|engine| engine.holding(lock));
+        let journal = path.join("journal");
+        let engine = engine.and_then(|engine| JournaledEngine::open(engine, &journal, sync));
+        let engine = engine.map_err(|e| match e.kind() {
             io::ErrorKind::InvalidData => {
                 OpenError::DamagedLog { at: path.join("log").display().to_string(), problem: e.to_string() }
             }
@@ -84,8 +90,7 @@ impl FolderDisk {
         Ok(Self {
             path: path.into(),
             identity: Mutex::new(identity),
-            // Whoever still writes after this value is gone keeps the folder locked.
-            engine: Arc::new(engine.holding(lock)),
+            engine: Arc::new(engine),
             mark: Arc::new(mark),
             snapshots: Arc::new(snapshots),
         })
