@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{scenario::Scenario, world::Planted};
+use crate::{planted::Planted, scenario::Scenario};
 
 /// Shown on bad usage.
 pub const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--start S] [--scenario NAME] [--check-determinism] [--trace]\n\
@@ -8,7 +8,10 @@ pub const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--start S] [--scena
      --start S             the first seed (default 1)\n\
      --scenario NAME       only this one (default: all in turn, by seed)\n\
      --check-determinism   run each seed twice and compare their traces\n\
-     --planted NAME        run with a known bug and fail unless a seed notices it: lying-fsync, stale-reads\n\
+     --planted NAME        run with a known bug and fail unless a seed notices it: lying-fsync, stale-reads, ack-before-fsync,
+                           vote-not-saved, followers-expire, suspects-start-over, no-epoch-check, no-dedupe,
+                           reads-without-quorum
+     --mutants             for each known bug (or the one of --planted): fail unless one of 500 seeds notices it\n\
      --trace               print each event of the run";
 
 /// What to run.
@@ -26,6 +29,8 @@ pub struct Args {
     pub trace: bool,
     /// A bug to be noticed.
     pub planted: Planted,
+    /// Whether every bug is planted in turn.
+    pub mutants: bool,
 }
 
 impl Args {
@@ -38,6 +43,7 @@ impl Args {
             check_determinism: false,
             trace: false,
             planted: Planted::Nothing,
+            mutants: false,
         };
         while let Some(word) = words.next() {
             let mut number = || -> Result<u64, String> {
@@ -48,6 +54,7 @@ impl Args {
                 "--seeds" => args.seeds = number()?,
                 "--start" => args.start = number()?,
                 "--check-determinism" => args.check_determinism = true,
+                "--mutants" => args.mutants = true,
                 "--trace" => args.trace = true,
                 "--scenario" => {
                     let name = words.next().ok_or("--scenario needs a name")?;

@@ -6,10 +6,10 @@
 
 use crate::{
     args::Args,
+    planted::{self, Planted},
     regressions,
     scenario::Scenario,
     trace::{self, Finished},
-    world::{self, Planted},
 };
 use std::{
     panic::AssertUnwindSafe,
@@ -25,7 +25,6 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// Runs all seeds on two threads; fails if one of them does. With a planted bug it is the other way round.
 pub fn run(args: &Args) -> ExitCode {
-    std::panic::set_hook(Box::new(|_| ())); // a failing seed is reported below, once
     let runs = runs(args);
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|threads| {
@@ -44,11 +43,11 @@ pub fn run(args: &Args) -> ExitCode {
     println!("sim: {} passed, {failed} failed", runs.len() - failed);
     match args.planted {
         Planted::Nothing => ExitCode::from(u8::from(failed > 0)),
-        Planted::LyingFsync | Planted::StaleReads if failed > 0 => {
+        _ if failed > 0 => {
             println!("the planted bug was noticed");
             ExitCode::SUCCESS
         }
-        Planted::LyingFsync | Planted::StaleReads => {
+        _ => {
             println!("the planted bug was NOT noticed: the checks are blind");
             ExitCode::FAILURE
         }
@@ -85,12 +84,13 @@ fn one(seed: u64, scenario: Scenario, args: &Args) -> Result<(), String> {
     Err(format!("two runs differ at event {differs}:\n  {}\n  {}", line(&first), line(&second)))
 }
 
-fn simulate(seed: u64, scenario: Scenario, planted: Planted, print: bool) -> Result<Finished, String> {
+/// Runs one seed.
+pub fn simulate(seed: u64, scenario: Scenario, planted: Planted, print: bool) -> Result<Finished, String> {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
     let run = thread.spawn(move || {
         trace::start(print);
         quorate_rt::clock_skew::clear();
-        world::plant(planted);
+        planted::plant(planted);
         let _logging = print.then(log);
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| seeded(seed, scenario)));
         let finished = trace::finish();
@@ -115,7 +115,12 @@ fn seeded(seed: u64, scenario: Scenario) -> Result<(), String> {
     let outer = Builder::new_current_thread().rng_seed(RngSeed::from_bytes(&seed.to_le_bytes())).build();
     let outer = outer.map_err(|e| e.to_string())?;
     outer.block_on(tokio::task::unconstrained(async move {
-        let outcome = simulation.block_on(scenario.run());
+        let outcome = simulation.block_on(async {
+            let outcome = scenario.run().await;
+            // The tasks of machines that are gone are dropped when their turn comes.
+            madsim::time::sleep(Duration::from_millis(1)).await;
+            outcome
+        });
         // A real `tokio::spawn` inside the simulation would silently never run.
         let stray = Handle::current().metrics().num_alive_tasks();
         if stray == 0 { outcome } else { Err(format!("{stray} tasks were spawned past quorate-rt")) }

@@ -8,7 +8,13 @@ mod args;
 #[cfg(any(madsim, test))]
 mod check;
 #[cfg(madsim)]
+mod fault;
+#[cfg(madsim)]
 mod harness;
+#[cfg(madsim)]
+mod mutants;
+#[cfg(madsim)]
+mod planted;
 #[cfg(madsim)]
 mod regressions;
 #[cfg(madsim)]
@@ -16,12 +22,18 @@ mod scenario;
 #[cfg(madsim)]
 mod trace;
 #[cfg(madsim)]
+mod workload;
+#[cfg(madsim)]
 mod world;
 
 #[cfg(madsim)]
 fn main() -> std::process::ExitCode {
     match args::Args::parse(std::env::args().skip(1)) {
-        Ok(args) => harness::run(&args),
+        Ok(args) => {
+            // A seed that fails is reported once, by whoever runs it.
+            std::panic::set_hook(Box::new(|_| ()));
+            if args.mutants { mutants::run(args.planted) } else { harness::run(&args) }
+        }
         Err(why) => {
             eprintln!("{why}\n\n{}", args::USAGE);
             std::process::ExitCode::from(2)

@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 4] = [
+pub const SEEDS: [(u64, Scenario, &str); 8] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -12,4 +12,16 @@ pub const SEEDS: [(u64, Scenario, &str); 4] = [
     (176, Scenario::Leader, "followers catch up before they are compared"),
     // A clock that changed its rate jumped back, and Raft's timers with it: a fault of the simulated clock.
     (113, Scenario::Chaos, "a skewed clock never jumps"),
+    // Suite: the leader lost its power while a follower's batch was under way, and the follower repeated it. The
+    // repeat was answered with the first reply, but with the index of the repeat's own entry.
+    (90, Scenario::Suite, "a repeat is answered with the index at which it was carried out"),
+    // Suite: a leader that had stood still while another one was elected took the answers that were waiting for it for
+    // answers to what it sent afterwards, and itself for heard by a quorum.
+    (15, Scenario::Suite, "an answer to an append counts for that append alone"),
+    // A worker's registration hung at a node that had just been removed, and succeeded at another one after the faults
+    // were over. It took a partition from a worker that had come home, and gave it up again: the workload was wrong.
+    (34, Scenario::Suite, "workers come home when nothing of the storm is under way"),
+    // A joining machine had records of its join when the leader's disk ran full before they were committed. From then
+    // on it was refused, rightly, and the operator of the simulation never followed the refusal's advice.
+    (31, Scenario::Suite, "an operator empties the disk of a machine whose join was lost"),
 ];

@@ -39,10 +39,12 @@ pub enum Command {
     Workers(WorkersArgs),
     /// List, show and set keyspaces and their partitions
     Keyspaces(KeyspacesArgs),
-    /// Show the nodes of a cluster, hand leadership over
+    /// Show the nodes of a cluster, let nodes join and leave, hand leadership over
     Cluster(ClusterArgs),
     /// Show leases as the leader sees them
     Leases(LeasesArgs),
+    /// Save a cluster's state to a file, restore it into an empty one
+    Snapshot(SnapshotArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -194,6 +196,8 @@ pub enum Source {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   quorate cluster list
+  quorate cluster join n4 --peer 10.0.0.4:7070 --wait
+  quorate cluster leave n4
   quorate cluster transfer-leader --to n2")]
 pub struct ClusterArgs {
     #[command(subcommand)]
@@ -213,11 +217,51 @@ pub enum ClusterVerb {
         #[arg(long, value_name = "NODE")]
         to: Option<String>,
     },
+    /// Let a node join that runs and waits: started with --peers that name itself and this cluster. It is a
+    /// learner until it has caught up; for a member that moved, changes its address
+    Join {
+        /// Its name
+        name: String,
+        /// Where all nodes dial its peer listener
+        #[arg(long, value_name = "HOST:PORT")]
+        peer: String,
+        /// End only once the node has its vote, at most five minutes later
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Let a node leave. It goes on running until it is stopped
+    Leave {
+        /// Its name
+        name: String,
+    },
+    /// Make a cluster of its own of one stopped node, when the majority of its cluster is lost for good; asks no node
+    Recover(RecoverArgs),
     /// The secret that nodes prove to each other
     Secret {
         #[command(subcommand)]
         verb: SecretVerb,
     },
+}
+
+/// `quorate cluster recover`
+#[derive(Args, Debug)]
+#[command(after_help = "Without --yes it only says what would be kept, and changes nothing.
+
+Every node of the old cluster that is still there stays out of the new one. Start them again with empty data
+folders, and let them join. What only the lost nodes knew is lost.")]
+pub struct RecoverArgs {
+    /// The data folder of the node; the node must not run
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: std::path::PathBuf,
+    /// The node's name, whose folder it is
+    #[arg(long, value_name = "NAME")]
+    pub node_name: String,
+    /// Where other nodes will dial its peer listener; as before where it is not given
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise_peer: Option<String>,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What to do with the secret.
@@ -241,6 +285,45 @@ pub struct LeasesArgs {
 pub enum LeasesVerb {
     /// All leases
     List,
+}
+
+/// `quorate snapshot`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate snapshot save backup.snapshot
+  quorate snapshot inspect backup.snapshot
+  quorate snapshot restore backup.snapshot --server http://new-cluster:9090")]
+pub struct SnapshotArgs {
+    #[command(subcommand)]
+    pub verb: SnapshotVerb,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with a snapshot.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotVerb {
+    /// Save the whole state; the file is checked before it gets its name
+    Save {
+        /// Where to; - is stdout
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// What the node knows, also without a quorum, instead of everything that was acknowledged
+        #[arg(long)]
+        stale: bool,
+    },
+    /// Restore into a cluster without workers and without keyspaces besides `default`
+    Restore {
+        /// Where from; - is stdin
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+    /// Check a file and say what is in it; asks no node
+    Inspect {
+        /// Which; - is stdin
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
 }
 
 /// `quorate completions`

@@ -6,8 +6,10 @@ pub mod demo_worker;
 pub mod dev;
 pub mod keyspaces;
 pub mod leases;
+pub mod recover;
 pub mod secret;
 pub mod serve;
+pub mod snapshot;
 pub mod status;
 pub mod workers;
 

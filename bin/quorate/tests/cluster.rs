@@ -10,20 +10,28 @@
 mod agreement;
 #[path = "cluster/dev.rs"]
 mod dev;
+#[path = "cluster/group.rs"]
+mod group;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]
 mod leases;
+#[path = "cluster/membership.rs"]
+mod membership;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]
 mod partitions;
 #[path = "cluster/quorum.rs"]
 mod quorum;
+#[path = "cluster/recovery.rs"]
+mod recovery;
 #[path = "cluster/refusals.rs"]
 mod refusals;
 #[path = "cluster/signals.rs"]
 mod signals;
+#[path = "cluster/snapshots.rs"]
+mod snapshots;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 mod support;

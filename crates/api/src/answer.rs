@@ -49,6 +49,17 @@ pub struct Validated {
     pub index: u64,
 }
 
+/// A snapshot that was restored.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Restored {
+    /// The log index at which it took the place of the empty state.
+    pub index: u64,
+    /// Worker records that it brought, expired ones included.
+    pub workers: u64,
+    /// Keyspaces that it brought.
+    pub keyspaces: u64,
+}
+
 /// What a write answers.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -62,7 +73,7 @@ pub enum WriteAnswer {
 /// Health, as probes read it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok` or `ready`, `degraded`, `starting`, `draining`.
+    /// `ok` or `ready`, `degraded`, `starting`, `removed`, `draining`.
     pub status: String,
     /// Why it is not simply ready.
     #[serde(skip_serializing_if = "Option::is_none")]

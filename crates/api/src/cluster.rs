@@ -5,7 +5,7 @@ use crate::{
     answer::Validated,
     fields::{Fields, text},
 };
-use quorate_model::NodeName;
+use quorate_model::{NodeName, PeerAddress};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -25,6 +25,10 @@ pub struct ClusterBody {
     pub term: u64,
     /// How far the answering node has applied the log.
     pub applied_index: u64,
+    /// What all members can do; rises once the last one runs a version that can more, and never falls.
+    pub feature_level: u16,
+    /// The log index at which the membership last changed, for `If-Match`.
+    pub changed_index: u64,
     /// Its members, by name.
     pub nodes: Vec<NodeBody>,
 }
@@ -47,6 +51,9 @@ pub struct NodeBody {
     pub applied_index: Option<u64>,
     /// Whether it answered the answering node when asked last.
     pub reachable: bool,
+    /// The highest feature level that its version can; null: it has not told the answering node.
+    #[schema(required)]
+    pub feature_level_max: Option<u16>,
 }
 
 /// A node's part in Raft.
@@ -59,6 +66,50 @@ pub enum RoleBody {
     Follower,
     /// Copies the log without a vote.
     Learner,
+}
+
+/// `PUT /v1/cluster/nodes/{name}`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinBody {
+    /// `host:port` of the node's peer listener, as all nodes dial it. A DNS name is resolved at each dial.
+    #[schema(example = "10.0.0.4:7070")]
+    pub peer: String,
+}
+
+/// Reads the body of a join.
+pub fn join(body: Map<String, Value>) -> Result<PeerAddress, Wrong> {
+    let mut fields = Fields::of_body(body);
+    let peer = fields.required("peer", PeerAddress::ALLOWED, text(PeerAddress::ALLOWED, PeerAddress::parse));
+    match (peer, fields.finish()) {
+        (Some(peer), wrong) if wrong.is_empty() => Ok(peer),
+        (_, wrong) => Err(wrong),
+    }
+}
+
+/// A node that is a member.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Joined {
+    /// The log index at which the membership last changed.
+    pub index: u64,
+    /// The node's name.
+    pub name: String,
+    /// The node's id.
+    pub id: String,
+    /// `learner` at first; `follower` for a node that has its vote already.
+    pub role: RoleBody,
+    /// `host:port` of its peer listener.
+    pub peer: String,
+}
+
+/// What a join answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum JoinAnswer {
+    /// It is a member.
+    Joined(Joined),
+    /// With `dry_run`.
+    Validated(Validated),
 }
 
 /// `POST /v1/cluster/transfer-leader`; the body may be left out.

@@ -4,7 +4,7 @@
 //! a test ties the two. Causes inside of the cluster (who did not answer, which file failed) belong to the logs.
 
 use crate::Wrong;
-use quorate_model::{Invalid, Refusal};
+use quorate_model::{Invalid, MemberRefusal, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,6 +67,18 @@ codes! {
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
+    /// Some node runs an older version.
+    FeatureLevel = "feature_level", 409, "Some node of the cluster can't do this yet";
+    /// Another node is a member under this name.
+    NodeNameTaken = "node_name_taken", 409, "Another node has this name";
+    /// The node at the address is not one that may join.
+    NodeNotJoinable = "node_not_joinable", 409, "The node can't join";
+    /// Too few voters would be left.
+    NoMajority = "no_majority", 409, "Too few nodes would be left";
+    /// A snapshot is restored only where there is nothing to lose.
+    ClusterNotEmpty = "cluster_not_empty", 409, "The cluster is not empty";
+    /// Another restore took its place, or it rested for too long.
+    RestoreSuperseded = "restore_superseded", 409, "The restore is no longer under way";
     /// `If-Match` named another index.
     PreconditionFailed = "precondition_failed", 412, "The record has changed";
     /// More than a body may have.
@@ -75,8 +87,12 @@ codes! {
     ContentTypeUnsupported = "content_type_unsupported", 415, "The content type is not supported";
     /// A partition that the keyspace does not have.
     PartitionOutOfRange = "partition_out_of_range", 422, "The keyspace has no such partition";
+    /// Damaged, cut short, or something else.
+    SnapshotUnsound = "snapshot_unsound", 422, "The snapshot can't be used";
     /// A bound of the cluster is reached.
     LimitReached = "limit_reached", 422, "A limit of the cluster is reached";
+    /// Nobody answers at the address of the node that is to join.
+    NodeNotReachable = "node_not_reachable", 422, "The node does not answer";
     /// The node can't lead.
     NodeNotEligible = "node_not_eligible", 422, "The node can't lead";
     /// Something that should never happen.
@@ -87,12 +103,16 @@ codes! {
     OutcomeUnknown = "outcome_unknown", 503, "It is not known whether this was carried out";
     /// Too much waits already.
     Busy = "busy", 503, "The node is busy";
+    /// The leader has no room left for changes.
+    DiskFull = "disk_full", 503, "The disk is full";
     /// The node is about to end.
     ShuttingDown = "shutting_down", 503, "The node is shutting down";
     /// Kafka has not answered yet.
     PartitionCountUnknown = "partition_count_unknown", 503, "The partition count is not known yet";
     /// This node did not get as far as `min_index` in time.
     IndexNotReached = "index_not_reached", 504, "The node did not reach the index in time";
+    /// The disk of this node is full.
+    NoRoom = "no_room", 507, "The node has no room";
 }
 
 /// A field, parameter or header that is wrong.
@@ -192,7 +212,28 @@ impl From<&Refusal> for Problem {
             Refusal::Full { .. } => Self::new(Code::LimitReached, detail),
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
+            Refusal::NotEmpty { .. } => Self::new(Code::ClusterNotEmpty, detail),
+            Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
+            Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }
+    }
+}
+
+impl From<&MemberRefusal> for Problem {
+    fn from(refusal: &MemberRefusal) -> Self {
+        let code = match refusal {
+            MemberRefusal::NameTaken { .. } => Code::NodeNameTaken,
+            MemberRefusal::NotReachable { .. } => Code::NodeNotReachable,
+            MemberRefusal::OtherName { .. }
+            | MemberRefusal::OtherCluster { .. }
+            | MemberRefusal::OwnLog { .. }
+            | MemberRefusal::NotWaiting { .. } => Code::NodeNotJoinable,
+            MemberRefusal::Unknown { .. } => Code::NodeUnknown,
+            MemberRefusal::PreconditionFailed { .. } => Code::PreconditionFailed,
+            MemberRefusal::NoMajority { .. } => Code::NoMajority,
+            MemberRefusal::Full { .. } => Code::LimitReached,
+        };
+        Self::new(code, refusal.to_string())
     }
 }
 

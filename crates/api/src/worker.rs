@@ -159,20 +159,39 @@ pub struct LeaseGrant {
 }
 
 impl LeaseGrant {
-    /// A new lease.
-    pub fn new(epoch: Epoch, ttl: Ttl) -> Self {
+    /// A new lease of the worker `id`.
+    pub fn new(id: &WorkerId, epoch: Epoch, ttl: Ttl) -> Self {
         Self {
             id: epoch.0,
             epoch: epoch.0,
             ttl: duration::format(ttl.as_duration()),
-            heartbeat_interval: duration::format(heartbeat_interval(ttl)),
+            heartbeat_interval: in_one_unit(heartbeat_interval(id, ttl)),
         }
     }
 }
 
-/// A third of the TTL: one lost heartbeat does not make a worker suspect, two do not expire it.
-pub fn heartbeat_interval(ttl: Ttl) -> Duration {
-    Duration::from_millis(ttl.as_ms() / 3)
+/// A third of the TTL, give or take a tenth: one lost heartbeat does not make a worker suspect, two do not expire it.
+///
+/// The share is drawn from the id, so that a worker keeps its own whoever answers it, and workers that started
+/// together drift apart.
+pub fn heartbeat_interval(id: &WorkerId, ttl: Ttl) -> Duration {
+    // FNV-1a: frozen, unlike the hashes of the standard library.
+    let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let thousandths = 900 + (hash ^ hash >> 32) % 201;
+    let ms = ttl.as_ms() * thousandths / 3_000;
+    // Long ones are read by people, too: whole seconds.
+    Duration::from_millis(if ms < 60_000 { ms } else { ms / 1_000 * 1_000 })
+}
+
+/// Also the plainest reader of durations reads one unit.
+fn in_one_unit(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        duration::format(duration)
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
 }
 
 /// A registration that was carried out.

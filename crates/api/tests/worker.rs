@@ -4,9 +4,7 @@ use quorate_api::{
     Problem, fields,
     worker::{self, LeaseGrant, WorkerBody},
 };
-use quorate_model::{
-    Epoch, Lifecycle, LogIndex, LogTime, Registration, RegistrationParts, Ttl, Worker, WorkerId,
-};
+use quorate_model::{Epoch, Lifecycle, LogIndex, LogTime, Registration, Ttl, Worker, WorkerId};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -166,12 +164,24 @@ fn a_crowd_of_keys_is_refused_by_its_bound() {
 
 #[test]
 fn a_lease_says_when_to_beat() {
-    let lease = serde_json::to_value(LeaseGrant::new(Epoch(7), ttl(30))).expect("serialises");
-    assert_eq!(lease, json!({"id": 7, "epoch": 7, "ttl": "30s", "heartbeat_interval": "10s"}));
-    let parts = RegistrationParts::new(
-        WorkerId::parse("w1").expect("valid"),
-        quorate_model::Address::parse("http://h:1").expect("valid"),
-        ttl(1),
-    );
-    assert_eq!(worker::heartbeat_interval(parts.ttl), Duration::from_millis(333));
+    let w1 = WorkerId::parse("w1").expect("valid");
+    let lease = serde_json::to_value(LeaseGrant::new(&w1, Epoch(7), ttl(30))).expect("serialises");
+    let interval = lease["heartbeat_interval"].as_str().expect("text");
+    assert_eq!((&lease["id"], &lease["epoch"], &lease["ttl"]), (&json!(7), &json!(7), &json!("30s")));
+    assert_eq!(quorate_api::duration::parse(interval), Some(worker::heartbeat_interval(&w1, ttl(30))));
+}
+
+#[test]
+fn intervals_are_a_third_of_the_ttl_give_or_take_a_tenth_and_each_worker_keeps_its_own() {
+    let interval =
+        |i: u32| worker::heartbeat_interval(&WorkerId::parse(&format!("w{i}")).expect("valid"), ttl(30));
+    let all: Vec<_> = (0..1_000).map(interval).collect();
+    assert!(all.iter().all(|i| (Duration::from_secs(9)..=Duration::from_secs(11)).contains(i)));
+    assert_eq!(interval(1), interval(1));
+    // Spread over the whole range, not heaped at one place: each tenth of it has its share.
+    let mut shares = [0u32; 10];
+    for interval in all {
+        shares[usize::try_from((interval.as_millis() - 9_000) / 201).expect("small")] += 1;
+    }
+    assert!(shares.iter().all(|share| (50..200).contains(share)), "{shares:?}");
 }

@@ -14,11 +14,6 @@ pub(crate) fn delay(failures: u32, chance: f64) -> Duration {
     doubled.min(LONGEST).mul_f64(0.5 + chance / 2.0)
 }
 
-/// `interval` give or take a tenth; `chance` in [0, 1).
-pub(crate) fn jittered(interval: Duration, chance: f64) -> Duration {
-    interval.mul_f64(0.9 + chance / 5.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,13 +24,5 @@ mod tests {
         assert_eq!(longest, [200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         assert_eq!(delay(1, 0.0).as_millis(), 100);
         assert_eq!(delay(u32::MAX, 1.0), LONGEST);
-    }
-
-    #[test]
-    fn an_interval_varies_by_a_tenth() {
-        let interval = Duration::from_secs(10);
-        assert_eq!(jittered(interval, 0.0), Duration::from_secs(9));
-        assert_eq!(jittered(interval, 0.5), Duration::from_secs(10));
-        assert!(jittered(interval, 0.999) < Duration::from_secs(11));
     }
 }

@@ -8,10 +8,12 @@
 use crate::{
     Error, Problem,
     error::Silence,
+    operator::Download,
     tasks,
     tls::{self, Roots},
 };
-use reqwest::{Client, Method, Url, redirect};
+use bytes::Bytes;
+use reqwest::{Body, Client, Method, Response, Url, redirect};
 use serde_json::Value;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -138,6 +140,55 @@ impl Nodes {
         (Err(error), doubt)
     }
 
+    /// The answer's head; its body is left to the caller. Tries each node once.
+    pub(crate) async fn download(&self, call: &Call<'_>) -> Result<Download, Error> {
+        let first = self.sticky.load(Ordering::Relaxed);
+        let (mut silent, mut failed) = (Vec::new(), None);
+        for nth in 0..self.urls.len() {
+            let node = &self.urls[(first + nth) % self.urls.len()];
+            match tasks::within(self.limit, self.request(node, call).send()).await {
+                Some(Ok(response)) if response.status().is_success() => {
+                    return Ok(Download { node: node.to_string(), response });
+                }
+                Some(Ok(mut response)) => {
+                    let status = response.status().as_u16();
+                    let body = read_bounded(&mut response).await.unwrap_or_default();
+                    failed = Some(Problem::read(status, &body));
+                }
+                Some(Err(e)) => silent.push(Silence { node: node.to_string(), why: causes(&e) }),
+                None => silent.push(late(node, self.limit)),
+            }
+        }
+        Err(failed.map_or(Error::Unreachable(silent), Error::Refused))
+    }
+
+    /// Sends a large body to the node that answered last. It takes as long as it takes, as long as it moves: the node
+    /// sees to that.
+    pub(crate) async fn upload(&self, call: &Call<'_>, body: Body) -> Result<Answer, Error> {
+        let node = &self.urls[self.sticky.load(Ordering::Relaxed) % self.urls.len()];
+        let request = self.request(node, call).header("content-type", "application/octet-stream").body(body);
+        let silent =
+            |e: reqwest::Error| Error::Unreachable(vec![Silence { node: node.to_string(), why: causes(&e) }]);
+        let mut response = request.send().await.map_err(silent)?;
+        let status = response.status();
+        let body = read_bounded(&mut response).await;
+        let body =
+            body.map_err(|Trouble { why, .. }| Error::Answer { node: node.to_string(), problem: why })?;
+        if status.is_success() {
+            read(node, &body)
+        } else {
+            Err(Error::Refused(Problem::read(status.as_u16(), &body)))
+        }
+    }
+
+    fn request(&self, node: &Url, call: &Call<'_>) -> reqwest::RequestBuilder {
+        let request = self.client.request(call.method.clone(), target(node, call));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     async fn attempt(&self, node: &Url, call: &Call<'_>) -> Attempt {
         let sent = tasks::within(self.limit, self.send(node, call)).await;
         let (status, body) = match sent {
@@ -156,24 +207,41 @@ impl Nodes {
     }
 
     async fn send(&self, node: &Url, call: &Call<'_>) -> Result<(u16, Vec<u8>), Trouble> {
-        let mut request = self.client.request(call.method.clone(), target(node, call));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.request(node, call);
         if let Some(body) = call.body {
             request = request.json(body);
         }
         let mut response = request.send().await.map_err(Trouble::from)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(Trouble::from)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                let why = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
-                return Err(Trouble { why, doubt: Doubt::MayHaveHappened });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_bounded(&mut response).await?;
         Ok((response.status().as_u16(), body))
     }
+}
+
+/// A large answer that does not move for so long is given up.
+const CHUNK_LIMIT: Duration = Duration::from_secs(30);
+
+/// The next piece of a large answer; `None` at its end.
+pub(crate) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, String> {
+    match tasks::within(CHUNK_LIMIT, response.chunk()).await {
+        Some(chunk) => chunk.map_err(|e| causes(&e)),
+        None => Err(format!("nothing came for {CHUNK_LIMIT:?}")),
+    }
+}
+
+async fn read_bounded(response: &mut Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Trouble::from)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            let why = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
+            return Err(Trouble { why, doubt: Doubt::MayHaveHappened });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn late(node: &Url, limit: Duration) -> Silence {
+    Silence { node: node.to_string(), why: format!("no answer within {limit:?}") }
 }
 
 enum Attempt {

@@ -4,6 +4,9 @@
 //! so that a tool of today still prints what a router of tomorrow says.
 
 mod records;
+mod snapshot;
+
+pub use snapshot::{Download, Pieces, Restored};
 
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, WorkerRecord};
 
@@ -61,6 +64,17 @@ impl Operator {
     pub async fn transfer_leader(&self, to: Option<&str>) -> Result<Value, Error> {
         let body = to.map_or_else(|| json!({}), |to| json!({"to": to}));
         self.raw(Method::POST, &["v1", "cluster", "transfer-leader"], Some(&body)).await
+    }
+
+    /// `PUT /v1/cluster/nodes/{name}`: the node that answers at `peer` joins as a learner.
+    pub async fn join(&self, name: &str, peer: &str) -> Result<Value, Error> {
+        let path = ["v1", "cluster", "nodes", named("node", name)?];
+        self.raw(Method::PUT, &path, Some(&json!({"peer": peer}))).await
+    }
+
+    /// `DELETE /v1/cluster/nodes/{name}`.
+    pub async fn leave(&self, name: &str) -> Result<Value, Error> {
+        self.raw(Method::DELETE, &["v1", "cluster", "nodes", named("node", name)?], None).await
     }
 
     /// All of `GET /v1/workers`.

@@ -4,7 +4,7 @@
 //! instead of "this file is broken".
 
 use crate::error::DecodeError;
-use quorate_model::{ClusterId, NodeId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeId, NodeName};
 use serde::{Deserialize, Serialize};
 
 const WHAT: &str = "the identity file";
@@ -21,6 +21,8 @@ pub struct Identity {
     pub id: NodeId,
     /// The cluster, once the node belongs to one.
     pub cluster: Option<ClusterId>,
+    /// The cluster's level as the node saw it last: a binary that can less must not touch the folder.
+    pub level: FeatureLevel,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,25 +37,30 @@ struct Stored {
     node_name: String,
     node_id: String,
     cluster_id: Option<String>,
+    /// Only where the cluster has left the first level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feature_level: Option<u16>,
     crc32c: String,
 }
 
 impl Stored {
     fn checksum(&self) -> u32 {
-        let Self { format, node_name, node_id, cluster_id, crc32c: _ } = self;
+        let Self { format, node_name, node_id, cluster_id, feature_level, crc32c: _ } = self;
         let cluster = cluster_id.as_deref().unwrap_or("none");
-        crc32c::crc32c(format!("{format}\n{node_name}\n{node_id}\n{cluster}").as_bytes())
+        let level = feature_level.map_or_else(String::new, |level| format!("\n{level}"));
+        crc32c::crc32c(format!("{format}\n{node_name}\n{node_id}\n{cluster}{level}").as_bytes())
     }
 }
 
 /// The file's content.
 pub fn encode(identity: &Identity) -> Vec<u8> {
-    let Identity { name, id, cluster } = identity;
+    let Identity { name, id, cluster, level } = identity;
     let mut stored = Stored {
         format: FORMAT,
         node_name: name.to_string(),
         node_id: format!("{:016x}", id.0),
         cluster_id: cluster.map(|c| c.to_string()),
+        feature_level: (*level > FeatureLevel::FIRST).then_some(level.get()),
         crc32c: String::new(),
     };
     stored.crc32c = format!("{:08x}", stored.checksum());
@@ -77,7 +84,9 @@ pub fn decode(bytes: &[u8]) -> Result<Identity, DecodeError> {
     let id = u64::from_str_radix(&stored.node_id, 16).map_err(|e| DecodeError::malformed(WHAT, e))?;
     let cluster = stored.cluster_id.map(|c| c.parse()).transpose().map_err(DecodeError::invalid(WHAT))?;
     let name = NodeName::parse(&stored.node_name).map_err(DecodeError::invalid(WHAT))?;
-    Ok(Identity { name, id: NodeId(id), cluster })
+    let level =
+        stored.feature_level.map(FeatureLevel::new).transpose().map_err(DecodeError::invalid(WHAT))?;
+    Ok(Identity { name, id: NodeId(id), cluster, level: level.unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -85,7 +94,12 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { name: NodeName::parse("n1").unwrap(), id: NodeId(0xfeed), cluster: Some(ClusterId(7)) }
+        Identity {
+            name: NodeName::parse("n1").unwrap(),
+            id: NodeId(0xfeed),
+            cluster: Some(ClusterId(7)),
+            level: FeatureLevel::FIRST,
+        }
     }
 
     #[test]
@@ -94,6 +108,8 @@ mod tests {
             let identity = Identity { cluster, ..identity() };
             assert_eq!(decode(&encode(&identity)), Ok(identity));
         }
+        let later = Identity { level: FeatureLevel::NEWEST, ..identity() };
+        assert_eq!(decode(&encode(&later)), Ok(later));
     }
 
     #[test]

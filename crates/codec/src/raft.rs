@@ -4,19 +4,20 @@
 use quorate_model::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The identity of a log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The identity of a log record. It has no order here: Raft's is by term and index, whatever stands in `leader`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogId {
     /// The leader's term.
     pub term: u64,
-    /// The leader's node id.
+    /// Reserved: 0 is written, and what is read is ignored. The term alone says who led.
     pub leader: u64,
     /// Its place in the log.
     pub index: u64,
 }
 
-/// What a node promised to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a node promised to whom. It has no order here: Raft's is partial, and votes of one term for two candidates
+/// are not comparable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Vote {
     /// The term.
     pub term: u64,
@@ -31,7 +32,7 @@ pub struct Vote {
 pub struct LogRecord {
     /// The term of the leader that made it.
     pub term: u64,
-    /// That leader's node id.
+    /// Reserved, as in a [`LogId`].
     pub leader: u64,
     /// Its place in the log.
     pub index: u64,

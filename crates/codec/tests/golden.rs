@@ -16,7 +16,8 @@ use quorate_codec::{
     reply::{decode_replies, encode_replies},
     snapshot,
 };
-use quorate_model::{ClusterId, NodeId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeId, NodeName};
+use quorate_state::Parts;
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 fn folder() -> PathBuf {
@@ -95,13 +96,37 @@ fn snapshots_keep_their_bytes() {
         String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { '.' } else { c }).collect();
     check_text("snapshot.txt", &text.replace('{', "{\n").replace("},", "},\n"));
     assert_eq!(snapshot::decode(&bytes), Ok((meta.clone(), parts)));
-    assert_eq!(snapshot::verify(&bytes), Ok(meta));
+    assert_eq!(snapshot::verify(&bytes[..]).expect("sound"), meta);
+}
+
+#[test]
+fn snapshots_in_the_middle_of_a_restore_keep_their_bytes() {
+    let (meta, parts) = support::later_snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-restoring", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
+fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
+    let (meta, parts) = support::snapshot();
+    let first = snapshot::encode(&meta, &parts);
+    let parts = Parts { level: FeatureLevel::SECOND, workers: Vec::new(), windows: Vec::new(), ..parts };
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-level-2", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+    assert_eq!(
+        snapshot::decode(&first).map(|(_, parts)| parts.level),
+        Ok(FeatureLevel::FIRST),
+        "old ones have none"
+    );
 }
 
 #[test]
 fn identities_keep_their_bytes() {
     let name = NodeName::parse("n1").expect("valid");
-    let identity = Identity { name, id: NodeId(0xfeed), cluster: Some(ClusterId(7)) };
+    let level = FeatureLevel::FIRST;
+    let identity = Identity { name, id: NodeId(0xfeed), cluster: Some(ClusterId(7)), level };
     let bytes = identity::encode(&identity);
     check_text("identity.json", std::str::from_utf8(&bytes).expect("valid"));
     assert_eq!(identity::decode(&bytes), Ok(identity));
@@ -119,7 +144,9 @@ fn a_proposal_is_as_long_as_announced() {
 #[test]
 fn no_golden_file_is_orphaned() {
     let mut expected: BTreeSet<String> =
-        ["vote", "log-id", "watermark", "snapshot"].map(|n| format!("{n}.hex")).into();
+        ["vote", "log-id", "watermark", "snapshot", "snapshot-level-2", "snapshot-restoring"]
+            .map(|n| format!("{n}.hex"))
+            .into();
     expected.extend(["snapshot.txt", "identity.json"].map(String::from));
     expected.extend(support::commands().iter().map(|(n, _)| format!("command-{n}.hex")));
     expected.extend(support::replies().iter().map(|(n, _)| format!("reply-{n}.hex")));

@@ -83,7 +83,7 @@ fn every_flipped_bit_of_a_snapshot_is_noticed() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << bit;
             assert!(snapshot::decode(&bytes).is_err(), "bit {bit} of byte {at}");
-            assert!(snapshot::verify(&bytes).is_err(), "bit {bit} of byte {at}");
+            assert!(snapshot::verify(&bytes[..]).is_err(), "bit {bit} of byte {at}");
         }
     }
 }

@@ -2,36 +2,46 @@
 
 use crate::{
     forming,
-    forward::{Forwarder, Leader, Tried, Unavailable},
-    housekeeping, liveness,
+    forward::{Forwarder, Unavailable},
+    housekeeping,
+    levels::{self, Levels},
+    liveness,
     liveness::{Pulse, Vessel},
+    log_bound,
     observer::Applied,
-    options::{ANSWER_WITHIN, Options, PEER_BATCHES_MAX},
+    options::{Options, PEER_BATCHES_MAX},
     peer::{
         client::{Dialler, Links},
-        path,
+        directory::Directory,
         raft_network::Network,
         server::PeerService,
         wire,
     },
     proposer::{Committed, Proposer, Route},
     reads,
+    room::{Gauge, Room},
     roster::Roster,
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
-use quorate_model::{ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
+use quorate_model::{
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeLevels,
+    NodeName,
+};
 use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
-use quorate_storage::{LogStore, Machine};
+use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::Semaphore;
+
+/// How often it is looked whether Raft still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a node's consensus did not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +52,18 @@ pub enum StartError {
     /// The disk refuses.
     #[error("Raft could not start: {0}")]
     Fatal(String),
+    /// This binary can less than the cluster's log asks for.
+    #[error(
+        "{who} feature level {stands}, but this version knows levels up to {max}: run the newer version again; a cluster never goes back to an earlier level"
+    )]
+    FeatureLevel {
+        /// Such as "the data folder is at".
+        who: String,
+        /// The cluster's.
+        stands: FeatureLevel,
+        /// Ours.
+        max: FeatureLevel,
+    },
     /// The peers belong to another cluster than our disk.
     #[error(
         "the data folder belongs to cluster {ours}, but {peer} belongs to cluster {theirs}; start with the data folder of that cluster, or with the peers of this one"
@@ -65,9 +87,19 @@ pub struct Shared {
     pub(crate) forwarder: Forwarder,
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
+    pub(crate) levels: Levels,
+    pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
-    heard: AtomicI64,
+    /// What this node has written down of its state.
+    pub(crate) snapshots: Snapshots,
+    /// Bounds how many snapshots it receives at once.
+    pub(crate) receiving: Semaphore,
+    /// Bounds how many backups it restores at once.
+    pub(crate) restoring: Semaphore,
+    pub(crate) heard: AtomicI64,
+    /// The members have said that this node is none of them any more.
+    pub(crate) removed: AtomicBool,
 }
 
 /// A running consensus. Clones share it.
@@ -89,17 +121,20 @@ impl Consensus {
         applied: Arc<Applied>,
     ) -> Result<Self, StartError> {
         let config = options.raft_config().map_err(Box::new)?;
+        levels::refuse_older(&options, machine.state().feature_level())?;
         let dialler = Dialler::new(options.me.clone());
         let links = Links::new(dialler.clone());
         forming::refuse_other_cluster(&options.me, &options.book).await?;
-        let network = Network { dialler, book: options.book.clone() };
+        levels::refuse_newer_peers(&options).await?;
+        let (snapshots, growth) = (machine.snapshots().clone(), machine.log_growth().clone());
+        let directory = Directory::new(options.book.clone());
+        let network = Network { dialler, directory: directory.clone(), snapshots: snapshots.clone() };
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
         let forwarder =
-            Forwarder { raft: raft.clone(), links, book: options.book.clone(), id: options.me.id };
-        let vessel =
-            Vessel { forwarder: forwarder.clone(), applied: applied.clone(), election: options.election };
+            Forwarder { raft: raft.clone(), links, directory, id: options.me.id, room: Gauge::default() };
+        let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
         let pulse = Pulse::start(vessel.clone());
@@ -114,12 +149,20 @@ impl Consensus {
             forwarder,
             vessel,
             roster: Roster::default(),
+            levels: Levels::default(),
+            proposer: proposer.clone(),
             places,
+            snapshots,
+            receiving: Semaphore::new(1),
+            restoring: Semaphore::new(1),
             heard: AtomicI64::new(i64::MIN),
+            removed: AtomicBool::new(false),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
+        quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
@@ -139,6 +182,7 @@ impl Consensus {
 
     /// Proposes a command; answers within [`ANSWER_WITHIN`], after it is applied on this node.
     pub async fn propose(&self, command: Command) -> Result<Committed, Unavailable> {
+        levels::require(&command, self.feature_level())?;
         self.proposer.propose(command).await
     }
 
@@ -167,21 +211,6 @@ impl Consensus {
         self.shared.applied.wait_for(index, limit).await
     }
 
-    /// The leader as this node knows it.
-    pub fn leader(&self) -> Option<Leader> {
-        self.shared.forwarder.leader()
-    }
-
-    /// Whether this node takes itself for the leader. A leader that is cut off does so for a while.
-    pub fn is_leader(&self) -> bool {
-        self.shared.is_leader()
-    }
-
-    /// Whether this node leads and has heard a quorum within an election timeout.
-    pub fn speaks_for_quorum(&self) -> bool {
-        liveness::speaks_for_quorum(&self.shared.raft, self.shared.options.election)
-    }
-
     /// This node's id.
     pub fn id(&self) -> NodeId {
         self.shared.me.id
@@ -192,69 +221,9 @@ impl Consensus {
         self.shared.cluster()
     }
 
-    /// What the peers said of themselves last.
-    pub fn roster(&self) -> &Roster {
-        &self.shared.roster
-    }
-
-    /// Raft's metrics now.
-    pub fn metrics(&self) -> crate::types::Metrics {
-        self.shared.raft.metrics().borrow_watched().clone()
-    }
-
-    /// How long ago this node heard from a leader; `None`: never since its start. A leader hears itself while a
-    /// quorum answers.
-    pub fn leader_heard(&self) -> Option<Duration> {
-        if self.speaks_for_quorum() {
-            self.shared.heard_leader();
-        }
-        let heard = self.shared.heard.load(Ordering::Relaxed);
-        let ago = self.shared.applied.now().checked_sub(heard)?;
-        Some(Duration::from_millis(u64::try_from(ago).ok()?))
-    }
-
-    /// How long ago this consensus was started.
-    pub fn running_for(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.shared.applied.now()).unwrap_or(0))
-    }
-
-    /// How many other members answered when they were asked last.
-    pub fn peers_reachable(&self) -> u64 {
-        let others = self.shared.options.book.iter().filter(|(name, _)| **name != self.shared.me.name);
-        let reachable = others
-            .filter(|(name, _)| self.shared.roster.get(name.as_str()).is_some_and(|seen| seen.reachable));
-        reachable.count() as u64
-    }
-
-    /// Hands leadership to `to`, or to the most advanced other voter. Answers with the new leader.
-    pub async fn transfer_leader(&self, to: Option<NodeId>) -> Result<Leader, Unavailable> {
-        let deadline = time::Instant::now() + ANSWER_WITHIN;
-        let here = |_| hand_over(&self.shared, to);
-        let message = wire::encode_hand_over(to);
-        let to = self
-            .shared
-            .forwarder
-            .at_leader(deadline, here, (path::HAND_OVER, &message), wire::decode_index)
-            .await?;
-        while time::Instant::now() < deadline {
-            if let Some(leader) = self.leader().filter(|leader| leader.id.0 == to.0) {
-                return Ok(leader);
-            }
-            time::sleep(Duration::from_millis(20)).await;
-        }
-        Err(Unavailable::Unknown)
-    }
-
-    /// Hands leadership over, if this node has it and there is somebody to take it, so that the others need no
-    /// election when it goes.
-    pub async fn hand_over_leadership(&self) {
-        if !self.shared.is_leader() || self.shared.voters() < 2 {
-            return;
-        }
-        let handed = time::timeout(Duration::from_secs(2), self.transfer_leader(None)).await;
-        if !matches!(handed, Ok(Ok(_))) {
-            tracing::warn!("leadership was not handed over; the others will elect");
-        }
+    /// Tells how much room the node's disk has. With little, a leader that finds somebody else hands over.
+    pub fn set_room(&self, room: Room) {
+        self.shared.forwarder.room.set(room);
     }
 
     /// Stops all tasks and Raft.
@@ -264,16 +233,23 @@ impl Consensus {
         let _ = self.shared.raft.shutdown().await;
     }
 
-    /// Resolves when Raft has stopped by itself, with the reason: its disk failed, which is final.
+    /// Resolves when this node can't go on, with the reason: Raft has stopped by itself since its disk failed, or
+    /// the cluster has come to a level that this binary does not know.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.shared.raft.metrics();
+        tokio::select! {
+            why = self.raft_failed() => why,
+            why = levels::left_behind(&self.shared) => why,
+        }
+    }
+
+    async fn raft_failed(&self) -> String {
+        let metrics = self.shared.raft.metrics();
         loop {
             if let Err(fatal) = &metrics.borrow_watched().running_state {
                 return fatal.to_string();
             }
-            if metrics.changed().await.is_err() {
-                return "Raft has ended".into();
-            }
+            // Not by waiting for a change: there are several with each entry, and each would wake a thread.
+            time::sleep(LOOK_EVERY).await;
         }
     }
 }
@@ -295,12 +271,38 @@ impl Shared {
         self.heard.store(self.applied.now(), Ordering::Relaxed);
     }
 
+    /// Whether a follower heard no leader for `long`.
+    pub(crate) fn silent_for(&self, long: Duration) -> bool {
+        let heard = self.heard.load(Ordering::Relaxed);
+        let ago = self.applied.now().checked_sub(heard).and_then(|ago| u64::try_from(ago).ok());
+        ago.is_none_or(|ago| Duration::from_millis(ago) >= long)
+    }
+
+    /// Says so once, when it changes.
+    pub(crate) fn set_removed(&self, removed: bool) {
+        if self.removed.swap(removed, Ordering::Relaxed) == removed {
+            return;
+        }
+        if removed {
+            tracing::warn!(
+                "this node is no member of the cluster any more: it was removed. It routes by what it knew last, and can be stopped"
+            );
+        } else {
+            tracing::info!("this node is a member of the cluster again");
+        }
+    }
+
     pub(crate) fn is_leader(&self) -> bool {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
-    fn voters(&self) -> usize {
+    pub(crate) fn voters(&self) -> usize {
         self.raft.metrics().borrow_watched().membership_config.voter_ids().count()
+    }
+
+    /// What this node says about levels.
+    pub(crate) fn node_levels(&self) -> NodeLevels {
+        NodeLevels { max: self.options.levels.max, cluster: self.applied.view().get().feature_level() }
     }
 
     /// What this node says of itself to a peer.
@@ -316,24 +318,4 @@ impl Shared {
             applied: self.applied.view().get().index(),
         }
     }
-}
-
-/// The leader's part of a transfer: starts it and says to whom.
-pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogIndex> {
-    if !shared.is_leader() {
-        return Tried::NotLeader;
-    }
-    let Some(target) = to.map(|id| id.0).or_else(|| most_advanced(shared)) else { return Tried::NotLeader };
-    match shared.raft.trigger().transfer_leader(target).await {
-        Ok(()) => Tried::Done(LogIndex(target)),
-        Err(_) => Tried::Unsure,
-    }
-}
-
-fn most_advanced(shared: &Shared) -> Option<u64> {
-    let metrics = shared.raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let matched = metrics.replication.as_ref()?;
-    let others = metrics.membership_config.voter_ids().filter(|id| *id != shared.me.id.0);
-    others.max_by_key(|id| (matched.get(id).and_then(|m| m.as_ref().map(|log| log.index)), *id))
 }

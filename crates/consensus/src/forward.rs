@@ -6,14 +6,15 @@
 use crate::{
     options::{RETRY_AFTER, TRY_WITHIN},
     peer::{
-        address_book::AddressBook,
         client::{CallError, Links},
+        directory::Directory,
         wire::{Forwarded, WireError},
     },
+    room::Gauge,
     types::Raft,
 };
 use openraft::async_runtime::WatchReceiver;
-use quorate_model::{NodeId, NodeName};
+use quorate_model::{FeatureLevel, NodeId, NodeName};
 use quorate_rt::time;
 use std::{future::Future, time::Duration};
 
@@ -29,6 +30,19 @@ pub enum Unavailable {
     /// Too much waits already; nothing was done.
     #[error("too many commands are waiting")]
     Busy,
+    /// Some member can't read such a command yet; nothing was done.
+    #[error(
+        "the command needs feature level {needs}, the cluster is at {stands}: some node runs an older version"
+    )]
+    FeatureLevel {
+        /// The command's.
+        needs: FeatureLevel,
+        /// The cluster's.
+        stands: FeatureLevel,
+    },
+    /// This node leads, its disk is nearly full, and nobody else takes over; nothing was done.
+    #[error("the disk is nearly full")]
+    DiskFull,
     /// This node is shutting down; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,
@@ -50,8 +64,9 @@ pub struct Leader {
 pub struct Forwarder {
     pub(crate) raft: Raft,
     pub(crate) links: Links,
-    pub(crate) book: AddressBook,
+    pub(crate) directory: Directory,
     pub(crate) id: NodeId,
+    pub(crate) room: Gauge,
 }
 
 /// What one try came to.
@@ -66,6 +81,18 @@ pub enum Tried<T> {
     Busy,
 }
 
+impl<T> Tried<T> {
+    /// The same with another value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Tried<U> {
+        match self {
+            Self::Done(value) => Tried::Done(f(value)),
+            Self::NotLeader => Tried::NotLeader,
+            Self::Unsure => Tried::Unsure,
+            Self::Busy => Tried::Busy,
+        }
+    }
+}
+
 impl Forwarder {
     /// The leader as this node knows it.
     pub fn leader(&self) -> Option<Leader> {
@@ -73,7 +100,7 @@ impl Forwarder {
         let metrics = metrics.borrow_watched();
         let id = metrics.current_leader?;
         let member = metrics.membership_config.membership().get_node(&id)?;
-        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        let address = self.directory.learn(NodeId(id), &member.name, &member.peer);
         Some(Leader { id: NodeId(id), name: NodeName::parse(&member.name).ok()?, address })
     }
 
@@ -93,7 +120,7 @@ impl Forwarder {
         loop {
             let left = deadline.saturating_duration_since(time::Instant::now());
             if left.is_zero() {
-                return Err(if unsure { Unavailable::Unknown } else { Unavailable::NoLeader });
+                return Err(if unsure { Unavailable::Unknown } else { self.nobody() });
             }
             let tried = match self.leader() {
                 Some(leader) if leader.id == self.id => here(left).await,
@@ -110,6 +137,12 @@ impl Forwarder {
         }
     }
 
+    /// Why nobody did it.
+    fn nobody(&self) -> Unavailable {
+        let leads = self.leader().is_some_and(|leader| leader.id == self.id);
+        if leads && !self.room.may_lead() { Unavailable::DiskFull } else { Unavailable::NoLeader }
+    }
+
     async fn ask<T>(
         &self,
         leader: &Leader,
@@ -118,6 +151,12 @@ impl Forwarder {
         decode: fn(&[u8]) -> Result<Forwarded<T>, WireError>,
     ) -> Tried<T> {
         let answer = self.links.call(Some(leader.id), &leader.address, (path, message.to_vec()), limit).await;
+        if matches!(
+            answer,
+            Err(CallError::Refused { .. } | CallError::Unproven { .. } | CallError::Unreachable { .. })
+        ) {
+            self.directory.failed(leader.id, &leader.address);
+        }
         match answer.map(|bytes| decode(&bytes)) {
             Ok(Ok(Forwarded::Done(value))) => Tried::Done(value),
             Ok(Ok(Forwarded::NotLeader))

@@ -1,8 +1,15 @@
 //! What has to be done now and then: name a new cluster, learn its id, say where this node is, look who answers.
 
-use crate::{consensus::Consensus, forming, peer::wire, replacing, roster::Seen};
+use crate::{
+    consensus::Consensus,
+    forming,
+    membership::{self, Picture},
+    peer::wire,
+    replacing,
+    roster::Seen,
+};
 use futures_util::future::join_all;
-use quorate_model::{ClusterId, Command, LogIndex};
+use quorate_model::{ClusterId, Command, LogIndex, NodeId, NodeName};
 use quorate_rt::{rng, shutdown::Shutdown, time};
 use std::time::Duration;
 
@@ -27,7 +34,9 @@ pub(crate) async fn run(consensus: Consensus, mut shutdown: Shutdown) {
                 () = shutdown.wait() => return,
                 () = look_around(&consensus) => {}
             }
+            membership::look_for_ourselves(&consensus).await;
             replacements.look(&consensus).await;
+            membership::tend(&consensus).await;
         }
     }
 }
@@ -55,19 +64,34 @@ async fn describe(consensus: &Consensus) {
     let _ = consensus.propose(Command::DescribeNode(record.clone())).await;
 }
 
+/// Asks all who they are: the members, and whom the operator named.
 async fn look_around(consensus: &Consensus) {
     let shared = consensus.shared();
-    let others: Vec<_> = shared.options.book.iter().filter(|(name, _)| **name != shared.me.name).collect();
-    let answers =
-        join_all(others.iter().map(|(_, address)| forming::hello(&shared.forwarder.links, address))).await;
-    for ((name, _), answer) in others.iter().zip(answers) {
+    let picture = Picture::of(shared);
+    let directory = &shared.forwarder.directory;
+    directory.keep(|id| picture.members.contains_key(&id.0));
+    let members =
+        picture.members.iter().filter(|(id, _)| **id != shared.me.id.0).filter_map(|(id, member)| {
+            let address = directory.learn(NodeId(*id), &member.name, &member.peer);
+            Some((NodeName::parse(&member.name).ok()?, Some(NodeId(*id)), address))
+        });
+    let unknown = directory.book().iter().filter(|(name, _)| {
+        **name != shared.me.name && picture.members.values().all(|member| member.name != name.as_str())
+    });
+    let unknown = unknown.map(|(name, address)| (name.clone(), None, address.to_owned()));
+    let asked: Vec<_> = members.chain(unknown).collect();
+    let hellos = asked.iter().map(|(_, _, address)| forming::hello(&shared.forwarder.links, address));
+    let answers = join_all(hellos).await;
+    for ((name, id, address), answer) in asked.into_iter().zip(answers) {
+        let found = answer.as_ref().is_ok_and(|hello| id.is_none_or(|id| hello.id == id));
+        if let Some(id) = id.filter(|_| !found) {
+            directory.failed(id, &address);
+        }
         match answer {
-            Ok(hello) => {
-                let wire::Hello { id, initialized, applied, .. } = hello;
-                let seen = Seen { id, initialized, applied, reachable: true };
-                shared.roster.saw((*name).clone(), seen);
+            Ok(wire::Hello { id, name: said, initialized, applied, .. }) if said == name => {
+                shared.roster.saw(name, Seen { id, initialized, applied, reachable: true });
             }
-            Err(_) => shared.roster.missed(name.as_str()),
+            Ok(_) | Err(_) => shared.roster.missed(name.as_str()),
         }
     }
 }

@@ -8,28 +8,48 @@
 //! |---|---|
 //! | [`consensus`] | start, stop, the handle that the node uses |
 //! | [`options`] | what a node says at start; every deadline and bound |
+//! | `standing`, `handing_over` | where this node stands; leadership changes hands on purpose |
 //! | [`forming`] | the first start of a cluster |
 //! | [`proposer`], [`forward`] | group commit; doing something at the leader, through leader changes |
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
+//! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`levels`] | what all members can do |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
+//! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
+//! | [`backup`] | the state out of a cluster as a file, and into an empty one |
+//! | [`log_bound`] | snapshots and purges by the log's size in bytes |
 //! | `replacing` | a node that comes back with an empty disk |
+//! | [`room`] | what is left alone while the disk is nearly full |
 //! | [`peer`] | node to node |
 
+pub mod backup;
 pub mod consensus;
 pub mod forming;
 pub mod forward;
+mod handing_over;
 pub mod housekeeping;
+mod joining;
+mod lease;
+pub mod lease_guard;
 pub mod lease_keeper;
+pub mod levels;
 pub mod liveness;
+pub mod log_bound;
+mod membership;
 pub mod observer;
 pub mod options;
 pub mod peer;
+#[cfg(madsim)]
+mod planted_expiry;
 pub mod proposer;
 pub mod reads;
 mod replacing;
+pub mod room;
 pub mod roster;
+pub mod silence;
+mod standing;
 pub mod types;
 
 pub use consensus::{Consensus, StartError};
@@ -40,3 +60,4 @@ pub use options::Options;
 pub use peer::address_book::{AddressBook, SelfId};
 pub use peer::proof::{SECRET_BYTES_MIN, Secret, TooShort};
 pub use proposer::Committed;
+pub use room::Room;

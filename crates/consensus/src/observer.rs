@@ -1,8 +1,16 @@
 //! What happens after each apply: the View is published, the lease keeper follows, waiters wake.
 
-use crate::lease_keeper::{LeaseKeeper, Millis};
+use crate::{
+    lease::Millis,
+    lease_keeper::{LeaseKeeper, Reign},
+    silence::Silences,
+};
 use quorate_model::{Event, LogIndex};
-use quorate_rt::{published::Published, time};
+use quorate_rt::{
+    planted::{self, Bug},
+    published::Published,
+    time,
+};
 use quorate_state::{State, View};
 use quorate_telemetry::{Control, events};
 use std::{
@@ -15,9 +23,18 @@ use tokio::sync::watch;
 pub struct Applied {
     view: Arc<Published<View>>,
     index: watch::Sender<LogIndex>,
-    keeper: Mutex<Option<LeaseKeeper>>,
+    leases: Mutex<Leases>,
     started: time::Instant,
     control: Arc<Control>,
+}
+
+/// What this node knows of liveness.
+#[derive(Default)]
+struct Leases {
+    /// While it leads.
+    keeper: Option<LeaseKeeper>,
+    /// Always, for when it will.
+    silences: Silences,
 }
 
 impl Applied {
@@ -27,7 +44,7 @@ impl Applied {
         Arc::new(Self {
             view: Published::new(Arc::new(State::new())),
             index: watch::Sender::new(LogIndex(0)),
-            keeper: Mutex::new(None),
+            leases: Mutex::default(),
             started: time::Instant::now(),
             control,
         })
@@ -51,23 +68,30 @@ impl Applied {
     /// Works with the lease keeper, if this node keeps leases now.
     pub fn with_keeper<T>(&self, work: impl FnOnce(&mut LeaseKeeper, Millis) -> T) -> Option<T> {
         let now = self.now();
-        self.keeper().as_mut().map(|keeper| work(keeper, now))
+        self.leases().keeper.as_mut().map(|keeper| work(keeper, now))
     }
 
-    /// Starts to keep leases, from what is applied now. Call only once everything of earlier terms is applied.
-    pub fn start_keeping(&self) {
-        let mut keeper = self.keeper();
+    /// Starts to keep leases as the leader of `term`, from what is applied now. Call only once everything of
+    /// earlier terms is applied. Nobody expires before `grace` is over.
+    pub fn start_keeping(&self, term: u64, grace: Duration) {
+        let mut leases = self.leases();
+        let grace = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX / 2);
+        let reign = Reign { term, from: self.now(), grace };
         // Inside the lock: no apply can come between the picture and the first event that follows it.
-        *keeper = Some(LeaseKeeper::from_view(&self.view.get(), self.now()));
+        let Leases { keeper, silences } = &mut *leases;
+        let fresh = keeper.insert(LeaseKeeper::from_view(&self.view.get(), silences, reign));
+        if planted::is(Bug::SuspectsStartOver) {
+            fresh.start_suspects_over(reign.from);
+        }
     }
 
-    /// Stops to keep leases.
-    pub fn stop_keeping(&self) {
-        *self.keeper() = None;
+    /// Stops to keep leases; answers with what was kept.
+    pub fn stop_keeping(&self) -> Option<LeaseKeeper> {
+        self.leases().keeper.take()
     }
 
-    fn keeper(&self) -> MutexGuard<'_, Option<LeaseKeeper>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `index` is applied here; false: not within `limit`.
@@ -81,10 +105,12 @@ impl Applied {
 impl quorate_storage::Observer for Applied {
     fn applied(&self, view: &State, changes: &[Event], _index: u64) {
         {
-            let mut keeper = self.keeper();
+            let mut leases = self.leases();
             self.view.store(Arc::new(view.clone()));
-            if let Some(keeper) = keeper.as_mut() {
-                keeper.observe(view, changes, self.now());
+            let now = self.now();
+            leases.silences.observe(view, changes, now);
+            if let Some(keeper) = leases.keeper.as_mut() {
+                keeper.observe(view, changes, now);
             }
         }
         self.index.send_replace(view.index());

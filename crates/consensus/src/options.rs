@@ -1,7 +1,7 @@
 //! What a node tells its consensus at start.
 
 use crate::peer::address_book::{AddressBook, SelfId};
-use quorate_model::{KeyspaceSource, NodeRecord, PartitionCount};
+use quorate_model::{KeyspaceSource, NodeLevels, NodeRecord, PartitionCount};
 use std::time::Duration;
 
 /// A client is never kept waiting longer than this for a write or a linearizable read.
@@ -20,6 +20,14 @@ pub const ENTRY_BYTES_MAX: usize = 512 << 10;
 const APPEND_ENTRIES_MAX: u64 = 32;
 /// Batches under way at once.
 pub const BATCHES_MAX: usize = 1;
+/// The log takes a snapshot once so many bytes were appended since the last one; also after
+/// [`Options::snapshot_every`] entries, whichever comes first.
+pub const LOG_BYTES_MAX: u64 = 64 << 20;
+/// Behind a snapshot so many bytes of log are kept, for followers that are a little late; or half of
+/// [`Options::snapshot_every`] entries, whichever is less.
+pub const LOG_BYTES_KEPT: u64 = LOG_BYTES_MAX / 2;
+/// One step of a restore is tried for so long; an election is far shorter.
+pub const RESTORE_STEP_WITHIN: Duration = Duration::from_secs(30);
 /// Batches of other nodes that a leader has under way at once. When full: `Busy`.
 pub const PEER_BATCHES_MAX: usize = 64;
 
@@ -54,6 +62,8 @@ pub struct Options {
     pub partitions: Option<PartitionCount>,
     /// Who decides the count.
     pub source: KeyspaceSource,
+    /// The highest feature level that this node can, and the cluster's as its data folder says.
+    pub levels: NodeLevels,
     /// A snapshot after this many entries.
     pub snapshot_every: u64,
 }
@@ -65,9 +75,10 @@ impl Options {
         openraft::Config {
             cluster_name: "quorate".into(),
             heartbeat_interval: ms(self.heartbeat),
-            // openraft waits for its leader lease (the maximum) and then for a random time between both: with these
-            // a follower stands after a silence of 4/3 t to 2 t, within the [t, 2t) that operators are told.
-            election_timeout_min: ms(self.election) / 3 + 1,
+            // openraft waits for its leader lease (the maximum) and then for a random time between both, of which the
+            // lower must be above a heartbeat: a follower stands after a silence within the [t, 2t) that operators are
+            // told, and as early in it as may be.
+            election_timeout_min: ms(self.heartbeat) + 1,
             election_timeout_max: ms(self.election),
             install_snapshot_timeout: 30_000,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),
@@ -78,6 +89,9 @@ impl Options {
             // index, and a linearizable read would then miss an acknowledged write. The simulator finds it.
             enable_leader_restore: Some(false),
             enable_pre_vote: Some(true),
+            // A follower whose folder was put back from an older copy has lost what it acknowledged. Without this the
+            // leader panics over it, and so does the next one: one bad disk would stop the whole cluster.
+            allow_log_reversion: Some(true),
             ..Default::default()
         }
         .validate()

@@ -9,6 +9,7 @@ use crate::{
     observer::Applied,
     options::{ANSWER_WITHIN, BATCHES_MAX, ENTRY_BYTES_MAX, QUEUE_MAX, TRY_WITHIN},
     peer::{path, wire},
+    room::Gauge,
     types::Raft,
 };
 use openraft::{
@@ -56,6 +57,7 @@ pub struct Proposer {
     boot: BootId,
     sequence: Arc<AtomicU64>,
     control: Arc<Control>,
+    room: Gauge,
 }
 
 /// What a batch needs on its way.
@@ -70,8 +72,9 @@ impl Proposer {
     pub(crate) fn start(boot: BootId, route: Route) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX - BATCHES_MAX);
         let (raft, control) = (route.forwarder.raft.clone(), route.applied.control().clone());
+        let room = route.forwarder.room.clone();
         quorate_rt::spawn(gather(waiting, route));
-        Self { queue, raft, boot, sequence: Arc::new(AtomicU64::new(0)), control }
+        Self { queue, raft, boot, sequence: Arc::new(AtomicU64::new(0)), control, room }
     }
 
     /// Each command gets an origin of its own, by which a repeat is recognised.
@@ -86,7 +89,10 @@ impl Proposer {
         let (answer, answered) = oneshot::channel();
         let deadline = time::Instant::now() + ANSWER_WITHIN;
         self.queue.try_send(Waiting { proposal, deadline, answer }).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Busy, // clients see 503 with Retry-After
+            mpsc::error::TrySendError::Full(_) => {
+                self.control.count_commands(CommandStage::TurnedAway, 1);
+                Unavailable::Busy // clients see 503 with Retry-After
+            }
             mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
         })?;
         self.control.count_commands(CommandStage::Proposed, 1);
@@ -103,7 +109,7 @@ impl Proposer {
     pub(crate) async fn propose_here(&self, command: Command) -> Result<(), Unavailable> {
         let proposal = self.with_origin(command);
         self.control.count_commands(CommandStage::Proposed, 1);
-        match write(&self.raft, &[proposal], TRY_WITHIN).await {
+        match write((&self.raft, &self.room), &[proposal], TRY_WITHIN).await {
             Tried::Done((_, replies)) => {
                 count_replies(&self.control, &replies);
                 Ok(())
@@ -166,7 +172,10 @@ async fn carry(batch: Vec<Waiting>, route: Route) {
     match submit(&proposals, deadline, &route).await {
         Ok((index, replies)) => {
             count_replies(route.applied.control(), &replies);
-            for (answer, reply) in answers.into_iter().zip(replies) {
+            let view = route.applied.view().get();
+            for ((answer, proposal), reply) in answers.into_iter().zip(&proposals).zip(replies) {
+                // A repeat is answered by a later entry than the one that carried it out.
+                let index = view.carried_out_at(proposal.origin).unwrap_or(index);
                 // The client may be gone; its command stands all the same.
                 let _ = answer.send(Ok(Committed { index, reply }));
             }
@@ -192,8 +201,8 @@ async fn submit(
     route: &Route,
 ) -> Result<(LogIndex, Vec<Reply>), Unavailable> {
     let message = wire::encode_proposals(proposals);
-    let raft = &route.forwarder.raft;
-    let here = |left| write(raft, proposals, left);
+    let Forwarder { raft, room, .. } = &route.forwarder;
+    let here = |left| write((raft, room), proposals, left);
     let (index, replies) =
         route.forwarder.at_leader(deadline, here, (path::PROPOSE, &message), wire::decode_proposed).await?;
     let left = deadline.saturating_duration_since(time::Instant::now());
@@ -201,12 +210,16 @@ async fn submit(
     if route.applied.wait_for(index, left).await { Ok((index, replies)) } else { Err(Unavailable::Unknown) }
 }
 
-/// Writes one entry, if this node leads.
+/// Writes one entry, if this node leads and has room for it.
 pub(crate) async fn write(
-    raft: &Raft,
+    (raft, room): (&Raft, &Gauge),
     proposals: &[Proposal],
     limit: Duration,
 ) -> Tried<(LogIndex, Vec<Reply>)> {
+    if !room.may_lead() {
+        // It hands leadership over: the next try finds somebody else.
+        return Tried::NotLeader;
+    }
     let entry = Entry { at: LogTime(time::wall_ms()), proposals: proposals.to_vec() };
     match time::timeout(limit, raft.client_write(LogEntry(entry))).await {
         Ok(Ok(written)) => Tried::Done((LogIndex(written.log_id.index), written.data.replies)),

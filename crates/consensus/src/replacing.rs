@@ -4,8 +4,12 @@
 //! one could elect two leaders in one term. The leader replaces the old id by a membership change: the new one
 //! joins as a learner, catches up, and takes the old one's place in one joint step. It does so only when the old id
 //! no longer answers: at its name's address somebody else has answered, without a log, for [`ROUNDS`] in a row.
+//! A learner that lost its disk before it got a vote is replaced in the same way, with less to do.
 
-use crate::{consensus::Consensus, roster::Seen};
+use crate::{
+    consensus::Consensus, forward::Tried, joining::change_membership, levels, membership::Picture,
+    roster::Seen,
+};
 use openraft::ChangeMembers;
 use quorate_model::{NodeId, NodeName};
 use quorate_rt::time;
@@ -102,7 +106,12 @@ fn candidates(consensus: &Consensus) -> Vec<Replacement> {
     let metrics = consensus.metrics();
     let membership = metrics.membership_config.membership();
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
-    let members = membership.nodes().filter(|(id, _)| voters.contains(id) && **id != consensus.id().0);
+    let names: BTreeSet<&str> =
+        voters.iter().filter_map(|id| membership.get_node(id)).map(|m| m.name.as_str()).collect();
+    // A learner under a voter's name is on its way to take that one's place.
+    let replaceable = |id: &u64, m: &Member| voters.contains(id) || !names.contains(m.name.as_str());
+    let members =
+        membership.nodes().filter(|(id, member)| replaceable(id, member) && **id != consensus.id().0);
     members
         .filter_map(|(old, member)| {
             let Seen { id, initialized, reachable, .. } = consensus.roster().get(&member.name)?;
@@ -118,21 +127,33 @@ fn candidates(consensus: &Consensus) -> Vec<Replacement> {
 async fn replace(consensus: &Consensus, replacement: Replacement) {
     let Replacement { name, old, new, member } = replacement;
     let raft = &consensus.shared().raft;
+    let address = consensus.shared().forwarder.directory.learn(NodeId(new), &member.name, &member.peer);
+    if !levels::can_join(consensus.shared(), NodeId(new), &address).await {
+        tracing::warn!(node = %name, new, "the node runs a version below the cluster's feature level: it can't join");
+        return;
+    }
     tracing::warn!(node = %name, old, new, "the node came back with an empty disk: it is replaced by itself");
     let joined = time::timeout(CATCH_UP_WITHIN, raft.add_learner(new, member, true)).await;
     if !matches!(joined, Ok(Ok(_))) {
         tracing::warn!(node = %name, new, "the new node has not caught up; it is tried again");
         return;
     }
-    let voters: BTreeSet<u64> =
-        consensus.metrics().membership_config.voter_ids().filter(|id| *id != old).chain([new]).collect();
-    let changed =
-        time::timeout(CHANGE_WITHIN, raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false))
-            .await;
-    match changed {
-        Ok(Ok(_)) => tracing::info!(node = %name, old, new, "the node is a voter again"),
+    // Much may have happened while it caught up: decided anew, and bound to what it is decided on.
+    let picture = Picture::of(consensus.shared());
+    if !picture.settled || !picture.members.contains_key(&old) || !picture.members.contains_key(&new) {
+        return;
+    }
+    let change = if picture.voters.contains(&old) {
+        let others = picture.voters.iter().copied().filter(|id| *id != old);
+        ChangeMembers::ReplaceAllVoters(others.chain([new]).collect())
+    } else {
+        ChangeMembers::RemoveNodes(BTreeSet::from([old]))
+    };
+    match change_membership(raft, change, picture.changed, CHANGE_WITHIN).await {
+        Tried::Done(_) => tracing::info!(node = %name, old, new, "the node is a member again"),
         // Leadership may be gone, or a quorum: whoever leads next sees the same.
-        Ok(Err(error)) => tracing::warn!(node = %name, %error, "the membership was not changed"),
-        Err(_) => tracing::warn!(node = %name, "the membership was not changed in time"),
+        Tried::NotLeader | Tried::Busy | Tried::Unsure => {
+            tracing::warn!(node = %name, "it is not known whether the membership was changed");
+        }
     }
 }

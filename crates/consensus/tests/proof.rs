@@ -65,6 +65,9 @@ async fn strangers_are_refused_on_every_path_and_change_nothing() {
     let leader = cluster.leader();
     let mut proven = Stranger::connect(&cluster.address(leader), cluster.consensus(leader).id()).await;
     assert_eq!(proven.prove(&secret(1), None).await.0, StatusCode::OK);
+    let (status, _) = proven.send(path::LEASES, Vec::new()).await;
+    assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "who names no cluster may ask little");
+    proven.cluster = cluster.consensus(leader).cluster();
     for (path, body) in messages(before.0[leader], proven.to) {
         if matches!(path, path::HELLO | path::PROPOSE | path::HEARTBEATS | path::LEASES) {
             assert_eq!(proven.send(path, body).await.0, StatusCode::OK, "{path}");

@@ -102,8 +102,10 @@ impl From<Unavailable> for Fault {
         let code = match unavailable.reason {
             Reason::NoQuorum => Code::NoQuorum,
             Reason::Busy { .. } => Code::Busy,
+            Reason::DiskFull => Code::DiskFull,
             Reason::ShuttingDown => Code::ShuttingDown,
             Reason::OutcomeUnknown => Code::OutcomeUnknown,
+            Reason::FeatureLevel { .. } => Code::FeatureLevel,
         };
         let retry_after = retry_after(unavailable.reason);
         let fault = Self::new(code, unavailable.to_string()).hinting(unavailable.leader.as_ref());
@@ -129,7 +131,11 @@ impl IntoResponse for Fault {
 pub(crate) fn retry_after(reason: Reason) -> Duration {
     match reason {
         Reason::Busy { retry_after } => retry_after,
-        Reason::NoQuorum | Reason::ShuttingDown | Reason::OutcomeUnknown => RETRY_AFTER,
+        Reason::NoQuorum
+        | Reason::DiskFull
+        | Reason::ShuttingDown
+        | Reason::OutcomeUnknown
+        | Reason::FeatureLevel { .. } => RETRY_AFTER,
     }
 }
 

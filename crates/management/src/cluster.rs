@@ -1,14 +1,17 @@
 //! What management needs of the cluster. The node implements it over consensus, the tests over a bare state.
 
-use futures_util::future::BoxFuture;
+use bytes::Bytes;
+use futures_util::{future::BoxFuture, stream::BoxStream};
+use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange,
+    MemberRefusal, NodeId, NodeName, Refusal, Reply,
 };
 use quorate_state::View;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
-/// within its timeout); management adds no deadlines of its own.
+/// within its timeout; [`Cluster::restore`]: see there); management adds no deadlines of its own.
 pub trait Cluster: Send + Sync + 'static {
     /// This node's own published state.
     fn view(&self) -> Arc<View>;
@@ -24,8 +27,56 @@ pub trait Cluster: Send + Sync + 'static {
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool>;
     /// Where this node stands.
     fn standing(&self) -> Standing;
+    /// `view` as a backup, piece by piece.
+    fn export(&self, view: Arc<View>) -> Pieces;
+    /// Restores a backup. May take as long as its bytes take to arrive, and to be applied: there is a deadline for each
+    /// piece and for each step.
+    fn restore(&self, backup: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>>;
     /// Hands leadership to `to`, or to any other voter; answers with the new leader.
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>>;
+    /// Lets a node join as a learner.
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
+    /// Takes a node's membership away. `if_index`: only if the membership last changed there.
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
+}
+
+/// The pieces of a backup.
+pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+/// A backup that was restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where in the log.
+    pub index: LogIndex,
+    /// Worker records.
+    pub workers: u64,
+    /// Keyspaces.
+    pub keyspaces: u64,
+}
+
+/// Why a backup was not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The bytes are no backup, or not a whole one. Nothing was changed.
+    #[error("{problem}")]
+    Unsound {
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// They did not arrive, or this node could not keep them. Nothing was changed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The cluster refuses: it is not empty, or another restore took over.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The cluster can't be changed now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// A command that was applied on this node.
@@ -68,6 +119,19 @@ pub enum Reason {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// Some member can't read such a command yet; nothing was done.
+    #[error(
+        "the change needs feature level {needs}, the cluster is at {stands}: some node runs an older version"
+    )]
+    FeatureLevel {
+        /// The change's.
+        needs: FeatureLevel,
+        /// The cluster's.
+        stands: FeatureLevel,
+    },
+    /// The leader's disk is nearly full, and nobody else can lead; nothing was done.
+    #[error("the leader's disk is nearly full, and no other node can lead")]
+    DiskFull,
     /// This node is about to end; nothing was done.
     #[error("this node is shutting down")]
     ShuttingDown,
@@ -95,6 +159,17 @@ pub enum TransferError {
     },
     /// Nobody could be asked, or nobody took over in time.
     #[error("{0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the membership was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    /// The leader said no.
+    #[error(transparent)]
+    Refused(#[from] MemberRefusal),
+    /// Nobody could be asked, or no answer came in time.
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
@@ -126,6 +201,8 @@ pub struct MemberInfo {
     pub applied_index: Option<LogIndex>,
     /// Whether it answered this node when asked last.
     pub reachable: bool,
+    /// The highest feature level that it can, if it has said so.
+    pub feature_level_max: Option<FeatureLevel>,
 }
 
 /// Whether this node may be sent requests.
@@ -145,6 +222,8 @@ pub enum Readiness {
         /// Since it heard from a leader; `None`: never since its start.
         since_leader: Option<Duration>,
     },
+    /// It is no member of the cluster any more. It routes by its last View, which only gets older.
+    Removed,
     /// No longer.
     Draining,
 }
@@ -164,6 +243,10 @@ pub struct Standing {
     pub term: u64,
     /// How far this node has applied the log.
     pub applied_index: LogIndex,
+    /// What all members can do.
+    pub feature_level: FeatureLevel,
+    /// The log index at which the membership last changed.
+    pub changed_index: LogIndex,
     /// All members, this node included, by name.
     pub members: Vec<MemberInfo>,
     /// Whether it may be sent requests.

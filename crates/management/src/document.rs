@@ -140,7 +140,7 @@ refusals! {
         Invalid = 400,
         /// It is not there.
         Unknown = 404,
-        /// It belongs to another life of the worker.
+        /// It belongs to another life of the worker; or too few nodes would be left.
         Stale = 409,
         /// It has changed.
         Changed = 412,

@@ -28,6 +28,8 @@ pub(crate) mod request;
 pub mod server;
 
 pub use cluster::{
-    Cluster, Committed, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError, Unavailable,
+    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Pieces, Readiness, Reason, RestoreError,
+    Restored, Role, Standing, TransferError, Unavailable,
 };
+pub use quorate_api::query::Mode;
 pub use server::{Config, RenderMetrics, openapi, original_router, router, serve};

@@ -7,7 +7,9 @@ mod cluster;
 mod heartbeats;
 mod keyspaces;
 mod leases;
+mod nodes;
 mod reads;
+mod snapshot;
 mod workers;
 mod writes;
 
@@ -18,6 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(nodes::join, nodes::leave))
         .routes(routes!(workers::list))
         .routes(routes!(workers::show, workers::register, workers::remove))
         .routes(routes!(heartbeats::one))
@@ -26,4 +29,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keyspaces::show, keyspaces::put))
         .routes(routes!(keyspaces::partitions))
         .routes(routes!(leases::list))
+        .routes(routes!(snapshot::export, snapshot::restore))
 }

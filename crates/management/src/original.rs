@@ -6,7 +6,12 @@
 mod beat;
 mod fault;
 
-use crate::{answer::json, cluster::Cluster, request, server::App};
+use crate::{
+    answer::json,
+    cluster::{Cluster, Reason, Unavailable},
+    request,
+    server::App,
+};
 use axum::{
     extract::{Request, State},
     response::Response,
@@ -27,6 +32,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// `GET /workers` waits this long for the leader to say when it heard whom.
 const LEASES_WITHIN: Duration = Duration::from_millis(500);
+/// A v2 heartbeat is answered within this time: its clients give up after 5 s.
+const HEARTBEAT_WITHIN: Duration = Duration::from_millis(4_500);
 /// A v2 heartbeat decides anew this often when the worker's record changes under it.
 const TRIES: usize = 3;
 
@@ -96,7 +103,15 @@ async fn heartbeat(State(app): State<App>, request: Request) -> Answer {
             | HeartbeatOutcome::Superseded { .. }
             | HeartbeatOutcome::Replayed { .. } => Ok(json(StatusCode::OK, &HEARD)),
         },
-        Said::Full(registration) => full_heartbeat(&app, &registration).await,
+        Said::Full(registration) => {
+            // Up to five calls, each with a limit of its own: together they must not outlast the client.
+            let answered = time::timeout(HEARTBEAT_WITHIN, full_heartbeat(&app, &registration)).await;
+            answered.unwrap_or_else(|_| {
+                let late =
+                    Unavailable { reason: Reason::OutcomeUnknown, leader: app.cluster.standing().leader };
+                Err(Fault::unavailable(Failed::Heartbeat, late))
+            })
+        }
     }
 }
 

@@ -57,6 +57,14 @@ async fn readyz(State(app): State<App>, uri: Uri) -> Response {
         Readiness::Ready => (StatusCode::OK, "ready", None),
         Readiness::Degraded { why, .. } => (StatusCode::OK, "degraded", Some(why.clone())),
         Readiness::Starting { why } => (StatusCode::SERVICE_UNAVAILABLE, "starting", Some(why.clone())),
+        Readiness::Removed => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "removed",
+            Some(
+                "removed: this node is no member of the cluster any more, it routes by what it knew last"
+                    .into(),
+            ),
+        ),
         Readiness::Draining => {
             (StatusCode::SERVICE_UNAVAILABLE, "draining", Some("the node is about to end".into()))
         }
@@ -73,6 +81,7 @@ fn checks(standing: &Standing) -> Vec<Check> {
         (None, None) => (false, "no leader is known".into()),
     };
     let accepting = match standing.readiness {
+        Readiness::Removed => (false, "removed from the cluster"),
         Readiness::Draining => (false, "draining"),
         Readiness::Starting { .. } | Readiness::Ready | Readiness::Degraded { .. } => {
             (true, "taking requests")

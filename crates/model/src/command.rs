@@ -3,9 +3,11 @@
 
 use crate::{
     keyspace::{KeyspaceSource, PartitionCount},
+    level::FeatureLevel,
     name::{KeyspaceName, WorkerId},
     node::NodeRecord,
-    number::{BootId, ClusterId, Epoch, LogIndex, LogTime},
+    number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    restore::RestoreStep,
     worker::Registration,
 };
 
@@ -74,6 +76,27 @@ pub enum Command {
         /// The description.
         NodeRecord,
     ),
+    /// All members can do more: the cluster's level rises, and never falls.
+    RaiseLevel {
+        /// To which.
+        to: FeatureLevel,
+    },
+    /// A leader that hands over says who has been silent for how long, so that its successor need not begin with
+    /// them anew. The replicated state is not changed: each node keeps it in memory.
+    HandOverLeases {
+        /// Of the leader that says so. Counts only for the leader of the very next term: one in between may have
+        /// heard them.
+        term: u64,
+        /// Live ones that have been silent for longer than a heartbeat's interval.
+        silences: Vec<Silence>,
+    },
+    /// A step of a restore from a backup.
+    Restore {
+        /// Which restore.
+        id: RestoreId,
+        /// Its step.
+        step: RestoreStep,
+    },
 }
 
 /// The record that a command is about.
@@ -96,7 +119,12 @@ impl Command {
             Self::PutKeyspace { name, .. } | Self::ObservePartitions { keyspace: name, .. } => {
                 Some(Subject::Keyspace(name.as_str()))
             }
-            Self::FormCluster { .. } | Self::ChangeLeases(_) | Self::DescribeNode(_) => None,
+            Self::FormCluster { .. }
+            | Self::ChangeLeases(_)
+            | Self::DescribeNode(_)
+            | Self::RaiseLevel { .. }
+            | Self::HandOverLeases { .. }
+            | Self::Restore { .. } => None,
         }
     }
 }
@@ -132,6 +160,17 @@ pub struct LeaseChange {
     pub epoch: Epoch,
     /// What happened.
     pub event: LeaseEvent,
+}
+
+/// How long a worker has been silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Who.
+    pub id: WorkerId,
+    /// Which of its lives.
+    pub epoch: Epoch,
+    /// For how long when the command was made, in milliseconds of the leader's monotonic clock.
+    pub silent_ms: u64,
 }
 
 /// Who proposed a command, and which of its proposals it was: the key by which a repeat is recognised.

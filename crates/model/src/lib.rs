@@ -11,9 +11,12 @@
 //! | [`address`] | where a worker is reached |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`keyspace`] | partition counts and where they come from |
-//! | [`node`] | what a router node says about itself |
+//! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
+//! | [`membership`] | joining and leaving the cluster |
 //! | [`command`] | what can be asked of the replicated state |
 //! | [`reply`] | what it answers, and the events that an apply causes |
+//! | [`level`] | what all members can do together |
+//! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`] | liveness, which never enters the log |
 //! | [`limit`] | every bound, by name |
 
@@ -21,19 +24,27 @@ pub mod address;
 pub mod command;
 pub mod heartbeat;
 pub mod keyspace;
+pub mod level;
 pub mod limit;
+pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod peer_address;
 pub mod reply;
+pub mod restore;
 pub mod worker;
 
 pub use address::{Address, Scheme};
-pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal};
+pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
+pub use level::{FeatureLevel, NodeLevels};
+pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
-pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, Ttl};
+pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
+pub use restore::RestoreStep;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

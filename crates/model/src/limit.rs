@@ -22,6 +22,8 @@ pub const LABEL_BYTES_MAX: usize = 256;
 pub const WORKERS_MAX: usize = 1_000_000;
 /// Most keyspaces. When full: a new name is refused.
 pub const KEYSPACES_MAX: usize = 1_000;
+/// Most nodes of a cluster, learners included. When full: another one can't join.
+pub const NODES_MAX: usize = 15;
 /// Most commands in one log entry; the rest waits for the next one.
 pub const PROPOSALS_PER_ENTRY_MAX: usize = 1_000;
 /// Replies kept for each boot id, so that a repeat is answered and not applied again.
@@ -35,6 +37,15 @@ pub const EXPIRED_KEPT_MS: u64 = 24 * 3_600 * 1_000;
 /// How long an unregistered worker is remembered, in milliseconds of log time: long enough that
 /// a delayed heartbeat of its last life meets the memory and not an empty place.
 pub const DEPARTED_KEPT_MS: u64 = 60_000;
+/// How long the unfinished restore of a backup waits for its next step, in milliseconds of log time; then it is
+/// thrown away.
+pub const RESTORE_RESTS_MS: u64 = 10 * 60_000;
+/// After a restore, fencing tokens go on this far above the backup's largest: the cluster that the backup is from
+/// may have granted as many since the backup was made, and none of them may be granted a second time.
+pub const RESTORE_EPOCH_GAP: u64 = 1_000_000_000;
+/// Largest fencing token of a backup; one with a larger one is refused. Below 2^53, so that every JSON reader sees
+/// the same number, and far above what a log can have granted.
+pub const RESTORE_EPOCH_MAX: u64 = 1 << 52;
 /// Shortest and longest lease, in milliseconds.
 pub const TTL_MS_MIN: u64 = 1_000;
 /// See [`TTL_MS_MIN`].

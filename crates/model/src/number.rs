@@ -40,6 +40,10 @@ number!(
     BootId(u64)
 );
 number!(
+    /// A random id of one restore from a backup, so that the steps of two of them never mix.
+    RestoreId(u64)
+);
+number!(
     /// A partition of a keyspace. Signed, since the original dialect accepts any 32-bit number.
     Partition(i32)
 );

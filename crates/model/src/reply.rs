@@ -1,6 +1,8 @@
 //! What the replicated state answers to a command, and what happened inside.
 
 use crate::{
+    command::Silence,
+    level::FeatureLevel,
     name::{KeyspaceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     worker::Status,
@@ -85,6 +87,25 @@ pub enum Refusal {
     /// The reply window no longer holds the answer to this repeat: it may or may not have been applied.
     #[error("this proposal is too old to tell whether it was applied")]
     Forgotten,
+    /// A backup is restored only where there is nothing to lose.
+    #[error(
+        "the cluster is not empty: it has {workers} workers, and {keyspaces} keyspaces besides `default`"
+    )]
+    NotEmpty {
+        /// Workers that are registered or can be revived.
+        workers: u64,
+        /// Keyspaces other than the default one.
+        keyspaces: u64,
+    },
+    /// A step of a restore that is not the next one: another restore took its place, or it rested for too long.
+    #[error("this restore is no longer under way: another one took its place, or it rested for too long")]
+    RestoreVoid,
+    /// The parts of a backup contradict each other.
+    #[error("the backup contradicts itself: {why}")]
+    RestoreUnsound {
+        /// How.
+        why: Box<str>,
+    },
 }
 
 /// A thing that [`Refusal::Full`] can be about.
@@ -146,5 +167,22 @@ pub enum Event {
     WorkerForgotten {
         /// Who.
         id: WorkerId,
+    },
+    /// The cluster can do more than before.
+    LevelRaised {
+        /// Its level from now on.
+        to: FeatureLevel,
+    },
+    /// A leader handed over what it knew about silent workers.
+    LeasesHandedOver {
+        /// Its term.
+        term: u64,
+        /// Whom it has not heard for how long.
+        silences: Vec<Silence>,
+    },
+    /// A backup took the place of the state: everything may be different.
+    Restored {
+        /// How many worker records it brought.
+        workers: u64,
     },
 }

@@ -5,12 +5,15 @@ use crate::{
     readiness::{Phase, Readiness},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use quorate_consensus::{Consensus, Leader, Unavailable as Lost, types::Metrics};
+use quorate_consensus::{Consensus, Leader, Unavailable as Lost, backup, types::Metrics};
 use quorate_management::{
-    Cluster, Committed, LeaderHint, MemberInfo, Readiness as Told, Reason, Role, Standing, TransferError,
-    Unavailable,
+    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Mode, Pieces, Readiness as Told, Reason,
+    RestoreError, Restored, Role, Standing, TransferError, Unavailable,
 };
-use quorate_model::{Command, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeName};
+use quorate_model::{
+    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange, MemberRefusal, NodeId,
+    NodeName,
+};
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
 
@@ -43,15 +46,40 @@ impl NodeCluster {
             Lost::NoLeader => Reason::NoQuorum,
             Lost::Unknown => Reason::OutcomeUnknown,
             Lost::Busy => Reason::Busy { retry_after: RETRY_BUSY_AFTER },
+            Lost::FeatureLevel { needs, stands } => Reason::FeatureLevel { needs: *needs, stands: *stands },
+            Lost::DiskFull => Reason::DiskFull,
             Lost::ShuttingDown => Reason::ShuttingDown,
         };
         Unavailable { reason, leader: self.hint() }
+    }
+
+    fn member_outcome(
+        &self,
+        outcome: Result<Result<MemberChange, MemberRefusal>, Lost>,
+    ) -> Result<MemberChange, MemberError> {
+        match outcome {
+            Ok(Ok(change)) => Ok(change),
+            Ok(Err(refusal)) => Err(refusal.into()),
+            Err(lost) => Err(self.unavailable(&lost).into()),
+        }
+    }
+
+    fn not_restored(&self, error: backup::RestoreError) -> RestoreError {
+        let problem = error.to_string();
+        match error {
+            backup::RestoreError::Busy => RestoreError::Unavailable(self.unavailable(&Lost::Busy)),
+            backup::RestoreError::Unsound(_) => RestoreError::Unsound { problem },
+            backup::RestoreError::Io(error) => RestoreError::Io(error),
+            backup::RestoreError::Refused(refusal) => RestoreError::Refused(refusal),
+            backup::RestoreError::Unavailable(lost) => RestoreError::Unavailable(self.unavailable(&lost)),
+        }
     }
 
     fn readiness(&self) -> Told {
         let silent = measure::stale(&self.consensus);
         match (self.readiness.phase(), silent) {
             (Phase::Draining, _) => Told::Draining,
+            (Phase::Starting | Phase::Serving, _) if self.consensus.is_removed() => Told::Removed,
             (Phase::Starting, _) => Told::Starting { why: self.waits_for().into() },
             (Phase::Serving, None) => Told::Ready,
             (Phase::Serving, Some(_)) => Told::Degraded {
@@ -94,6 +122,7 @@ impl NodeCluster {
                     management,
                     applied_index,
                     reachable,
+                    feature_level_max: self.consensus.feature_level_max(NodeId(*id)),
                 })
             })
             .collect();
@@ -178,20 +207,57 @@ impl Cluster for NodeCluster {
 
     fn standing(&self) -> Standing {
         let raft = self.consensus.metrics();
+        // As of the same look as the term: a leader beside the term of another one would be wrong.
+        let leader = self.consensus.leader().filter(|leader| raft.current_leader == Some(leader.id.0));
         Standing {
             node: self.name.clone(),
             node_id: self.consensus.id(),
             cluster: self.consensus.cluster().or_else(|| self.consensus.view().get().cluster()),
-            leader: self.hint(),
+            leader: leader.map(|leader| self.hint_at(&leader)),
             term: raft.current_term,
             applied_index: self.consensus.view().get().index(),
+            feature_level: self.consensus.feature_level(),
+            changed_index: self.consensus.membership_index(),
             members: self.members(&raft),
             readiness: self.readiness(),
             stale: measure::stale(&self.consensus),
         }
     }
 
+    fn export(&self, view: Arc<View>) -> Pieces {
+        backup::export(view)
+    }
+
+    fn restore(&self, pieces: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>> {
+        async move {
+            if self.consensus.view().get().cluster().is_none() {
+                return Err(RestoreError::Unavailable(self.unavailable(&Lost::NoLeader)));
+            }
+            match backup::restore(&self.consensus, pieces).await {
+                Ok(backup::Restored { index, workers, keyspaces }) => {
+                    Ok(Restored { index, workers, keyspaces })
+                }
+                Err(error) => Err(self.not_restored(error)),
+            }
+        }
+        .boxed()
+    }
+
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
         self.transfer(to).boxed()
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        async move { self.member_outcome(self.consensus.join(&join).await) }.boxed()
+    }
+
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let dry_run = mode == Mode::Validate;
+        async move { self.member_outcome(self.consensus.leave(name, if_index, dry_run).await) }.boxed()
     }
 }

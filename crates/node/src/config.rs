@@ -138,6 +138,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// Of Raft; randomised in [t, 2t).
     pub election_timeout: Duration,
+    /// Log entries between two snapshots.
+    pub snapshot_entries: u64,
     /// Data-plane threads.
     pub threads: usize,
     /// What peers prove to each other.
@@ -190,6 +192,7 @@ impl Config {
             kafka: Self::read_kafka(r),
             heartbeat_interval: r.duration("heartbeat-interval", &parse::HEARTBEAT),
             election_timeout: r.duration("election-timeout", &parse::ELECTION),
+            snapshot_entries: r.value("snapshot-entries", |text, _| parse::snapshot_entries(text)),
             threads: r.optional("threads", |text, _| parse::threads(text)).unwrap_or(machine.cores),
             cluster_secret_file,
             drain_limit: r.duration("drain-limit", &parse::DRAIN),

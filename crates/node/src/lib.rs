@@ -10,6 +10,7 @@
 
 mod cluster;
 pub mod config;
+mod disk_room;
 mod measure;
 pub mod node;
 mod partition_poller;

@@ -8,6 +8,8 @@ use quorate_telemetry::{Metrics, control::RaftPicture, label::WorkerStatus};
 use std::{sync::Arc, time::Duration};
 
 const EVERY: Duration = Duration::from_millis(250);
+/// Until a leader is heard for the first time: what is ready must not look stale for longer than this.
+const EVERY_AT_FIRST: Duration = Duration::from_millis(10);
 /// Counting workers costs O(workers): once in this many rounds.
 const COUNT_EVERY: u32 = 20;
 /// Without a leader for this long the View counts as stale; shorter silences are elections.
@@ -35,16 +37,20 @@ pub(crate) async fn run(
         if round % COUNT_EVERY == 0 {
             count(&consensus, &metrics);
         }
-        if time::timeout(EVERY, shutdown.wait()).await.is_ok() {
+        let pause = if consensus.leader_heard().is_some() { EVERY } else { EVERY_AT_FIRST };
+        if time::timeout(pause, shutdown.wait()).await.is_ok() {
             return;
         }
     }
 }
 
-/// How long this node has been without a leader, if that is long.
+/// How long this node has been without a leader, if that is long. Since its start it has been so from the beginning:
+/// nobody knows how old the View on its disk is.
 pub(crate) fn stale(consensus: &Consensus) -> Option<Duration> {
-    let silent = consensus.leader_heard().unwrap_or_else(|| consensus.running_for());
-    (silent >= STALE_AFTER).then_some(silent)
+    match consensus.leader_heard() {
+        Some(silent) => (silent >= STALE_AFTER).then_some(silent),
+        None => Some(consensus.running_for()),
+    }
 }
 
 fn picture(consensus: &Consensus, metrics: &Metrics) {

@@ -3,12 +3,12 @@
 use crate::{
     cluster::NodeCluster,
     config::Config,
-    measure, partition_poller,
+    disk_room, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
-use quorate_model::{BootId, NodeRecord};
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
@@ -21,10 +21,10 @@ use std::{
     time::Duration,
 };
 
-/// A snapshot is taken after this many log entries.
-const SNAPSHOT_EVERY: u64 = 10_000;
 /// How often it is looked whether the cluster's id is known, and tried again to write it.
 const REMEMBER_EVERY: Duration = Duration::from_millis(25);
+/// How often it is looked whether the cluster's feature level has risen.
+const REMEMBER_LEVEL_EVERY: Duration = Duration::from_secs(1);
 /// How long open management and peer requests may finish once the routing listener has drained.
 const CONTROL_DRAIN: Duration = Duration::from_secs(2);
 
@@ -72,7 +72,10 @@ impl StartError {
             Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
             Self::NoSecret
             | Self::Disk(_)
-            | Self::Consensus(quorate_consensus::StartError::OtherCluster { .. }) => true,
+            | Self::Consensus(
+                quorate_consensus::StartError::OtherCluster { .. }
+                | quorate_consensus::StartError::FeatureLevel { .. },
+            ) => true,
             Self::Listen { .. } | Self::Consensus(_) | Self::Proxy(_) => false,
         }
     }
@@ -130,6 +133,13 @@ impl Node {
             quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
             other => StartError::Proxy(other),
         })?;
+        quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
+        quorate_rt::spawn(disk_room::watch(
+            consensus.clone(),
+            disk.clone(),
+            control.clone(),
+            stopped.clone(),
+        ));
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), remembered, stopped.clone());
         quorate_rt::spawn(ready);
@@ -258,7 +268,8 @@ fn options(
         election: config.election_timeout,
         partitions: config.kafka.is_none().then_some(config.partitions),
         source: config.keyspace_source(),
-        snapshot_every: SNAPSHOT_EVERY,
+        levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: identity.level },
+        snapshot_every: config.snapshot_entries,
     }
 }
 
@@ -294,6 +305,23 @@ async fn remember_cluster(consensus: Consensus, disk: Arc<dyn Disk>, mut shutdow
             }
         }
         if time::timeout(REMEMBER_EVERY, shutdown.wait()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Writes the cluster's feature level into the data folder when it has risen, so that an older version refuses the
+/// folder by its first page instead of stumbling over the log.
+async fn remember_level(consensus: Consensus, disk: Arc<dyn Disk>, mut shutdown: shutdown::Shutdown) {
+    loop {
+        let level = consensus.feature_level();
+        if level > disk.identity().level {
+            let writer = disk.clone();
+            if let Err(error) = quorate_rt::blocking(move || writer.set_level(level)).await {
+                tracing::error!(%error, "the feature level could not be written to the data folder");
+            }
+        }
+        if time::timeout(REMEMBER_LEVEL_EVERY, shutdown.wait()).await.is_ok() {
             return;
         }
     }

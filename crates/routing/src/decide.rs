@@ -9,7 +9,7 @@ use crate::{
     workspace::{self, Workspace},
 };
 use http::{HeaderMap, Method};
-use quorate_model::{PartitionCount, Worker, keyspace::Keyspace};
+use quorate_model::{PartitionCount, Status, Worker, keyspace::Keyspace};
 use quorate_state::{KeyspaceView, View};
 use std::sync::Arc;
 
@@ -93,17 +93,39 @@ pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h
     let Some(count) = keyspace.count() else {
         return Decision::PartitionCountUnknown(CountUnknown::NotObserved);
     };
-    let partition = locate(&workspace, count, head.entropy);
+    let partition = match &workspace {
+        Workspace::Any => any_partition(keyspace, count, head.entropy),
+        Workspace::Header(id) => partition_of(id, count),
+        Workspace::Path(id) => partition_of(id, count),
+    };
     owner(keyspace, partition, workspace)
 }
 
-fn locate(workspace: &Workspace<'_>, count: PartitionCount, entropy: u64) -> u32 {
-    match workspace {
-        // The high half times the count, shifted: no division, and no bias worth the name below 100,000.
-        Workspace::Any => (((entropy >> 32) * u64::from(count.get())) >> 32) as u32,
-        Workspace::Header(id) => partition_of(id, count),
-        Workspace::Path(id) => partition_of(id, count),
-    }
+/// How many partitions are drawn for a request that any will do for, until one has a live owner.
+const DRAWS: u64 = 8;
+
+/// A random partition: of a live owner if one of the first draws has it, else of a suspect one, else the first drawn.
+fn any_partition(keyspace: &KeyspaceView, count: PartitionCount, entropy: u64) -> u32 {
+    let status = |partition: u32| keyspace.claimant(partition).map(|owner| owner.status());
+    let mut drawn = (0..DRAWS).map(|nth| draw(count, entropy, nth));
+    let first = draw(count, entropy, 0);
+    let mut late = None;
+    let live = drawn.find(|partition| match status(*partition) {
+        Some(Status::Live) => true,
+        Some(Status::Suspect) => {
+            late.get_or_insert(*partition);
+            false
+        }
+        Some(Status::Expired | Status::Departed) | None => false,
+    });
+    live.or(late).unwrap_or(first)
+}
+
+fn draw(count: PartitionCount, entropy: u64, nth: u64) -> u32 {
+    // Each draw is another part of a Weyl sequence over the request's own randomness; the first one is just that.
+    let random = entropy.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    // The high half times the count, shifted: no division, and no bias worth the name below 100,000.
+    (((random >> 32) * u64::from(count.get())) >> 32) as u32
 }
 
 fn owner<'v, 'h>(keyspace: &'v KeyspaceView, partition: u32, workspace: Workspace<'h>) -> Decision<'v, 'h> {

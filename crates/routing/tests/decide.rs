@@ -152,12 +152,47 @@ fn a_partition_without_a_live_owner_has_no_worker() {
     );
 }
 
+/// Whoever `any` draws, over a thousand requests.
+fn drawn(view: &State) -> std::collections::BTreeMap<String, u32> {
+    let headers = [(HeaderName::from_static("x-workspace-id"), HeaderValue::from_static("any"))];
+    let headers: HeaderMap = headers.into_iter().collect();
+    let mut drawn = std::collections::BTreeMap::new();
+    for nth in 0..1_000u64 {
+        let entropy = nth.wrapping_mul(0xd134_2543_de82_ef95);
+        let head = RequestHead { method: &Method::GET, path: "/", headers: &headers, entropy };
+        let who = match decide(view, &head) {
+            Decision::Forward(forward) => forward.worker.id().to_string(),
+            _ => "nobody".into(),
+        };
+        *drawn.entry(who).or_default() += 1;
+    }
+    drawn
+}
+
 #[test]
 fn any_is_a_partition_by_chance() {
-    let view = cluster();
-    check(&view, "GET / X-Workspace-ID:any", 0, &expect!["any by any, default/0: live"]);
-    check(&view, "GET / X-Workspace-ID:any", u64::MAX, &expect!["any by any, partition 11: unowned"]);
-    check(&view, "GET / X-Workspace-ID:any", u64::MAX / 2, &expect!["any by any, default/5: late"]);
+    let mut view = formed(Some(12));
+    for (id, partition) in [("a", 0), ("b", 1), ("c", 2)] {
+        register(&mut view, id, &(partition..12).step_by(3).collect::<Vec<_>>());
+    }
+    let drawn = drawn(&view);
+    assert_eq!(drawn.values().sum::<u32>(), 1_000);
+    assert!(["a", "b", "c"].iter().all(|id| (250..420).contains(&drawn[*id])), "{drawn:?}");
+}
+
+#[test]
+fn any_prefers_a_live_owner_to_a_suspect_one_and_that_to_none() {
+    let mut view = cluster();
+    let served = drawn(&view);
+    assert!(served["live"] > 900, "a third of the partitions, in eight draws: {served:?}");
+    lease(&mut view, "live", LeaseEvent::Expired);
+    let served = drawn(&view);
+    assert!(
+        served["late"] > 900 && !served.contains_key("live"),
+        "a suspect one serves when no live one is left"
+    );
+    lease(&mut view, "late", LeaseEvent::Expired);
+    assert_eq!(drawn(&view).into_iter().collect::<Vec<_>>(), [("nobody".to_owned(), 1_000)]);
 }
 
 #[test]

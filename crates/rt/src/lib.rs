@@ -12,12 +12,14 @@
 //! | [`rng`] | randomness |
 //! | [`cores`] | one single-threaded runtime per core, for the data plane |
 //! | [`http`] | hyper over our sockets: serving with bounds and drain, HTTP/2 clients |
+//! | [`planted`] | bugs put in on purpose, in simulation only |
 //! | [`published`] | a cell that one task writes and each request reads with one atomic load |
 //! | [`shutdown`] | one signal that ends many tasks |
 //! | [`tls`] | TLS towards workers |
 
 pub mod cores;
 pub mod http;
+pub mod planted;
 pub mod published;
 pub mod shutdown;
 pub mod tls;

@@ -9,10 +9,93 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     work()
 }
 
-/// Time.
+/// Time, as the node's own clock counts it: see [`clock_skew`](super::clock_skew).
 pub mod time {
-    pub use madsim::time::{Instant, Sleep, error::Elapsed, sleep, sleep_until, timeout};
+    use super::clock_skew::{to_global, to_local};
+    pub use madsim::time::{Sleep, error::Elapsed};
     pub use std::time::Duration;
+    use std::{
+        future::Future,
+        ops::{Add, AddAssign, Sub, SubAssign},
+    };
+
+    /// A moment of the node's own monotonic clock. Means nothing on another node.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Instant(Duration);
+
+    impl Instant {
+        /// Now.
+        pub fn now() -> Self {
+            Self(to_local(madsim::time::TimeHandle::current().elapsed()))
+        }
+
+        /// Since then.
+        pub fn elapsed(&self) -> Duration {
+            Self::now() - *self
+        }
+
+        /// Since `earlier`; zero if that is later.
+        pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
+            *self - earlier
+        }
+
+        /// Since `earlier`; zero if that is later, as in the standard library.
+        pub fn duration_since(&self, earlier: Self) -> Duration {
+            *self - earlier
+        }
+    }
+
+    impl Add<Duration> for Instant {
+        type Output = Self;
+        fn add(self, d: Duration) -> Self {
+            Self(self.0 + d)
+        }
+    }
+    impl AddAssign<Duration> for Instant {
+        fn add_assign(&mut self, d: Duration) {
+            self.0 += d;
+        }
+    }
+    impl Sub<Duration> for Instant {
+        type Output = Self;
+        fn sub(self, d: Duration) -> Self {
+            Self(self.0.saturating_sub(d))
+        }
+    }
+    impl SubAssign<Duration> for Instant {
+        fn sub_assign(&mut self, d: Duration) {
+            self.0 = self.0.saturating_sub(d);
+        }
+    }
+    impl Sub<Self> for Instant {
+        type Output = Duration;
+        fn sub(self, other: Self) -> Duration {
+            self.0.saturating_sub(other.0)
+        }
+    }
+
+    /// The simulator's own clock, which hyper reads for its timers.
+    impl From<std::time::Instant> for Instant {
+        fn from(then: std::time::Instant) -> Self {
+            let simulated = madsim::time::TimeHandle::current();
+            Self(to_local(simulated.elapsed() + then.saturating_duration_since(simulated.now_instant())))
+        }
+    }
+
+    /// Sleeps for so long on the node's own clock.
+    pub fn sleep(d: Duration) -> Sleep {
+        madsim::time::sleep(to_global(d))
+    }
+
+    /// Sleeps until a moment of the node's own clock.
+    pub fn sleep_until(t: Instant) -> Sleep {
+        sleep(t - Instant::now())
+    }
+
+    /// A deadline by the node's own clock.
+    pub fn timeout<F: Future>(d: Duration, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
+        madsim::time::timeout(to_global(d), future)
+    }
 
     /// Simulated wall clock: 2026-01-01 plus what the node's own clock has counted.
     pub fn wall_ms() -> u64 {
@@ -142,54 +225,21 @@ pub mod rng {
 }
 
 mod raft {
-    use super::clock_skew::{to_global, to_local};
+    use super::time::{self, Instant};
     use openraft_rt::{AsyncRuntime, OptionalSend};
     use openraft_rt_tokio as on_tokio;
     use rand::SeedableRng;
     use std::{
         fmt,
         future::Future,
-        ops::{Add, AddAssign, Sub, SubAssign},
         pin::Pin,
         task::{Context, Poll},
         time::Duration,
     };
 
-    /// Node-local monotonic clock, as time since the simulation began.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    pub struct SimInstant(Duration);
-
-    impl Add<Duration> for SimInstant {
-        type Output = Self;
-        fn add(self, d: Duration) -> Self {
-            Self(self.0 + d)
-        }
-    }
-    impl AddAssign<Duration> for SimInstant {
-        fn add_assign(&mut self, d: Duration) {
-            self.0 += d;
-        }
-    }
-    impl Sub<Duration> for SimInstant {
-        type Output = Self;
-        fn sub(self, d: Duration) -> Self {
-            Self(self.0.saturating_sub(d))
-        }
-    }
-    impl SubAssign<Duration> for SimInstant {
-        fn sub_assign(&mut self, d: Duration) {
-            self.0 = self.0.saturating_sub(d);
-        }
-    }
-    impl Sub<Self> for SimInstant {
-        type Output = Duration;
-        fn sub(self, other: Self) -> Duration {
-            self.0.saturating_sub(other.0)
-        }
-    }
-    impl openraft_rt::Instant for SimInstant {
+    impl openraft_rt::Instant for Instant {
         fn now() -> Self {
-            Self(to_local(madsim::time::TimeHandle::current().elapsed()))
+            Self::now()
         }
     }
 
@@ -230,7 +280,7 @@ mod raft {
         type JoinError = madsim::task::JoinError;
         type JoinHandle<T: OptionalSend + 'static> = madsim::task::JoinHandle<T>;
         type Sleep = madsim::time::Sleep;
-        type Instant = SimInstant;
+        type Instant = Instant;
         type TimeoutError = Elapsed;
         type Timeout<R, T: Future<Output = R> + OptionalSend> = Timeout<T>;
         type ThreadLocalRng = rand::rngs::StdRng;
@@ -247,15 +297,15 @@ mod raft {
             madsim::task::spawn(future)
         }
         fn sleep(d: Duration) -> Self::Sleep {
-            madsim::time::sleep(to_global(d))
+            time::sleep(d)
         }
-        fn sleep_until(t: SimInstant) -> Self::Sleep {
-            Self::sleep(t - <SimInstant as openraft_rt::Instant>::now())
+        fn sleep_until(t: Instant) -> Self::Sleep {
+            time::sleep_until(t)
         }
         fn timeout<R, F: Future<Output = R> + OptionalSend>(d: Duration, future: F) -> Timeout<F> {
             Timeout { future, sleep: Self::sleep(d) }
         }
-        fn timeout_at<R, F: Future<Output = R> + OptionalSend>(t: SimInstant, future: F) -> Timeout<F> {
+        fn timeout_at<R, F: Future<Output = R> + OptionalSend>(t: Instant, future: F) -> Timeout<F> {
             Timeout { future, sleep: Self::sleep_until(t) }
         }
         fn is_panic(e: &Self::JoinError) -> bool {

@@ -120,7 +120,7 @@ fn retention_is_exact(state: &State) -> Result<(), String> {
     }
 }
 
-fn windows_are_bounded(state: &State) -> Result<(), String> {
+pub(crate) fn windows_are_bounded(state: &State) -> Result<(), String> {
     let longest = state.windows.values().map(|w| w.replies.len() as u64).max().unwrap_or(0);
     if state.windows.len() <= limit::REPLY_WINDOWS_MAX && longest <= limit::REPLY_WINDOW {
         Ok(())

@@ -23,7 +23,7 @@ pub mod window;
 
 pub use apply::Applied;
 pub use keyspace::KeyspaceView;
-pub use parts::{Parts, PartsError, WindowParts};
+pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use state::State;
 
 /// The picture of the state that requests read: an O(1) clone, published after each apply.

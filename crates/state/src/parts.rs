@@ -1,8 +1,17 @@
 //! The state taken apart for a snapshot, and put together again. Derived structures are not among the parts:
-//! they are rebuilt, and the invariants are checked before the state is used.
+//! they are rebuilt, and the invariants that the parts could break are checked before the state is used.
 
-use crate::{apply::forgotten_at, invariant, keyspace::KeyspaceView, state::State, window::Window};
-use quorate_model::{BootId, ClusterId, Epoch, Keyspace, LogIndex, LogTime, NodeRecord, Reply, Worker};
+use crate::{
+    apply::{forgotten_at, restore::Restoring},
+    invariant,
+    keyspace::KeyspaceView,
+    state::State,
+    window::Window,
+};
+use quorate_model::{
+    BootId, ClusterId, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord, Reply, RestoreId,
+    Status, Worker, limit,
+};
 use std::sync::Arc;
 
 /// Everything that is not derived.
@@ -16,6 +25,8 @@ pub struct Parts {
     pub cluster: Option<ClusterId>,
     /// The largest fencing token that was ever granted.
     pub last_epoch: Epoch,
+    /// What all members can do.
+    pub level: FeatureLevel,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
     /// By name.
@@ -24,6 +35,8 @@ pub struct Parts {
     pub nodes: Vec<Arc<NodeRecord>>,
     /// By boot id.
     pub windows: Vec<WindowParts>,
+    /// A restore that is under way.
+    pub restoring: Option<RestoringParts>,
 }
 
 /// The reply window of one boot id.
@@ -35,6 +48,23 @@ pub struct WindowParts {
     pub used: LogIndex,
     /// Sequence, index, reply; by sequence.
     pub replies: Vec<(u64, LogIndex, Reply)>,
+}
+
+/// What a restore has gathered so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoringParts {
+    /// Which restore.
+    pub id: RestoreId,
+    /// When its last step was.
+    pub touched: LogTime,
+    /// Batches of workers so far.
+    pub batches: u32,
+    /// The backup's largest fencing token.
+    pub last_epoch: Epoch,
+    /// By name.
+    pub keyspaces: Vec<Keyspace>,
+    /// By id.
+    pub workers: Vec<Arc<Worker>>,
 }
 
 /// Parts that don't make a state: a snapshot that no Quorate wrote.
@@ -55,67 +85,162 @@ pub enum PartsError {
         /// The keyspace.
         keyspace: String,
     },
+    /// A worker is there twice.
+    #[error("worker {worker} is there twice")]
+    Twice {
+        /// Which.
+        worker: String,
+    },
 }
 
 impl State {
     /// Takes a copy apart. Costs O(state): call it on a clone, off the apply path.
     pub fn parts(&self) -> Parts {
+        let mut parts = self.head();
+        parts.workers = self.workers.values().cloned().collect();
+        if let Some(restoring) = &mut parts.restoring {
+            restoring.workers = self.restoring_workers().cloned().collect();
+        }
+        parts
+    }
+
+    /// Everything but the workers. It stays small, however many there are.
+    pub fn head(&self) -> Parts {
         Parts {
             index: self.index,
             now: self.now,
             cluster: self.cluster,
             last_epoch: self.last_epoch,
-            workers: self.workers.values().cloned().collect(),
+            level: self.level,
+            workers: Vec::new(),
             keyspaces: self.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
             nodes: self.nodes.values().cloned().collect(),
             windows: self.windows.iter().map(|(boot, w)| window_parts(*boot, w)).collect(),
+            restoring: self.restoring.as_ref().map(|r| r.head()),
         }
+    }
+
+    /// The workers that a restore has gathered so far, by id.
+    pub fn restoring_workers(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        self.restoring.iter().flat_map(|restoring| restoring.state.workers.values())
     }
 
     /// Puts a state together, derived structures included.
     pub fn from_parts(parts: Parts) -> Result<Self, PartsError> {
-        let mut state = Self {
-            index: parts.index,
-            now: parts.now,
-            cluster: parts.cluster,
-            last_epoch: parts.last_epoch,
-            keyspaces: parts
-                .keyspaces
-                .into_iter()
-                .map(|k| (k.name.clone(), Arc::new(KeyspaceView::new(k))))
-                .collect(),
-            nodes: parts.nodes.into_iter().map(|n| (n.name.clone(), n)).collect(),
-            windows: parts.windows.into_iter().map(window_from_parts).collect(),
-            ..Self::default()
-        };
-        for worker in parts.workers {
-            state.take_in(&worker)?;
-        }
-        invariant::check(&state)?;
-        Ok(state)
+        let mut builder = Builder::new(&parts);
+        parts.workers.into_iter().try_for_each(|worker| builder.worker(worker))?;
+        let staged = parts.restoring.into_iter().flat_map(|r| r.workers);
+        staged.into_iter().try_for_each(|worker| builder.restoring_worker(worker))?;
+        builder.finish()
     }
 
-    fn take_in(&mut self, worker: &Arc<Worker>) -> Result<(), PartsError> {
+    /// Takes in a worker with everything that is derived from it.
+    pub(crate) fn take_in(&mut self, worker: Arc<Worker>) -> Result<(), PartsError> {
         let registration = &worker.registration;
-        let mut keyspace = self.keyspaces.get_mut(&registration.keyspace).map(Arc::make_mut);
-        for partition in &registration.partitions {
-            match keyspace.as_deref_mut().filter(|k| !k.claims.contains_key(partition)) {
-                Some(keyspace) => keyspace.claim(*partition, worker),
-                None => {
-                    return Err(PartsError::Claim {
-                        worker: worker.id().to_string(),
-                        partition: partition.0,
-                        keyspace: registration.keyspace.to_string(),
-                    });
+        if !registration.partitions.is_empty() {
+            let mut keyspace = self.keyspaces.get_mut(&registration.keyspace).map(Arc::make_mut);
+            for partition in &registration.partitions {
+                match keyspace.as_deref_mut().filter(|k| !k.claims.contains_key(partition)) {
+                    Some(keyspace) => keyspace.claim(*partition, &worker),
+                    None => {
+                        return Err(PartsError::Claim {
+                            worker: worker.id().to_string(),
+                            partition: partition.0,
+                            keyspace: registration.keyspace.to_string(),
+                        });
+                    }
                 }
             }
         }
         self.routable += usize::from(worker.is_routable());
-        if let Some(at) = forgotten_at(worker) {
+        if let Some(at) = forgotten_at(&worker) {
             self.retention.insert((at, worker.id().clone()));
         }
-        self.workers.insert(worker.id().clone(), worker.clone());
-        Ok(())
+        match self.workers.insert(worker.id().clone(), worker) {
+            None => Ok(()),
+            Some(other) => Err(PartsError::Twice { worker: other.id().to_string() }),
+        }
+    }
+}
+
+/// A state that is put together worker by worker, so that a large one is never in memory twice.
+///
+/// It checks each invariant that parts can break. The others hold by the way it builds what is derived; debug
+/// builds check them all the same.
+pub struct Builder {
+    state: State,
+    epochs: Vec<Epoch>,
+}
+
+impl Builder {
+    /// Begins with everything in `head` but its workers.
+    pub fn new(head: &Parts) -> Self {
+        let mut state = State {
+            index: head.index,
+            now: head.now,
+            cluster: head.cluster,
+            last_epoch: head.last_epoch,
+            level: head.level,
+            nodes: head.nodes.iter().map(|n| (n.name.clone(), n.clone())).collect(),
+            windows: head.windows.iter().map(window_from_parts).collect(),
+            restoring: head.restoring.as_ref().map(|r| Arc::new(Restoring::from_head(r))),
+            ..State::default()
+        };
+        state.set_keyspaces(&head.keyspaces);
+        Self { state, epochs: Vec::new() }
+    }
+
+    /// One worker more.
+    pub fn worker(&mut self, worker: Arc<Worker>) -> Result<(), PartsError> {
+        if worker.epoch > self.state.last_epoch {
+            let last = self.state.last_epoch;
+            return Err(
+                self.violation(EPOCHS, format!("{} is at {}, the last is {last}", worker.id(), worker.epoch))
+            );
+        }
+        if worker.status() == Status::Departed && !worker.registration.partitions.is_empty() {
+            let held = &worker.registration.partitions;
+            return Err(
+                self.violation("a departed worker holds nothing", format!("{} holds {held:?}", worker.id()))
+            );
+        }
+        self.epochs.push(worker.epoch);
+        self.state.take_in(worker)
+    }
+
+    /// One worker more of the restore that is under way.
+    pub fn restoring_worker(&mut self, worker: Arc<Worker>) -> Result<(), PartsError> {
+        match self.state.restoring.as_mut() {
+            Some(restoring) => Arc::make_mut(restoring).state.take_in(worker),
+            None => Err(self.violation("a restore has a beginning", format!("{} has none", worker.id()))),
+        }
+    }
+
+    /// The state, if it may be used.
+    pub fn finish(mut self) -> Result<State, PartsError> {
+        self.epochs.sort_unstable();
+        if let Some([epoch, _]) = self.epochs.array_windows().find(|[a, b]| a == b) {
+            return Err(self.violation(EPOCHS, format!("two workers are at {epoch}")));
+        }
+        invariant::windows_are_bounded(&self.state)
+            .map_err(|detail| self.violation("windows are bounded", detail))?;
+        if cfg!(debug_assertions) {
+            invariant::check(&self.state)?;
+        }
+        Ok(self.state)
+    }
+
+    fn violation(&self, name: &'static str, detail: String) -> PartsError {
+        invariant::Violation { name, index: self.state.index.0, detail }.into()
+    }
+}
+
+const EPOCHS: &str = "no epoch is larger than the last one granted, and none is granted twice";
+
+impl State {
+    pub(crate) fn set_keyspaces(&mut self, keyspaces: &[Keyspace]) {
+        let view = |k: &Keyspace| (k.name.clone(), Arc::new(KeyspaceView::new(k.clone())));
+        self.keyspaces = keyspaces.iter().take(limit::KEYSPACES_MAX).map(view).collect();
     }
 }
 
@@ -124,7 +249,7 @@ fn window_parts(boot: BootId, window: &Window) -> WindowParts {
     WindowParts { boot, used: window.used, replies }
 }
 
-fn window_from_parts(parts: WindowParts) -> (BootId, Window) {
-    let replies = parts.replies.into_iter().map(|(s, index, reply)| (s, (index, reply))).collect();
+fn window_from_parts(parts: &WindowParts) -> (BootId, Window) {
+    let replies = parts.replies.iter().map(|(s, index, reply)| (*s, (*index, reply.clone()))).collect();
     (parts.boot, Window { used: parts.used, replies })
 }

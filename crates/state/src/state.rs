@@ -1,9 +1,10 @@
 //! The state and its reads.
 
-use crate::{keyspace::KeyspaceView, window::Window};
+use crate::{apply::restore::Restoring, keyspace::KeyspaceView, window::Window};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
-    BootId, ClusterId, Epoch, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Worker, WorkerId,
+    BootId, ClusterId, Epoch, FeatureLevel, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Origin,
+    Worker, WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -14,10 +15,13 @@ pub struct State {
     pub(crate) now: LogTime,
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) last_epoch: Epoch,
+    pub(crate) level: FeatureLevel,
     pub(crate) workers: OrdMap<WorkerId, Arc<Worker>>,
     pub(crate) keyspaces: OrdMap<KeyspaceName, Arc<KeyspaceView>>,
     pub(crate) nodes: OrdMap<NodeName, Arc<NodeRecord>>,
     pub(crate) windows: OrdMap<BootId, Window>,
+    /// A restore that is under way. Nobody sees it before its last step.
+    pub(crate) restoring: Option<Arc<Restoring>>,
     /// Expired and departed workers by the log time at which they are forgotten. Derived from the records.
     pub(crate) retention: OrdSet<(LogTime, WorkerId)>,
     /// How many workers are routable. Derived.
@@ -43,6 +47,22 @@ impl State {
     /// The cluster's id, once formed.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.cluster
+    }
+
+    /// At which index a proposal was carried out, if its window still tells: the first time, whatever repeats
+    /// followed.
+    pub fn carried_out_at(&self, origin: Origin) -> Option<LogIndex> {
+        self.windows.get(&origin.boot)?.replies.get(&origin.sequence).map(|(index, _)| *index)
+    }
+
+    /// What all members can do: commands of a later level are not proposed.
+    pub fn feature_level(&self) -> FeatureLevel {
+        self.level
+    }
+
+    /// The largest fencing token that was ever granted.
+    pub fn last_epoch(&self) -> Epoch {
+        self.last_epoch
     }
 
     /// A worker's record, whatever its lifecycle.

@@ -3,7 +3,7 @@
 mod support;
 
 use expect_test::expect;
-use quorate_model::{Refusal, Reply, limit};
+use quorate_model::{BootId, LogIndex, Origin, Refusal, Reply, limit};
 use support::{Scene, check, picture};
 
 #[test]
@@ -27,6 +27,18 @@ fn a_repeat_is_answered_with_the_first_reply_and_applied_once() {
           w2 [0] live, epoch 3, changed at 3
     "#]],
     );
+}
+
+/// A proposer whose first try was carried out by a leader that then died repeats it; the answer once named the
+/// repeat's entry, so that `If-Match` with that index never matched.
+#[test]
+fn a_repeat_was_carried_out_where_the_first_one_was() {
+    let mut scene = Scene::formed();
+    scene.run("register w1 0 as=7/1; register w2 1; register w1 0 as=7/1");
+    let origin = |sequence| Origin { boot: BootId(7), sequence };
+    assert_eq!(scene.state.index(), LogIndex(4));
+    assert_eq!(scene.state.carried_out_at(origin(1)), Some(LogIndex(2)));
+    assert_eq!(scene.state.carried_out_at(origin(2)), None, "never seen");
 }
 
 #[test]

@@ -1,31 +1,37 @@
 //! Between openraft's types and the plain ones of `codec`. `x_of` makes ours, `x_from` makes openraft's.
+//!
+//! A term has one leader, so openraft knows a record by its term and index alone. The frozen formats have room for
+//! that leader's id beside them: [`NO_LEADER`] is written there, and whatever is read there is ignored.
 
-use crate::types::{
-    LogEntry, LogId, Member, RaftEntry, RaftMembership, Snapshot, SnapshotData, SnapshotMeta,
-    StoredMembership, Vote,
+use crate::{
+    snapshots::SnapshotData,
+    types::{
+        LeaderId, LogEntry, LogId, Member, RaftEntry, RaftMembership, Snapshot, SnapshotMeta,
+        StoredMembership, Vote,
+    },
 };
 use openraft::{EntryPayload, entry::RaftEntry as _, vote::RaftLeaderId as _};
 use quorate_codec::{
-    DecodeError,
     log::{self, LogRecord, MemberNode, Membership, Payload},
-    snapshot,
+    snapshot::{self, ReadError},
 };
 
-type LeaderId = openraft::alias::LeaderIdOf<crate::TypeConfig>;
+/// What stands for the leader in a log id: 0 is nobody's node id.
+pub const NO_LEADER: u64 = 0;
 
 /// Our log id.
 pub fn log_id_of(id: &LogId) -> log::LogId {
-    log::LogId { term: id.leader_id.term, leader: id.leader_id.node_id, index: id.index }
+    log::LogId { term: id.leader_id.term, leader: NO_LEADER, index: id.index }
 }
 
-/// openraft's log id.
+/// openraft's log id. Who led is ignored.
 pub fn log_id_from(id: log::LogId) -> LogId {
-    LogId::new(LeaderId::new(id.term, id.leader), id.index)
+    LogId::new(id.term.into(), id.index)
 }
 
 /// Our vote.
 pub fn vote_of(vote: &Vote) -> log::Vote {
-    log::Vote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
+    log::Vote { term: vote.leader_id.term, node: vote.leader_id.voted_for, committed: vote.committed }
 }
 
 /// openraft's vote.
@@ -91,8 +97,42 @@ pub(crate) fn meta_from(meta: snapshot::SnapshotMeta) -> SnapshotMeta {
     }
 }
 
-/// A snapshot that came from a peer: every checksum is verified, and what it says about itself is read.
-pub fn snapshot_of(container: SnapshotData) -> Result<Snapshot, DecodeError> {
-    let meta = meta_from(snapshot::verify(&container)?);
-    Ok(Snapshot { meta, snapshot: container })
+/// A snapshot that came from a peer: every checksum is verified, and what it says about itself is read. Blocks.
+pub fn snapshot_of(snapshot: SnapshotData) -> Result<Snapshot, ReadError> {
+    let meta = meta_from(snapshot::verify(snapshot.reader())?);
+    Ok(Snapshot { meta, snapshot })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_in_a_log_id_is_neither_written_nor_read() {
+        let on_disk = |leader| log::LogId { term: 5, leader, index: 41 };
+        assert_eq!(log_id_from(on_disk(7)), log_id_from(on_disk(NO_LEADER)));
+        assert_eq!(log_id_of(&log_id_from(on_disk(7))), on_disk(NO_LEADER));
+        let record = |leader| LogRecord { term: 5, leader, index: 41, payload: Payload::Blank };
+        assert_eq!(entry_of(record(7)).log_id, entry_of(record(NO_LEADER)).log_id);
+        assert_eq!(record_of(&entry_of(record(7))), record(NO_LEADER));
+    }
+
+    #[test]
+    fn a_vote_of_a_term_is_not_moved_to_another_candidate() {
+        let vote = |term, node, committed| vote_from(log::Vote { term, node, committed });
+        for other in [3, 9] {
+            // What openraft asks before it grants a vote.
+            assert!(vote(5, other, false).partial_cmp(&vote(5, 7, false)).is_none(), "{other}");
+            assert!(vote(5, other, true) > vote(5, 7, false), "a quorum has decided for {other}");
+            assert!(vote(6, other, false) > vote(5, 7, true), "a later term");
+        }
+    }
+
+    #[test]
+    fn votes_keep_whom_they_are_for() {
+        for committed in [false, true] {
+            let vote = log::Vote { term: 5, node: 7, committed };
+            assert_eq!(vote_of(&vote_from(vote)), vote);
+        }
+    }
 }

@@ -3,15 +3,25 @@
 use crate::{
     engine::Engine,
     error::OpenError,
+    growth::{Counted, LogGrowth},
     log_store::LogStore,
     machine::{Machine, Observer},
     snapshots::SnapshotFiles,
     watermark::MarkFile,
 };
 use quorate_codec::Identity;
-use quorate_model::{ClusterId, NodeId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeId, NodeName};
 use quorate_telemetry::Control;
 use std::{io, path::Path, sync::Arc};
+
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What this node may still use.
+    pub free: u64,
+    /// All of it, used or not.
+    pub total: u64,
+}
 
 /// Everything that a node keeps. Opened for one node and locked against others as long as it lives.
 pub trait Disk: Send + Sync + 'static {
@@ -22,6 +32,10 @@ pub trait Disk: Send + Sync + 'static {
     /// (`InvalidInput`).
     fn set_cluster(&self, cluster: ClusterId) -> io::Result<()>;
 
+    /// Remembers the cluster's level, so that a binary that can less is refused; blocks on a sync. A lower one, or
+    /// the same again, does nothing.
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()>;
+
     /// For the log.
     fn engine(&self) -> Arc<dyn Engine>;
 
@@ -30,6 +44,11 @@ pub trait Disk: Send + Sync + 'static {
 
     /// For the snapshots.
     fn snapshots(&self) -> Arc<dyn SnapshotFiles>;
+
+    /// How much room there is; `None`: always enough. Blocks.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
 }
 
 /// Opens log and state; `control` counts their syncs and snapshots. Call inside a runtime.
@@ -38,9 +57,10 @@ pub async fn open(
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
 ) -> Result<(LogStore, Machine), OpenError> {
-    let (engine, mark) = (disk.engine(), disk.mark());
-    let log = LogStore::open(engine, mark, control.clone())?;
-    let machine = Machine::open(disk.snapshots(), &log, observer, control).await?;
+    let growth = LogGrowth::default();
+    let engine = Arc::new(Counted { engine: disk.engine(), growth: growth.clone() });
+    let log = LogStore::open(engine, disk.mark(), control.clone())?;
+    let machine = Machine::open(disk.snapshots(), &log, observer, control).await?.counting(growth);
     Ok((log, machine))
 }
 
@@ -48,7 +68,7 @@ pub async fn open(
 pub(crate) fn new_identity(name: &NodeName) -> Identity {
     // 0 is the leader of the very first membership record in openraft, hence nobody's id.
     let id = NodeId(quorate_rt::rng::random_u64().max(1));
-    Identity { name: name.clone(), id, cluster: None }
+    Identity { name: name.clone(), id, cluster: None, level: FeatureLevel::FIRST }
 }
 
 /// Whether a node called `name` may use a disk of `identity`.
@@ -58,6 +78,11 @@ pub(crate) fn check_owner(identity: &Identity, name: &NodeName, folder: &Path) -
     }
     let (ours, theirs) = (name.to_string(), identity.name.to_string());
     Err(OpenError::OtherNode { folder: folder.into(), ours, theirs })
+}
+
+/// The identity with a later level; `None` if it is not later.
+pub(crate) fn with_level(identity: &Identity, level: FeatureLevel) -> Option<Identity> {
+    (level > identity.level).then(|| Identity { level, ..identity.clone() })
 }
 
 /// The identity with its cluster; `None` if it has it already.

@@ -7,7 +7,7 @@ use std::io;
 pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// Writes that happen together or not at all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// In order.
     pub ops: Vec<Op>,
@@ -60,7 +60,20 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Completes once every write that returned before the call is on the disk.
     fn flush(&self) -> BoxFuture<'static, io::Result<()>>;
+
+    /// [`Engine::flush`], then `after`, which may block, unless the flush failed. An engine whose flush blocks does
+    /// both on one thread: each handover costs as much as a small write.
+    fn flush_then(&self, after: AfterFlush) -> BoxFuture<'static, io::Result<()>> {
+        let flushed = self.flush();
+        Box::pin(async move {
+            flushed.await?;
+            quorate_rt::blocking(after).await
+        })
+    }
 }
+
+/// What follows a flush.
+pub type AfterFlush = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 /// Largest value, in bytes. sled puts values beyond a part of its segment into files of their own, which nothing
 /// ever syncs.

@@ -87,7 +87,9 @@ pub enum OpenError {
         acknowledged: u64,
     },
     /// A vote is missing that this node has given: it could vote twice in one term.
-    #[error("the vote on disk ({stored}) is older than the last one that this node gave ({given}): {REJOIN}")]
+    #[error(
+        "the vote on disk ({stored}) does not follow from the last one that this node gave ({given}): {REJOIN}"
+    )]
     LostVote {
         /// What is there; `none` if nothing is.
         stored: String,

@@ -5,17 +5,19 @@
 //! on being applied.
 
 use crate::{
-    convert::{meta_of, snapshot_of},
     error::OpenError,
+    growth::LogGrowth,
     log_store::LogStore,
-    snapshots::{self, SnapshotError, SnapshotFiles, Snapshots},
-    types::{LogEntry, LogId, RaftReply, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, TypeConfig},
+    snapshots::{self, SnapshotData, SnapshotError, SnapshotFiles, Snapshots},
+    tampering::tampered,
+    types::{LogEntry, LogId, RaftReply, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
 use futures_util::{Stream, TryStreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
+use quorate_codec::snapshot::Written;
 use quorate_model::{Event, LogIndex};
 use quorate_rt::time;
 use quorate_state::State;
@@ -45,6 +47,7 @@ pub struct Machine {
     snapshots: Snapshots,
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
+    growth: LogGrowth,
 }
 
 /// What was applied since the last publication.
@@ -69,9 +72,24 @@ impl Machine {
         let loaded = quorate_rt::blocking(move || from.open(purged)).await?;
         let (meta, state) = loaded.map_or_else(Default::default, |l| (l.meta, l.state));
         let SnapshotMeta { last_log_id: applied, last_membership: membership } = meta;
-        let machine = Self { state, applied, membership, snapshots, observer, control };
+        let machine =
+            Self { state, applied, membership, snapshots, observer, control, growth: LogGrowth::default() };
         machine.observer.applied(&machine.state, &[], machine.state.index().0);
         Ok(machine)
+    }
+
+    pub(crate) fn counting(self, growth: LogGrowth) -> Self {
+        Self { growth, ..self }
+    }
+
+    /// How much was appended to the log beside it.
+    pub fn log_growth(&self) -> &LogGrowth {
+        &self.growth
+    }
+
+    /// Where its snapshots are.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// The applied state.
@@ -97,7 +115,7 @@ impl Machine {
         let mut replies = Vec::new();
         match entry.payload {
             EntryPayload::Normal(LogEntry(entry)) => {
-                let applied = self.state.apply(index, &entry);
+                let applied = self.state.apply(index, &tampered(entry, &self.state, index));
                 unpublished.events.extend(applied.events);
                 replies = applied.replies;
             }
@@ -114,7 +132,7 @@ impl Machine {
 
     fn builder(&self) -> SnapshotBuilder {
         SnapshotBuilder {
-            state: self.state.clone(),
+            state: Some(self.state.clone()),
             meta: SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() },
             snapshots: self.snapshots.clone(),
             control: self.control.clone(),
@@ -156,22 +174,24 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<(), io::Error> {
         let (snapshots, said) = (self.snapshots.clone(), meta.clone());
         let loaded = quorate_rt::blocking(move || {
-            let loaded = snapshots::decode(&snapshot)?;
+            let loaded = snapshots::load(snapshot.reader())?;
             if loaded.meta != said {
                 let problem = format!("the snapshot is {}, announced as {said}", loaded.meta);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
             }
             // Durable before openraft purges the log that it replaces.
-            snapshots.save(said.last_log_id, &snapshot)?;
+            snapshots.keep_received(said.last_log_id, &snapshot)?;
             Ok(loaded)
         })
         .await?;
         // The index that a node serves never goes back.
         if loaded.meta.last_log_id > self.applied {
-            self.state = loaded.state;
+            let old = std::mem::replace(&mut self.state, loaded.state);
             self.applied = loaded.meta.last_log_id;
             self.membership = loaded.meta.last_membership;
             self.observer.applied(&self.state, &[], self.state.index().0);
+            // Costs O(state) unless somebody still reads it: nothing to wait for here.
+            quorate_rt::spawn(quorate_rt::blocking(move || drop(old)));
         }
         Ok(())
     }
@@ -192,26 +212,32 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
 /// Builds a snapshot of the state as it was.
 pub struct SnapshotBuilder {
-    state: State,
+    /// `None` once it is built.
+    state: Option<State>,
     meta: SnapshotMeta,
     snapshots: Snapshots,
     control: Arc<Control>,
 }
 
 impl SnapshotBuilder {
-    async fn build(&self) -> io::Result<SnapshotData> {
-        let (state, meta, snapshots) = (self.state.clone(), self.meta.clone(), self.snapshots.clone());
-        quorate_rt::blocking(move || {
-            let bytes = quorate_codec::snapshot::encode(&meta_of(&meta), &state.parts());
-            snapshots.save(meta.last_log_id, &bytes)?;
-            Ok(bytes)
+    /// The clone dies where it was used: by then it may be the last owner of much of what has changed since, and to
+    /// free that takes its time.
+    async fn build(&mut self) -> io::Result<(SnapshotData, Written)> {
+        let (state, meta, snapshots) = (self.state.take(), self.meta.clone(), self.snapshots.clone());
+        let state = state.ok_or_else(|| io::Error::other("this snapshot was built before"))?;
+        let (built, state) = quorate_rt::blocking(move || {
+            let built = snapshots.build(&meta, &state);
+            let again = built.is_err().then_some(state);
+            (built, again)
         })
-        .await
+        .await;
+        self.state = state;
+        built
     }
 
-    fn report(&self, bytes: usize, elapsed: Duration) {
+    fn report(&self, written: Written, elapsed: Duration) {
         let index = LogIndex(self.meta.last_log_id.map_or(0, |id| id.index));
-        SnapshotBuilt { index, bytes: bytes as u64, elapsed }.emit(&self.control);
+        SnapshotBuilt { index, bytes: written.bytes, elapsed }.emit(&self.control);
     }
 }
 
@@ -228,9 +254,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
                     time::sleep(FULL_RETRY).await;
                 }
                 Err(e) => return Err(e),
-                Ok(bytes) => {
-                    self.report(bytes.len(), begun.elapsed());
-                    return snapshot_of(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e));
+                Ok((snapshot, written)) => {
+                    self.report(written, begun.elapsed());
+                    return Ok(Snapshot { meta: self.meta.clone(), snapshot });
                 }
             }
         }

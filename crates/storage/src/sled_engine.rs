@@ -6,6 +6,7 @@
 //!
 //! - **Before sled opens**, its file is synced. Recovery writes (and syncs) a table of what it found; if the power
 //!   then failed, that table would speak of bytes that were only in the page cache.
+//! - **Its settings too**: sled writes `conf` once, never syncs it, and refuses everything if it is not whole.
 //! - **Values stay small** ([`VALUE_BYTES_MAX`]) and segments large: sled puts values beyond a part of a segment
 //!   into files of their own under `blobs/`, which nobody syncs. A blob is refused at the next start.
 //! - **One tree**, since a batch is atomic only within one.
@@ -24,12 +25,16 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// sled's unit of allocation, in bytes. Its file is never smaller than a few of them.
 pub const SEGMENT_BYTES: usize = 4 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
 const TREE: &[u8] = b"node";
+/// How often, and after which pause, it is looked whether an engine on the same folder has closed.
+const CLOSING_TRIES: u32 = 100;
+const CLOSING_PAUSE: Duration = Duration::from_millis(10);
 
 const _: () =
     assert!(crate::engine::VALUE_BYTES_MAX * 64 < SEGMENT_BYTES, "no value is large enough to become a blob");
@@ -86,9 +91,11 @@ impl SledEngine {
     }
 
     fn open_unguarded(path: &Path, sync: Arc<dyn Sync>) -> io::Result<Self> {
-        let file = path.join("db");
-        if file.exists() {
-            File::open(&file)?.sync_all()?;
+        let [file, settings] = ["db", "conf"].map(|name| path.join(name));
+        for file in [&file, &settings] {
+            if file.exists() {
+                File::open(file)?.sync_all()?;
+            }
         }
         refuse_blobs(path)?;
         let config = sled::Config::new()
@@ -96,11 +103,12 @@ impl SledEngine {
             .cache_capacity(CACHE_BYTES)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None);
-        let db = config.open().map_err(io_error)?;
+        let db = open_once_it_is_closed(&config)?;
         let tree = db.open_tree(TREE).map_err(io_error)?;
         db.flush().map_err(io_error)?;
         let file = File::open(file)?;
         file.sync_all()?;
+        File::open(settings)?.sync_all()?;
         sync_folder(path)?;
         let failed = Arc::default();
         Ok(Self { db, tree, file: Arc::new(file), sync, failed, syncs: Arc::default(), lock: None })
@@ -144,6 +152,15 @@ impl SledEngine {
         })
     }
 
+    /// All pairs from `from` (inclusive) to `to` (exclusive), by key.
+    pub fn pairs(&self, from: &[u8], to: &[u8]) -> io::Result<impl Iterator<Item = io::Result<Pair>>> {
+        self.check()?;
+        let mut pairs = self.tree.range(from..to);
+        Ok(std::iter::from_fn(move || {
+            guarded(|| pairs.next().map(|p| p.map(pair).map_err(io_error)).transpose()).transpose()
+        }))
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(io::Error::other("an earlier flush failed: what is on the disk is not known"));
@@ -151,7 +168,8 @@ impl SledEngine {
         Ok(())
     }
 
-    fn flush_now(&self) -> io::Result<()> {
+    /// Returns once everything that was written is on the disk. Blocks.
+    pub fn flush_now(&self) -> io::Result<()> {
         self.check()?;
         let flushed = guarded(|| {
             self.db.flush().map_err(io_error)?;
@@ -178,6 +196,21 @@ impl SledEngine {
             failed: self.failed.clone(),
             syncs: self.syncs.clone(),
             lock: self.lock.clone(),
+        }
+    }
+}
+
+/// sled lets its lock go a moment after its last handle, on a thread of its own. Other processes are kept out by the
+/// data folder's own lock before it comes to this.
+fn open_once_it_is_closed(config: &sled::Config) -> io::Result<sled::Db> {
+    let mut tries = 0;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(e)) if tries < CLOSING_TRIES && e.to_string().contains("acquire lock") => {
+                tries += 1;
+                std::thread::sleep(CLOSING_PAUSE);
+            }
+            opened => return opened.map_err(io_error),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! openraft's configuration for us. Its `serde` feature is off on purpose: every byte goes through `codec`.
 
+use crate::snapshots::SnapshotData;
 use openraft::alias;
 use quorate_model::{Entry, LogIndex, Reply};
 use std::fmt;
@@ -11,6 +12,9 @@ openraft::declare_raft_types!(
         R = RaftReply,
         NodeId = u64,
         Node = Member,
+        // One vote a term, as Raft is written down: whoever leads a term is its only leader. openraft's own default
+        // lets a greater node id take a vote of the same term, so that a term may have several.
+        LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
         AsyncRuntime = quorate_rt::RaftRuntime,
 );
 
@@ -54,10 +58,8 @@ impl fmt::Display for Member {
     }
 }
 
-/// A snapshot as it lies on disk and travels between nodes: a container of `quorate_codec::snapshot`.
-pub type SnapshotData = Vec<u8>;
-
 pub(crate) type RaftEntry = alias::EntryOf<TypeConfig>;
+pub(crate) type LeaderId = alias::LeaderIdOf<TypeConfig>;
 pub(crate) type LogId = alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = alias::VoteOf<TypeConfig>;
 pub(crate) type Snapshot = alias::SnapshotOf<TypeConfig, SnapshotData>;

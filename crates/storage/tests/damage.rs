@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use support::{RaftEntry, Silent, append, apply, boot, form, log_id, name, register, vote};
+use support::{RaftEntry, Silent, append, apply, boot, bytes_of, form, log_id, name, register, vote};
 
 const RECORDS: u64 = 60;
 
@@ -137,7 +137,7 @@ async fn a_snapshot_that_is_damaged_while_the_node_runs_is_built_anew() {
     flip(&folder.path().join(format!("snapshots/{RECORDS:020}.snapshot")), 300);
     let snapshot = machine.get_current_snapshot().await.expect("built").expect("there is one");
     assert_eq!(snapshot.meta.last_log_id, Some(log_id(1, RECORDS - 1)));
-    quorate_codec::snapshot::decode(&snapshot.snapshot).expect("whole");
+    quorate_codec::snapshot::decode(&bytes_of(&snapshot.snapshot)).expect("whole");
 }
 
 fn flip(file: &Path, at: u64) {
@@ -165,9 +165,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// R7, on a real disk: one bit of each file, at many places. sled writes a table of what it has only when it opens:
-/// without a second start it finds the end of its history by itself, and a flipped bit looks like that end. The
-/// watermark tells them apart.
+/// R7, on a real disk: one bit of each file, at many places. The journal ends where its chain breaks, and a flipped
+/// bit looks like that end. The watermark tells them apart. After a second start all lies in sled.
 #[tokio::test]
 async fn a_flipped_bit_in_any_file_is_refused_or_harmless() {
     for started_again in [false, true] {
@@ -178,7 +177,11 @@ async fn a_flipped_bit_in_any_file_is_refused_or_harmless() {
         fill(&mut log, &mut machine, Some(20)).await;
         drop((disk, log, machine));
         if started_again {
-            drop(support::reopen(folder.path()).await);
+            let disk = support::reopen(folder.path()).await;
+            let (mut log, _) =
+                quorate_storage::open(&disk, Arc::new(Silent), Arc::default()).await.expect("whole");
+            // The first write of a life overwrites the journal of the one before, which could still help out.
+            log.save_vote(&vote(2, true)).await.expect("durable");
         }
         let mut report = std::collections::BTreeMap::<String, (u32, u32)>::new();
         for file in files(folder.path()) {
@@ -192,7 +195,8 @@ async fn a_flipped_bit_in_any_file_is_refused_or_harmless() {
             }
         }
         println!("started again: {started_again}; (harmless, refused) by file: {report:#?}");
-        assert!(report["log/db"].1 > 10, "most of the log is not harmless");
+        let holds_the_log = if started_again { "log/db" } else { "journal" };
+        assert!(report[holds_the_log].1 > 10, "most of the log is not harmless");
     }
 }
 
@@ -208,6 +212,6 @@ async fn with_flipped(folder: &Path, inside: &Path, at: u64) -> Result<(), Strin
 fn places(file: &Path) -> Vec<u64> {
     let bytes = fs::read(file).expect("readable");
     let used: Vec<u64> = (0u64..).zip(&bytes).filter(|(_, b)| **b != 0).map(|(at, _)| at).collect();
-    let count = if file.ends_with("log/db") { 60 } else { 12 };
+    let count = if file.ends_with("log/db") || file.ends_with("journal") { 60 } else { 12 };
     used.iter().step_by((used.len() / count).max(1)).copied().collect()
 }

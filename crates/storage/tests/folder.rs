@@ -3,7 +3,7 @@
 
 mod support;
 
-use quorate_model::ClusterId;
+use quorate_model::{ClusterId, FeatureLevel};
 use quorate_storage::{FolderDisk, LogStore, OpenError, disk::Disk};
 use std::{
     collections::BTreeMap,
@@ -52,11 +52,14 @@ fn a_new_folder_gets_an_identity_that_stays() {
     assert_ne!(made.id.0, 0);
     disk.set_cluster(ClusterId(7)).expect("written");
     disk.set_cluster(ClusterId(7)).expect("the same again");
+    disk.set_level(FeatureLevel::NEWEST).expect("written");
+    disk.set_level(FeatureLevel::FIRST).expect("a lower one does nothing");
     let other = disk.set_cluster(ClusterId(8)).expect_err("another");
     assert_eq!(other.kind(), io::ErrorKind::InvalidInput);
     drop(disk);
     let again = FolderDisk::open(&path, &name("n1")).expect("opens").identity();
     assert_eq!((again.id, again.cluster), (made.id, Some(ClusterId(7))));
+    assert_eq!(again.level, FeatureLevel::NEWEST);
 }
 
 #[test]

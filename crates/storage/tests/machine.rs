@@ -15,7 +15,7 @@ use quorate_rt::time;
 use quorate_storage::{CrashMode, LogEntry, LogStore, Machine, Member, SimDisk, TypeConfig, disk::Disk};
 use quorate_telemetry::Metrics;
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
-use support::{Silent, Told, apply, blank, boot, form, log_id, name, register, shown};
+use support::{Silent, Told, apply, blank, boot, bytes_of, form, log_id, name, received, register, shown};
 
 /// A node on its own calls nobody.
 struct Nobody;
@@ -180,10 +180,10 @@ async fn a_damaged_or_mislabelled_snapshot_is_not_installed() {
     let good = machine.get_snapshot_builder().await.build_snapshot().await.expect("built");
     let target = SimDisk::new();
     let (_log, mut other) = boot(&target).await.expect("empty");
-    let mut damaged = good.snapshot.clone();
+    let mut damaged = bytes_of(&good.snapshot);
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
-    other.install_snapshot(&good.meta, damaged).await.expect_err("damaged");
+    other.install_snapshot(&good.meta, received(&other, &damaged)).await.expect_err("damaged");
     let mut label = good.meta.clone();
     label.last_log_id = Some(log_id(1, 7));
     other.install_snapshot(&label, good.snapshot).await.expect_err("not what was announced");

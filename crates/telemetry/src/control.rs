@@ -38,10 +38,14 @@ pub struct Control {
     is_leader: AtomicU64,
     peers_reachable: AtomicU64,
     stale_seconds: AtomicU64,
+    disk_free_bytes: AtomicU64,
     commands: [AtomicU64; CommandStage::COUNT],
     leases: [AtomicU64; LeaseTransition::COUNT],
     heartbeats: [AtomicU64; HeartbeatResult::COUNT],
     workers: [AtomicU64; WorkerStatus::COUNT],
+    expiries_held: AtomicU64,
+    guard_activations: AtomicU64,
+    feature_level: AtomicU64,
     partitions: AtomicU64,
     snapshots: AtomicU64,
     snapshot_index: AtomicU64,
@@ -60,6 +64,11 @@ impl Control {
     /// Sets how long this node has heard of no leader; 0 while it does.
     pub fn set_stale_seconds(&self, seconds: u64) {
         self.stale_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets how much room the disk of the data folder has.
+    pub fn set_disk_free_bytes(&self, bytes: u64) {
+        self.disk_free_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Sets how many workers there are of one status.
@@ -85,6 +94,20 @@ impl Control {
     /// Counts one change of a lease. [`crate::events::applied`] does so for each applied event.
     pub fn count_lease(&self, transition: LeaseTransition) {
         add(&self.leases[transition.position()]);
+    }
+
+    /// Sets the cluster's feature level as this node sees it.
+    pub fn set_feature_level(&self, level: u16) {
+        self.feature_level.store(level.into(), Ordering::Relaxed);
+    }
+
+    /// Sets how many expiries the guard against mass expiry holds back now; answers with how many it held before.
+    pub(crate) fn set_expiries_held(&self, count: u64) -> u64 {
+        let before = self.expiries_held.swap(count, Ordering::Relaxed);
+        if before == 0 && count > 0 {
+            add(&self.guard_activations);
+        }
+        before
     }
 
     pub(crate) fn snapshot_built(&self, index: u64) {
@@ -132,9 +155,29 @@ impl Collector for Shared {
             get(&c.workers[l.position()])
         })?;
         sheet.gauge(
+            "quorate_lease_expiries_held",
+            "Expiries that the guard against mass expiry holds back now",
+            get(&c.expiries_held),
+        )?;
+        sheet.counter(
+            "quorate_lease_guard_activations",
+            "Times that the guard against mass expiry began to hold back",
+            get(&c.guard_activations),
+        )?;
+        sheet.gauge(
+            "quorate_raft_feature_level",
+            "What all members of the cluster can do, as this node sees it",
+            get(&c.feature_level),
+        )?;
+        sheet.gauge(
             "quorate_keyspace_partitions",
             "Partition count of the default keyspace; 0 while it is unknown",
             get(&c.partitions),
+        )?;
+        sheet.gauge(
+            "quorate_disk_free_bytes",
+            "Free room on the disk of the data folder; 0 while it is not known",
+            get(&c.disk_free_bytes),
         )?;
         sheet.counter("quorate_storage_snapshots_built", "Snapshots built", get(&c.snapshots))?;
         sheet.gauge(

@@ -130,6 +130,28 @@ impl LogSynced {
     }
 }
 
+/// The lease keeper looked at its leases, and holds back this many expiries.
+#[derive(Clone, Copy, Debug)]
+pub struct LeasesHeld {
+    /// 0 is usual.
+    pub count: usize,
+}
+
+impl LeasesHeld {
+    /// Sets the gauge; says when holding begins and when it is over, since somebody may have to repair the way by
+    /// which heartbeats come.
+    pub fn emit(self, control: &Control) {
+        match (control.set_expiries_held(self.count as u64), self.count) {
+            (0, 1..) => tracing::warn!(
+                held = self.count,
+                "most workers are silent at once, and nobody is heard on their way: expiries are held back for a while"
+            ),
+            (1.., 0) => tracing::info!("expiries are no longer held back"),
+            (_, _) => {}
+        }
+    }
+}
+
 /// A snapshot was built.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotBuilt {
@@ -177,7 +199,11 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
             (_, Status::Expired) => Some(LeaseTransition::Expired),
             (_, Status::Departed) => Some(LeaseTransition::Departed),
         },
-        Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } => None,
+        Event::PartitionsTaken { .. }
+        | Event::KeyspaceChanged { .. }
+        | Event::LevelRaised { .. }
+        | Event::LeasesHandedOver { .. }
+        | Event::Restored { .. } => None,
     }
 }
 
@@ -199,6 +225,15 @@ fn log_applied(index: u64, event: &Event) {
         }
         Event::WorkerForgotten { id } => {
             tracing::debug!(index, worker = id.as_str(), "worker forgotten");
+        }
+        Event::LevelRaised { to } => {
+            tracing::info!(index, to = to.get(), "feature level raised");
+        }
+        Event::LeasesHandedOver { term, silences } => {
+            tracing::debug!(index, term, silent = silences.len(), "leases handed over");
+        }
+        Event::Restored { workers } => {
+            tracing::warn!(index, workers, "a backup took the place of the state");
         }
     }
 }

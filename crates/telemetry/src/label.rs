@@ -119,6 +119,8 @@ label! {
         Applied = "applied",
         /// Answered with a refusal.
         Refused = "refused",
+        /// Not taken: too many waited already.
+        TurnedAway = "turned_away",
     }
 }
 
@@ -168,6 +170,8 @@ label! {
         Replayed = "replayed",
         /// No leader could be asked.
         Unavailable = "unavailable",
+        /// Not taken: too many waited already.
+        Busy = "busy",
     }
 }
 

@@ -9,7 +9,7 @@ use madsim::rand::{Rng, thread_rng};
 use quorate_storage::CrashMode;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
+    let world = formed().await?;
     for machine in &world.machines {
         // Clock rates 5 % apart, wall clocks an hour.
         let (ppm, offset) =
@@ -19,19 +19,19 @@ pub async fn run() -> Result<(), String> {
     let mut history = Vec::new();
     let mut written = 0;
     for _ in 0..12 {
-        fault(&mut world);
-        let part = operations(&mut world, &mut written).await?;
+        fault(&world);
+        let part = operations(&world, &mut written).await?;
         history.extend(part);
     }
     world.settle().await?;
-    let part = operations(&mut world, &mut written).await?;
+    let part = operations(&world, &mut written).await?;
     history.extend(part);
     writes::check(history)?;
     for worker in 1..=3usize {
         let partitions: Vec<i32> =
             (0..12).filter(|p| p % 3 + 1 == i32::try_from(worker).unwrap_or(1)).collect();
         let node = world.any();
-        client::register(&mut world, node, worker, &partitions)
+        client::register(&world, node, worker, &partitions)
             .await
             .ok_or("a whole cluster refuses a worker")?;
     }
@@ -39,13 +39,13 @@ pub async fn run() -> Result<(), String> {
     client::routes_agree(&world, 6).await
 }
 
-async fn operations(world: &mut World, written: &mut u64) -> Result<Vec<Event>, String> {
+async fn operations(world: &World, written: &mut u64) -> Result<Vec<Event>, String> {
     let (from, count) = (*written, 3);
     *written += count;
     writes::register_from(world, from, count).await
 }
 
-fn fault(world: &mut World) {
+fn fault(world: &World) {
     let victim = world.any();
     let off = world.machines.iter().filter(|m| !m.is_on()).count();
     match thread_rng().gen_range(0..6) {

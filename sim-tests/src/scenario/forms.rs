@@ -6,7 +6,7 @@ use quorate_storage::CrashMode;
 use std::time::Duration;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = World::new(if thread_rng().gen_bool(0.2) { 5 } else { 3 });
+    let world = World::new(if thread_rng().gen_bool(0.2) { 5 } else { 3 }, 3);
     // Some lose power while the cluster forms, before or after they have learnt of it.
     for _ in 0..thread_rng().gen_range(0..4) {
         let (wait, victim) = (thread_rng().gen_range(0..1_500), world.any());
@@ -26,7 +26,7 @@ pub async fn run() -> Result<(), String> {
         let partitions: Vec<i32> =
             (0..12).filter(|p| p % 3 + 1 == i32::try_from(worker).unwrap_or(1)).collect();
         let node = world.any();
-        client::register(&mut world, node, worker, &partitions)
+        client::register(&world, node, worker, &partitions)
             .await
             .ok_or("a whole cluster refuses a worker")?;
     }

@@ -7,7 +7,7 @@ use quorate_storage::CrashMode;
 use std::time::Duration;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
+    let world = formed().await?;
     for round in 0..4 {
         world
             .until("there is a leader", Duration::from_secs(20), |machines| {
@@ -26,7 +26,7 @@ pub async fn run() -> Result<(), String> {
         // Routing never depends on a leader.
         routes(&world, survivor).await?;
         let before = crate::world::now_ms();
-        while client::register(&mut world, survivor, round % 3 + 1, &partitions(round)).await.is_none() {
+        while client::register(&world, survivor, round % 3 + 1, &partitions(round)).await.is_none() {
             if crate::world::now_ms() - before > 10_000 {
                 return Err("writes did not resume within 10 s of the leader's death".into());
             }

@@ -1,18 +1,27 @@
 //! What is done to the cluster. Each scenario draws its details from the seed.
 
 mod chaos;
+mod elections;
 mod forms;
 mod leader;
+mod lost_answers;
+mod members;
 mod partition;
 mod power;
+mod suite;
 mod writes;
 
 use crate::world::{World, client};
 use std::time::Duration;
 
+/// One seed of so many runs a focused scenario.
+const FOCUSED_EVERY: u64 = 4;
+
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
+    /// A cluster at work, every kind of fault, and peace at the end.
+    Suite,
     /// A cluster forms, whatever the order and times of the starts.
     Forms,
     /// Writes through any node, read back linearizably.
@@ -25,22 +34,42 @@ pub enum Scenario {
     Power,
     /// All of it together.
     Chaos,
+    /// A worker is silent while leaders come and go.
+    Elections,
+    /// The leader's answers to a follower are lost.
+    LostAnswers,
+    /// Three nodes become five and three again, under registrations, while leaders die.
+    Members,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Forms, Self::Writes, Self::Leader, Self::Partition, Self::Power, Self::Chaos];
+    pub const ALL: [Self; 10] = [
+        Self::Suite,
+        Self::Forms,
+        Self::Writes,
+        Self::Leader,
+        Self::Partition,
+        Self::Power,
+        Self::Chaos,
+        Self::Elections,
+        Self::LostAnswers,
+        Self::Members,
+    ];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Suite => "suite",
             Self::Forms => "forms",
             Self::Writes => "writes",
             Self::Leader => "leader",
             Self::Partition => "partition",
             Self::Power => "power-loss",
             Self::Chaos => "chaos",
+            Self::Elections => "elections",
+            Self::LostAnswers => "lost-answers",
+            Self::Members => "members",
         }
     }
 
@@ -49,43 +78,59 @@ impl Scenario {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// They take turns.
+    /// Mostly the whole suite; every fourth seed goes to the others, in turn.
     pub fn of_seed(seed: u64) -> Self {
-        let count = Self::ALL.len() as u64;
-        Self::ALL[usize::try_from(seed % count).unwrap_or(0)]
+        let focused = &Self::ALL[1..];
+        let turn = usize::try_from(seed / FOCUSED_EVERY).unwrap_or(0) % focused.len();
+        if seed.is_multiple_of(FOCUSED_EVERY) { focused[turn] } else { Self::Suite }
     }
 
     /// Runs it to its end.
     pub async fn run(self) -> Result<(), String> {
         match self {
+            Self::Suite => suite::run().await,
             Self::Forms => forms::run().await,
             Self::Writes => writes::run().await,
             Self::Leader => leader::run().await,
             Self::Partition => partition::run().await,
             Self::Power => power::run().await,
             Self::Chaos => chaos::run().await,
+            Self::Elections => elections::run().await,
+            Self::LostAnswers => lost_answers::run().await,
+            Self::Members => members::run().await,
         }
     }
 }
 
 /// A formed cluster of three nodes, and three workers that share the twelve partitions.
 async fn formed() -> Result<World, String> {
-    let mut world = World::new(3);
-    world
-        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
-            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == 3))
-        })
-        .await?;
+    let world = serving(3, 3).await?;
     for worker in 1..=3 {
         let partitions: Vec<i32> = (0..12).filter(|p| p % 3 + 1 == worker).collect();
         let node = world.any();
         let number = usize::try_from(worker).unwrap_or(1);
-        client::register(&mut world, node, number, &partitions)
+        client::register(&world, node, number, &partitions)
             .await
             .ok_or("a whole cluster refuses a worker")?;
     }
     for node in 0..3 {
         client::barrier(&world, node).await?;
     }
+    Ok(world)
+}
+
+/// A formed cluster, and machines for workers.
+async fn serving(nodes: usize, workers: usize) -> Result<World, String> {
+    serving_with(nodes, None, workers).await
+}
+
+/// The same with machines that wait to join.
+async fn serving_with(nodes: usize, spares: Option<usize>, workers: usize) -> Result<World, String> {
+    let world = World::with_spares(nodes, spares, workers);
+    world
+        .until("the cluster is formed and serves", Duration::from_secs(30), |machines| {
+            machines.iter().all(|m| m.serves() && m.view().is_some_and(|v| v.nodes().count() == nodes))
+        })
+        .await?;
     Ok(world)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 const OPERATIONS: u64 = 5;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
+    let world = formed().await?;
     let (mut history, mut written) = (Vec::new(), 0);
     for _ in 0..3 {
         let alone = world.any();
@@ -22,21 +22,21 @@ pub async fn run() -> Result<(), String> {
         }
         let pause = thread_rng().gen_range(500..4_000);
         world.pass(Duration::from_millis(pause)).await?;
-        loses_changes_not_traffic(&mut world, alone).await?;
+        loses_changes_not_traffic(&world, alone).await?;
         // Also through the node that is cut off: it must refuse rather than answer with what it had.
-        history.extend(writes::register_from(&mut world, written, OPERATIONS).await?);
+        history.extend(writes::register_from(&world, written, OPERATIONS).await?);
         written += OPERATIONS;
         world.heal();
         let pause = thread_rng().gen_range(0..2_000);
         world.pass(Duration::from_millis(pause)).await?;
     }
-    history.extend(writes::register_from(&mut world, written, OPERATIONS).await?);
+    history.extend(writes::register_from(&world, written, OPERATIONS).await?);
     writes::check(history)?;
     world.settle().await?;
     client::routes_agree(&world, 6).await
 }
 
-async fn loses_changes_not_traffic(world: &mut World, alone: usize) -> Result<(), String> {
+async fn loses_changes_not_traffic(world: &World, alone: usize) -> Result<(), String> {
     for n in 0..3 {
         match client::route(world, alone, format!("workspace-{n}")).await {
             Some((200, _)) => {}

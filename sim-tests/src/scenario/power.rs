@@ -7,12 +7,17 @@ use quorate_storage::CrashMode;
 use std::time::Duration;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
+    let world = formed().await?;
+    if thread_rng().gen_bool(0.5) {
+        // What is acknowledged before it is on the disk is then still under way when the power goes.
+        let latency = Duration::from_millis(thread_rng().gen_range(20..120));
+        world.machines.iter().for_each(|machine| machine.disk().set_latency(latency, latency));
+    }
     for _ in 0..3 {
         for _ in 0..thread_rng().gen_range(1..6) {
             let (node, worker) = (world.any(), thread_rng().gen_range(1..=3));
             let partition = thread_rng().gen_range(0..12);
-            client::register(&mut world, node, worker, &[partition]).await;
+            client::register(&world, node, worker, &[partition]).await;
         }
         let wait = thread_rng().gen_range(0..20);
         world.pass(Duration::from_millis(wait)).await?;

@@ -3,8 +3,9 @@
 use super::formed;
 use crate::{
     check::history::{Event, Op, is_linearizable},
+    planted::{Planted, planted},
     trace,
-    world::{Planted, World, client::manage, planted},
+    world::{World, client::manage},
 };
 use madsim::{
     rand::{Rng, thread_rng},
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 pub async fn run() -> Result<(), String> {
-    let mut world = formed().await?;
-    let history = register_of(&mut world, 40).await?;
+    let world = formed().await?;
+    let history = register_of(&world, 40).await?;
     check(history)?;
     world.settle().await?;
     crate::world::client::routes_agree(&world, 6).await
@@ -29,12 +30,12 @@ pub fn check(history: Vec<Event>) -> Result<(), String> {
 }
 
 /// Two clients write and read one register, a keyspace's partition count, through random nodes.
-pub async fn register_of(world: &mut World, operations: u64) -> Result<Vec<Event>, String> {
+pub async fn register_of(world: &World, operations: u64) -> Result<Vec<Event>, String> {
     register_from(world, 0, operations).await
 }
 
 /// The same with values above `from`, so that each value is written once in a run.
-pub async fn register_from(world: &mut World, from: u64, operations: u64) -> Result<Vec<Event>, String> {
+pub async fn register_from(world: &World, from: u64, operations: u64) -> Result<Vec<Event>, String> {
     let mut history = Vec::new();
     for n in from + 1..=from + operations {
         let (a, b) = (world.any(), world.any());
@@ -61,7 +62,9 @@ async fn read(world: &World, i: usize) -> Option<Event> {
     let start = now_us();
     let path = match planted() {
         Planted::StaleReads => "/v1/keyspaces/register",
-        Planted::Nothing | Planted::LyingFsync => "/v1/keyspaces/register?consistent=true",
+        Planted::Nothing | Planted::LyingFsync | Planted::Product(_) => {
+            "/v1/keyspaces/register?consistent=true"
+        }
     };
     let (status, body) = manage(world, i, "GET", path.into(), Value::Null).await?;
     let value = body["partitions"].as_u64();

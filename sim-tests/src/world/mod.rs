@@ -2,68 +2,47 @@
 //! clients that speak HTTP to any node.
 
 pub mod client;
+mod members;
+mod network;
 mod node;
-mod worker;
+pub mod worker;
 
-pub use node::Machine;
+pub use members::{Errand, Roll, spares};
+pub use network::Network;
+pub use node::{Machine, ip};
 
-use crate::{check::agreement::Agreement, trace};
+use crate::{
+    check::{Look, Oracle},
+    trace,
+};
 use madsim::{
-    net::NetSim,
-    rand::{Rng, thread_rng},
     runtime::Handle,
     time::{Duration, TimeHandle, sleep},
 };
 use quorate_storage::CrashMode;
-use std::{cell::Cell, sync::Arc};
+use std::cell::RefCell;
 
-/// A bug that is put in on purpose: the checks must notice it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planted {
-    /// None.
-    #[default]
-    Nothing,
-    /// Disks report writes as durable that are not.
-    LyingFsync,
-    /// Reads that should be linearizable are not.
-    StaleReads,
-}
-
-impl Planted {
-    /// By name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "lying-fsync" => Some(Self::LyingFsync),
-            "stale-reads" => Some(Self::StaleReads),
-            _ => None,
-        }
-    }
-}
-
-// One thread is one run.
-thread_local! { static PLANTED: Cell<Planted> = const { Cell::new(Planted::Nothing) }; }
-
-/// Plants a bug in this thread's run.
-pub fn plant(planted: Planted) {
-    PLANTED.with(|p| p.set(planted));
-}
-
-/// The bug of this thread's run.
-pub fn planted() -> Planted {
-    PLANTED.with(Cell::get)
-}
+/// How long a sync takes when nothing is wrong, at least and at most.
+pub const DISK_LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
 
 /// The whole simulated world.
 pub struct World {
-    /// The router nodes.
+    /// The router nodes, and those that wait to be one.
     pub machines: Vec<Machine>,
+    /// Which of them belong to the cluster, as its operator means it.
+    pub roll: Roll,
+    /// Whether machines join and leave in this run.
+    pub is_changing: bool,
     /// Where clients run.
     pub clients: madsim::runtime::NodeHandle,
-    net: Arc<NetSim>,
-    cut: Vec<(usize, usize)>,
-    agreement: Agreement,
-    /// Writes that were acknowledged: worker id and epoch.
-    pub acknowledged: Vec<(String, u64)>,
+    /// The simulated workers' machines.
+    pub workers: Vec<worker::Worker>,
+    /// The wires.
+    pub network: Network,
+    /// Whoever knows what must hold.
+    pub oracle: RefCell<Oracle>,
+    /// Registrations by the focused scenarios that were acknowledged: worker id and epoch.
+    pub acknowledged: RefCell<Vec<(String, u64)>>,
 }
 
 /// Simulated time since the beginning, in milliseconds.
@@ -72,24 +51,33 @@ pub fn now_ms() -> u128 {
 }
 
 impl World {
-    /// `nodes` machines, started, and three workers.
-    pub fn new(nodes: usize) -> Self {
+    /// `nodes` machines, started, and `workers` workers. Nobody joins or leaves.
+    pub fn new(nodes: usize, workers: usize) -> Self {
+        Self::with_spares(nodes, None, workers)
+    }
+
+    /// The same with machines that wait for somebody to let them join; `None`: nobody joins or leaves.
+    pub fn with_spares(nodes: usize, spares: Option<usize>, workers: usize) -> Self {
         let handle = Handle::current();
-        let machines: Vec<_> = (1..=nodes).map(|i| Machine::new(&handle, i, nodes)).collect();
+        let roll = Roll::new(nodes);
+        let all = nodes + spares.unwrap_or(0);
+        let machines: Vec<_> = (0..all).map(|i| Machine::new(&handle, i, &roll)).collect();
         let clients = handle.create_node().name("clients").ip([10, 0, 1, 1].into()).build();
-        worker::start(&handle, 3);
+        let workers = (1..=workers).map(|number| worker::Worker::new(&handle, number)).collect();
         Self {
             machines,
+            roll,
+            is_changing: spares.is_some(),
             clients,
-            net: NetSim::current(),
-            cut: Vec::new(),
-            agreement: Agreement::default(),
-            acknowledged: Vec::new(),
+            workers,
+            network: Network::new(),
+            oracle: RefCell::default(),
+            acknowledged: RefCell::default(),
         }
     }
 
     /// Lets time pass, looking at every node's state all the while.
-    pub async fn pass(&mut self, time: Duration) -> Result<(), String> {
+    pub async fn pass(&self, time: Duration) -> Result<(), String> {
         let end = TimeHandle::current().elapsed() + time;
         while TimeHandle::current().elapsed() < end {
             sleep(Duration::from_millis(25)).await;
@@ -98,15 +86,15 @@ impl World {
         Ok(())
     }
 
-    /// Waits until `condition` holds for the machines, looking all the while.
+    /// Waits until `condition` holds for the members, looking all the while.
     pub async fn until(
-        &mut self,
+        &self,
         what: &str,
         limit: Duration,
-        condition: impl Fn(&[Machine]) -> bool,
+        condition: impl Fn(&[&Machine]) -> bool,
     ) -> Result<(), String> {
         let end = TimeHandle::current().elapsed() + limit;
-        while !condition(&self.machines) {
+        while !condition(&self.members()) {
             if TimeHandle::current().elapsed() > end {
                 return Err(format!("not within {limit:?}: {what}"));
             }
@@ -116,30 +104,39 @@ impl World {
         Ok(())
     }
 
-    /// Checks the invariants on every running node.
-    pub fn look(&mut self) -> Result<(), String> {
+    /// Looks after every machine, and checks the invariants on every running node.
+    pub fn look(&self) -> Result<(), String> {
+        let mut oracle = self.oracle.borrow_mut();
         for machine in &self.machines {
+            machine.supervise()?;
             if let Some(view) = machine.view() {
-                self.agreement.look(&machine.name(), machine.life(), &view)?;
+                let name = machine.name();
+                oracle.looked(&Look {
+                    node: &name,
+                    life: machine.life(),
+                    view: &view,
+                    leads_in: machine.leads_in(),
+                    raft_id: machine.disk().identity().map_or(0, |identity| identity.id.0),
+                    speaks_for_quorum: machine.speaks_for_quorum(),
+                    at_ms: now_ms(),
+                })?;
             }
         }
         Ok(())
     }
 
-    /// Cuts the power of machine `i`: its process is gone, and so is what its disk had not synced.
-    pub fn power_off(&mut self, i: usize, mode: CrashMode) {
-        let crash = self.machines[i].power_off(mode);
-        trace::event(|| format!("n{} loses power: {crash:?}", i + 1));
+    /// Cuts the power of machine `i`.
+    pub fn power_off(&self, i: usize, mode: CrashMode) {
+        self.machines[i].power_off(mode);
     }
 
     /// Starts machine `i` again.
-    pub fn power_on(&mut self, i: usize) {
-        trace::event(|| format!("n{} starts", i + 1));
+    pub fn power_on(&self, i: usize) {
         self.machines[i].power_on();
     }
 
     /// Cuts machine `i` off from all others, both ways.
-    pub fn isolate(&mut self, i: usize) {
+    pub fn isolate(&self, i: usize) {
         trace::event(|| format!("n{} is cut off", i + 1));
         for other in (0..self.machines.len()).filter(|other| *other != i) {
             self.cut_link(i, other);
@@ -148,34 +145,47 @@ impl World {
     }
 
     /// Cuts one direction of one link.
-    pub fn cut_link(&mut self, from: usize, to: usize) {
-        self.net.clog_link(self.machines[from].id(), self.machines[to].id());
-        self.cut.push((from, to));
+    pub fn cut_link(&self, from: usize, to: usize) {
+        self.network.cut((self.machines[from].id(), self.machines[to].id()));
+    }
+
+    /// Takes one cut of one direction back.
+    pub fn mend_link(&self, from: usize, to: usize) {
+        self.network.mend((self.machines[from].id(), self.machines[to].id()));
+    }
+
+    /// Ends all faults: everything runs, connected and with its usual speed.
+    pub fn all_clear(&self) {
+        self.heal();
+        for machine in &self.machines {
+            machine.disk().set_full(false);
+            machine.disk().set_latency(DISK_LATENCY.0, DISK_LATENCY.1);
+            machine.set_clock(0, 0);
+            machine.resume();
+            machine.power_on();
+        }
     }
 
     /// Repairs the network.
-    pub fn heal(&mut self) {
+    pub fn heal(&self) {
         trace::event(|| "the network is whole".into());
-        for (from, to) in std::mem::take(&mut self.cut) {
-            self.net.unclog_link(self.machines[from].id(), self.machines[to].id());
-        }
+        self.network.heal();
     }
 
-    /// Starts what is off, repairs what is cut, and waits until all nodes agree on everything.
-    pub async fn settle(&mut self) -> Result<(), String> {
+    /// Starts what is off, repairs what is cut, and waits until all members agree on everything.
+    pub async fn settle(&self) -> Result<(), String> {
         self.heal();
-        for i in 0..self.machines.len() {
-            if !self.machines[i].is_on() {
-                self.power_on(i);
-            }
+        for machine in &self.machines {
+            machine.resume();
+            machine.power_on();
         }
         self.until("one leader, all nodes serve", Duration::from_secs(60), |machines| {
-            machines.iter().all(Machine::serves)
+            machines.iter().all(|m| m.serves())
                 && machines.iter().filter(|m| m.leads_in().is_some()).count() == 1
         })
         .await?;
         // Linearizable reads on every node: whatever was acknowledged is now in every View.
-        for i in 0..self.machines.len() {
+        for i in self.member_numbers() {
             client::barrier(self, i).await?;
         }
         self.look()?;
@@ -183,9 +193,9 @@ impl World {
     }
 
     fn nothing_acknowledged_is_lost(&self) -> Result<(), String> {
-        for machine in &self.machines {
+        for machine in self.members() {
             let view = machine.view().ok_or("a node is off")?;
-            for (id, epoch) in &self.acknowledged {
+            for (id, epoch) in self.acknowledged.borrow().iter() {
                 let held = view.worker(id).map_or(0, |w| w.epoch.0);
                 if held < *epoch {
                     return Err(format!(
@@ -195,7 +205,7 @@ impl World {
                 }
             }
         }
-        trace::event(|| format!("all {} acknowledged writes are there", self.acknowledged.len()));
+        trace::event(|| format!("all {} acknowledged writes are there", self.acknowledged.borrow().len()));
         Ok(())
     }
 
@@ -203,10 +213,5 @@ impl World {
     pub fn leader(&self) -> Option<usize> {
         let terms = self.machines.iter().enumerate().filter_map(|(i, m)| Some((m.leads_in()?, i)));
         terms.max().map(|(_, i)| i)
-    }
-
-    /// A random machine.
-    pub fn any(&self) -> usize {
-        thread_rng().gen_range(0..self.machines.len())
     }
 }

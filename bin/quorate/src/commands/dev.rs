@@ -5,6 +5,7 @@
 //! reaches us alone and they end in an order: workers first, while there are still nodes to say goodbye to.
 
 mod children;
+mod folder;
 mod plan;
 mod ready;
 
@@ -16,6 +17,7 @@ use crate::{
     signals::Signals,
 };
 use children::Children;
+use folder::Folder;
 use plan::Plan;
 use std::{future::Future, path::Path, time::Duration};
 
@@ -27,7 +29,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 pub fn run(args: &DevArgs) -> Result<(), Failure> {
     let plan = Plan::new(args.base_port_offset);
     plan.check_ports()?;
-    let folder = tempfile::Builder::new().prefix("quorate-dev-").tempdir();
+    let folder = Folder::make(&std::env::temp_dir());
     let folder = folder.map_err(|e| Failure::failed("cannot make a temporary folder", e))?;
     block_on(play(&plan, folder.path()))
 }

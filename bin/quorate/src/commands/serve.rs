@@ -62,7 +62,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// look for it: `debug`, `trace`, and lists by module show it.
 fn filter(level: &str) -> String {
     match level {
-        "info" => "info,openraft=warn,rskafka=warn".into(),
+        // openraft warns of each try to reach a node that is away, some thirty times a second.
+        "info" => "info,openraft=error,rskafka=warn".into(),
         other => other.into(),
     }
 }

@@ -193,21 +193,22 @@ fn a_cluster_secret_that_cannot_be_read_is_refused() {
     is_refused(&ran(node.command()), 2, &["--cluster-secret-file"]);
 }
 
-/// R7: with one bit of the log flipped a node refuses, with the remedy, or has everything.
+/// R7: with one bit of the log flipped a node refuses, with the remedy, or has everything. What a young log holds lies
+/// in the journal.
 #[test]
 fn a_damaged_log_is_refused_or_nothing_is_missing() {
     const WORKERS: usize = 40;
     let _shared = machine_shared();
     let (folder, mut node) = used(WORKERS);
     let sound = node.data.clone();
-    let bytes = fs::read(sound.join("log/db")).expect("the log");
+    let bytes = fs::read(sound.join("journal")).expect("the log");
     let used: Vec<u64> = (0..).zip(&bytes).filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
     let mut refused = 0;
     for nth in 0..8 {
         let at = used[used.len() * (2 * nth + 1) / 16];
         node.data = folder.path().join(format!("damaged-{nth}"));
         copy(&sound, &node.data);
-        let log = fs::OpenOptions::new().write(true).open(node.data.join("log/db")).expect("there");
+        let log = fs::OpenOptions::new().write(true).open(node.data.join("journal")).expect("there");
         let flipped = bytes[usize::try_from(at).expect("small")] ^ 0x10;
         log.write_all_at(&[flipped], at).expect("written");
         drop(log);

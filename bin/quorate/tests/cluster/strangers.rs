@@ -23,14 +23,14 @@ const TO: &str = "x-quorate-to";
 
 /// What a request says of its sender and its recipient.
 #[derive(Clone, Debug)]
-struct Claims {
-    cluster: Option<String>,
-    from: u64,
-    to: Option<u64>,
+pub struct Claims {
+    pub cluster: Option<String>,
+    pub from: u64,
+    pub to: Option<u64>,
 }
 
 /// One request over HTTP/2, as peers speak; status and body of the answer.
-fn call(node: &Node, claims: &Claims, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
+pub fn call(node: &Node, claims: &Claims, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
     let address = node.peer.to_string();
     let mut request = Request::post(format!("http://{address}{path}")).header(FROM, claims.from);
     if let Some(cluster) = &claims.cluster {

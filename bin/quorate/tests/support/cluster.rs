@@ -31,8 +31,14 @@ impl Cluster {
 
     /// Planned, with more flags for each node.
     pub fn planned_with(flags: &[&str]) -> Self {
+        Self::planned_as(flags, |_, _| {})
+    }
+
+    /// Planned, with more flags; `arrange` changes where and how each node, by its place, will run.
+    pub fn planned_as(flags: &[&str], mut arrange: impl FnMut(usize, &mut Node)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut nodes = ["n1", "n2", "n3"].map(|name| Node::new(name, folder.path()));
+        nodes.iter_mut().enumerate().for_each(|(place, node)| arrange(place, node));
         let peers: Vec<_> = nodes.iter().map(|node| format!("{}={}", node.name, node.peer)).collect();
         for node in &mut nodes {
             // Workers of tests send no heartbeats unless a test says so: the longest lease spares them.
@@ -55,10 +61,16 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until all nodes are ready and have the default keyspace.
+    /// Waits until all nodes are ready, have the default keyspace, and have risen to their feature level: the last entry
+    /// that a new cluster writes by itself.
     pub fn ready(&mut self) {
         self.nodes.iter_mut().for_each(|node| node.becomes("ready"));
         self.leader();
+        let newest = quorate_model::FeatureLevel::NEWEST.get();
+        for node in self.running() {
+            let risen = || (node.get("/v1/cluster")["feature_level"] == newest).then_some(());
+            eventually("the feature level is raised", risen);
+        }
     }
 
     /// Three workers, each registered at another node with its third of the partitions.

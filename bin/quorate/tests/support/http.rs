@@ -48,7 +48,12 @@ impl Ask {
 
     /// On a connection of its own.
     pub fn send(&self, to: SocketAddr) -> io::Result<Answer> {
-        Connection::open(to)?.exchange(&self.clone().header("connection", "close"))
+        self.send_within(to, ANSWER_LIMIT)
+    }
+
+    /// On a connection of its own; each step may take so long.
+    pub fn send_within(&self, to: SocketAddr, limit: Duration) -> io::Result<Answer> {
+        Connection::open_within(to, limit)?.exchange(&self.clone().header("connection", "close"))
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -111,9 +116,14 @@ pub struct Connection(BufReader<TcpStream>);
 impl Connection {
     /// Dials.
     pub fn open(to: SocketAddr) -> io::Result<Self> {
-        let tcp = TcpStream::connect_timeout(&to, ANSWER_LIMIT)?;
-        tcp.set_read_timeout(Some(ANSWER_LIMIT))?;
-        tcp.set_write_timeout(Some(ANSWER_LIMIT))?;
+        Self::open_within(to, ANSWER_LIMIT)
+    }
+
+    /// Dials; this and each step after it may take so long.
+    pub fn open_within(to: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let tcp = TcpStream::connect_timeout(&to, limit)?;
+        tcp.set_read_timeout(Some(limit))?;
+        tcp.set_write_timeout(Some(limit))?;
         tcp.set_nodelay(true)?;
         Ok(Self(BufReader::new(tcp)))
     }

@@ -18,7 +18,16 @@ use std::{
 
 /// The program under test, without the settings of the developer's environment.
 pub fn quorate(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    through(&[], args)
+}
+
+/// The same, started through another program.
+fn through(launcher: &[String], args: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_quorate");
+    let mut command = Command::new(launcher.first().map_or(program, String::as_str));
+    if let [_, rest @ ..] = launcher {
+        command.args(rest).arg(program);
+    }
     command.env_clear().env("PATH", "/usr/bin:/bin").args(args).stdin(Stdio::null());
     command
 }
@@ -63,6 +72,10 @@ pub struct Node {
     pub data: PathBuf,
     /// What `serve` is told besides.
     pub args: Vec<String>,
+    /// What it is started through, such as a program that enters a network namespace, with its arguments.
+    pub launcher: Vec<String>,
+    /// More of its environment.
+    pub environment: Vec<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -86,6 +99,8 @@ impl Node {
             peer: free_address(),
             data: folder.join(name),
             args: Vec::new(),
+            launcher: Vec::new(),
+            environment: Vec::new(),
             log: folder.join(format!("{name}.log")),
             child: None,
         }
@@ -93,8 +108,8 @@ impl Node {
 
     /// The command that starts it.
     pub fn command(&self) -> Command {
-        let mut command = quorate(&["serve", "--node-name", &self.name, "--data-dir"]);
-        command.arg(&self.data);
+        let mut command = through(&self.launcher, &["serve", "--node-name", &self.name, "--data-dir"]);
+        command.arg(&self.data).envs(self.environment.iter().map(|(name, value)| (name, value)));
         for (flag, address) in
             [("--routing", self.routing), ("--management", self.management), ("--peer", self.peer)]
         {

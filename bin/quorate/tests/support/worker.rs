@@ -4,7 +4,7 @@
 use serde_json::json;
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
@@ -38,7 +38,12 @@ pub struct Worker {
 impl Worker {
     /// Starts to serve.
     pub fn start(id: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at(id, IpAddr::from([127, 0, 0, 1]))
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(id: &str, ip: IpAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let gate = Arc::new(Gate::default());
         let (name, held) = (id.to_owned(), gate.clone());

@@ -124,7 +124,8 @@ impl Session {
             }
             Phase::Keep { lease, failures } => {
                 let pause = match failures {
-                    0 => backoff::jittered(lease.interval, tasks::random()),
+                    // As it is: the routers drew it for this worker.
+                    0 => lease.interval,
                     n => backoff::delay(n, tasks::random()).min(lease.interval),
                 };
                 tasks::sleep(pause).await;

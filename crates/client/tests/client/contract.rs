@@ -74,7 +74,7 @@ async fn a_router_reads_what_a_worker_sends() {
 
 #[tokio::test]
 async fn a_worker_reads_what_a_router_grants() {
-    let grant = worker::Registered { lease: worker::LeaseGrant::new(Epoch(7), ttl()), index: 7 };
+    let grant = worker::Registered { lease: worker::LeaseGrant::new(&id(), Epoch(7), ttl()), index: 7 };
     let router = Router::start(move |_| Say::Answer(200, json(&grant))).await;
     let handle =
         WorkerClient::builder([router.url.clone()], "w1", "http://h:1").start().await.expect("registered");
@@ -110,12 +110,15 @@ fn answer(line: &str) -> Say {
         "GET /v1/cluster" => Say::Answer(
             200,
             json(cluster::ClusterBody {
+                feature_level: 2,
                 cluster_id: Some("c".into()),
                 node: "n1".into(),
                 leader: None,
                 term: 3,
                 applied_index: 9,
+                changed_index: 3,
                 nodes: vec![cluster::NodeBody {
+                    feature_level_max: Some(2),
                     name: "n1".into(),
                     id: "5".into(),
                     role: cluster::RoleBody::Learner,

@@ -6,7 +6,8 @@ use crate::{
     wire,
 };
 use quorate_model::{
-    BootId, ClusterId, Heartbeat, HeartbeatOutcome, Invalid, LeaseInfo, LogIndex, NodeId, NodeName, Reply,
+    BootId, ClusterId, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, LeaseInfo, LogIndex, NodeId,
+    NodeLevels, NodeName, Reply,
 };
 
 /// What a node says of itself.
@@ -42,7 +43,7 @@ pub enum Forwarded<T> {
 }
 
 impl<T> Forwarded<T> {
-    fn freeze<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> frozen::Forwarded<U> {
+    pub(super) fn freeze<'a, U>(&'a self, f: impl FnOnce(&'a T) -> U) -> frozen::Forwarded<U> {
         match self {
             Self::Done(value) => frozen::Forwarded::Done(f(value)),
             Self::NotLeader => frozen::Forwarded::NotLeader,
@@ -51,7 +52,10 @@ impl<T> Forwarded<T> {
         }
     }
 
-    fn thaw<U, E>(frozen: frozen::Forwarded<U>, f: impl FnOnce(U) -> Result<T, E>) -> Result<Self, E> {
+    pub(super) fn thaw<U, E>(
+        frozen: frozen::Forwarded<U>,
+        f: impl FnOnce(U) -> Result<T, E>,
+    ) -> Result<Self, E> {
         Ok(match frozen {
             frozen::Forwarded::Done(value) => Self::Done(f(value)?),
             frozen::Forwarded::NotLeader => Self::NotLeader,
@@ -96,6 +100,19 @@ pub fn decode_hello(bytes: &[u8]) -> Result<Hello, DecodeError> {
         members: members.map_err(invalid(what))?,
         applied: LogIndex(hello.applied),
     })
+}
+
+/// Bytes of what a node says about levels.
+pub fn encode_levels(levels: &NodeLevels) -> Vec<u8> {
+    wire::encode(VERSION, &frozen::NodeLevels { max: levels.max.get(), cluster: levels.cluster.get() })
+}
+
+/// See [`encode_levels`].
+pub fn decode_levels(bytes: &[u8]) -> Result<NodeLevels, DecodeError> {
+    let what = "a peer's feature levels";
+    let frozen::NodeLevels { max, cluster } = wire::decode(what, VERSION, bytes)?;
+    let level = |level| FeatureLevel::new(level).map_err(invalid(what));
+    Ok(NodeLevels { max: level(max)?, cluster: level(cluster)? })
 }
 
 /// Bytes of the answer to proposals: where they were applied, and a reply for each.

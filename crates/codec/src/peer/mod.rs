@@ -3,17 +3,22 @@
 
 pub mod cluster;
 pub mod consensus;
+pub mod membership;
 pub mod proof;
 
 pub use cluster::{
     Forwarded, Hello, decode_hand_over, decode_heartbeats, decode_hello, decode_index, decode_leases,
-    decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello, encode_index,
-    encode_leases, encode_outcomes, encode_proposed,
+    decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello,
+    encode_index, encode_leases, encode_levels, encode_outcomes, encode_proposed,
 };
 pub use consensus::{
     Append, Appended, Transfer, VoteAsked, VoteGiven, decode_append, decode_appended, decode_transfer,
     decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
     encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
+};
+pub use membership::{
+    MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
+    encode_join, encode_leave, encode_member_outcome, encode_members,
 };
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,

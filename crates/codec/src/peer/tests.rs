@@ -1,8 +1,8 @@
 use super::*;
 use crate::raft::{LogId, LogRecord, Payload, Vote};
 use quorate_model::{
-    BootId, ClusterId, Entry, Epoch, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, LogTime, NodeId,
-    NodeName, Reply, Status, Ttl, WorkerId,
+    BootId, ClusterId, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, LogTime,
+    NodeId, NodeLevels, NodeName, Reply, Status, Ttl, WorkerId,
 };
 use std::{fmt::Write as _, time::Duration};
 
@@ -128,4 +128,15 @@ fn what_is_cut_short_or_too_long_is_refused() {
         assert!(decode_append(&bytes[..bytes.len() - 1]).is_err(), "{name}");
         assert!(decode_hello(&[&bytes[..], &[0]].concat()).is_err(), "{name} with a byte more");
     }
+}
+
+/// A message that came after the first ones, in a file of its own: theirs never changes.
+#[test]
+fn levels_keep_their_bytes() {
+    let levels = NodeLevels { max: FeatureLevel::SECOND, cluster: FeatureLevel::FIRST };
+    let bytes = encode_levels(&levels);
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(format!("levels {hex}\n"), include_str!("../../golden/v1/peer-levels.txt"));
+    assert_eq!(decode_levels(&bytes), Ok(levels));
+    assert!(decode_levels(&[1, 0, 0, 1, 0]).is_err(), "there is no level 0");
 }

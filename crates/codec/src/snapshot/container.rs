@@ -8,15 +8,21 @@
 //! Numbers are little-endian. The checksum covers everything in the section but itself, the head included: a
 //! flipped bit in a length or a name is as fatal as one in the payload. The end section counts the sections, so
 //! that a file that was cut between two of them is not taken for a whole one.
+//!
+//! Both ends work piece by piece: a writer holds one section's payload at most, and so does a reader. A length that
+//! lies costs no memory: what is read grows with what is there.
 
-use super::WHAT;
+use super::{ReadError, WHAT};
 use crate::error::DecodeError;
+use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 8] = b"QUORSNAP";
 const VERSION: u32 = 1;
 const END: &str = "end";
 /// A reader that does not know the section may leave it out.
 const FLAG_OPTIONAL: u8 = 1;
+/// A longer section is refused. What is written stays far below it: see `WORKERS_BYTES` in the module above.
+const SECTION_BYTES_MAX: u64 = 64 << 20;
 
 /// A part of a snapshot.
 pub(super) struct Section<'a> {
@@ -25,106 +31,131 @@ pub(super) struct Section<'a> {
     pub payload: &'a [u8],
 }
 
-pub(super) struct Writer {
-    bytes: Vec<u8>,
+pub(super) struct Writer<W> {
+    out: W,
     sections: u64,
+    bytes: u64,
 }
 
-impl Writer {
-    pub fn new() -> Self {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
-        Self { bytes, sections: 0 }
+impl<W: Write> Writer<W> {
+    pub fn begin(mut out: W) -> io::Result<Self> {
+        out.write_all(MAGIC)?;
+        out.write_all(&VERSION.to_le_bytes())?;
+        Ok(Self { out, sections: 0, bytes: (MAGIC.len() + size_of::<u32>()) as u64 })
     }
 
     /// A section that every reader must understand.
-    pub fn section(&mut self, name: &str, payload: &[u8]) {
-        self.put(name, 0, payload);
+    pub fn section(&mut self, name: &str, payload: &[u8]) -> io::Result<()> {
+        self.put(name, 0, payload)?;
         self.sections += 1;
+        Ok(())
     }
 
-    fn put(&mut self, name: &str, flags: u8, payload: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.push(u8::try_from(name.len()).expect("names of sections are short constants"));
-        self.bytes.extend(name.as_bytes());
-        self.bytes.push(flags);
-        self.bytes.extend((payload.len() as u64).to_le_bytes());
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&self.bytes[start..]), payload);
-        self.bytes.extend(checksum.to_le_bytes());
-        self.bytes.extend(payload);
+    fn put(&mut self, name: &str, flags: u8, payload: &[u8]) -> io::Result<()> {
+        let mut head = vec![u8::try_from(name.len()).expect("names of sections are short constants")];
+        head.extend(name.as_bytes());
+        head.push(flags);
+        head.extend((payload.len() as u64).to_le_bytes());
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&head), payload);
+        head.extend(checksum.to_le_bytes());
+        self.out.write_all(&head)?;
+        self.out.write_all(payload)?;
+        self.bytes += (head.len() + payload.len()) as u64;
+        Ok(())
     }
 
-    pub fn finish(mut self) -> Vec<u8> {
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Where it was written to, and how many bytes.
+    pub fn finish(mut self) -> io::Result<(W, u64)> {
         let sections = self.sections.to_le_bytes();
-        self.put(END, 0, &sections);
-        self.bytes
+        self.put(END, 0, &sections)?;
+        self.out.flush()?;
+        Ok((self.out, self.bytes))
     }
 }
 
-pub(super) struct Reader<'a> {
-    rest: &'a [u8],
+pub(super) struct Reader<R> {
+    input: R,
     sections: u64,
+    /// Of the section that was read last; used again, so that reading allocates once.
+    name: Vec<u8>,
+    payload: Vec<u8>,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Self { rest: bytes, sections: 0 };
-        if reader.take(MAGIC.len())? != MAGIC {
-            return Err(DecodeError::malformed(WHAT, "it does not begin like one"));
+impl<R: Read> Reader<R> {
+    pub fn begin(input: R) -> Result<Self, ReadError> {
+        let mut reader = Self { input, sections: 0, name: Vec::new(), payload: Vec::new() };
+        if &reader.array::<8>()? != MAGIC {
+            return Err(DecodeError::malformed(WHAT, "it does not begin like one").into());
         }
         let got = u32::from_le_bytes(reader.array()?);
         if got != VERSION {
-            return Err(DecodeError::UnknownVersion { what: WHAT, got, known: VERSION });
+            return Err(DecodeError::UnknownVersion { what: WHAT, got, known: VERSION }.into());
         }
         Ok(reader)
     }
 
     /// The next section, its checksum verified; `None` at the proper end.
-    pub fn next(&mut self) -> Result<Option<Section<'a>>, DecodeError> {
-        let head = self.rest;
-        let name_len = usize::from(self.array::<1>()?[0]);
-        let name = self.take(name_len)?;
+    pub fn next(&mut self) -> Result<Option<Section<'_>>, ReadError> {
+        let [name_len] = self.array()?;
+        let mut name = std::mem::take(&mut self.name);
+        self.take(u64::from(name_len), &mut name)?;
+        self.name = name;
         let [flags] = self.array()?;
-        let len = usize::try_from(u64::from_le_bytes(self.array()?)).unwrap_or(usize::MAX);
-        let head = &head[..head.len() - self.rest.len()];
+        let length: [u8; 8] = self.array()?;
         let want = u32::from_le_bytes(self.array()?);
-        let payload = self.take(len)?;
-        let got = crc32c::crc32c_append(crc32c::crc32c(head), payload);
-        if got != want {
-            let part = String::from_utf8_lossy(name).chars().take(64).collect();
-            return Err(DecodeError::Checksum { what: WHAT, part, got, want });
+        let (bytes, part) = (u64::from_le_bytes(length), String::from_utf8_lossy(&self.name));
+        if bytes > SECTION_BYTES_MAX {
+            let part: String = part.chars().take(64).collect();
+            let problem = format!("the section `{part}` has {bytes} bytes; at most {SECTION_BYTES_MAX}");
+            return Err(DecodeError::malformed(WHAT, problem).into());
         }
-        let name = std::str::from_utf8(name).map_err(|e| DecodeError::malformed(WHAT, e))?;
-        if name == END {
-            return self.end(payload).map(|()| None);
+        let mut payload = std::mem::take(&mut self.payload);
+        self.take(bytes, &mut payload)?;
+        self.payload = payload;
+        let head = [&[name_len][..], &self.name, &[flags], &length].concat();
+        let got = crc32c::crc32c_append(crc32c::crc32c(&head), &self.payload);
+        if got != want {
+            let part = String::from_utf8_lossy(&self.name).chars().take(64).collect();
+            return Err(DecodeError::Checksum { what: WHAT, part, got, want }.into());
+        }
+        if self.name == END.as_bytes() {
+            return self.end().map(|()| None);
         }
         self.sections += 1;
-        Ok(Some(Section { name, optional: flags & FLAG_OPTIONAL != 0, payload }))
+        let name = std::str::from_utf8(&self.name).map_err(|e| DecodeError::malformed(WHAT, e))?;
+        Ok(Some(Section { name, optional: flags & FLAG_OPTIONAL != 0, payload: &self.payload }))
     }
 
-    fn end(&self, payload: &[u8]) -> Result<(), DecodeError> {
-        if payload != self.sections.to_le_bytes() {
-            return Err(DecodeError::malformed(
-                WHAT,
-                format!("sections are missing; {} are there", self.sections),
-            ));
+    fn end(&mut self) -> Result<(), ReadError> {
+        if self.payload != self.sections.to_le_bytes() {
+            let problem = format!("sections are missing; {} are there", self.sections);
+            return Err(DecodeError::malformed(WHAT, problem).into());
         }
-        if !self.rest.is_empty() {
-            return Err(DecodeError::malformed(WHAT, format!("{} bytes follow its end", self.rest.len())));
+        match self.array::<1>() {
+            Err(ReadError::Decode(_)) => Ok(()),
+            Err(e @ ReadError::Io(_)) => Err(e),
+            Ok(_) => Err(DecodeError::malformed(WHAT, "bytes follow its end").into()),
         }
-        Ok(())
     }
 
-    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (taken, rest) =
-            self.rest.split_at_checked(len).ok_or_else(|| DecodeError::malformed(WHAT, "it is cut short"))?;
-        self.rest = rest;
-        Ok(taken)
+    /// Fills `into` with the next `len` bytes.
+    fn take(&mut self, len: u64, into: &mut Vec<u8>) -> Result<(), ReadError> {
+        into.clear();
+        let taken = self.input.by_ref().take(len).read_to_end(into)?;
+        if taken as u64 == len { Ok(()) } else { Err(DecodeError::truncated(WHAT).into()) }
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let taken = self.take(N)?;
-        Ok(taken.try_into().expect("`take` gives as many bytes as it was asked for"))
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
+        let mut bytes = [0; N];
+        match self.input.read_exact(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(DecodeError::truncated(WHAT).into()),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 
@@ -132,8 +163,12 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    fn names(bytes: &[u8]) -> Result<Vec<(String, bool)>, DecodeError> {
-        let mut reader = Reader::new(bytes)?;
+    fn writer() -> Writer<Vec<u8>> {
+        Writer::begin(Vec::new()).expect("memory takes everything")
+    }
+
+    fn names(bytes: &[u8]) -> Result<Vec<(String, bool)>, ReadError> {
+        let mut reader = Reader::begin(bytes)?;
         let mut names = Vec::new();
         while let Some(section) = reader.next()? {
             names.push((section.name.to_owned(), section.optional));
@@ -143,28 +178,46 @@ mod tests {
 
     #[test]
     fn sections_come_back_with_their_flags() {
-        let mut writer = Writer::new();
-        writer.section("a", b"1");
-        writer.put("b", FLAG_OPTIONAL, b"");
+        let mut writer = writer();
+        writer.section("a", b"1").expect("written");
+        writer.put("b", FLAG_OPTIONAL, b"").expect("written");
         writer.sections += 1;
-        assert_eq!(names(&writer.finish()), Ok(vec![("a".into(), false), ("b".into(), true)]));
+        let (bytes, counted) = writer.finish().expect("written");
+        assert_eq!(counted, bytes.len() as u64);
+        assert_eq!(names(&bytes).expect("sound"), [("a".into(), false), ("b".into(), true)]);
     }
 
     #[test]
     fn a_missing_section_is_noticed_though_each_that_is_there_is_sound() {
-        let mut writer = Writer::new();
-        let before = writer.bytes.len();
-        writer.section("a", b"1");
-        let after = writer.bytes.len();
-        let mut bytes = writer.finish();
+        let mut writer = writer();
+        let before = writer.out.len();
+        writer.section("a", b"1").expect("written");
+        let after = writer.out.len();
+        let (mut bytes, _) = writer.finish().expect("written");
         bytes.drain(before..after);
-        assert!(matches!(names(&bytes), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(names(&bytes), Err(ReadError::Decode(DecodeError::Malformed { .. }))));
     }
 
     #[test]
     fn what_follows_the_end_is_refused() {
-        let mut bytes = Writer::new().finish();
+        let (mut bytes, _) = writer().finish().expect("written");
         bytes.push(0);
-        assert!(matches!(names(&bytes), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(names(&bytes), Err(ReadError::Decode(DecodeError::Malformed { .. }))));
+    }
+
+    /// Scenario: a damaged length promises terabytes. A reader that believed it would allocate them.
+    #[test]
+    fn a_length_that_lies_costs_nothing() {
+        let mut writer = writer();
+        writer.section("a", b"1").expect("written");
+        let (mut bytes, _) = writer.finish().expect("written");
+        let length_at = MAGIC.len() + 4 + 1 + 1 + 1;
+        bytes[length_at..length_at + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+        let refused = names(&bytes).expect_err("refused").to_string();
+        assert!(refused.contains("`a` has 1099511627776 bytes"), "{refused}");
+        bytes[length_at..length_at + 8].copy_from_slice(&SECTION_BYTES_MAX.to_le_bytes());
+        let mut reader = Reader::begin(&bytes[..]).expect("its head is sound");
+        assert!(reader.next().is_err());
+        assert!(reader.payload.capacity() < 1 << 10, "{}", reader.payload.capacity());
     }
 }

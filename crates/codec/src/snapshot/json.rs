@@ -7,13 +7,9 @@ use quorate_model as model;
 use quorate_model::{
     BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount,
 };
-use quorate_state::{Parts, WindowParts};
+use quorate_state::{Parts, RestoringParts, WindowParts};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Meta {
@@ -82,7 +78,8 @@ pub(super) struct State {
 
 impl From<&Parts> for State {
     fn from(parts: &Parts) -> Self {
-        let Parts { index, now, cluster, last_epoch, workers: _, keyspaces: _, nodes: _, windows: _ } = parts;
+        // Everything else has sections of its own; the level, so that who does not know it refuses the snapshot.
+        let Parts { index, now, cluster, last_epoch, .. } = parts;
         Self {
             index: index.0,
             now_ms: now.0,
@@ -223,171 +220,40 @@ impl TryFrom<Window> for WindowParts {
     }
 }
 
+/// A restore that is under way, its workers excepted.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Worker {
-    id: String,
-    address: String,
-    keyspace: String,
-    partitions: Vec<i32>,
-    services: Vec<ServiceOffer>,
-    labels: BTreeMap<Box<str>, Box<str>>,
-    capabilities: BTreeMap<Box<str>, Capability>,
-    ttl_ms: u64,
-    weight: u32,
-    lost: Vec<i32>,
-    epoch: u64,
-    incarnation: u64,
-    registered_at_ms: u64,
-    lifecycle: Lifecycle,
-    changed: u64,
+pub(super) struct Restoring {
+    id: u64,
+    touched_ms: u64,
+    batches: u32,
+    last_epoch: u64,
+    keyspaces: Vec<Keyspace>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct ServiceOffer {
-    name: String,
-    version: Box<str>,
-    url: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Capability {
-    Flag(bool),
-    Number(Box<str>),
-    Text(Box<str>),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Lifecycle {
-    Live,
-    Suspect { since_ms: u64 },
-    Expired { at_ms: u64 },
-    Displaced { at_ms: u64 },
-    Unregistered { at_ms: u64 },
-}
-
-impl From<&model::Worker> for Worker {
-    fn from(worker: &model::Worker) -> Self {
-        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
-            worker;
-        let model::RegistrationParts {
-            id,
-            address,
-            keyspace,
-            partitions,
-            services,
-            labels,
-            capabilities,
-            ttl,
-            weight,
-        } = &***registration;
+impl From<&RestoringParts> for Restoring {
+    fn from(restoring: &RestoringParts) -> Self {
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, workers: _ } = restoring;
         Self {
-            id: id.to_string(),
-            address: address.to_string(),
-            keyspace: keyspace.to_string(),
-            partitions: partitions.iter().map(|p| p.0).collect(),
-            services: services.iter().map(ServiceOffer::from).collect(),
-            labels: labels.clone(),
-            capabilities: capabilities.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
-            ttl_ms: ttl.as_ms(),
-            weight: *weight,
-            lost: lost.iter().map(|p| p.0).collect(),
-            epoch: epoch.0,
-            incarnation: incarnation.0,
-            registered_at_ms: registered_at.0,
-            lifecycle: lifecycle.into(),
-            changed: changed.0,
+            id: id.0,
+            touched_ms: touched.0,
+            batches: *batches,
+            last_epoch: last_epoch.0,
+            keyspaces: keyspaces.iter().map(Keyspace::from).collect(),
         }
     }
 }
 
-impl TryFrom<Worker> for model::Worker {
+impl TryFrom<Restoring> for RestoringParts {
     type Error = Invalid;
 
-    fn try_from(w: Worker) -> Result<Self, Invalid> {
-        let parts = model::RegistrationParts {
-            id: model::WorkerId::parse(&w.id)?,
-            address: model::Address::parse(&w.address)?,
-            keyspace: KeyspaceName::parse(&w.keyspace)?,
-            partitions: w.partitions.into_iter().map(model::Partition).collect(),
-            services: crate::v1::all(w.services)?,
-            labels: w.labels,
-            capabilities: w.capabilities.into_iter().map(|(k, v)| (k, v.into())).collect(),
-            ttl: model::Ttl::new(Duration::from_millis(w.ttl_ms))?,
-            weight: w.weight,
-        };
+    fn try_from(restoring: Restoring) -> Result<Self, Invalid> {
         Ok(Self {
-            registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
-            lost: w.lost.into_iter().map(model::Partition).collect(),
-            epoch: Epoch(w.epoch),
-            incarnation: Epoch(w.incarnation),
-            registered_at: LogTime(w.registered_at_ms),
-            lifecycle: w.lifecycle.into(),
-            changed: LogIndex(w.changed),
+            id: model::RestoreId(restoring.id),
+            touched: LogTime(restoring.touched_ms),
+            batches: restoring.batches,
+            last_epoch: Epoch(restoring.last_epoch),
+            keyspaces: crate::v1::all(restoring.keyspaces)?,
+            workers: Vec::new(),
         })
-    }
-}
-
-impl From<&model::ServiceOffer> for ServiceOffer {
-    fn from(offer: &model::ServiceOffer) -> Self {
-        let model::ServiceOffer { name, version, url } = offer;
-        Self { name: name.to_string(), version: version.clone(), url: url.as_ref().map(ToString::to_string) }
-    }
-}
-
-impl TryFrom<ServiceOffer> for model::ServiceOffer {
-    type Error = Invalid;
-
-    fn try_from(offer: ServiceOffer) -> Result<Self, Invalid> {
-        Ok(Self {
-            name: model::ServiceName::parse(&offer.name)?,
-            version: offer.version,
-            url: offer.url.map(|url| model::Address::parse(&url)).transpose()?,
-        })
-    }
-}
-
-impl From<&model::Capability> for Capability {
-    fn from(capability: &model::Capability) -> Self {
-        match capability {
-            model::Capability::Flag(flag) => Self::Flag(*flag),
-            model::Capability::Number(text) => Self::Number(text.clone()),
-            model::Capability::Text(text) => Self::Text(text.clone()),
-        }
-    }
-}
-
-impl From<Capability> for model::Capability {
-    fn from(capability: Capability) -> Self {
-        match capability {
-            Capability::Flag(flag) => Self::Flag(flag),
-            Capability::Number(text) => Self::Number(text),
-            Capability::Text(text) => Self::Text(text),
-        }
-    }
-}
-
-impl From<&model::Lifecycle> for Lifecycle {
-    fn from(lifecycle: &model::Lifecycle) -> Self {
-        match lifecycle {
-            model::Lifecycle::Live => Self::Live,
-            model::Lifecycle::Suspect { since } => Self::Suspect { since_ms: since.0 },
-            model::Lifecycle::Expired { at } => Self::Expired { at_ms: at.0 },
-            model::Lifecycle::Displaced { at } => Self::Displaced { at_ms: at.0 },
-            model::Lifecycle::Unregistered { at } => Self::Unregistered { at_ms: at.0 },
-        }
-    }
-}
-
-impl From<Lifecycle> for model::Lifecycle {
-    fn from(lifecycle: Lifecycle) -> Self {
-        match lifecycle {
-            Lifecycle::Live => Self::Live,
-            Lifecycle::Suspect { since_ms } => Self::Suspect { since: LogTime(since_ms) },
-            Lifecycle::Expired { at_ms } => Self::Expired { at: LogTime(at_ms) },
-            Lifecycle::Displaced { at_ms } => Self::Displaced { at: LogTime(at_ms) },
-            Lifecycle::Unregistered { at_ms } => Self::Unregistered { at: LogTime(at_ms) },
-        }
     }
 }

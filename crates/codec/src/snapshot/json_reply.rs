@@ -27,6 +27,9 @@ pub(super) enum Refusal {
     Full { what: Bounded, max: u64 },
     AlreadyFormed,
     Forgotten,
+    NotEmpty { workers: u64, keyspaces: u64 },
+    RestoreVoid,
+    RestoreUnsound { why: Box<str> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +89,9 @@ impl From<&model::Refusal> for Refusal {
             },
             M::AlreadyFormed => Self::AlreadyFormed,
             M::Forgotten => Self::Forgotten,
+            M::NotEmpty { workers, keyspaces } => Self::NotEmpty { workers: *workers, keyspaces: *keyspaces },
+            M::RestoreVoid => Self::RestoreVoid,
+            M::RestoreUnsound { why } => Self::RestoreUnsound { why: why.clone() },
         }
     }
 }
@@ -120,6 +126,9 @@ impl TryFrom<Refusal> for model::Refusal {
             },
             Refusal::AlreadyFormed => Self::AlreadyFormed,
             Refusal::Forgotten => Self::Forgotten,
+            Refusal::NotEmpty { workers, keyspaces } => Self::NotEmpty { workers, keyspaces },
+            Refusal::RestoreVoid => Self::RestoreVoid,
+            Refusal::RestoreUnsound { why } => Self::RestoreUnsound { why },
         })
     }
 }

@@ -4,30 +4,53 @@
 //! a disk. Named fields let an old node leave out what it does not know and a new one fill in what was not there
 //! yet. A fact that an old node must *not* leave out goes into a section of its own that is not optional: the old
 //! node then refuses the snapshot instead of applying less than the others.
+//!
+//! A state may hold a million workers, so nothing here holds them all: [`Writer`] takes one after the other and
+//! writes a section whenever enough has gathered, [`Reader`] gives them back section by section. What comes before
+//! the workers (the head) is small, and always whole.
 
 mod container;
 mod json;
+mod json_level;
 mod json_reply;
+mod json_worker;
+mod reader;
 
-use crate::{
-    error::DecodeError,
-    raft::{LogId, Membership},
-};
-use container::{Reader, Writer};
-use json::{Keyspace, Meta, NodeRecord, State, Window, Worker};
+pub use reader::{Batch, Place, ReadError, Reader, decode, verify};
+
+use crate::raft::{LogId, Membership};
+use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
+use json_level::Level;
+use json_worker::Worker;
+use quorate_model::{self as model, FeatureLevel};
 use quorate_state::Parts;
-use serde::{Serialize, de::DeserializeOwned};
-use std::sync::Arc;
+use serde::Serialize;
+use std::io::{self, Write};
 
 const WHAT: &str = "a snapshot";
 
-/// Workers in one section: a section stays below a few megabytes, whatever the state's size.
-const WORKERS_PER_SECTION: usize = 4_096;
+/// A section of workers ends once it has so many bytes: what writer and reader hold at once.
+const WORKERS_BYTES: usize = 256 << 10;
+
+/// The names of the sections.
+mod section {
+    pub const META: &str = "meta";
+    pub const STATE: &str = "state";
+    /// Only there where the cluster has left the first level.
+    pub const LEVEL: &str = "level";
+    pub const KEYSPACES: &str = "keyspaces";
+    pub const NODES: &str = "nodes";
+    pub const WINDOW: &str = "window";
+    pub const WORKERS: &str = "workers";
+    /// A restore that is under way: only there while one is.
+    pub const RESTORING: &str = "restoring";
+    pub const RESTORING_WORKERS: &str = "restoring_workers";
+}
 
 /// What a snapshot says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotMeta {
-    /// The last log record that is in it.
+    /// The last log record that is in it; `None` in a backup, which belongs to no log.
     pub last_log_id: Option<LogId>,
     /// The members as of that record.
     pub membership: Membership,
@@ -35,111 +58,116 @@ pub struct SnapshotMeta {
     pub membership_log_id: Option<LogId>,
 }
 
-/// A snapshot's bytes. Costs O(state): call it off the apply path.
-pub fn encode(meta: &SnapshotMeta, parts: &Parts) -> Vec<u8> {
-    let Parts { workers, keyspaces, nodes, windows, .. } = parts;
-    let mut writer = Writer::new();
-    writer.section("meta", &json(&Meta::from(meta)));
-    writer.section("state", &json(&State::from(parts)));
-    writer.section("keyspaces", &json(&keyspaces.iter().map(Keyspace::from).collect::<Vec<_>>()));
-    writer.section("nodes", &json(&nodes.iter().map(|n| NodeRecord::from(&**n)).collect::<Vec<_>>()));
-    for window in windows {
-        writer.section("window", &json(&Window::from(window)));
+/// How large a snapshot has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// In bytes.
+    pub bytes: u64,
+    /// The most that was held in memory at once of what goes into the file, in bytes.
+    pub held_bytes_max: usize,
+}
+
+/// Writes a snapshot: the head, then the workers by id, one after the other, then those of a restore.
+pub struct Writer<W> {
+    sections: container::Writer<W>,
+    place: Place,
+    /// JSON of the workers that are not written yet.
+    gathered: Vec<u8>,
+    held_bytes_max: usize,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the head: everything in `parts` but the workers.
+    pub fn begin(meta: &SnapshotMeta, parts: &Parts, out: W) -> io::Result<Self> {
+        let mut sections = container::Writer::begin(out)?;
+        sections.section(section::META, &json(&Meta::from(meta)))?;
+        sections.section(section::STATE, &json(&State::from(parts)))?;
+        if parts.level > FeatureLevel::FIRST {
+            sections.section(section::LEVEL, &json(&Level::from(parts.level)))?;
+        }
+        let keyspaces = json(&parts.keyspaces.iter().map(Keyspace::from).collect::<Vec<_>>());
+        sections.section(section::KEYSPACES, &keyspaces)?;
+        let nodes = json(&parts.nodes.iter().map(|n| NodeRecord::from(&**n)).collect::<Vec<_>>());
+        sections.section(section::NODES, &nodes)?;
+        for window in &parts.windows {
+            sections.section(section::WINDOW, &json(&Window::from(window)))?;
+        }
+        if let Some(restoring) = &parts.restoring {
+            sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
+        }
+        Ok(Self { sections, place: Place::Standing, gathered: Vec::new(), held_bytes_max: keyspaces.len() })
     }
-    for chunk in workers.chunks(WORKERS_PER_SECTION) {
-        writer.section("workers", &json(&chunk.iter().map(|w| Worker::from(&**w)).collect::<Vec<_>>()));
+
+    /// One worker more. All that stand come first, then all of a restore.
+    pub fn worker(&mut self, place: Place, worker: &model::Worker) -> io::Result<()> {
+        if self.place != place {
+            self.flush()?;
+            self.place = place;
+        }
+        self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut self.gathered, &Worker::from(worker))?;
+        if self.gathered.len() >= WORKERS_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        self.gathered.push(b']');
+        self.held_bytes_max = self.held_bytes_max.max(self.gathered.len());
+        let name = match self.place {
+            Place::Standing => section::WORKERS,
+            Place::Restoring => section::RESTORING_WORKERS,
+        };
+        self.sections.section(name, &self.gathered)?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    /// Where it is written to.
+    pub fn out(&mut self) -> &mut W {
+        self.sections.out()
+    }
+
+    /// Writes the end, without which nobody takes it for a whole one.
+    pub fn finish(mut self) -> io::Result<(W, Written)> {
+        self.flush()?;
+        let (out, bytes) = self.sections.finish()?;
+        Ok((out, Written { bytes, held_bytes_max: self.held_bytes_max }))
+    }
+}
+
+/// Writes a whole state. Costs O(state): call it on a clone, off the apply path.
+pub fn write<W: Write>(
+    meta: &SnapshotMeta,
+    state: &quorate_state::State,
+    out: W,
+) -> io::Result<(W, Written)> {
+    let mut writer = Writer::begin(meta, &state.head(), out)?;
+    for worker in state.workers() {
+        writer.worker(Place::Standing, worker)?;
+    }
+    for worker in state.restoring_workers() {
+        writer.worker(Place::Restoring, worker)?;
     }
     writer.finish()
 }
 
-/// Reads a snapshot.
-pub fn decode(bytes: &[u8]) -> Result<(SnapshotMeta, Parts), DecodeError> {
-    let mut reader = Reader::new(bytes)?;
-    let mut draft = Draft::default();
-    while let Some(section) = reader.next()? {
-        draft.take_in(&section)?;
-    }
-    draft.finish()
-}
-
-/// Checks every checksum and reads what the snapshot says about itself, without building the state.
-pub fn verify(bytes: &[u8]) -> Result<SnapshotMeta, DecodeError> {
-    let mut reader = Reader::new(bytes)?;
-    let mut meta = None;
-    while let Some(section) = reader.next()? {
-        if section.name == "meta" {
-            meta = Some(parse::<Meta>(section.payload)?);
+/// A snapshot of parts, in memory: for what is small.
+pub fn encode(meta: &SnapshotMeta, parts: &Parts) -> Vec<u8> {
+    let written = || {
+        let mut writer = Writer::begin(meta, parts, Vec::new())?;
+        for worker in &parts.workers {
+            writer.worker(Place::Standing, worker)?;
         }
-    }
-    meta.map(SnapshotMeta::from).ok_or(DecodeError::MissingPart { what: WHAT, part: "meta" })
-}
-
-/// What was read so far.
-#[derive(Default)]
-struct Draft {
-    meta: Option<Meta>,
-    state: Option<State>,
-    keyspaces: Option<Vec<Keyspace>>,
-    nodes: Option<Vec<NodeRecord>>,
-    parts: Parts,
-}
-
-impl Draft {
-    fn take_in(&mut self, section: &container::Section<'_>) -> Result<(), DecodeError> {
-        match section.name {
-            "meta" => once(&mut self.meta, section),
-            "state" => once(&mut self.state, section),
-            "keyspaces" => once(&mut self.keyspaces, section),
-            "nodes" => once(&mut self.nodes, section),
-            "window" => {
-                let window =
-                    parse::<Window>(section.payload)?.try_into().map_err(DecodeError::invalid(WHAT))?;
-                self.parts.windows.push(window);
-                Ok(())
-            }
-            "workers" => {
-                for worker in parse::<Vec<Worker>>(section.payload)? {
-                    let worker = worker.try_into().map_err(DecodeError::invalid(WHAT))?;
-                    self.parts.workers.push(Arc::new(worker));
-                }
-                Ok(())
-            }
-            _ if section.optional => Ok(()),
-            other => Err(DecodeError::UnknownPart { what: WHAT, part: other.chars().take(64).collect() }),
+        for worker in parts.restoring.iter().flat_map(|r| &r.workers) {
+            writer.worker(Place::Restoring, worker)?;
         }
-    }
-
-    fn finish(self) -> Result<(SnapshotMeta, Parts), DecodeError> {
-        let missing = |part| DecodeError::MissingPart { what: WHAT, part };
-        let meta = self.meta.ok_or(missing("meta"))?;
-        let state = self.state.ok_or(missing("state"))?;
-        let mut parts = self.parts;
-        for keyspace in self.keyspaces.ok_or(missing("keyspaces"))? {
-            parts.keyspaces.push(keyspace.try_into().map_err(DecodeError::invalid(WHAT))?);
-        }
-        for node in self.nodes.ok_or(missing("nodes"))? {
-            parts.nodes.push(Arc::new(node.try_into().map_err(DecodeError::invalid(WHAT))?));
-        }
-        state.fill(&mut parts).map_err(DecodeError::invalid(WHAT))?;
-        Ok((meta.into(), parts))
-    }
-}
-
-fn once<T: DeserializeOwned>(
-    slot: &mut Option<T>,
-    section: &container::Section<'_>,
-) -> Result<(), DecodeError> {
-    if slot.is_some() {
-        return Err(DecodeError::malformed(WHAT, format!("the section `{}` is there twice", section.name)));
-    }
-    *slot = Some(parse(section.payload)?);
-    Ok(())
+        writer.finish()
+    };
+    written().map(|(bytes, _): (Vec<u8>, _)| bytes).expect("memory takes everything")
 }
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("structs of numbers, strings and lists always serialise")
-}
-
-fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
-    serde_json::from_slice(payload).map_err(|e| DecodeError::malformed(WHAT, e))
 }

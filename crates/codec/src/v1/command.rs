@@ -1,9 +1,10 @@
 //! Commands, proposals, entries.
 
-use super::registration::Registration;
+use super::{registration::Registration, restore::RestoreStep};
 use quorate_model as model;
 use quorate_model::{
-    BootId, ClusterId, Epoch, Invalid, KeyspaceName, LogIndex, LogTime, NodeName, PartitionCount, WorkerId,
+    BootId, ClusterId, Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, NodeName,
+    PartitionCount, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     PutKeyspace { name: String, partitions: Option<u32>, source: KeyspaceSource, if_index: Option<u64> },
     ObservePartitions { keyspace: String, partitions: u32 },
     DescribeNode(NodeRecord),
+    RaiseLevel { to: u16 },
+    HandOverLeases { term: u64, silences: Vec<Silence> },
+    Restore { id: u64, step: RestoreStep },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,6 +61,13 @@ enum LeaseEvent {
     Recovered,
     Expired,
     Revived,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Silence {
+    id: String,
+    epoch: u64,
+    silent_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,6 +142,11 @@ impl From<&model::Command> for Command {
                 Self::ObservePartitions { keyspace: keyspace.to_string(), partitions: partitions.get() }
             }
             M::DescribeNode(record) => Self::DescribeNode(record.into()),
+            M::RaiseLevel { to } => Self::RaiseLevel { to: to.get() },
+            M::HandOverLeases { term, silences } => {
+                Self::HandOverLeases { term: *term, silences: silences.iter().map(Silence::from).collect() }
+            }
+            M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
         }
     }
 }
@@ -171,6 +187,13 @@ impl TryFrom<Command> for model::Command {
                 partitions: PartitionCount::new(partitions)?,
             },
             Command::DescribeNode(record) => Self::DescribeNode(record.try_into()?),
+            Command::RaiseLevel { to } => Self::RaiseLevel { to: FeatureLevel::new(to)? },
+            Command::HandOverLeases { term, silences } => {
+                Self::HandOverLeases { term, silences: super::all(silences)? }
+            }
+            Command::Restore { id, step } => {
+                Self::Restore { id: model::RestoreId(id), step: step.try_into()? }
+            }
         })
     }
 }
@@ -235,6 +258,22 @@ impl TryFrom<LeaseChange> for model::LeaseChange {
             LeaseEvent::Revived => model::LeaseEvent::Revived,
         };
         Ok(Self { id: WorkerId::parse(&change.id)?, epoch: Epoch(change.epoch), event })
+    }
+}
+
+impl From<&model::Silence> for Silence {
+    fn from(silence: &model::Silence) -> Self {
+        let model::Silence { id, epoch, silent_ms } = silence;
+        Self { id: id.to_string(), epoch: epoch.0, silent_ms: *silent_ms }
+    }
+}
+
+impl TryFrom<Silence> for model::Silence {
+    type Error = Invalid;
+
+    fn try_from(silence: Silence) -> Result<Self, Invalid> {
+        let id = WorkerId::parse(&silence.id)?;
+        Ok(Self { id, epoch: Epoch(silence.epoch), silent_ms: silence.silent_ms })
     }
 }
 

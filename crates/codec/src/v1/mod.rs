@@ -1,5 +1,5 @@
 //! The structs of version 1, frozen. Their order of fields and variants is the format: nothing here ever changes;
-//! what is new gets a new version. `golden/v1` holds their bytes.
+//! a new variant comes last, anything else that is new gets a new version. `golden/v1` holds their bytes.
 //!
 //! Each converts from the model (exhaustively: a new variant of the model does not compile until its bytes are
 //! decided) and back through the model's constructors, so that a value from the disk or the network is as valid
@@ -7,10 +7,12 @@
 
 pub(crate) mod command;
 pub(crate) mod heartbeat;
+pub(crate) mod membership;
 pub(crate) mod peer;
 pub(crate) mod raft;
 pub(crate) mod registration;
 pub(crate) mod reply;
+pub(crate) mod restore;
 
 pub(crate) use command::Proposal;
 pub(crate) use raft::{LogRecord, Vote, Watermark};

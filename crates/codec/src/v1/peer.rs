@@ -19,6 +19,12 @@ pub(crate) struct Hello {
 }
 
 #[derive(Serialize, Deserialize)]
+pub(crate) struct NodeLevels {
+    pub(crate) max: u16,
+    pub(crate) cluster: u16,
+}
+
+#[derive(Serialize, Deserialize)]
 pub(crate) enum Forwarded<T> {
     Done(T),
     NotLeader,

@@ -1,16 +1,23 @@
 //! One sample of everything, and strategies for more.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+mod later;
+pub mod replies;
+mod snapshots;
+
+#[allow(unused_imports, reason = "each test file uses its own part")]
+pub use snapshots::{keyspace_records, later_snapshot, snapshot, workers};
+
 use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
 use quorate_codec::snapshot::SnapshotMeta;
 use quorate_model::{
-    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, Keyspace, KeyspaceName, KeyspaceSource,
-    LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition,
-    PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts, Reply, ServiceName,
-    ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
+    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, FeatureLevel, Keyspace, KeyspaceName,
+    KeyspaceSource, LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord,
+    Origin, Partition, PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts,
+    Reply, RestoreId, RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
 };
-use quorate_state::{Parts, WindowParts};
+use quorate_state::{Parts, RestoringParts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub fn worker_id(text: &str) -> WorkerId {
@@ -65,7 +72,7 @@ pub fn node_record() -> NodeRecord {
 pub fn commands() -> Vec<(&'static str, Command)> {
     let count = PartitionCount::new(12).ok();
     let change = |id: &str, event| LeaseChange { id: worker_id(id), epoch: Epoch(5), event };
-    let commands = vec![
+    let mut commands = vec![
         Command::FormCluster { cluster: ClusterId(0xfeed), partitions: count, source: KeyspaceSource::Kafka },
         Command::RegisterWorker {
             registration: registration(),
@@ -89,6 +96,13 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
         Command::DescribeNode(node_record()),
     ];
+    commands.extend(later::commands());
+    commands.extend([
+        restore(RestoreStep::Begin { keyspaces: keyspace_records(), last_epoch: Epoch(30) }),
+        restore(RestoreStep::Workers { batch: 3, workers: workers() }),
+        restore(RestoreStep::Finish { batches: 4, workers: 5 }),
+        restore(RestoreStep::Abandon),
+    ]);
     commands.into_iter().map(|c| (command_name(&c), c)).collect()
 }
 
@@ -102,6 +116,12 @@ fn command_name(command: &Command) -> &'static str {
         Command::PutKeyspace { .. } => "put-keyspace",
         Command::ObservePartitions { .. } => "observe-partitions",
         Command::DescribeNode(_) => "describe-node",
+        Command::RaiseLevel { .. } => "raise-level",
+        Command::HandOverLeases { .. } => "hand-over-leases",
+        Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
+        Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
+        Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
+        Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
     }
 }
 
@@ -118,6 +138,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::Keyspaces, max: 11 },
         Refusal::AlreadyFormed,
         Refusal::Forgotten,
+        Refusal::NotEmpty { workers: 2, keyspaces: 1 },
+        Refusal::RestoreVoid,
+        Refusal::RestoreUnsound { why: "w1 is there twice".into() },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -142,6 +165,9 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::Full { what: Bounded::Keyspaces, .. } => "full-keyspaces",
         Refusal::AlreadyFormed => "already-formed",
         Refusal::Forgotten => "forgotten",
+        Refusal::NotEmpty { .. } => "not-empty",
+        Refusal::RestoreVoid => "restore-void",
+        Refusal::RestoreUnsound { .. } => "restore-unsound",
     }
 }
 
@@ -174,58 +200,8 @@ fn payload_name(payload: &Payload) -> &'static str {
     }
 }
 
-pub fn snapshot() -> (SnapshotMeta, Parts) {
-    let meta = SnapshotMeta {
-        last_log_id: Some(LogId { term: 2, leader: 7, index: 41 }),
-        membership: membership(),
-        membership_log_id: Some(LogId { term: 1, leader: 7, index: 0 }),
-    };
-    let at = LogTime(1_790_000_000_000);
-    let lives = [
-        Lifecycle::Live,
-        Lifecycle::Suspect { since: at },
-        Lifecycle::Expired { at },
-        Lifecycle::Displaced { at },
-        Lifecycle::Unregistered { at },
-    ];
-    let worker = |(i, lifecycle): (usize, Lifecycle)| {
-        let id = worker_id(&format!("w{i}"));
-        let registration = RegistrationParts { id, ..registration().into_parts() }.validate().expect("valid");
-        Arc::new(Worker {
-            registration: Arc::new(registration),
-            lost: vec![Partition(3)],
-            epoch: Epoch(20 + i as u64),
-            incarnation: Epoch(10),
-            registered_at: at,
-            lifecycle,
-            changed: LogIndex(40),
-        })
-    };
-    let keyspace = |name: &str, partitions, source| Keyspace {
-        name: keyspace(name),
-        partitions,
-        source,
-        changed: LogIndex(1),
-    };
-    let replies = replies().into_iter().enumerate();
-    let parts = Parts {
-        index: LogIndex(41),
-        now: at,
-        cluster: Some(ClusterId(0xfeed)),
-        last_epoch: Epoch(30),
-        workers: lives.into_iter().enumerate().map(worker).collect(),
-        keyspaces: vec![
-            keyspace("default", PartitionCount::new(12).ok(), KeyspaceSource::Static),
-            keyspace("other", None, KeyspaceSource::Kafka),
-        ],
-        nodes: vec![Arc::new(node_record())],
-        windows: vec![WindowParts {
-            boot: BootId(0xb007),
-            used: LogIndex(41),
-            replies: replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect(),
-        }],
-    };
-    (meta, parts)
+fn restore(step: RestoreStep) -> Command {
+    Command::Restore { id: RestoreId(0xbac), step }
 }
 
 fn name_strategy() -> impl Strategy<Value = String> {
@@ -357,6 +333,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
                 })
             }
         ),
+        later::any_command(),
     ]
 }
 
@@ -365,34 +342,4 @@ pub fn any_proposal() -> impl Strategy<Value = Proposal> {
         origin: Origin { boot: BootId(boot), sequence },
         command,
     })
-}
-
-pub fn any_reply() -> impl Strategy<Value = Reply> {
-    let bounded = prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces)];
-    let refusals = prop_oneof![
-        ids().prop_map(|id| Refusal::UnknownWorker { id }),
-        (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
-            id,
-            current: Epoch(current),
-            got: Epoch(got)
-        }),
-        keyspaces().prop_map(|name| Refusal::UnknownKeyspace { name }),
-        (keyspaces(), any::<(i32, u32)>()).prop_map(|(keyspace, (partition, count))| {
-            Refusal::PartitionOutOfRange { keyspace, partition: Partition(partition), count }
-        }),
-        keyspaces().prop_map(|name| Refusal::PartitionCountUnknown { name }),
-        any::<(u64, u64)>().prop_map(|(current, wanted)| Refusal::PreconditionFailed {
-            current: LogIndex(current),
-            wanted: LogIndex(wanted)
-        }),
-        (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
-        Just(Refusal::AlreadyFormed),
-        Just(Refusal::Forgotten),
-    ];
-    prop_oneof![
-        Just(Reply::Done),
-        Just(Reply::Unchanged),
-        any::<u64>().prop_map(|epoch| Reply::Registered { epoch: Epoch(epoch) }),
-        refusals.prop_map(Reply::Refused),
-    ]
 }

@@ -20,8 +20,8 @@ pub struct SelfId {
     pub secret: Option<Secret>,
 }
 
-/// Dial addresses by node name, as the operator gave them. They win over what the membership says, since they
-/// may change at any restart; names in them are resolved at each dial.
+/// Dial addresses by node name, as the operator gave them at this start; names in them are resolved at each dial.
+/// See [`Directory`](super::directory::Directory) for how they go together with the membership's.
 #[derive(Clone, Debug, Default)]
 pub struct AddressBook(Arc<BTreeMap<NodeName, String>>);
 
@@ -31,9 +31,9 @@ impl AddressBook {
         Self(Arc::new(peers))
     }
 
-    /// Where to dial the node called `name`, which the membership knows under `member_address`.
-    pub fn dial<'a>(&'a self, name: &str, member_address: &'a str) -> &'a str {
-        self.0.get(name).map_or(member_address, String::as_str)
+    /// Where the operator says that the node called `name` is.
+    pub fn address(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// All names and addresses.

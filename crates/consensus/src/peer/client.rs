@@ -199,14 +199,20 @@ pub async fn call(
     address: &str,
     deadline: Duration,
 ) -> Result<Bytes, CallError> {
-    let broken = |source| CallError::Broken { target: address.into(), source };
-    let exchange = async {
-        let answer = connection.send(request).await.map_err(broken)?;
-        accept(answer, address).await
-    };
-    time::timeout(deadline, exchange)
+    time::timeout(deadline, call_unbounded(connection, request, address))
         .await
         .unwrap_or_else(|_| Err(CallError::Timeout { target: address.into(), after: deadline }))
+}
+
+/// The same for a caller that sees to the deadline itself.
+pub async fn call_unbounded(
+    connection: &mut H2Client,
+    request: Request<BoxBody>,
+    address: &str,
+) -> Result<Bytes, CallError> {
+    let broken = |source| CallError::Broken { target: address.into(), source };
+    let answer = connection.send(request).await.map_err(broken)?;
+    accept(answer, address).await
 }
 
 async fn accept(answer: http::Response<Incoming>, address: &str) -> Result<Bytes, CallError> {

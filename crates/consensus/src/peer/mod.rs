@@ -9,10 +9,13 @@
 pub mod address_book;
 pub mod client;
 pub mod complaints;
+pub mod directory;
 pub mod gate;
 pub mod proof;
 pub mod raft_network;
 pub mod server;
+pub mod snapshots;
+mod under_way;
 pub mod wire;
 
 /// Every path of the peer protocol, version 1.
@@ -23,6 +26,8 @@ pub mod path {
     pub const CHALLENGE: &str = "/peer/v1/challenge";
     /// The proof itself.
     pub const PROOF: &str = "/peer/v1/proof";
+    /// What can you, and where does the cluster stand? Needs no recipient id, but heeds one.
+    pub const FEATURE_LEVEL: &str = "/peer/v1/feature-level";
     /// Append entries, a stream of frames both ways.
     pub const APPEND: &str = "/raft/v1/append";
     /// A vote.
@@ -41,6 +46,12 @@ pub mod path {
     pub const HEARTBEATS: &str = "/peer/v1/heartbeats";
     /// Start a transfer of leadership.
     pub const HAND_OVER: &str = "/peer/v1/hand-over";
+    /// A node shall join.
+    pub const JOIN: &str = "/peer/v1/join";
+    /// A node shall leave.
+    pub const LEAVE: &str = "/peer/v1/leave";
+    /// Who belongs to the cluster?
+    pub const MEMBERS: &str = "/peer/v1/members";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
 }
@@ -59,5 +70,5 @@ pub mod header {
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Largest message of a proof, in bytes: what a stranger may make us read.
 pub const PROOF_BYTES_MAX: usize = 1 << 10;
-/// Largest snapshot, in bytes.
-pub const SNAPSHOT_BYTES_MAX: usize = 2 << 30;
+/// Largest snapshot, in bytes; a larger one is refused. A worker takes a few hundred bytes of it.
+pub const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;

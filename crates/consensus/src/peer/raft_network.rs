@@ -1,13 +1,17 @@
 //! openraft's calls over our peer protocol. Appends are pipelined: one HTTP/2 stream each way, frames both ways.
 
 use super::{
-    address_book::AddressBook,
     client::{self, CallError, Dialler},
-    path, wire,
+    directory::Directory,
+    path,
+    snapshots::{Progress, SNAPSHOT_PROGRESS_WITHIN},
+    under_way::{Answers, UnderWay},
+    wire,
 };
 use crate::types::{AppendRequest, Config, Snapshot, StreamResult, Vote};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use openraft::{
@@ -21,20 +25,25 @@ use quorate_rt::{
     http::{BoxBody, H2Client, full},
     time,
 };
-use quorate_storage::Member;
+use quorate_storage::{Member, SnapshotData, Snapshots};
 use std::{
     convert::Infallible,
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::oneshot;
 
-/// An append stream on which nothing came back for this long is given up.
+/// An append stream on which nothing came back for this long is given up, plus the time that what is under way may
+/// take at [`SLOWEST_BYTES_PER_MS`].
 const STREAM_IDLE_MIN: Duration = Duration::from_millis(500);
+
+/// The slowest network and disk that a follower is given time for: 4 MiB/s. One message has up to 32 entries of
+/// 512 KiB.
+const SLOWEST_BYTES_PER_MS: u64 = 4 << 10;
 
 /// A dial is given at least this long, over several calls if they are shorter.
 const DIAL_WITHIN_MIN: Duration = Duration::from_secs(1);
@@ -48,16 +57,20 @@ pub struct Network {
     /// How they are dialled.
     pub dialler: Dialler,
     /// Where they are.
-    pub book: AddressBook,
+    pub directory: Directory,
+    /// Which of its own snapshots this node sends.
+    pub snapshots: Snapshots,
 }
 
 impl RaftNetworkFactory<Config> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Peer {
-        let address = self.book.dial(&member.name, &member.peer).to_owned();
+        let address = self.directory.learn(NodeId(target), &member.name, &member.peer);
         Peer {
             dialler: self.dialler.clone(),
+            directory: self.directory.clone(),
+            snapshots: self.snapshots.clone(),
             target: NodeId(target),
             address,
             connection: None,
@@ -70,7 +83,10 @@ impl RaftNetworkFactory<Config> for Network {
 /// One node that Raft talks to.
 pub struct Peer {
     dialler: Dialler,
+    directory: Directory,
+    snapshots: Snapshots,
     target: NodeId,
+    /// Where it was dialled last.
     address: String,
     connection: Option<H2Client>,
     /// A dial under way. It outlives the call that began it: resolving, dialling and the proof are three round
@@ -102,6 +118,10 @@ impl Peer {
     }
 
     async fn dialled(&mut self, deadline: Duration) -> Result<H2Client, CallError> {
+        let under_way = self.dial.get_mut().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !under_way && let Some(address) = self.directory.address(self.target) {
+            self.address = address;
+        }
         let (dialler, target, address) = (&self.dialler, self.target, &self.address);
         let dial = self.dial.get_mut().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| {
             let (dialler, address) = (dialler.clone(), address.clone());
@@ -113,21 +133,32 @@ impl Peer {
             Err(_) => return Err(CallError::Timeout { target: address.clone(), after: deadline }),
         };
         *self.dial.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        result
+        result.inspect_err(|_| self.directory.failed(target, &self.address))
     }
 
     async fn call(&mut self, path: &str, body: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
+        // Connected first: that decides where the request goes.
+        self.connection(deadline).await?;
         let request = client::request(self.dialler.me(), Some(self.target), &self.address, path, full(body))?;
         let address = self.address.clone();
         let connection = self.connection(deadline).await?;
         let result = client::call(connection, request, &address, deadline).await;
-        if matches!(
-            result,
-            Err(CallError::Broken { .. } | CallError::Timeout { .. } | CallError::Unproven { .. })
-        ) {
-            self.connection = None;
+        match &result {
+            Err(CallError::Broken { .. } | CallError::Timeout { .. } | CallError::Unproven { .. }) => {
+                self.connection = None;
+            }
+            Err(CallError::Refused { status, .. }) => self.refused(*status),
+            Ok(_) | Err(CallError::Unreachable { .. }) => {}
         }
         result
+    }
+
+    /// Somebody else lives at the address now.
+    fn refused(&mut self, status: StatusCode) {
+        if status == StatusCode::MISDIRECTED_REQUEST {
+            self.connection = None;
+            self.directory.failed(self.target, &self.address);
+        }
     }
 
     async fn exchange<T>(
@@ -141,6 +172,31 @@ impl Peer {
         decode(&answer).map_err(|e| unreachable(&e))
     }
 
+    /// No deadline but that of the dial: see [`super::snapshots`].
+    async fn send_snapshot(
+        &mut self,
+        vote: &Vote,
+        data: SnapshotData,
+        progress: &Progress,
+        dial_within: Duration,
+    ) -> Result<Bytes, CallError> {
+        let body = super::snapshots::body(vote, data, progress.clone());
+        let me = self.dialler.me();
+        let request = client::request(me, Some(self.target), &self.address, path::SNAPSHOT, body)?;
+        let address = self.address.clone();
+        let connection = self.connection(dial_within).await?;
+        let result = client::call_unbounded(connection, request, &address).await;
+        if let Err(error) = &result {
+            if matches!(error, CallError::Refused { status: StatusCode::BAD_REQUEST, .. }) {
+                tracing::warn!(peer = %address, %error, "a snapshot was refused; it is checked before it is sent again");
+                self.snapshots.doubt();
+            }
+            // Half of a body may be in it.
+            self.connection = None;
+        }
+        result
+    }
+
     async fn open_stream<S>(&mut self, input: S, deadline: Duration) -> Result<AppendStream, RPCError<Config>>
     where
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
@@ -148,13 +204,11 @@ impl Peer {
         // `input` holds a mutex of openraft while it waits, and hyper owns it as the request's body. It must let
         // go when openraft drops the response stream, or the next session blocks on that mutex.
         let (alive, gone) = oneshot::channel::<()>();
-        let sent = Arc::new(AtomicU64::new(0));
-        let counted = sent.clone();
-        let frames = input.take_until(gone).map(move |request| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(Frame::data(wire::frame(&wire::encode_append(request))))
-        });
+        let under_way = Arc::new(UnderWay::default());
+        let appends = under_way.clone().frames(input.take_until(gone));
+        let frames = appends.map(|frame| Ok::<_, Infallible>(Frame::data(frame)));
         let body: BoxBody = StreamBody::new(frames).boxed_unsync();
+        self.connection(deadline).await.map_err(|e| unreachable(&e))?;
         let request =
             client::request(self.dialler.me(), Some(self.target), &self.address, path::APPEND, body)
                 .map_err(|e| unreachable(&e))?;
@@ -168,12 +222,12 @@ impl Peer {
                     _alive: alive,
                     broken: self.broken.clone(),
                     idle,
-                    sent,
-                    answered: 0,
+                    under_way: Answers(under_way),
                 })
             }
             Ok(Ok(answer)) => {
                 self.connection = None;
+                self.refused(answer.status());
                 Err(unreachable_text(&format!("the append stream was refused: {}", answer.status())))
             }
             Ok(Err(e)) => {
@@ -188,26 +242,25 @@ impl Peer {
     }
 }
 
-/// The answers to a stream of appends.
+/// The answers to a stream of appends. Silence means something only while an append is under way: between entries a
+/// stream may rest for as long as it likes.
 struct AppendStream {
     frames: BoxStream<'static, std::io::Result<Bytes>>,
     /// Dropping it ends the request's body.
     _alive: oneshot::Sender<()>,
     broken: Arc<AtomicBool>,
     idle: Duration,
-    /// How many appends went out, and how many were answered. Silence means something only while one is missing:
-    /// between entries a stream may rest for as long as it likes.
-    sent: Arc<AtomicU64>,
-    answered: u64,
+    under_way: Answers,
 }
 
 impl AppendStream {
     async fn next_frame(&mut self) -> Result<Option<std::io::Result<Bytes>>, time::Elapsed> {
         loop {
-            let sent = self.sent.load(Ordering::Relaxed);
-            match time::timeout(self.idle, self.frames.next()).await {
+            let under_way = self.under_way.0.bytes();
+            let travel = Duration::from_millis(under_way.unwrap_or(0) / SLOWEST_BYTES_PER_MS);
+            match time::timeout(self.idle + travel, self.frames.next()).await {
                 // Nothing was under way when the wait began, so nothing is late.
-                Err(_) if sent == self.answered => {}
+                Err(_) if under_way.is_none() => {}
                 answered_or_late => return answered_or_late,
             }
         }
@@ -215,18 +268,21 @@ impl AppendStream {
 
     /// The next answer; after an error the stream is over.
     async fn next(mut self) -> Option<(Result<StreamResult, RPCError<Config>>, Option<Self>)> {
-        let error = match self.next_frame().await {
-            Ok(None) => return None,
-            Ok(Some(Ok(frame))) => match wire::decode_append_result(&frame) {
-                Ok(Ok(result)) => {
-                    self.answered += 1;
-                    return Some((Ok(result), Some(self)));
-                }
-                Ok(Err(fatal)) => return Some((Err(unreachable_text(&fatal)), None)),
-                Err(e) => unreachable(&e),
-            },
-            Ok(Some(Err(e))) => unreachable(&e),
-            Err(_) => unreachable_text("an append was not answered in time"),
+        self.under_way.0.handled();
+        let error = loop {
+            match self.next_frame().await {
+                Ok(None) => return None,
+                Ok(Some(Ok(frame))) => match wire::decode_append_result(&frame) {
+                    Ok(Ok(result)) if self.under_way.0.answered(&result) => {
+                        return Some((Ok(result), Some(self)));
+                    }
+                    Ok(Ok(_)) => {}
+                    Ok(Err(fatal)) => return Some((Err(unreachable_text(&fatal)), None)),
+                    Err(e) => break unreachable(&e),
+                },
+                Ok(Some(Err(e))) => break unreachable(&e),
+                Err(_) => break unreachable_text("an append was not answered in time"),
+            }
         };
         self.broken.store(true, Ordering::Relaxed);
         Some((Err(error), None))
@@ -321,12 +377,20 @@ impl RaftNetworkV2<Config> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<Config>, StreamingError<Config>> {
-        let body = wire::encode_snapshot(&vote, &snapshot.snapshot);
-        let send = self.exchange(path::SNAPSHOT, body, option.soft_ttl(), wire::decode_snapshot_response);
-        tokio::select! {
+        let unreachable = |e: &CallError| StreamingError::Unreachable(Unreachable::new(e));
+        let progress = Progress::default();
+        let send = self.send_snapshot(&vote, snapshot.snapshot, &progress, option.soft_ttl());
+        let answer = tokio::select! {
             biased;
-            closed = cancel => Err(StreamingError::Closed(closed)),
-            answer = send => answer.map_err(|e| StreamingError::Unreachable(Unreachable::new(&e))),
-        }
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            answer = send => answer,
+            () = progress.stalled() => {
+                self.connection = None;
+                let after = SNAPSHOT_PROGRESS_WITHIN;
+                Err(CallError::Timeout { target: self.address.clone(), after })
+            }
+        };
+        let answer = answer.map_err(|e| unreachable(&e))?;
+        wire::decode_snapshot_response(&answer).map_err(|e| StreamingError::Unreachable(Unreachable::new(&e)))
     }
 }

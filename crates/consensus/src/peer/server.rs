@@ -1,14 +1,13 @@
 //! The peer listener's answers.
 
 use super::{
-    MESSAGE_BYTES_MAX, PROOF_BYTES_MAX, SNAPSHOT_BYTES_MAX,
+    MESSAGE_BYTES_MAX, PROOF_BYTES_MAX,
     gate::{Denied, Gate, Gates},
-    header, path, wire,
+    header, path, snapshots, wire,
 };
 use crate::{
-    consensus::{self, Shared},
-    forward::Tried,
-    liveness, proposer, reads,
+    consensus::Shared, forward::Tried, handing_over, joining, liveness, membership, options::TRY_WITHIN,
+    proposer, reads,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -58,10 +57,18 @@ enum Refusal {
     OtherCluster { ours: ClusterId, theirs: String },
     #[error("this is node {ours}; the request is for {theirs}")]
     OtherNode { ours: u64, theirs: String },
+    #[error("the request does not say which node it is from")]
+    Unnamed,
     #[error("no such path")]
     UnknownPath,
+    #[error("the disk is full: this node takes no records")]
+    NoRoom,
     #[error("{0}")]
     Body(std::io::Error),
+    #[error("another snapshot is being received")]
+    Receiving,
+    #[error("{0}")]
+    Snapshot(std::io::Error),
     #[error("{0}")]
     Message(#[from] wire::WireError),
     #[error("{0}")]
@@ -75,8 +82,15 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
-            Self::Raft(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Snapshot(e) => match e.kind() {
+                std::io::ErrorKind::InvalidData => StatusCode::BAD_REQUEST,
+                std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                // This node's disk, or the connection: the same bytes may do next time.
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::Unnamed | Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Raft(_) | Self::Receiving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -121,7 +135,13 @@ async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -
     if request.uri().path() == path::HELLO {
         return Ok(full(wire::encode_hello(&shared.hello().await)));
     }
+    if request.uri().path() == path::FEATURE_LEVEL && !request.headers().contains_key(header::TO) {
+        return Ok(full(wire::encode_levels(&shared.node_levels())));
+    }
     check_recipient(shared, &request)?;
+    if [path::APPEND, path::SNAPSHOT].contains(&request.uri().path()) && !shared.forwarder.room.may_follow() {
+        return Err(Refusal::NoRoom);
+    }
     if request.uri().path() == path::APPEND {
         return Ok(append(shared, request.into_body()));
     }
@@ -153,15 +173,19 @@ fn sender(request: &Request<Incoming>) -> Option<NodeId> {
     from.parse().ok().map(NodeId)
 }
 
-/// A request of another cluster changes nothing here. A node without a cluster yet takes any: it has nothing to
-/// lose, and learns its cluster from its first leader.
+/// A request of another cluster changes nothing here, nor does one that does not say which it is of: it may ask who
+/// we are, no more. A node without a cluster yet takes any: it has nothing to lose, and learns its cluster from its
+/// first leader. Where it stands for election before, a node that knows the cluster does so too, and has its vote.
 fn check_cluster(shared: &Shared, request: &Request<Incoming>) -> Result<(), Refusal> {
     let theirs = request.headers().get(header::CLUSTER).and_then(|v| v.to_str().ok());
     match (shared.cluster(), theirs) {
         (Some(ours), Some(theirs)) if theirs.parse() != Ok(ours) => {
             Err(Refusal::OtherCluster { ours, theirs: theirs.chars().take(64).collect() })
         }
-        _ => Ok(()),
+        (Some(ours), None) if !matches!(request.uri().path(), path::HELLO | path::FEATURE_LEVEL) => {
+            Err(Refusal::OtherCluster { ours, theirs: "none".into() })
+        }
+        (Some(_) | None, _) => Ok(()),
     }
 }
 
@@ -175,28 +199,42 @@ fn check_recipient(shared: &Shared, request: &Request<Incoming>) -> Result<(), R
 }
 
 async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+    let via = sender(&request);
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let bytes_max = if path == path::SNAPSHOT { SNAPSHOT_BYTES_MAX } else { MESSAGE_BYTES_MAX };
-    let body = read_body(body, bytes_max).await.map_err(Refusal::Body)?;
+    if path == path::SNAPSHOT {
+        return install(shared, body).await;
+    }
+    let body = read_body(body, MESSAGE_BYTES_MAX).await.map_err(Refusal::Body)?;
     match path {
-        path::VOTE | path::PRE_VOTE | path::TRANSFER | path::SNAPSHOT => raft(shared, path, body).await,
+        path::VOTE | path::PRE_VOTE | path::TRANSFER => raft(shared, path, body).await,
         path::PROPOSE => {
             let proposals = wire::decode_proposals(&body)?;
             Ok(wire::encode_proposed(&propose(shared, &proposals).await))
         }
         path::READ_INDEX => {
-            let index = reads::read_index(&shared.raft, crate::options::TRY_WITHIN).await;
+            let index = reads::read_index(&shared.raft, TRY_WITHIN).await;
             Ok(wire::encode_index(&index.into()))
         }
         path::HEARTBEATS => {
             let beats = wire::decode_heartbeats(&body)?;
-            Ok(wire::encode_outcomes(&liveness::hear(&beats, &shared.vessel).into()))
+            let via = via.ok_or(Refusal::Unnamed)?;
+            Ok(wire::encode_outcomes(&liveness::hear(&beats, via, &shared.vessel).await.into()))
         }
         path::HAND_OVER => {
             let to = wire::decode_hand_over(&body)?;
-            Ok(wire::encode_index(&consensus::hand_over(shared, to).await.into()))
+            Ok(wire::encode_index(&handing_over::hand_over(shared, to).await.into()))
         }
+        path::FEATURE_LEVEL => Ok(wire::encode_levels(&shared.node_levels())),
+        path::JOIN => {
+            let join = wire::decode_join(&body)?;
+            Ok(wire::encode_member_outcome(&joining::join_here(shared, &join, TRY_WITHIN).await.into()))
+        }
+        path::LEAVE => {
+            let leave = wire::decode_leave(&body)?;
+            Ok(wire::encode_member_outcome(&joining::leave_here(shared, &leave, TRY_WITHIN).await.into()))
+        }
+        path::MEMBERS => Ok(wire::encode_members(membership::members_here(shared).as_ref())),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }
@@ -207,7 +245,9 @@ async fn propose(shared: &Shared, proposals: &[quorate_model::Proposal]) -> wire
         return wire::Forwarded::NotLeader;
     }
     let Ok(_place) = shared.places.try_acquire() else { return wire::Forwarded::Busy };
-    match proposer::write(&shared.raft, proposals, crate::options::ANSWER_WITHIN).await {
+    match proposer::write((&shared.raft, &shared.forwarder.room), proposals, crate::options::ANSWER_WITHIN)
+        .await
+    {
         Tried::Done(proposed) => wire::Forwarded::Done(proposed),
         Tried::NotLeader => wire::Forwarded::NotLeader,
         Tried::Busy => wire::Forwarded::Busy,
@@ -223,7 +263,11 @@ async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
     };
     match path {
         path::VOTE => {
-            let vote = raft.vote(wire::decode_vote_request(&body)?).await.map_err(fatal)?;
+            let mut request = wire::decode_vote_request(&body)?;
+            // Only a leader may let somebody stand against itself, and it names a voter. In anybody else's mouth
+            // (a node that was removed) the word would get around the rule that nobody stands while one leads.
+            request.leadership_transfer &= membership::may_lead(shared, request.vote.leader_id.voted_for);
+            let vote = raft.vote(request).await.map_err(fatal)?;
             Ok(wire::encode_vote_response(&vote))
         }
         path::PRE_VOTE => {
@@ -236,23 +280,28 @@ async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {
                 raft.handle_transfer_leader(request).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
             Ok(wire::encode_transfer_response(&response))
         }
-        path::SNAPSHOT => {
-            let (vote, snapshot) = wire::decode_snapshot(&body)?;
-            let response =
-                raft.install_full_snapshot(vote, snapshot).await.map_err(|e| Refusal::Raft(Box::new(e)))?;
-            shared.heard_leader();
-            Ok(wire::encode_snapshot_response(&response))
-        }
         _ => Err(Refusal::UnknownPath),
     }
 }
 
+/// A snapshot: into a file, then into Raft. One at a time: a leader that lost its connection begins anew while the rest
+/// of the old transfer is still being written.
+async fn install(shared: &Arc<Shared>, body: Incoming) -> Answer {
+    let Ok(_place) = shared.receiving.try_acquire() else { return Err(Refusal::Receiving) };
+    let received = snapshots::receive(&shared.snapshots, body.into_data_stream()).await;
+    let (vote, snapshot) = received.map_err(Refusal::Snapshot)?;
+    let installed = shared.raft.install_full_snapshot(vote, snapshot).await;
+    let response = installed.map_err(|e| Refusal::Raft(Box::new(e)))?;
+    shared.heard_leader();
+    Ok(wire::encode_snapshot_response(&response))
+}
+
 /// Appends: frames in, frames out, pipelined. A frame that can't be read ends the stream.
 fn append(shared: &Arc<Shared>, body: Incoming) -> BoxBody {
-    let heard = shared.clone();
+    let (heard, room) = (shared.clone(), shared.forwarder.room.clone());
     let requests = wire::frames(body.into_data_stream())
         .map(|frame| frame.ok().and_then(|bytes| wire::decode_append(&bytes).ok()))
-        .take_while(|request| std::future::ready(request.is_some()))
+        .take_while(move |request| std::future::ready(request.is_some() && room.may_follow()))
         .filter_map(std::future::ready)
         .inspect(move |_| heard.heard_leader());
     let results = shared.raft.stream_append(requests);

@@ -2,7 +2,7 @@
 
 use crate::{
     forward::Tried,
-    types::{AppendRequest, Config, LogId, Snapshot, StreamResult, Vote},
+    types::{AppendRequest, Config, LogId, StreamResult},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
@@ -18,10 +18,13 @@ pub use quorate_codec::{
     DecodeError as WireError,
     log::{decode_vote, encode_vote},
     peer::{
-        Challenge, Forwarded, Hello, Introduction, Mac, Nonce, decode_challenge, decode_hand_over,
-        decode_heartbeats, decode_hello, decode_index, decode_introduction, decode_leases, decode_outcomes,
-        decode_proof, decode_proposed, encode_challenge, encode_hand_over, encode_heartbeats, encode_hello,
-        encode_index, encode_introduction, encode_leases, encode_outcomes, encode_proof, encode_proposed,
+        Challenge, Forwarded, Hello, Introduction, Mac, MemberOutcome, MemberSeen, Members, Nonce,
+        decode_challenge, decode_hand_over, decode_heartbeats, decode_hello, decode_index,
+        decode_introduction, decode_join, decode_leases, decode_leave, decode_levels, decode_member_outcome,
+        decode_members, decode_outcomes, decode_proof, decode_proposed, encode_challenge, encode_hand_over,
+        encode_heartbeats, encode_hello, encode_index, encode_introduction, encode_join, encode_leases,
+        encode_leave, encode_levels, encode_member_outcome, encode_members, encode_outcomes, encode_proof,
+        encode_proposed,
     },
     proposal::{decode_proposals, encode_proposals},
 };
@@ -80,7 +83,7 @@ where
     .boxed()
 }
 
-fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
+pub(super) fn take_frame(buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
     let Some((length, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
     if length > FRAME_BYTES_MAX {
@@ -195,29 +198,6 @@ pub fn encode_transfer_response(response: &TransferLeaderResponse<Config>) -> Ve
 /// See [`encode_transfer_response`]. A follower that refuses is told by its words.
 pub fn decode_transfer_response(bytes: &[u8]) -> Result<Result<(), String>, WireError> {
     peer::decode_transferred(bytes)
-}
-
-/// A whole snapshot: the vote, then the container as it lies on disk.
-pub fn encode_snapshot(vote: &Vote, container: &[u8]) -> Vec<u8> {
-    let head = frame(&encode_vote(&vote_of(vote)));
-    let mut out = Vec::with_capacity(head.len() + container.len());
-    out.extend_from_slice(&head);
-    out.extend_from_slice(container);
-    out
-}
-
-/// See [`encode_snapshot`].
-pub fn decode_snapshot(bytes: &Bytes) -> Result<(Vote, Snapshot), WireError> {
-    let mut rest = BytesMut::from(&bytes[..bytes.len().min(4 + FRAME_BYTES_MAX.min(1 << 10))]);
-    let head = take_frame(&mut rest).ok().flatten().ok_or_else(|| truncated("a snapshot"))?;
-    let vote = vote_from(decode_vote(&head)?);
-    let container = bytes.slice(4 + head.len()..).to_vec();
-    let snapshot = quorate_storage::convert::snapshot_of(container)?;
-    Ok((vote, snapshot))
-}
-
-fn truncated(what: &'static str) -> WireError {
-    WireError::Malformed { what, problem: "it is cut short".into() }
 }
 
 /// The follower's vote after it.

@@ -23,8 +23,8 @@ use quorate_consensus::{
     },
 };
 use quorate_model::{
-    Address, BootId, ClusterId, Command, KeyspaceSource, LogIndex, NodeId, NodeName, NodeRecord, Origin,
-    PartitionCount, PartitionRange, Proposal, RegistrationParts, Ttl, WorkerId,
+    Address, BootId, ClusterId, Command, FeatureLevel, KeyspaceSource, LogIndex, NodeId, NodeLevels,
+    NodeName, NodeRecord, Origin, PartitionCount, PartitionRange, Proposal, RegistrationParts, Ttl, WorkerId,
 };
 use quorate_rt::{
     http::{H2Client, ServeLimits, full, read_body},
@@ -81,6 +81,8 @@ impl Cluster {
         let cluster = Self::start_all(Some(secret.clone())).await;
         let complete = |c: &Self| (0..NODES).all(|i| c.consensus(i).view().get().nodes().count() == NODES);
         cluster.until(complete).await;
+        // The last entry that a new cluster writes by itself.
+        cluster.until(|c| (0..NODES).all(|i| c.consensus(i).feature_level() == FeatureLevel::NEWEST)).await;
         cluster.until(|c| c.picture().1.windows(2).all(|two| two[0] == two[1])).await;
         cluster
     }
@@ -125,6 +127,7 @@ impl Cluster {
             election: Duration::from_millis(250),
             partitions: PartitionCount::new(12).ok(),
             source: KeyspaceSource::Static,
+            levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
             snapshot_every: 200,
         };
         let consensus = Consensus::start(options, log, machine, applied).await.expect("starts");
@@ -219,22 +222,26 @@ pub struct Stranger {
     pub from: NodeId,
     /// To whom it speaks.
     pub to: NodeId,
+    /// Of which cluster it says that it is.
+    pub cluster: Option<ClusterId>,
 }
 
 impl Stranger {
     /// Connects and says nothing.
     pub async fn connect(address: &str, to: NodeId) -> Self {
         let connection = H2Client::connect(address).await.expect("it listens");
-        Self { connection, from: NodeId(666), to }
+        Self { connection, from: NodeId(666), to, cluster: None }
     }
 
     /// Sends one message.
     pub async fn send(&mut self, path: &str, body: Vec<u8>) -> (StatusCode, Bytes) {
-        let request = Request::post(format!("http://peer{path}"))
+        let mut request = Request::post(format!("http://peer{path}"))
             .header(header::FROM, self.from.0)
-            .header(header::TO, self.to.0)
-            .body(full(body))
-            .expect("a request");
+            .header(header::TO, self.to.0);
+        if let Some(cluster) = self.cluster {
+            request = request.header(header::CLUSTER, cluster.to_string());
+        }
+        let request = request.body(full(body)).expect("a request");
         let answer = self.connection.send(request).await.expect("an answer");
         (answer.status(), read_body(answer.into_body(), 1 << 20).await.expect("a body"))
     }

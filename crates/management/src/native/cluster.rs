@@ -16,7 +16,7 @@ use quorate_api::{
     cluster::{self, ClusterBody, NodeBody, RoleBody, TransferAnswer, TransferBody, Transferred},
     query::Mode,
 };
-use quorate_model::NodeName;
+use quorate_model::{FeatureLevel, NodeName};
 
 /// Show the cluster
 #[utoipa::path(
@@ -40,6 +40,8 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
         leader: standing.leader.map(|leader| leader.name.to_string()),
         term: standing.term,
         applied_index: standing.applied_index.0,
+        feature_level: standing.feature_level.get(),
+        changed_index: standing.changed_index.0,
         nodes: standing.members.iter().map(shown).collect(),
     };
     Ok(decided(standing.applied_index, &body))
@@ -58,6 +60,7 @@ fn shown(member: &MemberInfo) -> NodeBody {
         management: member.management.to_string(),
         applied_index: member.applied_index.map(|index| index.0),
         reachable: member.reachable,
+        feature_level_max: member.feature_level_max.map(FeatureLevel::get),
     }
 }
 

@@ -133,12 +133,12 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     let id = request::named("path.id", path, WorkerId::parse)?;
     let body = request::object(request).await?;
     let registration = worker::registration(id, body, app.config.default_ttl)?;
-    let ttl = registration.ttl;
+    let (id, ttl) = (registration.id.clone(), registration.ttl);
     let command = Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index };
     match writes::write(&app, command, query.mode).await? {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let body = Registered { lease: LeaseGrant::new(epoch, ttl), index: index.0 };
+            let body = Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0 };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {

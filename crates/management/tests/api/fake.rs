@@ -3,19 +3,24 @@
 
 use crate::ask::{Answer, Ask};
 use axum::Router;
-use futures_util::future::{BoxFuture, FutureExt};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt, TryStreamExt,
+    future::{BoxFuture, FutureExt},
+};
 use quorate_management::{
-    Cluster, Committed, Config, LeaderHint, MemberInfo, Readiness, Reason, Role, Standing, TransferError,
-    Unavailable, router,
+    Cluster, Committed, Config, LeaderHint, MemberError, MemberInfo, Mode, Pieces, Readiness, Reason,
+    RestoreError, Restored, Role, Standing, TransferError, Unavailable, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, Heartbeat, HeartbeatOutcome, KeyspaceSource, LeaseChange,
-    LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, NodeId, NodeName, Origin, PartitionCount, Proposal,
-    Reply, Status, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
+    LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
+    NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
 use quorate_state::{State, View};
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
@@ -23,6 +28,9 @@ use tower::ServiceExt;
 
 /// When the fake's log time begins.
 pub const EPOCH_MS: u64 = 1_767_225_600_000;
+
+/// When the fake's membership last changed.
+pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
 
 pub struct Fake {
     inner: Mutex<Inner>,
@@ -37,6 +45,8 @@ struct Inner {
     /// What this node publishes while it lags; the state otherwise.
     lagging: Option<Arc<View>>,
     broken: Option<Reason>,
+    /// Commands are never answered.
+    hangs: bool,
     sequences: BTreeMap<WorkerId, u64>,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -53,6 +63,7 @@ impl Fake {
             sequence: 0,
             lagging: None,
             broken: None,
+            hangs: false,
             sequences: BTreeMap::new(),
             readiness: Readiness::Ready,
             stale: None,
@@ -101,6 +112,11 @@ impl Fake {
     /// From now on nobody answers.
     pub fn break_down(&self, reason: Reason) {
         self.inner.lock().expect("no panic").broken = Some(reason);
+    }
+
+    /// From now on commands are never answered.
+    pub fn hang(&self) {
+        self.inner.lock().expect("no panic").hangs = true;
     }
 
     /// From now on this node publishes what it has now, until a read barrier or a command of its own.
@@ -218,6 +234,9 @@ impl Cluster for Fake {
 
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>> {
         let mut inner = self.inner.lock().expect("no panic");
+        if inner.hangs {
+            return std::future::pending().boxed();
+        }
         let result = inner.available().map(|()| {
             inner.proposals += 1;
             if let Some(other) = inner.overtaking.take() {
@@ -262,6 +281,25 @@ impl Cluster for Fake {
         .boxed()
     }
 
+    fn export(&self, view: Arc<View>) -> Pieces {
+        let pieces = [Ok(Bytes::from_static(b"state at ")), Ok(Bytes::from(view.index().to_string()))];
+        futures_util::stream::iter(pieces).boxed()
+    }
+
+    fn restore(&self, backup: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>> {
+        async move {
+            let bytes: Vec<Bytes> = backup.try_collect().await?;
+            self.inner.lock().expect("no panic").available()?;
+            match &bytes.concat()[..] {
+                b"whole" => Ok(Restored { index: LogIndex(9), workers: 2, keyspaces: 1 }),
+                b"early" => Err(Refusal::NotEmpty { workers: 2, keyspaces: 0 }.into()),
+                b"large" => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
+                _ => Err(RestoreError::Unsound { problem: "it does not begin like one".into() }),
+            }
+        }
+        .boxed()
+    }
+
     fn standing(&self) -> Standing {
         let inner = self.inner.lock().expect("no panic");
         let member = |name: &str, id, role, reachable: bool| MemberInfo {
@@ -272,6 +310,7 @@ impl Cluster for Fake {
             management: format!("{name}:9090").into(),
             applied_index: reachable.then_some(inner.state.index()),
             reachable,
+            feature_level_max: reachable.then_some(FeatureLevel::NEWEST),
         };
         Standing {
             node: node("n1"),
@@ -280,6 +319,8 @@ impl Cluster for Fake {
             leader: inner.broken.is_none().then(hint),
             term: 3,
             applied_index: inner.state.index(),
+            feature_level: inner.state.feature_level(),
+            changed_index: MEMBERS_CHANGED,
             members: vec![
                 member("n1", u64::MAX, Role::Follower, true),
                 member("n2", 2, Role::Leader, true),
@@ -288,6 +329,53 @@ impl Cluster for Fake {
             readiness: inner.readiness.clone(),
             stale: inner.stale,
         }
+    }
+
+    /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let available = self.inner.lock().expect("no panic").available();
+        let result = available.map_err(MemberError::from).and_then(|()| {
+            let (name, peer) = (join.name.clone(), join.peer.clone());
+            match (join.name.as_str(), join.peer.as_str()) {
+                _ if join.if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
+                    Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
+                }
+                ("n4", "n4:7070") if join.dry_run => {
+                    Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(4), voter: false })
+                }
+                ("n4", "n4:7070") => Ok(MemberChange { index: LogIndex(21), id: NodeId(4), voter: false }),
+                ("n2", "n2:7070") => Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(2), voter: true }),
+                (_, "n4:7070") => {
+                    Err(MemberRefusal::OtherName { peer, wanted: name, got: node("n4") }.into())
+                }
+                ("n2", _) => {
+                    Err(MemberRefusal::NameTaken { name, id: NodeId(2), peer: "n2:7070".into() }.into())
+                }
+                _ => Err(MemberRefusal::NotReachable { peer, why: "refused".into() }.into()),
+            }
+        });
+        async { result }.boxed()
+    }
+
+    fn leave(
+        &self,
+        name: NodeName,
+        if_index: Option<LogIndex>,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
+        let available = self.inner.lock().expect("no panic").available();
+        let result = available.map_err(MemberError::from).and_then(|()| match name.as_str() {
+            "n1" | "n2" | "n3" if if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
+                Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
+            }
+            "n2" => Err(MemberRefusal::NoMajority { voters: 1, reachable: 0 }.into()),
+            "n1" | "n3" => {
+                let index = if mode == Mode::Validate { MEMBERS_CHANGED } else { LogIndex(22) };
+                Ok(MemberChange { index, id: NodeId(3), voter: false })
+            }
+            _ => Err(MemberRefusal::Unknown { name }.into()),
+        });
+        async { result }.boxed()
     }
 
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>> {
@@ -305,24 +393,4 @@ impl Cluster for Fake {
         }
         .boxed()
     }
-}
-
-/// Status and epoch of a worker, by the state itself.
-pub fn lease_of(fake: &Fake, id: &str) -> (Status, Epoch) {
-    let state = fake.state();
-    let worker = state.worker(id).expect("a record");
-    (worker.status(), worker.epoch)
-}
-
-/// The partitions that a worker holds, by the state itself.
-pub fn held_by(fake: &Fake, id: &str) -> Vec<i32> {
-    let state = fake.state();
-    state.worker(id).map(|w| w.registration.partitions.iter().map(|p| p.0).collect()).unwrap_or_default()
-}
-
-/// Who holds a partition of the default keyspace, if it is routable.
-pub fn owner_of(fake: &Fake, partition: u32) -> Option<String> {
-    let state = fake.state();
-    let owner = state.default_keyspace()?.claimant(partition)?;
-    owner.is_routable().then(|| owner.id().to_string())
 }

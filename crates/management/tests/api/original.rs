@@ -2,7 +2,8 @@
 
 use crate::{
     ask::Ask,
-    fake::{EPOCH_MS, Fake, held_by, lease_of},
+    fake::{EPOCH_MS, Fake},
+    looks::{held_by, lease_of},
 };
 use quorate_model::{LeaseEvent, Status};
 use serde_json::{Value, json};

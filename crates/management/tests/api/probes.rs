@@ -29,6 +29,14 @@ async fn readyz_follows_the_nodes_readiness() {
             503,
             json!({"status": "starting", "reason": "catching up"}),
         ),
+        (
+            Readiness::Removed,
+            503,
+            json!({
+                "status": "removed",
+                "reason": "removed: this node is no member of the cluster any more, it routes by what it knew last",
+            }),
+        ),
         (Readiness::Draining, 503, json!({"status": "draining", "reason": "the node is about to end"})),
     ] {
         fake.set_readiness(readiness, None);
@@ -70,10 +78,12 @@ async fn the_cluster_is_shown_as_this_node_sees_it() {
             "leader": "n2",
             "term": 3,
             "applied_index": 1,
+            "feature_level": 1,
+            "changed_index": 7,
             "nodes": [
-                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true},
-                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true},
-                {"name": "n3", "id": "3", "role": "learner", "peer": "n3:7070", "management": "n3:9090", "applied_index": null, "reachable": false},
+                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true, "feature_level_max": 2},
+                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true, "feature_level_max": 2},
+                {"name": "n3", "id": "3", "role": "learner", "peer": "n3:7070", "management": "n3:9090", "applied_index": null, "reachable": false, "feature_level_max": null},
             ],
         })
     );

@@ -2,7 +2,8 @@
 
 use crate::{
     ask::Ask,
-    fake::{Fake, held_by, owner_of},
+    fake::Fake,
+    looks::{held_by, owner_of},
     original::{post, register},
 };
 use quorate_model::LeaseEvent;

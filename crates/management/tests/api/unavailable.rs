@@ -6,6 +6,7 @@ use crate::{
     original::{post, register, register_body},
 };
 use quorate_management::Reason;
+use quorate_model::FeatureLevel;
 use quorate_rt::time::Duration;
 use serde_json::json;
 
@@ -26,6 +27,7 @@ async fn native_writes_are_503_with_the_leader_and_when_to_ask_again() {
     for (reason, code, retry_after) in [
         (Reason::NoQuorum, "no_quorum", "1"),
         (Reason::Busy { retry_after: Duration::from_millis(2_500) }, "busy", "3"),
+        (Reason::DiskFull, "disk_full", "1"),
         (Reason::ShuttingDown, "shutting_down", "1"),
         (Reason::OutcomeUnknown, "outcome_unknown", "1"),
     ] {
@@ -57,7 +59,15 @@ async fn a_503_without_a_leader_says_so() {
 async fn the_dialects_fail_with_500_and_say_where_the_leader_is() {
     let fake = Fake::formed();
     register(&fake, "w1", &[0]).await;
-    fake.break_down(Reason::NoQuorum);
+    for (reason, retry_after) in
+        [(Reason::NoQuorum, "1"), (Reason::Busy { retry_after: Duration::from_millis(2_500) }, "3")]
+    {
+        fake.break_down(reason);
+        dialects_fail(&fake, retry_after).await;
+    }
+}
+
+async fn dialects_fail(fake: &std::sync::Arc<Fake>, retry_after: &str) {
     for (path, body, error) in [
         ("/register", register_body("w1", &[0]), "Failed to register worker"),
         ("/heartbeat", json!({"workerId": "w1"}), "Failed to update heartbeat"),
@@ -66,7 +76,7 @@ async fn the_dialects_fail_with_500_and_say_where_the_leader_is() {
     ] {
         let answer = fake.ask(Ask::json("POST", path, body)).await;
         assert_eq!((answer.status, answer.json()), (500, json!({"error": error})));
-        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("retry-after"), Some(retry_after));
         assert_eq!(answer.header("x-quorate-leader"), Some("10.0.0.2:9090"));
     }
 }
@@ -99,5 +109,16 @@ async fn local_reads_and_dry_runs_go_on_and_consistent_ones_do_not() {
     for path in ["/v1/workers?consistent=true", "/v1/cluster?consistent=true", "/v1/leases"] {
         let answer = fake.ask(Ask::get(path)).await;
         assert_eq!((answer.status, answer.problem()), (503, "no_quorum".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_some_node_cannot_read_is_a_conflict() {
+    let fake = Fake::formed();
+    fake.break_down(Reason::FeatureLevel { needs: FeatureLevel::NEWEST, stands: FeatureLevel::FIRST });
+    for ask in writes() {
+        let answer = fake.ask(ask.clone()).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (409, "feature_level"), "{ask:?}");
+        assert_eq!(answer.header("retry-after"), None, "only an upgrade helps");
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::{
     ask::Ask,
-    fake::{Fake, held_by, lease_of, owner_of, worker},
+    fake::{Fake, worker},
+    looks::{held_by, lease_of, owner_of},
     original::{post, register, register_body},
 };
 use quorate_model::{Command, Epoch, LeaseEvent, Status};
@@ -202,4 +203,16 @@ async fn a_change_of_the_lease_that_overtakes_a_changed_heartbeat_does_not_lose_
     assert_eq!(beat(&fake, "w1", &[1]).await, 200);
     assert_eq!(held_by(&fake, "w1"), [1]);
     assert!(lease_of(&fake, "w1").1 > Epoch(epoch.0));
+}
+
+/// It may need five calls to the cluster, each with a limit of its own; its clients give up after 5 s.
+#[tokio::test]
+async fn a_heartbeat_is_answered_before_its_client_gives_up() {
+    let fake = Fake::formed();
+    fake.hang();
+    let begun = quorate_rt::time::Instant::now();
+    let answer = fake.ask(Ask::json("POST", "/heartbeat", register_body("w1", &[0]))).await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!((answer.status, answer.json()), (500, json!({"error": "Failed to update heartbeat"})));
+    assert_eq!(answer.header("retry-after"), Some("1"));
 }

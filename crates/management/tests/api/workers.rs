@@ -2,12 +2,13 @@
 
 use crate::{
     ask::{Answer, Ask},
-    fake::{Fake, held_by, owner_of},
+    fake::Fake,
+    looks::{held_by, owner_of},
     original::register,
 };
-use quorate_model::LeaseEvent;
+use quorate_model::{LeaseEvent, Ttl, WorkerId};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 async fn put(fake: &Arc<Fake>, id: &str, body: Value) -> Answer {
     fake.ask(Ask::json("PUT", &format!("/v1/workers/{id}"), body)).await
@@ -22,9 +23,14 @@ async fn a_registration_answers_its_lease_and_index() {
     let fake = Fake::formed();
     let answer = put(&fake, "w1", body(&[0, 1])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
+    let interval = quorate_api::worker::heartbeat_interval(
+        &WorkerId::parse("w1").expect("valid"),
+        Ttl::new(Duration::from_secs(30)).expect("valid"),
+    );
+    let interval = format!("{}ms", interval.as_millis());
     assert_eq!(
         answer.json(),
-        json!({"lease": {"id": 2, "epoch": 2, "ttl": "30s", "heartbeat_interval": "10s"}, "index": 2})
+        json!({"lease": {"id": 2, "epoch": 2, "ttl": "30s", "heartbeat_interval": interval}, "index": 2})
     );
     assert_eq!((answer.header("etag"), answer.header("x-quorate-index")), (Some("\"2\""), Some("2")));
     assert_eq!(held_by(&fake, "w1"), [0, 1]);
@@ -34,10 +40,11 @@ async fn a_registration_answers_its_lease_and_index() {
 async fn a_ttl_of_ones_own_counts() {
     let fake = Fake::formed();
     let answer = put(&fake, "w1", json!({"address": "http://h:1", "ttl": "1m30s"})).await.json();
-    assert_eq!(
-        (&answer["lease"]["ttl"], &answer["lease"]["heartbeat_interval"]),
-        (&json!("1m30s"), &json!("30s"))
-    );
+    let interval = answer["lease"]["heartbeat_interval"].as_str().and_then(quorate_api::duration::parse);
+    let interval = interval.expect("a duration");
+    assert_eq!(answer["lease"]["ttl"], json!("1m30s"));
+    let third = Duration::from_secs(27)..=Duration::from_secs(33);
+    assert!(third.contains(&interval), "a third, give or take a tenth: {interval:?}");
 }
 
 #[tokio::test]

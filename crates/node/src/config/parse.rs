@@ -9,6 +9,7 @@ use quorate_model::{NodeName, PartitionCount, Ttl};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
@@ -17,6 +18,8 @@ use std::{
 const PEERS_MAX: usize = 15;
 const BROKERS_MAX: usize = 100;
 const THREADS_MAX: usize = 1_024;
+/// Below, a node would do little else; above, a restart replays for minutes.
+const SNAPSHOT_ENTRIES: RangeInclusive<u64> = 100..=1_000_000;
 const TOPIC_BYTES_MAX: usize = 249;
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
@@ -78,6 +81,12 @@ pub(super) fn partitions(text: &str) -> Result<PartitionCount, Wrong> {
 pub(super) fn threads(text: &str) -> Result<usize, Wrong> {
     let count = text.parse().ok().filter(|count| (1..=THREADS_MAX).contains(count));
     count.ok_or_else(|| Wrong::value(text, format!("a number, 1 to {THREADS_MAX}")))
+}
+
+pub(super) fn snapshot_entries(text: &str) -> Result<u64, Wrong> {
+    let count = text.parse().ok().filter(|count| SNAPSHOT_ENTRIES.contains(count));
+    let (least, most) = (SNAPSHOT_ENTRIES.start(), SNAPSHOT_ENTRIES.end());
+    count.ok_or_else(|| Wrong::value(text, format!("a number, {least} to {most}")))
 }
 
 /// Where to listen. No DNS names but `localhost`: what a name means may change, a listener does not.

@@ -188,6 +188,12 @@ pub static SETTINGS: &[Setting] = &[
         "Silence of the leader before an election, randomised up to twice as long; at least three heartbeat intervals, at most 60s.",
     ),
     setting(
+        "snapshot-entries",
+        "COUNT",
+        Text("10000"),
+        "Log entries after which a node writes its state down and throws away what is before; 100 to 1000000. Also after 64 MiB of log.",
+    ),
+    setting(
         "threads",
         "COUNT",
         Computed("one per core"),

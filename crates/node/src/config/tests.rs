@@ -49,6 +49,7 @@ fn without_any_source_the_documented_defaults_hold() {
     assert_eq!(c.heartbeat_interval, Duration::from_millis(100));
     assert_eq!(c.election_timeout, Duration::from_millis(500));
     assert_eq!(c.threads, 4);
+    assert_eq!(c.snapshot_entries, 10_000);
     assert_eq!(c.drain_limit, Duration::from_secs(30));
     assert_eq!((c.log_format, c.log_level.as_str()), (LogFormat::Json, "info"));
 }
@@ -182,7 +183,7 @@ fn two_listeners_never_share_a_port() {
 #[test]
 fn every_mistake_is_told_at_once_with_its_origin() {
     let found = errors(
-        &[("partitions", "0"), ("threads", "many")],
+        &[("partitions", "0"), ("threads", "many"), ("snapshot-entries", "99")],
         &[("QUORATE_LOG_LEVEL", "loud"), ("REQUEST_TIMEOUT", "soon")],
         "data_dirr: x\nlog_format: xml\n",
     );
@@ -190,6 +191,7 @@ fn every_mistake_is_told_at_once_with_its_origin() {
         "data_dirr (q.yaml, line 1): there is no such key; allowed: node_name, ",
         "REQUEST_TIMEOUT: `soon` is not allowed here; allowed: a duration",
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
+        "--snapshot-entries: `99` is not allowed here; allowed: a number, 100 to 1000000",
         "--threads: `many` is not allowed here; allowed: a number, 1 to 1024",
         "log_format (q.yaml, line 2): `xml` is not allowed here; allowed: text or json",
         "QUORATE_LOG_LEVEL: `loud` is not allowed here; allowed: error, warn",

@@ -2,7 +2,9 @@
 
 mod keyspaces;
 pub mod leases;
+mod level;
 mod nodes;
+pub(crate) mod restore;
 mod workers;
 
 use crate::{state::State, window::Lookup};
@@ -29,6 +31,7 @@ impl State {
         self.now = self.now.max(entry.at);
         let mut events = Vec::new();
         self.forget_departed(&mut events);
+        self.forget_restore();
         let replies = entry.proposals.iter().map(|proposal| self.once(proposal, &mut events)).collect();
         Applied { replies, events }
     }
@@ -83,6 +86,12 @@ impl State {
                 self.observe_partitions(keyspace, *partitions, events)
             }
             Command::DescribeNode(node) => Ok(self.describe_node(node)),
+            Command::RaiseLevel { to } => Ok(self.raise_level(*to, events)),
+            Command::HandOverLeases { term, silences } => {
+                events.push(Event::LeasesHandedOver { term: *term, silences: silences.clone() });
+                Ok(Reply::Done)
+            }
+            Command::Restore { id, step } => self.restore(*id, step, events),
         }
     }
 

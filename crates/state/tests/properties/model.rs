@@ -74,6 +74,7 @@ pub struct Model {
     last_epoch: u64,
     formed: bool,
     nodes: BTreeMap<String, String>,
+    level: u16,
     answered: BTreeMap<(u64, u64), Answer>,
 }
 
@@ -158,6 +159,13 @@ impl Model {
                 let same = before.as_deref() == Some(&*node.version);
                 Some(if same { Answer::Unchanged } else { Answer::Done })
             }
+            Command::RaiseLevel { to } => {
+                let raised = to.get() > self.level.max(1);
+                self.level = self.level.max(to.get());
+                Some(if raised { Answer::Done } else { Answer::Unchanged })
+            }
+            Command::HandOverLeases { .. } => Some(Answer::Done),
+            Command::Restore { .. } => panic!("restores have tests of their own"),
         }
     }
 

@@ -5,28 +5,36 @@
 //! identity      whose folder this is (JSON, checksummed)
 //! watermark     what was certainly promised
 //! log/          the engine; log.new, log.old: a rewrite of it under way
+//! journal       what the engine has in memory only
 //! snapshots/    snapshot files
+//! recovered/, before-recovery/   see [`recovery`]
 //! ```
 //!
-//! A folder that is refused is left as it was, byte for byte: whoever named the wrong one loses nothing.
+//! A folder of somebody else is left as it was, byte for byte: whoever named the wrong one loses nothing. A log
+//! that is refused as damaged may have been changed by sled, which mends what it can when it opens; what is
+//! missing is noticed by the watermark, at this start and at the next.
 
 pub mod files;
 mod mark;
+pub mod recovery;
+mod snapshots;
 mod space;
 
 pub use mark::RealMark;
+pub use snapshots::RealFiles;
 
 use crate::{
-    disk::{Disk, check_owner, new_identity, with_cluster},
+    disk::{Disk, Space, check_owner, new_identity, with_cluster, with_level},
     engine::Engine,
     error::OpenError,
-    sled_engine::{Fsync, SledEngine, Sync},
+    journaled::JournaledEngine,
+    sled_engine::{Fsync, Sync},
     snapshots::SnapshotFiles,
     watermark::MarkFile,
 };
-use files::{RealFiles, replace, sync_folder};
+use files::{replace, sync_folder};
 use quorate_codec::{DecodeError, Identity, identity};
-use quorate_model::{ClusterId, NodeName};
+use quorate_model::{ClusterId, FeatureLevel, NodeName};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
@@ -36,6 +44,7 @@ use std::{
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
+const JOURNAL: &str = "journal";
 /// What may lie in a folder whose first start was cut short, or at the root of a file system.
 const HARMLESS: [&str; 3] = [LOCK, "identity.tmp", "lost+found"];
 
@@ -43,7 +52,7 @@ const HARMLESS: [&str; 3] = [LOCK, "identity.tmp", "lost+found"];
 pub struct FolderDisk {
     path: PathBuf,
     identity: Mutex<Identity>,
-    engine: Arc<SledEngine>,
+    engine: Arc<JournaledEngine>,
     mark: Arc<RealMark>,
     snapshots: Arc<RealFiles>,
 }
@@ -67,12 +76,17 @@ impl FolderDisk {
         look(path, name)?;
         fs::create_dir_all(path).map_err(at("the place"))?;
         let lock = Arc::new(lock(path)?);
+        recovery::settle(path).map_err(at("the recovered part"))?;
         // Again, now that nobody else can change it.
         let identity = match look(path, name)? {
             Some(identity) => identity,
             None => make(path, name).map_err(at("the identity"))?,
         };
-        let engine = space::open_engine(path, sync).map_err(|e| match e.kind() {
+        // Whoever still writes after this value is gone keeps the folder locked.
+        let engine = space::open_engine(path, sync.clone()).map(|engine| engine.holding(lock));
+        let journal = path.join(JOURNAL);
+        let engine = engine.and_then(|engine| JournaledEngine::open(engine, &journal, sync));
+        let engine = engine.map_err(|e| match e.kind() {
             io::ErrorKind::InvalidData => {
                 OpenError::DamagedLog { at: path.join("log").display().to_string(), problem: e.to_string() }
             }
@@ -84,8 +98,7 @@ impl FolderDisk {
         Ok(Self {
             path: path.into(),
             identity: Mutex::new(identity),
-            // Whoever still writes after this value is gone keeps the folder locked.
-            engine: Arc::new(engine.holding(lock)),
+            engine: Arc::new(engine),
             mark: Arc::new(mark),
             snapshots: Arc::new(snapshots),
         })
@@ -99,7 +112,7 @@ impl FolderDisk {
 
 /// The identity, if the folder is this node's; `None` if the folder is free. Changes nothing.
 fn look(path: &Path, name: &NodeName) -> Result<Option<Identity>, OpenError> {
-    let bytes = match fs::read(path.join(IDENTITY)) {
+    let bytes = match fs::read(recovery::identity_of(path)) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return look_for_strangers(path).map(|()| None),
         Err(e) => return Err(OpenError::io(format!("{}", path.join(IDENTITY).display()))(e)),
@@ -165,6 +178,15 @@ impl Disk for FolderDisk {
         Ok(())
     }
 
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()> {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = with_level(&identity, level) {
+            replace(&self.path, IDENTITY, &identity::encode(&changed))?;
+            *identity = changed;
+        }
+        Ok(())
+    }
+
     fn engine(&self) -> Arc<dyn Engine> {
         self.engine.clone()
     }
@@ -175,5 +197,12 @@ impl Disk for FolderDisk {
 
     fn snapshots(&self) -> Arc<dyn SnapshotFiles> {
         self.snapshots.clone()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        // What is left for everybody: some file systems keep a part back for root.
+        Ok(Some(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) }))
     }
 }

@@ -3,7 +3,10 @@
 use super::shared::Shared;
 use crate::types::TypeConfig;
 use openraft::storage::IOFlushed;
-use quorate_rt::time;
+use quorate_rt::{
+    planted::{self, Bug},
+    time,
+};
 use quorate_telemetry::{Control, events::LogSynced};
 use std::{io, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -51,7 +54,11 @@ async fn flush_commits(shared: Arc<Shared>, mut committed: mpsc::Receiver<()>) {
         time::sleep(COMMIT_FLUSH_AFTER).await;
         // Emptied first: what is written from here on asks again.
         while committed.try_recv().is_ok() {}
-        if let Err(error) = shared.engine.flush().await {
+        let written = shared.write_commit();
+        if let Err(error) = match written {
+            Ok(()) => shared.engine.flush().await,
+            Err(error) => Err(error),
+        } {
             // The engine is poisoned: the next append stops the node.
             tracing::error!(%error, "the commit index can't be flushed");
             return;
@@ -66,6 +73,9 @@ async fn flush_all(
 ) {
     let mut callbacks = Vec::new();
     while waiting.recv_many(&mut callbacks, WAITING_MAX).await > 0 {
+        if planted::is(Bug::AckBeforeFsync) {
+            callbacks.drain(..).for_each(|callback| callback.io_completed(Ok(())));
+        }
         let begun = time::Instant::now();
         let result = flush(&shared).await;
         match &result {
@@ -81,10 +91,9 @@ async fn flush_all(
 async fn flush(shared: &Arc<Shared>) -> io::Result<()> {
     // Before the flush: what is written while it runs belongs to the next one.
     let then = *shared.tail();
-    shared.engine.flush().await?;
-    let shared = shared.clone();
+    let marked = shared.clone();
     // Before anybody hears of it, so that the mark is never below what was acknowledged unless the power fails.
-    quorate_rt::blocking(move || shared.mark_log(&then)).await
+    shared.engine.flush_then(Box::new(move || marked.mark_log(&then))).await
 }
 
 fn copy(result: &io::Result<()>) -> io::Result<()> {

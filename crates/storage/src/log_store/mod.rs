@@ -12,12 +12,14 @@
 //! before it returns.
 
 mod flusher;
+#[cfg(not(madsim))]
+pub(crate) mod offline;
 mod open;
 mod reader;
 mod shared;
 
 use crate::{
-    convert::{log_id_from, log_id_of, record_of, vote_of},
+    convert::{log_id_of, record_of, vote_of},
     engine::{Batch, Engine},
     error::OpenError,
     record,
@@ -30,9 +32,10 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 use quorate_codec::{
-    log::{decode_log_id, encode_log, encode_log_id, encode_vote},
+    log::{encode_log, encode_log_id, encode_vote},
     wire,
 };
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::Control;
 use shared::{LOG, LOG_END, Shared, key, log_key};
 use std::{io, sync::Arc};
@@ -81,29 +84,28 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let mut batch = Batch::default();
+        if planted::is(Bug::VoteNotSaved) {
+            return Ok(());
+        }
+        let mut batch = self.shared.batch_with_commit()?;
         record::put(&mut batch, key::VOTE, &encode_vote(&vote_of(vote)))?;
         self.shared.engine.write(batch)?;
-        self.shared.engine.flush().await?;
-        self.shared.tail().vote = Some(*vote);
-        let shared = self.shared.clone();
-        quorate_rt::blocking(move || shared.mark_vote()).await
+        let (shared, vote) = (self.shared.clone(), *vote);
+        let mark = move || {
+            shared.tail().vote = Some(vote);
+            shared.mark_vote()
+        };
+        self.shared.engine.flush_then(Box::new(mark)).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let mut batch = Batch::default();
-        match committed {
-            Some(id) => record::put(&mut batch, key::COMMITTED, &encode_log_id(&log_id_of(&id)))?,
-            None => batch.delete(record::first_chunk(key::COMMITTED)),
-        }
-        self.shared.engine.write(batch)?;
+        self.shared.commit(committed);
         self.flusher.flush_soon();
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        let Some(bytes) = record::get(&*self.shared.engine, key::COMMITTED)? else { return Ok(None) };
-        let id = log_id_from(decode_log_id(&bytes).map_err(shared::invalid)?);
+        let Some(id) = self.shared.committed()? else { return Ok(None) };
         // A snapshot that was being installed may have moved the commit index beyond our log before the crash.
         // What lies at the end of our log instead was perhaps never committed, so the whole value is void.
         let known = id.index <= self.shared.tail().purged.map_or(0, |p| p.index)
@@ -116,7 +118,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = RaftEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut batch = Batch::default();
+        let mut batch = self.shared.batch_with_commit()?;
         let mut last = self.shared.tail().last;
         for entry in entries {
             let id = entry.log_id;

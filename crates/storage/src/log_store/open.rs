@@ -6,7 +6,7 @@ use crate::{
     engine::Engine,
     error::OpenError,
     record::{self, ReadError, Records},
-    types::LogId,
+    types::{LeaderId, LogId, Vote},
     watermark::MarkFile,
 };
 use quorate_codec::log::{
@@ -17,7 +17,8 @@ use std::sync::Arc;
 pub(super) fn open(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>) -> Result<Shared, OpenError> {
     let watermark = read_watermark(&*mark)?;
     let vote = read(&*engine, key::VOTE, decode_vote)?;
-    check_vote(vote, &watermark)?;
+    let vote = vote.map(vote_from);
+    check_vote(vote, watermark.vote.map(vote_from))?;
     let purged = read(&*engine, key::PURGED, decode_log_id)?.map(log_id_from);
     if let Some(purged) = purged {
         // A purge that was interrupted after its marker.
@@ -28,7 +29,7 @@ pub(super) fn open(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>) -> Result<S
     read(&*engine, key::COMMITTED, decode_log_id)?;
     let last = scan(&*engine, purged)?;
     check_end(last, &watermark)?;
-    let tail = Tail { last, purged, vote: vote.map(vote_from), acknowledged: watermark.log, truncations: 0 };
+    let tail = Tail { last, purged, vote, acknowledged: watermark.log, truncations: 0 };
     Ok(Shared::new(engine, mark, tail))
 }
 
@@ -66,14 +67,18 @@ fn read<T>(
     bytes.map(|bytes| decode(&bytes)).transpose().map_err(damaged(at))
 }
 
-fn check_vote(stored: Option<log::Vote>, watermark: &Watermark) -> Result<(), OpenError> {
-    match watermark.vote {
-        Some(given) if stored < Some(given) => {
-            let show = |v: log::Vote| format!("term {}, node {}, committed {}", v.term, v.node, v.committed);
-            Err(OpenError::LostVote { stored: stored.map_or("none".into(), show), given: show(given) })
-        }
-        Some(_) | None => Ok(()),
+/// The vote may have moved on since it was marked: to a later term, or within one from a candidate to whoever was
+/// elected. Votes for two candidates of one term have no order, and a node gives only one of them.
+fn check_vote(stored: Option<Vote>, given: Option<Vote>) -> Result<(), OpenError> {
+    let Some(given) = given else { return Ok(()) };
+    if stored.is_some_and(|stored| stored >= given) {
+        return Ok(());
     }
+    let show = |v: Vote| {
+        let LeaderId { term, voted_for } = v.leader_id;
+        format!("term {term}, node {voted_for}, committed {}", v.committed)
+    };
+    Err(OpenError::LostVote { stored: stored.map_or("none".into(), show), given: show(given) })
 }
 
 /// Every record is there, whole, and where it belongs. Gives the last one, or the last purged one.
@@ -105,5 +110,38 @@ fn check_end(last: Option<LogId>, watermark: &Watermark) -> Result<(), OpenError
             Err(OpenError::LostRecords { last: last.map_or("none".into(), |i| i.to_string()), acknowledged })
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_that_fell_back_or_moved_is_lost() {
+        let vote = |term, node, committed| Some(vote_from(log::Vote { term, node, committed }));
+        let given = vote(5, 7, false);
+        let sound = [
+            given,
+            vote(5, 7, true),
+            vote(6, 3, false),
+            vote(6, 9, true),
+            vote(5, 3, true),
+            vote(5, 9, true),
+        ];
+        for stored in sound {
+            assert!(check_vote(stored, given).is_ok(), "{stored:?}");
+        }
+        for stored in [None, vote(4, 9, true), vote(5, 3, false), vote(5, 9, false)] {
+            assert!(matches!(check_vote(stored, given), Err(OpenError::LostVote { .. })), "{stored:?}");
+        }
+        let elected = vote(5, 7, true);
+        for stored in [vote(5, 7, false), vote(5, 3, true), vote(5, 9, true)] {
+            assert!(check_vote(stored, elected).is_err(), "{stored:?}");
+        }
+        assert!(check_vote(None, None).is_ok() && check_vote(given, None).is_ok());
+        let said = check_vote(vote(4, 9, true), given).map_err(|e| e.to_string()).expect_err("older");
+        assert!(said.contains("(term 4, node 9, committed true) does not follow"), "{said}");
+        assert!(said.contains("gave (term 5, node 7, committed false)"), "{said}");
     }
 }

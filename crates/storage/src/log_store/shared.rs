@@ -1,13 +1,13 @@
 //! What the clones of a log store share.
 
 use crate::{
-    convert::{entry_of, vote_of},
-    engine::Engine,
+    convert::{entry_of, log_id_from, log_id_of, vote_of},
+    engine::{Batch, Engine},
     record::{self, Records},
     types::{LogId, RaftEntry, Vote},
     watermark::MarkFile,
 };
-use quorate_codec::log::{Watermark, decode_log, encode_watermark};
+use quorate_codec::log::{Watermark, decode_log, decode_log_id, encode_log_id, encode_watermark};
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,6 +41,9 @@ pub(super) struct Shared {
     pub engine: Arc<dyn Engine>,
     pub mark: Arc<dyn MarkFile>,
     tail: Mutex<Tail>,
+    /// A commit index that the engine does not have yet. It changes with every entry and is worth no write of its
+    /// own: it goes with the next append.
+    unwritten: Mutex<Option<Option<LogId>>>,
 }
 
 /// Where the log begins and ends, and what was promised.
@@ -65,7 +68,43 @@ impl Tail {
 
 impl Shared {
     pub fn new(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>, tail: Tail) -> Self {
-        Self { engine, mark, tail: Mutex::new(tail) }
+        Self { engine, mark, tail: Mutex::new(tail), unwritten: Mutex::new(None) }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<Option<LogId>>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a commit index for the next batch.
+    pub fn commit(&self, committed: Option<LogId>) {
+        *self.unwritten() = Some(committed);
+    }
+
+    /// The commit index that was kept last.
+    pub fn committed(&self) -> io::Result<Option<LogId>> {
+        if let Some(committed) = *self.unwritten() {
+            return Ok(committed);
+        }
+        let bytes = record::get(&*self.engine, key::COMMITTED)?;
+        let id = bytes.map(|bytes| decode_log_id(&bytes)).transpose().map_err(invalid)?;
+        Ok(id.map(log_id_from))
+    }
+
+    /// A batch to write, with the commit index in it if the engine does not have it yet.
+    pub fn batch_with_commit(&self) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        match self.unwritten().take() {
+            None => {}
+            Some(Some(id)) => record::put(&mut batch, key::COMMITTED, &encode_log_id(&log_id_of(&id)))?,
+            Some(None) => batch.delete(record::first_chunk(key::COMMITTED)),
+        }
+        Ok(batch)
+    }
+
+    /// Writes the commit index, if the engine does not have it yet.
+    pub fn write_commit(&self) -> io::Result<()> {
+        let batch = self.batch_with_commit()?;
+        if batch.ops.is_empty() { Ok(()) } else { self.engine.write(batch) }
     }
 
     pub fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -124,5 +163,14 @@ impl Shared {
             entries.push(entry);
         }
         Ok(entries)
+    }
+}
+
+/// A node that ends in order keeps the last commit index, too.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = self.write_commit() {
+            tracing::debug!(%error, "the last commit index was not kept; it is learnt anew");
+        }
     }
 }

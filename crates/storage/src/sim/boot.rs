@@ -2,16 +2,20 @@
 
 use super::{SimDisk, State, carry_out, full};
 use crate::{
-    disk::{Disk, with_cluster},
+    disk::{Disk, with_cluster, with_level},
     engine::{Batch, Engine, Pair, check_sizes},
-    snapshots::SnapshotFiles,
+    snapshots::{Draft, SnapshotFile, SnapshotFiles},
     watermark::MarkFile,
 };
 use futures_util::future::BoxFuture;
 use quorate_codec::Identity;
-use quorate_model::ClusterId;
+use quorate_model::{ClusterId, FeatureLevel};
 use quorate_rt::{rng, time};
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A handle that dies with its boot. Clones are the same.
 #[derive(Clone)]
@@ -110,22 +114,13 @@ impl Engine for SimBoot {
 }
 
 impl SnapshotFiles for SimBoot {
-    fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.with(|state| {
-            if state.full {
-                return Err(full());
-            }
-            state.files.insert(name.into(), bytes.into());
-            if !state.lying_fsync {
-                state.files_durable.insert(name.into(), bytes.into());
-            }
-            state.stats.snapshots += 1;
-            Ok(())
-        })
+    fn begin(&self) -> io::Result<Box<dyn Draft>> {
+        Ok(Box::new(SimDraft { boot: self.clone(), bytes: Vec::new() }))
     }
 
-    fn load(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.with(|state| state.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    fn open(&self, name: &str) -> io::Result<Arc<dyn SnapshotFile>> {
+        let bytes = self.with(|state| state.files.get(name).cloned().ok_or(io::ErrorKind::NotFound.into()));
+        Ok(Arc::new(SimFile(bytes?)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -138,6 +133,63 @@ impl SnapshotFiles for SimBoot {
             state.files_durable.remove(name);
             Ok(())
         })
+    }
+}
+
+/// A file that no power cut leaves anything of.
+struct SimDraft {
+    boot: SimBoot,
+    bytes: Vec<u8>,
+}
+
+impl Write for SimDraft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.boot.with(|state| if state.full { Err(full()) } else { Ok(()) })?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Draft for SimDraft {
+    fn sync(&mut self) -> io::Result<()> {
+        self.boot.with(|_| Ok(()))
+    }
+
+    fn read(&self) -> io::Result<Arc<dyn SnapshotFile>> {
+        Ok(Arc::new(SimFile(self.bytes.clone())))
+    }
+
+    fn keep(self: Box<Self>, name: &str) -> io::Result<()> {
+        self.boot.with(|state| {
+            if state.full {
+                return Err(full());
+            }
+            state.files.insert(name.into(), self.bytes.clone());
+            if !state.lying_fsync {
+                state.files_durable.insert(name.into(), self.bytes.clone());
+            }
+            state.stats.snapshots += 1;
+            Ok(())
+        })
+    }
+}
+
+struct SimFile(Vec<u8>);
+
+impl SnapshotFile for SimFile {
+    fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.0.get(at..)).unwrap_or_default();
+        let read = rest.len().min(into.len());
+        into[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
     }
 }
 
@@ -173,6 +225,16 @@ impl Disk for SimBoot {
         self.with(|state| {
             let Some(identity) = &state.identity else { return Err(io::ErrorKind::NotFound.into()) };
             if let Some(changed) = with_cluster(identity, cluster)? {
+                state.identity = Some(changed);
+            }
+            Ok(())
+        })
+    }
+
+    fn set_level(&self, level: FeatureLevel) -> io::Result<()> {
+        self.with(|state| {
+            let Some(identity) = &state.identity else { return Err(io::ErrorKind::NotFound.into()) };
+            if let Some(changed) = with_level(identity, level) {
                 state.identity = Some(changed);
             }
             Ok(())

@@ -108,7 +108,9 @@ impl SimDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Boots a node on it: handles of earlier boots are dead from now on.
+    /// Boots a node on it: handles of earlier boots are dead from now on. What a killed process wrote and did not
+    /// flush is made durable first, as the real engine does when it opens: nothing may be read that a power cut
+    /// could still take away.
     pub fn open(&self, name: &NodeName) -> Result<SimBoot, OpenError> {
         let mut state = self.state();
         match &state.identity {
@@ -117,6 +119,10 @@ impl SimDisk {
         }
         state.epoch += 1;
         state.poisoned = false;
+        if !state.lying_fsync && !state.fail_flush {
+            let pending = std::mem::take(&mut state.pending);
+            pending.iter().for_each(|batch| carry_out(&mut state.durable, &batch.ops));
+        }
         Ok(SimBoot::new(self.clone(), state.epoch))
     }
 
@@ -146,6 +152,18 @@ impl SimDisk {
         Crash { kept: keep, lost: lost.len() }
     }
 
+    /// Takes everything away: a new, empty disk in the same machine.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        let State { epoch, lying_fsync, latency, stats, .. } = *state;
+        *state = State { epoch: epoch + 1, lying_fsync, latency, stats, ..State::default() };
+    }
+
+    /// Who lives on it; `None`: nobody yet.
+    pub fn identity(&self) -> Option<Identity> {
+        self.state().identity.clone()
+    }
+
     /// Flushes fail from now on (and stay failed for the running boot).
     pub fn set_fail_flush(&self, fail: bool) {
         self.state().fail_flush = fail;
@@ -159,6 +177,11 @@ impl SimDisk {
     /// Writes fail for want of room.
     pub fn set_full(&self, full: bool) {
         self.state().full = full;
+    }
+
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        self.state().full
     }
 
     /// A flush takes between `min` and `max`.

@@ -13,12 +13,12 @@ use quorate_model::{
 };
 use quorate_state::State;
 use quorate_storage::{
-    LogEntry, LogStore, Machine, Observer, OpenError, SimDisk, TypeConfig,
+    LogEntry, LogStore, Machine, Observer, OpenError, SimDisk, SnapshotData, TypeConfig,
     convert::{log_id_from, vote_from},
 };
 use quorate_telemetry::Metrics;
 use std::{
-    io,
+    io::{self, Read, Write},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -117,6 +117,20 @@ pub async fn append_lazily(log: &mut LogStore, entries: Vec<RaftEntry>) -> io::R
 
 pub async fn apply(machine: &mut Machine, entries: Vec<RaftEntry>) -> io::Result<()> {
     machine.apply(stream::iter(entries.into_iter().map(|entry| Ok((entry, None))))).await
+}
+
+/// All bytes of a snapshot.
+pub fn bytes_of(snapshot: &SnapshotData) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    snapshot.reader().read_to_end(&mut bytes).expect("readable");
+    bytes
+}
+
+/// A snapshot as if a peer had sent it to `machine`.
+pub fn received(machine: &Machine, bytes: &[u8]) -> SnapshotData {
+    let mut draft = machine.snapshots().begin().expect("room");
+    draft.write_all(bytes).expect("room");
+    SnapshotData::received(draft).expect("room")
 }
 
 /// Opens a folder whose last user's tasks may not have ended yet.

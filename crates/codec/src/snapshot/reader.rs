@@ -1,0 +1,235 @@
+//! Reading a snapshot section by section.
+
+use super::{
+    SnapshotMeta, WHAT, container,
+    json::{Keyspace, Meta, NodeRecord, Restoring, State, Window},
+    json_level::Level,
+    json_worker::Worker,
+    section,
+};
+use crate::error::DecodeError;
+use quorate_model as model;
+use quorate_state::Parts;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
+
+/// Why a snapshot was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// What it is read from failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are no snapshot.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(e) => e,
+            ReadError::Decode(e) => Self::new(io::ErrorKind::InvalidData, e),
+        }
+    }
+}
+
+/// Where workers belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the state.
+    Standing,
+    /// In a restore that is under way.
+    Restoring,
+}
+
+/// The workers of one section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Where they belong.
+    pub place: Place,
+    /// By id.
+    pub workers: Vec<Arc<model::Worker>>,
+}
+
+/// A snapshot whose head was read.
+pub struct Reader<R> {
+    sections: container::Reader<R>,
+    meta: SnapshotMeta,
+    head: Parts,
+    /// The first section behind the head was read to find its end.
+    first: Option<Batch>,
+    ended: bool,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the head.
+    pub fn begin(input: R) -> Result<Self, ReadError> {
+        let mut sections = container::Reader::begin(input)?;
+        let mut draft = Draft::default();
+        let first = loop {
+            let Some(section) = sections.next()? else { break None };
+            if let Some(batch) = batch(&section)? {
+                break Some(batch);
+            }
+            draft.take_in(&section)?;
+        };
+        let (meta, head) = draft.finish()?;
+        Ok(Self { sections, meta, head, ended: first.is_none(), first })
+    }
+
+    /// What it says about itself.
+    pub fn meta(&self) -> &SnapshotMeta {
+        &self.meta
+    }
+
+    /// Everything but the workers.
+    pub fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    /// The next workers; `None` once the end was read and found right. Nothing may be relied on before that.
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, ReadError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        while let Some(section) = self.sections.next()? {
+            match batch(&section)? {
+                Some(batch) => return Ok(Some(batch)),
+                None if section.optional => {}
+                None => {
+                    let problem = format!("the section `{}` comes behind the workers", shown(section.name));
+                    return Err(DecodeError::malformed(WHAT, problem).into());
+                }
+            }
+        }
+        self.ended = true;
+        Ok(None)
+    }
+}
+
+/// Reads a snapshot that is in memory, as parts.
+pub fn decode(bytes: &[u8]) -> Result<(SnapshotMeta, Parts), DecodeError> {
+    let from_memory = |error| match error {
+        ReadError::Decode(e) => e,
+        ReadError::Io(e) => DecodeError::malformed(WHAT, e),
+    };
+    let mut reader = Reader::begin(bytes).map_err(from_memory)?;
+    let mut parts = reader.head.clone();
+    while let Some(batch) = reader.next_batch().map_err(from_memory)? {
+        match (batch.place, &mut parts.restoring) {
+            (Place::Standing, _) => parts.workers.extend(batch.workers),
+            (Place::Restoring, Some(restoring)) => restoring.workers.extend(batch.workers),
+            (Place::Restoring, None) => {
+                return Err(DecodeError::MissingPart { what: WHAT, part: section::RESTORING });
+            }
+        }
+    }
+    Ok((reader.meta, parts))
+}
+
+/// Checks every checksum and reads what the snapshot says about itself, without building anything.
+pub fn verify<R: Read>(input: R) -> Result<SnapshotMeta, ReadError> {
+    let mut sections = container::Reader::begin(input)?;
+    let mut meta = None;
+    while let Some(section) = sections.next()? {
+        if section.name == section::META {
+            meta = Some(parse::<Meta>(section.payload)?);
+        }
+    }
+    let missing = DecodeError::MissingPart { what: WHAT, part: section::META };
+    meta.map(SnapshotMeta::from).ok_or_else(|| missing.into())
+}
+
+/// What was read of the head so far.
+#[derive(Default)]
+struct Draft {
+    meta: Option<Meta>,
+    state: Option<State>,
+    keyspaces: Option<Vec<Keyspace>>,
+    nodes: Option<Vec<NodeRecord>>,
+    level: Option<Level>,
+    restoring: Option<Restoring>,
+    parts: Parts,
+}
+
+impl Draft {
+    fn take_in(&mut self, section: &container::Section<'_>) -> Result<(), DecodeError> {
+        match section.name {
+            section::META => once(&mut self.meta, section),
+            section::STATE => once(&mut self.state, section),
+            section::LEVEL => once(&mut self.level, section),
+            section::KEYSPACES => once(&mut self.keyspaces, section),
+            section::NODES => once(&mut self.nodes, section),
+            section::RESTORING => once(&mut self.restoring, section),
+            section::WINDOW => {
+                let window =
+                    parse::<Window>(section.payload)?.try_into().map_err(DecodeError::invalid(WHAT))?;
+                self.parts.windows.push(window);
+                Ok(())
+            }
+            _ if section.optional => Ok(()),
+            other => Err(DecodeError::UnknownPart { what: WHAT, part: shown(other) }),
+        }
+    }
+
+    fn finish(self) -> Result<(SnapshotMeta, Parts), DecodeError> {
+        let missing = |part| DecodeError::MissingPart { what: WHAT, part };
+        let meta = self.meta.ok_or(missing(section::META))?;
+        let state = self.state.ok_or(missing(section::STATE))?;
+        let mut parts = self.parts;
+        if let Some(level) = self.level {
+            parts.level = level.try_into().map_err(DecodeError::invalid(WHAT))?;
+        }
+        for keyspace in self.keyspaces.ok_or(missing(section::KEYSPACES))? {
+            parts.keyspaces.push(keyspace.try_into().map_err(DecodeError::invalid(WHAT))?);
+        }
+        for node in self.nodes.ok_or(missing(section::NODES))? {
+            parts.nodes.push(Arc::new(node.try_into().map_err(DecodeError::invalid(WHAT))?));
+        }
+        parts.restoring =
+            self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;
+        state.fill(&mut parts).map_err(DecodeError::invalid(WHAT))?;
+        Ok((meta.into(), parts))
+    }
+}
+
+/// The workers of a section; `None`: it holds something else.
+fn batch(section: &container::Section<'_>) -> Result<Option<Batch>, DecodeError> {
+    let place = match section.name {
+        section::WORKERS => Place::Standing,
+        section::RESTORING_WORKERS => Place::Restoring,
+        _ => return Ok(None),
+    };
+    let read = parse_borrowed::<Vec<Worker<'_>>>(section.payload)?;
+    let workers = read.into_iter().map(|w| w.try_into().map(Arc::new)).collect::<Result<_, _>>();
+    Ok(Some(Batch { place, workers: workers.map_err(DecodeError::invalid(WHAT))? }))
+}
+
+fn once<T: DeserializeOwned>(
+    slot: &mut Option<T>,
+    section: &container::Section<'_>,
+) -> Result<(), DecodeError> {
+    if slot.is_some() {
+        return Err(DecodeError::malformed(WHAT, format!("the section `{}` is there twice", section.name)));
+    }
+    *slot = Some(parse(section.payload)?);
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
+    parse_borrowed(payload)
+}
+
+fn parse_borrowed<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(payload).map_err(|e| DecodeError::malformed(WHAT, e))
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
+}

@@ -1,0 +1,147 @@
+//! The steps of a restore, with whole worker records.
+
+use super::{command::KeyspaceSource, registration::Registration};
+use quorate_model as model;
+use quorate_model::{Epoch, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum RestoreStep {
+    Begin { keyspaces: Vec<Keyspace>, last_epoch: u64 },
+    Workers { batch: u32, workers: Vec<Worker> },
+    Finish { batches: u32, workers: u64 },
+    Abandon,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Keyspace {
+    name: String,
+    partitions: Option<u32>,
+    source: KeyspaceSource,
+    changed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Worker {
+    registration: Registration,
+    lost: Vec<i32>,
+    epoch: u64,
+    incarnation: u64,
+    registered_at_ms: u64,
+    lifecycle: Lifecycle,
+    changed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Lifecycle {
+    Live,
+    Suspect { since_ms: u64 },
+    Expired { at_ms: u64 },
+    Displaced { at_ms: u64 },
+    Unregistered { at_ms: u64 },
+}
+
+impl From<&model::RestoreStep> for RestoreStep {
+    fn from(step: &model::RestoreStep) -> Self {
+        use model::RestoreStep as M;
+        match step {
+            M::Begin { keyspaces, last_epoch } => Self::Begin {
+                keyspaces: keyspaces.iter().map(Keyspace::from).collect(),
+                last_epoch: last_epoch.0,
+            },
+            M::Workers { batch, workers } => {
+                Self::Workers { batch: *batch, workers: workers.iter().map(|w| Worker::from(&**w)).collect() }
+            }
+            M::Finish { batches, workers } => Self::Finish { batches: *batches, workers: *workers },
+            M::Abandon => Self::Abandon,
+        }
+    }
+}
+
+impl TryFrom<RestoreStep> for model::RestoreStep {
+    type Error = Invalid;
+
+    fn try_from(step: RestoreStep) -> Result<Self, Invalid> {
+        Ok(match step {
+            RestoreStep::Begin { keyspaces, last_epoch } => {
+                Self::Begin { keyspaces: super::all(keyspaces)?, last_epoch: Epoch(last_epoch) }
+            }
+            RestoreStep::Workers { batch, workers } => {
+                let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));
+                Self::Workers { batch, workers: workers.collect::<Result<_, Invalid>>()? }
+            }
+            RestoreStep::Finish { batches, workers } => Self::Finish { batches, workers },
+            RestoreStep::Abandon => Self::Abandon,
+        })
+    }
+}
+
+impl From<&model::Keyspace> for Keyspace {
+    fn from(keyspace: &model::Keyspace) -> Self {
+        let model::Keyspace { name, partitions, source, changed } = keyspace;
+        Self {
+            name: name.to_string(),
+            partitions: partitions.map(PartitionCount::get),
+            source: (*source).into(),
+            changed: changed.0,
+        }
+    }
+}
+
+impl TryFrom<Keyspace> for model::Keyspace {
+    type Error = Invalid;
+
+    fn try_from(keyspace: Keyspace) -> Result<Self, Invalid> {
+        Ok(Self {
+            name: KeyspaceName::parse(&keyspace.name)?,
+            partitions: keyspace.partitions.map(PartitionCount::new).transpose()?,
+            source: keyspace.source.into(),
+            changed: LogIndex(keyspace.changed),
+        })
+    }
+}
+
+impl From<&model::Worker> for Worker {
+    fn from(worker: &model::Worker) -> Self {
+        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
+            worker;
+        Self {
+            registration: (&**registration).into(),
+            lost: lost.iter().map(|p| p.0).collect(),
+            epoch: epoch.0,
+            incarnation: incarnation.0,
+            registered_at_ms: registered_at.0,
+            lifecycle: match lifecycle {
+                model::Lifecycle::Live => Lifecycle::Live,
+                model::Lifecycle::Suspect { since } => Lifecycle::Suspect { since_ms: since.0 },
+                model::Lifecycle::Expired { at } => Lifecycle::Expired { at_ms: at.0 },
+                model::Lifecycle::Displaced { at } => Lifecycle::Displaced { at_ms: at.0 },
+                model::Lifecycle::Unregistered { at } => Lifecycle::Unregistered { at_ms: at.0 },
+            },
+            changed: changed.0,
+        }
+    }
+}
+
+impl TryFrom<Worker> for model::Worker {
+    type Error = Invalid;
+
+    fn try_from(worker: Worker) -> Result<Self, Invalid> {
+        Ok(Self {
+            registration: Arc::new(worker.registration.try_into()?),
+            lost: worker.lost.into_iter().map(model::Partition).collect(),
+            epoch: Epoch(worker.epoch),
+            incarnation: Epoch(worker.incarnation),
+            registered_at: LogTime(worker.registered_at_ms),
+            lifecycle: match worker.lifecycle {
+                Lifecycle::Live => model::Lifecycle::Live,
+                Lifecycle::Suspect { since_ms } => model::Lifecycle::Suspect { since: LogTime(since_ms) },
+                Lifecycle::Expired { at_ms } => model::Lifecycle::Expired { at: LogTime(at_ms) },
+                Lifecycle::Displaced { at_ms } => model::Lifecycle::Displaced { at: LogTime(at_ms) },
+                Lifecycle::Unregistered { at_ms } => model::Lifecycle::Unregistered { at: LogTime(at_ms) },
+            },
+            changed: LogIndex(worker.changed),
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Strategies for replies.
+
+use super::{ids, keyspaces};
+use proptest::prelude::*;
+use quorate_model::{Epoch, LogIndex, Partition, Refusal, Reply, reply::Bounded};
+
+pub fn any_reply() -> impl Strategy<Value = Reply> {
+    let bounded = prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces)];
+    let refusals = prop_oneof![
+        ids().prop_map(|id| Refusal::UnknownWorker { id }),
+        (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
+            id,
+            current: Epoch(current),
+            got: Epoch(got)
+        }),
+        keyspaces().prop_map(|name| Refusal::UnknownKeyspace { name }),
+        (keyspaces(), any::<(i32, u32)>()).prop_map(|(keyspace, (partition, count))| {
+            Refusal::PartitionOutOfRange { keyspace, partition: Partition(partition), count }
+        }),
+        keyspaces().prop_map(|name| Refusal::PartitionCountUnknown { name }),
+        any::<(u64, u64)>().prop_map(|(current, wanted)| Refusal::PreconditionFailed {
+            current: LogIndex(current),
+            wanted: LogIndex(wanted)
+        }),
+        (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
+        Just(Refusal::AlreadyFormed),
+        Just(Refusal::Forgotten),
+    ];
+    prop_oneof![
+        Just(Reply::Done),
+        Just(Reply::Unchanged),
+        any::<u64>().prop_map(|epoch| Reply::Registered { epoch: Epoch(epoch) }),
+        refusals.prop_map(Reply::Refused),
+    ]
+}

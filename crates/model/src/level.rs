@@ -1,0 +1,76 @@
+//! What all members of a cluster can do together.
+//!
+//! A binary knows every level up to its own [`FeatureLevel::NEWEST`]. The cluster's level is replicated, and is raised
+//! only once every member has said that it can: so no log entry is ever written that some member can't read, and
+//! nodes of neighbouring versions work side by side while they are rolled.
+
+use crate::{command::Command, name::Invalid};
+use std::fmt;
+
+/// A feature level. Levels only grow, in the binary and in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeatureLevel(u16);
+
+impl FeatureLevel {
+    /// What every release can; also the level of all that was written before there were levels.
+    pub const FIRST: Self = Self(1);
+    /// A leader that hands over says who has been silent for how long ([`Command::HandOverLeases`]).
+    pub const SECOND: Self = Self(2);
+    /// The highest one that this binary knows.
+    pub const NEWEST: Self = Self::SECOND;
+
+    /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
+    pub fn new(level: u16) -> Result<Self, Invalid> {
+        if level >= Self::FIRST.0 {
+            Ok(Self(level))
+        } else {
+            Err(Invalid::new("feature_level", "is 0", "1 or more"))
+        }
+    }
+
+    /// As a number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for FeatureLevel {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl fmt::Display for FeatureLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What a node says about levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeLevels {
+    /// The highest that it can.
+    pub max: FeatureLevel,
+    /// The cluster's, as far as it has applied the log.
+    pub cluster: FeatureLevel,
+}
+
+impl Command {
+    /// The lowest level at which every member can read it.
+    pub fn feature_level(&self) -> FeatureLevel {
+        match self {
+            Self::FormCluster { .. }
+            | Self::RegisterWorker { .. }
+            | Self::AdoptWorker { .. }
+            | Self::UnregisterWorker { .. }
+            | Self::ChangeLeases(_)
+            | Self::PutKeyspace { .. }
+            | Self::ObservePartitions { .. }
+            | Self::DescribeNode(_)
+            | Self::Restore { .. }
+            // Proposed only after every member has said that it can a later level, and so knows this command.
+            | Self::RaiseLevel { .. } => FeatureLevel::FIRST,
+            Self::HandOverLeases { .. } => FeatureLevel::SECOND,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A restore from a backup. It does not fit one log entry, and nobody may see the half of it: so its steps gather a
+//! state beside the one that stands, and the last step puts the one in the place of the other.
+
+use crate::{keyspace::Keyspace, number::Epoch, worker::Worker};
+use std::sync::Arc;
+
+/// One step of a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreStep {
+    /// The first one. Void if the cluster is not empty. Takes the place of any other restore that is under way.
+    Begin {
+        /// All of the backup's.
+        keyspaces: Vec<Keyspace>,
+        /// The largest fencing token that was granted before the backup was made.
+        last_epoch: Epoch,
+    },
+    /// Some of the backup's workers.
+    Workers {
+        /// Counts from 0; void unless it is the next one.
+        batch: u32,
+        /// Of any lifecycle.
+        workers: Vec<Arc<Worker>>,
+    },
+    /// The last one: from here on the restored state stands. Void unless everything arrived and the cluster is
+    /// still empty.
+    Finish {
+        /// How many batches there were.
+        batches: u32,
+        /// How many workers were in them.
+        workers: u64,
+    },
+    /// Instead of the last one: what was gathered is thrown away.
+    Abandon,
+}

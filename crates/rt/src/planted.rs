@@ -1,0 +1,80 @@
+//! Bugs that are put in on purpose, so that the simulator can show that it would find them.
+//!
+//! Only a simulated run can switch one on (`cfg(madsim)`). In every other build [`is`] is a constant, so that the
+//! compiler removes the branches with the bugs in them; the program that users run has none of them.
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Appends are acknowledged before they are on the disk.
+    AckBeforeFsync,
+    /// A node forgets whom it has voted for when it stops.
+    VoteNotSaved,
+    /// Followers expire leases, too, by what they heard themselves: nothing.
+    FollowersExpire,
+    /// A new leader gives suspects their full time again, so that elections make them immortal.
+    SuspectsStartOver,
+    /// A change of a lease, or a goodbye, is carried out whatever life of the worker it was about.
+    NoEpochCheck,
+    /// A repeated proposal is applied again.
+    NoDedupe,
+    /// A leader answers reads without asking whether it still leads.
+    ReadsWithoutQuorum,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::AckBeforeFsync,
+        Self::VoteNotSaved,
+        Self::FollowersExpire,
+        Self::SuspectsStartOver,
+        Self::NoEpochCheck,
+        Self::NoDedupe,
+        Self::ReadsWithoutQuorum,
+    ];
+
+    /// As on the simulator's command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AckBeforeFsync => "ack-before-fsync",
+            Self::VoteNotSaved => "vote-not-saved",
+            Self::FollowersExpire => "followers-expire",
+            Self::SuspectsStartOver => "suspects-start-over",
+            Self::NoEpochCheck => "no-epoch-check",
+            Self::NoDedupe => "no-dedupe",
+            Self::ReadsWithoutQuorum => "reads-without-quorum",
+        }
+    }
+}
+
+#[cfg(madsim)]
+mod switch {
+    use super::Bug;
+    use std::cell::Cell;
+
+    // One thread is one simulated run.
+    thread_local! { static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) }; }
+
+    /// Plants a bug, or none, in this thread's run.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.with(|planted| planted.set(bug));
+    }
+
+    /// Whether this run has this bug.
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.with(Cell::get) == Some(bug)
+    }
+}
+
+#[cfg(not(madsim))]
+mod switch {
+    use super::Bug;
+
+    /// No: this is not a simulation.
+    pub const fn is(_: Bug) -> bool {
+        false
+    }
+}
+
+pub use switch::*;

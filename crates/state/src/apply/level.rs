@@ -1,0 +1,16 @@
+//! What all members can do.
+
+use crate::state::State;
+use quorate_model::{Event, FeatureLevel, Reply};
+
+impl State {
+    /// A level never falls: what was written at it stays in the log and in snapshots.
+    pub(super) fn raise_level(&mut self, to: FeatureLevel, events: &mut Vec<Event>) -> Reply {
+        if to <= self.level {
+            return Reply::Unchanged;
+        }
+        self.level = to;
+        events.push(Event::LevelRaised { to });
+        Reply::Done
+    }
+}

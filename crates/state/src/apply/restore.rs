@@ -1,0 +1,203 @@
+//! Restoring a backup into an empty cluster.
+//!
+//! Its workers come in many entries, which gather a state beside the one that stands; the last entry puts it in the
+//! place of the empty one, on all nodes at one index. Nobody ever sees half of it: a restore that breaks off leaves
+//! nothing but what was gathered, which is thrown away by the next restore or after a while.
+//!
+//! What a cluster is stays its own: its id, its nodes, its reply windows. What it holds comes from the backup. Fencing
+//! tokens go on *above* the backup's by a wide gap, since the cluster that it was made from may have granted more
+//! after it was made: a worker that still holds one of those must not find that another one holds the same.
+
+use crate::{
+    keyspace::KeyspaceView,
+    parts::{PartsError, RestoringParts},
+    state::State,
+};
+use quorate_model::{
+    Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
+    RestoreStep, Status, Worker, limit, reply::Bounded,
+};
+use std::sync::Arc;
+
+/// A restore that is under way. Cloning costs O(1).
+#[derive(Clone, Debug)]
+pub struct Restoring {
+    id: RestoreId,
+    /// When its last step was.
+    touched: LogTime,
+    batches: u32,
+    last_epoch: Epoch,
+    /// What was gathered: keyspaces, workers and what is derived from them.
+    pub(crate) state: State,
+}
+
+impl Restoring {
+    pub(crate) fn from_head(head: &RestoringParts) -> Self {
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, workers: _ } = head;
+        let mut state = State::default();
+        state.set_keyspaces(keyspaces);
+        Self { id: *id, touched: *touched, batches: *batches, last_epoch: *last_epoch, state }
+    }
+
+    pub(crate) fn head(&self) -> RestoringParts {
+        RestoringParts {
+            id: self.id,
+            touched: self.touched,
+            batches: self.batches,
+            last_epoch: self.last_epoch,
+            keyspaces: self.state.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
+            workers: Vec::new(),
+        }
+    }
+
+    fn gather(&mut self, workers: &[Arc<Worker>], index: LogIndex) -> Result<(), Refusal> {
+        for worker in workers {
+            if self.state.workers.len() >= limit::WORKERS_MAX {
+                return Err(Refusal::Full { what: Bounded::Workers, max: limit::WORKERS_MAX as u64 });
+            }
+            if worker.epoch > self.last_epoch {
+                let why = format!("worker {} is at epoch {}", worker.id(), worker.epoch);
+                return Err(Refusal::RestoreUnsound { why: why.into() });
+            }
+            self.state.take_in(Arc::new(anew(worker, index))).map_err(unsound)?;
+        }
+        Ok(())
+    }
+}
+
+fn unsound(error: PartsError) -> Refusal {
+    Refusal::RestoreUnsound { why: error.to_string().into() }
+}
+
+/// A record as it begins its life here. Nobody can know how long a lease has been silent, so each starts in full,
+/// as after an election. The index of its last change is one of this log: an index of another one could come again
+/// here, and `If-Match` would take the one for the other.
+fn anew(worker: &Worker, index: LogIndex) -> Worker {
+    let lifecycle = match &worker.lifecycle {
+        Lifecycle::Live | Lifecycle::Suspect { .. } => Lifecycle::Live,
+        gone @ (Lifecycle::Expired { .. } | Lifecycle::Displaced { .. } | Lifecycle::Unregistered { .. }) => {
+            gone.clone()
+        }
+    };
+    Worker { lifecycle, changed: index, ..worker.clone() }
+}
+
+impl State {
+    pub(super) fn restore(
+        &mut self,
+        id: RestoreId,
+        step: &RestoreStep,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        match step {
+            RestoreStep::Begin { keyspaces, last_epoch } => self.begin_restore(id, keyspaces, *last_epoch),
+            RestoreStep::Workers { batch, workers } => self.gather(id, *batch, workers),
+            RestoreStep::Finish { batches, workers } => self.finish_restore(id, *batches, *workers, events),
+            RestoreStep::Abandon => {
+                self.take_restoring(id)?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Throws a restore away whose next step did not come.
+    pub(super) fn forget_restore(&mut self) {
+        let over = |r: &Arc<Restoring>| r.touched.0.saturating_add(limit::RESTORE_RESTS_MS) <= self.now.0;
+        if self.restoring.as_ref().is_some_and(over) {
+            self.restoring = None;
+        }
+    }
+
+    fn begin_restore(
+        &mut self,
+        id: RestoreId,
+        keyspaces: &[Keyspace],
+        last_epoch: Epoch,
+    ) -> Result<Reply, Refusal> {
+        self.require_empty()?;
+        if keyspaces.len() > limit::KEYSPACES_MAX {
+            return Err(Refusal::Full { what: Bounded::Keyspaces, max: limit::KEYSPACES_MAX as u64 });
+        }
+        if last_epoch.0 > limit::RESTORE_EPOCH_MAX {
+            let why = format!("its last epoch is {last_epoch}; at most {}", limit::RESTORE_EPOCH_MAX);
+            return Err(Refusal::RestoreUnsound { why: why.into() });
+        }
+        if !keyspaces.iter().any(|k| k.name == KeyspaceName::default()) {
+            return Err(Refusal::RestoreUnsound { why: "it has no keyspace `default`".into() });
+        }
+        let head = RestoringParts {
+            id,
+            touched: self.now,
+            batches: 0,
+            last_epoch,
+            keyspaces: keyspaces.to_vec(),
+            workers: Vec::new(),
+        };
+        self.restoring = Some(Arc::new(Restoring::from_head(&head)));
+        Ok(Reply::Done)
+    }
+
+    fn gather(&mut self, id: RestoreId, batch: u32, workers: &[Arc<Worker>]) -> Result<Reply, Refusal> {
+        let (now, index) = (self.now, self.index);
+        let restoring = self.restoring.as_mut().filter(|r| r.id == id && r.batches == batch);
+        let restoring = Arc::make_mut(restoring.ok_or(Refusal::RestoreVoid)?);
+        restoring.batches += 1;
+        restoring.touched = now;
+        if let Err(refusal) = restoring.gather(workers, index) {
+            // Half of a batch is in it: nothing can come of it any more.
+            self.restoring = None;
+            return Err(refusal);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn finish_restore(
+        &mut self,
+        id: RestoreId,
+        batches: u32,
+        workers: u64,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        // Somebody may have registered meanwhile.
+        self.require_empty()?;
+        let restoring = self.take_restoring(id)?;
+        if restoring.batches != batches || restoring.state.workers.len() as u64 != workers {
+            return Err(Refusal::RestoreVoid);
+        }
+        let Restoring { state: restored, last_epoch, .. } = Arc::unwrap_or_clone(restoring);
+        let State { workers, keyspaces, retention, routable, .. } = restored;
+        events.push(Event::Restored { workers: workers.len() as u64 });
+        (self.workers, self.retention, self.routable) = (workers, retention, routable);
+        let index = self.index;
+        let here = |(name, mut keyspace): (KeyspaceName, Arc<KeyspaceView>)| {
+            Arc::make_mut(&mut keyspace).keyspace.changed = index;
+            (name, keyspace)
+        };
+        self.keyspaces = keyspaces.into_iter().map(here).collect();
+        let highest = self.last_epoch.max(last_epoch).0;
+        self.last_epoch = Epoch(highest + limit::RESTORE_EPOCH_GAP);
+        Ok(Reply::Done)
+    }
+
+    fn take_restoring(&mut self, id: RestoreId) -> Result<Arc<Restoring>, Refusal> {
+        match self.restoring.take() {
+            Some(restoring) if restoring.id == id => Ok(restoring),
+            other => {
+                self.restoring = other;
+                Err(Refusal::RestoreVoid)
+            }
+        }
+    }
+
+    /// Whether a backup may be restored. Records of workers that said goodbye are no loss: what is remembered of them guards against late heartbeats
+    /// only, and the epochs of a restored cluster are above theirs.
+    pub fn require_empty(&self) -> Result<(), Refusal> {
+        let workers = self.workers.values().filter(|w| w.status() != Status::Departed).count() as u64;
+        let others = self.keyspaces.keys().filter(|name| **name != KeyspaceName::default()).count() as u64;
+        if workers == 0 && others == 0 {
+            Ok(())
+        } else {
+            Err(Refusal::NotEmpty { workers, keyspaces: others })
+        }
+    }
+}
