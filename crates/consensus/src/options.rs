@@ -75,10 +75,10 @@ impl Options {
         openraft::Config {
             cluster_name: "quorate".into(),
             heartbeat_interval: ms(self.heartbeat),
-            // openraft waits for its leader lease (the maximum) and then for a random time between both, of which the
-            // lower must be above a heartbeat: a follower stands after a silence within the [t, 2t) that operators are
-            // told, and as early in it as may be.
-            election_timeout_min: ms(self.heartbeat) + 1,
+            // openraft waits for its leader lease (the maximum) and then for a random time between both: with these
+            // a follower stands after a silence of 4/3 t to 2 t, within the [t, 2t) that operators are told. The lower
+            // one is also a vote's deadline: at 1/5 t, disks that take 100 ms never elected anybody (the simulator).
+            election_timeout_min: ms(self.election) / 3 + 1,
             election_timeout_max: ms(self.election),
             install_snapshot_timeout: 30_000,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),

@@ -123,6 +123,9 @@ fn ill(world: &World, load: &Workload<'_>) -> Option<String> {
     if let Some(i) = world.outsiders().into_iter().find(|i| !world.machines[*i].knows_that_it_is_out()) {
         return Some(format!("n{} was removed and does not know it", i + 1));
     }
+    if !load.all_are_home() {
+        return Some("a worker has not come home".into());
+    }
     if !load.is_silence() {
         return Some("a silent worker's last words may still be under way".into());
     }

@@ -50,6 +50,8 @@ pub struct Workload<'a> {
     ttls: Vec<u64>,
     /// Workers that fall silent when the calm begins.
     silent: Vec<usize>,
+    /// How many of the others have registered since.
+    at_home: Cell<usize>,
     /// When the last of those was gone, and how many are.
     gone: Cell<(u128, usize)>,
     /// Workers that still do as they did in the storm.
@@ -71,6 +73,7 @@ impl<'a> Workload<'a> {
             values: Cell::new(0),
             ttls,
             silent,
+            at_home: Cell::new(0),
             gone: Cell::new((0, 0)),
             stormy: Cell::new(world.workers.len()),
             doubtful_ms: Cell::new(0),
@@ -97,6 +100,16 @@ impl<'a> Workload<'a> {
     /// Whether worker `n` (from 0) is gone for good once the calm has begun.
     pub fn is_silent(&self, n: usize) -> bool {
         self.silent.contains(&n)
+    }
+
+    fn comes_home(&self) {
+        self.at_home.set(self.at_home.get() + 1);
+    }
+
+    /// Whether everybody who is not silent has registered since the calm began: until then a record may be that of a
+    /// worker that crashed in the storm.
+    pub fn all_are_home(&self) -> bool {
+        self.at_home.get() + self.silent.len() == self.ttls.len()
     }
 
     fn is_gone(&self) {

@@ -65,6 +65,7 @@ pub async fn live(load: &Workload<'_>, n: usize) -> Result<(), String> {
     }
     let home = life.home();
     life.register(home.clone()).await;
+    load.comes_home();
     while load.phase() == Phase::Calm {
         if life.lease.is_none() {
             life.register(home.clone()).await;
