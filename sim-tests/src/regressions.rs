@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 10] = [
+pub const SEEDS: [(u64, Scenario, &str); 11] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -29,4 +29,6 @@ pub const SEEDS: [(u64, Scenario, &str); 10] = [
     (546, Scenario::Suite, "all is well only when everybody is home"),
     // Votes that took longer than their deadline, on slow disks: two candidates refused each other for ever.
     (772, Scenario::Power, "a vote has time to be saved twice"),
+    // A removed node let a heartbeat wait for a leader that it would never hear, for longer than the worker's TTL.
+    (655, Scenario::Suite, "a removed node refuses at once"),
 ];

@@ -34,7 +34,7 @@ use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -98,8 +98,6 @@ pub struct Shared {
     /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
     pub(crate) heard: AtomicI64,
-    /// The members have said that this node is none of them any more.
-    pub(crate) removed: AtomicBool,
 }
 
 /// A running consensus. Clones share it.
@@ -132,8 +130,14 @@ impl Consensus {
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
-        let forwarder =
-            Forwarder { raft: raft.clone(), links, directory, id: options.me.id, room: Gauge::default() };
+        let forwarder = Forwarder {
+            raft: raft.clone(),
+            links,
+            directory,
+            id: options.me.id,
+            room: Gauge::default(),
+            removed: Arc::default(),
+        };
         let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
@@ -156,7 +160,6 @@ impl Consensus {
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),
             heard: AtomicI64::new(i64::MIN),
-            removed: AtomicBool::new(false),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
@@ -280,7 +283,7 @@ impl Shared {
 
     /// Says so once, when it changes.
     pub(crate) fn set_removed(&self, removed: bool) {
-        if self.removed.swap(removed, Ordering::Relaxed) == removed {
+        if self.forwarder.removed.swap(removed, Ordering::Relaxed) == removed {
             return;
         }
         if removed {

@@ -16,7 +16,14 @@ use crate::{
 use openraft::async_runtime::WatchReceiver;
 use quorate_model::{FeatureLevel, NodeId, NodeName};
 use quorate_rt::time;
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// Why nothing was done, or why it is not known whether it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +74,8 @@ pub struct Forwarder {
     pub(crate) directory: Directory,
     pub(crate) id: NodeId,
     pub(crate) room: Gauge,
+    /// Set while this node is no member any more: no leader will ever speak to it.
+    pub(crate) removed: Arc<AtomicBool>,
 }
 
 /// What one try came to.
@@ -119,7 +128,7 @@ impl Forwarder {
         let mut unsure = false;
         loop {
             let left = deadline.saturating_duration_since(time::Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.removed.load(Ordering::Relaxed) {
                 return Err(if unsure { Unavailable::Unknown } else { self.nobody() });
             }
             let tried = match self.leader() {

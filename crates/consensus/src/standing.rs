@@ -71,7 +71,7 @@ impl Consensus {
 
     /// Whether this node was a member and is none any more, as the members say.
     pub fn is_removed(&self) -> bool {
-        self.shared().removed.load(Ordering::Relaxed)
+        self.shared().forwarder.removed.load(Ordering::Relaxed)
     }
 
     /// The log index at which the membership last changed, as this node knows it.
