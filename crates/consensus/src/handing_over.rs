@@ -4,7 +4,7 @@ use crate::{
     consensus::{Consensus, Shared},
     forward::{Leader, Tried, Unavailable},
     liveness,
-    membership::Picture,
+    membership::{self, Picture},
     options::ANSWER_WITHIN,
     peer::{path, wire},
 };
@@ -55,8 +55,7 @@ pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogI
     if to == Some(shared.me.id) {
         return Tried::Done(LogIndex(shared.me.id.0));
     }
-    let is_voter = |id: NodeId| Picture::of(shared).voters.contains(&id.0);
-    if to.is_some_and(|id| !is_voter(id)) {
+    if to.is_some_and(|id| !membership::may_lead(shared, id.0)) {
         return Tried::NotLeader;
     }
     let Some(target) = to.map(|id| id.0).or_else(|| most_advanced(shared)) else { return Tried::NotLeader };

@@ -5,7 +5,7 @@ use super::{
     duration::{self, Bare},
     error::{Wrong, quoted},
 };
-use quorate_model::{NodeName, PartitionCount, Ttl};
+use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -119,18 +119,8 @@ pub(super) fn listener_port(text: &str) -> Result<u16, Wrong> {
 
 /// `host:port` to dial. IPv6 hosts stand in brackets.
 pub(super) fn dialled(text: &str) -> Result<String, Wrong> {
-    let allowed = "HOST:PORT, such as 10.0.0.7:7070, router-0.routers:7070 or [::1]:7070";
-    let wrong = || Wrong::value(text, allowed);
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good_host = match inner {
-        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)),
-    };
-    match plain_number(port) {
-        Some(1..) if good_host && host.len() <= 255 => Ok(text.to_owned()),
-        _ => Err(wrong()),
-    }
+    let address = PeerAddress::parse(text).map_err(|_| Wrong::value(text, PeerAddress::ALLOWED))?;
+    Ok(address.to_string())
 }
 
 /// Digits only: `u16::from_str` also takes a plus sign.
