@@ -48,6 +48,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Cluster(args) => commands::cluster::run(&args),
         Command::Leases(args) => commands::leases::run(&args),
         Command::Snapshot(args) => commands::snapshot::run(&args),
+        Command::Healthcheck(args) => commands::healthcheck::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

@@ -15,7 +15,7 @@ use quorate_node::{
 };
 use quorate_storage::FolderDisk;
 use quorate_telemetry::log;
-use std::{io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 /// Larger files are no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -111,16 +111,21 @@ fn partition_source(config: &Config) -> Option<Arc<dyn PartitionSource>> {
 
 /// Reads all that the configuration is made from. Wrong values are [`Failure::Usage`], all at once.
 fn configure(args: &ServeArgs) -> Result<Config, Failure> {
-    let sources = Sources {
-        flags: args.flags.clone(),
+    let sources = sources(args.flags.clone(), args.config.as_deref())?;
+    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+}
+
+/// What a node is told: by these flags, by this file, and by the environment of this process.
+pub(super) fn sources(flags: BTreeMap<String, String>, file: Option<&Path>) -> Result<Sources, Failure> {
+    Ok(Sources {
+        flags,
         // Variables that are no Unicode can't be any of ours.
         env: std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect(),
-        file: args.config.as_deref().map(read).transpose()?,
+        file: file.map(read).transpose()?,
         machine: machine(),
-    };
-    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+    })
 }
 
 fn read(path: &Path) -> Result<ConfigFile, Failure> {
