@@ -15,6 +15,7 @@ mod output;
 mod parent;
 mod serve_args;
 mod signals;
+mod supervisor;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -39,3 +39,5 @@ mod snapshots;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 mod support;
+#[path = "cluster/systemd.rs"]
+mod systemd;

@@ -35,17 +35,28 @@ struct Body {
     reason: Option<String>,
 }
 
-/// Asks `node`, and nobody else; the answer must be there within `limit`.
-pub async fn ask(node: Url, question: Question, limit: Duration) -> Result<Health, Error> {
-    let path = match question {
-        Question::Live => "livez",
-        Question::Ready => "readyz",
-    };
-    let name = node.to_string();
-    let nodes = Nodes::new(vec![node], None, limit)?;
-    let call = Call { method: Method::GET, path: &[path], query: &[], body: None };
-    let (status, body) = nodes.look(&call).await?;
-    read(status, &body).map_err(|problem| Error::Answer { node: name, problem })
+/// Asks one node, and nobody else.
+pub struct Probe {
+    name: String,
+    nodes: Nodes,
+}
+
+impl Probe {
+    /// An answer must be there within `limit`.
+    pub fn new(node: Url, limit: Duration) -> Result<Self, Error> {
+        Ok(Self { name: node.to_string(), nodes: Nodes::new(vec![node], None, limit)? })
+    }
+
+    /// Asks once.
+    pub async fn ask(&self, question: Question) -> Result<Health, Error> {
+        let path = match question {
+            Question::Live => "livez",
+            Question::Ready => "readyz",
+        };
+        let call = Call { method: Method::GET, path: &[path], query: &[], body: None };
+        let (status, body) = self.nodes.look(&call).await?;
+        read(status, &body).map_err(|problem| Error::Answer { node: self.name.clone(), problem })
+    }
 }
 
 /// A server of another kind may answer 200 to everything: what is no health document is no yes.

@@ -8,7 +8,7 @@ use super::{block_on, serve};
 use crate::{args::HealthcheckArgs, failure::Failure, output::print};
 use quorate_client::{
     Url,
-    probe::{self, Health, Question},
+    probe::{Health, Probe, Question},
 };
 use quorate_node::config::Config;
 use std::{
@@ -22,7 +22,8 @@ pub fn run(args: &HealthcheckArgs) -> Result<(), Failure> {
         None => own(args)?,
     };
     let question = if args.live { Question::Live } else { Question::Ready };
-    let health = block_on(async { Ok(probe::ask(node.clone(), question, args.timeout).await?) })?;
+    let probe = Probe::new(node.clone(), args.timeout)?;
+    let health = block_on(async { Ok(probe.ask(question).await?) })?;
     let said = in_one_line(&health);
     if health.healthy { print(&(said + "\n")) } else { Err(Failure::Failed(format!("{node} says {said}"))) }
 }
@@ -45,7 +46,7 @@ fn own(args: &HealthcheckArgs) -> Result<Url, Failure> {
 }
 
 /// A listener on all addresses is asked on loopback.
-fn dialled(listener: SocketAddr) -> SocketAddr {
+pub fn dialled(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

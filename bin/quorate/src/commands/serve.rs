@@ -7,6 +7,7 @@ use crate::{
     parent,
     serve_args::{Lifetime, ServeArgs},
     signals::Signals,
+    supervisor::Supervisor,
 };
 use quorate_node::{
     Node, Platform, StartError,
@@ -72,7 +73,9 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
     // From here on a signal ends the node in order, also while it still starts.
     let mut signals = Signals::listen()?;
     let name = config.node_name.clone();
+    let drain = config.drain_delay + config.drain_limit;
     let node = Node::start(config, platform).await.map_err(|e| not_started(&e))?;
+    let mut supervisor = Supervisor::of(&node);
     tracing::info!(
         node = %name,
         routing = %node.routing_addr(),
@@ -85,6 +88,9 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         _ = signals.next() => {}
         () = parent_gone(lifetime) => {}
         why = node.failed() => return Err(Failure::failed("the node can't go on", why)),
+    }
+    if let Some(supervisor) = &mut supervisor {
+        supervisor.stopping(drain).await;
     }
     tokio::select! {
         biased;
