@@ -68,7 +68,7 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Mode::Probe => match machine::lacks(&Scratch::new()?.folder)? {
+        Mode::Probe => match machine::lacks(&Scratch::new(&base::cache_folder())?.folder)? {
             None => Ok(()),
             Some(why) => Err(Failure::Check(why)),
         },
@@ -104,7 +104,7 @@ fn parse(args: &[String]) -> Result<Mode, Failure> {
 
 fn test(workspace: &Workspace, program: &Program) -> Result<Done, Failure> {
     let required = std::env::var_os(VARIABLE).is_some_and(|value| value == "require");
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new(&base::cache_folder())?;
     if let Some(why) = machine::lacks(&scratch.folder)? {
         if required {
             return Err(Failure::Check(format!("{VARIABLE}=require, but {why}")));
@@ -112,7 +112,6 @@ fn test(workspace: &Workspace, program: &Program) -> Result<Done, Failure> {
         return Ok(Done::Skipped(why));
     }
     // What takes a network comes before there is none.
-    base::debian(&scratch.folder)?;
     base::fetch(workspace)?;
     let mut args = vec!["containers".to_owned(), "--inside".into(), scratch.folder.display().to_string()];
     match program {
@@ -149,8 +148,8 @@ fn scenario_on(
 
     let service = Service::default();
     let (ledger, watch) = (Ledger::default(), Watch::default());
-    let (secret, unused) = (folder.join("cluster-secret"), AtomicU8::new(10));
-    let cluster = Cluster { engine, compose: &compose, service: &service, secret, unused };
+    let (files, unused) = (folder.to_owned(), AtomicU8::new(10));
+    let cluster = Cluster { engine, compose: &compose, service: &service, folder: files, unused };
     cluster.prepare()?;
     let result = scenario::run(&cluster, &ledger, &watch);
     let figures = match result {

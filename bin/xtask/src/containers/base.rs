@@ -54,8 +54,8 @@ pub fn fetch(workspace: &Workspace) -> Result<(), Failure> {
     workspace.cargo(["fetch", "--locked", "--quiet", "--target", host]).run()
 }
 
-/// Beside the target folder of CI.
-fn cache_folder() -> PathBuf {
+/// Beside the target folder of CI, or in it.
+pub fn cache_folder() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = variable("QUORATE_CI_CACHE").or_else(|| {
         let user = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
@@ -91,7 +91,9 @@ pub fn provide_built(engine: &Engine, scratch: &Path, debian: &Path, binary: &Pa
     fs::write(bin.join("cargo"), script).map_err(failed)?;
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).map_err(failed)?;
     let mut tar = Command::new("tar");
-    tar.arg("--create").arg("--directory").arg(debian).arg(".").arg("--directory").arg(&folder).arg("usr");
+    tar.arg("--create").arg("--directory").arg(debian).arg(".");
+    // The engine refuses an archive that has a folder twice.
+    tar.arg("--directory").arg(&folder).arg("usr/local/rust");
     import_as_base(engine, tar)
 }
 

@@ -31,7 +31,10 @@ pub fn eventually<T>(
     let start = now();
     loop {
         match ask() {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                eprintln!("containers:   {what}: {:.1} s", start.elapsed().as_secs_f64());
+                return Ok(answer);
+            }
             Err(last) if start.elapsed() > patience => {
                 return Err(Failure::Check(format!("{what}: not within {patience:?}; last: {last}")));
             }

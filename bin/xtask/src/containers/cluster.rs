@@ -1,6 +1,8 @@
 //! Nodes and workers in containers, started from the compose file.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -23,14 +25,18 @@ pub const NETWORK: &str = "quorate";
 pub const EDGE: &str = "edge";
 pub const WORKERS: [&str; 2] = ["worker-1", "worker-2"];
 const SECRET: &str = "/run/secrets/cluster-secret";
+/// Whom containers run as.
+const USER: u32 = 65_532;
 const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// A request on a connection to where a worker was before hangs; the next one is sent elsewhere.
+const ROUTED_LIMIT: Duration = Duration::from_secs(2);
 
 pub struct Cluster<'a> {
     pub engine: &'a Engine,
     pub compose: &'a Compose,
     pub service: &'a Service,
-    /// On this machine.
-    pub secret: PathBuf,
+    /// For files that containers are given.
+    pub folder: PathBuf,
     /// The last part of the next address that nobody had before.
     pub unused: AtomicU8,
 }
@@ -41,8 +47,15 @@ impl Cluster<'_> {
         self.engine.docker(["network", "create", "--subnet", "10.89.0.0/24", NETWORK])?;
         self.engine.docker(["network", "create", "--subnet", "10.90.0.0/24", EDGE])?;
         let secret = self.engine.docker(["run", "--rm", image::NAME, "cluster", "secret", "new"])?;
-        std::fs::write(&self.secret, secret + "\n")
-            .map_err(|e| Failure::Check(format!("{}: {e}", self.secret.display())))
+        let file = self.secret();
+        let written = fs::write(&file, secret + "\n")
+            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o400)))
+            .and_then(|()| chown(&file, Some(USER), Some(USER)));
+        written.map_err(|e| Failure::Check(format!("{}: {e}", file.display())))
+    }
+
+    fn secret(&self) -> PathBuf {
+        self.folder.join("cluster-secret")
     }
 
     /// An address that no container had before.
@@ -55,7 +68,7 @@ impl Cluster<'_> {
         vec![
             format!("--hostname={container}"),
             format!("--volume={volume}:/var/lib/quorate"),
-            format!("--volume={}:{SECRET}:ro", self.secret.display()),
+            format!("--volume={}:{SECRET}:ro", self.secret().display()),
             format!("--network={NETWORK}"),
         ]
     }
@@ -174,7 +187,8 @@ pub fn get(endpoint: &Endpoint, path: &str) -> Result<Answer, String> {
 
 /// Asks the routing listener of a node for something that a worker answers.
 pub fn routed(endpoint: &Endpoint, path: &str) -> Result<Answer, String> {
-    let answer = http::ask(endpoint.routing(), &Request::get(path), ASK_LIMIT).map_err(|e| e.to_string())?;
+    let answer = http::ask(endpoint.routing(), &Request::get(path), ROUTED_LIMIT);
+    let answer = answer.map_err(|e| e.to_string())?;
     load::came_from_a_worker(&answer, path)?;
     Ok(answer)
 }

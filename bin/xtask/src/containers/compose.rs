@@ -43,7 +43,8 @@ impl Compose {
 
 impl Service {
     /// A variable of the container.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    #[cfg(test)]
+    fn variable(&self, name: &str) -> Option<&str> {
         self.body.get("environment")?.get(name)?.as_str()
     }
 
@@ -51,6 +52,12 @@ impl Service {
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         let environment = self.body.entry("environment").or_insert_with(|| Value::Object(Map::new()));
         environment[name] = Value::String(value.to_owned());
+        self
+    }
+
+    /// Leaves a key out.
+    pub fn without(mut self, key: &str) -> Self {
+        self.body.remove(key);
         self
     }
 

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,13 +14,14 @@ use serde_json::Value;
 use super::clock::{eventually, sleep};
 use crate::workspace::Failure;
 
+/// In a `/run` of our own: the path of a socket must be short.
+const SOCKET: &str = "unix:///run/docker.sock";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running `dockerd`.
 pub struct Engine {
     daemon: Child,
-    socket: PathBuf,
 }
 
 /// What a container did in its whole life.
@@ -38,14 +39,13 @@ impl Engine {
         fs::write(at("daemon.json"), "{}\n").map_err(|e| failed("the folder of the engine", e))?;
         let log = File::create(at("dockerd.log")).map_err(|e| failed("the log of the engine", e))?;
         let mut command = Command::new("dockerd");
-        command.arg("--host").arg(format!("unix://{}", at("docker.sock").display()));
-        command.arg("--data-root").arg(at("data")).arg("--exec-root").arg(at("exec"));
-        command.arg("--pidfile").arg(at("docker.pid")).arg("--config-file").arg(at("daemon.json"));
+        command.args(["--host", SOCKET, "--exec-root", "/run/docker", "--pidfile", "/run/docker.pid"]);
+        command.arg("--data-root").arg(at("data")).arg("--config-file").arg(at("daemon.json"));
         command.arg("--cgroup-parent").arg(cgroup(folder));
         let again = log.try_clone().map_err(|e| failed("the log of the engine", e))?;
         command.stdin(Stdio::null()).stdout(log).stderr(again);
         let daemon = command.spawn().map_err(|e| failed("`dockerd` can't be started", e))?;
-        let mut engine = Self { daemon, socket: at("docker.sock") };
+        let mut engine = Self { daemon };
         engine.answers().map_err(|e| Failure::Check(format!("{e}\n{}", last_lines(&at("dockerd.log")))))?;
         Ok(engine)
     }
@@ -64,7 +64,7 @@ impl Engine {
     pub fn client<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let own = Path::new("/usr/bin/docker");
         let mut command = Command::new(if own.exists() { own } else { Path::new("docker") });
-        command.arg("--host").arg(format!("unix://{}", self.socket.display()));
+        command.args(["--host", SOCKET]);
         command.args(args).env("DOCKER_BUILDKIT", "1").env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
         command.stdin(Stdio::null());
         command

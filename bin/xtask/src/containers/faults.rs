@@ -71,9 +71,10 @@ fn refuses_changes(endpoint: &Endpoint) -> Result<(), Failure> {
     }
 }
 
-/// The same disk, so the same node: it is found again by its name.
+/// The leader again, which shows that it has caught up. The same disk, so the same node: it is found by its name.
 pub fn killed(cluster: &Cluster<'_>, figures: &mut Figures, node: &str, ip: IpAddr) -> Result<(), Failure> {
     let id = id_of(cluster, node)?;
+    cluster.operate(other_than(node), &["cluster", "transfer-leader", "--to", node])?;
     cluster.engine.docker(["kill", "--signal", "KILL", node])?;
     sleep(CALM);
     cluster.remove(node)?;

@@ -21,6 +21,8 @@ pub enum Kind {
 pub struct Miss {
     /// When it was sent.
     pub at: Instant,
+    /// When it had failed.
+    pub until: Instant,
     pub node: String,
     pub kind: Kind,
     pub why: String,
@@ -172,11 +174,12 @@ impl Ledger {
         let phases = open(&self.phases).clone();
         let misses = open(&self.misses).clone();
         let told = misses.iter().filter_map(|miss| {
-            let phase = phases.iter().find(|phase| phase.from <= miss.at && miss.at < phase.to);
-            if phase.is_some_and(|phase| phase.allowed.permits(miss)) {
+            // One that was under way when a fault came is of two phases.
+            let mut of = phases.iter().filter(|phase| phase.from <= miss.until && miss.at < phase.to);
+            if of.clone().any(|phase| phase.allowed.permits(miss)) {
                 return None;
             }
-            let name = phase.map_or("between phases", |phase| phase.name);
+            let name = of.next().map_or("between phases", |phase| phase.name);
             Some(format!("{name}: {:?} through {}: {}", miss.kind, miss.node, miss.why))
         });
         told.collect()
@@ -188,14 +191,14 @@ mod tests {
     use super::*;
 
     fn miss(node: &str, kind: Kind) -> Miss {
-        Miss { at: now(), node: node.to_owned(), kind, why: "refused".to_owned() }
+        Miss { at: now(), until: now(), node: node.to_owned(), kind, why: "refused".to_owned() }
     }
 
     fn after(allowed: Allowed, misses: &[Miss]) -> Vec<String> {
         let ledger = Ledger::default();
         let work = || {
             for miss in misses {
-                ledger.missed(Miss { at: now(), ..miss.clone() });
+                ledger.missed(Miss { at: now(), until: now(), ..miss.clone() });
             }
             Ok::<_, ()>(())
         };
@@ -214,6 +217,22 @@ mod tests {
     fn around_a_dead_node_requests_through_the_others_still_may_not_fail() {
         let all = [miss("n2", Kind::Request), miss("n1", Kind::Write), miss("n1", Kind::Request)];
         assert_eq!(after(Allowed::Around("n2"), &all), ["phase: Request through n1: refused"]);
+    }
+
+    #[test]
+    fn what_was_under_way_when_a_node_died_failed_with_it() {
+        let ledger = Ledger::default();
+        let at = now();
+        ledger.phase("calm", Allowed::Nothing, || Ok::<_, ()>(())).expect("it can't fail");
+        let work = || {
+            for node in ["n1", "n2"] {
+                let (node, why) = (node.to_owned(), "reset".to_owned());
+                ledger.missed(Miss { at, until: now(), node, kind: Kind::Request, why });
+            }
+            Ok::<_, ()>(())
+        };
+        ledger.phase("kill", Allowed::Around("n2"), work).expect("it can't fail");
+        assert_eq!(ledger.forbidden(), ["calm: Request through n1: reset"]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use super::service::{Endpoint, Service};
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// A node answers within 5 s, whatever it says.
 const WRITE_LIMIT: Duration = Duration::from_secs(8);
-const REQUEST_EVERY: Duration = Duration::from_millis(10);
-const WRITE_EVERY: Duration = Duration::from_millis(20);
+const REQUEST_EVERY: Duration = Duration::from_millis(20);
+const WRITE_EVERY: Duration = Duration::from_millis(50);
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Enough that each partition is asked for.
 const WORKSPACES: u64 = 100;
@@ -47,10 +47,11 @@ impl<'a> Load<'a> {
                 scope.spawn(move || self.service.probe(node, &|| self.ended()));
             }
             work(&|| {
-                scope.spawn(|| self.fresh());
-                scope.spawn(|| self.fresh());
+                for node in NODES {
+                    scope.spawn(move || self.fresh(node));
+                    scope.spawn(move || self.register(node));
+                }
                 scope.spawn(|| self.kept());
-                scope.spawn(|| self.register());
                 scope.spawn(|| self.beat());
             })
         })
@@ -60,10 +61,27 @@ impl<'a> Load<'a> {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn each(&self, every: Duration, mut work: impl FnMut(u64, &Endpoint)) {
+    /// With any ready node, in turn.
+    fn each(&self, every: Duration, work: impl FnMut(u64, &Endpoint)) {
+        self.each_of(every, || self.service.pick(), work);
+    }
+
+    /// With one node, while it is ready. A client that waits for a dead node must not keep others from asking the
+    /// living ones: a pause is one of the cluster and not of a client.
+    fn each_at(&self, node: &str, every: Duration, work: impl FnMut(u64, &Endpoint)) {
+        let pick = || self.service.endpoint(node).filter(|endpoint| self.service.is_ready(endpoint));
+        self.each_of(every, pick, work);
+    }
+
+    fn each_of(
+        &self,
+        every: Duration,
+        pick: impl Fn() -> Option<Endpoint>,
+        mut work: impl FnMut(u64, &Endpoint),
+    ) {
         let mut nth = 0;
         while !self.ended() {
-            if let Some(endpoint) = self.service.pick() {
+            if let Some(endpoint) = pick() {
                 work(nth, &endpoint);
                 nth += 1;
             }
@@ -72,8 +90,8 @@ impl<'a> Load<'a> {
     }
 
     /// A connection for each request.
-    fn fresh(&self) {
-        self.each(REQUEST_EVERY, |nth, endpoint| {
+    fn fresh(&self, node: &str) {
+        self.each_at(node, REQUEST_EVERY, |nth, endpoint| {
             let path = path(nth);
             let at = now();
             let answer = http::ask(endpoint.routing(), &Request::get(&path), REQUEST_LIMIT);
@@ -108,13 +126,13 @@ impl<'a> Load<'a> {
     }
 
     fn miss(&self, at: Instant, endpoint: &Endpoint, kind: Kind, why: String) {
-        self.ledger.missed(Miss { at, node: endpoint.node.clone(), kind, why });
+        self.ledger.missed(Miss { at, until: now(), node: endpoint.node.clone(), kind, why });
     }
 
     /// A new worker each time, with a lease that outlives the test: what is acknowledged must be there at the end.
-    fn register(&self) {
-        self.each(WRITE_EVERY, |nth, endpoint| {
-            self.write_worker(endpoint, &format!("written-{nth}"), "6h");
+    fn register(&self, node: &str) {
+        self.each_at(node, WRITE_EVERY, |nth, endpoint| {
+            self.write_worker(endpoint, &format!("written-{node}-{nth}"), "6h");
         });
     }
 

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::base;
 use super::engine::Engine;
 use super::namespace::{Talk, inside, settle};
 use crate::workspace::Failure;
 
+/// Free room for the base image, the build and the data of nodes; three of it were used.
+const ROOM_GIB: u64 = 4;
 /// Programs, with the Debian packages that have them.
 const PROGRAMS: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
@@ -31,10 +34,22 @@ pub fn lacks(folder: &Path) -> Result<Option<String>, Failure> {
     }
     let args = ["containers", "--inside-probe"].map(str::to_owned);
     let (status, said) = inside(&[&args[..], &[folder.display().to_string()]].concat(), &Talk::Kept)?;
-    if status.success() {
-        return Ok(None);
+    if !status.success() {
+        return Ok(Some(format!("no container engine can run here: {}", said.trim().replace('\n', "; "))));
     }
-    Ok(Some(format!("no container engine can run here: {}", said.trim().replace('\n', "; "))))
+    let room = room_gib(folder)?;
+    if room < ROOM_GIB {
+        return Ok(Some(format!("{} has {room} GiB of room, {ROOM_GIB} are needed", folder.display())));
+    }
+    // The base image takes a mirror of Debian's, once.
+    Ok(base::debian(folder).err().map(|e| format!("there is no base image: {e}")))
+}
+
+fn room_gib(folder: &Path) -> Result<u64, Failure> {
+    let output = Command::new("df").args(["--output=avail", "--block-size=1G"]).arg(folder).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let room = text.lines().nth(1).and_then(|line| line.trim().parse().ok());
+    room.ok_or_else(|| Failure::Check(format!("`df` does not tell the room of {}: {text}", folder.display())))
 }
 
 fn is_program(name: &str) -> bool {
@@ -85,8 +100,8 @@ pub fn import(engine: &Engine, mut tar: Command, args: &[&str]) -> Result<(), Fa
     let failed = |e: std::io::Error| Failure::Check(format!("`tar` can't be read: {e}"));
     let mut tar = tar.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(failed)?;
     let stream = tar.stdout.take().ok_or_else(|| Failure::Check("`tar` has no output".to_owned()))?;
-    let mut import = engine.client(["import"]);
-    let output = import.args(args).stdin(stream).output().map_err(failed)?;
+    // Dropped at the end of the line: while the reading end of the pipe is open, a `tar` that nobody reads waits.
+    let output = engine.client(["import"]).args(args).stdin(stream).output().map_err(failed)?;
     let packed = tar.wait().map_err(failed)?;
     if output.status.success() && packed.success() {
         return Ok(());
@@ -95,7 +110,5 @@ pub fn import(engine: &Engine, mut tar: Command, args: &[&str]) -> Result<(), Fa
     Err(Failure::Check(format!("tar ended with {packed}, docker import with {}: {said}", output.status)))
 }
 
-/// Free room for images and the build.
-pub const ROOM_GIB: u64 = 5;
 /// How long the whole test may wait for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(60);

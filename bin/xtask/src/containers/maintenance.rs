@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::clock::sleep;
+use super::clock::{eventually, sleep};
 use super::cluster::{Cluster, get};
 use super::ledger::Ledger;
 use super::load::BEATING;
+use super::machine::PATIENCE;
 use super::scenario::{ALL, Figures, NODES};
 use super::service::Endpoint;
 use crate::workspace::Failure;
@@ -31,7 +32,12 @@ pub fn roll(cluster: &Cluster<'_>, figures: &mut Figures) -> Result<(), Failure>
 pub fn scale(cluster: &Cluster<'_>) -> Result<(), Failure> {
     for (nth, node) in ALL.into_iter().enumerate().skip(NODES.len()) {
         let at = cluster.start(node, cluster.new_address())?;
-        cluster.operate("n1", &["cluster", "join", node, "--peer", &format!("{node}:7070"), "--wait"])?;
+        // Refused as long as it does not listen yet.
+        eventually(&format!("{node} joins"), PATIENCE, || {
+            let peer = format!("{node}:7070");
+            let joined = cluster.operate("n1", &["cluster", "join", node, "--peer", &peer, "--wait"]);
+            joined.map_err(|e| e.to_string())
+        })?;
         cluster.becomes_ready(node, at)?;
         cluster.agrees(&ALL[..=nth])?;
     }

@@ -20,10 +20,9 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// In the system's temporary folder, named after this process.
-    pub fn new() -> Result<Self, Failure> {
-        let parent = std::env::temp_dir();
-        remove_leftovers(&parent);
+    /// In this folder, named after this process.
+    pub fn new(parent: &Path) -> Result<Self, Failure> {
+        remove_leftovers(parent);
         let folder = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|e| Failure::Check(format!("{}: {e}", folder.display())))?;
         Ok(Self { folder })

@@ -50,10 +50,11 @@ pub fn run(cluster: &Cluster<'_>, ledger: &Ledger, watch: &Watch) -> Result<Figu
 fn live(cluster: &Cluster<'_>, ledger: &Ledger, figures: &mut Figures) -> Result<(), Failure> {
     ledger.phase("calm", Allowed::Nothing, || calm(cluster))?;
     let leader = known(&cluster.leader("n1")?)?;
-    ledger.phase("the leader is cut off", Allowed::Around(leader), || cut_off(cluster, ledger, leader))?;
-    let leader = known(&cluster.leader("n1")?)?;
     let address = cluster.endpoint(leader)?.ip;
-    ledger.phase("kill -9, new address", Allowed::Around(leader), || {
+    ledger.phase("the leader is cut off", Allowed::Around(leader), || cut_off(cluster, ledger, leader))?;
+    // The same one: while it was cut off it reached the workers at other addresses, and may still have connections
+    // to these, which its end puts an end to.
+    ledger.phase("kill -9 of the leader, new address", Allowed::Around(leader), || {
         killed(cluster, figures, leader, cluster.new_address())
     })?;
     let victim = other_than(leader);
@@ -63,7 +64,7 @@ fn live(cluster: &Cluster<'_>, ledger: &Ledger, figures: &mut Figures) -> Result
     })?;
     ledger.phase("rolling restart", Allowed::Nothing, || roll(cluster, figures))?;
     ledger.phase("scale from 3 to 5 to 3", Allowed::WritesTo(&["n4", "n5"]), || scale(cluster))?;
-    ledger.phase("bad inputs beside it", Allowed::Nothing, || bad_input::run(cluster))?;
+    ledger.phase("bad inputs beside it", Allowed::Nothing, || bad_input::run(cluster, &cluster.folder))?;
     ledger.phase("calm again", Allowed::Nothing, || calm(cluster))?;
     nothing_is_lost(cluster, ledger)
 }
