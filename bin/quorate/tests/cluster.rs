@@ -26,6 +26,8 @@ mod membership;
 mod operators;
 #[path = "cluster/partitions.rs"]
 mod partitions;
+#[path = "cluster/plain_status.rs"]
+mod plain_status;
 #[path = "cluster/quorum.rs"]
 mod quorum;
 #[path = "cluster/recovery.rs"]
