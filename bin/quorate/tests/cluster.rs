@@ -22,6 +22,8 @@ mod kills;
 mod leases;
 #[path = "cluster/membership.rs"]
 mod membership;
+#[path = "cluster/mistakes.rs"]
+mod mistakes;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]

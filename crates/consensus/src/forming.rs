@@ -84,7 +84,9 @@ enum Wait {
     OtherName { address: String, wanted: NodeName, got: NodeName },
     #[error("{name} was started with other --peers: it names {theirs:?}, this node names {ours:?}")]
     OtherPeers { name: NodeName, ours: Vec<NodeName>, theirs: Vec<NodeName> },
-    #[error("{name} already has a log: this node waits for its leader")]
+    #[error(
+        "{name} already has a log: this node waits to be let in, by `quorate cluster join`, or in the place of a node of its name that does not answer any more"
+    )]
     HasLog { name: NodeName },
     #[error("the node with the first name forms the cluster")]
     NotFirst,

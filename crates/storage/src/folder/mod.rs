@@ -66,11 +66,15 @@ impl FolderDisk {
     /// Whose the folder is, without opening or changing anything; `None`: it is free. Refuses what
     /// [`FolderDisk::open`] would refuse by the identity.
     pub fn peek(path: &Path, name: &NodeName) -> Result<Option<Identity>, OpenError> {
-        look(path, name)
+        look(path, name).map_err(|e| e.about(path))
     }
 
     /// The same with another way to sync, for tests.
     pub fn open_with(path: &Path, name: &NodeName, sync: Arc<dyn Sync>) -> Result<Self, OpenError> {
+        Self::opened(path, name, sync).map_err(|e| e.about(path))
+    }
+
+    fn opened(path: &Path, name: &NodeName, sync: Arc<dyn Sync>) -> Result<Self, OpenError> {
         let at = |what: &str| OpenError::io(format!("{what} of the data folder {}", path.display()));
         // Looked at before anything is made, even the lock.
         look(path, name)?;
