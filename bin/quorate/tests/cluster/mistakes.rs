@@ -3,7 +3,7 @@
 use crate::{
     group::Group,
     support::{
-        eventually, free_address,
+        eventually,
         http::Ask,
         machine_shared,
         node::{Node, ran},
@@ -139,37 +139,4 @@ fn two_processes_with_one_name_make_no_second_cluster() {
     let ran = ran(twin.command());
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert!(ran.err.contains("is in use by another process: stop that one first"), "{}", ran.err);
-}
-
-#[test]
-fn two_processes_with_one_name_at_the_first_start_make_one_cluster() {
-    let _shared = machine_shared();
-    let folder = tempfile::tempdir().expect("a folder");
-    let all: &[&str] = &["n1", "n2", "n3"];
-    let mut nodes = planned(&[("n1", all), ("n2", all), ("n3", all)], folder.path());
-    let mut twin = Node::new("n1", folder.path());
-    twin.peer = free_address();
-    twin.data = folder.path().join("twin");
-    twin.args = nodes[0].args.clone();
-    twin.args[1] = twin.args[1].replace(&nodes[0].peer.to_string(), &twin.peer.to_string());
-    // Both have the first name, the one that forms the cluster, and each other's peers.
-    twin.start();
-    nodes.iter_mut().for_each(Node::start);
-    let members = &nodes[1..];
-    let ids = eventually("the others are in a cluster", || {
-        let ids: Option<BTreeSet<_>> = members.iter().map(cluster_id).collect();
-        ids
-    });
-    assert_eq!(ids.len(), 1, "two clusters: {ids:?}");
-    let formed = ids.into_iter().next();
-    for node in [&nodes[0], &twin] {
-        let id = cluster_id(node);
-        assert!(id.is_none() || id == formed, "{id:?} beside {formed:?}");
-    }
-    let ready = |node: &Node| {
-        let answer = Ask::get("/readyz").send(node.management);
-        answer.is_ok_and(|answer| answer.status == 200)
-    };
-    eventually("the others serve", || members.iter().all(ready).then_some(()));
-    assert!(!(ready(&nodes[0]) && ready(&twin)), "one of the two is out");
 }

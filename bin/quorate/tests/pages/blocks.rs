@@ -74,7 +74,8 @@ pub fn compare(expected: &str, is: &str) -> Result<(), String> {
 
 #[test]
 fn blocks_name_their_machine_and_own_the_output_behind_them() {
-    let page = "```sh\na\n```\ntalk\n```text\nb\n```\n```text by hand\nc\n```\n```sh on n3 eventually\nd\n```";
+    let page =
+        "```sh\na\n```\ntalk\n```text\nb\n```\n```text by hand\nc\n```\n```sh on n3 eventually\nd\n```";
     let block = |line, machine: &str, script: &str, eventually, expected: Option<&str>| Block {
         line,
         machine: machine.into(),

@@ -22,8 +22,8 @@ use std::{
 const NETWORK: &str = "10.0.0.";
 /// More than any page uses.
 const COUNT: u8 = 6;
-/// Folders of the pages that are each machine's own.
-const OWN: [&str; 4] = ["/etc/quorate", "/var/lib/quorate", "/usr/local/bin", "/tmp/"];
+/// Folders of the pages that are each machine's own. The first is part of what the others become.
+const OWN: [&str; 4] = ["/tmp/", "/etc/quorate", "/var/lib/quorate", "/usr/local/bin"];
 /// One that all machines share.
 const SHARED: &str = "/backup";
 const UNIT: &str = include_str!("../../../../deploy/systemd/quorate.service");
@@ -90,7 +90,10 @@ pub struct Machines {
 
 impl Machines {
     pub fn new(page: u8) -> Self {
-        assert!(UNIT.contains("ExecStart=/usr/local/bin/quorate serve\n"), "the unit is what `systemctl` plays");
+        assert!(
+            UNIT.contains("ExecStart=/usr/local/bin/quorate serve\n"),
+            "the unit is what `systemctl` plays"
+        );
         let root = tempfile::tempdir().expect("a folder");
         for number in 1..=COUNT {
             for folder in ["etc", "var/lib", "usr/local/bin", "tmp"] {
@@ -167,9 +170,11 @@ impl Machines {
     }
 
     fn ours(&self, here: &Path, script: &str) -> String {
-        let shared = self.root.path().join("backup").display().to_string();
-        let script = script.replace(SHARED, &shared).replace(NETWORK, &self.network);
-        OWN.iter().fold(script, |script, folder| script.replace(folder, &format!("{}{folder}", here.display())))
+        let script = script.replace(NETWORK, &self.network);
+        let script = OWN
+            .iter()
+            .fold(script, |all, folder| all.replace(folder, &format!("{}{folder}", here.display())));
+        script.replace(SHARED, &self.root.path().join("backup").display().to_string())
     }
 
     fn theirs(&self, here: &Path, said: &str) -> String {

@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const BARE_MACHINES: (&str, &str) =
     ("docs/bare-machines.md", include_str!("../../../../docs/bare-machines.md"));
-const UPGRADE: (&str, &str) = ("docs/operate/upgrade.md", include_str!("../../../../docs/operate/upgrade.md"));
+const UPGRADE: (&str, &str) =
+    ("docs/operate/upgrade.md", include_str!("../../../../docs/operate/upgrade.md"));
 const BACKUP: (&str, &str) = ("docs/operate/backup.md", include_str!("../../../../docs/operate/backup.md"));
 const REPLACE: (&str, &str) =
     ("docs/operate/replace-a-node.md", include_str!("../../../../docs/operate/replace-a-node.md"));
