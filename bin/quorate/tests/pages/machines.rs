@@ -22,8 +22,8 @@ use std::{
 const NETWORK: &str = "10.0.0.";
 /// More than any page uses.
 const COUNT: u8 = 6;
-/// Folders of the pages that are each machine's own. The first is part of what the others become.
-const OWN: [&str; 4] = ["/tmp/", "/etc/quorate", "/var/lib/quorate", "/usr/local/bin"];
+/// Folders of the pages that are each machine's own.
+const OWN: [&str; 3] = ["/etc/quorate", "/var/lib/quorate", "/usr/local/bin"];
 /// One that all machines share.
 const SHARED: &str = "/backup";
 const UNIT: &str = include_str!("../../../../deploy/systemd/quorate.service");
@@ -96,10 +96,10 @@ impl Machines {
         );
         let root = tempfile::tempdir().expect("a folder");
         for number in 1..=COUNT {
-            for folder in ["etc", "var/lib", "usr/local/bin", "tmp"] {
+            for folder in ["etc", "var/lib", "usr/local/bin"] {
                 fs::create_dir_all(root.path().join(format!("n{number}/{folder}"))).expect("made");
             }
-            for place in ["usr/local/bin/quorate", "tmp/quorate"] {
+            for place in ["usr/local/bin/quorate", "usr/local/bin/quorate.new"] {
                 let link = root.path().join(format!("n{number}/{place}"));
                 symlink(env!("CARGO_BIN_EXE_quorate"), link).expect("made");
             }
