@@ -1,10 +1,7 @@
 //! Why what is on the disk is not used, and what to do about it.
 
 use quorate_codec::DecodeError;
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 /// A node that can't trust its disk does not start. Each message ends with the remedy; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -128,23 +125,5 @@ impl OpenError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
-    }
-
-    /// A refusal of the operating system that is about who we are and what is mounted there, and not about the disk.
-    pub(crate) fn about(self, folder: &Path) -> Self {
-        let refused = |source: &io::Error| {
-            matches!(
-                source.kind(),
-                io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::ReadOnlyFilesystem
-                    | io::ErrorKind::NotADirectory
-            )
-        };
-        match self {
-            Self::Io { what, source } if refused(&source) => {
-                Self::NotUsable { folder: folder.into(), what, source }
-            }
-            other => other,
-        }
     }
 }
