@@ -96,8 +96,8 @@ fn volumes(cluster: &Cluster<'_>, folder: &Path) -> Result<(), Failure> {
     fs::create_dir(&roots).map_err(|e| Failure::Check(format!("{}: {e}", roots.display())))?;
     let data = roots.display().to_string();
     let own = [(NAME, "n1")];
-    let words = ["/var/lib/quorate", "Permission denied"];
-    Bad { variables: &own, data: &data, more: &[], code: 1, words: &words }.ends(cluster)?;
+    let words = ["the data folder /var/lib/quorate can't be used", "Permission denied", "read and write"];
+    Bad { variables: &own, data: &data, more: &[], code: 2, words: &words }.ends(cluster)?;
 
     // The volume of a node that left and was stopped.
     let words = ["belongs to node `n5`, this node is `n1`", "mount the right folder"];
@@ -157,18 +157,22 @@ fn start(
     Ok(Endpoint { node: container.to_owned(), ip })
 }
 
-/// A second `n2` with an empty volume while the first one lives: it must not get its place.
+/// A second `n2` with an empty volume while the first one lives: it says so, and must not get its place.
 fn twin_with_a_volume_of_its_own(cluster: &Cluster<'_>) -> Result<(), Failure> {
     let before = cluster.view("n1")?["nodes"].clone();
     let twin = start(cluster, "twin", "twin", &[(NAME, "n2")])?;
     let start = now();
+    let line = "another process answers as n2 at n2:7070: two have this name; stop the wrong one";
+    eventually("the second n2 says that there are two", PATIENCE, || {
+        let said = cluster.engine.logs("twin");
+        if said.contains(line) { Ok(()) } else { Err(said) }
+    })?;
     while start.elapsed() < TWIN_LOOKED_AT {
         if get(&twin, "/readyz").is_ok_and(|answer| answer.status == 200) {
             return Err(Failure::Check("a second n2 is ready while the first one lives".to_owned()));
         }
         sleep(Duration::from_millis(250));
     }
-    eprintln!("containers:   twin: {}", cluster.engine.logs("twin"));
     cluster.remove("twin")?;
     let after = cluster.view("n1")?["nodes"].clone();
     let ids = |nodes: &serde_json::Value| {
