@@ -155,7 +155,7 @@ fn scenario_on(
     let figures = match result {
         Ok(figures) => figures,
         Err(failure) => {
-            tell_logs(engine);
+            cluster.tell_logs();
             return Err(Failure::Check(format!("{failure}\n{}", ledger.forbidden().join("\n"))));
         }
     };
@@ -164,7 +164,7 @@ fn scenario_on(
     println!("formed          {:.1} s after the first start", figures.formed.as_secs_f64());
     let restarts: Vec<_> = figures.restarts.iter().map(|took| format!("{:.1}", took.as_secs_f64())).collect();
     println!("start to ready  {} s", restarts.join(", "));
-    judge(engine, &ledger, &watch)
+    judge(&cluster, &ledger, &watch)
 }
 
 fn image(engine: &Engine, workspace: &Workspace, program: &Program, folder: &Path) -> Result<u64, Failure> {
@@ -182,22 +182,14 @@ fn image(engine: &Engine, workspace: &Workspace, program: &Program, folder: &Pat
 }
 
 /// What clients saw and what the membership looked like must be without fault too.
-fn judge(engine: &Engine, ledger: &Ledger, watch: &Watch) -> Result<(), Failure> {
+fn judge(cluster: &Cluster<'_>, ledger: &Ledger, watch: &Watch) -> Result<(), Failure> {
     let wrong = [ledger.forbidden(), watch.verdict()].concat();
     if wrong.is_empty() {
         return Ok(());
     }
-    tell_logs(engine);
+    cluster.tell_logs();
     let shown = wrong.iter().take(40).map(|what| format!("\n  {what}")).collect::<String>();
     Err(Failure::Check(format!("{} things must not happen:{shown}", wrong.len())))
-}
-
-fn tell_logs(engine: &Engine) {
-    for node in scenario::ALL {
-        let said = engine.logs(node);
-        let lines: Vec<_> = said.lines().collect();
-        eprintln!("--- {node}\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
-    }
 }
 
 #[cfg(test)]
