@@ -151,6 +151,7 @@ fn scenario_on(
     let (files, unused) = (folder.to_owned(), AtomicU8::new(10));
     let cluster = Cluster { engine, compose: &compose, service: &service, folder: files, unused };
     cluster.prepare()?;
+    Compose::validate(engine, workspace, &cluster.secret())?;
     let result = scenario::run(&cluster, &ledger, &watch);
     let figures = match result {
         Ok(figures) => figures,

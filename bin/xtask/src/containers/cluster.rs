@@ -58,7 +58,7 @@ impl Cluster<'_> {
         written.map_err(|e| Failure::Check(format!("{}: {e}", file.display())))
     }
 
-    fn secret(&self) -> PathBuf {
+    pub fn secret(&self) -> PathBuf {
         self.folder.join("cluster-secret")
     }
 
