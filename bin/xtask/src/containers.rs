@@ -42,7 +42,7 @@ const VARIABLE: &str = "QUORATE_CONTAINERS";
 /// What to put into the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Program {
-    /// Built by the Dockerfile, less optimised: the default, since it takes a third of the time.
+    /// Built by the Dockerfile, less optimised.
     Quick,
     /// Built by the Dockerfile as it is released.
     Released,
