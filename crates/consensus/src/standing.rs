@@ -53,9 +53,7 @@ impl Consensus {
         if self.speaks_for_quorum() {
             self.shared().heard_leader();
         }
-        let heard = self.shared().heard.load(Ordering::Relaxed);
-        let ago = self.shared().applied.now().checked_sub(heard)?;
-        Some(Duration::from_millis(u64::try_from(ago).ok()?))
+        self.shared().heard.ago(self.shared().applied.now())
     }
 
     /// How long ago this consensus was started.
