@@ -293,7 +293,8 @@ impl Shared {
     }
 
     pub(crate) fn is_leader(&self) -> bool {
-        self.raft.metrics().borrow_watched().state == ServerState::Leader
+        let removed = self.forwarder.removed.load(Ordering::Relaxed);
+        !removed && self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
     pub(crate) fn voters(&self) -> usize {

@@ -109,8 +109,19 @@ impl<T> Tried<T> {
 }
 
 impl Forwarder {
-    /// The leader as this node knows it.
+    /// Whether this node belongs to no cluster: not yet, or not any more. No leader will speak to it soon.
+    fn is_outside(&self) -> bool {
+        let metrics = self.raft.metrics();
+        self.removed.load(Ordering::Relaxed)
+            || metrics.borrow_watched().membership_config.voter_ids().next().is_none()
+    }
+
+    /// The leader as this node knows it. One that was removed while it stood still takes itself for the leader, and
+    /// nobody tells it better.
     pub fn leader(&self) -> Option<Leader> {
+        if self.removed.load(Ordering::Relaxed) {
+            return None;
+        }
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let id = metrics.current_leader?;
@@ -135,7 +146,7 @@ impl Forwarder {
         let mut unsure = false;
         loop {
             let left = deadline.saturating_duration_since(time::Instant::now());
-            if left.is_zero() || self.removed.load(Ordering::Relaxed) {
+            if left.is_zero() || self.is_outside() {
                 return Err(if unsure { Unavailable::Unknown } else { Unavailable::NoLeader });
             }
             let tried = match self.leader() {

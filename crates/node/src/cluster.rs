@@ -108,7 +108,7 @@ impl NodeCluster {
             .filter_map(|(id, member)| {
                 let name = NodeName::parse(&member.name).ok()?;
                 let role = match raft.current_leader {
-                    Some(leader) if leader == *id => Role::Leader,
+                    Some(leader) if leader == *id && !self.consensus.is_removed() => Role::Leader,
                     _ if voters.contains(id) => Role::Follower,
                     _ => Role::Learner,
                 };
