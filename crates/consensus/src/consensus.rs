@@ -128,11 +128,13 @@ impl Consensus {
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
+        let had_log = raft.is_initialized().await.map_err(|e| StartError::Fatal(e.to_string()))?;
         let forwarder = Forwarder {
             raft: raft.clone(),
             links,
             directory,
             id: options.me.id,
+            had_log,
             room: Gauge::default(),
             removed: Arc::default(),
         };

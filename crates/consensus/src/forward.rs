@@ -76,6 +76,8 @@ pub struct Forwarder {
     pub(crate) links: Links,
     pub(crate) directory: Directory,
     pub(crate) id: NodeId,
+    /// Whether this node had a log when it started. Then it is a member, as far as it knows.
+    pub(crate) had_log: bool,
     pub(crate) room: Gauge,
     /// Set while this node is no member any more: no leader will ever speak to it.
     pub(crate) removed: Arc<AtomicBool>,
@@ -112,8 +114,8 @@ impl Forwarder {
     /// Whether this node belongs to no cluster: not yet, or not any more. No leader will speak to it soon.
     fn is_outside(&self) -> bool {
         let metrics = self.raft.metrics();
-        self.removed.load(Ordering::Relaxed)
-            || metrics.borrow_watched().membership_config.voter_ids().next().is_none()
+        let nobody_votes = || metrics.borrow_watched().membership_config.voter_ids().next().is_none();
+        self.removed.load(Ordering::Relaxed) || (!self.had_log && nobody_votes())
     }
 
     /// The leader as this node knows it. One that was removed while it stood still takes itself for the leader, and
