@@ -113,6 +113,7 @@ fn the_version_is_printed() {
 fn help_is_as_documented() {
     expect_test::expect_file!["help/quorate.txt"].assert_eq(&run(&["--help"]).out);
     expect_test::expect_file!["help/serve.txt"].assert_eq(&run(&["serve", "--help"]).out);
+    expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);
 }
 
@@ -132,6 +133,10 @@ fn bad_usage_is_code_2_and_talks_on_stderr() {
         &["serve", "--no-such-flag", "1"],
         &["dev", "--base-port-offset", "60000"],
         &["completions", "cmd.exe"],
+        &["healthcheck", "--timeout", "0s"],
+        &["healthcheck", "--timeout", "2"],
+        &["healthcheck", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"],
+        &["healthcheck", "--config", "/no/such/file.yaml"],
     ] {
         let ran = run(args);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);

@@ -10,8 +10,12 @@
 mod agreement;
 #[path = "cluster/dev.rs"]
 mod dev;
+#[path = "cluster/drain_delay.rs"]
+mod drain_delay;
 #[path = "cluster/group.rs"]
 mod group;
+#[path = "cluster/health.rs"]
+mod health;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]
@@ -35,3 +39,5 @@ mod snapshots;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 mod support;
+#[path = "cluster/systemd.rs"]
+mod systemd;

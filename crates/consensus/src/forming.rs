@@ -63,7 +63,8 @@ pub(crate) async fn form(shared: Arc<Shared>, mut shutdown: Shutdown) {
         match members(&shared).await {
             Ok(members) => initialize(&shared, members).await,
             Err(wait) if round % EXPLAIN_EVERY == EXPLAIN_EVERY - 1 => {
-                tracing::warn!(%wait, "the cluster is not formed yet")
+                let wait = twin(&shared).await.unwrap_or(wait);
+                tracing::warn!(%wait, "the cluster is not formed yet");
             }
             Err(_) => {}
         }
@@ -88,6 +89,18 @@ enum Wait {
     HasLog { name: NodeName },
     #[error("the node with the first name forms the cluster")]
     NotFirst,
+    #[error("another process runs as {name} at {address}: stop one of the two, or give this one a name of its own")]
+    Twin { name: NodeName, address: String },
+}
+
+/// Another process at the address that the operator gave for this node. It explains the wait, and decides nothing: the
+/// others dial one of the two and know nothing of the other one.
+async fn twin(shared: &Shared) -> Option<Wait> {
+    let name = &shared.me.name;
+    let address = shared.options.book.address(name.as_str())?;
+    let answer = hello(&shared.forwarder.links, address).await.ok()?;
+    (answer.name == *name && answer.boot != shared.options.record.boot)
+        .then(|| Wait::Twin { name: name.clone(), address: address.into() })
 }
 
 async fn members(shared: &Shared) -> Result<BTreeMap<u64, Member>, Wait> {
