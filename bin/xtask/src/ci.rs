@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::workspace::{Failure, Workspace};
-use crate::{layers, sim, tidy};
+use crate::{layers, manifests, sim, tidy};
 
 /// Many enough that each kind of fault meets several others; few enough to wait for.
 const SIM_SEEDS: &str = "200";
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", run: |workspace| workspace.cargo(["fmt", "--all", "--check"]).run() },
     Step { name: "tidy", run: |workspace| tidy::run(workspace, &[]) },
     Step { name: "layers", run: |workspace| layers::run(workspace, &[]) },
+    Step { name: "manifests", run: |workspace| manifests::run(workspace, &[]) },
     Step { name: "clippy", run: |workspace| crate::lint(workspace, &[]) },
     Step { name: "test", run: |workspace| crate::test(workspace, &[]) },
     Step { name: "sim", run: |workspace| simulate(workspace, &["--seeds", SIM_SEEDS]) },
@@ -149,7 +150,8 @@ good             not run         -
     #[test]
     fn ci_runs_these_steps_in_this_order() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        let steps = ["fmt", "tidy", "layers", "clippy", "test", "sim", "sim determinism", "sim mutants"];
+        let steps =
+            ["fmt", "tidy", "layers", "manifests", "clippy", "test", "sim", "sim determinism", "sim mutants"];
         assert_eq!(names, steps);
     }
 }

@@ -6,6 +6,7 @@
 
 mod ci;
 mod layers;
+mod manifests;
 mod metadata;
 mod sim;
 mod tidy;
@@ -44,6 +45,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         about: "sizes, banned words, manifests, docs links",
         run: tidy::run,
+    },
+    Command {
+        name: "manifests",
+        arguments: "[--tools]",
+        about: "what deploy/ tells Kubernetes and Prometheus",
+        run: manifests::run,
     },
 ];
 

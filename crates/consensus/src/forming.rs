@@ -89,7 +89,9 @@ enum Wait {
     HasLog { name: NodeName },
     #[error("the node with the first name forms the cluster")]
     NotFirst,
-    #[error("another process runs as {name} at {address}: stop one of the two, or give this one a name of its own")]
+    #[error(
+        "another process runs as {name} at {address}: stop one of the two, or give this one a name of its own"
+    )]
     Twin { name: NodeName, address: String },
 }
 

@@ -136,11 +136,7 @@ impl Collector for Shared {
         sheet.gauge("quorate_raft_applied_index", "Log index of the View", get(&c.applied_index))?;
         sheet.gauge("quorate_raft_term", "Current term", get(&c.term))?;
         sheet.gauge("quorate_raft_is_leader", "1 while this node leads", get(&c.is_leader))?;
-        sheet.gauge(
-            "quorate_raft_members",
-            "Members of the cluster as this node knows it, itself included",
-            get(&c.members),
-        )?;
+        sheet.gauge("quorate_raft_members", "Members, this node included", get(&c.members))?;
         sheet.gauge(
             "quorate_raft_peers_reachable",
             "Other members that this node hears from",
