@@ -68,7 +68,8 @@ fn peers(set: &Value, container: &Value, pod: &Pod<'_>, found: &mut Vec<String>)
     let name = |pointer| set.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (set_name, service) = (name("/metadata/name"), name("/spec/serviceName"));
     let port = pod.port("peer").unwrap_or_default();
-    let wanted: Vec<_> = (0..set["spec"]["replicas"].as_u64().unwrap_or_default())
+    let first = set.pointer("/spec/ordinals/start").and_then(Value::as_u64).unwrap_or_default();
+    let wanted: Vec<_> = (first..first + set["spec"]["replicas"].as_u64().unwrap_or_default())
         .map(|nth| format!("{set_name}-{nth}={set_name}-{nth}.{service}:{port}"))
         .collect();
     let peers = variable(container, "QUORATE_PEERS").unwrap_or_default();
