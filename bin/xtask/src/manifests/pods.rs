@@ -1,5 +1,7 @@
 //! Rules about every pod that we ship, whatever it does: Kubernetes' "restricted" standard and a little more.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Facts;
@@ -72,6 +74,17 @@ fn container_rules(pod: &Pod<'_>, container: &Value, facts: &Facts, found: &mut 
     if container.pointer("/resources/limits/cpu").is_some() && pod.owner.starts_with("StatefulSet") {
         found.push(format!("{}: a limit on the processor slows elections down", pod.owner));
     }
+    // An API server takes the last of two and warns.
+    for (what, key) in
+        [("/env", "name"), ("/ports", "name"), ("/ports", "containerPort"), ("/volumeMounts", "mountPath")]
+    {
+        let mut seen = BTreeSet::new();
+        for value in list(container, what).iter().map(|entry| entry[key].to_string()) {
+            if !seen.insert(value.clone()) {
+                found.push(format!("{}: {what} has {value} twice", pod.owner));
+            }
+        }
+    }
     // The image has no shell, and no program but ours.
     for hook in ["/lifecycle/preStop/exec", "/command"] {
         if container.pointer(hook).is_some() {
@@ -123,6 +136,11 @@ mod tests {
             ("/containers/0/image", json!("quorate:latest"), "must be \"quorate:"),
             ("/containers/0/resources/limits", json!({"cpu": 1}), "slows elections down"),
             ("/containers/0/resources/requests", json!({}), "requests/cpu must be set"),
+            (
+                "/containers/0/env",
+                json!([{"name": "A"}, {"name": "B"}, {"name": "A"}]),
+                "/env has \"A\" twice",
+            ),
             ("/containers/0/command", json!(["sh"]), "needs what the image has not"),
         ] {
             let found = found(pointer, value);
