@@ -1,5 +1,6 @@
 //! Rules about a cluster as a whole: the StatefulSet, and what has to fit it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ pub fn check(documents: &Rendered, facts: &Facts) -> Vec<String> {
     settings(container, facts, &mut found);
     durations(set, container, &mut found);
     probes(container, &pod, &mut found);
+    apart(&pod, &mut found);
     volumes(set, container, &mut found);
     services(documents, set, &pod, &mut found);
     disruption(documents, &pod, &mut found);
@@ -143,6 +145,26 @@ fn probes(container: &Value, pod: &Pod<'_>, found: &mut Vec<String>) {
         let listens = variable(container, name).and_then(|address| address.rsplit_once(':')?.1.parse().ok());
         if listens.is_none() || pod.port(port) != listens {
             found.push(format!("the port {port} is not the one of {name}"));
+        }
+    }
+}
+
+/// Rules about where pods go are about these pods, and none of them is there twice; an overlay for one machine has none.
+fn apart(pod: &Pod<'_>, found: &mut Vec<String>) {
+    let rules = list(pod.spec, "/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+    if pod.spec.get("affinity").is_some()
+        && !rules.iter().any(|rule| rule["topologyKey"] == "kubernetes.io/hostname")
+    {
+        found.push(format!("{}: two nodes may be on one machine", pod.owner));
+    }
+    let spread = list(pod.spec, "/topologySpreadConstraints");
+    let mut keys = BTreeSet::new();
+    for rule in rules.iter().chain(spread) {
+        if !pod.is_selected_by(&rule["labelSelector"]["matchLabels"]) {
+            found.push(format!("{}: a rule about where pods go is not about these", pod.owner));
+        }
+        if !keys.insert(rule["topologyKey"].to_string()) {
+            found.push(format!("{}: two rules about {}", pod.owner, rule["topologyKey"]));
         }
     }
 }

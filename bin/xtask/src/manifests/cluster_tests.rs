@@ -29,13 +29,23 @@ fn the_base_is_as_it_should_be() {
     assert_eq!(check(&base(), &Facts::ours()), [""; 0]);
 }
 
+/// One change of one document, and words of what is found then.
+type Row<'a> = ((&'a str, &'a str), &'a str, Value, &'a str);
+
+fn missed(rows: Vec<Row<'_>>) {
+    for ((kind, name), pointer, value, words) in rows {
+        let found = found(kind, name, pointer, value);
+        assert!(found.contains(words), "{pointer}: `{found}`");
+    }
+}
+
 #[test]
-fn each_property_that_is_taken_away_is_missed() {
+fn each_property_of_the_nodes_that_is_taken_away_is_missed() {
     let set = ("StatefulSet", "quorate");
     let pod = "/spec/template/spec";
     let container = "/spec/template/spec/containers/0";
     let mount = |field: &str| format!("{container}/volumeMounts/{field}");
-    for ((kind, name), pointer, value, words) in [
+    missed(vec![
         (set, "/spec/podManagementPolicy", json!("OrderedReady"), "must be \"Parallel\""),
         (set, "/spec/updateStrategy/type", json!("OnDelete"), "must be \"RollingUpdate\""),
         (set, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled", json!("Delete"), "must be \"Retain\""),
@@ -45,6 +55,14 @@ fn each_property_that_is_taken_away_is_missed() {
         (set, "/spec/serviceName", json!("other"), "no headless service"),
         (set, &format!("{pod}/terminationGracePeriodSeconds"), json!(54), "at least 55 are needed"),
         (set, &format!("{pod}/volumes/0/secret/defaultMode"), json!(0o444), "can read the cluster secret"),
+        (set, &format!("{pod}/affinity"), json!({}), "two nodes may be on one machine"),
+        (set, &format!("{pod}/topologySpreadConstraints/0/labelSelector"), json!({}), "is not about these"),
+        (
+            set,
+            &format!("{pod}/topologySpreadConstraints/0/topologyKey"),
+            json!("kubernetes.io/hostname"),
+            "two rules about",
+        ),
         (set, &format!("{container}/livenessProbe/httpGet/path"), json!("/readyz"), "must be \"/livez\""),
         (
             set,
@@ -62,6 +80,12 @@ fn each_property_that_is_taken_away_is_missed() {
         ),
         (set, &mount("0/mountPath"), json!("/data"), "not on a volume of the pod's own"),
         (set, &mount("1/mountPath"), json!("/run/secret"), "not on a volume of a Secret"),
+    ]);
+}
+
+#[test]
+fn each_property_of_what_is_around_the_nodes_that_is_taken_away_is_missed() {
+    missed(vec![
         (("Service", "quorate-peers"), "/spec/publishNotReadyAddresses", Value::Null, "must be true"),
         (("Service", "quorate-peers"), "/spec/clusterIP", Value::Null, "must be \"None\""),
         (("Service", "quorate-management"), "/spec/type", json!("LoadBalancer"), "must be \"ClusterIP\""),
@@ -90,10 +114,7 @@ fn each_property_that_is_taken_away_is_missed() {
             json!({"podSelector": {"matchLabels": {"app": "other"}}}),
             "others than nodes reach the peer",
         ),
-    ] {
-        let found = found(kind, name, pointer, value);
-        assert!(found.contains(words), "{pointer}: `{found}`");
-    }
+    ]);
 }
 
 /// What is found with another value of a variable.
