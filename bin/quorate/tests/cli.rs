@@ -74,7 +74,8 @@ fn cluster(line: &str) -> (u16, Value) {
         "GET /v1/workers/w9" | "DELETE /v1/workers/w9" => missing,
         "GET /v1/cluster" => (
             200,
-            json!({"cluster_id": "c0ffee", "node": "n1", "leader": "n2", "term": 3, "applied_index": 9, "nodes": [
+            json!({"cluster_id": "c0ffee", "node": "n1", "leader": "n2", "term": 3, "applied_index": 9, "status": "degraded", "reason": "no leader is heard",
+                "quorum": {"held": false, "voters": 2, "reachable": 1}, "nodes": [
                 {"name": "n1", "id": 1, "role": "follower", "peer": "a:7070", "management": "a:9090", "applied_index": 9, "reachable": true},
                 {"name": "n2", "id": 2, "role": "leader", "peer": "b:7070", "management": "b:9090", "applied_index": null, "reachable": false}]}),
         ),
@@ -197,11 +198,22 @@ fn tables_are_for_people() {
         "WHAT         IS\n\
          cluster      c0ffee\n\
          answered by  n1 at index 9\n\
+         status       degraded: no leader is heard\n\
+         quorum       lost, 1 of 2 voters reachable: nothing can be changed\n\
          leader       n2 in term 3\n\
          node         n1, follower, reachable\n\
          node         n2, leader, not reachable\n\
          workers      1 live, 0 suspect, 1 expired\n\
          keyspace     default, 12 partitions, static\n"
+    );
+}
+
+#[test]
+fn a_list_of_nodes_says_on_stderr_that_the_quorum_is_lost() {
+    let ran = asked(&["cluster", "list"]);
+    assert_eq!(
+        ran.err,
+        "n1: quorum lost, 1 of 2 voters reachable: nothing can be changed\nn1: degraded: no leader is heard\n"
     );
 }
 

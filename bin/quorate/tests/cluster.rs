@@ -22,10 +22,14 @@ mod kills;
 mod leases;
 #[path = "cluster/membership.rs"]
 mod membership;
+#[path = "cluster/mistakes.rs"]
+mod mistakes;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]
 mod partitions;
+#[path = "cluster/plain_status.rs"]
+mod plain_status;
 #[path = "cluster/quorum.rs"]
 mod quorum;
 #[path = "cluster/recovery.rs"]

@@ -258,23 +258,6 @@ fn r11_who_may_not_join_or_leave_is_refused_with_a_reason() {
 }
 
 #[test]
-fn a_second_process_under_a_members_name_is_told_so_and_nobody_else_notices() {
-    let _shared = machine_shared();
-    let group = Group::formed(3);
-    let before = group.nodes[0].get("/v1/cluster?consistent=true")["changed_index"].clone();
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut twin = Node::new("n2", folder.path());
-    let peers: Vec<_> = group.nodes.iter().map(|node| format!("{}={}", node.name, node.peer)).collect();
-    twin.args = starting(&peers.join(","));
-    twin.start();
-    let words = format!("another process runs as n2 at {}: stop one of the two", group.nodes[1].peer);
-    eventually("the second n2 is told", || twin.log().contains(&words).then_some(()));
-    twin.becomes("starting");
-    assert!(!twin.log().contains("not proven"), "{}", twin.log());
-    assert_eq!(group.nodes[0].get("/v1/cluster?consistent=true")["changed_index"], before, "nothing changed");
-}
-
-#[test]
 fn r11_a_node_that_moved_is_found_at_its_new_address() {
     let _shared = machine_shared();
     let mut group = Group::formed(3);

@@ -5,7 +5,7 @@ use crate::support::{
     node::{Node, Ran, ran},
 };
 use std::{
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -132,6 +132,26 @@ fn a_systemd_that_is_gone_changes_nothing() {
     assert!(asked.elapsed() < PATIENCE);
 }
 
+#[test]
+fn a_secret_from_systemd_is_not_complained_about_whatever_its_mode() {
+    let _shared = machine_shared();
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("cluster-secret");
+    std::fs::write(&secret, "s".repeat(40)).expect("written");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o440)).expect("ours");
+    let mut node = Node::new("n1", folder.path());
+    node.args = vec!["--cluster-secret-file".into(), secret.display().to_string()];
+    node.start();
+    node.becomes("ready");
+    assert!(node.log().contains("chmod 600"), "anybody's file is");
+    node.kill();
+    let before = node.log().len();
+    node.environment.push(("CREDENTIALS_DIRECTORY".into(), folder.path().display().to_string()));
+    node.start();
+    node.becomes("ready");
+    assert!(!node.log()[before..].contains("chmod 600"));
+}
+
 /// systemd's own tool, where there is one.
 fn analyze(args: &[&str]) -> Option<Ran> {
     let there = Command::new("systemd-analyze").arg("--version").output();
@@ -177,6 +197,21 @@ fn the_unit_gives_the_node_no_more_rights_than_it_needs() {
     let level = words.and_then(|rest| rest.split_whitespace().next()).expect("a level");
     let tenths: u32 = level.replace('.', "").parse().expect("a number such as 1.2");
     assert!(tenths <= EXPOSURE_MAX, "{}", ran.out);
+}
+
+/// The number of seconds behind a key of the unit, or a variable of the settings.
+fn seconds(text: &str, key: &str) -> u64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).expect("it is set");
+    value.strip_suffix('s').and_then(|number| number.parse().ok()).expect("whole seconds")
+}
+
+#[test]
+fn systemd_waits_for_longer_than_a_drain_takes() {
+    const DRAIN_LIMIT: u64 = 30;
+    let unit = std::fs::read_to_string(UNIT).expect("the unit");
+    let stop = seconds(&unit, "TimeoutStopSec");
+    assert!(stop >= seconds(SETTINGS, "QUORATE_DRAIN_DELAY") + DRAIN_LIMIT + 10, "{stop} s");
+    assert!(!SETTINGS.contains("\nQUORATE_DRAIN_LIMIT="), "the default holds");
 }
 
 #[test]
