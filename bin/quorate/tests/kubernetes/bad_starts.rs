@@ -27,12 +27,12 @@ fn pod(set: &StatefulSet, nth: usize) -> Node {
     pod
 }
 
-/// It ends with this code and these words, in which `here` stands for what the page calls `there`.
-fn ends(pod: &Node, code: i32, (here, there): (&str, &str), words: &str) {
+/// It is refused, in these words, in which `here` stands for what the page calls `there`.
+fn ends(pod: &Node, (here, there): (&str, &str), words: &str) {
     is_on_the_page(words);
     let ran = ran(pod.command());
     let said = ran.err.replace(if here.is_empty() { "\0" } else { here }, there);
-    assert_eq!(ran.code, Some(code), "{said}");
+    assert_eq!(ran.code, Some(2), "{said}");
     assert!(said.contains(words), "`{words}` in {said}");
 }
 
@@ -59,14 +59,14 @@ fn what_is_refused_ends_with_the_line_of_the_page() {
     no_secret.environment.push(("QUORATE_CLUSTER_SECRET_FILE".into(), file.clone()));
     let words =
         "--cluster-secret-file /etc/quorate/cluster/secret: 0 bytes; allowed: a file of at least 32 bytes";
-    ends(&no_secret, 2, (&file, "/etc/quorate/cluster/secret"), words);
+    ends(&no_secret, (&file, "/etc/quorate/cluster/secret"), words);
 
     let mut not_listed = pod(&set, 3);
     not_listed.environment.push(("QUORATE_PEERS".into(), not_listed.args[1].clone()));
     not_listed.args.clear();
     let words = "QUORATE_PEERS: this node, quorate-3, is not among quorate-0, quorate-1, quorate-2; allowed: the node \
                  itself included: change --peers or --node-name";
-    ends(&not_listed, 2, data, words);
+    ends(&not_listed, data, words);
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn a_volume_that_is_not_ours_to_write_ends_with_the_line_of_the_page() {
         fs::set_permissions(&pod.data, fs::Permissions::from_mode(0o555)).expect("it is ours");
     }
     let data = pod.data.display().to_string();
-    let words = "/var/lib/quorate/lock can't be opened: Permission denied (os error 13)";
-    ends(&pod, 1, (&data, "/var/lib/quorate"), words);
+    let words = "the data folder /var/lib/quorate can't be used (/var/lib/quorate/lock: Permission denied (os error 13))";
+    ends(&pod, (&data, "/var/lib/quorate"), words);
 }
 
 /// Whether permissions mean nothing to us.
@@ -123,13 +123,13 @@ fn volumes_that_were_mixed_up_are_refused_and_pods_that_are_there_twice_wait() {
     let mut second_of_one_volume = pod(&set, 2);
     second_of_one_volume.data = (&last).into();
     let words = "the data folder /var/lib/quorate is in use by another process: stop that one first";
-    ends(&second_of_one_volume, 2, (&last, "/var/lib/quorate"), words);
+    ends(&second_of_one_volume, (&last, "/var/lib/quorate"), words);
 
     let mut twin = pod(&set, 2);
     twin.data = set.folder.path().join("twin");
     let address = set.pods[2].peer.to_string();
     twin.start();
-    let words = "another process runs as quorate-2 at quorate-2.quorate-peers:7070: stop one of the two";
+    let words = "another process answers as quorate-2 at quorate-2.quorate-peers:7070: two have this name; stop the wrong one";
     waits(&mut twin, (&address, "quorate-2.quorate-peers:7070"), words);
     drop(twin);
     assert_eq!(set.voters(0), set.names(3));
@@ -137,7 +137,7 @@ fn volumes_that_were_mixed_up_are_refused_and_pods_that_are_there_twice_wait() {
     set.run("kubectl scale statefulset/quorate --replicas=0 --namespace quorate");
     let mut renamed = pod(&set, 1);
     renamed.data = (&first).into();
-    ends(&renamed, 2, (&first, "/var/lib/quorate"), "the data folder /var/lib/quorate belongs to node");
+    ends(&renamed, (&first, "/var/lib/quorate"), "the data folder /var/lib/quorate belongs to node");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_volume_of_an_earlier_cluster_makes_no_cluster_and_is_refused_by_one() {
     fs::rename(&old.pods[0].data, &set.pods[0].data).expect("one file system");
     set.apply(&Overlay::production());
     for nth in [1, 2] {
-        waits(&mut set.pods[nth], ("", ""), "quorate-0 already has a log: this node waits for its leader");
+        waits(&mut set.pods[nth], ("", ""), "quorate-0 already has a log: this node waits to be let in");
     }
     set.pods[0].becomes("degraded");
     // As the page says: the claim goes, and its pod; the cluster forms.
@@ -165,7 +165,7 @@ fn a_volume_of_an_earlier_cluster_makes_no_cluster_and_is_refused_by_one() {
     let mut stranger = pod(&set, 1);
     stranger.data = other;
     stranger.peer = set.pods[1].peer;
-    ends(&stranger, 2, ("", ""), "the data folder belongs to cluster");
+    ends(&stranger, ("", ""), "the data folder belongs to cluster");
 }
 
 #[test]

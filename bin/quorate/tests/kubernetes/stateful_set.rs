@@ -276,7 +276,7 @@ impl StatefulSet {
             // Of the Job, whose output `recover` looks at.
             ["kubectl", "logs", job] if job.starts_with("job/") => {}
             ["kubectl", "delete", "job", _] => {}
-            ["kubectl", "exec", pod, "--", args @ ..] => self.exec(pod, args),
+            ["kubectl", "exec", pod, "--", "/quorate", args @ ..] => self.exec(pod, args),
             _ => panic!("what does `{command}` do to pods?"),
         }
     }
