@@ -57,6 +57,10 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
             found.extend(tools.parse_query(query)?.map(|what| format!("{path}: {alert}: {what}")));
         }
     }
+    for page in ["docs/kubernetes.md", "deploy/examples/README.md", "deploy/examples/2-secret.sh"] {
+        let stale = other_versions(&workspace.read(page)?, &facts.version);
+        found.extend(stale.into_iter().map(|image| format!("{page}: the image is not {image} any more")));
+    }
     golden(workspace, &rendered, &mut found)?;
     if !found.is_empty() {
         let lines: Vec<_> = found.iter().map(|what| format!("\n  {what}")).collect();
@@ -101,6 +105,19 @@ fn version(manifest: &str) -> String {
     let after = manifest.lines().skip_while(|line| line.trim() != "[workspace.package]");
     let value = after.filter_map(|line| line.strip_prefix("version = ")).next();
     value.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Images of other versions that a text tells its reader to run.
+fn other_versions(text: &str, version: &str) -> Vec<String> {
+    let tag = |rest: &str| -> String {
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect()
+    };
+    let tags =
+        text.split("quorate:").skip(1).map(tag).filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()));
+    tags.map(|tag| tag.trim_end_matches('.').to_owned())
+        .filter(|tag| tag != version)
+        .map(|tag| format!("quorate:{tag}"))
+        .collect()
 }
 
 /// `--drain-limit <DURATION>` is `QUORATE_DRAIN_LIMIT`.
@@ -178,6 +195,12 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_of_another_version_in_a_page_is_found() {
+        let text = "run quorate:0.1.0, then quorate:0.2.0.\nquorate: a program; quorate:latest";
+        assert_eq!(other_versions(text, "0.1.0"), ["quorate:0.2.0"]);
+    }
 
     #[test]
     fn flags_are_read_as_variables_and_metrics_with_their_types() {
