@@ -107,13 +107,17 @@ fn version(manifest: &str) -> String {
     value.unwrap_or_default().trim_matches('"').to_owned()
 }
 
+/// `0.1.0`, and not a port.
+fn is_version(tag: &str) -> bool {
+    tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains('.')
+}
+
 /// Images of other versions that a text tells its reader to run.
 fn other_versions(text: &str, version: &str) -> Vec<String> {
     let tag = |rest: &str| -> String {
         rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect()
     };
-    let tags =
-        text.split("quorate:").skip(1).map(tag).filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()));
+    let tags = text.split("quorate:").skip(1).map(tag).filter(|tag| is_version(tag));
     tags.map(|tag| tag.trim_end_matches('.').to_owned())
         .filter(|tag| tag != version)
         .map(|tag| format!("quorate:{tag}"))
@@ -198,7 +202,8 @@ mod tests {
 
     #[test]
     fn an_image_of_another_version_in_a_page_is_found() {
-        let text = "run quorate:0.1.0, then quorate:0.2.0.\nquorate: a program; quorate:latest";
+        let text =
+            "run quorate:0.1.0, then quorate:0.2.0.\nquorate: a program; quorate:latest; http://quorate:8080";
         assert_eq!(other_versions(text, "0.1.0"), ["quorate:0.2.0"]);
     }
 
