@@ -23,25 +23,23 @@ const VARIABLE: &str = "QUORATE_MANIFESTS";
 
 /// Checks all manifests; with `--tools`, only looks whether that could be done here.
 pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
-    let only_tools = match args {
-        [] => false,
-        [flag] if flag == "--tools" => true,
-        _ => return Err(Failure::Usage(format!("`manifests` takes --tools only; got `{}`", args.join(" ")))),
-    };
-    let tools = match Tools::find() {
-        Ok(tools) => tools,
-        Err(why) if only_tools || std::env::var(VARIABLE).is_ok_and(|value| value == "require") => {
-            return Err(Failure::Check(format!("manifests can't be checked here: {why}")));
+    let impossible = |why| Failure::Check(format!("manifests can't be checked here: {why}"));
+    match (args, Tools::find()) {
+        ([flag], tools) if flag == "--tools" => tools.map(drop).map_err(impossible),
+        ([], Ok(tools)) => check(workspace, &tools),
+        ([], Err(why)) if std::env::var(VARIABLE).is_ok_and(|value| value == "require") => {
+            Err(impossible(why))
         }
-        Err(why) => {
+        ([], Err(why)) => {
             eprintln!("manifests: skipped: {why}");
-            return Ok(());
+            Ok(())
         }
-    };
-    if only_tools {
-        return Ok(());
+        _ => Err(Failure::Usage(format!("`manifests` takes --tools only; got `{}`", args.join(" ")))),
     }
-    let rendered = render(workspace, &tools)?;
+}
+
+fn check(workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {
+    let rendered = render(workspace, tools)?;
     let facts = Facts::read(workspace)?;
     let mut found = Vec::new();
     for (path, documents) in &rendered {
@@ -66,7 +64,7 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
         let lines: Vec<_> = found.iter().map(|what| format!("\n  {what}")).collect();
         return Err(Failure::Check(format!("manifests: {} found{}", found.len(), lines.concat())));
     }
-    alerts::try_out(workspace, &tools, &rendered)?;
+    alerts::try_out(workspace, tools, &rendered)?;
     eprintln!("manifests: {} kustomizations and files are in order", rendered.len());
     Ok(())
 }
