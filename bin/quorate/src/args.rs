@@ -104,6 +104,9 @@ pub struct DemoWorkerArgs {
     /// Where it listens
     #[arg(long)]
     pub listen: std::net::SocketAddr,
+    /// What the nodes dial, where that is another address than the one it listens on
+    #[arg(long, value_name = "URL")]
+    pub address: Option<String>,
     /// Where it registers
     #[arg(long)]
     pub routers: String,

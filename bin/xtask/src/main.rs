@@ -5,6 +5,7 @@
 //! functions with tests of their own, because a check that can't fail is worse than none.
 
 mod ci;
+mod containers;
 mod layers;
 mod manifests;
 mod metadata;
@@ -33,6 +34,12 @@ const COMMANDS: &[Command] = &[
         arguments: "--seeds N [--start S] [--check-determinism] [--scenario NAME]",
         about: "real nodes on simulated network, clock and disk",
         run: sim::run,
+    },
+    Command {
+        name: "containers",
+        arguments: "[--released | --binary FILE]",
+        about: "the image, and a cluster in containers under faults",
+        run: containers::run,
     },
     Command {
         name: "layers",
@@ -99,9 +106,9 @@ fn arguments() -> Result<Vec<String>, Failure> {
 fn help() -> String {
     let mut text = String::from("usage: cargo xtask <command>\n\n");
     for Command { name, arguments, about, .. } in COMMANDS {
-        text.push_str(&format!("  {name:<8} {about}\n"));
+        text.push_str(&format!("  {name:<10} {about}\n"));
         if !arguments.is_empty() {
-            text.push_str(&format!("  {:<8} cargo xtask {name} {arguments}\n", ""));
+            text.push_str(&format!("  {:<10} cargo xtask {name} {arguments}\n", ""));
         }
     }
     text

@@ -13,7 +13,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 
-use crate::workspace::{Failure, Workspace};
+use crate::workspace::{Done, Failure, Workspace};
 use document::Rendered;
 use tools::Tools;
 
@@ -23,19 +23,29 @@ const VARIABLE: &str = "QUORATE_MANIFESTS";
 
 /// Checks all manifests; with `--tools`, only looks whether that could be done here.
 pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
-    let impossible = |why| Failure::Check(format!("manifests can't be checked here: {why}"));
-    match (args, Tools::find()) {
-        ([flag], tools) if flag == "--tools" => tools.map(drop).map_err(impossible),
-        ([], Ok(tools)) => check(workspace, &tools),
-        ([], Err(why)) if std::env::var(VARIABLE).is_ok_and(|value| value == "require") => {
-            Err(impossible(why))
-        }
-        ([], Err(why)) => {
-            eprintln!("manifests: skipped: {why}");
+    match args {
+        [] => {
+            if let Done::Skipped(why) = step(workspace)? {
+                eprintln!("manifests: skipped: {why}");
+            }
             Ok(())
         }
+        [flag] if flag == "--tools" => Tools::find().map(drop).map_err(impossible),
         _ => Err(Failure::Usage(format!("`manifests` takes --tools only; got `{}`", args.join(" ")))),
     }
+}
+
+/// As a step of CI.
+pub fn step(workspace: &Workspace) -> Result<Done, Failure> {
+    match Tools::find() {
+        Ok(tools) => check(workspace, &tools).map(|()| Done::Passed),
+        Err(why) if std::env::var(VARIABLE).is_ok_and(|value| value == "require") => Err(impossible(why)),
+        Err(why) => Ok(Done::Skipped(why)),
+    }
+}
+
+fn impossible(why: String) -> Failure {
+    Failure::Check(format!("manifests can't be checked here: {why}"))
 }
 
 fn check(workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {

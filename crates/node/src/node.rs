@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     disk_room, measure, partition_poller,
     partition_source::PartitionSource,
-    readiness::{self, Phase, Readiness},
+    readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
@@ -109,6 +109,7 @@ impl Node {
         let routing_failed =
             |source| StartError::Listen { listener: "--routing", address: config.routing, source };
         net::SharedPort::claim(config.routing).map(drop).map_err(routing_failed)?;
+        let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
         let applied = Applied::new(control.clone());
@@ -141,7 +142,7 @@ impl Node {
             stopped.clone(),
         ));
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
-        let ready = readiness::watch(consensus.clone(), readiness.clone(), remembered, stopped.clone());
+        let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
