@@ -2,6 +2,7 @@
 
 use crate::serve_args::ServeArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
 
 const ABOUT: &str = "A routing cluster that needs no external database.
 
@@ -45,6 +46,8 @@ pub enum Command {
     Leases(LeasesArgs),
     /// Save a cluster's state to a file, restore it into an empty one
     Snapshot(SnapshotArgs),
+    /// Ask one node whether it is ready, for supervisors; made for images without a shell
+    Healthcheck(HealthcheckArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -101,6 +104,9 @@ pub struct DemoWorkerArgs {
     /// Where it listens
     #[arg(long)]
     pub listen: std::net::SocketAddr,
+    /// What the nodes dial, where that is another address than the one it listens on
+    #[arg(long, value_name = "URL")]
+    pub address: Option<String>,
     /// Where it registers
     #[arg(long)]
     pub routers: String,
@@ -324,6 +330,36 @@ pub enum SnapshotVerb {
         #[arg(value_name = "FILE")]
         file: String,
     },
+}
+
+/// `quorate healthcheck`
+#[derive(Args, Debug)]
+#[command(after_help = "Prints what the node says, in one line.
+
+Exit codes: 0 yes, also when degraded; 1 no, and why; 2 bad usage; 3 no answer.
+
+Examples:
+  quorate healthcheck
+  quorate healthcheck --live --server http://127.0.0.1:9091")]
+pub struct HealthcheckArgs {
+    /// Management address of the node [default: where `quorate serve` listens in this environment]
+    #[arg(long, value_name = "URL", env = "QUORATE_SERVER")]
+    pub server: Option<String>,
+    /// Ask /livez, whether the process works, instead of /readyz, whether it may be sent requests
+    #[arg(long)]
+    pub live: bool,
+    /// How long the answer may take; 1ms to 1h
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = timeout)]
+    pub timeout: Duration,
+    /// The settings file of the node, whose management address is asked
+    #[arg(long, value_name = "FILE.yaml", env = "QUORATE_CONFIG")]
+    pub config: Option<std::path::PathBuf>,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3_600);
+    let duration = quorate_api::duration::parse(text).filter(|duration| ALLOWED.contains(duration));
+    duration.ok_or_else(|| format!("allowed: {}, 1ms to 1h", quorate_api::duration::ALLOWED))
 }
 
 /// `quorate completions`

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod completions;
 pub mod demo_worker;
 pub mod dev;
+pub mod healthcheck;
 pub mod keyspaces;
 pub mod leases;
 pub mod recover;

@@ -15,6 +15,7 @@ mod output;
 mod parent;
 mod serve_args;
 mod signals;
+mod supervisor;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Cluster(args) => commands::cluster::run(&args),
         Command::Leases(args) => commands::leases::run(&args),
         Command::Snapshot(args) => commands::snapshot::run(&args),
+        Command::Healthcheck(args) => commands::healthcheck::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
     }
 }

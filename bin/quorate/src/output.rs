@@ -86,6 +86,14 @@ pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
+/// `1 worker`, `2 workers`.
+pub fn counted(count: impl Into<u64>, what: &str) -> String {
+    match count.into() {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 /// Numbers as ranges: `0-3,7`.
 pub fn ranges(numbers: &[i64]) -> String {
     let mut sorted = numbers.to_vec();
@@ -117,6 +125,12 @@ mod tests {
         assert_eq!(ranges(&[5]), "5");
         assert_eq!(ranges(&[3, 0, 1, 2, 7, 9, 8, 3]), "0-3,7-9");
         assert_eq!(ranges(&[i64::MAX, -2]), format!("-2,{}", i64::MAX));
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let of = |count: u32| counted(count, "keyspace");
+        assert_eq!([of(0), of(1), of(2)], ["0 keyspaces", "1 keyspace", "2 keyspaces"]);
     }
 
     #[test]

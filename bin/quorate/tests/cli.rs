@@ -74,7 +74,8 @@ fn cluster(line: &str) -> (u16, Value) {
         "GET /v1/workers/w9" | "DELETE /v1/workers/w9" => missing,
         "GET /v1/cluster" => (
             200,
-            json!({"cluster_id": "c0ffee", "node": "n1", "leader": "n2", "term": 3, "applied_index": 9, "nodes": [
+            json!({"cluster_id": "c0ffee", "node": "n1", "leader": "n2", "term": 3, "applied_index": 9, "status": "degraded", "reason": "no leader is heard",
+                "quorum": {"held": false, "voters": 2, "reachable": 1}, "nodes": [
                 {"name": "n1", "id": 1, "role": "follower", "peer": "a:7070", "management": "a:9090", "applied_index": 9, "reachable": true},
                 {"name": "n2", "id": 2, "role": "leader", "peer": "b:7070", "management": "b:9090", "applied_index": null, "reachable": false}]}),
         ),
@@ -113,6 +114,7 @@ fn the_version_is_printed() {
 fn help_is_as_documented() {
     expect_test::expect_file!["help/quorate.txt"].assert_eq(&run(&["--help"]).out);
     expect_test::expect_file!["help/serve.txt"].assert_eq(&run(&["serve", "--help"]).out);
+    expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);
 }
 
@@ -132,6 +134,10 @@ fn bad_usage_is_code_2_and_talks_on_stderr() {
         &["serve", "--no-such-flag", "1"],
         &["dev", "--base-port-offset", "60000"],
         &["completions", "cmd.exe"],
+        &["healthcheck", "--timeout", "0s"],
+        &["healthcheck", "--timeout", "2"],
+        &["healthcheck", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"],
+        &["healthcheck", "--config", "/no/such/file.yaml"],
     ] {
         let ran = run(args);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
@@ -192,11 +198,22 @@ fn tables_are_for_people() {
         "WHAT         IS\n\
          cluster      c0ffee\n\
          answered by  n1 at index 9\n\
+         status       degraded: no leader is heard\n\
+         quorum       lost, 1 of 2 voters reachable: nothing can be changed\n\
          leader       n2 in term 3\n\
          node         n1, follower, reachable\n\
          node         n2, leader, not reachable\n\
          workers      1 live, 0 suspect, 1 expired\n\
          keyspace     default, 12 partitions, static\n"
+    );
+}
+
+#[test]
+fn a_list_of_nodes_says_on_stderr_that_the_quorum_is_lost() {
+    let ran = asked(&["cluster", "list"]);
+    assert_eq!(
+        ran.err,
+        "n1: quorum lost, 1 of 2 voters reachable: nothing can be changed\nn1: degraded: no leader is heard\n"
     );
 }
 

@@ -10,18 +10,26 @@
 mod agreement;
 #[path = "cluster/dev.rs"]
 mod dev;
+#[path = "cluster/drain_delay.rs"]
+mod drain_delay;
 #[path = "cluster/group.rs"]
 mod group;
+#[path = "cluster/health.rs"]
+mod health;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]
 mod leases;
 #[path = "cluster/membership.rs"]
 mod membership;
+#[path = "cluster/mistakes.rs"]
+mod mistakes;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]
 mod partitions;
+#[path = "cluster/plain_status.rs"]
+mod plain_status;
 #[path = "cluster/quorum.rs"]
 mod quorum;
 #[path = "cluster/recovery.rs"]
@@ -35,3 +43,5 @@ mod snapshots;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 mod support;
+#[path = "cluster/systemd.rs"]
+mod systemd;

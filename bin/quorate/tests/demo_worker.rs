@@ -106,3 +106,24 @@ fn it_registers_echoes_and_says_goodbye_when_its_parent_is_gone() {
     assert_eq!(line, "DELETE /v1/workers/demo-1?lease=7 HTTP/1.1");
     ends(&mut child);
 }
+
+/// As in a container: nobody holds the other end of its stdin.
+#[test]
+fn without_a_pipe_it_stays_until_a_signal_and_names_the_address_that_it_was_given() {
+    let ((router, told), listen) = (router(), free_address());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["demo-worker", "--id", "demo-1", "--listen", &listen.to_string(), "--partitions", "0"])
+        .args(["--routers", &format!("http://{router}"), "--address", "http://worker-1:8100"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let (_, body) = told.recv_timeout(PATIENCE).expect("a registration");
+    let registration: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(registration["address"], "http://worker-1:8100");
+    assert_eq!(told.recv_timeout(Duration::from_secs(1)), Err(mpsc::RecvTimeoutError::Timeout), "a goodbye");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("it runs").success());
+    let (line, _) = told.recv_timeout(PATIENCE).expect("a goodbye");
+    assert_eq!(line, "DELETE /v1/workers/demo-1?lease=7 HTTP/1.1");
+    ends(&mut child);
+}

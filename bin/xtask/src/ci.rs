@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::workspace::{Failure, Workspace};
-use crate::{layers, sim, tidy};
+use crate::workspace::{Done, Failure, Workspace};
+use crate::{containers, layers, manifests, sim, tidy};
 
 /// Many enough that each kind of fault meets several others; few enough to wait for.
 const SIM_SEEDS: &str = "200";
@@ -16,15 +16,16 @@ const DETERMINISM_SEEDS: &str = "10";
 
 struct Step {
     name: &'static str,
-    run: fn(&Workspace) -> Result<(), Failure>,
+    run: fn(&Workspace) -> Result<Done, Failure>,
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "fmt", run: |workspace| workspace.cargo(["fmt", "--all", "--check"]).run() },
-    Step { name: "tidy", run: |workspace| tidy::run(workspace, &[]) },
-    Step { name: "layers", run: |workspace| layers::run(workspace, &[]) },
-    Step { name: "clippy", run: |workspace| crate::lint(workspace, &[]) },
-    Step { name: "test", run: |workspace| crate::test(workspace, &[]) },
+    Step { name: "fmt", run: |workspace| made(workspace.cargo(["fmt", "--all", "--check"]).run()) },
+    Step { name: "tidy", run: |workspace| made(tidy::run(workspace, &[])) },
+    Step { name: "layers", run: |workspace| made(layers::run(workspace, &[])) },
+    Step { name: "manifests", run: manifests::step },
+    Step { name: "clippy", run: |workspace| made(crate::lint(workspace, &[])) },
+    Step { name: "test", run: |workspace| made(crate::test(workspace, &[])) },
     Step { name: "sim", run: |workspace| simulate(workspace, &["--seeds", SIM_SEEDS]) },
     Step {
         name: "sim determinism",
@@ -32,6 +33,8 @@ const STEPS: &[Step] = &[
     },
     // The suite must be able to fail: of each bug put in on purpose, some seed has to notice it.
     Step { name: "sim mutants", run: |workspace| simulate(workspace, &["--mutants"]) },
+    // After everything that is cheaper: it builds the program once more, in a container.
+    Step { name: "containers", run: containers::step },
 ];
 
 /// Runs every step in order up to the first that fails, then prints the summary.
@@ -49,12 +52,19 @@ pub fn run(workspace: &Workspace, _: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn simulate(workspace: &Workspace, args: &[&str]) -> Result<(), Failure> {
-    sim::run(workspace, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+fn simulate(workspace: &Workspace, args: &[&str]) -> Result<Done, Failure> {
+    made(sim::run(workspace, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()))
+}
+
+/// A step that any machine can make.
+fn made(result: Result<(), Failure>) -> Result<Done, Failure> {
+    result.map(|()| Done::Passed)
 }
 
 enum Outcome {
     Passed(Duration),
+    /// Not made on this machine, and why: neither passed nor failed.
+    Skipped(String),
     Failed(Duration),
 }
 
@@ -66,9 +76,13 @@ fn run_steps(steps: &[Step], workspace: &Workspace) -> (Vec<Outcome>, Option<Fai
         let (result, took) = timed(|| (step.run)(workspace));
         let seconds = took.as_secs_f64();
         match result {
-            Ok(()) => {
+            Ok(Done::Passed) => {
                 eprintln!("== {} passed in {seconds:.1} s", step.name);
                 outcomes.push(Outcome::Passed(took));
+            }
+            Ok(Done::Skipped(why)) => {
+                eprintln!("== {} skipped: {why}", step.name);
+                outcomes.push(Outcome::Skipped(why));
             }
             Err(failure) => {
                 eprintln!("== {} failed after {seconds:.1} s", step.name);
@@ -92,17 +106,24 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 
 fn summary(steps: &[Step], outcomes: &[Outcome]) -> String {
     let mut text = format!("\n{:<16} {:<8} {:>8}\n", "step", "result", "seconds");
+    let (mut passed, mut failed) = (0, 0);
     for (nth, step) in steps.iter().enumerate() {
-        let (result, seconds) = match outcomes.get(nth) {
-            Some(Outcome::Passed(took)) => ("passed", format!("{:.1}", took.as_secs_f64())),
-            Some(Outcome::Failed(took)) => ("failed", format!("{:.1}", took.as_secs_f64())),
-            None => ("not run", "-".to_owned()),
+        let seconds = |took: &Duration| format!("{:.1}", took.as_secs_f64());
+        let (result, rest) = match outcomes.get(nth) {
+            Some(Outcome::Passed(took)) => {
+                passed += 1;
+                ("passed", format!("{:>8}", seconds(took)))
+            }
+            Some(Outcome::Failed(took)) => {
+                failed += 1;
+                ("failed", format!("{:>8}", seconds(took)))
+            }
+            Some(Outcome::Skipped(why)) => ("skipped", format!("{:>8}  {why}", "-")),
+            None => ("not run", format!("{:>8}", "-")),
         };
-        writeln!(text, "{:<16} {result:<8} {seconds:>8}", step.name).expect("a String takes everything");
+        writeln!(text, "{:<16} {result:<8} {rest}", step.name).expect("a String takes everything");
     }
-    let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed(_))).count();
-    writeln!(text, "\n{} passed, {failed} failed", outcomes.len() - failed)
-        .expect("a String takes everything");
+    writeln!(text, "\n{passed} passed, {failed} failed").expect("a String takes everything");
     text
 }
 
@@ -110,7 +131,8 @@ fn summary(steps: &[Step], outcomes: &[Outcome]) -> String {
 mod tests {
     use super::*;
 
-    const GOOD: Step = Step { name: "good", run: |_| Ok(()) };
+    const GOOD: Step = Step { name: "good", run: |_| Ok(Done::Passed) };
+    const ELSEWHERE: Step = Step { name: "elsewhere", run: |_| Ok(Done::Skipped("no engine".to_owned())) };
     const BAD: Step = Step { name: "bad", run: |_| Err(Failure::Check("found one".to_owned())) };
 
     fn lasting(outcomes: &[Outcome]) -> Vec<Outcome> {
@@ -118,6 +140,7 @@ mod tests {
         let same = |outcome: &Outcome| match outcome {
             Outcome::Passed(_) => Outcome::Passed(second),
             Outcome::Failed(_) => Outcome::Failed(second),
+            Outcome::Skipped(why) => Outcome::Skipped(why.clone()),
         };
         outcomes.iter().map(same).collect()
     }
@@ -147,9 +170,26 @@ good             not run         -
     }
 
     #[test]
+    fn a_step_that_is_skipped_says_why_and_counts_as_neither() {
+        let steps = [GOOD, ELSEWHERE, GOOD];
+        let (outcomes, failure) = run_steps(&steps, &Workspace::at("/clone"));
+        assert!(failure.is_none());
+        let expected = "
+step             result    seconds
+good             passed        1.0
+elsewhere        skipped         -  no engine
+good             passed        1.0
+
+2 passed, 0 failed
+";
+        assert_eq!(summary(&steps, &lasting(&outcomes)), expected);
+    }
+
+    #[test]
     fn ci_runs_these_steps_in_this_order() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        let steps = ["fmt", "tidy", "layers", "clippy", "test", "sim", "sim determinism", "sim mutants"];
-        assert_eq!(names, steps);
+        let first =
+            ["fmt", "tidy", "layers", "manifests", "clippy", "test", "sim", "sim determinism", "sim mutants"];
+        assert_eq!(names, [&first[..], &["containers"]].concat());
     }
 }

@@ -5,7 +5,9 @@
 //! functions with tests of their own, because a check that can't fail is worse than none.
 
 mod ci;
+mod containers;
 mod layers;
+mod manifests;
 mod metadata;
 mod sim;
 mod tidy;
@@ -34,6 +36,12 @@ const COMMANDS: &[Command] = &[
         run: sim::run,
     },
     Command {
+        name: "containers",
+        arguments: "[--released | --binary FILE]",
+        about: "the image, and a cluster in containers under faults",
+        run: containers::run,
+    },
+    Command {
         name: "layers",
         arguments: "",
         about: "dependencies between crates run downwards only",
@@ -44,6 +52,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         about: "sizes, banned words, manifests, docs links",
         run: tidy::run,
+    },
+    Command {
+        name: "manifests",
+        arguments: "[--tools]",
+        about: "what deploy/ tells Kubernetes and Prometheus",
+        run: manifests::run,
     },
 ];
 
@@ -92,9 +106,9 @@ fn arguments() -> Result<Vec<String>, Failure> {
 fn help() -> String {
     let mut text = String::from("usage: cargo xtask <command>\n\n");
     for Command { name, arguments, about, .. } in COMMANDS {
-        text.push_str(&format!("  {name:<8} {about}\n"));
+        text.push_str(&format!("  {name:<10} {about}\n"));
         if !arguments.is_empty() {
-            text.push_str(&format!("  {:<8} cargo xtask {name} {arguments}\n", ""));
+            text.push_str(&format!("  {:<10} cargo xtask {name} {arguments}\n", ""));
         }
     }
     text

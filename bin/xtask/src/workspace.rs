@@ -23,6 +23,15 @@ pub enum Failure {
     Reported { code: u8 },
 }
 
+/// How a check ended that did not fail.
+#[derive(Debug)]
+pub enum Done {
+    /// It was made.
+    Passed,
+    /// It can't be made on this machine, and why.
+    Skipped(String),
+}
+
 impl Failure {
     /// The exit code of the whole process; never 0.
     pub fn exit_code(&self) -> u8 {

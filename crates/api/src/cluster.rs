@@ -29,8 +29,26 @@ pub struct ClusterBody {
     pub feature_level: u16,
     /// The log index at which the membership last changed, for `If-Match`.
     pub changed_index: u64,
+    /// How the answering node is, as `/readyz` says it: `ready`, `degraded`, `starting`, `draining` or `removed`.
+    pub status: String,
+    /// Why it is not simply ready.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// Whether most of the voters answer the answering node.
+    pub quorum: QuorumBody,
     /// Its members, by name.
     pub nodes: Vec<NodeBody>,
+}
+
+/// Whether anything can be changed through a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QuorumBody {
+    /// Whether most of the voters answer it. Never for one that is no member any more.
+    pub held: bool,
+    /// How many members have a vote.
+    pub voters: u64,
+    /// How many of them answered when asked last, the answering node included.
+    pub reachable: u64,
 }
 
 /// A member of the cluster.

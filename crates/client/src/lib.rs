@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`worker`] | a process that serves partitions: registers, heartbeats, says goodbye |
 //! | [`operator`] | reading and changing a cluster through any of its nodes |
+//! | [`probe`] | asking one node how it is |
 //! | [`nodes`] | how one call finds a node that answers |
 //! | [`error`] | what a caller can do about a failure |
 //!
@@ -25,6 +26,7 @@
 pub mod error;
 pub mod nodes;
 pub mod operator;
+pub mod probe;
 pub mod worker;
 
 mod backoff;

@@ -140,6 +140,17 @@ impl Nodes {
         (Err(error), doubt)
     }
 
+    /// Status and body from the first node, whatever they are.
+    pub(crate) async fn look(&self, call: &Call<'_>) -> Result<(u16, Vec<u8>), Error> {
+        let node = &self.urls[0];
+        let silent = |silence| Error::Unreachable(vec![silence]);
+        match tasks::within(self.limit, self.send(node, call)).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Trouble { why, .. })) => Err(silent(Silence { node: node.to_string(), why })),
+            None => Err(silent(late(node, self.limit))),
+        }
+    }
+
     /// The answer's head; its body is left to the caller. Tries each node once.
     pub(crate) async fn download(&self, call: &Call<'_>) -> Result<Download, Error> {
         let first = self.sticky.load(Ordering::Relaxed);

@@ -8,7 +8,7 @@ mod snapshot;
 
 pub use snapshot::{Download, Pieces, Restored};
 
-pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, WorkerRecord};
+pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 
 use crate::{
     Error, Url,

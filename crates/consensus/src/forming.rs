@@ -2,7 +2,8 @@
 //!
 //! Node ids are random, so nobody can know the membership before everybody has spoken. Each node asks all the
 //! others who they are; once all have answered, agree on the list of names and have no log, the one with the
-//! first name writes the initial membership. The order and time of the starts do not matter. A node that finds
+//! first name writes the initial membership. Before that it looks who answers at its own address: of two processes
+//! with the first name, each would make a cluster of its own with the same others. The order and time of the starts do not matter. A node that finds
 //! its log written has nothing to do here.
 
 use crate::{
@@ -62,9 +63,7 @@ pub(crate) async fn form(shared: Arc<Shared>, mut shutdown: Shutdown) {
         }
         match members(&shared).await {
             Ok(members) => initialize(&shared, members).await,
-            Err(wait) if round % EXPLAIN_EVERY == EXPLAIN_EVERY - 1 => {
-                tracing::warn!(%wait, "the cluster is not formed yet")
-            }
+            Err(wait) if round % EXPLAIN_EVERY == EXPLAIN_EVERY - 1 => explain(&shared, wait).await,
             Err(_) => {}
         }
         tokio::select! {
@@ -72,6 +71,32 @@ pub(crate) async fn form(shared: Arc<Shared>, mut shutdown: Shutdown) {
             () = shutdown.wait() => return,
             () = time::sleep(ASK_EVERY) => {}
         }
+    }
+}
+
+async fn explain(shared: &Shared, wait: Wait) {
+    // A member that runs has the place that this node waits for.
+    let wait = match wait {
+        Wait::HasLog { .. } => alone(shared).await.err().unwrap_or(wait),
+        other => other,
+    };
+    tracing::warn!(%wait, "the cluster is not formed yet");
+}
+
+/// Refuses to go on where somebody else answers at this node's own address. Nobody, and somebody who can't be spoken
+/// to, are no reason: not every network lets a node reach itself.
+async fn alone(shared: &Shared) -> Result<(), Wait> {
+    let me = &shared.me;
+    let Some(address) = shared.options.book.address(me.name.as_str()) else { return Ok(()) };
+    match hello(&shared.forwarder.links.to_ourselves(), address).await {
+        Ok(there) if there.id == me.id => Ok(()),
+        Ok(there) if there.name == me.name => {
+            Err(Wait::Twin { name: me.name.clone(), address: address.to_owned() })
+        }
+        Ok(there) => {
+            Err(Wait::OtherName { address: address.to_owned(), wanted: me.name.clone(), got: there.name })
+        }
+        Err(_) => Ok(()),
     }
 }
 
@@ -84,8 +109,12 @@ enum Wait {
     OtherName { address: String, wanted: NodeName, got: NodeName },
     #[error("{name} was started with other --peers: it names {theirs:?}, this node names {ours:?}")]
     OtherPeers { name: NodeName, ours: Vec<NodeName>, theirs: Vec<NodeName> },
-    #[error("{name} already has a log: this node waits for its leader")]
+    #[error(
+        "{name} already has a log: this node waits to be let in, by `quorate cluster join`, or in the place of a node of its name that does not answer any more"
+    )]
     HasLog { name: NodeName },
+    #[error("another process answers as {name} at {address}: two have this name; stop the wrong one")]
+    Twin { name: NodeName, address: String },
     #[error("the node with the first name forms the cluster")]
     NotFirst,
 }
@@ -117,7 +146,11 @@ async fn members(shared: &Shared) -> Result<BTreeMap<u64, Member>, Wait> {
         }
         members.extend([member(hello.id, name, address)]);
     }
-    if ours.first() == Some(&me.name) { Ok(members) } else { Err(Wait::NotFirst) }
+    if ours.first() != Some(&me.name) {
+        return Err(Wait::NotFirst);
+    }
+    alone(shared).await?;
+    Ok(members)
 }
 
 fn member(id: NodeId, name: &NodeName, peer: &str) -> (u64, Member) {

@@ -77,6 +77,11 @@ impl Consensus {
         Picture::of(self.shared()).index()
     }
 
+    /// How many members the cluster has as this node knows it: voters and learners, itself included.
+    pub fn members(&self) -> u64 {
+        Picture::of(self.shared()).members.len() as u64
+    }
+
     /// How many other members answered when they were asked last.
     pub fn peers_reachable(&self) -> u64 {
         let picture = Picture::of(self.shared());

@@ -228,6 +228,31 @@ pub enum Readiness {
     Draining,
 }
 
+impl Readiness {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::Ready => "ready",
+            Self::Degraded { .. } => "degraded",
+            Self::Removed => "removed",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// Why it is not simply ready.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Ready => None,
+            Self::Starting { why } | Self::Degraded { why, .. } => Some(why),
+            Self::Removed => Some(
+                "removed: this node is no member of the cluster any more, it routes by what it knew last",
+            ),
+            Self::Draining => Some("the node is about to end"),
+        }
+    }
+}
+
 /// Where this node stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -53,23 +53,15 @@ async fn readyz(State(app): State<App>, uri: Uri) -> Response {
     let names =
         uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     let checks = if names.into_iter().any(|name| name == "verbose") { checks(&standing) } else { Vec::new() };
-    let (status, word, reason) = match &standing.readiness {
-        Readiness::Ready => (StatusCode::OK, "ready", None),
-        Readiness::Degraded { why, .. } => (StatusCode::OK, "degraded", Some(why.clone())),
-        Readiness::Starting { why } => (StatusCode::SERVICE_UNAVAILABLE, "starting", Some(why.clone())),
-        Readiness::Removed => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "removed",
-            Some(
-                "removed: this node is no member of the cluster any more, it routes by what it knew last"
-                    .into(),
-            ),
-        ),
-        Readiness::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining", Some("the node is about to end".into()))
+    let readiness = &standing.readiness;
+    let status = match readiness {
+        Readiness::Ready | Readiness::Degraded { .. } => StatusCode::OK,
+        Readiness::Starting { .. } | Readiness::Removed | Readiness::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
         }
     };
-    json(status, &Health { status: word.into(), reason, checks })
+    let reason = readiness.reason().map(str::to_owned);
+    json(status, &Health { status: readiness.word().into(), reason, checks })
 }
 
 fn checks(standing: &Standing) -> Vec<Check> {

@@ -81,7 +81,9 @@ pub enum MemberRefusal {
         got: NodeName,
     },
     /// The node holds data of another cluster.
-    #[error("the data folder of {name} belongs to cluster {theirs}; start it with an empty one")]
+    #[error(
+        "the data folder of {name} belongs to cluster {theirs}; start it with an empty one, and name a member in --peers"
+    )]
     OtherCluster {
         /// Which node.
         name: NodeName,
@@ -89,7 +91,7 @@ pub enum MemberRefusal {
         theirs: ClusterId,
     },
     /// The node holds a log of its own.
-    #[error("{name} has a log of its own; start it with an empty data folder")]
+    #[error("{name} has a log of its own; start it with an empty data folder, and name a member in --peers")]
     OwnLog {
         /// Which node.
         name: NodeName,

@@ -88,9 +88,7 @@ pub enum Refusal {
     #[error("this proposal is too old to tell whether it was applied")]
     Forgotten,
     /// A backup is restored only where there is nothing to lose.
-    #[error(
-        "the cluster is not empty: it has {workers} workers, and {keyspaces} keyspaces besides `default`"
-    )]
+    #[error("the cluster is not empty; workers: {workers}, keyspaces besides `default`: {keyspaces}")]
     NotEmpty {
         /// Workers that are registered or can be revived.
         workers: u64,

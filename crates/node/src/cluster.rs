@@ -99,7 +99,15 @@ impl NodeCluster {
         }
     }
 
+    /// Who leads, unless that is long ago: a leader that lost its quorum goes on calling itself one.
+    fn led_by(&self, raft: &Metrics) -> Option<Leader> {
+        let leader = self.consensus.leader().filter(|_| measure::stale(&self.consensus).is_none());
+        // As of the same look as the term: a leader beside the term of another one would be wrong.
+        leader.filter(|leader| raft.current_leader == Some(leader.id.0))
+    }
+
     fn members(&self, raft: &Metrics) -> Vec<MemberInfo> {
+        let leader = self.led_by(raft);
         let view = self.consensus.view().get();
         let membership = raft.membership_config.membership();
         let voters: Vec<u64> = membership.voter_ids().collect();
@@ -107,8 +115,8 @@ impl NodeCluster {
             .nodes()
             .filter_map(|(id, member)| {
                 let name = NodeName::parse(&member.name).ok()?;
-                let role = match raft.current_leader {
-                    Some(leader) if leader == *id && !self.consensus.is_removed() => Role::Leader,
+                let role = match &leader {
+                    Some(leader) if leader.id.0 == *id => Role::Leader,
                     _ if voters.contains(id) => Role::Follower,
                     _ => Role::Learner,
                 };
@@ -207,8 +215,7 @@ impl Cluster for NodeCluster {
 
     fn standing(&self) -> Standing {
         let raft = self.consensus.metrics();
-        // As of the same look as the term: a leader beside the term of another one would be wrong.
-        let leader = self.consensus.leader().filter(|leader| raft.current_leader == Some(leader.id.0));
+        let leader = self.led_by(&raft);
         Standing {
             node: self.name.clone(),
             node_id: self.consensus.id(),

@@ -144,7 +144,9 @@ pub struct Config {
     pub threads: usize,
     /// What peers prove to each other.
     pub cluster_secret_file: Option<PathBuf>,
-    /// How long requests in flight may take after SIGTERM.
+    /// How long the node goes on taking requests after SIGTERM, while it is not ready any more.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
     pub drain_limit: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
@@ -164,6 +166,20 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
     }
 
+    /// Where a node that is started from these sources has its management listener. Other settings may be wrong or
+    /// missing, such as those that only its command line has.
+    pub fn management_of(sources: &Sources) -> Result<SocketAddr, ConfigErrors> {
+        let mut reader = Reader::new(sources);
+        let before = reader.errors();
+        let address = Self::read_management(&mut reader);
+        let errors = reader.finish().split_off(before);
+        if errors.is_empty() { Ok(address) } else { Err(ConfigErrors(errors)) }
+    }
+
+    fn read_management(r: &mut Reader<'_>) -> SocketAddr {
+        r.legacy_listener("management", &["MANAGEMENT_PORT"])
+    }
+
     fn read(r: &mut Reader<'_>, machine: &Machine) -> Self {
         let peers = r.optional("peers", |text, _| parse::peers(text)).unwrap_or_default();
         let cluster_secret_file = r.optional("cluster-secret-file", |text, _| parse::path(text));
@@ -177,7 +193,7 @@ impl Config {
             node_name: r.value_or("node-name", &machine.host_name, |text, _| parse::node_name(text)),
             data_dir: r.value("data-dir", |text, _| parse::path(text)),
             routing: r.legacy_listener("routing", &["PROXY_PORT", "PORT"]),
-            management: r.legacy_listener("management", &["MANAGEMENT_PORT"]),
+            management: Self::read_management(r),
             gateway: r.value("gateway", |text, _| parse::listener(text)),
             peer: r
                 .optional("peer", |text, _| parse::listener(text))
@@ -195,6 +211,7 @@ impl Config {
             snapshot_entries: r.value("snapshot-entries", |text, _| parse::snapshot_entries(text)),
             threads: r.optional("threads", |text, _| parse::threads(text)).unwrap_or(machine.cores),
             cluster_secret_file,
+            drain_delay: r.duration("drain-delay", &parse::DRAIN),
             drain_limit: r.duration("drain-limit", &parse::DRAIN),
             log_format: r.optional("log-format", |text, _| parse::log_format(text)).unwrap_or(format),
             log_level: r.value("log-level", |text, _| parse::log_level(text)),

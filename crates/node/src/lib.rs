@@ -18,4 +18,4 @@ pub mod partition_source;
 pub mod readiness;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
-pub use quorate_consensus::{SECRET_BYTES_MIN, Secret};
+pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     disk_room, measure, partition_poller,
     partition_source::PartitionSource,
-    readiness::{self, Phase, Readiness},
+    readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
@@ -109,6 +109,7 @@ impl Node {
         let routing_failed =
             |source| StartError::Listen { listener: "--routing", address: config.routing, source };
         net::SharedPort::claim(config.routing).map(drop).map_err(routing_failed)?;
+        let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
         let applied = Applied::new(control.clone());
@@ -141,7 +142,7 @@ impl Node {
             stopped.clone(),
         ));
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
-        let ready = readiness::watch(consensus.clone(), readiness.clone(), remembered, stopped.clone());
+        let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
@@ -202,11 +203,15 @@ impl Node {
         self.consensus.failed().await
     }
 
-    /// Shuts down: not ready, leadership handed over, requests in flight finished within the drain limit, then
-    /// everything closed.
+    /// Shuts down: not ready, leadership handed over, requests taken until the drain delay is over, those in flight
+    /// finished within the drain limit, then everything closed.
     pub async fn shutdown(self) {
         self.readiness.advance(Phase::Draining);
-        self.consensus.hand_over_leadership().await;
+        if self.config.drain_delay.is_zero() {
+            self.consensus.hand_over_leadership().await;
+        } else {
+            self.be_left().await;
+        }
         self.proxy.drain().await;
         self.stop.fire();
         self.management_stop.fire();
@@ -216,6 +221,23 @@ impl Node {
         self.peer_stop.fire();
         self.consensus.shutdown().await;
         tracing::info!(node = %self.config.node_name, "shut down");
+    }
+
+    /// Whoever sends requests learns only some time later that this node is not ready any more. Until then each of
+    /// them is answered: a closed listener would be a failed request.
+    async fn be_left(&self) {
+        let over = time::Instant::now() + self.config.drain_delay;
+        tracing::info!(node = %self.config.node_name, delay = ?self.config.drain_delay, "about to end");
+        self.proxy.ask_to_leave();
+        self.consensus.hand_over_leadership().await;
+        tokio::select! {
+            biased;
+            // Nobody is served well by a node whose disk has failed.
+            why = self.consensus.failed() => tracing::error!(why, "the node can't go on"),
+            () = time::sleep_until(over) => {}
+        }
+        // An election may have made it the leader again meanwhile.
+        self.consensus.hand_over_leadership().await;
     }
 }
 

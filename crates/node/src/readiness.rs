@@ -3,6 +3,10 @@
 //! Ready once it can route from a caught-up View: it has heard from a leader and applied what that leader had
 //! committed; or, with a View on disk and no leader within [`PATIENCE`], it serves that View. It stays ready
 //! without a quorum: only changes are down then, and taking the data plane away would make it worse.
+//!
+//! A node that joins has waited for longer than that when its first entries arrive. What it has then is the cluster
+//! as it was long ago, and clients that were sent to it would be told that nobody has their partition: with an
+//! empty disk at its start, nothing but having caught up counts.
 
 use quorate_consensus::Consensus;
 use quorate_rt::{JoinHandle, shutdown::Shutdown, time};
@@ -49,11 +53,28 @@ impl Readiness {
     }
 }
 
+/// What the disk held when the node started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing of any cluster.
+    Empty,
+    /// Its View was served before.
+    Member,
+}
+
+impl Past {
+    /// Whether the View may be served: `caught_up`, or known of old to a node that has waited long enough.
+    fn may_serve(self, caught_up: bool, waited: Duration) -> bool {
+        caught_up || (self == Self::Member && waited >= PATIENCE)
+    }
+}
+
 /// Waits until this node is caught up, or until there is no point in waiting; then until `remembered`, which is
 /// quick once the cluster is known.
 pub(crate) async fn watch(
     consensus: Consensus,
     readiness: Readiness,
+    past: Past,
     remembered: JoinHandle<()>,
     mut shutdown: Shutdown,
 ) {
@@ -71,7 +92,7 @@ pub(crate) async fn watch(
         // is applied here.
         let caught_up = matches!(read, Ok(Ok(_)));
         let formed = consensus.view().get().cluster().is_some();
-        if formed && (caught_up || started.elapsed() >= PATIENCE) {
+        if formed && past.may_serve(caught_up, started.elapsed()) {
             break caught_up;
         }
         time::sleep(Duration::from_millis(20)).await;
@@ -85,6 +106,20 @@ pub(crate) async fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_member_of_old_serves_what_it_knew_when_its_patience_ends() {
+        for (past, caught_up, waited, serves) in [
+            (Past::Member, false, PATIENCE, true),
+            (Past::Member, false, PATIENCE - Duration::from_millis(1), false),
+            (Past::Member, true, Duration::ZERO, true),
+            // It waited for an hour to be let in, and has the first entries of many.
+            (Past::Empty, false, Duration::from_secs(3_600), false),
+            (Past::Empty, true, Duration::ZERO, true),
+        ] {
+            assert_eq!(past.may_serve(caught_up, waited), serves, "{past:?} {caught_up} {waited:?}");
+        }
+    }
 
     #[test]
     fn a_phase_only_goes_forward() {

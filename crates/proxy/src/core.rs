@@ -27,6 +27,8 @@ use std::{
 pub(crate) enum Stage {
     /// Accepts.
     Serving,
+    /// Accepts, and closes each connection after its next answer: clients shall go elsewhere, and notice nothing.
+    Leaving,
     /// Accepts nothing new; open requests finish, and their connections close.
     Draining,
     /// What is still open is cut.
@@ -95,9 +97,9 @@ impl Core {
         self.stage.load(Ordering::Relaxed) == stage as u8
     }
 
-    /// Moves on to `stage` and lets every connection know.
+    /// Moves on to `stage`, never back, and lets every connection know.
     pub fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Relaxed);
+        self.stage.fetch_max(stage as u8, Ordering::Relaxed);
         self.deadlines.wake_all();
     }
 

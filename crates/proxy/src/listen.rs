@@ -1,6 +1,10 @@
 //! Connections are accepted, within the bounds.
 
-use crate::{client::Client, core::Core, http1};
+use crate::{
+    client::Client,
+    core::{Core, Stage},
+    http1,
+};
 use quorate_rt::{
     net::{TcpListener, TcpStream},
     shutdown::Shutdown,
@@ -9,19 +13,34 @@ use quorate_rt::{
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Accepts until the shutdown signal. What the kernel has accepted by then is served too: closing the listener
+/// What ends a core, in this order; each may come without the one before.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    /// Clients are asked to leave.
+    pub leave: Shutdown,
+    /// No new ones are taken.
+    pub close: Shutdown,
+}
+
+/// Accepts until it is told to close. What the kernel has accepted by then is served too: closing the listener
 /// would reset it.
 pub(crate) async fn accept(
     core: &Arc<Core>,
     listener: TcpListener,
     places: &Arc<Semaphore>,
-    shutdown: &mut Shutdown,
+    ends: &mut Ends,
 ) {
+    let mut leaving = false;
     loop {
         // A place first: without one, clients wait in the kernel's backlog, not in our memory.
         let accepted = tokio::select! {
             biased;
-            () = shutdown.wait() => break,
+            () = ends.close.wait() => break,
+            () = ends.leave.wait(), if !leaving => {
+                leaving = true;
+                core.enter(Stage::Leaving);
+                continue;
+            }
             accepted = async {
                 let place = places.clone().acquire_owned().await;
                 (place, listener.accept().await)

@@ -4,12 +4,13 @@ use crate::{
     admit::admit,
     answer::Own,
     client::Client,
+    core::Stage,
     decide::Verdict,
     forward::{Forwarded, Forwarding},
     headers::Stamped,
     http1::AnswerBody,
 };
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use quorate_routing::RequestHead;
 use quorate_rt::time::Instant;
@@ -47,12 +48,15 @@ pub(crate) async fn serve(client: &Arc<Client>, mut request: Request<Incoming>) 
         Ok(response) => (Outcome::Forwarded, response),
         Err(own) => (own.outcome, own.into_response(client)),
     };
+    if core.is(Stage::Leaving) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     core.stamp.put(response.headers_mut(), Stamped { index, freshness: &core.freshness });
     record.end(outcome, response.status());
     response
 }
 
-fn refused(own: Own, request: &Request<Incoming>, index: http::HeaderValue) -> Forwarded {
+fn refused(own: Own, request: &Request<Incoming>, index: HeaderValue) -> Forwarded {
     if own.outcome != Outcome::Preflight {
         Refused {
             outcome: own.outcome,

@@ -4,13 +4,13 @@ use crate::{
     Config, Freshness,
     core::{Core, Shared},
     dial::Dialer,
-    listen,
+    listen::{self, Ends},
 };
 use quorate_rt::{
     cores::{self, Cores},
     net::SharedPort,
     published::Published,
-    shutdown::{self, Shutdown, Trigger},
+    shutdown::{self, Trigger},
 };
 use quorate_state::View;
 use quorate_telemetry::Metrics;
@@ -21,7 +21,8 @@ use tokio::sync::{Semaphore, mpsc};
 pub struct Proxy {
     addr: SocketAddr,
     cores: Cores,
-    end: Trigger,
+    leave: Trigger,
+    close: Trigger,
 }
 
 /// Why it did not start.
@@ -58,7 +59,9 @@ impl Proxy {
         let port = Arc::new(SharedPort::claim(config.listen).map_err(listen_error)?);
         let addr = port.local_addr();
         let threads = cores::actual(config.threads);
-        let (end, until) = shutdown::channel();
+        let (leave, leaving) = shutdown::channel();
+        let (close, closing) = shutdown::channel();
+        let ends = Ends { leave: leaving, close: closing };
         let (started, mut starting) = mpsc::channel(threads);
         let limits = &config.limits;
         let dialer =
@@ -67,7 +70,7 @@ impl Proxy {
         let shared = Shared { config: Arc::new(config), view, freshness, dialer };
         let cores = Cores::start(threads, "proxy", move |_| {
             let core = Core::new(&shared, metrics.add_core());
-            run(core, port.clone(), places.clone(), until.clone(), started.clone())
+            run(core, port.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;
         for _ in 0..threads {
@@ -77,7 +80,7 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, cores, end })
+        Ok(Self { addr, cores, leave, close })
     }
 
     /// Where it listens.
@@ -85,10 +88,15 @@ impl Proxy {
         self.addr
     }
 
+    /// Takes requests as before, also on new connections, and closes each connection after its next answer.
+    pub fn ask_to_leave(&self) {
+        self.leave.fire();
+    }
+
     /// Stops accepting, closes connections after their current answer, waits for open requests and tunnels for at
     /// most [`Config::drain`], cuts the rest.
     pub async fn drain(self) {
-        self.end.fire();
+        self.close.fire();
         self.cores.join().await;
     }
 }
@@ -98,7 +106,7 @@ async fn run(
     core: Arc<Core>,
     port: Arc<SharedPort>,
     places: Arc<Semaphore>,
-    mut until: Shutdown,
+    mut ends: Ends,
     started: mpsc::Sender<io::Result<()>>,
 ) {
     let listener = match port.listener().await {
@@ -112,6 +120,6 @@ async fn run(
     let _ = started.send(Ok(())).await;
     drop(started);
     quorate_rt::spawn(core.clone().sweep());
-    listen::accept(&core, listener, &places, &mut until).await;
+    listen::accept(&core, listener, &places, &mut ends).await;
     core.drain(core.config.drain).await;
 }

@@ -302,6 +302,33 @@ async fn a_drain_lets_open_requests_finish() {
 }
 
 #[tokio::test]
+async fn who_is_asked_to_leave_is_answered_and_leaves_afterwards() {
+    let worker = Worker::ok().await;
+    let mut rig = Rig::with(&worker).await;
+    let mut kept = rig.client().await;
+    kept.send(get("/", "").as_bytes()).await.unwrap();
+    assert_eq!(kept.answer("GET").await.header("Connection"), None);
+    let proxy = rig.proxy.take().expect("not drained yet");
+    proxy.ask_to_leave();
+    timeout(PATIENCE, async {
+        loop {
+            let answer = rig.client().await.ask(&get("/", "")).await;
+            assert_eq!(answer.status, 200, "new connections are served");
+            if answer.header("Connection") == Some("close") {
+                break;
+            }
+        }
+    })
+    .await
+    .expect("new ones are told");
+    kept.send(get("/", "").as_bytes()).await.unwrap();
+    let answer = kept.answer("GET").await;
+    assert_eq!((answer.status, answer.header("Connection")), (200, Some("close")));
+    assert!(kept.is_closed().await);
+    timeout(PATIENCE, proxy.drain()).await.expect("drained in time");
+}
+
+#[tokio::test]
 async fn a_drain_cuts_what_does_not_finish() {
     let worker = Worker::scripted(|tcp, _| async move {
         let _kept_open = tcp;

@@ -14,6 +14,18 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
+    /// This process may not use the folder. Another start changes nothing before somebody else does.
+    #[error(
+        "the data folder {folder} can't be used ({what}: {source}): give this process a folder that it may read and write, on a file system that is not read-only"
+    )]
+    NotUsable {
+        /// The folder.
+        folder: PathBuf,
+        /// What was tried.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The folder was written by a newer version.
     #[error(
         "the data folder {folder} has format {got}, this version knows {known}: run the newer version again, or remove the folder and let the node rejoin"

@@ -95,6 +95,7 @@ fn config(number: usize, peers: &BTreeSet<usize>) -> Config {
         management: socket(9090),
         peer: socket(7070),
         peers,
+        drain_delay: Duration::ZERO,
         drain_limit: Duration::from_secs(2),
         // So early that each run takes, sends and restarts from some: otherwise no fault would ever meet one.
         snapshot_entries: 40,

@@ -1,12 +1,15 @@
 //! `quorate cluster`
 
-use super::{block_on, operator, recover, secret};
+use super::{block_on, operator, recover, secret, status};
 use crate::{
     args::{ClusterArgs, ClusterVerb, Remote},
     failure::Failure,
     output::{Rows, done, or_dash, say, show},
 };
-use quorate_client::{Error, operator::Node};
+use quorate_client::{
+    Error,
+    operator::{Cluster, Node},
+};
 use std::time::{Duration, Instant};
 
 /// How long a node may take to catch up before `--wait` gives up. The node goes on.
@@ -28,8 +31,20 @@ fn list(remote: &Remote) -> Result<(), Failure> {
     let operator = operator(remote)?;
     block_on(async {
         let told = operator.cluster().await?;
-        show(remote.output, &told.json, || rows(&told.value.nodes))
+        show(remote.output, &told.json, || rows(&told.value.nodes))?;
+        warn(&told.value);
+        Ok(())
     })
+}
+
+/// A list of members must not look well where nothing works: said on stderr, where no program reads.
+fn warn(cluster: &Cluster) {
+    if let Some(lost) = cluster.quorum.filter(|quorum| !quorum.held) {
+        say(&format!("{}: quorum {}", cluster.node, status::quorum(&lost)));
+    }
+    if cluster.status.as_deref().is_some_and(|word| word != "ready") {
+        say(&format!("{}: {}", cluster.node, status::condition(cluster)));
+    }
 }
 
 fn transfer_leader(remote: &Remote, to: Option<&str>) -> Result<(), Failure> {

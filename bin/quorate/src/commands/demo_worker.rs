@@ -1,4 +1,5 @@
-//! `quorate demo-worker`: answers with what it was asked, so that `quorate dev` shows who got which request.
+//! `quorate demo-worker`: answers with what it was asked, so that `quorate dev` and the compose file show who got
+//! which request.
 
 use super::block_on;
 use crate::{args::DemoWorkerArgs, failure::Failure, output::say, parent, signals::Signals};
@@ -26,7 +27,8 @@ pub fn run(args: &DemoWorkerArgs) -> Result<(), Failure> {
         let id = args.id.clone();
         let service = service_fn(move |request| echo(id.clone(), request));
         let server = tokio::spawn(http::serve(listener, service, ServeLimits::default(), stop));
-        let worker = WorkerClient::builder(routers, &args.id, format!("http://{}", args.listen))
+        let address = args.address.clone().unwrap_or_else(|| format!("http://{}", args.listen));
+        let worker = WorkerClient::builder(routers, &args.id, address)
             .partitions(args.partitions.iter().copied())
             .start()
             .await?;
@@ -36,7 +38,7 @@ pub fn run(args: &DemoWorkerArgs) -> Result<(), Failure> {
                 tokio::select! {
                     biased;
                     _ = signals.next() => {}
-                    () = parent::gone() => {}
+                    () = parent::gone_if_it_watches() => {}
                 }
             })
             .await;

@@ -7,6 +7,7 @@ use crate::{
     parent,
     serve_args::{Lifetime, ServeArgs},
     signals::Signals,
+    supervisor::Supervisor,
 };
 use quorate_node::{
     Node, Platform, StartError,
@@ -15,7 +16,7 @@ use quorate_node::{
 };
 use quorate_storage::FolderDisk;
 use quorate_telemetry::log;
-use std::{io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 /// Larger files are no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -72,7 +73,9 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
     // From here on a signal ends the node in order, also while it still starts.
     let mut signals = Signals::listen()?;
     let name = config.node_name.clone();
+    let drain = config.drain_delay + config.drain_limit;
     let node = Node::start(config, platform).await.map_err(|e| not_started(&e))?;
+    let mut supervisor = Supervisor::of(&node);
     tracing::info!(
         node = %name,
         routing = %node.routing_addr(),
@@ -85,6 +88,9 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         _ = signals.next() => {}
         () = parent_gone(lifetime) => {}
         why = node.failed() => return Err(Failure::failed("the node can't go on", why)),
+    }
+    if let Some(supervisor) = &mut supervisor {
+        supervisor.stopping(drain).await;
     }
     tokio::select! {
         biased;
@@ -111,16 +117,21 @@ fn partition_source(config: &Config) -> Option<Arc<dyn PartitionSource>> {
 
 /// Reads all that the configuration is made from. Wrong values are [`Failure::Usage`], all at once.
 fn configure(args: &ServeArgs) -> Result<Config, Failure> {
-    let sources = Sources {
-        flags: args.flags.clone(),
+    let sources = sources(args.flags.clone(), args.config.as_deref())?;
+    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+}
+
+/// What a node is told: by these flags, by this file, and by the environment of this process.
+pub(super) fn sources(flags: BTreeMap<String, String>, file: Option<&Path>) -> Result<Sources, Failure> {
+    Ok(Sources {
+        flags,
         // Variables that are no Unicode can't be any of ours.
         env: std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect(),
-        file: args.config.as_deref().map(read).transpose()?,
+        file: file.map(read).transpose()?,
         machine: machine(),
-    };
-    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+    })
 }
 
 fn read(path: &Path) -> Result<ConfigFile, Failure> {

@@ -5,7 +5,7 @@ use super::{block_on, operator};
 use crate::{
     args::{Format, Remote, SnapshotArgs, SnapshotVerb},
     failure::Failure,
-    output::{self, Rows, say, show},
+    output::{self, Rows, counted, say, show},
 };
 use quorate_storage::snapshots::{Loaded, load};
 use serde_json::{Value, json};
@@ -73,7 +73,11 @@ fn restore(file: &str, remote: &Remote) -> Result<(), Failure> {
         Ok(operator.restore_snapshot(sent).await?)
     })?;
     let restored = told.value;
-    let sentence = format!("restored {} workers, {} keyspaces", restored.workers, restored.keyspaces);
+    let sentence = format!(
+        "restored {}, {}",
+        counted(restored.workers, "worker"),
+        counted(restored.keyspaces, "keyspace")
+    );
     output::done(remote.output, &told.json, &sentence)
 }
 
@@ -133,9 +137,9 @@ fn checked(what: &str, input: impl Read) -> Result<Loaded, Failure> {
 fn sentence(loaded: &Loaded) -> String {
     let state = &loaded.state;
     format!(
-        "{} workers, {} keyspaces, as of index {}",
-        state.workers().count(),
-        state.keyspaces().count(),
+        "{}, {}, as of index {}",
+        counted(state.workers().count() as u64, "worker"),
+        counted(state.keyspaces().count() as u64, "keyspace"),
         state.index()
     )
 }

@@ -4,9 +4,9 @@ use super::{block_on, operator};
 use crate::{
     args::Remote,
     failure::Failure,
-    output::{Rows, or_dash, show},
+    output::{Rows, counted, or_dash, show},
 };
-use quorate_client::operator::{Cluster, Keyspace, WorkerRecord};
+use quorate_client::operator::{Cluster, Keyspace, Quorum, WorkerRecord};
 use serde_json::json;
 
 pub fn run(remote: &Remote) -> Result<(), Failure> {
@@ -43,6 +43,8 @@ fn rows(cluster: &Cluster, workers: &Counts, keyspaces: &[Keyspace]) -> Rows {
     let mut line = |what: &str, is: String| rows.push([what.into(), is]);
     line("cluster", or_dash(cluster.cluster_id.as_ref()));
     line("answered by", format!("{} at index {}", cluster.node, cluster.applied_index));
+    line("status", condition(cluster));
+    line("quorum", cluster.quorum.as_ref().map_or_else(|| "-".into(), quorum));
     line("leader", format!("{} in term {}", or_dash(cluster.leader.as_ref()), cluster.term));
     for node in &cluster.nodes {
         let seen = match node.reachable {
@@ -57,8 +59,43 @@ fn rows(cluster: &Cluster, workers: &Counts, keyspaces: &[Keyspace]) -> Rows {
         format!("{} live, {} suspect, {} expired", workers.live, workers.suspect, workers.expired),
     );
     for keyspace in keyspaces {
-        let count = or_dash(keyspace.partitions);
-        line("keyspace", format!("{}, {count} partitions, {}", keyspace.name, keyspace.source));
+        let count = keyspace.partitions.map_or_else(|| "- partitions".into(), |n| counted(n, "partition"));
+        line("keyspace", format!("{}, {count}, {}", keyspace.name, keyspace.source));
     }
     rows
+}
+
+/// How the answering node is, and why.
+pub fn condition(cluster: &Cluster) -> String {
+    match (&cluster.status, &cluster.reason) {
+        // Some reasons begin with the word.
+        (Some(status), Some(reason)) if reason.starts_with(status.as_str()) => reason.clone(),
+        (Some(status), Some(reason)) => format!("{status}: {reason}"),
+        (Some(status), None) => status.clone(),
+        (None, _) => "-".into(),
+    }
+}
+
+/// Whether most voters answer.
+pub fn quorum(quorum: &Quorum) -> String {
+    let voters = format!("{} of {}", quorum.reachable, counted(quorum.voters, "voter"));
+    match quorum {
+        Quorum { voters: 0, .. } => "none: this node is no member of a cluster yet".into(),
+        Quorum { held: true, .. } => format!("held, {voters} reachable"),
+        Quorum { held: false, .. } => format!("lost, {voters} reachable: nothing can be changed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_held_or_lost_in_so_many_words() {
+        let of = |held, reachable, voters| quorum(&Quorum { held, voters, reachable });
+        assert_eq!(of(true, 2, 3), "held, 2 of 3 voters reachable");
+        assert_eq!(of(true, 1, 1), "held, 1 of 1 voter reachable");
+        assert_eq!(of(false, 1, 3), "lost, 1 of 3 voters reachable: nothing can be changed");
+        assert_eq!(of(false, 0, 0), "none: this node is no member of a cluster yet");
+    }
 }

@@ -170,6 +170,8 @@ fn bad_flags_are_code_2_name_the_flag_and_touch_nothing() {
         (&["--peers", "n2=127.0.0.1:7071,n3=127.0.0.1:7072"], &["--peers", "n1"]),
         (&["--peers", "n1=10.0.0.1:7070,n2=10.0.0.2:7070"], &["--peers", "--cluster-secret-file"]),
         (&["--partitions", "0"], &["--partitions", "1 to 100000"]),
+        (&["--drain-delay", "2h"], &["--drain-delay", "0s to 1h"]),
+        (&["--drain-delay", "5"], &["--drain-delay", "no unit"]),
         (&["--worker-ttl", "0s"], &["--worker-ttl", "1s to 24h"]),
         (&["--management", "example.com:9090"], &["--management", "example.com:9090"]),
         (

@@ -78,7 +78,7 @@ fn a_backup_comes_back_in_a_new_cluster() {
     }
     let saved = old.nodes[1].operate(&["snapshot", "save", text(&file)]);
     assert_eq!(saved.code, Some(0), "{}", saved.err);
-    assert!(saved.err.starts_with("saved: 3 workers, 1 keyspaces"), "{}", saved.err);
+    assert!(saved.err.starts_with("saved: 3 workers, 1 keyspace,"), "{}", saved.err);
     let inspected = old.nodes[0].operate(&["snapshot", "inspect", text(&file), "--output", "json"]);
     let facts: Value = serde_json::from_str(&inspected.out).expect("JSON");
     assert_eq!((&facts["workers"], &facts["keyspaces"]), (&json!(3), &json!(1)));

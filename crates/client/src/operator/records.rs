@@ -20,9 +20,29 @@ pub struct Cluster {
     /// What the answering node has applied.
     #[serde(default)]
     pub applied_index: u64,
+    /// How the answering node is, as its `/readyz` says; `None` where it does not tell.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// Why it is not simply ready.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether most voters answer it; `None` where it does not tell.
+    #[serde(default)]
+    pub quorum: Option<Quorum>,
     /// Its members.
     #[serde(default)]
     pub nodes: Vec<Node>,
+}
+
+/// Whether anything can be changed through a node.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct Quorum {
+    /// Whether most of the voters answer it.
+    pub held: bool,
+    /// How many members have a vote.
+    pub voters: u64,
+    /// How many of them answer.
+    pub reachable: u64,
 }
 
 /// A member of the cluster.

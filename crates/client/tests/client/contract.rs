@@ -117,6 +117,9 @@ fn answer(line: &str) -> Say {
                 term: 3,
                 applied_index: 9,
                 changed_index: 3,
+                status: "degraded".into(),
+                reason: Some("no leader".into()),
+                quorum: cluster::QuorumBody { held: false, voters: 3, reachable: 1 },
                 nodes: vec![cluster::NodeBody {
                     feature_level_max: Some(2),
                     name: "n1".into(),
@@ -152,6 +155,8 @@ async fn an_operator_reads_what_a_router_shows() {
     );
     let cluster = operator.cluster().await.expect("read").value;
     assert_eq!((cluster.leader, cluster.term, cluster.nodes[0].role.as_str()), (None, 3, "learner"));
+    let quorum = cluster.quorum.map(|quorum| (quorum.held, quorum.voters, quorum.reachable));
+    assert_eq!((cluster.status.as_deref(), quorum), (Some("degraded"), Some((false, 3, 1))));
     let error = operator.remove_worker("w1").await.expect_err("refused");
     let problem = error.problem().expect("a problem");
     assert_eq!((problem.code.as_str(), problem.errors[0].field.as_str()), ("invalid_request", "query.limit"));

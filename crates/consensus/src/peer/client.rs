@@ -258,6 +258,12 @@ impl Links {
         Self::new(self.dialler.anonymous())
     }
 
+    /// The same for a look at our own address, where it is ourselves who refuse us.
+    #[must_use]
+    pub fn to_ourselves(&self) -> Self {
+        Self::new(Dialler { complaints: Complaints::muted(), ..self.dialler.anonymous() })
+    }
+
     /// One call. A connection whose call failed or timed out is dropped, never reused: after a network
     /// partition heals, what is queued on it can arrive long after its time.
     pub async fn call(

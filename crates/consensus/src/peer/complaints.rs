@@ -12,18 +12,30 @@ const EVERY: Duration = Duration::from_secs(60);
 /// any number of addresses, and the log is no place for all of them.
 const PEERS_MAX: usize = 256;
 
-/// When each peer was complained about last. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Complaints(Arc<Mutex<BTreeMap<String, Instant>>>);
+/// When each peer was complained about last. Clones share it. `None`: nothing is ever complained about.
+#[derive(Clone, Debug)]
+pub struct Complaints(Option<Arc<Mutex<BTreeMap<String, Instant>>>>);
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self(Some(Arc::default()))
+    }
+}
 
 impl Complaints {
+    /// For who expects to be refused.
+    pub fn muted() -> Self {
+        Self(None)
+    }
+
     /// Whether it is time for a line in the log about `peer`; counts as one.
     pub fn due(&self, peer: &str) -> bool {
         self.due_at(peer, Instant::now())
     }
 
     fn due_at(&self, peer: &str, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = &self.0 else { return false };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() >= PEERS_MAX {
             last.retain(|_, at| now.duration_since(*at) < EVERY);
         }
@@ -47,6 +59,11 @@ mod tests {
         assert!(!complaints.due_at("a", start + Duration::from_secs(59)));
         assert!(complaints.due_at("b", start + Duration::from_secs(59)));
         assert!(complaints.due_at("a", start + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn who_is_muted_complains_about_nobody() {
+        assert!(!Complaints::muted().due("a"));
     }
 
     #[test]

@@ -139,9 +139,9 @@ impl Gate {
         }
     }
 
-    /// Tells the operator, now and then.
+    /// Tells the operator, now and then. A node that looks who answers at its own address is no stranger.
     pub fn complain(&self, denied: &Denied) {
-        if self.complaints.due(&self.remote.to_string()) {
+        if !matches!(denied, Denied::Ourselves(_)) && self.complaints.due(&self.remote.to_string()) {
             tracing::warn!(remote = %self.remote, %denied, "a connection to the peer listener was refused");
         }
     }

@@ -3,7 +3,7 @@
 use super::reads;
 use crate::{
     answer::{Answer, Fault, decided, json},
-    cluster::{MemberInfo, Role, TransferError},
+    cluster::{MemberInfo, Readiness, Role, Standing, TransferError},
     document::{BodyRefusals, ObjectParams, ReadRefusals, WriteParams},
     request,
     server::App,
@@ -13,7 +13,7 @@ use http::{StatusCode, Uri};
 use quorate_api::{
     Code, Param, Problem,
     answer::Validated,
-    cluster::{self, ClusterBody, NodeBody, RoleBody, TransferAnswer, TransferBody, Transferred},
+    cluster::{self, ClusterBody, NodeBody, QuorumBody, RoleBody, TransferAnswer, TransferBody, Transferred},
     query::Mode,
 };
 use quorate_model::{FeatureLevel, NodeName};
@@ -37,14 +37,26 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
     let body = ClusterBody {
         cluster_id: standing.cluster.map(|id| id.to_string()),
         node: standing.node.to_string(),
-        leader: standing.leader.map(|leader| leader.name.to_string()),
+        leader: standing.leader.as_ref().map(|leader| leader.name.to_string()),
         term: standing.term,
         applied_index: standing.applied_index.0,
         feature_level: standing.feature_level.get(),
         changed_index: standing.changed_index.0,
+        status: standing.readiness.word().into(),
+        reason: standing.readiness.reason().map(str::to_owned),
+        quorum: quorum(&standing),
         nodes: standing.members.iter().map(shown).collect(),
     };
     Ok(decided(standing.applied_index, &body))
+}
+
+fn quorum(standing: &Standing) -> QuorumBody {
+    let voters = || standing.members.iter().filter(|member| member.role != Role::Learner);
+    let reachable = voters().filter(|member| member.reachable).count();
+    let all = voters().count();
+    // One that was removed knows the membership of that day, itself among them.
+    let held = 2 * reachable > all && standing.readiness != Readiness::Removed;
+    QuorumBody { held, voters: all as u64, reachable: reachable as u64 }
 }
 
 fn shown(member: &MemberInfo) -> NodeBody {

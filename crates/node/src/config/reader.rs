@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.errors.len()
+    }
+
     pub fn finish(self) -> Vec<ConfigError> {
         self.errors
     }

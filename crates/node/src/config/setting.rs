@@ -206,10 +206,16 @@ pub static SETTINGS: &[Setting] = &[
         "What nodes prove to each other on every connection: at least 32 bytes, the same on all nodes; `quorate cluster secret new` prints one. Needed as soon as a peer address is not on loopback.",
     ),
     setting(
+        "drain-delay",
+        "DURATION",
+        Text("0s"),
+        "How long the node goes on taking requests after SIGTERM, no longer ready and without leadership, so that load balancers turn away before it closes its listeners; then the drain limit begins; 0s to 1h.",
+    ),
+    setting(
         "drain-limit",
         "DURATION",
         Text("30s"),
-        "How long requests in flight may take after SIGTERM; 0s to 1h.",
+        "How long requests in flight may take after SIGTERM and the drain delay; 0s to 1h.",
     ),
     setting("log-format", "text|json", Computed("text on a terminal, else json"), "How log lines look."),
     setting(

@@ -50,8 +50,21 @@ fn without_any_source_the_documented_defaults_hold() {
     assert_eq!(c.election_timeout, Duration::from_millis(500));
     assert_eq!(c.threads, 4);
     assert_eq!(c.snapshot_entries, 10_000);
-    assert_eq!(c.drain_limit, Duration::from_secs(30));
+    assert_eq!((c.drain_delay, c.drain_limit), (Duration::ZERO, Duration::from_secs(30)));
     assert_eq!((c.log_format, c.log_level.as_str()), (LogFormat::Json, "info"));
+}
+
+#[test]
+fn the_management_address_is_found_whatever_else_is_wrong() {
+    let of = |env: &[(&str, &str)], file: &str| {
+        let found = Config::management_of(&sources(&[], env, file));
+        found.map(|address| address.to_string()).map_err(|e| e.to_string())
+    };
+    assert_eq!(of(&[("QUORATE_PARTITIONS", "none")], "no_such_key: 1"), Ok("127.0.0.1:9090".into()));
+    assert_eq!(of(&[("QUORATE_MANAGEMENT", "0.0.0.0:9191")], ""), Ok("0.0.0.0:9191".into()));
+    assert_eq!(of(&[("MANAGEMENT_PORT", "9292")], "management: 10.0.0.1:1"), Ok("10.0.0.1:9292".into()));
+    let wrong = of(&[("QUORATE_MANAGEMENT", "here")], "").expect_err("no address");
+    assert!(wrong.contains("QUORATE_MANAGEMENT"), "{wrong}");
 }
 
 #[test]

@@ -66,11 +66,15 @@ impl FolderDisk {
     /// Whose the folder is, without opening or changing anything; `None`: it is free. Refuses what
     /// [`FolderDisk::open`] would refuse by the identity.
     pub fn peek(path: &Path, name: &NodeName) -> Result<Option<Identity>, OpenError> {
-        look(path, name)
+        look(path, name).map_err(|e| refused(e, path))
     }
 
     /// The same with another way to sync, for tests.
     pub fn open_with(path: &Path, name: &NodeName, sync: Arc<dyn Sync>) -> Result<Self, OpenError> {
+        Self::opened(path, name, sync).map_err(|e| refused(e, path))
+    }
+
+    fn opened(path: &Path, name: &NodeName, sync: Arc<dyn Sync>) -> Result<Self, OpenError> {
         let at = |what: &str| OpenError::io(format!("{what} of the data folder {}", path.display()));
         // Looked at before anything is made, even the lock.
         look(path, name)?;
@@ -107,6 +111,19 @@ impl FolderDisk {
     /// Bytes that the log takes on the disk.
     pub fn log_size_on_disk(&self) -> io::Result<u64> {
         self.engine.size_on_disk()
+    }
+}
+
+/// Tells what is about who we are and what is mounted there from what is about the disk.
+fn refused(error: OpenError, folder: &Path) -> OpenError {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    match error {
+        OpenError::Io { what, source }
+            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | NotADirectory) =>
+        {
+            OpenError::NotUsable { folder: folder.into(), what, source }
+        }
+        other => other,
     }
 }
 
