@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 11] = [
+pub const SEEDS: [(u64, Scenario, &str); 14] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -31,4 +31,10 @@ pub const SEEDS: [(u64, Scenario, &str); 11] = [
     (772, Scenario::Power, "a vote has time to be saved twice"),
     // A removed node let a heartbeat wait for a leader that it would never hear, for longer than the worker's TTL.
     (655, Scenario::Suite, "a removed node refuses at once"),
+    // A node that had not joined yet did the same.
+    (586, Scenario::Suite, "a node that waits to join refuses at once"),
+    // A leader that stood still while it was removed took itself for the leader for ever, and said so.
+    (433, Scenario::Suite, "a removed leader does not say that it leads"),
+    // A node had the record that removed it, and waited for a newer one to learn that it was out.
+    (454, Scenario::Suite, "a node that has the record of its removal knows of it"),
 ];

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::workspace::{Done, Failure, Workspace};
-use crate::{containers, layers, sim, tidy};
+use crate::{containers, layers, manifests, sim, tidy};
 
 /// Many enough that each kind of fault meets several others; few enough to wait for.
 const SIM_SEEDS: &str = "200";
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", run: |workspace| made(workspace.cargo(["fmt", "--all", "--check"]).run()) },
     Step { name: "tidy", run: |workspace| made(tidy::run(workspace, &[])) },
     Step { name: "layers", run: |workspace| made(layers::run(workspace, &[])) },
+    Step { name: "manifests", run: manifests::step },
     Step { name: "clippy", run: |workspace| made(crate::lint(workspace, &[])) },
     Step { name: "test", run: |workspace| made(crate::test(workspace, &[])) },
     Step { name: "sim", run: |workspace| simulate(workspace, &["--seeds", SIM_SEEDS]) },
@@ -187,7 +188,8 @@ good             passed        1.0
     #[test]
     fn ci_runs_these_steps_in_this_order() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        let first = ["fmt", "tidy", "layers", "clippy", "test", "sim", "sim determinism", "sim mutants"];
+        let first =
+            ["fmt", "tidy", "layers", "manifests", "clippy", "test", "sim", "sim determinism", "sim mutants"];
         assert_eq!(names, [&first[..], &["containers"]].concat());
     }
 }

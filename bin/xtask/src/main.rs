@@ -7,6 +7,7 @@
 mod ci;
 mod containers;
 mod layers;
+mod manifests;
 mod metadata;
 mod sim;
 mod tidy;
@@ -51,6 +52,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         about: "sizes, banned words, manifests, docs links",
         run: tidy::run,
+    },
+    Command {
+        name: "manifests",
+        arguments: "[--tools]",
+        about: "what deploy/ tells Kubernetes and Prometheus",
+        run: manifests::run,
     },
 ];
 

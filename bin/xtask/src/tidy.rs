@@ -15,6 +15,9 @@ use std::fmt;
 
 use crate::workspace::{Failure, Workspace};
 
+/// What headings of a page are called in links.
+pub use markdown::anchors;
+
 const EXCEPTIONS: &str = "bin/xtask/tidy-exceptions.txt";
 
 /// One broken rule at one place. Ordered by place.

@@ -73,8 +73,8 @@ pub struct MemberNode {
 /// end is recognised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermark {
-    /// The last log index that was acknowledged.
-    pub log: Option<u64>,
+    /// The last record that was acknowledged: with its term, since a log may also fall back to older records.
+    pub log: Option<LogId>,
     /// The last vote that was given.
     pub vote: Option<Vote>,
 }

@@ -81,7 +81,7 @@ fn votes_log_ids_and_watermarks_keep_their_bytes() {
     let id = LogId { term: 2, leader: 7, index: 41 };
     check("log-id", &encode_log_id(&id));
     assert_eq!(decode_log_id(&encode_log_id(&id)), Ok(id));
-    let mark = Watermark { log: Some(41), vote: Some(vote) };
+    let mark = Watermark { log: Some(id), vote: Some(vote) };
     check("watermark", &encode_watermark(&mark));
     assert_eq!(decode_watermark(&encode_watermark(&mark)), Ok(mark));
 }

@@ -1,6 +1,7 @@
 //! A node's consensus: started from its options and its disk, used through [`Consensus`].
 
 use crate::{
+    candidacy::{self, Hearing},
     forming,
     forward::{Forwarder, Unavailable},
     housekeeping,
@@ -32,10 +33,7 @@ use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -97,7 +95,7 @@ pub struct Shared {
     pub(crate) receiving: Semaphore,
     /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
-    pub(crate) heard: AtomicI64,
+    pub(crate) heard: Hearing,
 }
 
 /// A running consensus. Clones share it.
@@ -130,11 +128,13 @@ impl Consensus {
         let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
+        let had_log = raft.is_initialized().await.map_err(|e| StartError::Fatal(e.to_string()))?;
         let forwarder = Forwarder {
             raft: raft.clone(),
             links,
             directory,
             id: options.me.id,
+            had_log,
             room: Gauge::default(),
             removed: Arc::default(),
         };
@@ -159,12 +159,13 @@ impl Consensus {
             snapshots,
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),
-            heard: AtomicI64::new(i64::MIN),
+            heard: Hearing::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
@@ -271,14 +272,12 @@ impl Shared {
 
     /// A leader spoke to this node (or this node is one, with a quorum).
     pub(crate) fn heard_leader(&self) {
-        self.heard.store(self.applied.now(), Ordering::Relaxed);
+        self.heard.now(self.applied.now());
     }
 
     /// Whether a follower heard no leader for `long`.
     pub(crate) fn silent_for(&self, long: Duration) -> bool {
-        let heard = self.heard.load(Ordering::Relaxed);
-        let ago = self.applied.now().checked_sub(heard).and_then(|ago| u64::try_from(ago).ok());
-        ago.is_none_or(|ago| Duration::from_millis(ago) >= long)
+        self.heard.ago(self.applied.now()).is_none_or(|ago| ago >= long)
     }
 
     /// Says so once, when it changes.
@@ -296,7 +295,8 @@ impl Shared {
     }
 
     pub(crate) fn is_leader(&self) -> bool {
-        self.raft.metrics().borrow_watched().state == ServerState::Leader
+        let removed = self.forwarder.removed.load(Ordering::Relaxed);
+        !removed && self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
     pub(crate) fn voters(&self) -> usize {

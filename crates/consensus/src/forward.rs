@@ -25,6 +25,9 @@ use std::{
     time::Duration,
 };
 
+/// A leader without room that finds somebody with room has handed over by then.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why nothing was done, or why it is not known whether it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -47,7 +50,7 @@ pub enum Unavailable {
         /// The cluster's.
         stands: FeatureLevel,
     },
-    /// This node leads, its disk is nearly full, and nobody else takes over; nothing was done.
+    /// The leader's disk is nearly full, and nobody else takes over; nothing was done.
     #[error("the disk is nearly full")]
     DiskFull,
     /// This node is shutting down; nothing was done.
@@ -73,6 +76,8 @@ pub struct Forwarder {
     pub(crate) links: Links,
     pub(crate) directory: Directory,
     pub(crate) id: NodeId,
+    /// Whether this node had a log when it started. Then it is a member, as far as it knows.
+    pub(crate) had_log: bool,
     pub(crate) room: Gauge,
     /// Set while this node is no member any more: no leader will ever speak to it.
     pub(crate) removed: Arc<AtomicBool>,
@@ -86,8 +91,10 @@ pub enum Tried<T> {
     NotLeader,
     /// Perhaps done; try again.
     Unsure,
-    /// Full.
+    /// Too much waits; nothing was done.
     Busy,
+    /// This node leads, but has no room on its disk; nothing was done.
+    DiskFull,
 }
 
 impl<T> Tried<T> {
@@ -97,14 +104,26 @@ impl<T> Tried<T> {
             Self::Done(value) => Tried::Done(f(value)),
             Self::NotLeader => Tried::NotLeader,
             Self::Unsure => Tried::Unsure,
+            Self::DiskFull => Tried::DiskFull,
             Self::Busy => Tried::Busy,
         }
     }
 }
 
 impl Forwarder {
-    /// The leader as this node knows it.
+    /// Whether this node belongs to no cluster: not yet, or not any more. No leader will speak to it soon.
+    fn is_outside(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let nobody_votes = || metrics.borrow_watched().membership_config.voter_ids().next().is_none();
+        self.removed.load(Ordering::Relaxed) || (!self.had_log && nobody_votes())
+    }
+
+    /// The leader as this node knows it. One that was removed while it stood still takes itself for the leader, and
+    /// nobody tells it better.
     pub fn leader(&self) -> Option<Leader> {
+        if self.removed.load(Ordering::Relaxed) {
+            return None;
+        }
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let id = metrics.current_leader?;
@@ -125,11 +144,12 @@ impl Forwarder {
         H: Fn(Duration) -> F,
         F: Future<Output = Tried<T>>,
     {
+        let begun = time::Instant::now();
         let mut unsure = false;
         loop {
             let left = deadline.saturating_duration_since(time::Instant::now());
-            if left.is_zero() || self.removed.load(Ordering::Relaxed) {
-                return Err(if unsure { Unavailable::Unknown } else { self.nobody() });
+            if left.is_zero() || self.is_outside() {
+                return Err(if unsure { Unavailable::Unknown } else { Unavailable::NoLeader });
             }
             let tried = match self.leader() {
                 Some(leader) if leader.id == self.id => here(left).await,
@@ -141,15 +161,14 @@ impl Forwarder {
                 Tried::Busy => return Err(Unavailable::Busy),
                 Tried::NotLeader => {}
                 Tried::Unsure => unsure = true,
+                // Somebody else may be about to take over; where nobody does, a client need not wait for it.
+                Tried::DiskFull if begun.elapsed() >= TAKEN_OVER_WITHIN => {
+                    return Err(if unsure { Unavailable::Unknown } else { Unavailable::DiskFull });
+                }
+                Tried::DiskFull => {}
             }
             time::sleep(RETRY_AFTER.min(deadline.saturating_duration_since(time::Instant::now()))).await;
         }
-    }
-
-    /// Why nobody did it.
-    fn nobody(&self) -> Unavailable {
-        let leads = self.leader().is_some_and(|leader| leader.id == self.id);
-        if leads && !self.room.may_lead() { Unavailable::DiskFull } else { Unavailable::NoLeader }
     }
 
     async fn ask<T>(
@@ -173,6 +192,7 @@ impl Forwarder {
                 Tried::NotLeader
             }
             Ok(Ok(Forwarded::Busy)) => Tried::Busy,
+            Ok(Ok(Forwarded::DiskFull)) => Tried::DiskFull,
             Ok(Ok(Forwarded::Unsure))
             | Ok(Err(_))
             | Err(CallError::Broken { .. } | CallError::Timeout { .. }) => Tried::Unsure,

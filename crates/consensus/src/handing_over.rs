@@ -6,12 +6,17 @@ use crate::{
     liveness,
     membership::{self, Picture},
     options::ANSWER_WITHIN,
-    peer::{path, wire},
+    peer::{client::CallError, path, wire},
 };
+use futures_util::future::join_all;
+use http::StatusCode;
 use openraft::async_runtime::WatchReceiver;
 use quorate_model::{LogIndex, NodeId};
 use quorate_rt::time;
+use quorate_storage::Member;
 use std::time::Duration;
+
+const ROOM_ASKED_WITHIN: Duration = Duration::from_millis(500);
 
 impl Consensus {
     /// Hands leadership to `to`, or to the most advanced other voter. Answers with the new leader.
@@ -31,6 +36,11 @@ impl Consensus {
             time::sleep(Duration::from_millis(20)).await;
         }
         Err(Unavailable::Unknown)
+    }
+
+    /// Whether some other voter answers and has room on its disk to lead.
+    pub async fn somebody_else_has_room(&self) -> bool {
+        candidates(self.shared()).await.iter().any(|candidate| candidate.has_room)
     }
 
     /// Hands leadership over, if this node has it and there is somebody to take it, so that the others need no
@@ -58,7 +68,13 @@ pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogI
     if to.is_some_and(|id| !membership::may_lead(shared, id.0)) {
         return Tried::NotLeader;
     }
-    let Some(target) = to.map(|id| id.0).or_else(|| most_advanced(shared)) else { return Tried::NotLeader };
+    let target = match to {
+        Some(id) => id.0,
+        None => match candidates(shared).await.into_iter().max() {
+            Some(candidate) => candidate.id,
+            None => return Tried::NotLeader,
+        },
+    };
     liveness::hand_over(&shared.vessel, &shared.proposer).await;
     match shared.raft.trigger().transfer_leader(target).await {
         Ok(()) => Tried::Done(LogIndex(target)),
@@ -66,14 +82,36 @@ pub(crate) async fn hand_over(shared: &Shared, to: Option<NodeId>) -> Tried<LogI
     }
 }
 
+/// Somebody who could take over; the best one is the greatest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    has_room: bool,
+    matched: Option<u64>,
+    id: u64,
+}
+
 /// Only somebody who answers can take over; a dead one may have as much log.
-fn most_advanced(shared: &Shared) -> Option<u64> {
-    let answering = Picture::of(shared).answering;
+async fn candidates(shared: &Shared) -> Vec<Candidate> {
+    let picture = Picture::of(shared);
     let metrics = shared.raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let matched = metrics.replication.as_ref()?;
-    let others = metrics.membership_config.voter_ids().filter(|id| *id != shared.me.id.0);
-    others
-        .filter(|id| answering.contains(id))
-        .max_by_key(|id| (matched.get(id).and_then(|m| m.as_ref().map(|log| log.index)), *id))
+    let matched = metrics.borrow_watched().replication.clone().unwrap_or_default();
+    let may =
+        |id: &u64| *id != shared.me.id.0 && picture.voters.contains(id) && picture.answering.contains(id);
+    let asked = picture.members.iter().filter(|(id, _)| may(id)).map(|(id, member)| {
+        let matched = matched.get(id).and_then(|at| at.as_ref().map(|log| log.index));
+        async move { Candidate { has_room: has_room(shared, NodeId(*id), member).await, matched, id: *id } }
+    });
+    join_all(asked).await
+}
+
+async fn has_room(shared: &Shared, id: NodeId, member: &Member) -> bool {
+    let forwarder = &shared.forwarder;
+    let address = forwarder.directory.learn(id, &member.name, &member.peer);
+    let asked = (path::ROOM, Vec::new());
+    match forwarder.links.call(Some(id), &address, asked, ROOM_ASKED_WITHIN).await {
+        Ok(answer) => wire::decode_has_room(&answer).unwrap_or(false),
+        // It knows no such question. Should it be full as well, it hands over in its turn.
+        Err(CallError::Refused { status, .. }) => status == StatusCode::NOT_FOUND,
+        Err(_) => false,
+    }
 }

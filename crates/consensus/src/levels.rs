@@ -2,8 +2,8 @@
 //!
 //! Each node asks the others, once a second, for the highest level that they can. The leader raises the cluster's
 //! level when every member, learners included, has answered in one round. A node that can less than the cluster's
-//! level does not run: it could not read the log. That is checked by its data folder and by its peers at its start,
-//! and again with every entry that it applies.
+//! level does not run: it could not read the log. That is checked by its data folder and by its peers at its start, and
+//! once a second while it runs.
 
 use crate::{
     consensus::{Consensus, Shared, StartError},

@@ -9,6 +9,7 @@
 //! | [`consensus`] | start, stop, the handle that the node uses |
 //! | [`options`] | what a node says at start; every deadline and bound |
 //! | `standing`, `handing_over` | where this node stands; leadership changes hands on purpose |
+//! | `candidacy` | standing for election soon after the leader fell silent |
 //! | [`forming`] | the first start of a cluster |
 //! | [`proposer`], [`forward`] | group commit; doing something at the leader, through leader changes |
 //! | [`reads`] | linearizable reads |
@@ -25,6 +26,7 @@
 //! | [`peer`] | node to node |
 
 pub mod backup;
+mod candidacy;
 pub mod consensus;
 pub mod forming;
 pub mod forward;

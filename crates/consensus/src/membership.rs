@@ -184,11 +184,12 @@ pub(crate) async fn look_for_ourselves(consensus: &Consensus) {
     }
     let others = picture.members.iter().filter(|(id, _)| **id != shared.me.id.0);
     let answers = join_all(others.map(|(id, member)| ask(shared, NodeId(*id), member))).await;
-    // The newest word counts. One that is not newer than ours says nothing new, whatever it says.
+    // The newest word counts. One that is older than ours says nothing new, whatever it says.
     let newest = answers.into_iter().flatten().max_by_key(|members| log_id_from(members.changed));
     let Some(newest) = newest else { return };
     match newest.members.iter().find(|member| member.id == shared.me.id) {
-        None if Some(log_id_from(newest.changed)) > picture.changed => shared.set_removed(true),
+        // The same word that we have: a node may get the record that removes it, without hearing that it is committed.
+        None if Some(log_id_from(newest.changed)) >= picture.changed => shared.set_removed(true),
         Some(known) if *known.peer != *shared.options.record.peer => move_in(shared, &newest).await,
         None | Some(_) => {}
     }

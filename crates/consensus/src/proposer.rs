@@ -117,6 +117,7 @@ impl Proposer {
             Tried::NotLeader => Err(Unavailable::NoLeader),
             Tried::Busy => Err(Unavailable::Busy),
             Tried::Unsure => Err(Unavailable::Unknown),
+            Tried::DiskFull => Err(Unavailable::DiskFull),
         }
     }
 }
@@ -217,8 +218,8 @@ pub(crate) async fn write(
     limit: Duration,
 ) -> Tried<(LogIndex, Vec<Reply>)> {
     if !room.may_lead() {
-        // It hands leadership over: the next try finds somebody else.
-        return Tried::NotLeader;
+        // It hands leadership over if somebody else has room: a later try finds that one.
+        return Tried::DiskFull;
     }
     let entry = Entry { at: LogTime(time::wall_ms()), proposals: proposals.to_vec() };
     match time::timeout(limit, raft.client_write(LogEntry(entry))).await {

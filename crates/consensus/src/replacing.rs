@@ -152,7 +152,7 @@ async fn replace(consensus: &Consensus, replacement: Replacement) {
     match change_membership(raft, change, picture.changed, CHANGE_WITHIN).await {
         Tried::Done(_) => tracing::info!(node = %name, old, new, "the node is a member again"),
         // Leadership may be gone, or a quorum: whoever leads next sees the same.
-        Tried::NotLeader | Tried::Busy | Tried::Unsure => {
+        Tried::NotLeader | Tried::Busy | Tried::Unsure | Tried::DiskFull => {
             tracing::warn!(node = %name, "it is not known whether the membership was changed");
         }
     }

@@ -53,9 +53,7 @@ impl Consensus {
         if self.speaks_for_quorum() {
             self.shared().heard_leader();
         }
-        let heard = self.shared().heard.load(Ordering::Relaxed);
-        let ago = self.shared().applied.now().checked_sub(heard)?;
-        Some(Duration::from_millis(u64::try_from(ago).ok()?))
+        self.shared().heard.ago(self.shared().applied.now())
     }
 
     /// How long ago this consensus was started.
@@ -77,6 +75,11 @@ impl Consensus {
     /// The log index at which the membership last changed, as this node knows it.
     pub fn membership_index(&self) -> LogIndex {
         Picture::of(self.shared()).index()
+    }
+
+    /// How many members the cluster has as this node knows it: voters and learners, itself included.
+    pub fn members(&self) -> u64 {
+        Picture::of(self.shared()).members.len() as u64
     }
 
     /// How many other members answered when they were asked last.

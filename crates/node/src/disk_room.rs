@@ -8,8 +8,8 @@ use std::{io, sync::Arc, time::Duration};
 
 /// At a gigabyte a second a disk can lose 256 MiB meanwhile; our own writes are far slower than the margin.
 const EVERY: Duration = Duration::from_millis(250);
-/// Where all disks are full, leadership does not go round and round.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(10);
+/// Where a transfer comes to nothing, the next one is not tried at once.
+const HAND_OVER_EVERY: Duration = Duration::from_secs(2);
 
 /// Watches until the shutdown. A disk without bounds is looked at once.
 pub(crate) async fn watch(
@@ -32,7 +32,8 @@ pub(crate) async fn watch(
             Err(error) => tracing::warn!(%error, "the free room of the data folder is not known"),
         }
         let again = handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY);
-        if room > Room::Plenty && consensus.is_leader() && again {
+        // Where all disks are full, leadership does not go round and round.
+        if room > Room::Plenty && again && consensus.is_leader() && consensus.somebody_else_has_room().await {
             handed_over = Some(time::Instant::now());
             consensus.hand_over_leadership().await;
         }

@@ -59,6 +59,7 @@ fn picture(consensus: &Consensus, metrics: &Metrics) {
         applied_index: consensus.view().get().index().0,
         term: raft.current_term,
         is_leader: consensus.speaks_for_quorum(),
+        members: consensus.members(),
         peers_reachable: consensus.peers_reachable(),
     });
 }

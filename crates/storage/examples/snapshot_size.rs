@@ -1,7 +1,8 @@
 //! How a snapshot behaves at size: `cargo run --release -p quorate-storage --example snapshot_size -- 1000000`.
 //!
 //! Fills a state with that many workers, takes a snapshot while entries go on being applied, and loads it again.
-//! Prints what `docs/performance.md` cites.
+//! Prints what `docs/performance.md` cites. With a second argument the snapshot is kept there, as a file that
+//! `quorate snapshot restore` takes.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use futures_util::stream;
@@ -20,6 +21,10 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type RaftEntry = openraft::alias::EntryOf<TypeConfig>;
 
@@ -148,6 +153,11 @@ async fn main() {
     let full_mb = resident_mb();
     let (meanwhile, build, bytes) = snapshot(&mut machine, workers, next).await;
     let after_mb = resident_mb();
+    if let Some(kept) = std::env::args().nth(2) {
+        let newest = std::fs::read_dir(folder.path().join("snapshots")).expect("a folder");
+        let newest = newest.map(|file| file.expect("readable").path()).max().expect("one was built");
+        std::fs::copy(newest, kept).expect("copied");
+    }
     drop((machine, log, observer, disk));
     let loading = Instant::now();
     let (disk, opened) = loop {

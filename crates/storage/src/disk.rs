@@ -60,6 +60,7 @@ pub async fn open(
     let growth = LogGrowth::default();
     let engine = Arc::new(Counted { engine: disk.engine(), growth: growth.clone() });
     let log = LogStore::open(engine, disk.mark(), control.clone())?;
+    growth.add(log.found_bytes());
     let machine = Machine::open(disk.snapshots(), &log, observer, control).await?.counting(growth);
     Ok((log, machine))
 }

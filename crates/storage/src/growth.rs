@@ -1,4 +1,4 @@
-//! How much was appended to the log since the start. Entries differ in size by a factor of thousands, so their count
+//! How much was appended to the log: what was there at the start, and what came since. Entries differ in size by a factor of thousands, so their count
 //! does not bound the log's size.
 
 use crate::engine::{AfterFlush, Batch, Engine, Op, Pair};
@@ -11,7 +11,8 @@ use std::{
     },
 };
 
-/// Bytes that were written to the engine since the start: log records almost alone. Clones share it.
+/// Bytes of the log as it was at the start, and all that were written to the engine since: log records almost alone.
+/// Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct LogGrowth(Arc<AtomicU64>);
 
@@ -19,6 +20,10 @@ impl LogGrowth {
     /// So many so far.
     pub fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -48,7 +53,7 @@ impl Engine for Counted {
         };
         let written: usize = batch.ops.iter().map(bytes).sum();
         self.engine.write(batch)?;
-        self.growth.0.fetch_add(written as u64, Ordering::Relaxed);
+        self.growth.add(written as u64);
         Ok(())
     }
 

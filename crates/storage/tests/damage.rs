@@ -7,7 +7,9 @@ use openraft::{
     RaftLogReader, RaftSnapshotBuilder,
     storage::{RaftLogStorage, RaftStateMachine},
 };
-use quorate_storage::{CrashMode, FolderDisk, LogStore, Machine, OpenError, SimDisk};
+use quorate_storage::{
+    CrashMode, Disk as _, FolderDisk, LogStore, Machine, OpenError, SimDisk, engine::Batch,
+};
 use std::{
     fs, io,
     os::unix::fs::FileExt,
@@ -17,17 +19,24 @@ use std::{
 use support::{RaftEntry, Silent, append, apply, boot, bytes_of, form, log_id, name, register, vote};
 
 const RECORDS: u64 = 60;
+/// From here on the records are those of a second leader.
+const REWRITTEN: u64 = 30;
 
 fn records() -> Vec<RaftEntry> {
-    (0..RECORDS).map(|i| if i == 0 { form(1, 0) } else { register(1, i, 2_000) }).collect()
+    let register = |i| if i < REWRITTEN { register(1, i, 1_000) } else { register(2, i, 2_000) };
+    (0..RECORDS).map(|i| if i == 0 { form(1, 0) } else { register(i) }).collect()
 }
 
 /// Fills a store: a log, a vote, a commit index, and snapshots at two thirds and at the end; the log is purged up to
 /// `purged`.
 async fn fill(log: &mut LogStore, machine: &mut Machine, purged: Option<u64>) {
-    append(log, records()).await.expect("durable");
+    // A former leader's records, of which the end is cut off and written anew: were the cut lost, they would stand again.
+    let former = (0..RECORDS + 5).map(|i| if i == 0 { form(1, 0) } else { register(1, i, 1_000) });
+    append(log, former.collect()).await.expect("durable");
+    log.truncate_after(Some(log_id(1, REWRITTEN - 1))).await.expect("durable");
+    append(log, records().split_off(usize::try_from(REWRITTEN).expect("few"))).await.expect("durable");
     log.save_vote(&vote(1, true)).await.expect("durable");
-    log.save_committed(Some(log_id(1, RECORDS - 1))).await.expect("written");
+    log.save_committed(Some(log_id(2, RECORDS - 1))).await.expect("written");
     let mut rest = records();
     let last = rest.split_off(40);
     for part in [rest, last] {
@@ -35,7 +44,7 @@ async fn fill(log: &mut LogStore, machine: &mut Machine, purged: Option<u64>) {
         machine.get_snapshot_builder().await.build_snapshot().await.expect("built");
     }
     if let Some(purged) = purged {
-        log.purge(log_id(1, purged)).await.expect("purged");
+        log.purge(log_id(if purged < REWRITTEN { 1 } else { 2 }, purged)).await.expect("purged");
     }
     // One more flush, so that the commit index is on the disk too.
     log.save_vote(&vote(2, true)).await.expect("durable");
@@ -62,7 +71,7 @@ async fn serves_everything(
         );
     }
     match log.read_committed().await.map_err(readable)? {
-        Some(id) if id == log_id(1, RECORDS - 1) => Ok(()),
+        Some(id) if id == log_id(2, RECORDS - 1) => Ok(()),
         other => panic!("the commit index is {other:?}"),
     }
 }
@@ -136,7 +145,7 @@ async fn a_snapshot_that_is_damaged_while_the_node_runs_is_built_anew() {
     fill(&mut log, &mut machine, None).await;
     flip(&folder.path().join(format!("snapshots/{RECORDS:020}.snapshot")), 300);
     let snapshot = machine.get_current_snapshot().await.expect("built").expect("there is one");
-    assert_eq!(snapshot.meta.last_log_id, Some(log_id(1, RECORDS - 1)));
+    assert_eq!(snapshot.meta.last_log_id, Some(log_id(2, RECORDS - 1)));
     quorate_codec::snapshot::decode(&bytes_of(&snapshot.snapshot)).expect("whole");
 }
 
@@ -214,4 +223,30 @@ fn places(file: &Path) -> Vec<u64> {
     let used: Vec<u64> = (0u64..).zip(&bytes).filter(|(_, b)| **b != 0).map(|(at, _)| at).collect();
     let count = if file.ends_with("log/db") || file.ends_with("journal") { 60 } else { 12 };
     used.iter().step_by((used.len() / count).max(1)).copied().collect()
+}
+
+/// Records that were cut off stand again, since the cut itself was lost: the whole old tail, or what of it no newer
+/// record covers. Each record by itself is sound.
+#[tokio::test]
+async fn records_that_were_cut_off_are_noticed_when_they_stand_again() {
+    for from in [REWRITTEN, RECORDS - 1, RECORDS] {
+        let disk = SimDisk::new();
+        let open = disk.open(&name("n1")).expect("an empty disk");
+        let opened = quorate_storage::open(&open, Arc::new(Silent), Arc::default()).await;
+        let (mut log, _machine) = opened.expect("an empty log");
+        append(&mut log, (0..RECORDS + 5).map(|i| register(1, i, 1_000)).collect()).await.expect("durable");
+        let key = |index: u64| [&b"l"[..], &index.to_be_bytes()].concat();
+        let cut_off = open.engine().range(&key(from), b"m", 1_000).expect("readable");
+        log.truncate_after(Some(log_id(1, REWRITTEN - 1))).await.expect("durable");
+        let rewritten = records().split_off(usize::try_from(REWRITTEN).expect("few"));
+        append(&mut log, rewritten).await.expect("durable");
+        let mut batch = Batch::default();
+        cut_off.into_iter().for_each(|(key, value)| batch.put(key, value));
+        open.engine().write(batch).expect("written");
+        open.engine().flush().await.expect("durable");
+        match boot(&disk).await.map(|_| ()) {
+            Err(OpenError::DamagedLog { problem, .. }) => assert!(problem.contains("term"), "{problem}"),
+            other => panic!("from record {from} on: {other:?}"),
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub struct RaftPicture {
     pub term: u64,
     /// Whether this node leads.
     pub is_leader: bool,
+    /// Members of the cluster as this node knows it, itself included.
+    pub members: u64,
     /// Other members that this node hears from.
     pub peers_reachable: u64,
 }
@@ -36,6 +38,7 @@ pub struct Control {
     applied_index: AtomicU64,
     term: AtomicU64,
     is_leader: AtomicU64,
+    members: AtomicU64,
     peers_reachable: AtomicU64,
     stale_seconds: AtomicU64,
     disk_free_bytes: AtomicU64,
@@ -58,6 +61,7 @@ impl Control {
         self.applied_index.store(picture.applied_index, Ordering::Relaxed);
         self.term.store(picture.term, Ordering::Relaxed);
         self.is_leader.store(picture.is_leader.into(), Ordering::Relaxed);
+        self.members.store(picture.members, Ordering::Relaxed);
         self.peers_reachable.store(picture.peers_reachable, Ordering::Relaxed);
     }
 
@@ -132,6 +136,7 @@ impl Collector for Shared {
         sheet.gauge("quorate_raft_applied_index", "Log index of the View", get(&c.applied_index))?;
         sheet.gauge("quorate_raft_term", "Current term", get(&c.term))?;
         sheet.gauge("quorate_raft_is_leader", "1 while this node leads", get(&c.is_leader))?;
+        sheet.gauge("quorate_raft_members", "Members, this node included", get(&c.members))?;
         sheet.gauge(
             "quorate_raft_peers_reachable",
             "Other members that this node hears from",

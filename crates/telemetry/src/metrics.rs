@@ -107,6 +107,7 @@ mod tests {
             applied_index: 57,
             term: 3,
             is_leader: true,
+            members: 3,
             peers_reachable: 2,
         });
         metrics.control().set_stale_seconds(9);
@@ -115,6 +116,7 @@ mod tests {
             "quorate_raft_applied_index 57",
             "quorate_raft_term 3",
             "quorate_raft_is_leader 1",
+            "quorate_raft_members 3",
             "quorate_raft_peers_reachable 2",
             "quorate_view_stale_seconds 9",
         ] {

@@ -1,5 +1,5 @@
-//! A worker falls silent, and leaders come and go. Each new leader grants a suspect half of its time, and no more: the
-//! silent one is out in the end, and the one that beats never.
+//! A worker falls silent, and leaders come and go. Its silence outlives them: the silent one is out in the end, and the one
+//! that beats never.
 
 use super::serving;
 use crate::{

@@ -8,7 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -18,6 +18,9 @@ const BYTES_MAX: u64 = 4_096;
 const NEW_BYTES: usize = 32;
 /// What others than the owner may do with a file.
 const OTHERS: u32 = 0o077;
+/// The group may read a file that root owns: so Kubernetes and systemd hand secrets to a user who is not root, and
+/// no chmod of this user's could change it.
+const OTHERS_OF_ROOT: u32 = 0o037;
 
 const ALLOWED: &str = "a file of at least 32 bytes, as `quorate cluster secret new` prints them";
 const _: () = assert!(SECRET_BYTES_MIN == 32, "what is allowed is said in numbers");
@@ -45,11 +48,11 @@ pub fn read(path: &Path) -> Result<Secret, Failure> {
     let wrong = |why: String| {
         Failure::Usage(format!("--cluster-secret-file {}: {why}; allowed: {ALLOWED}", path.display()))
     };
-    let (bytes, mode) = content(path).map_err(|e| wrong(e.to_string()))?;
+    let (bytes, owner, mode) = content(path).map_err(|e| wrong(e.to_string()))?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(wrong(format!("more than {BYTES_MAX} bytes")));
     }
-    if mode & OTHERS != 0 && !is_credential(path) {
+    if is_open(owner, rustix::process::geteuid().as_raw(), mode) && !is_credential(path) {
         tracing::warn!(
             file = %path.display(),
             mode = format_args!("{:04o}", mode & 0o7777),
@@ -60,18 +63,24 @@ pub fn read(path: &Path) -> Result<Secret, Failure> {
     Secret::new(trimmed).map_err(|_| wrong(format!("{} bytes", trimmed.len())))
 }
 
+/// Whether more people can read a file of `owner` than have to, for `reader` to read it.
+fn is_open(owner: u32, reader: u32, mode: u32) -> bool {
+    let others = if owner == 0 && reader != 0 { OTHERS_OF_ROOT } else { OTHERS };
+    mode & others != 0
+}
+
 /// systemd's credentials lie in a folder of this service alone. Where it lets its user in by an access list, the mode
 /// of the file says less than the truth.
 fn is_credential(path: &Path) -> bool {
     std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder))
 }
 
-fn content(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+fn content(path: &Path) -> io::Result<(Vec<u8>, u32, u32)> {
     let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
+    let metadata = file.metadata()?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok((bytes, mode))
+    Ok((bytes, metadata.uid(), metadata.permissions().mode()))
 }
 
 #[cfg(test)]
@@ -105,6 +114,17 @@ mod tests {
         assert!(why.contains("--cluster-secret-file") && why.contains(": 31 bytes; allowed:"), "{why}");
         assert!(reading(b"").is_err());
         assert_eq!(reading(&[b'x'; 32]), Ok(()));
+    }
+
+    #[test]
+    fn a_secret_that_a_group_reads_is_open_unless_root_gives_it_so() {
+        let (me, root) = (65_532, 0);
+        assert!(!is_open(me, me, 0o100_600));
+        assert!(is_open(me, me, 0o100_640));
+        assert!(is_open(root, root, 0o100_440), "root needs no group");
+        assert!(!is_open(root, me, 0o100_440), "a Secret volume with an fsGroup");
+        assert!(is_open(root, me, 0o100_444));
+        assert!(is_open(root, me, 0o100_660), "the group could put another secret there");
     }
 
     #[test]

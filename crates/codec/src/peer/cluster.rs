@@ -40,6 +40,8 @@ pub enum Forwarded<T> {
     Busy,
     /// Perhaps done.
     Unsure,
+    /// The leader's disk is nearly full; nothing was done.
+    DiskFull,
 }
 
 impl<T> Forwarded<T> {
@@ -49,6 +51,7 @@ impl<T> Forwarded<T> {
             Self::NotLeader => frozen::Forwarded::NotLeader,
             Self::Busy => frozen::Forwarded::Busy,
             Self::Unsure => frozen::Forwarded::Unsure,
+            Self::DiskFull => frozen::Forwarded::DiskFull,
         }
     }
 
@@ -61,6 +64,7 @@ impl<T> Forwarded<T> {
             frozen::Forwarded::NotLeader => Self::NotLeader,
             frozen::Forwarded::Busy => Self::Busy,
             frozen::Forwarded::Unsure => Self::Unsure,
+            frozen::Forwarded::DiskFull => Self::DiskFull,
         })
     }
 }
@@ -113,6 +117,16 @@ pub fn decode_levels(bytes: &[u8]) -> Result<NodeLevels, DecodeError> {
     let frozen::NodeLevels { max, cluster } = wire::decode(what, VERSION, bytes)?;
     let level = |level| FeatureLevel::new(level).map_err(invalid(what));
     Ok(NodeLevels { max: level(max)?, cluster: level(cluster)? })
+}
+
+/// Bytes of whether a node has room to lead.
+pub fn encode_has_room(has_room: bool) -> Vec<u8> {
+    wire::encode(VERSION, &has_room)
+}
+
+/// See [`encode_has_room`].
+pub fn decode_has_room(bytes: &[u8]) -> Result<bool, DecodeError> {
+    wire::decode("whether a node has room", VERSION, bytes)
 }
 
 /// Bytes of the answer to proposals: where they were applied, and a reply for each.

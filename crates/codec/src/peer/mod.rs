@@ -7,9 +7,10 @@ pub mod membership;
 pub mod proof;
 
 pub use cluster::{
-    Forwarded, Hello, decode_hand_over, decode_heartbeats, decode_hello, decode_index, decode_leases,
-    decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_heartbeats, encode_hello,
-    encode_index, encode_leases, encode_levels, encode_outcomes, encode_proposed,
+    Forwarded, Hello, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
+    decode_leases, decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_has_room,
+    encode_heartbeats, encode_hello, encode_index, encode_leases, encode_levels, encode_outcomes,
+    encode_proposed,
 };
 pub use consensus::{
     Append, Appended, Transfer, VoteAsked, VoteGiven, decode_append, decode_appended, decode_transfer,

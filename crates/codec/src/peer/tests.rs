@@ -111,7 +111,13 @@ fn every_message_reads_back() {
     {
         assert_eq!(decode_appended(&encode_appended(&appended)), Ok(appended));
     }
-    for index in [Forwarded::Done(LogIndex(1)), Forwarded::NotLeader, Forwarded::Busy, Forwarded::Unsure] {
+    for index in [
+        Forwarded::Done(LogIndex(1)),
+        Forwarded::NotLeader,
+        Forwarded::Busy,
+        Forwarded::Unsure,
+        Forwarded::DiskFull,
+    ] {
         assert_eq!(decode_index(&encode_index(&index)), Ok(index));
     }
     assert_eq!(decode_hand_over(&encode_hand_over(None)), Ok(None));
@@ -139,4 +145,19 @@ fn levels_keep_their_bytes() {
     assert_eq!(format!("levels {hex}\n"), include_str!("../../golden/v1/peer-levels.txt"));
     assert_eq!(decode_levels(&bytes), Ok(levels));
     assert!(decode_levels(&[1, 0, 0, 1, 0]).is_err(), "there is no level 0");
+}
+
+#[test]
+fn what_is_said_of_full_disks_keeps_its_bytes() {
+    let samples = [("full", encode_index(&Forwarded::DiskFull)), ("has-room", encode_has_room(true))];
+    let mut text = String::new();
+    for (name, bytes) in samples {
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        writeln!(text, "{name} {hex}").expect("a string takes everything");
+    }
+    assert_eq!(text, include_str!("../../golden/v1/peer-room.txt"));
+    for has_room in [true, false] {
+        assert_eq!(decode_has_room(&encode_has_room(has_room)), Ok(has_room));
+    }
+    assert!(decode_has_room(&[1, 2]).is_err(), "neither yes nor no");
 }

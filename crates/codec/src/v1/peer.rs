@@ -30,6 +30,7 @@ pub(crate) enum Forwarded<T> {
     NotLeader,
     Busy,
     Unsure,
+    DiskFull,
 }
 
 #[derive(Serialize, Deserialize)]

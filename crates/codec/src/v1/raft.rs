@@ -47,7 +47,7 @@ struct MemberNode {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Watermark {
-    log: Option<u64>,
+    log: Option<LogId>,
     vote: Option<Vote>,
 }
 
@@ -122,12 +122,12 @@ impl From<Membership> for raft::Membership {
 impl From<&raft::Watermark> for Watermark {
     fn from(mark: &raft::Watermark) -> Self {
         let raft::Watermark { log, vote } = mark;
-        Self { log: *log, vote: vote.as_ref().map(Vote::from) }
+        Self { log: log.as_ref().map(LogId::from), vote: vote.as_ref().map(Vote::from) }
     }
 }
 
 impl From<Watermark> for raft::Watermark {
     fn from(mark: Watermark) -> Self {
-        Self { log: mark.log, vote: mark.vote.map(raft::Vote::from) }
+        Self { log: mark.log.map(raft::LogId::from), vote: mark.vote.map(raft::Vote::from) }
     }
 }

@@ -46,6 +46,8 @@ pub mod path {
     pub const HEARTBEATS: &str = "/peer/v1/heartbeats";
     /// Start a transfer of leadership.
     pub const HAND_OVER: &str = "/peer/v1/hand-over";
+    /// Has your disk room to lead?
+    pub const ROOM: &str = "/peer/v1/room";
     /// A node shall join.
     pub const JOIN: &str = "/peer/v1/join";
     /// A node shall leave.

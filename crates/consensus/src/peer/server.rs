@@ -6,8 +6,7 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, forward::Tried, handing_over, joining, liveness, membership, options::TRY_WITHIN,
-    proposer, reads,
+    consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -225,6 +224,7 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let to = wire::decode_hand_over(&body)?;
             Ok(wire::encode_index(&handing_over::hand_over(shared, to).await.into()))
         }
+        path::ROOM => Ok(wire::encode_has_room(shared.forwarder.room.may_lead())),
         path::FEATURE_LEVEL => Ok(wire::encode_levels(&shared.node_levels())),
         path::JOIN => {
             let join = wire::decode_join(&body)?;
@@ -245,14 +245,8 @@ async fn propose(shared: &Shared, proposals: &[quorate_model::Proposal]) -> wire
         return wire::Forwarded::NotLeader;
     }
     let Ok(_place) = shared.places.try_acquire() else { return wire::Forwarded::Busy };
-    match proposer::write((&shared.raft, &shared.forwarder.room), proposals, crate::options::ANSWER_WITHIN)
-        .await
-    {
-        Tried::Done(proposed) => wire::Forwarded::Done(proposed),
-        Tried::NotLeader => wire::Forwarded::NotLeader,
-        Tried::Busy => wire::Forwarded::Busy,
-        Tried::Unsure => wire::Forwarded::Unsure,
-    }
+    let limit = crate::options::ANSWER_WITHIN;
+    proposer::write((&shared.raft, &shared.forwarder.room), proposals, limit).await.into()
 }
 
 async fn raft(shared: &Shared, path: &str, body: Bytes) -> Answer {

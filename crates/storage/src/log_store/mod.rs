@@ -65,6 +65,11 @@ impl LogStore {
         self.shared.tail().purged.map(|id| id.index)
     }
 
+    /// Bytes of the records that were there at the start.
+    pub(crate) fn found_bytes(&self) -> u64 {
+        self.shared.found_bytes
+    }
+
     /// The last record's index, purged or not.
     pub fn last(&self) -> Option<u64> {
         self.shared.tail().last.map(|id| id.index)

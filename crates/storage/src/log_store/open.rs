@@ -27,10 +27,11 @@ pub(super) fn open(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>) -> Result<S
     }
     // Also the commit index is checked now and not when it is needed.
     read(&*engine, key::COMMITTED, decode_log_id)?;
-    let last = scan(&*engine, purged)?;
-    check_end(last, &watermark)?;
-    let tail = Tail { last, purged, vote, acknowledged: watermark.log, truncations: 0 };
-    Ok(Shared::new(engine, mark, tail))
+    let acknowledged = watermark.log.map(log_id_from);
+    let Scanned { last, at_mark, bytes } = scan(&*engine, purged, acknowledged)?;
+    check_end(last, at_mark, acknowledged)?;
+    let tail = Tail { last, purged, vote, acknowledged, truncations: 0 };
+    Ok(Shared::new(engine, mark, tail, bytes))
 }
 
 fn read_watermark(mark: &dyn MarkFile) -> Result<Watermark, OpenError> {
@@ -81,33 +82,69 @@ fn check_vote(stored: Option<Vote>, given: Option<Vote>) -> Result<(), OpenError
     Err(OpenError::LostVote { stored: stored.map_or("none".into(), show), given: show(given) })
 }
 
-/// Every record is there, whole, and where it belongs. Gives the last one, or the last purged one.
-fn scan(engine: &dyn Engine, purged: Option<LogId>) -> Result<Option<LogId>, OpenError> {
-    let mut last = purged;
+/// What a log holds.
+struct Scanned {
+    /// The last record, or the last purged one.
+    last: Option<LogId>,
+    /// What lies where the last acknowledged record was; `None`: nothing, or it was purged.
+    at_mark: Option<LogId>,
+    bytes: u64,
+}
+
+/// Every record is there, whole, and where it belongs.
+fn scan(engine: &dyn Engine, purged: Option<LogId>, mark: Option<LogId>) -> Result<Scanned, OpenError> {
+    let mut scanned = Scanned { last: purged, at_mark: None, bytes: 0 };
     let mut records = Records::new(engine, vec![LOG], vec![LOG_END]);
     loop {
-        let at = format!("record {}", last.map_or(0, |id| id.index + 1));
-        let Some((key, value)) = records.read_next().map_err(read_failed(&at))? else { return Ok(last) };
-        let LogRecord { term, leader, index, .. } = decode_log(&value).map_err(damaged(at.as_str()))?;
-        if key != log_key(index) {
-            return Err(OpenError::DamagedLog { at, problem: format!("it says that it is record {index}") });
+        let at = format!("record {}", scanned.last.map_or(0, |id| id.index + 1));
+        let Some((key, value)) = records.read_next().map_err(read_failed(&at))? else { return Ok(scanned) };
+        let id = follows(scanned.last, &key, &value, at)?;
+        if mark.is_some_and(|mark| mark.index == id.index) {
+            scanned.at_mark = Some(id);
         }
-        // The first record of a log is number 0.
-        if index != last.map_or(0, |id| id.index + 1) {
-            return Err(OpenError::Gap {
-                after: last.map_or("none".into(), |id| id.index.to_string()),
-                found: index,
-            });
-        }
-        last = Some(log_id_from(log::LogId { term, leader, index }));
+        scanned.bytes += value.len() as u64;
+        scanned.last = Some(id);
     }
 }
 
-fn check_end(last: Option<LogId>, watermark: &Watermark) -> Result<(), OpenError> {
-    let last = last.map(|id| id.index);
-    match watermark.log {
-        Some(acknowledged) if last < Some(acknowledged) => {
-            Err(OpenError::LostRecords { last: last.map_or("none".into(), |i| i.to_string()), acknowledged })
+/// The record's id, if it is the one after `last`. Terms never fall along a log: where they do, records stand that were
+/// cut off, and others follow on them.
+fn follows(last: Option<LogId>, key: &[u8], value: &[u8], at: String) -> Result<LogId, OpenError> {
+    let LogRecord { term, leader, index, .. } = decode_log(value).map_err(damaged(at.as_str()))?;
+    if key != log_key(index) {
+        return Err(OpenError::DamagedLog { at, problem: format!("it says that it is record {index}") });
+    }
+    // The first record of a log is number 0.
+    if index != last.map_or(0, |id| id.index + 1) {
+        let after = last.map_or("none".into(), |id| id.index.to_string());
+        return Err(OpenError::Gap { after, found: index });
+    }
+    if let Some(before) = last.map(|last| last.leader_id.term).filter(|before| *before > term) {
+        return Err(OpenError::DamagedLog {
+            at,
+            problem: format!("its term is {term}, after term {before}"),
+        });
+    }
+    Ok(log_id_from(log::LogId { term, leader, index }))
+}
+
+fn check_end(
+    last: Option<LogId>,
+    at_mark: Option<LogId>,
+    acknowledged: Option<LogId>,
+) -> Result<(), OpenError> {
+    let Some(acknowledged) = acknowledged else { return Ok(()) };
+    if last.is_none_or(|last| last.index < acknowledged.index) {
+        let last = last.map_or("none".into(), |id| id.index.to_string());
+        return Err(OpenError::LostRecords { last, acknowledged: acknowledged.index });
+    }
+    match at_mark {
+        Some(found) if found != acknowledged => {
+            let at = format!("record {}", acknowledged.index);
+            let (found, acknowledged) = (found.leader_id.term, acknowledged.leader_id.term);
+            let problem =
+                format!("it is of term {found}, this node has acknowledged one of term {acknowledged}");
+            Err(OpenError::DamagedLog { at, problem })
         }
         Some(_) | None => Ok(()),
     }

@@ -40,6 +40,8 @@ pub(super) fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync
 pub(super) struct Shared {
     pub engine: Arc<dyn Engine>,
     pub mark: Arc<dyn MarkFile>,
+    /// Bytes of log records that were there at the start.
+    pub found_bytes: u64,
     tail: Mutex<Tail>,
     /// A commit index that the engine does not have yet. It changes with every entry and is worth no write of its
     /// own: it goes with the next append.
@@ -55,20 +57,25 @@ pub(super) struct Tail {
     /// The last vote that is on the disk.
     pub vote: Option<Vote>,
     /// The last record that was acknowledged.
-    pub acknowledged: Option<u64>,
+    pub acknowledged: Option<LogId>,
     /// How often the log was truncated since the start.
     pub truncations: u64,
 }
 
+fn index_of(id: Option<LogId>) -> Option<u64> {
+    id.map(|id| id.index)
+}
+
 impl Tail {
     fn watermark(&self) -> Vec<u8> {
-        encode_watermark(&Watermark { log: self.acknowledged, vote: self.vote.as_ref().map(vote_of) })
+        let log = self.acknowledged.as_ref().map(log_id_of);
+        encode_watermark(&Watermark { log, vote: self.vote.as_ref().map(vote_of) })
     }
 }
 
 impl Shared {
-    pub fn new(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>, tail: Tail) -> Self {
-        Self { engine, mark, tail: Mutex::new(tail), unwritten: Mutex::new(None) }
+    pub fn new(engine: Arc<dyn Engine>, mark: Arc<dyn MarkFile>, tail: Tail, found_bytes: u64) -> Self {
+        Self { engine, mark, found_bytes, tail: Mutex::new(tail), unwritten: Mutex::new(None) }
     }
 
     fn unwritten(&self) -> MutexGuard<'_, Option<Option<LogId>>> {
@@ -124,20 +131,22 @@ impl Shared {
         if tail.truncations != then.truncations {
             return Ok(());
         }
-        tail.acknowledged = tail.acknowledged.max(then.last.map(|id| id.index));
+        if index_of(then.last) > index_of(tail.acknowledged) {
+            tail.acknowledged = then.last;
+        }
         self.mark.write(&tail.watermark())
     }
 
     /// Blocks on a sync. The lock is held throughout, so that no flush raises the mark in between.
     pub fn truncate_after(&self, last: Option<LogId>) -> io::Result<()> {
         let mut tail = self.tail();
-        let left = last.map(|id| id.index);
-        if tail.last.map(|id| id.index) <= left {
+        let left = index_of(last);
+        if index_of(tail.last) <= left {
             return Ok(());
         }
         tail.truncations += 1;
-        if tail.acknowledged > left {
-            tail.acknowledged = left;
+        if index_of(tail.acknowledged) > left {
+            tail.acknowledged = last;
             self.mark.write_durably(&tail.watermark())?;
         }
         let from = left.map_or(vec![LOG], |index| log_key(index.saturating_add(1)));

@@ -98,12 +98,12 @@ impl Snapshots {
     pub(crate) fn newest(&self) -> Result<Option<(SnapshotMeta, SnapshotData)>, SnapshotError> {
         let Some(name) = self.names()?.into_iter().next() else { return Ok(None) };
         let data = SnapshotData::kept(self.files.open(&name)?);
-        let meta = if self.doubted.load(Ordering::Relaxed) {
-            snapshot::verify(data.reader())?
+        // Taken first: a doubt that is raised meanwhile stays.
+        let meta = if self.doubted.swap(false, Ordering::Relaxed) {
+            snapshot::verify(data.reader()).inspect_err(|_| self.doubted.store(true, Ordering::Relaxed))?
         } else {
             snapshot::Reader::begin(data.reader())?.meta().clone()
         };
-        self.doubted.store(false, Ordering::Relaxed);
         Ok(Some((meta_from(meta), data)))
     }
 
