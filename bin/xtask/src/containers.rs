@@ -42,7 +42,7 @@ const VARIABLE: &str = "QUORATE_CONTAINERS";
 /// What to put into the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Program {
-    /// Built by the Dockerfile, less optimised: the default, since it takes a third of the time.
+    /// Built by the Dockerfile, less optimised.
     Quick,
     /// Built by the Dockerfile as it is released.
     Released,
@@ -151,11 +151,12 @@ fn scenario_on(
     let (files, unused) = (folder.to_owned(), AtomicU8::new(10));
     let cluster = Cluster { engine, compose: &compose, service: &service, folder: files, unused };
     cluster.prepare()?;
+    Compose::validate(engine, workspace, &cluster.secret())?;
     let result = scenario::run(&cluster, &ledger, &watch);
     let figures = match result {
         Ok(figures) => figures,
         Err(failure) => {
-            tell_logs(engine);
+            cluster.tell_logs();
             return Err(Failure::Check(format!("{failure}\n{}", ledger.forbidden().join("\n"))));
         }
     };
@@ -164,7 +165,7 @@ fn scenario_on(
     println!("formed          {:.1} s after the first start", figures.formed.as_secs_f64());
     let restarts: Vec<_> = figures.restarts.iter().map(|took| format!("{:.1}", took.as_secs_f64())).collect();
     println!("start to ready  {} s", restarts.join(", "));
-    judge(engine, &ledger, &watch)
+    judge(&cluster, &ledger, &watch)
 }
 
 fn image(engine: &Engine, workspace: &Workspace, program: &Program, folder: &Path) -> Result<u64, Failure> {
@@ -182,22 +183,14 @@ fn image(engine: &Engine, workspace: &Workspace, program: &Program, folder: &Pat
 }
 
 /// What clients saw and what the membership looked like must be without fault too.
-fn judge(engine: &Engine, ledger: &Ledger, watch: &Watch) -> Result<(), Failure> {
+fn judge(cluster: &Cluster<'_>, ledger: &Ledger, watch: &Watch) -> Result<(), Failure> {
     let wrong = [ledger.forbidden(), watch.verdict()].concat();
     if wrong.is_empty() {
         return Ok(());
     }
-    tell_logs(engine);
+    cluster.tell_logs();
     let shown = wrong.iter().take(40).map(|what| format!("\n  {what}")).collect::<String>();
     Err(Failure::Check(format!("{} things must not happen:{shown}", wrong.len())))
-}
-
-fn tell_logs(engine: &Engine) {
-    for node in scenario::ALL {
-        let said = engine.logs(node);
-        let lines: Vec<_> = said.lines().collect();
-        eprintln!("--- {node}\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Nodes and workers in containers, started from the compose file.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use super::http::{self, Answer, Request};
 use super::image;
 use super::load;
 use super::machine::PATIENCE;
+use super::scenario::ALL;
 use super::service::{Endpoint, Service};
 use crate::workspace::Failure;
 
@@ -25,6 +27,8 @@ pub const NETWORK: &str = "quorate";
 pub const EDGE: &str = "edge";
 pub const WORKERS: [&str; 2] = ["worker-1", "worker-2"];
 const SECRET: &str = "/run/secrets/cluster-secret";
+/// Of each node, where something failed.
+const LOG_LINES: usize = 60;
 /// Whom containers run as.
 const USER: u32 = 65_532;
 const ASK_LIMIT: Duration = Duration::from_secs(10);
@@ -54,7 +58,7 @@ impl Cluster<'_> {
         written.map_err(|e| Failure::Check(format!("{}: {e}", file.display())))
     }
 
-    fn secret(&self) -> PathBuf {
+    pub fn secret(&self) -> PathBuf {
         self.folder.join("cluster-secret")
     }
 
@@ -118,7 +122,20 @@ impl Cluster<'_> {
 
     /// `kill -9`, if it still runs, and the container is gone; its volume stays.
     pub fn remove(&self, node: &str) -> Result<(), Failure> {
+        let log = OpenOptions::new().create(true).append(true).open(self.folder.join(format!("{node}.log")));
+        let kept = log.and_then(|mut log| writeln!(log, "{}", self.engine.logs(node)));
+        kept.map_err(|e| Failure::Check(format!("the log of {node} can't be kept: {e}")))?;
         self.engine.docker(["rm", "--force", node]).map(drop)
+    }
+
+    /// What all nodes said, those of removed containers first.
+    pub fn tell_logs(&self) {
+        for node in ALL {
+            let before = fs::read_to_string(self.folder.join(format!("{node}.log"))).unwrap_or_default();
+            let said = before + &self.engine.logs(node);
+            let lines: Vec<_> = said.lines().collect();
+            eprintln!("--- {node}\n{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+        }
     }
 
     pub fn endpoint(&self, node: &str) -> Result<Endpoint, Failure> {

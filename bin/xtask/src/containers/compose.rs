@@ -3,8 +3,12 @@
 //! Only what the file uses is understood. A key that is not known here is an error, so that nothing of it can
 //! silently stay untested.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use serde_json::{Map, Value};
 
+use super::engine::Engine;
 use crate::workspace::{Failure, Workspace};
 
 const PATH: &str = "deploy/compose/compose.yaml";
@@ -32,6 +36,30 @@ impl Compose {
             Some(services) => Ok(Self { services: services.clone() }),
             None => Err(Failure::Check(format!("{PATH}: there are no services"))),
         }
+    }
+
+    /// Lets Compose itself look at the file, where there is one.
+    pub fn validate(engine: &Engine, workspace: &Workspace, secret: &Path) -> Result<(), Failure> {
+        let plugin = || engine.client(["compose"]);
+        let program = || Command::new("docker-compose");
+        let works =
+            |mut command: Command| command.arg("version").output().is_ok_and(|ran| ran.status.success());
+        let mut command = if works(plugin()) {
+            plugin()
+        } else if works(program()) {
+            program()
+        } else {
+            eprintln!("containers: Compose is not installed; the file is read by this test alone");
+            return Ok(());
+        };
+        command.arg("--file").arg(workspace.root().join(PATH)).args(["config", "--quiet"]);
+        command.env("QUORATE_SECRET_FILE", secret).stdin(Stdio::null());
+        let ran = command.output().map_err(|e| Failure::Check(format!("Compose can't be started: {e}")))?;
+        if ran.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        Err(Failure::Check(format!("Compose refuses {PATH}: {said}")))
     }
 
     pub fn service(&self, name: &str) -> Result<Service, Failure> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock::{eventually, sleep};
+use super::machine::PATIENCE;
 use crate::workspace::Failure;
 
 /// In a `/run` of our own: the path of a socket must be short.
@@ -108,7 +109,7 @@ impl Engine {
         let mut all = vec!["run".to_owned(), "--detach".into(), "--name".into(), name.into()];
         all.extend_from_slice(args);
         self.docker(&all)?;
-        let code = eventually(&format!("container {name} ends"), Duration::from_secs(30), || {
+        let code = eventually(&format!("container {name} ends"), PATIENCE, || {
             let state = self.inspect(name).map_err(|e| e.to_string())?["State"].clone();
             match (state["Running"].as_bool(), state["ExitCode"].as_i64()) {
                 (Some(false), Some(code)) => Ok(code),

@@ -10,6 +10,9 @@ use serde_json::Value;
 /// Nobody here is told more.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
+/// A kernel answers at once, however busy its machine is; an address that is nobody's never does.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
 /// What a server said.
 #[derive(Debug)]
 pub struct Answer {
@@ -68,9 +71,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// `limit` also bounds each silence later on.
+    /// `limit` bounds each silence later on.
     pub fn open(peer: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&peer, limit)?;
+        let stream = TcpStream::connect_timeout(&peer, limit.min(CONNECT_LIMIT))?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         stream.set_nodelay(true)?;

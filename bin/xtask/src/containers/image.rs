@@ -13,7 +13,7 @@ pub const NAME: &str = "quorate:test";
 pub enum Profile {
     /// As released.
     Released,
-    /// The same code, less optimised: most of the time of a release build goes into its last few per cent of speed.
+    /// The same code, less optimised, and built in less time.
     Quick,
 }
 

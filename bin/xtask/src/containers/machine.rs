@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::namespace::{Talk, inside, settle};
 use crate::workspace::Failure;
 
-/// Free room for the base image, the build and the data of nodes; three of it were used.
+/// Free room for the base image, the build and the data of nodes; two of it were used.
 const ROOM_GIB: u64 = 4;
 /// Programs, with the Debian packages that have them.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -110,5 +110,5 @@ pub fn import(engine: &Engine, mut tar: Command, args: &[&str]) -> Result<(), Fa
     Err(Failure::Check(format!("tar ended with {packed}, docker import with {}: {said}", output.status)))
 }
 
-/// How long the whole test may wait for one thing.
+/// How long the test waits for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use super::http::{self, Request};
 const ROUTING_PORT: u16 = 8080;
 const MANAGEMENT_PORT: u16 = 9090;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// Silence has to last for so many probes; a refusal counts at once.
 const SILENT_PROBES_MAX: u32 = 2;
 
