@@ -3,8 +3,8 @@
 //! Node ids are random, so nobody can know the membership before everybody has spoken. Each node asks all the
 //! others who they are; once all have answered, agree on the list of names and have no log, the one with the
 //! first name writes the initial membership. Before that it looks who answers at its own address: of two processes
-//! with the first name, each would make a cluster of its own with the same others. The order and time of the starts do not matter. A node that finds
-//! its log written has nothing to do here.
+//! with the first name, each would write a membership with the same others, who would vote in both. The order and time
+//! of the starts do not matter. A node that finds its log written has nothing to do here.
 
 use crate::{
     consensus::{Shared, StartError},

@@ -8,7 +8,7 @@ use std::{io, sync::Arc, time::Duration};
 
 /// At a gigabyte a second a disk can lose 256 MiB meanwhile; our own writes are far slower than the margin.
 const EVERY: Duration = Duration::from_millis(250);
-/// Where a transfer comes to nothing, the next one is not tried at once.
+/// Where nobody has room, or a transfer comes to nothing, it is not tried again at once.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(2);
 
 /// Watches until the shutdown. A disk without bounds is looked at once.
@@ -18,7 +18,7 @@ pub(crate) async fn watch(
     control: Arc<Control>,
     mut shutdown: Shutdown,
 ) {
-    let (mut room, mut handed_over) = (Room::Plenty, None::<time::Instant>);
+    let (mut room, mut tried) = (Room::Plenty, None::<time::Instant>);
     loop {
         match look(&disk).await {
             Ok(None) => return,
@@ -31,13 +31,19 @@ pub(crate) async fn watch(
             // The disk itself says more with the next append.
             Err(error) => tracing::warn!(%error, "the free room of the data folder is not known"),
         }
-        let again = handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY);
-        // Where all disks are full, leadership does not go round and round.
-        if room > Room::Plenty && again && consensus.is_leader() && consensus.somebody_else_has_room().await {
-            handed_over = Some(time::Instant::now());
-            consensus.hand_over_leadership().await;
+        if room == Room::Exhausted {
+            // There is no room to wait for anybody.
+            consensus.set_room(room);
         }
-        // Only now: what a leader tells its successor about its workers is a command, too.
+        let again = tried.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY);
+        if room > Room::Plenty && again && consensus.is_leader() {
+            tried = Some(time::Instant::now());
+            // Where all disks are full, leadership does not go round and round.
+            if consensus.somebody_else_has_room().await {
+                consensus.hand_over_leadership().await;
+            }
+        }
+        // Scarce only now: what a leader tells its successor about its workers is a command, too.
         consensus.set_room(room);
         if time::timeout(EVERY, shutdown.wait()).await.is_ok() {
             return;

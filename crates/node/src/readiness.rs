@@ -4,9 +4,11 @@
 //! committed; or, with a View on disk and no leader within [`PATIENCE`], it serves that View. It stays ready
 //! without a quorum: only changes are down then, and taking the data plane away would make it worse.
 //!
-//! A node that joins has waited for longer than that when its first entries arrive. What it has then is the cluster
-//! as it was long ago, and clients that were sent to it would be told that nobody has their partition: with an
-//! empty disk at its start, nothing but having caught up counts.
+//! While a leader is heard there is something to catch up with, and until that is done the View is the cluster as it
+//! was long ago: clients that were sent here would be told that nobody has their partition. A leader that has lost its
+//! quorum may still be heard and can't be caught up with for certain, so that ends too, after [`LONG_PATIENCE`]. A node
+//! that joins waits for longer than either before its first entries arrive: with an empty disk at its start, nothing
+//! but having caught up counts.
 
 use quorate_consensus::Consensus;
 use quorate_rt::{JoinHandle, shutdown::Shutdown, time};
@@ -20,6 +22,8 @@ use std::{
 
 /// How long a node with a View on disk waits for a leader before it serves that View.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The same where a leader is heard. A snapshot of a million workers takes half of it.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +67,9 @@ pub enum Past {
 }
 
 impl Past {
-    /// Whether the View may be served: `caught_up`, or known of old to a node that has waited long enough.
-    fn may_serve(self, caught_up: bool, waited: Duration) -> bool {
-        caught_up || (self == Self::Member && waited >= PATIENCE)
+    /// Whether a View that is not caught up may be served, after so long without that, and without a leader.
+    fn may_serve(self, waited: Duration, silence: Duration) -> bool {
+        self == Self::Member && (waited >= LONG_PATIENCE || waited.min(silence) >= PATIENCE)
     }
 }
 
@@ -92,7 +96,9 @@ pub(crate) async fn watch(
         // is applied here.
         let caught_up = matches!(read, Ok(Ok(_)));
         let formed = consensus.view().get().cluster().is_some();
-        if formed && past.may_serve(caught_up, started.elapsed()) {
+        let waited = started.elapsed();
+        let silence = consensus.leader_heard().unwrap_or(waited);
+        if formed && (caught_up || past.may_serve(waited, silence)) {
             break caught_up;
         }
         time::sleep(Duration::from_millis(20)).await;
@@ -108,16 +114,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_member_of_old_serves_what_it_knew_when_its_patience_ends() {
-        for (past, caught_up, waited, serves) in [
-            (Past::Member, false, PATIENCE, true),
-            (Past::Member, false, PATIENCE - Duration::from_millis(1), false),
-            (Past::Member, true, Duration::ZERO, true),
+    fn only_a_member_of_old_serves_what_it_knew_and_only_while_no_leader_is_heard() {
+        let (moment, hour) = (Duration::from_millis(50), Duration::from_secs(3_600));
+        for (past, waited, silence, serves) in [
+            (Past::Member, PATIENCE, PATIENCE, true),
+            (Past::Member, PATIENCE - moment, PATIENCE - moment, false),
+            // It catches up with a leader that it hears.
+            (Past::Member, LONG_PATIENCE - moment, moment, false),
+            // That has taken too long: perhaps the leader has lost its quorum.
+            (Past::Member, LONG_PATIENCE, moment, true),
             // It waited for an hour to be let in, and has the first entries of many.
-            (Past::Empty, false, Duration::from_secs(3_600), false),
-            (Past::Empty, true, Duration::ZERO, true),
+            (Past::Empty, hour, moment, false),
+            (Past::Empty, hour, hour, false),
         ] {
-            assert_eq!(past.may_serve(caught_up, waited), serves, "{past:?} {caught_up} {waited:?}");
+            assert_eq!(past.may_serve(waited, silence), serves, "{past:?} {waited:?} {silence:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! How much was appended to the log: what was there at the start, and what came since. Entries differ in size by a factor of thousands, so their count
-//! does not bound the log's size.
+//! How much was appended to the log: what was there at the start, and what came since. Entries differ in size by a
+//! factor of thousands, so their count does not bound the log's size.
 
 use crate::engine::{AfterFlush, Batch, Engine, Op, Pair};
 use futures_util::future::BoxFuture;

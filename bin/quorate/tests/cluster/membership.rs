@@ -103,27 +103,6 @@ fn r11_three_nodes_become_five_and_three_again_under_registrations() {
     eventually("the other two go on", || (register(&group.nodes[stays], "later") == 200).then_some(()));
 }
 
-/// A node that had waited to be let in for longer than its patience was ready with the first entry of the log, and
-/// answered requests as the cluster would have long ago: there was no worker yet.
-#[test]
-fn r11_a_node_that_waited_long_is_ready_only_once_it_has_caught_up() {
-    let _shared = machine_shared();
-    let mut group = Group::formed(3);
-    let place = group.newcomer();
-    (0..50).for_each(|nth| assert_eq!(register(&group.nodes[0], &format!("w{nth}")), 200));
-    let worker = ("last", "http://127.0.0.1:1");
-    assert_eq!(group.nodes[0].register(worker.0, worker.1, &[0]).status, 200);
-    // Longer than `readiness::PATIENCE`.
-    std::thread::sleep(Duration::from_secs(6));
-    let joined = group.join(place, 0);
-    assert_eq!(joined.code, Some(0), "{}", joined.err);
-    group.nodes[place].becomes("ready");
-    assert!(workers(&group.nodes[place]).contains(worker.0));
-    let log = group.nodes[place].log();
-    let serving: Vec<_> = log.lines().filter(|line| line.contains("\"message\":\"serving\"")).collect();
-    assert!(serving.len() == 1 && serving[0].contains("\"caught_up\":true"), "{serving:?}");
-}
-
 #[test]
 fn r11_a_removed_node_says_so_disturbs_nobody_and_may_come_back() {
     let _shared = machine_shared();
