@@ -33,7 +33,7 @@ use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -96,6 +96,8 @@ pub struct Shared {
     /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
     pub(crate) heard: Hearing,
+    /// What a node that is in no cluster waits for.
+    pub(crate) outside: Mutex<Option<String>>,
 }
 
 /// A running consensus. Clones share it.
@@ -160,6 +162,7 @@ impl Consensus {
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),
             heard: Hearing::default(),
+            outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
@@ -268,6 +271,10 @@ impl Shared {
             let _ = self.me.cluster.set(cluster);
         }
         self.me.cluster.get().copied()
+    }
+
+    pub(crate) fn waits_for(&self, what: Option<String>) {
+        *self.outside.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
     /// A leader spoke to this node (or this node is one, with a quorum).

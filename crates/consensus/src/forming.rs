@@ -63,8 +63,12 @@ pub(crate) async fn form(shared: Arc<Shared>, mut shutdown: Shutdown) {
         }
         match members(&shared).await {
             Ok(members) => initialize(&shared, members).await,
-            Err(wait) if round % EXPLAIN_EVERY == EXPLAIN_EVERY - 1 => explain(&shared, wait).await,
-            Err(_) => {}
+            Err(wait) => {
+                shared.waits_for(wait.is_outside().then(|| wait.to_string()));
+                if round % EXPLAIN_EVERY == EXPLAIN_EVERY - 1 {
+                    explain(&shared, wait).await;
+                }
+            }
         }
         tokio::select! {
             biased;
@@ -117,6 +121,13 @@ enum Wait {
     Twin { name: NodeName, address: String },
     #[error("the node with the first name forms the cluster")]
     NotFirst,
+}
+
+impl Wait {
+    /// Whether there is a cluster already, only without this node.
+    fn is_outside(&self) -> bool {
+        matches!(self, Self::HasLog { .. } | Self::Twin { .. })
+    }
 }
 
 async fn members(shared: &Shared) -> Result<BTreeMap<u64, Member>, Wait> {

@@ -5,7 +5,10 @@ use crate::{
 };
 use openraft::async_runtime::WatchReceiver;
 use quorate_model::{FeatureLevel, LogIndex, NodeId};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 impl Consensus {
     /// What all members can do, as this node sees it.
@@ -70,6 +73,11 @@ impl Consensus {
     /// Whether this node was a member and is none any more, as the members say.
     pub fn is_removed(&self) -> bool {
         self.shared().forwarder.removed.load(Ordering::Relaxed)
+    }
+
+    /// What a node waits for that is in no cluster, while others are; `None`: nothing, or for all to form one.
+    pub fn waits_for(&self) -> Option<String> {
+        self.shared().outside.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The log index at which the membership last changed, as this node knows it.

@@ -80,7 +80,7 @@ impl NodeCluster {
         match (self.readiness.phase(), silent) {
             (Phase::Draining, _) => Told::Draining,
             (Phase::Starting | Phase::Serving, _) if self.consensus.is_removed() => Told::Removed,
-            (Phase::Starting, _) => Told::Starting { why: self.waits_for().into() },
+            (Phase::Starting, _) => Told::Starting { why: self.waits_for() },
             (Phase::Serving, None) => Told::Ready,
             (Phase::Serving, Some(_)) => Told::Degraded {
                 why: "no leader with a quorum is heard: requests are routed by the last known state, nothing can be changed".into(),
@@ -89,14 +89,16 @@ impl NodeCluster {
         }
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn waits_for(&self) -> String {
         if self.consensus.view().get().cluster().is_none() {
-            "the cluster is not formed yet"
-        } else if self.consensus.leader().is_none() {
+            return self.consensus.waits_for().unwrap_or_else(|| "the cluster is not formed yet".into());
+        }
+        let why = if self.consensus.leader().is_none() {
             "no leader is known yet"
         } else {
             "this node has not caught up with the leader yet"
-        }
+        };
+        why.into()
     }
 
     /// Who leads, unless that is long ago: a leader that lost its quorum goes on calling itself one.

@@ -119,7 +119,7 @@ pub enum OpenError {
 }
 
 /// The remedy for what only peers can repair.
-pub const REJOIN: &str = "stop this node, remove its data folder and start it again: it rejoins under its name and gets everything from its peers";
+pub const REJOIN: &str = "while a majority of the other nodes runs, remove its data folder and start it again: it rejoins under its name and gets everything from them; without one, keep the folder";
 
 impl OpenError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {

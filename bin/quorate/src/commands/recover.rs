@@ -48,6 +48,7 @@ fn told(kept: &Holdings) -> Value {
         "cluster_id": kept.cluster.to_string(),
         "node_id": kept.node.to_string(),
         "last_index": kept.last.0,
+        "last_term": kept.last_term,
         "term": kept.term,
         "members": kept.members,
         "workers": kept.workers,
@@ -60,7 +61,7 @@ fn rows(kept: &Holdings) -> Rows {
     let mut line = |what: &str, is: String| rows.push([what.into(), is]);
     line("cluster", kept.cluster.to_string());
     line("members", kept.members.iter().cloned().collect::<Vec<_>>().join(", "));
-    line("last log index", format!("{} (the largest term: {})", kept.last, kept.term));
+    line("last log record", format!("term {}, index {}", kept.last_term, kept.last));
     line("workers", kept.workers.to_string());
     line("keyspaces", kept.keyspaces.to_string());
     rows

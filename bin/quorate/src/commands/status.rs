@@ -44,7 +44,8 @@ fn rows(cluster: &Cluster, workers: &Counts, keyspaces: &[Keyspace]) -> Rows {
     line("cluster", or_dash(cluster.cluster_id.as_ref()));
     line("answered by", format!("{} at index {}", cluster.node, cluster.applied_index));
     line("status", condition(cluster));
-    line("quorum", cluster.quorum.as_ref().map_or_else(|| "-".into(), quorum));
+    let quorum = cluster.quorum.as_ref().filter(|_| cluster.status.as_deref() != Some("removed"));
+    line("quorum", quorum.map_or_else(|| "-".into(), self::quorum));
     line("leader", format!("{} in term {}", or_dash(cluster.leader.as_ref()), cluster.term));
     for node in &cluster.nodes {
         let seen = match node.reachable {

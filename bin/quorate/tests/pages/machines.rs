@@ -42,7 +42,6 @@ for word; do
 done
 runs() { [ -f "$HERE/pid" ] && grep -q '^State:.[^ZX]' "/proc/$(cat "$HERE/pid")/status" 2> /dev/null; }
 ends() { while runs; do sleep 0.05; done; rm -f "$HERE/pid"; }
-case $verb in kill) ! runs || kill -KILL "$(cat "$HERE/pid")"; ends; exit 0 ;; esac
 case $verb in stop|restart) ! runs || kill -TERM "$(cat "$HERE/pid")"; ends ;; esac
 case $verb in stop) exit 0 ;; esac
 set -a

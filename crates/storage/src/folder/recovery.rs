@@ -74,6 +74,8 @@ pub struct Holdings {
     pub node: NodeId,
     /// The last log record.
     pub last: LogIndex,
+    /// Its term. Of two folders the one with the later term has more, whatever the indexes are (Raft, section 5.4.1).
+    pub last_term: u64,
     /// The largest term that the node knows of.
     pub term: u64,
     /// Names of the members, voters and learners.
@@ -100,6 +102,7 @@ impl Kept {
             cluster: self.state.cluster().ok_or_else(unformed)?,
             node: self.identity.id,
             last: LogIndex(self.last.index),
+            last_term: self.last.leader_id.term,
             term: self.term,
             members: self.membership.nodes().map(|(_, member)| member.name.clone()).collect(),
             workers: self.state.workers().count(),
