@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::document::Rendered;
-use crate::workspace::Failure;
+use crate::workspace::{Failure, Workspace};
 
 /// The one that bundles the schemas of Kubernetes 1.25 to 1.37, and the one that parses PromQL as Prometheus does.
 const PACKAGES: [&str; 2] = ["kubernetes-validate==1.37.0", "promql-parser==0.12.0"];
@@ -116,15 +116,7 @@ fn kubectl_minor() -> Result<u64, String> {
 
 /// Where tools are kept between runs.
 fn cache() -> Result<PathBuf, String> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder = match std::env::var_os("QUORATE_CI_CACHE").map(PathBuf::from) {
-        Some(folder) => folder,
-        None => std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(home)
-            .ok_or("neither QUORATE_CI_CACHE nor HOME is set")?
-            .join("quorate-ci"),
-    };
+    let folder = Workspace::cache().ok_or("neither QUORATE_CI_CACHE nor HOME is set")?;
     let folder = folder.join("manifests");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
