@@ -42,6 +42,14 @@ impl Tools {
         })
     }
 
+    /// Not without the one that tries alerts out.
+    pub fn whole(self) -> Result<Self, String> {
+        match &self.promtool {
+            Ok(_) => Ok(self),
+            Err(why) => Err(why.clone()),
+        }
+    }
+
     /// What `kubectl apply -k` would send. A warning is a failure: users would see it too.
     pub fn kustomize(&self, folder: &Path) -> Result<Rendered, Failure> {
         let mut command = Command::new("kubectl");
@@ -217,5 +225,20 @@ impl Tools {
             return Ok(());
         }
         Err(Failure::Check(format!("promtool test rules:\n{}{}", String::from_utf8_lossy(&ran.out), ran.err)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_without_promtool_are_not_all_of_them() {
+        let with = |promtool| Tools { python: "python3".into(), promtool };
+        assert!(with(Ok("promtool".into())).whole().is_ok());
+        assert_eq!(
+            with(Err("there is no promtool".to_owned())).whole().err().unwrap(),
+            "there is no promtool"
+        );
     }
 }
