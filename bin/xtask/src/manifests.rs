@@ -8,6 +8,7 @@
 mod alerts;
 mod cluster;
 mod document;
+mod page;
 mod pods;
 mod tools;
 
@@ -81,6 +82,7 @@ fn check(workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {
         let wrong = other_versions(&workspace.read(page)?, &facts.version);
         found.extend(wrong.into_iter().map(|what| format!("{page}: {what}")));
     }
+    found.extend(page::check(workspace, tools)?);
     golden(workspace, &rendered, &mut found)?;
     if !found.is_empty() {
         let lines: Vec<_> = found.iter().map(|what| format!("\n  {what}")).collect();
