@@ -8,6 +8,7 @@
 mod alerts;
 mod cluster;
 mod document;
+mod page;
 mod pods;
 mod tools;
 
@@ -21,6 +22,16 @@ const DEPLOY: &str = "deploy/";
 /// `require`: what can't be checked on this machine fails.
 const VARIABLE: &str = "QUORATE_MANIFESTS";
 
+/// What names the version of the image and is no manifest.
+const WITH_VERSION: [&str; 6] = [
+    "deploy/compose/compose.yaml",
+    "deploy/docker/Dockerfile",
+    "deploy/examples/2-secret.sh",
+    "deploy/examples/README.md",
+    "docs/compose.md",
+    "docs/kubernetes.md",
+];
+
 /// Checks all manifests; with `--tools`, only looks whether that could be done here.
 pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
     match args {
@@ -30,16 +41,18 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
             }
             Ok(())
         }
-        [flag] if flag == "--tools" => Tools::find().map(drop).map_err(impossible),
+        [flag] if flag == "--tools" => Tools::find().and_then(Tools::whole).map(drop).map_err(impossible),
         _ => Err(Failure::Usage(format!("`manifests` takes --tools only; got `{}`", args.join(" ")))),
     }
 }
 
 /// As a step of CI.
 pub fn step(workspace: &Workspace) -> Result<Done, Failure> {
-    match Tools::find() {
+    let required = std::env::var(VARIABLE).is_ok_and(|value| value == "require");
+    let found = Tools::find().and_then(|tools| if required { tools.whole() } else { Ok(tools) });
+    match found {
         Ok(tools) => check(workspace, &tools).map(|()| Done::Passed),
-        Err(why) if std::env::var(VARIABLE).is_ok_and(|value| value == "require") => Err(impossible(why)),
+        Err(why) if required => Err(impossible(why)),
         Err(why) => Ok(Done::Skipped(why)),
     }
 }
@@ -65,10 +78,11 @@ fn check(workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {
             found.extend(tools.parse_query(query)?.map(|what| format!("{path}: {alert}: {what}")));
         }
     }
-    for page in ["docs/kubernetes.md", "deploy/examples/README.md", "deploy/examples/2-secret.sh"] {
-        let stale = other_versions(&workspace.read(page)?, &facts.version);
-        found.extend(stale.into_iter().map(|image| format!("{page}: the image is not {image} any more")));
+    for page in WITH_VERSION {
+        let wrong = other_versions(&workspace.read(page)?, &facts.version);
+        found.extend(wrong.into_iter().map(|what| format!("{page}: {what}")));
     }
+    found.extend(page::check(workspace, tools)?);
     golden(workspace, &rendered, &mut found)?;
     if !found.is_empty() {
         let lines: Vec<_> = found.iter().map(|what| format!("\n  {what}")).collect();
@@ -120,16 +134,23 @@ fn is_version(tag: &str) -> bool {
     tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains('.')
 }
 
-/// Images of other versions that a text tells its reader to run.
+/// Where a text names another version than that of the image, or none, though it has to.
 fn other_versions(text: &str, version: &str) -> Vec<String> {
-    let tag = |rest: &str| -> String {
-        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect()
-    };
-    let tags = text.split("quorate:").skip(1).map(tag).filter(|tag| is_version(tag));
-    tags.map(|tag| tag.trim_end_matches('.').to_owned())
-        .filter(|tag| tag != version)
-        .map(|tag| format!("quorate:{tag}"))
-        .collect()
+    let mut versions = Vec::new();
+    for before in ["quorate:", "newTag: ", "ARG VERSION="] {
+        for rest in text.split(before).skip(1) {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".-".contains(c)));
+            let tag = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            if is_version(tag) {
+                versions.push((before, tag));
+            }
+        }
+    }
+    if versions.is_empty() {
+        return vec!["it names no version of the image any more".to_owned()];
+    }
+    let other = versions.into_iter().filter(|(_, tag)| *tag != version);
+    other.map(|(before, tag)| format!("the version is not `{before}{tag}` any more")).collect()
 }
 
 /// `--drain-limit <DURATION>` is `QUORATE_DRAIN_LIMIT`.
@@ -212,7 +233,30 @@ mod tests {
     fn an_image_of_another_version_in_a_page_is_found() {
         let text =
             "run quorate:0.1.0, then quorate:0.2.0.\nquorate: a program; quorate:latest; http://quorate:8080";
-        assert_eq!(other_versions(text, "0.1.0"), ["quorate:0.2.0"]);
+        assert_eq!(other_versions(text, "0.1.0"), ["the version is not `quorate:0.2.0` any more"]);
+        let text = "ARG VERSION=0.3.0\nARG RUST=1.95\n    newTag: 0.2.0\n${IMAGE:-quorate:0.1.0}";
+        let found = other_versions(text, "0.1.0").join("\n");
+        assert!(found.contains("`newTag: 0.2.0`") && found.contains("`ARG VERSION=0.3.0`"), "{found}");
+        assert_eq!(found.lines().count(), 2, "{found}");
+        assert_eq!(other_versions("quorate:latest", "0.1.0"), ["it names no version of the image any more"]);
+    }
+
+    /// The names of the rows of each status that a page shows.
+    fn rows_of_status(page: &'static str) -> Vec<Vec<&'static str>> {
+        let blocks = page.split("\nWHAT ").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+        let name = |row: &'static str| row.split("  ").next();
+        blocks.map(|block| block.lines().skip(1).filter_map(name).collect()).collect()
+    }
+
+    #[test]
+    fn the_example_shows_the_status_that_the_readme_shows() {
+        let readme = rows_of_status(include_str!("../../../README.md"));
+        let example = rows_of_status(include_str!("../../../deploy/examples/README.md"));
+        assert!(readme.len() > 1 && readme[0].len() > 5, "{readme:?}");
+        for shown in &example {
+            assert_eq!(shown, &readme[0]);
+        }
+        assert_eq!(example.len(), 1);
     }
 
     #[test]

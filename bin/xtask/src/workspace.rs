@@ -75,6 +75,11 @@ impl Workspace {
         }
     }
 
+    /// Where what is costly to make is kept between runs, as `.ci/run` has it; nothing where no variable names one.
+    pub fn cache() -> Option<PathBuf> {
+        cache_by(|name| std::env::var_os(name))
+    }
+
     /// The folder of the workspace's `Cargo.toml`.
     pub fn root(&self) -> &Path {
         &self.root
@@ -105,6 +110,15 @@ impl Workspace {
         std::fs::read_to_string(self.root.join(path))
             .map_err(|error| Failure::Check(format!("{path}: can't be read as text: {error}")))
     }
+}
+
+/// An empty variable counts as one that is not set, as in a shell's `${NAME:-other}`.
+fn cache_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("QUORATE_CI_CACHE").or_else(|| {
+        let user = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+        user.map(|folder| folder.join("quorate-ci"))
+    })
 }
 
 /// A child process that has not been started yet.
@@ -169,6 +183,21 @@ mod tests {
         assert_eq!(ended(Some(0)).exit_code(), 1);
         assert_eq!(ended(Some(256)).exit_code(), 1);
         assert_eq!(ended(None).exit_code(), 1);
+    }
+
+    #[test]
+    fn the_cache_is_where_the_first_variable_that_is_not_empty_says() {
+        let of = |set: &[(&str, &str)]| {
+            let found = cache_by(|name| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            });
+            found.map(|folder| folder.display().to_string()).unwrap_or_default()
+        };
+        let home = ("HOME", "/root");
+        assert_eq!(of(&[("QUORATE_CI_CACHE", "/kept"), ("XDG_CACHE_HOME", "/x"), home]), "/kept");
+        assert_eq!(of(&[("QUORATE_CI_CACHE", ""), ("XDG_CACHE_HOME", "/x"), home]), "/x/quorate-ci");
+        assert_eq!(of(&[("QUORATE_CI_CACHE", ""), ("XDG_CACHE_HOME", ""), home]), "/root/.cache/quorate-ci");
+        assert_eq!(of(&[("HOME", "")]), "");
     }
 
     #[test]

@@ -244,7 +244,8 @@ impl StatefulSet {
             words.into_iter().filter(|word| *word != "quorate" && *word != "--stdin").collect();
         match &words[..] {
             ["kubectl", "apply", "-k", "deploy/kubernetes/recover"] => self.recover(false),
-            ["kubectl", "apply", "-k", path] => self.apply(&Overlay::named(path)),
+            // The user's own, and after it what it is made of.
+            ["kubectl", "apply", "-k", "my-quorate", "#", path] => self.apply(&Overlay::named(path)),
             ["kubectl", "rollout", "status", _] => self.rolled_out(),
             ["kubectl", "wait", _, "--timeout=5m", pods @ ..] => {
                 for pod in pods {

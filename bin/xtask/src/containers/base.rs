@@ -56,12 +56,7 @@ pub fn fetch(workspace: &Workspace) -> Result<(), Failure> {
 
 /// Beside the target folder of CI, or in it.
 pub fn cache_folder() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = variable("QUORATE_CI_CACHE").or_else(|| {
-        let user = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
-        user.map(|folder| folder.join("quorate-ci"))
-    });
-    cache.unwrap_or_else(std::env::temp_dir).join("containers")
+    Workspace::cache().unwrap_or_else(std::env::temp_dir).join("containers")
 }
 
 /// Gives the engine the image, with a Rust that builds offline.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::document::Rendered;
-use crate::workspace::Failure;
+use crate::workspace::{Failure, Workspace};
 
 /// The one that bundles the schemas of Kubernetes 1.25 to 1.37, and the one that parses PromQL as Prometheus does.
 const PACKAGES: [&str; 2] = ["kubernetes-validate==1.37.0", "promql-parser==0.12.0"];
@@ -40,6 +40,14 @@ impl Tools {
             let cache = cache()?;
             Ok(Self { python: python(&cache)?, promtool: promtool(&cache) })
         })
+    }
+
+    /// Not without the one that tries alerts out.
+    pub fn whole(self) -> Result<Self, String> {
+        match &self.promtool {
+            Ok(_) => Ok(self),
+            Err(why) => Err(why.clone()),
+        }
     }
 
     /// What `kubectl apply -k` would send. A warning is a failure: users would see it too.
@@ -116,15 +124,7 @@ fn kubectl_minor() -> Result<u64, String> {
 
 /// Where tools are kept between runs.
 fn cache() -> Result<PathBuf, String> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder = match std::env::var_os("QUORATE_CI_CACHE").map(PathBuf::from) {
-        Some(folder) => folder,
-        None => std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(home)
-            .ok_or("neither QUORATE_CI_CACHE nor HOME is set")?
-            .join("quorate-ci"),
-    };
+    let folder = Workspace::cache().ok_or("neither QUORATE_CI_CACHE nor HOME is set")?;
     let folder = folder.join("manifests");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
@@ -225,5 +225,20 @@ impl Tools {
             return Ok(());
         }
         Err(Failure::Check(format!("promtool test rules:\n{}{}", String::from_utf8_lossy(&ran.out), ran.err)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_without_promtool_are_not_all_of_them() {
+        let with = |promtool| Tools { python: "python3".into(), promtool };
+        assert!(with(Ok("promtool".into())).whole().is_ok());
+        assert_eq!(
+            with(Err("there is no promtool".to_owned())).whole().err().unwrap(),
+            "there is no promtool"
+        );
     }
 }
