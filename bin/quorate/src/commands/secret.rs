@@ -6,6 +6,7 @@ use crate::{args::SecretVerb, failure::Failure};
 use quorate_node::{SECRET_BYTES_MIN, Secret};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -52,7 +53,9 @@ pub fn read(path: &Path) -> Result<Secret, Failure> {
     if bytes.len() as u64 > BYTES_MAX {
         return Err(wrong(format!("more than {BYTES_MAX} bytes")));
     }
-    if is_open(owner, rustix::process::geteuid().as_raw(), mode) && !is_credential(path) {
+    if is_open(owner, rustix::process::geteuid().as_raw(), mode)
+        && !is_credential(path, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref())
+    {
         tracing::warn!(
             file = %path.display(),
             mode = format_args!("{:04o}", mode & 0o7777),
@@ -70,9 +73,9 @@ fn is_open(owner: u32, reader: u32, mode: u32) -> bool {
 }
 
 /// systemd's credentials lie in a folder of this service alone. Where it lets its user in by an access list, the mode
-/// of the file says less than the truth.
-fn is_credential(path: &Path) -> bool {
-    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder))
+/// of the file says less than the truth. An empty variable names no folder, though every path starts with it.
+fn is_credential(path: &Path, folder: Option<&OsStr>) -> bool {
+    folder.is_some_and(|folder| !folder.is_empty() && path.starts_with(folder))
 }
 
 fn content(path: &Path) -> io::Result<(Vec<u8>, u32, u32)> {
@@ -125,6 +128,17 @@ mod tests {
         assert!(!is_open(root, me, 0o100_440), "a Secret volume with an fsGroup");
         assert!(is_open(root, me, 0o100_444));
         assert!(is_open(root, me, 0o100_660), "the group could put another secret there");
+    }
+
+    #[test]
+    fn a_credential_lies_in_the_folder_that_systemd_names() {
+        let is = |path, folder: Option<&str>| is_credential(Path::new(path), folder.map(OsStr::new));
+        let secret = "/run/credentials/quorate.service/cluster-secret";
+        assert!(is(secret, Some("/run/credentials/quorate.service")));
+        assert!(!is("/etc/quorate/cluster-secret", Some("/run/credentials/quorate.service")));
+        for path in [secret, "/etc/quorate/cluster-secret", "cluster-secret"] {
+            assert!(!is(path, None) && !is(path, Some("")), "{path}");
+        }
     }
 
     #[test]

@@ -17,11 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-const DELAY: Duration = Duration::from_secs(4);
-/// What a request may take. What began so long before the end of the delay has to be answered.
-const MARGIN: Duration = Duration::from_secs(1);
+const DELAY: Duration = Duration::from_secs(12);
+/// What a request may take on a busy machine. What began so long before the end of the delay has to be answered.
+const MARGIN: Duration = Duration::from_secs(5);
 /// How often a load balancer looks.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// Between two requests, so that the nodes have the machine and not this test.
+const REQUEST_EVERY: Duration = Duration::from_millis(5);
 
 /// Requests as a Kubernetes Service sends them: on new connections, to nodes that were ready at the last look, each
 /// once.
@@ -54,6 +56,7 @@ impl Service {
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
+                std::thread::sleep(REQUEST_EVERY);
                 let place = nth % places.len();
                 if !ready[place].load(Ordering::Relaxed) {
                     continue;

@@ -1,5 +1,7 @@
 //! A page's blocks: what to run, where, and what it prints.
 
+use crate::fences::fenced;
+
 /// One thing to run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
@@ -21,11 +23,7 @@ pub fn parse(page: &str) -> Result<Vec<Block>, String> {
     let mut blocks: Vec<Block> = Vec::new();
     // Whether the block before this one may still get its output.
     let mut open = false;
-    let mut lines = page.lines().zip(1..);
-    while let Some((line, number)) = lines.next() {
-        let Some(kind) = line.strip_prefix("```") else { continue };
-        let body: Vec<_> = lines.by_ref().map(|(line, _)| line).take_while(|line| *line != "```").collect();
-        let body = body.join("\n");
+    for (number, kind, body) in fenced(page) {
         match kind {
             "text by hand" => open = false,
             "text" if open => {

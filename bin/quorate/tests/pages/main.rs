@@ -13,6 +13,8 @@
 )]
 
 mod blocks;
+#[path = "../support/fences.rs"]
+mod fences;
 mod machines;
 
 use blocks::Block;

@@ -13,6 +13,8 @@
 
 mod blocks;
 mod dev;
+#[path = "../support/fences.rs"]
+mod fences;
 mod matching;
 mod ports;
 mod shell;

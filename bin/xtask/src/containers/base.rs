@@ -29,21 +29,22 @@ pub fn debian(scratch: &Path) -> Result<PathBuf, Failure> {
     let failed = |e: std::io::Error| Failure::Check(format!("{}: {e}", cache.display()));
     fs::create_dir_all(&cache).map_err(failed)?;
     eprintln!("containers: a minimal Debian is made once and kept in {}", root.display());
-    // Beside its place, so that it is there whole or not at all.
-    let draft = cache.join(format!("draft-{}", scratch.file_name().unwrap_or_default().display()));
+    // On the file system of its place, so that it is there whole or not at all; and it goes with the scratch folder
+    // if this is killed. What debootstrap mounts goes with its namespace.
+    let draft = scratch.join("draft");
     let include = format!("--include={PACKAGES}");
-    let made = sh("debootstrap", &["--variant=minbase", &include, SUITE, &draft.display().to_string()]);
-    if made.is_err() {
-        let _ = fs::remove_dir_all(&draft);
-    }
-    made?;
+    let place = draft.display().to_string();
+    sh("unshare", &["--mount", "debootstrap", "--variant=minbase", &include, SUITE, &place])?;
     for needless in
         ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "dev", "proc", "sys"]
     {
         let _ = fs::remove_dir_all(draft.join(needless));
     }
-    fs::rename(&draft, &root).map_err(failed)?;
-    Ok(root)
+    match fs::rename(&draft, &root) {
+        // Another run was quicker.
+        Err(_) if root.exists() => Ok(root),
+        renamed => renamed.map(|()| root).map_err(failed),
+    }
 }
 
 /// Sees to it that all crates are on this machine. Called where the network is.

@@ -32,6 +32,8 @@ const LOG_LINES: usize = 60;
 /// Whom containers run as.
 const USER: u32 = 65_532;
 const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// The exit code of `leave` for one that has left already: only the answer to an earlier try was lost.
+const NOT_FOUND: i32 = 4;
 /// A request on a connection to where a worker was before hangs; the next one is sent elsewhere.
 const ROUTED_LIMIT: Duration = Duration::from_secs(2);
 
@@ -194,6 +196,18 @@ impl Cluster<'_> {
     /// An operator's command, by the program in a node's container.
     pub fn operate(&self, node: &str, args: &[&str]) -> Result<String, Failure> {
         self.engine.docker([&["exec", node, "/quorate"], args].concat())
+    }
+
+    /// As docs/operate/scale.md has it: asked again while there is an election, until it has left.
+    pub fn leaves(&self, node: &str, by: &str) -> Result<(), Failure> {
+        eventually(&format!("{node} leaves"), PATIENCE, || {
+            let output = self.engine.client(["exec", by, "/quorate", "cluster", "leave", node]).output();
+            let output = output.map_err(|e| e.to_string())?;
+            if output.status.success() || output.status.code() == Some(NOT_FOUND) {
+                return Ok(());
+            }
+            Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end()))
+        })
     }
 }
 

@@ -74,7 +74,11 @@ fn refuses_changes(endpoint: &Endpoint) -> Result<(), Failure> {
 /// The leader again, which shows that it has caught up. The same disk, so the same node: it is found by its name.
 pub fn killed(cluster: &Cluster<'_>, figures: &mut Figures, node: &str, ip: IpAddr) -> Result<(), Failure> {
     let id = id_of(cluster, node)?;
-    cluster.operate(other_than(node), &["cluster", "transfer-leader", "--to", node])?;
+    // Refused while there is an election, such as one that the node called when it came back.
+    eventually(&format!("{node} is given the lead"), PATIENCE, || {
+        let asked = cluster.operate(other_than(node), &["cluster", "transfer-leader", "--to", node]);
+        asked.map_err(|e| e.to_string())
+    })?;
     cluster.engine.docker(["kill", "--signal", "KILL", node])?;
     sleep(CALM);
     cluster.remove(node)?;

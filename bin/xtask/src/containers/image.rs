@@ -37,8 +37,8 @@ pub fn build(engine: &Engine, workspace: &Workspace, profile: &Profile) -> Resul
     image["Size"].as_u64().ok_or_else(|| Failure::Check("the image has no size".to_owned()))
 }
 
-/// Its talk is shown only when it fails: thousands of lines otherwise.
-fn run(mut command: Command) -> Result<(), Failure> {
+/// Runs a `docker build`. Its talk is shown only when it fails: thousands of lines otherwise.
+pub fn run(mut command: Command) -> Result<(), Failure> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|e| Failure::Check(format!("`docker build` can't be started: {e}")))?;
     if output.status.success() {

@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::clock::now;
 
+/// How long all writers may wait for an acknowledgement in any phase.
+///
+/// After kill -9 that is an election: some seconds where nothing else runs. On two cores that also build, probe and
+/// log, a vote that comes too late costs a second round, and a node may answer only after its own limit of 5 s. What
+/// lasts longer than this was not an election but a cluster that stood still.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
 /// What a client did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -169,8 +176,22 @@ impl Ledger {
         })
     }
 
-    /// What failed and must not have, each with its phase. A failure outside of all phases is one too.
+    /// What must not have been, each with its phase: failures and long pauses.
     pub fn forbidden(&self) -> Vec<String> {
+        [self.failures(), self.pauses()].concat()
+    }
+
+    /// Phases in which nobody could write for too long.
+    fn pauses(&self) -> Vec<String> {
+        let phases = open(&self.phases).clone();
+        let pauses = phases.iter().map(|phase| (phase.name, self.longest_pause(phase)));
+        let long = pauses.filter(|(_, pause)| *pause > PAUSE_MAX);
+        let told = |(name, pause)| format!("{name}: no write for {pause:.1?}; allowed: {PAUSE_MAX:?}");
+        long.map(told).collect()
+    }
+
+    /// What failed and must not have. A failure outside of all phases is one too.
+    fn failures(&self) -> Vec<String> {
         let phases = open(&self.phases).clone();
         let misses = open(&self.misses).clone();
         let told = misses.iter().filter_map(|miss| {
@@ -260,5 +281,20 @@ mod tests {
         };
         assert_eq!(ledger.longest_pause(&phase(1_000)).as_millis(), 770);
         assert_eq!(ledger.longest_pause(&phase(3_000)).as_millis(), 2_100);
+    }
+
+    #[test]
+    fn a_phase_in_which_nobody_could_write_for_long_is_told() {
+        let ledger = Ledger::default();
+        let from = now();
+        let at = |s: u64| from + Duration::from_secs(s);
+        for s in [1, 16, 57] {
+            ledger.acknowledged(Ack { worker: "w".to_owned(), epoch: 1, at: at(s) });
+        }
+        let allowed = Allowed::Around("n2");
+        for (name, from, to) in [("roll", at(0), at(16)), ("kill", at(16), at(57))] {
+            open(&ledger.phases).push(Phase { name, allowed, from, to, requests: 0, writes: 0 });
+        }
+        assert_eq!(ledger.forbidden(), ["kill: no write for 41.0s; allowed: 15s"]);
     }
 }

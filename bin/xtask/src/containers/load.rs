@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::clock::{now, sleep};
 use super::http::{self, Answer, Connection, Request};
 use super::ledger::{Ack, Kind, Ledger, Miss};
+use super::scenario::ALL;
 use super::service::{Endpoint, Service};
 
 /// Longer than any answer takes on a machine that is busy with other things too.
@@ -25,8 +26,6 @@ const WORKSPACES: u64 = 100;
 pub const BEATING: usize = 10;
 /// Long enough for a heartbeat that is lost with its node and one that waits for an election.
 const BEATING_TTL: &str = "30s";
-/// Nodes that are asked whether they are ready.
-const NODES: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 
 /// Everybody who talks to the cluster from outside.
 pub struct Load<'a> {
@@ -44,11 +43,11 @@ impl<'a> Load<'a> {
     pub fn around<T>(&self, work: impl FnOnce(&dyn Fn()) -> T) -> T {
         std::thread::scope(|scope| {
             let _end = End(&self.ended);
-            for node in NODES {
+            for node in ALL {
                 scope.spawn(move || self.service.probe(node, &|| self.ended()));
             }
             work(&|| {
-                for node in NODES {
+                for node in ALL {
                     scope.spawn(move || self.fresh(node));
                     scope.spawn(move || self.register(node));
                 }

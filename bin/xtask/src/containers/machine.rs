@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::base;
 use super::engine::Engine;
+use super::image;
 use super::namespace::{Talk, inside, settle};
 use crate::workspace::Failure;
 
@@ -15,7 +16,7 @@ const ROOM_GIB: u64 = 4;
 /// Programs, with the Debian packages that have them.
 const PROGRAMS: &[(&str, &str)] = &[
     ("dockerd", "docker.io"),
-    ("docker", "docker.io"),
+    ("docker", "docker-cli, or docker.io before Debian 13"),
     ("debootstrap", "debootstrap"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
@@ -57,16 +58,16 @@ fn is_program(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-/// Inside of the namespaces: an engine that answers, and a container that runs on a network.
+/// Inside of the namespaces: an engine that answers, a container that runs on a network, and an image that is built.
 pub fn probe(folder: &Path) -> Result<(), Failure> {
     settle()?;
     let engine = Engine::start(folder)?;
-    let result = try_out(&engine);
+    let result = try_out(&engine, folder);
     engine.stop();
     result
 }
 
-fn try_out(engine: &Engine) -> Result<(), Failure> {
+fn try_out(engine: &Engine, folder: &Path) -> Result<(), Failure> {
     let driver = engine.docker(["info", "--format", "{{.Driver}}"])?;
     if driver == "vfs" {
         let why = "the engine would copy each layer whole (storage driver vfs), for which there is no room";
@@ -79,10 +80,21 @@ fn try_out(engine: &Engine) -> Result<(), Failure> {
     engine.docker(["network", "create", "probe"])?;
     let args = ["--network", "probe", "--read-only", "probe", "/usr/bin/true"].map(str::to_owned);
     let ended = engine.run_to_end("probe", &args)?;
-    if ended.code == 0 {
-        return Ok(());
+    if ended.code != 0 {
+        return Err(Failure::Check(format!("a container ended with {}: {}", ended.code, ended.said)));
     }
-    Err(Failure::Check(format!("a container ended with {}: {}", ended.code, ended.said)))
+    builds(engine, &folder.join("probe"))
+}
+
+/// As the image is built: with BuildKit, which newer clients have in a plugin that may be missing.
+fn builds(engine: &Engine, context: &Path) -> Result<(), Failure> {
+    let file = "FROM probe\nRUN [\"/usr/bin/true\"]\n";
+    let written = fs::create_dir_all(context).and_then(|()| fs::write(context.join("Dockerfile"), file));
+    written.map_err(|e| Failure::Check(format!("{}: {e}", context.display())))?;
+    let mut command = engine.client(["build", "--progress", "plain"]);
+    command.arg(context);
+    let needed = "since Docker 23 its client builds with a plugin (Debian: docker-buildx)";
+    image::run(command).map_err(|e| Failure::Check(format!("no image can be built; {needed}: {e}")))
 }
 
 /// A program and its libraries, as paths from the root.

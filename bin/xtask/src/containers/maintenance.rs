@@ -43,7 +43,7 @@ pub fn scale(cluster: &Cluster<'_>) -> Result<(), Failure> {
     }
     sleep(Duration::from_secs(1));
     for (nth, node) in ALL.into_iter().enumerate().skip(NODES.len()).rev() {
-        cluster.operate("n1", &["cluster", "leave", node])?;
+        cluster.leaves(node, "n1")?;
         cluster.agrees(&ALL[..nth])?;
         cluster.stop(node)?;
         cluster.service.forget(node);

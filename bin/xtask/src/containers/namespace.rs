@@ -2,10 +2,11 @@
 //!
 //! What an engine leaves behind when it is killed (bridges, firewall rules, mounts, containers) lives in these, and
 //! the kernel removes them with the last process. A folder and a cgroup remain, which the outer process removes; if
-//! it is killed itself, the next run does.
+//! it is killed itself, the next run does. Whether it lives is told by a lock and not by its process id: containers
+//! that share a folder of caches have process ids of their own.
 
-use std::fs;
-use std::io::Read as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -13,19 +14,41 @@ use super::engine;
 use crate::workspace::Failure;
 
 const PREFIX: &str = "quorate-containers-";
+/// In a folder: held as long as somebody uses it. Beside all folders: held while one is made or leftovers are removed,
+/// so that nobody meets a folder between its making and its lock.
+const LOCK: &str = "lock";
 
 /// The folder for everything that a run writes; removed when dropped.
 pub struct Scratch {
     pub folder: PathBuf,
+    /// Closed, and so freed, after the folder is gone.
+    _lock: File,
 }
 
 impl Scratch {
-    /// In this folder, named after this process.
+    /// A new one in this folder.
     pub fn new(parent: &Path) -> Result<Self, Failure> {
+        let failed = |e: std::io::Error| Failure::Check(format!("{}: {e}", parent.display()));
+        fs::create_dir_all(parent).map_err(failed)?;
+        let alone = File::create(parent.join(LOCK)).map_err(failed)?;
+        alone.lock().map_err(failed)?;
         remove_leftovers(parent);
-        let folder = parent.join(format!("{PREFIX}{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|e| Failure::Check(format!("{}: {e}", folder.display())))?;
-        Ok(Self { folder })
+        let folder = create(parent).map_err(failed)?;
+        let lock = File::create(folder.join(LOCK)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        Ok(Self { folder, _lock: lock })
+    }
+}
+
+/// Named after this process, and after what makes the name new: its cgroup has it too.
+fn create(parent: &Path) -> std::io::Result<PathBuf> {
+    let mut nth = 0;
+    loop {
+        let folder = parent.join(format!("{PREFIX}{}-{nth}", std::process::id()));
+        match fs::create_dir(&folder) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => nth += 1,
+            made => return made.map(|()| folder),
+        }
     }
 }
 
@@ -40,15 +63,21 @@ fn remove(folder: &Path) {
     remove_cgroups(&engine::cgroup(folder));
 }
 
-/// Of runs whose process is gone.
+/// Of runs that are gone.
 fn remove_leftovers(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(PREFIX).and_then(|id| id.parse::<u32>().ok());
-        if process.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && !is_used(&entry.path()) {
             remove(&entry.path());
         }
+    }
+}
+
+/// Where that can't be known, it is: what is left behind costs room, what is taken away costs somebody's run.
+fn is_used(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_))),
+        Err(e) => e.kind() != ErrorKind::NotFound,
     }
 }
 
@@ -128,4 +157,51 @@ pub fn sh(program: &str, args: &[&str]) -> Result<(), Failure> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Failure::Check(format!("`{shown}` ended with {}: {}", output.status, said.trim_end())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder for one test, removed when dropped.
+    struct Parent(PathBuf);
+
+    impl Parent {
+        fn new(name: &str) -> Self {
+            Self(std::env::temp_dir().join(format!("quorate-scratch-{name}-{}", std::process::id())))
+        }
+    }
+
+    impl Drop for Parent {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_run_leaves_the_folders_of_others_alone_and_has_one_of_its_own() {
+        let parent = Parent::new("shared");
+        // Of one process here, as two containers may have one process id.
+        let first = Scratch::new(&parent.0).expect("a folder");
+        let second = Scratch::new(&parent.0).expect("another one");
+        assert_ne!(first.folder, second.folder);
+        assert!(first.folder.exists() && second.folder.exists());
+        let gone = first.folder.clone();
+        drop(first);
+        assert!(!gone.exists() && second.folder.exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_by_the_next_one() {
+        let parent = Parent::new("left");
+        let killed = ["quorate-containers-1-0", "quorate-containers-2-0"].map(|name| parent.0.join(name));
+        for folder in &killed {
+            fs::create_dir_all(folder.join("draft")).expect("a folder");
+        }
+        fs::write(killed[0].join(LOCK), "").expect("a lock that nobody holds");
+        let other = parent.0.join("bookworm");
+        fs::create_dir_all(&other).expect("a folder");
+        let next = Scratch::new(&parent.0).expect("a folder");
+        assert!(killed.iter().all(|folder| !folder.exists()) && other.exists() && next.folder.exists());
+    }
 }

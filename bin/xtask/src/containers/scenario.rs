@@ -16,9 +16,11 @@ use super::watch::Watch;
 use crate::workspace::Failure;
 
 pub const NODES: [&str; 3] = ["n1", "n2", "n3"];
+/// Those that join later too.
 pub const ALL: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 /// How long nothing is wrong before and after the faults.
 pub const CALM: Duration = Duration::from_secs(3);
+
 /// What was measured besides the ledger.
 #[derive(Default)]
 pub struct Figures {

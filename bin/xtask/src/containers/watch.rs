@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::clock::sleep;
 use super::http::{self, Request};
+use super::scenario::ALL;
 use super::service::Service;
 
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -84,7 +85,7 @@ fn wrong(view: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for member in &members {
         let name = member["name"].as_str().unwrap_or_default();
-        if !["n1", "n2", "n3", "n4", "n5"].contains(&name) {
+        if !ALL.contains(&name) {
             wrong.push(format!("a member `{name}`"));
         }
         for (key, port) in [("peer", 7070), ("management", 9090)] {
