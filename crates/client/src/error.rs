@@ -112,7 +112,11 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.detail.is_empty(), self.code.is_empty()) {
-            (true, true) => write!(f, "status {}", self.status)?,
+            (true, true) => write!(
+                f,
+                "status {}, without a word why: is this the management address of a node?",
+                self.status
+            )?,
             (true, false) => write!(f, "{} ({})", self.code, self.status)?,
             (false, true) => write!(f, "{} (status {})", self.detail, self.status)?,
             (false, false) => write!(f, "{} ({}, {})", self.detail, self.code, self.status)?,
@@ -137,6 +141,9 @@ mod tests {
             problem.to_string(),
             "two fields are wrong (invalid_request, 400)\n  ttl: is 0 ms; allowed: 1s to 24h"
         );
-        assert_eq!(Problem::read(502, b"<html>").to_string(), "status 502");
+        assert_eq!(
+            Problem::read(502, b"<html>").to_string(),
+            "status 502, without a word why: is this the management address of a node?"
+        );
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::reference;
-pub use setting::{DefaultValue, SETTINGS, Setting};
+pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 
 use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl};
 use reader::Reader;

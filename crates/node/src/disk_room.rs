@@ -18,18 +18,22 @@ pub(crate) async fn watch(
     control: Arc<Control>,
     mut shutdown: Shutdown,
 ) {
-    let (mut room, mut tried) = (Room::Plenty, None::<time::Instant>);
+    let (mut room, mut tried, mut known) = (Room::Plenty, None::<time::Instant>, true);
     loop {
         match look(&disk).await {
             Ok(None) => return,
             Ok(Some(Space { free, total })) => {
                 control.set_disk_free_bytes(free);
                 let (before, now) = (room, room.after(free, total));
-                room = now;
+                (room, known) = (now, true);
                 tell(before, room, free);
             }
             // The disk itself says more with the next append.
-            Err(error) => tracing::warn!(%error, "the free room of the data folder is not known"),
+            Err(error) if known => {
+                known = false;
+                tracing::warn!(%error, "the free room of the data folder is not known");
+            }
+            Err(_) => {}
         }
         if room == Room::Exhausted {
             // There is no room to wait for anybody.

@@ -57,6 +57,8 @@ pub fn dialled(listener: SocketAddr) -> SocketAddr {
 
 fn in_one_line(health: &Health) -> String {
     let said = match &health.reason {
+        // Some reasons begin with the word.
+        Some(reason) if reason.starts_with(health.status.as_str()) => reason.clone(),
         Some(reason) => format!("{}: {reason}", health.status),
         None => health.status.clone(),
     };

@@ -11,7 +11,7 @@ use crate::{
 };
 use quorate_node::{
     Node, Platform, StartError,
-    config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources},
+    config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources, is_unknown_variable},
     partition_source::PartitionSource,
 };
 use quorate_storage::FolderDisk;
@@ -33,6 +33,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         LogFormat::Json => log::Format::Json,
     };
     log::init(format, &filter(&config.log_level)).map_err(|e| Failure::Usage(e.to_string()))?;
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if is_unknown_variable(&name) {
+            tracing::warn!(variable = name, "no setting has this name: it is ignored");
+        }
+    }
     let secret = config.cluster_secret_file.as_deref().map(secret::read).transpose()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()

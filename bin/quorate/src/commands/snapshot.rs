@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     output::{self, Rows, counted, say, show},
 };
+use quorate_client::Error;
 use quorate_storage::snapshots::{Loaded, load};
 use serde_json::{Value, json};
 use std::{
@@ -41,7 +42,8 @@ fn save(file: &str, consistent: bool, remote: &Remote) -> Result<(), Failure> {
     let wrong = |e: &io::Error| Failure::failed(format!("cannot write {}", folder.display()), e);
     let mut draft = tempfile::NamedTempFile::new_in(&folder).map_err(|e| wrong(&e))?;
     block_on(async {
-        let mut download = operator.save_snapshot(consistent).await?;
+        let mut download =
+            operator.save_snapshot(consistent).await.map_err(|e| without_quorum(e, consistent))?;
         while let Some(piece) = download.next().await? {
             draft.write_all(&piece).map_err(|e| wrong(&e))?;
         }
@@ -60,6 +62,13 @@ fn save(file: &str, consistent: bool, remote: &Remote) -> Result<(), Failure> {
     }
     say(&format!("saved: {}", sentence(&loaded)));
     Ok(())
+}
+
+/// What one node knows can be had all the same.
+fn without_quorum(error: Error, consistent: bool) -> Failure {
+    let lost = consistent && error.problem().is_some_and(|problem| problem.code == "no_quorum");
+    let hint = "; what this node knows can be had with --stale";
+    if lost { Failure::Failed(format!("{error}{hint}")) } else { error.into() }
 }
 
 fn restore(file: &str, remote: &Remote) -> Result<(), Failure> {

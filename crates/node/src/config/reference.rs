@@ -9,7 +9,8 @@ Made from the table in `crates/node/src/config/setting.rs`; a test keeps it up t
 
 A setting may be given as a flag, in the environment, or as a key of the YAML file that `--config FILE` (or
 `QUORATE_CONFIG`) names. A flag wins over the environment, the environment over the file, the file over the
-default. An empty environment variable counts as not set. Unknown flags and unknown keys are errors; all mistakes
+default. An empty environment variable counts as not set. Unknown flags and unknown keys are errors, and a variable
+that begins with `QUORATE_` and is no setting is named in a warning; all mistakes
 are reported at once, and the exit code is 2.
 
 Durations are numbers with units, such as `500ms`, `30s`, `1m30s`, `2h`. Addresses to listen on are `IP:PORT`,

@@ -72,6 +72,18 @@ impl Setting {
     }
 }
 
+/// Variables of other commands.
+const OTHER_VARIABLES: [&str; 3] = ["QUORATE_CONFIG", "QUORATE_SERVER", "QUORATE_TOKEN"];
+/// What container platforms make of a service called quorate (`QUORATE_PORT_8080_TCP_ADDR`).
+const OF_SERVICES: [&str; 3] = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+
+/// Whether a variable looks like a setting and is none: a mistyped one would be missed in silence.
+pub fn is_unknown_variable(name: &str) -> bool {
+    let known = SETTINGS.iter().any(|setting| setting.env() == name) || OTHER_VARIABLES.contains(&name);
+    let of_service = OF_SERVICES.iter().any(|part| name.contains(part));
+    name.starts_with("QUORATE_") && !known && !of_service
+}
+
 /// A setting by the name of its flag.
 pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)

@@ -264,3 +264,15 @@ fn names_of_flags_variables_and_keys_are_unique() {
         }
     }
 }
+
+#[test]
+fn a_variable_that_only_looks_like_a_setting_is_noticed() {
+    for name in ["QUORATE_PEER_LIST", "QUORATE_DRAIN_DELY", "QUORATE_", "QUORATE_peers"] {
+        assert!(is_unknown_variable(name), "{name}");
+    }
+    let sound =
+        ["QUORATE_PEERS", "QUORATE_SERVER", "PORT", "QUORATE_SERVICE_HOST", "QUORATE_PORT_80_TCP_ADDR"];
+    for name in sound {
+        assert!(!is_unknown_variable(name), "{name}");
+    }
+}
