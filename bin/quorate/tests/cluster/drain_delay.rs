@@ -89,8 +89,8 @@ fn for_the_drain_delay_a_leader_is_not_ready_does_not_lead_and_answers_all_the_s
     let service = Service::start(&cluster.nodes);
     eventually("the service works", || (service.answered.load(Ordering::Relaxed) > 10).then_some(()));
 
-    cluster.nodes[leader].signal("TERM");
     let asked = Instant::now();
+    cluster.nodes[leader].signal("TERM");
     let until = asked + DELAY - MARGIN;
     cluster.nodes[leader].becomes("draining");
     eventually("another one leads", || {
