@@ -55,7 +55,10 @@ impl Silences {
                 }
                 // All records are others.
                 Event::Restored { .. } => *self = Self::default(),
-                Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } | Event::LevelRaised { .. } => {
+                Event::PartitionsTaken { .. }
+                | Event::KeyspaceChanged { .. }
+                | Event::NodeDescribed { .. }
+                | Event::LevelRaised { .. } => {
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::{
     command::Silence,
     level::FeatureLevel,
-    name::{KeyspaceName, WorkerId},
+    name::{KeyspaceName, NodeName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     worker::Status,
 };
@@ -160,6 +160,11 @@ pub enum Event {
         name: KeyspaceName,
         /// Its count.
         partitions: Option<u32>,
+    },
+    /// A node described itself anew: it has started, or moved.
+    NodeDescribed {
+        /// Which.
+        name: NodeName,
     },
     /// A record was forgotten for good.
     WorkerForgotten {
