@@ -18,10 +18,10 @@ pub use quorate_codec::{
     DecodeError as WireError,
     log::{decode_vote, encode_vote},
     peer::{
-        Challenge, Forwarded, Hello, Introduction, Mac, MemberOutcome, MemberSeen, Members, Nonce,
-        decode_challenge, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
+        AppliedAsked, Challenge, Forwarded, Hello, Introduction, Mac, MemberOutcome, MemberSeen, Members, Nonce,
+        decode_applied, decode_applied_asked, decode_challenge, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
         decode_introduction, decode_join, decode_leases, decode_leave, decode_levels, decode_member_outcome,
-        decode_members, decode_outcomes, decode_proof, decode_proposed, encode_challenge, encode_hand_over,
+        decode_members, decode_outcomes, decode_proof, decode_proposed, encode_applied, encode_applied_asked, encode_challenge, encode_hand_over,
         encode_has_room, encode_heartbeats, encode_hello, encode_index, encode_introduction, encode_join,
         encode_leases, encode_leave, encode_levels, encode_member_outcome, encode_members, encode_outcomes,
         encode_proof, encode_proposed,
