@@ -5,7 +5,7 @@
 //! Whoever watched one node can therefore go on at another one, and neither misses nor repeats anything.
 
 use crate::{
-    keyspace::Keyspace,
+    keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
     name::{Invalid, WorkerId},
     node::NodeRecord,
@@ -112,6 +112,8 @@ pub enum What {
     Worker {
         /// As it is now. One that departed is as good as gone.
         record: Arc<Worker>,
+        /// How many partitions its keyspace has, if known.
+        count: Option<PartitionCount>,
         /// What happened to it.
         how: WorkerChange,
     },

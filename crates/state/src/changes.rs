@@ -1,7 +1,7 @@
 //! The events of one entry, as those who watch are told them: with positions, and with the records as they stand
 //! after the entry. Derived from nothing but the state and the entry, so it is the same on every node.
 
-use crate::state::State;
+use crate::{keyspace::KeyspaceView, state::State};
 use quorate_model::{Change, Event, Position, What, WorkerChange, WorkerId};
 
 impl State {
@@ -38,7 +38,10 @@ impl State {
 
     fn told_worker(&self, id: &WorkerId, how: WorkerChange) -> What {
         match self.worker(id.as_str()) {
-            Some(record) => What::Worker { record: record.clone(), how },
+            Some(record) => {
+                let keyspace = self.keyspace(record.registration.keyspace.as_str());
+                What::Worker { record: record.clone(), count: keyspace.and_then(KeyspaceView::count), how }
+            }
             None => What::WorkerForgotten { id: id.clone() },
         }
     }

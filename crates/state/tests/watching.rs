@@ -25,7 +25,7 @@ fn shown(changes: &[Change]) -> Vec<String> {
         .map(|change| {
             let (position, name) = (change.position, change.what.name().to_owned());
             match &change.what {
-                What::Worker { record, how } => {
+                What::Worker { record, how, .. } => {
                     let how = match how {
                         WorkerChange::Registered => "registered".into(),
                         WorkerChange::Status { from, to } => format!("{}>{}", from.as_str(), to.as_str()),
