@@ -223,7 +223,9 @@ impl Raw {
             (Some(_), Some(_)) => {
                 Err(Invalid::new(field("index"), "is there with min_index", "one of the two"))
             }
-            (Some(index), None) => Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX))),
+            (Some(index), None) => {
+                Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)))
+            }
             (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT, BLOCKING_WAIT_MAX))),
             (None, None) if self.wait.is_some() && !self.visible => Err(Invalid::new(
                 field("wait"),
@@ -338,7 +340,10 @@ mod tests {
         for (text, wrong) in [
             ("visible=some", "query.visible: is no such word; allowed: all"),
             ("visible=all&dry_run=true", "query.visible: is there with dry_run; allowed: one of the two"),
-            ("wait=1s", "query.wait: is there alone; allowed: together with index or min_index, or with visible"),
+            (
+                "wait=1s",
+                "query.wait: is there alone; allowed: together with index or min_index, or with visible",
+            ),
         ] {
             assert_eq!(read(text, Param::RECORD_WRITE), Err(vec![wrong.into()]), "{text}");
         }
@@ -350,9 +355,12 @@ mod tests {
         assert_eq!(query.from.map(|from| from.to_string()), Some("57.0".into()));
         assert_eq!((query.kinds, query.prefix), (Some(vec![Kind::Worker, Kind::Level]), Some("w".into())));
         let long = format!("prefix={}", "x".repeat(254));
-        for (text, field) in
-            [("from=-1", "query.from"), ("kinds=", "query.kinds"), ("kinds=workers", "query.kinds"), (&long, "query.prefix")]
-        {
+        for (text, field) in [
+            ("from=-1", "query.from"),
+            ("kinds=", "query.kinds"),
+            ("kinds=workers", "query.kinds"),
+            (&long, "query.prefix"),
+        ] {
             let wrong = read(text, Param::WATCH).expect_err(text);
             assert!(wrong.len() == 1 && wrong[0].starts_with(field), "{wrong:?}");
         }

@@ -26,8 +26,8 @@ use crate::{
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, LogIndex, NodeId, NodeLevels,
-    NodeName, Position,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, LogIndex, NodeId,
+    NodeLevels, NodeName, Position,
 };
 use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::{Forgotten, Since, View};

@@ -58,8 +58,7 @@ impl Silences {
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
                 | Event::NodeDescribed { .. }
-                | Event::LevelRaised { .. } => {
-                }
+                | Event::LevelRaised { .. } => {}
             }
         }
     }

@@ -35,7 +35,9 @@ fn shown(changes: &[Change]) -> Vec<String> {
                     let held: Vec<_> = partitions.iter().map(ToString::to_string).collect();
                     format!("{position} {name} {how} [{}] {}", held.join(","), record.status().as_str())
                 }
-                What::Keyspace(keyspace) => format!("{position} {name} {:?}", keyspace.partitions.map(|c| c.get())),
+                What::Keyspace(keyspace) => {
+                    format!("{position} {name} {:?}", keyspace.partitions.map(|c| c.get()))
+                }
                 other => format!("{position} {name} {:?}", other.kind()),
             }
         })
@@ -93,7 +95,10 @@ fn whoever_resumes_within_an_entry_gets_the_rest_of_it() {
 fn what_was_forgotten_is_refused_and_never_skipped() {
     let mut history = small();
     history.push((1..=6).map(|i| change(i, 0, 1)).collect(), LogIndex(6));
-    assert_eq!(history.after(Position::end_of(LogIndex(1)), 9), Err(Forgotten { floor: Position::end_of(LogIndex(2)) }));
+    assert_eq!(
+        history.after(Position::end_of(LogIndex(1)), 9),
+        Err(Forgotten { floor: Position::end_of(LogIndex(2)) })
+    );
     assert_eq!(positions(history.after(Position::end_of(LogIndex(2)), 9)).0, ["3", "4", "5", "6"]);
     // A snapshot takes the place of the state: what lies between is not known.
     history.replace(LogIndex(20));

@@ -7,9 +7,7 @@ pub mod consensus;
 pub mod membership;
 pub mod proof;
 
-pub use applied::{
-    AppliedAsked, decode_applied, decode_applied_asked, encode_applied, encode_applied_asked,
-};
+pub use applied::{AppliedAsked, decode_applied, decode_applied_asked, encode_applied, encode_applied_asked};
 pub use cluster::{
     Forwarded, Hello, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
     decode_leases, decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_has_room,

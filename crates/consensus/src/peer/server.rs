@@ -6,7 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads, visible,
+    consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads,
+    visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;

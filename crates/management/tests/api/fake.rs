@@ -13,11 +13,12 @@ use quorate_management::{
     RestoreError, Restored, Role, Standing, TransferError, Unavailable, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
+    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource, Kind,
     LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
-    NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
+    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
-use quorate_state::{State, View};
+use quorate_rt::shutdown;
+use quorate_state::{Forgotten, History, Since, State, View, history::Bounds};
 use std::{
     collections::BTreeMap,
     io,
@@ -32,21 +33,30 @@ pub const EPOCH_MS: u64 = 1_767_225_600_000;
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
 
+/// How many changes the fake's history has.
+const HISTORY: usize = 300;
+
 pub struct Fake {
     inner: Mutex<Inner>,
     changed: tokio::sync::watch::Sender<u64>,
+    ending: shutdown::Trigger,
     /// Made once: rendering the document takes a debug build its time.
     router: OnceLock<Router>,
 }
 
 struct Inner {
     state: State,
+    /// Short, so that a test comes to its end.
+    history: History,
     sequence: u64,
     /// What this node publishes while it lags; the state otherwise.
     lagging: Option<Arc<View>>,
     broken: Option<Reason>,
     /// Commands are never answered.
     hangs: bool,
+    /// Other nodes are never heard.
+    deaf: bool,
+    impatient: bool,
     sequences: BTreeMap<WorkerId, u64>,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -60,10 +70,13 @@ impl Fake {
     pub fn unformed() -> Arc<Self> {
         let inner = Inner {
             state: State::new(),
+            history: History::new(Bounds { changes: HISTORY, bytes: usize::MAX }),
             sequence: 0,
             lagging: None,
             broken: None,
             hangs: false,
+            deaf: false,
+            impatient: false,
             sequences: BTreeMap::new(),
             readiness: Readiness::Ready,
             stale: None,
@@ -73,6 +86,7 @@ impl Fake {
         Arc::new(Self {
             inner: Mutex::new(inner),
             changed: tokio::sync::watch::channel(0).0,
+            ending: shutdown::channel().0,
             router: OnceLock::new(),
         })
     }
@@ -119,6 +133,16 @@ impl Fake {
         self.inner.lock().expect("no panic").hangs = true;
     }
 
+    /// From now on each wait is over at once.
+    pub fn run_out_of_patience(&self) {
+        self.inner.lock().expect("no panic").impatient = true;
+    }
+
+    /// From now on other nodes are never heard.
+    pub fn deafen(&self) {
+        self.inner.lock().expect("no panic").deaf = true;
+    }
+
     /// From now on this node publishes what it has now, until a read barrier or a command of its own.
     pub fn lag(&self) {
         let mut inner = self.inner.lock().expect("no panic");
@@ -134,13 +158,35 @@ impl Fake {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }
 
+    /// The node is about to end.
+    pub fn end(&self) {
+        self.ending.fire();
+    }
+
+    /// A snapshot took the place of the state, which is the same: nobody knows what it did.
+    pub fn install_snapshot(&self) {
+        let mut inner = self.inner.lock().expect("no panic");
+        let index = inner.state.index();
+        inner.history.replace(index);
+    }
+
+    /// Several commands in one entry.
+    pub fn apply_together(&self, commands: Vec<Command>) -> LogIndex {
+        let mut inner = self.inner.lock().expect("no panic");
+        let index = inner.apply_entry(commands).0;
+        self.changed.send_replace(index.0);
+        index
+    }
+
     /// How many commands came through the API.
     pub fn proposals(&self) -> u64 {
         self.inner.lock().expect("no panic").proposals
     }
 
     pub fn router(self: &Arc<Self>) -> Router {
-        self.router.get_or_init(|| router(self.clone(), config())).clone()
+        self.router
+            .get_or_init(|| router(self.clone(), Config { ending: self.ending.subscribe(), ..config() }))
+            .clone()
     }
 
     /// One request.
@@ -154,6 +200,8 @@ pub fn config() -> Config {
         default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
         metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
         metrics_type: "text/plain; version=0.0.4",
+        ending: shutdown::channel().1,
+        keep_alive: Duration::from_millis(50),
     }
 }
 
@@ -171,16 +219,26 @@ fn hint() -> LeaderHint {
 
 impl Inner {
     fn apply(&mut self, command: Command) -> Committed {
-        self.sequence += 1;
-        let index = LogIndex(self.state.index().0 + 1);
-        let origin = Origin { boot: BootId(77), sequence: self.sequence };
-        let at = LogTime(EPOCH_MS + index.0 * 1_000);
-        let entry = Entry { at, proposals: vec![Proposal { origin, command }] };
-        let reply = self.state.apply(index, &entry).replies.pop().expect("one reply");
+        let (index, mut replies) = self.apply_entry(vec![command]);
+        let reply = replies.pop().expect("one reply");
         if let Reply::Registered { .. } = reply {
             self.sequences.clear();
         }
         Committed { index, reply }
+    }
+
+    fn apply_entry(&mut self, commands: Vec<Command>) -> (LogIndex, Vec<Reply>) {
+        let index = LogIndex(self.state.index().0 + 1);
+        let mut proposals = Vec::new();
+        for command in commands {
+            self.sequence += 1;
+            proposals
+                .push(Proposal { origin: Origin { boot: BootId(77), sequence: self.sequence }, command });
+        }
+        let at = LogTime(EPOCH_MS + index.0 * 1_000);
+        let applied = self.state.apply(index, &Entry { at, proposals });
+        self.history.push(self.state.changes(&applied.events), index);
+        (index, applied.replies)
     }
 
     fn available(&self) -> Result<(), Unavailable> {
@@ -274,11 +332,36 @@ impl Cluster for Fake {
 
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool> {
         let mut changed = self.changed.subscribe();
+        let impatient = self.inner.lock().expect("no panic").impatient;
+        let timeout = if impatient { Duration::ZERO } else { timeout };
         async move {
             let reached = changed.wait_for(|at| *at >= index.0);
             quorate_rt::time::timeout(timeout, reached).await.is_ok_and(|at| at.is_ok())
         }
         .boxed()
+    }
+
+    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
+        self.inner.lock().expect("no panic").history.after(position, max)
+    }
+
+    fn changed(&self, kinds: &[Kind]) -> LogIndex {
+        self.inner.lock().expect("no panic").history.changed(kinds)
+    }
+
+    /// n2 follows, n3 is away.
+    fn applied_on(
+        &self,
+        index: LogIndex,
+        within: Duration,
+    ) -> BoxFuture<'_, Vec<(NodeName, Option<String>)>> {
+        let inner = self.inner.lock().expect("no panic");
+        if inner.deaf {
+            return std::future::pending().boxed();
+        }
+        let n2 = (inner.state.index() < index).then(|| "it is at index 0".into());
+        let n3 = Some(format!("it does not answer, asked for {index} within {within:?}"));
+        async { vec![(node("n1"), None), (node("n2"), n2), (node("n3"), n3)] }.boxed()
     }
 
     fn export(&self, view: Arc<View>) -> Pieces {
