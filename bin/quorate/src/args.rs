@@ -44,6 +44,8 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Show leases as the leader sees them
     Leases(LeasesArgs),
+    /// Print each change of a cluster as it happens, through the loss of any node
+    Watch(WatchArgs),
     /// Save a cluster's state to a file, restore it into an empty one
     Snapshot(SnapshotArgs),
     /// Ask one node whether it is ready, for supervisors; made for images without a shell
@@ -291,6 +293,34 @@ pub struct LeasesArgs {
 pub enum LeasesVerb {
     /// All leases
     List,
+}
+
+/// `quorate watch`
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Begins with everything that stands, then prints each change; --from goes on behind a log index
+or the id of an event. Name all nodes with --server: when one is lost, the next one goes on where it stopped.
+
+Examples:
+  quorate watch
+  quorate watch --kinds worker --prefix gpu- --output json
+  quorate watch --from 57 --server http://n1:9090,http://n2:9090,http://n3:9090"
+)]
+pub struct WatchArgs {
+    /// Go on right behind this log index, or the id of an event
+    #[arg(long, value_name = "N")]
+    pub from: Option<String>,
+    /// Only these kinds of changes: worker, keyspace, node, level
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kinds: Vec<String>,
+    /// Only changes of what has a name, or an id, that begins so
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// End once everything that has happened so far is printed
+    #[arg(long)]
+    pub until_synced: bool,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 /// `quorate snapshot`

@@ -135,9 +135,14 @@ pub fn stands(what: &What, index: LogIndex) -> String {
     event(kind, "", &body(what, index, Some(ChangeWord::Stands)))
 }
 
-/// What the watcher knows is void.
+/// What the watcher knows is void. As a last word it also takes the position away that a browser would come back
+/// with: whoever throws away what it knows must not go on from there.
 pub fn reset(reason: ResetReason, index: LogIndex) -> String {
-    event("reset", "", &Reset { index: index.0, reason })
+    let id = match reason {
+        ResetReason::Start | ResetReason::History => "",
+        ResetReason::Behind => "id:\n",
+    };
+    event("reset", id, &Reset { index: index.0, reason })
 }
 
 /// The watcher knows everything up to `position`; what follows is new.
