@@ -3,8 +3,11 @@
 //! `id` is the position of a change, the same on every node, and what a watcher sends back as `Last-Event-ID`.
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
-use crate::{keyspace::KeyspaceBody, worker::WorkerBody};
-use quorate_model::{Change, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange};
+use crate::{duration, keyspace::KeyspaceBody, timestamp, worker::WorkerBody};
+use quorate_model::{
+    Change, Delegate, Hold, Kind, LogIndex, NodeRecord, Position, Status, StoredPolicy, What, Worker,
+    WorkerChange,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,6 +43,20 @@ pub struct ChangeBody {
     /// Of `keyspace`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyspace: Option<KeyspaceBody>,
+    /// Of `intent`: what the worker is to do, `in_service`, `draining` or `offline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duty: Option<&'static str>,
+    /// Of `intent`: its share of the traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Of `service`: what an operator decided; null: nothing any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PolicyDescription>)]
+    pub policy: Option<Option<PolicyDescription>>,
+    /// Of `delegate`, whose name is the group's: who has the role; null: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DelegateDescription>)]
+    pub delegate: Option<Option<DelegateDescription>>,
     /// Of `node`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeDescription>,
@@ -62,12 +79,61 @@ pub enum ChangeWord {
     Lost,
     /// It is gone.
     Removed,
-    /// A keyspace has another count or source.
+    /// An operator decided anew about a worker.
+    Intent,
+    /// A keyspace, the policy of a service, or the delegate of a group is another one.
     Changed,
     /// A node has started, or moved.
     Described,
     /// The cluster can do more.
     Raised,
+}
+
+/// What an operator decided about a service.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PolicyDescription {
+    /// How long requests wait for the next endpoint; null: not at all.
+    pub hold: Option<String>,
+    /// How many may wait on one node.
+    pub hold_waiting_max: Option<u32>,
+    /// Until the head of an answer; null: as the node is set.
+    pub timeout: Option<String>,
+    /// The log index of its last change, for `If-Match`.
+    pub changed_index: u64,
+}
+
+impl From<&StoredPolicy> for PolicyDescription {
+    fn from(stored: &StoredPolicy) -> Self {
+        let StoredPolicy { service: _, policy, changed } = stored;
+        Self {
+            hold: policy.hold.map(|hold| duration::format(hold.wait())),
+            hold_waiting_max: policy.hold.map(Hold::waiting_max),
+            timeout: policy.timeout().map(duration::format),
+            changed_index: changed.0,
+        }
+    }
+}
+
+/// The worker that sends heartbeats for its whole group.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DelegateDescription {
+    /// Who.
+    pub worker: String,
+    /// The role's fencing token.
+    pub epoch: u64,
+    /// Since when.
+    #[schema(format = "date-time")]
+    pub since: String,
+}
+
+impl From<&Delegate> for DelegateDescription {
+    fn from(delegate: &Delegate) -> Self {
+        Self {
+            worker: delegate.worker.to_string(),
+            epoch: delegate.epoch.0,
+            since: timestamp::millis(delegate.since),
+        }
+    }
 }
 
 /// What a node says about itself.
@@ -176,6 +242,10 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         to: None,
         taken_by: None,
         count: None,
+        duty: None,
+        weight: None,
+        policy: None,
+        delegate: None,
         keyspace: None,
         node: None,
         feature_level: None,
@@ -193,11 +263,21 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
                 WorkerChange::Lost { to, count } => {
                     ChangeBody { worker, taken_by: Some(to.to_string()), count: Some(*count), ..nothing }
                 }
+                WorkerChange::Intent => {
+                    let (duty, weight) = (Some(record.intent.duty.as_str()), Some(record.weight()));
+                    ChangeBody { worker, duty, weight, ..nothing }
+                }
                 WorkerChange::Registered => ChangeBody { worker, ..nothing },
             }
         }
         What::WorkerForgotten { .. } => ChangeBody { worker: Some(None), ..nothing },
         What::Keyspace(keyspace) => ChangeBody { keyspace: Some(keyspace.into()), ..nothing },
+        What::Service { policy, .. } => {
+            ChangeBody { policy: Some(policy.as_ref().map(Into::into)), ..nothing }
+        }
+        What::Delegate { delegate, .. } => {
+            ChangeBody { delegate: Some(delegate.as_deref().map(Into::into)), ..nothing }
+        }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
         What::Replaced => nothing,
@@ -215,8 +295,12 @@ fn word_of(what: &What) -> ChangeWord {
         What::Worker { how: WorkerChange::Registered, .. } => ChangeWord::Registered,
         What::Worker { how: WorkerChange::Status { .. }, .. } => ChangeWord::Status,
         What::Worker { how: WorkerChange::Lost { .. }, .. } => ChangeWord::Lost,
-        What::WorkerForgotten { .. } => ChangeWord::Removed,
-        What::Keyspace(_) | What::Replaced => ChangeWord::Changed,
+        What::Worker { how: WorkerChange::Intent, .. } => ChangeWord::Intent,
+        What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
+        What::Delegate { delegate: None, .. } => ChangeWord::Removed,
+        What::Keyspace(_) | What::Service { .. } | What::Delegate { .. } | What::Replaced => {
+            ChangeWord::Changed
+        }
         What::Node(_) => ChangeWord::Described,
         What::Level(_) => ChangeWord::Raised,
     }

@@ -306,6 +306,9 @@ impl LeaseKeeper {
                 | Event::KeyspaceChanged { .. }
                 | Event::NodeDescribed { .. }
                 | Event::LevelRaised { .. }
+                | Event::IntentChanged { .. }
+                | Event::ServiceChanged { .. }
+                | Event::DelegateChanged { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),
             }

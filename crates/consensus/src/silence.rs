@@ -58,6 +58,9 @@ impl Silences {
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
                 | Event::NodeDescribed { .. }
+                | Event::IntentChanged { .. }
+                | Event::ServiceChanged { .. }
+                | Event::DelegateChanged { .. }
                 | Event::LevelRaised { .. } => {}
             }
         }

@@ -142,12 +142,19 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
     let level = std::iter::once(What::Level(view.feature_level()));
     let nodes = view.nodes().map(|node| What::Node(node.clone()));
     let keyspaces = view.keyspaces().map(|keyspace| What::Keyspace(keyspace.keyspace().clone()));
+    let services = view.services().filter_map(|service| {
+        let policy = service.stored_policy()?.clone();
+        Some(What::Service { name: service.name().clone(), policy: Some(policy) })
+    });
+    let delegates = view
+        .delegates()
+        .map(|delegate| What::Delegate { group: delegate.group.clone(), delegate: Some(delegate.clone()) });
     let workers = view.workers().filter(|worker| worker.status() != Status::Departed).map(|worker| {
         let keyspace = view.keyspace(worker.registration.keyspace.as_str());
         let count = keyspace.and_then(KeyspaceView::count);
         What::Worker { record: worker.clone(), count, how: WorkerChange::Registered }
     });
-    level.chain(nodes).chain(keyspaces).chain(workers)
+    level.chain(nodes).chain(keyspaces).chain(services).chain(delegates).chain(workers)
 }
 
 /// The way to a watcher.

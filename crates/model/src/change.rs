@@ -7,9 +7,10 @@
 use crate::{
     keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
-    name::{Invalid, WorkerId},
+    name::{Invalid, ServiceName, WorkerId},
     node::NodeRecord,
     number::LogIndex,
+    service::{Delegate, StoredPolicy},
     worker::{Status, Worker},
 };
 use std::{fmt, str::FromStr, sync::Arc};
@@ -71,10 +72,14 @@ impl FromStr for Position {
 /// What a change is about. Also the name of its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A worker's record: its status, what it offers, the partitions that it holds.
+    /// A worker's record: its status, what it offers, the partitions that it holds, what an operator decided.
     Worker,
     /// A keyspace's count or source.
     Keyspace,
+    /// What an operator decided about a service.
+    Service,
+    /// Who sends heartbeats for a whole group.
+    Delegate,
     /// What a node says about itself.
     Node,
     /// What all members can do.
@@ -83,13 +88,16 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Worker, Self::Keyspace, Self::Node, Self::Level];
+    pub const ALL: [Self; 6] =
+        [Self::Worker, Self::Keyspace, Self::Service, Self::Delegate, Self::Node, Self::Level];
 
     /// As in events and parameters.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Worker => "worker",
             Self::Keyspace => "keyspace",
+            Self::Service => "service",
+            Self::Delegate => "delegate",
             Self::Node => "node",
             Self::Level => "level",
         }
@@ -124,6 +132,20 @@ pub enum What {
     },
     /// A keyspace has a new count or source.
     Keyspace(Keyspace),
+    /// A service has another policy, or none any more.
+    Service {
+        /// Which.
+        name: ServiceName,
+        /// What was decided.
+        policy: Option<StoredPolicy>,
+    },
+    /// A group has another delegate, or none any more.
+    Delegate {
+        /// Which group.
+        group: Box<str>,
+        /// Who.
+        delegate: Option<Arc<Delegate>>,
+    },
     /// A node described itself anew: it has started, or moved.
     Node(Arc<NodeRecord>),
     /// All members can do more than before.
@@ -151,6 +173,8 @@ pub enum WorkerChange {
         /// How many.
         count: usize,
     },
+    /// An operator decided anew about it.
+    Intent,
 }
 
 impl What {
@@ -159,6 +183,8 @@ impl What {
         match self {
             Self::Worker { .. } | Self::WorkerForgotten { .. } => Some(Kind::Worker),
             Self::Keyspace(_) => Some(Kind::Keyspace),
+            Self::Service { .. } => Some(Kind::Service),
+            Self::Delegate { .. } => Some(Kind::Delegate),
             Self::Node(_) => Some(Kind::Node),
             Self::Level(_) => Some(Kind::Level),
             Self::Replaced => None,
@@ -171,6 +197,8 @@ impl What {
             Self::Worker { record, .. } => record.id().as_str(),
             Self::WorkerForgotten { id } => id.as_str(),
             Self::Keyspace(keyspace) => keyspace.name.as_str(),
+            Self::Service { name, .. } => name.as_str(),
+            Self::Delegate { group, .. } => group,
             Self::Node(node) => node.name.as_str(),
             Self::Level(_) | Self::Replaced => "",
         }
@@ -188,6 +216,8 @@ impl What {
             }
             Self::WorkerForgotten { .. }
             | Self::Keyspace(_)
+            | Self::Service { .. }
+            | Self::Delegate { .. }
             | Self::Node(_)
             | Self::Level(_)
             | Self::Replaced => 0,

@@ -26,6 +26,15 @@ impl State {
             Event::KeyspaceChanged { name, .. } => {
                 What::Keyspace(self.keyspace(name.as_str())?.keyspace().clone())
             }
+            Event::IntentChanged { id, .. } => self.told_worker(id, WorkerChange::Intent),
+            Event::ServiceChanged { name } => {
+                let service = self.service(name.as_str());
+                let policy = service.and_then(|service| service.stored_policy().cloned());
+                What::Service { name: name.clone(), policy }
+            }
+            Event::DelegateChanged { group, .. } => {
+                What::Delegate { group: group.clone(), delegate: self.delegate(group).cloned() }
+            }
             Event::NodeDescribed { name } => {
                 What::Node(self.nodes().find(|node| node.name == *name)?.clone())
             }

@@ -54,11 +54,15 @@ fn details(event: &Event) -> String {
     match text(&data["change"]).as_str() {
         "status" => format!("{} -> {}", text(&data["from"]), text(&data["to"])),
         "lost" => format!("{} partitions to {}", text(&data["count"]), text(&data["taken_by"])),
+        "intent" => format!("{} weight {}", text(&data["duty"]), text(&data["weight"])),
         _ => {
             let shown = [
                 "/worker/status",
                 "/worker/address",
                 "/keyspace/partitions",
+                "/delegate/worker",
+                "/policy/hold",
+                "/policy/timeout",
                 "/node/management",
                 "/feature_level",
             ];

@@ -8,8 +8,8 @@ use crate::{
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
 use quorate_model::{
-    Address, Command, KeyspaceName, KeyspaceSource, LeaseEvent, LogIndex, Partition, PartitionCount,
-    PartitionRange, RegistrationParts, Ttl,
+    Address, Command, Duty, Extras, Hold, KeyspaceName, KeyspaceSource, LeaseEvent, LogIndex, Partition,
+    PartitionCount, PartitionRange, RegistrationParts, ServiceName, ServicePolicy, Ttl,
 };
 use quorate_rt::time;
 use serde_json::{Value, json};
@@ -108,6 +108,7 @@ fn grow(count: u32) -> Command {
         name: KeyspaceName::default_name(),
         partitions: PartitionCount::new(count).ok(),
         source: KeyspaceSource::Static,
+        hold: None,
         if_index: None,
     }
 }
@@ -164,6 +165,60 @@ async fn a_change_carries_the_record_as_the_api_shows_it() {
     let gone = watcher.next().await.expect("an event");
     assert_eq!((&gone.data["change"], &gone.data["worker"]), (&json!("removed"), &Value::Null));
     assert!(gone.data.as_object().expect("an object").contains_key("worker"), "null, not missing");
+}
+
+#[tokio::test]
+async fn what_operators_decide_is_told_and_stands_for_those_who_come_later() {
+    let fake = Fake::formed();
+    fake.apply(registration("w1", 0));
+    let mut watcher = Watcher::on(&fake, "?from=2").await;
+    watcher.until_synced().await;
+    let name = ServiceName::parse("upload").expect("a name");
+    let hold = Hold::new(Duration::from_secs(5), 10).expect("a hold");
+    let policy = ServicePolicy::new(Some(hold), Some(Duration::from_secs(3))).expect("a policy");
+    fake.apply(Command::SetDuty { id: worker("w1"), duty: Duty::Draining, if_index: None });
+    fake.apply(Command::SetWeight { id: worker("w1"), weight: Some(7), if_index: None });
+    fake.apply(Command::PutService { name: name.clone(), policy, if_index: None });
+    let drained = watcher.next().await.expect("an event");
+    assert_eq!((short(&drained), &drained.data["duty"]), ("3 worker intent w1".into(), &json!("draining")));
+    assert_eq!(watcher.next().await.expect("an event").data["weight"], 7);
+    let expected = json!({"hold": "5s", "hold_waiting_max": 10, "timeout": "3s", "changed_index": 5});
+    assert_eq!(watcher.next().await.expect("an event").data["policy"], expected);
+    let began = Watcher::on(&fake, "?kinds=service").await.until_synced().await;
+    assert_eq!(began, ["- reset start", "- service stands upload", "5 synced"]);
+    fake.apply(Command::DeleteService { name, if_index: None });
+    let deleted = watcher.next().await.expect("an event");
+    assert_eq!((short(&deleted), &deleted.data["policy"]), ("6 service removed upload".into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_group_that_gets_another_delegate_or_none_says_so() {
+    let fake = Fake::formed();
+    let candidate = |id: &str| {
+        let body = json!({"address": "http://10.0.0.9:1", "services": [{"name": "upload"}]});
+        let object = body.as_object().expect("an object").clone();
+        let default = Ttl::new(Duration::from_secs(30)).expect("a TTL");
+        let mut parts =
+            quorate_api::worker::registration(worker(id), object, default).expect("valid").into_parts();
+        parts.extras = Extras { wants_delegate: true, ..Extras::default() }.boxed();
+        let registration = parts.validate().expect("valid");
+        Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index: None }
+    };
+    let mut watcher = Watcher::on(&fake, "?from=1&kinds=delegate").await;
+    fake.apply(candidate("w1"));
+    fake.apply(candidate("w2"));
+    let mut told = Vec::new();
+    for lost in ["w1", "w2"] {
+        fake.apply(Command::UnregisterWorker { id: worker(lost), epoch: None, if_index: None });
+    }
+    while told.len() < 3 {
+        let event = watcher.next().await.expect("an event");
+        if event.kind == "delegate" {
+            assert_eq!(event.data["name"], "default");
+            told.push(event.data.pointer("/delegate/worker").cloned().unwrap_or_default());
+        }
+    }
+    assert_eq!(told, [json!("w1"), json!("w2"), Value::Null]);
 }
 
 #[tokio::test]
