@@ -1,6 +1,7 @@
 //! How many may wait at a node at once. Whoever waits costs a task and a connection, and comes of its own accord.
 
-use crate::{answer::Fault, cluster::Reason, cluster::Unavailable};
+use crate::answer::Fault;
+use quorate_api::Code;
 use quorate_rt::shutdown::Shutdown;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,12 +32,12 @@ impl Places {
 
     /// For a watcher.
     pub fn watcher(&self) -> Result<Place, Fault> {
-        taken(&self.watchers)
+        taken(&self.watchers, "watchers")
     }
 
     /// For a request that waits.
     pub fn waiting(&self) -> Result<Place, Fault> {
-        taken(&self.waiting)
+        taken(&self.waiting, "requests")
     }
 
     /// Fires when the node is about to end.
@@ -55,7 +56,7 @@ impl Places {
     }
 }
 
-fn taken(places: &Arc<Semaphore>) -> Result<Place, Fault> {
-    let busy = Reason::Busy { retry_after: RETRY_AFTER };
-    places.clone().try_acquire_owned().map_err(|_| Unavailable { reason: busy, leader: None }.into())
+fn taken(places: &Arc<Semaphore>, who: &str) -> Result<Place, Fault> {
+    let busy = || Fault::new(Code::Busy, format!("too many {who} wait on this node")).after(RETRY_AFTER);
+    places.clone().try_acquire_owned().map_err(|_| busy())
 }

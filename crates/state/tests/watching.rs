@@ -29,6 +29,7 @@ fn shown(changes: &[Change]) -> Vec<String> {
                     let how = match how {
                         WorkerChange::Registered => "registered".into(),
                         WorkerChange::Status { from, to } => format!("{}>{}", from.as_str(), to.as_str()),
+                        WorkerChange::Intent => record.intent.duty.as_str().into(),
                         WorkerChange::Lost { to, count } => format!("lost {count} to {to}"),
                     };
                     let partitions = &record.registration.partitions;
@@ -60,6 +61,31 @@ fn changes_carry_the_record_as_it_stood_after_their_entry() {
             "4 b live>departed [] departed",
         ]
     );
+}
+
+#[test]
+fn what_operators_decide_and_who_is_delegate_are_changes() {
+    let mut scene = Scene::formed();
+    let changes = told(
+        &mut scene,
+        "register a - svc=upload wants; drain a; service upload hold=3; delete-service upload",
+    );
+    assert_eq!(
+        shown(&changes),
+        [
+            "2.0 a registered [] live",
+            "2 default Some(Delegate)",
+            "3.0 a draining [] live",
+            "3 default Some(Delegate)",
+            "4 upload Some(Service)",
+            "5 upload Some(Service)",
+        ]
+    );
+    let delegates = changes.iter().filter_map(|change| match &change.what {
+        What::Delegate { delegate, .. } => Some(delegate.as_ref().map(|d| d.worker.to_string())),
+        _ => None,
+    });
+    assert_eq!(delegates.collect::<Vec<_>>(), [Some("a".to_owned()), None]);
 }
 
 fn change(index: u64, nth: usize, count: usize) -> Change {

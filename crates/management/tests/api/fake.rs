@@ -1,6 +1,10 @@
 //! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
 //! for what can go wrong.
 
+mod leases;
+mod members;
+mod waiting;
+
 use crate::ask::{Answer, Ask};
 use axum::Router;
 use bytes::Bytes;
@@ -14,8 +18,8 @@ use quorate_management::{
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource, Kind,
-    LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
-    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, Ttl, WorkerId,
+    LeaseChange, LeaseEvent, LeaseInfo, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
+    PartitionCount, Position, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Since, State, View, history::Bounds};
@@ -133,16 +137,6 @@ impl Fake {
         self.inner.lock().expect("no panic").hangs = true;
     }
 
-    /// From now on each wait is over at once.
-    pub fn run_out_of_patience(&self) {
-        self.inner.lock().expect("no panic").impatient = true;
-    }
-
-    /// From now on other nodes are never heard.
-    pub fn deafen(&self) {
-        self.inner.lock().expect("no panic").deaf = true;
-    }
-
     /// From now on this node publishes what it has now, until a read barrier or a command of its own.
     pub fn lag(&self) {
         let mut inner = self.inner.lock().expect("no panic");
@@ -156,26 +150,6 @@ impl Fake {
 
     pub fn overtake_once(&self, command: Command) {
         self.inner.lock().expect("no panic").overtaking = Some(command);
-    }
-
-    /// The node is about to end.
-    pub fn end(&self) {
-        self.ending.fire();
-    }
-
-    /// A snapshot took the place of the state, which is the same: nobody knows what it did.
-    pub fn install_snapshot(&self) {
-        let mut inner = self.inner.lock().expect("no panic");
-        let index = inner.state.index();
-        inner.history.replace(index);
-    }
-
-    /// Several commands in one entry.
-    pub fn apply_together(&self, commands: Vec<Command>) -> LogIndex {
-        let mut inner = self.inner.lock().expect("no panic");
-        let index = inner.apply_entry(commands).0;
-        self.changed.send_replace(index.0);
-        index
     }
 
     /// How many commands came through the API.
@@ -243,44 +217,6 @@ impl Inner {
 
     fn available(&self) -> Result<(), Unavailable> {
         self.broken.map_or(Ok(()), |reason| Err(Unavailable { reason, leader: Some(hint()) }))
-    }
-
-    fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
-        let Some(record) = self.state.worker(beat.id.as_str()).cloned() else {
-            return HeartbeatOutcome::Unknown;
-        };
-        match record.lifecycle {
-            Lifecycle::Displaced { .. } => return HeartbeatOutcome::Displaced,
-            Lifecycle::Unregistered { .. } => return HeartbeatOutcome::Unknown,
-            Lifecycle::Live | Lifecycle::Suspect { .. } | Lifecycle::Expired { .. } => {}
-        }
-        if beat.incarnation.is_some_and(|named| named != record.incarnation) {
-            return HeartbeatOutcome::Superseded { current: record.incarnation };
-        }
-        if let Some(sequence) = beat.sequence {
-            let last = self.sequences.entry(beat.id.clone()).or_default();
-            if sequence <= *last {
-                return HeartbeatOutcome::Replayed { last: *last };
-            }
-            *last = sequence;
-        }
-        HeartbeatOutcome::Ok { epoch: record.epoch }
-    }
-
-    fn leases(&self) -> Vec<LeaseInfo> {
-        let routable = self.state.workers().filter(|worker| worker.is_routable());
-        let lease = |worker: &Arc<quorate_model::Worker>| LeaseInfo {
-            id: worker.id().clone(),
-            epoch: worker.epoch,
-            incarnation: worker.incarnation,
-            ttl: worker.registration.ttl,
-            status: worker.status(),
-            remaining: worker.registration.ttl.as_duration() / 2,
-        };
-        // Not in order: the API sorts.
-        let mut leases: Vec<_> = routable.map(lease).collect();
-        leases.reverse();
-        leases
     }
 }
 
@@ -414,29 +350,9 @@ impl Cluster for Fake {
         }
     }
 
-    /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
     fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
         let available = self.inner.lock().expect("no panic").available();
-        let result = available.map_err(MemberError::from).and_then(|()| {
-            let (name, peer) = (join.name.clone(), join.peer.clone());
-            match (join.name.as_str(), join.peer.as_str()) {
-                _ if join.if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
-                    Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
-                }
-                ("n4", "n4:7070") if join.dry_run => {
-                    Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(4), voter: false })
-                }
-                ("n4", "n4:7070") => Ok(MemberChange { index: LogIndex(21), id: NodeId(4), voter: false }),
-                ("n2", "n2:7070") => Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(2), voter: true }),
-                (_, "n4:7070") => {
-                    Err(MemberRefusal::OtherName { peer, wanted: name, got: node("n4") }.into())
-                }
-                ("n2", _) => {
-                    Err(MemberRefusal::NameTaken { name, id: NodeId(2), peer: "n2:7070".into() }.into())
-                }
-                _ => Err(MemberRefusal::NotReachable { peer, why: "refused".into() }.into()),
-            }
-        });
+        let result = available.map_err(MemberError::from).and_then(|()| members::join(&join));
         async { result }.boxed()
     }
 
@@ -447,17 +363,7 @@ impl Cluster for Fake {
         mode: Mode,
     ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
         let available = self.inner.lock().expect("no panic").available();
-        let result = available.map_err(MemberError::from).and_then(|()| match name.as_str() {
-            "n1" | "n2" | "n3" if if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
-                Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
-            }
-            "n2" => Err(MemberRefusal::NoMajority { voters: 1, reachable: 0 }.into()),
-            "n1" | "n3" => {
-                let index = if mode == Mode::Validate { MEMBERS_CHANGED } else { LogIndex(22) };
-                Ok(MemberChange { index, id: NodeId(3), voter: false })
-            }
-            _ => Err(MemberRefusal::Unknown { name }.into()),
-        });
+        let result = available.map_err(MemberError::from).and_then(|()| members::leave(name, if_index, mode));
         async { result }.boxed()
     }
 
@@ -465,14 +371,7 @@ impl Cluster for Fake {
         let available = self.inner.lock().expect("no panic").available();
         async move {
             available?;
-            match to {
-                None => Ok(node("n1")),
-                Some(name) if name.as_str() == "n3" => {
-                    Err(TransferError::NotEligible { name, why: "it is a learner".into() })
-                }
-                Some(name) if ["n1", "n2"].contains(&name.as_str()) => Ok(name),
-                Some(name) => Err(TransferError::UnknownNode { name }),
-            }
+            members::transfer(to)
         }
         .boxed()
     }
