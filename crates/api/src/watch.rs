@@ -9,6 +9,7 @@ use quorate_model::{
     WorkerChange,
 };
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// How soon a watcher whose connection broke comes again, as it is told.
@@ -221,9 +222,11 @@ pub fn retry() -> String {
     format!("retry: {RETRY_MS}\n\n")
 }
 
-/// Nothing has happened up to `position`. Readers dispatch no event for it, but remember the position.
-pub fn keep_alive(position: Position) -> String {
-    format!(": keep-alive\nid: {position}\n\n")
+/// Nothing has happened up to `position`, as far as a node knows that has heard no leader for `stale`. Readers dispatch
+/// no event for it, but remember the position.
+pub fn keep_alive(position: Position, stale: Option<Duration>) -> String {
+    let stale = stale.map_or_else(String::new, |stale| format!(", stale for {} s", stale.as_secs()));
+    format!(": keep-alive{stale}\nid: {position}\n\n")
 }
 
 fn event(kind: &str, id: &str, data: &impl Serialize) -> String {

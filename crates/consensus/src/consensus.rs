@@ -83,6 +83,8 @@ pub struct Shared {
     pub(crate) raft: Raft,
     pub(crate) applied: Arc<Applied>,
     pub(crate) forwarder: Forwarder,
+    /// For calls that wait at the other end: on connections of their own, where they stand in nobody's way.
+    pub(crate) waiting: Links,
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
     pub(crate) levels: Levels,
@@ -121,7 +123,7 @@ impl Consensus {
         let config = options.raft_config().map_err(Box::new)?;
         levels::refuse_older(&options, machine.state().feature_level())?;
         let dialler = Dialler::new(options.me.clone());
-        let links = Links::new(dialler.clone());
+        let (links, waiting) = (Links::new(dialler.clone()), Links::new(dialler.clone()));
         forming::refuse_other_cluster(&options.me, &options.book).await?;
         levels::refuse_newer_peers(&options).await?;
         let (snapshots, growth) = (machine.snapshots().clone(), machine.log_growth().clone());
@@ -153,6 +155,7 @@ impl Consensus {
             raft,
             applied,
             forwarder,
+            waiting,
             vessel,
             roster: Roster::default(),
             levels: Levels::default(),

@@ -9,6 +9,7 @@ use crate::{
     membership::Picture,
     peer::{client::CallError, path, wire},
 };
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::StatusCode;
 use quorate_model::{LogIndex, NodeId, NodeName};
@@ -21,8 +22,8 @@ pub const WITHIN_MAX: Duration = Duration::from_secs(30);
 const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// One that did not answer lately is given so long, lest every write waits in vain while it is away.
 const SILENT_WITHIN: Duration = Duration::from_millis(300);
-/// How long the connection is trusted beyond that. A call that times out takes its connection with it, and
-/// proposals go over the same one.
+/// How long the connection is trusted beyond that. A call that times out takes its connection with it, and others wait
+/// on the same one.
 const LINK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a member has not applied an entry, as far as it is known.
@@ -85,16 +86,21 @@ async fn there(
     within: Duration,
 ) -> Result<(), Missing> {
     let question = wire::encode_applied_asked(&wire::AppliedAsked { index, within });
-    let links = &shared.forwarder.links;
-    let call = links.call(Some(id), address, (path::APPLIED, question), within + LINK_WITHIN);
-    match time::timeout(within + ON_THE_WAY, call).await {
-        Ok(Ok(answer)) => match wire::decode_applied(&answer) {
+    let call = shared.waiting.call(Some(id), address, (path::APPLIED, question), within + LINK_WITHIN);
+    read(index, time::timeout(within + ON_THE_WAY, call).await.ok())
+}
+
+/// What an answer says; `None`: there was none in time.
+fn read(index: LogIndex, answer: Option<Result<Bytes, CallError>>) -> Result<(), Missing> {
+    match answer {
+        Some(Ok(answer)) => match wire::decode_applied(&answer) {
             Ok(at) if at >= index => Ok(()),
             Ok(at) => Err(Missing::Behind { at }),
             Err(_) => Err(Missing::CannotTell),
         },
-        Ok(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Err(Missing::CannotTell),
-        Ok(Err(_)) | Err(_) => Err(Missing::Silent),
+        // A version that does not know the path.
+        Some(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Err(Missing::CannotTell),
+        Some(Err(_)) | None => Err(Missing::Silent),
     }
 }
 
@@ -102,4 +108,23 @@ async fn there(
 pub(crate) async fn tell(shared: &Shared, asked: wire::AppliedAsked) -> LogIndex {
     shared.applied.wait_for(asked.index, asked.within.min(WITHIN_MAX)).await;
     shared.applied.view().get().index()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_is_far_enough_counts() {
+        let at = |at| Some(Ok(Bytes::from(wire::encode_applied(LogIndex(at)))));
+        let refused =
+            |status| Some(Err(CallError::Refused { target: "n2".into(), status, why: "no".into() }));
+        let read = |answer| super::read(LogIndex(7), answer);
+        assert_eq!([read(at(7)), read(at(8))], [Ok(()), Ok(())]);
+        assert_eq!(read(at(6)), Err(Missing::Behind { at: LogIndex(6) }));
+        assert_eq!(read(None), Err(Missing::Silent));
+        assert_eq!(read(refused(StatusCode::NOT_FOUND)), Err(Missing::CannotTell), "an older version");
+        assert_eq!(read(refused(StatusCode::MISDIRECTED_REQUEST)), Err(Missing::Silent), "another node");
+        assert_eq!(read(Some(Ok(Bytes::from_static(b"?")))), Err(Missing::CannotTell));
+    }
 }

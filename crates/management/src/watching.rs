@@ -114,7 +114,7 @@ impl Watch {
             self.outlet.flush(at.index).await?;
             self.wait_beyond(at).await;
             if self.outlet.is_quiet() {
-                self.outlet.add(&watch::keep_alive(at));
+                self.outlet.add(&watch::keep_alive(at, self.cluster.standing().stale));
             }
         }
     }

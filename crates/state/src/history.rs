@@ -106,8 +106,9 @@ impl History {
         let changes: Vec<_> = self.changes.range(from..).take(max).cloned().collect();
         let all = from + changes.len() == self.changes.len();
         let upto = match changes.last() {
-            Some(last) if !all => last.position,
-            Some(_) | None => position.max(Position::end_of(self.reached)),
+            _ if all => position.max(Position::end_of(self.reached)),
+            Some(last) => last.position,
+            None => position,
         };
         Ok(Since { changes, upto })
     }

@@ -115,6 +115,7 @@ fn whoever_resumes_within_an_entry_gets_the_rest_of_it() {
     assert_eq!(after("12"), (vec![], "12".into()));
     let part = positions(history.after(Position::end_of(LogIndex(4)), 2));
     assert_eq!(part, (vec!["5.0".into(), "5.1".into()], "5.1".into()), "only as far as it was told");
+    assert_eq!(positions(history.after(Position::end_of(LogIndex(4)), 0)), (vec![], "4".into()));
 }
 
 #[test]

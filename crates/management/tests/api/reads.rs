@@ -35,6 +35,8 @@ async fn min_index_waits_for_this_node_and_fails_if_it_is_not_there_in_time() {
         "/v1/workers/w1",
         "/v1/keyspaces",
         "/v1/keyspaces/default",
+        "/v1/keyspaces/default/partitions",
+        "/v1/snapshot",
         "/v1/cluster",
         "/v1/leases",
     ] {

@@ -7,6 +7,7 @@ use crate::{
 };
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
+use quorate_management::Readiness;
 use quorate_model::{
     Address, Command, Duty, Extras, Hold, KeyspaceName, KeyspaceSource, LeaseEvent, LogIndex, Partition,
     PartitionCount, PartitionRange, RegistrationParts, ServiceName, ServicePolicy, Ttl,
@@ -352,6 +353,11 @@ async fn silence_is_shown_with_the_position_that_was_reached() {
         }
     };
     time::timeout(SOON, keep_alive).await.expect("it is shown again and again");
+    // A node that is cut off can't know whether anything has happened.
+    fake.set_readiness(Readiness::Ready, Some(Duration::from_secs(12)));
+    let stale =
+        async { while watcher.block().await != Some(": keep-alive, stale for 12 s\nid: 2".into()) {} };
+    time::timeout(SOON, stale).await.expect("it says so");
 }
 
 #[tokio::test]
