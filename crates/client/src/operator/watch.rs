@@ -12,7 +12,7 @@ use crate::{
 };
 use reqwest::Method;
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// Nodes say something every 15 s. One that is silent for so long is given up.
 const SILENT_LIMIT: Duration = Duration::from_secs(40);
@@ -85,14 +85,17 @@ impl Watch<'_> {
                 }
                 continue;
             };
-            if let Some(event) = stream.reader.take() {
-                self.failures = 0;
-                self.remember(&event);
-                return Ok(Step::Event(event));
-            }
-            // What was only told to be remembered, with no event.
-            if let Some(id) = stream.reader.last_id() {
-                self.watched.from = id;
+            match stream.reader.take() {
+                Some(Told::Event(event)) => {
+                    self.failures = 0;
+                    self.remember(&event);
+                    return Ok(Step::Event(event));
+                }
+                Some(Told::Position(position)) => {
+                    self.watched.from = Some(position);
+                    continue;
+                }
+                None => {}
             }
             if let Err(why) = stream.read_on().await {
                 self.stream = None;
@@ -156,13 +159,19 @@ impl Stream {
     }
 }
 
+/// What a stream tells.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Event(Event),
+    /// With no event: nothing has happened up to here.
+    Position(String),
+}
+
 /// Events out of the text of a stream.
 #[derive(Default)]
 struct Reader {
     bytes: Vec<u8>,
-    events: std::collections::VecDeque<Event>,
-    /// Told with no event: `Some(None)` where it was taken back.
-    last_id: Option<Option<String>>,
+    told: VecDeque<Told>,
 }
 
 impl Reader {
@@ -183,34 +192,23 @@ impl Reader {
             let value = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned())
         };
-        let id = field("id").map(|id| Some(id).filter(|id| !id.is_empty()));
+        let id = field("id").filter(|id| !id.is_empty());
         match (field("event"), field("data")) {
             (Some(kind), Some(data)) => {
                 let data = serde_json::from_str(&data).map_err(|e| format!("an event is no JSON: {e}"))?;
-                self.events.push_back(Event { kind, id: id.flatten(), data });
+                self.told.push_back(Told::Event(Event { kind, id, data }));
                 Ok(())
             }
             (None, None) => {
-                // It comes after the events before it, which are handed out first.
-                if id.is_some() && self.events.is_empty() {
-                    self.last_id = id;
-                }
+                self.told.extend(id.map(Told::Position));
                 Ok(())
             }
             _ => Err("a block is neither an event nor silence".into()),
         }
     }
 
-    fn take(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if event.is_some() {
-            self.last_id = None;
-        }
-        event
-    }
-
-    fn last_id(&mut self) -> Option<Option<String>> {
-        self.last_id.take()
+    fn take(&mut self) -> Option<Told> {
+        self.told.pop_front()
     }
 }
 
@@ -222,7 +220,7 @@ mod tests {
     const STREAM: &str = "retry: 1000\n\nevent: reset\ndata: {\"index\":2}\n\nevent: worker\nid: 3.0\n\
         data: {\"name\":\"w:1\"}\n\n: keep-alive\nid: 7\n\nevent: reset\nid:\ndata: {}\n\n";
 
-    fn read(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<Event> {
+    fn read(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<Told> {
         let mut reader = Reader::default();
         pieces.for_each(|piece| reader.push(&piece).expect("sound"));
         std::iter::from_fn(|| reader.take()).collect()
@@ -231,28 +229,19 @@ mod tests {
     #[test]
     fn events_come_out_whole_however_the_stream_was_cut() {
         let whole = read([STREAM.as_bytes().to_vec()].into_iter());
+        let event = |kind: &str, id: Option<&str>, data| {
+            Told::Event(Event { kind: kind.into(), id: id.map(Into::into), data })
+        };
         let expected = [
-            ("reset", None, json!({"index": 2})),
-            ("worker", Some("3.0"), json!({"name": "w:1"})),
-            ("reset", None, json!({})),
+            event("reset", None, json!({"index": 2})),
+            event("worker", Some("3.0"), json!({"name": "w:1"})),
+            Told::Position("7".into()),
+            event("reset", None, json!({})),
         ];
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|(kind, id, data)| Event { kind: kind.into(), id: id.map(Into::into), data })
-            .collect();
         assert_eq!(whole, expected);
         for size in 1..STREAM.len() {
             assert_eq!(read(STREAM.as_bytes().chunks(size).map(Into::into)), expected, "pieces of {size}");
         }
-    }
-
-    #[test]
-    fn a_position_that_comes_without_an_event_is_remembered() {
-        let mut reader = Reader::default();
-        reader.push(b": keep-alive\nid: 7\n\n").expect("sound");
-        assert_eq!((reader.take(), reader.last_id()), (None, Some(Some("7".into()))));
-        reader.push(b"event: worker\nid: 9\ndata: {}\n\n").expect("sound");
-        assert!(reader.take().is_some() && reader.last_id().is_none());
     }
 
     #[test]

@@ -3,4 +3,5 @@
 mod contract;
 mod operator;
 mod support;
+mod watch;
 mod worker;
