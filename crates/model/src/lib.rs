@@ -9,6 +9,7 @@
 //! | [`name`] | bounded, printable names and ids |
 //! | [`number`] | log indexes, epochs, log time, random ids |
 //! | [`address`] | where a worker is reached |
+//! | [`facts`] | names with values that a fleet states alike |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
@@ -22,6 +23,7 @@
 
 pub mod address;
 pub mod command;
+pub mod facts;
 pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
@@ -37,6 +39,7 @@ pub mod worker;
 
 pub use address::{Address, Scheme};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
+pub use facts::Facts;
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};

@@ -2,11 +2,12 @@
 
 use crate::{
     address::Address,
+    facts::Facts,
     limit,
     name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt},
     number::{Epoch, LogIndex, LogTime, Partition, Ttl},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// A service that a worker offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +51,9 @@ pub struct RegistrationParts {
     /// Which services it offers.
     pub services: Vec<ServiceOffer>,
     /// Free text for people and policies.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
+    pub labels: Facts<Box<str>>,
     /// What the machine can do.
-    pub capabilities: BTreeMap<Box<str>, Capability>,
+    pub capabilities: Facts<Capability>,
     /// How long it lives without a heartbeat.
     pub ttl: Ttl,
     /// Its share of the traffic; 100 is usual, 0 is none while others serve.
@@ -69,8 +70,8 @@ impl RegistrationParts {
             keyspace: KeyspaceName::default(),
             partitions: Vec::new(),
             services: Vec::new(),
-            labels: BTreeMap::new(),
-            capabilities: BTreeMap::new(),
+            labels: Facts::default(),
+            capabilities: Facts::default(),
             weight: 100,
         }
     }
@@ -85,17 +86,17 @@ impl RegistrationParts {
         at_most(&mut wrong, "labels", self.labels.len(), limit::LABELS_PER_WORKER_MAX);
         at_most(&mut wrong, "capabilities", self.capabilities.len(), limit::CAPABILITIES_PER_WORKER_MAX);
         for (key, value) in &self.labels {
-            short(&mut wrong, "labels", key);
-            short(&mut wrong, &format!("labels.{}", excerpt(key)), value);
+            short(&mut wrong, || "labels".into(), key);
+            short(&mut wrong, || format!("labels.{}", excerpt(key)), value);
         }
         for (key, value) in &self.capabilities {
-            short(&mut wrong, "capabilities", key);
+            short(&mut wrong, || "capabilities".into(), key);
             if let Capability::Number(text) | Capability::Text(text) = value {
-                short(&mut wrong, &format!("capabilities.{}", excerpt(key)), text);
+                short(&mut wrong, || format!("capabilities.{}", excerpt(key)), text);
             }
         }
         for (i, service) in self.services.iter().enumerate() {
-            short(&mut wrong, &format!("services[{i}].version"), &service.version);
+            short(&mut wrong, || format!("services[{i}].version"), &service.version);
         }
         if self.weight > 1_000_000 {
             wrong.push(Invalid::new("weight", format!("is {}", self.weight), "0 to 1000000"));
@@ -110,10 +111,11 @@ fn at_most(wrong: &mut Vec<Invalid>, field: &str, count: usize, max: usize) {
     }
 }
 
-fn short(wrong: &mut Vec<Invalid>, field: &str, text: &str) {
+/// `field` is made for an error only: a large snapshot is validated too, text by text.
+fn short(wrong: &mut Vec<Invalid>, field: impl FnOnce() -> String, text: &str) {
     if text.len() > limit::LABEL_BYTES_MAX || text.chars().any(char::is_control) {
         let allowed = format!("at most {} bytes of printable text", limit::LABEL_BYTES_MAX);
-        wrong.push(Invalid::new(field, format!("{} is too long or not printable", excerpt(text)), allowed));
+        wrong.push(Invalid::new(field(), format!("{} is too long or not printable", excerpt(text)), allowed));
     }
 }
 
