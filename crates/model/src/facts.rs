@@ -5,6 +5,7 @@
 //! changes it. Nothing relies on the sharing: two equal maps are equal, shared or not.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, btree_map},
     fmt,
     ops::{Deref, DerefMut},
@@ -48,6 +49,18 @@ impl<V: PartialEq> PartialEq for Facts<V> {
 }
 
 impl<V: Eq> Eq for Facts<V> {}
+
+impl<V: PartialOrd> PartialOrd for Facts<V> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<V: Ord> Ord for Facts<V> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
 
 impl<V: fmt::Debug> fmt::Debug for Facts<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,7 @@
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`] | liveness, which never enters the log |
+//! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
 
 pub mod address;
@@ -35,6 +36,7 @@ pub mod number;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
+pub mod sharing;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -50,4 +52,5 @@ pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition,
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
+pub use sharing::Sharing;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

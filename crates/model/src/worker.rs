@@ -21,7 +21,7 @@ pub struct ServiceOffer {
 }
 
 /// A fact about a machine. Numbers stay as they were written, so that every replica holds the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
     /// true or false.
     Flag(bool),
@@ -123,6 +123,11 @@ impl Registration {
     /// The fields again, to change and validate anew.
     pub fn into_parts(self) -> RegistrationParts {
         self.parts
+    }
+
+    /// To make equal parts one and the same; what they say does not change.
+    pub(crate) fn parts_mut(&mut self) -> &mut RegistrationParts {
+        &mut self.parts
     }
 
     /// The same worker without some of its partitions: a newer registration took them.
