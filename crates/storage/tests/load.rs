@@ -27,8 +27,8 @@ fn worker(number: u32) -> Worker {
     for note in ["a", "b", "c"] {
         parts.labels.insert(note.into(), note.repeat(250).into());
     }
-    parts.capabilities.insert("gpu".into(), Capability::Flag(number % 2 == 0));
-    let own = (number % 10 == 0).then_some(address);
+    parts.capabilities.insert("gpu".into(), Capability::Flag(number.is_multiple_of(2)));
+    let own = (number.is_multiple_of(10)).then_some(address);
     if own.is_some() {
         parts.labels.insert("number".into(), number.to_string().into());
     }
