@@ -11,6 +11,7 @@
 //! | [`address`] | where a worker is reached |
 //! | [`facts`] | names with values that a fleet states alike |
 //! | [`worker`] | registrations, leases, the worker record |
+//! | [`service`] | operator intent, service policies, delegates |
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
 //! | [`membership`] | joining and leaving the cluster |
@@ -36,6 +37,7 @@ pub mod number;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
+pub mod service;
 pub mod sharing;
 pub mod worker;
 
@@ -52,5 +54,6 @@ pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition,
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
+pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
 pub use sharing::Sharing;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

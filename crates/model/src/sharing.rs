@@ -82,8 +82,8 @@ impl<T: Ord + Clone> Stated<T> {
 mod tests {
     use super::*;
     use crate::{
-        Address, BootId, Epoch, LogIndex, LogTime, Origin, Partition, Proposal, RestoreId, ServiceOffer, Ttl,
-        Worker, WorkerId, command::PartitionRange, worker::Lifecycle,
+        Address, BootId, Epoch, Intent, LogIndex, LogTime, Origin, Partition, Proposal, RestoreId,
+        ServiceOffer, Ttl, Worker, WorkerId, command::PartitionRange, worker::Lifecycle,
     };
     use std::time::Duration;
 
@@ -110,6 +110,7 @@ mod tests {
             incarnation: Epoch(1),
             registered_at: LogTime(1),
             lifecycle: Lifecycle::Live,
+            intent: Intent::default(),
             changed: LogIndex(1),
         }
     }

@@ -6,7 +6,7 @@ use quorate_codec::{
     snapshot::{self, SnapshotMeta},
 };
 use quorate_model::{
-    Address, Capability, Epoch, Keyspace, KeyspaceName, KeyspaceSource, Lifecycle, LogIndex, LogTime,
+    Address, Capability, Epoch, Intent, Keyspace, KeyspaceName, KeyspaceSource, Lifecycle, LogIndex, LogTime,
     Partition, PartitionCount, RegistrationParts, ServiceName, ServiceOffer, Ttl, Worker, WorkerId,
 };
 use quorate_state::{Parts, PartsError, State};
@@ -41,6 +41,7 @@ fn worker(number: u32) -> Worker {
         incarnation: Epoch(u64::from(number) + 1),
         registered_at: LogTime(1),
         lifecycle: Lifecycle::Live,
+        intent: Intent::default(),
         changed: LogIndex(1),
     }
 }
@@ -54,6 +55,7 @@ fn parts() -> Parts {
             name: KeyspaceName::default(),
             partitions: PartitionCount::new(WORKERS).ok(),
             source: KeyspaceSource::Static,
+            hold: None,
             changed: LogIndex(1),
         }],
         ..Parts::default()

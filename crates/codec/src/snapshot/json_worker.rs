@@ -2,6 +2,7 @@
 
 use super::{
     WHAT,
+    json_services::{Extras, Intent, is_default},
     known::{Field, Known, parse_text},
 };
 use crate::error::DecodeError;
@@ -34,6 +35,11 @@ pub(super) struct Worker<'a> {
     registered_at_ms: u64,
     lifecycle: Lifecycle,
     changed: u64,
+    /// This and what follows: since the third level, and only where it says something.
+    #[serde(default, skip_serializing_if = "is_default")]
+    extras: Extras,
+    #[serde(default, skip_serializing_if = "is_default")]
+    intent: Intent,
 }
 
 type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -68,8 +74,16 @@ enum Lifecycle {
 
 impl<'a> From<&'a model::Worker> for Worker<'a> {
     fn from(worker: &'a model::Worker) -> Self {
-        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
-            worker;
+        let model::Worker {
+            registration,
+            lost,
+            epoch,
+            incarnation,
+            registered_at,
+            lifecycle,
+            intent,
+            changed,
+        } = worker;
         let model::RegistrationParts {
             id,
             address,
@@ -80,6 +94,7 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
             capabilities,
             ttl,
             weight,
+            extras,
         } = &***registration;
         Self {
             id: id.as_str().into(),
@@ -97,6 +112,8 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
             registered_at_ms: registered_at.0,
             lifecycle: lifecycle.into(),
             changed: changed.0,
+            extras: extras.as_deref().unwrap_or(&model::service::NO_EXTRAS).into(),
+            intent: intent.into(),
         }
     }
 }
@@ -119,6 +136,7 @@ impl Worker<'_> {
                 capabilities,
                 ttl: model::Ttl::new(Duration::from_millis(self.ttl_ms))?,
                 weight: self.weight,
+                extras: model::Extras::try_from(self.extras)?.boxed(),
             };
             Ok(model::Worker {
                 registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
@@ -127,6 +145,7 @@ impl Worker<'_> {
                 incarnation: Epoch(self.incarnation),
                 registered_at: LogTime(self.registered_at_ms),
                 lifecycle: self.lifecycle.into(),
+                intent: self.intent.try_into()?,
                 changed: LogIndex(self.changed),
             })
         };
