@@ -3,11 +3,11 @@
 # WORKERS (default 1000000), RAFT_DIR (a folder on a real disk, default /var/tmp), PORT (the first of three,
 # default 19090), SNAPSHOT (a file of an earlier run; made anew without it), OURS_BIN.
 set -eu
-cd "$(dirname "$0")"
+top=$(realpath "$(dirname "$0")/../..")
 restarts=${1:-10}
 workers=${WORKERS:-1000000}
 port=${PORT:-19090}
-bin=${OURS_BIN:-$PWD/../../target/release/quorate}
+bin=${OURS_BIN:-$top/target/release/quorate}
 [ -x "$bin" ] || { echo "no program at $bin: cargo build --release --bin quorate, or set OURS_BIN" >&2; exit 1; }
 folder=$(mktemp -d "${RAFT_DIR:-/var/tmp}/restart-ready.XXXXXX")
 node=
@@ -46,9 +46,9 @@ stop() {
     node=
 }
 
-snapshot=${SNAPSHOT:-$folder/snapshot}
+snapshot=$(realpath -m "${SNAPSHOT:-$folder/snapshot}")
 if [ ! -e "$snapshot" ]; then
-    (cd ../.. && cargo run --release --quiet -p quorate-storage --example snapshot_size -- "$workers" "$snapshot") >&2
+    (cd "$top" && cargo run --release --quiet -p quorate-storage --example snapshot_size -- "$workers" "$snapshot") >&2
 fi
 start
 wait_ready
