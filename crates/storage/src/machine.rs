@@ -18,7 +18,7 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 use quorate_codec::snapshot::Written;
-use quorate_model::{Change, Event, LogIndex};
+use quorate_model::{Change, Event, LogIndex, Sharing};
 use quorate_rt::time;
 use quorate_state::State;
 use quorate_telemetry::{Control, events::SnapshotBuilt};
@@ -67,6 +67,7 @@ pub struct Machine {
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
     growth: LogGrowth,
+    sharing: Sharing,
 }
 
 /// What was applied since the last publication.
@@ -92,8 +93,8 @@ impl Machine {
         let loaded = quorate_rt::blocking(move || from.open(purged)).await?;
         let (meta, state) = loaded.map_or_else(Default::default, |l| (l.meta, l.state));
         let SnapshotMeta { last_log_id: applied, last_membership: membership } = meta;
-        let machine =
-            Self { state, applied, membership, snapshots, observer, control, growth: LogGrowth::default() };
+        let (growth, sharing) = (LogGrowth::default(), Sharing::default());
+        let machine = Self { state, applied, membership, snapshots, observer, control, growth, sharing };
         machine.publish_whole();
         Ok(machine)
     }
@@ -142,7 +143,8 @@ impl Machine {
         let index = LogIndex(entry.log_id.index);
         let mut replies = Vec::new();
         match entry.payload {
-            EntryPayload::Normal(LogEntry(entry)) => {
+            EntryPayload::Normal(LogEntry(mut entry)) => {
+                self.sharing.share(&mut entry);
                 let applied = self.state.apply(index, &tampered(entry, &self.state, index));
                 unpublished.changes.extend(self.state.changes(&applied.events));
                 unpublished.events.extend(applied.events);
