@@ -28,8 +28,8 @@ pub(crate) mod request;
 pub mod server;
 
 pub use cluster::{
-    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Pieces, Readiness, Reason, RestoreError,
-    Restored, Role, Standing, TransferError, Unavailable,
+    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Pieces, ProbedBy, Readiness,
+    Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
 pub use quorate_api::query::Mode;
 pub use server::{Config, RenderMetrics, openapi, original_router, router, serve};

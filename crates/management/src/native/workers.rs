@@ -1,7 +1,7 @@
 //! `/v1/workers`: who serves what.
 
 use super::{
-    reads,
+    delegates, reads,
     writes::{self, Outcome},
 };
 use crate::{
@@ -138,7 +138,9 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     match writes::write(&app, command, query.mode).await? {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let body = Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0 };
+            let heartbeat_delegate = delegates::told(&app.cluster.view(), &id);
+            let body =
+                Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0, heartbeat_delegate };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {
