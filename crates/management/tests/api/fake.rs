@@ -9,11 +9,11 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
 };
 use quorate_management::{
-    Cluster, Committed, Config, LeaderHint, MemberError, MemberInfo, Mode, Pieces, Readiness, Reason,
-    RestoreError, Restored, Role, Standing, TransferError, Unavailable, router,
+    Cluster, Committed, Config, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
+    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
+    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
     LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
     NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
@@ -53,6 +53,9 @@ struct Inner {
     /// Runs once, just before the next command: somebody else was faster.
     overtaking: Option<Command>,
     proposals: u64,
+    /// What a look at a worker comes to, and who was looked at.
+    look: Look,
+    looked_at: Vec<(WorkerId, Epoch)>,
 }
 
 impl Fake {
@@ -69,6 +72,8 @@ impl Fake {
             stale: None,
             overtaking: None,
             proposals: 0,
+            look: Look { verdict: Verdict::Up, probes: Vec::new() },
+            looked_at: Vec::new(),
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
@@ -132,6 +137,16 @@ impl Fake {
 
     pub fn overtake_once(&self, command: Command) {
         self.inner.lock().expect("no panic").overtaking = Some(command);
+    }
+
+    /// What a look at any worker comes to from now on.
+    pub fn find(&self, look: Look) {
+        self.inner.lock().expect("no panic").look = look;
+    }
+
+    /// Who was looked at, and in which life.
+    pub fn looked_at(&self) -> Vec<(WorkerId, Epoch)> {
+        self.inner.lock().expect("no panic").looked_at.clone()
     }
 
     /// How many commands came through the API.
@@ -279,6 +294,25 @@ impl Cluster for Fake {
             quorate_rt::time::timeout(timeout, reached).await.is_ok_and(|at| at.is_ok())
         }
         .boxed()
+    }
+
+    /// Three requests here, none at n2; n3 does not answer.
+    fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
+        let at = |name: &str, applied, in_flight| InFlightAt { node: node(name), applied, in_flight };
+        let here = u64::from(worker.as_str() == "busy") * 3;
+        let answers = vec![
+            at("n1", Some(index), Ok(here)),
+            at("n2", Some(index), Ok(0)),
+            at("n3", None, Err("it does not answer".into())),
+        ];
+        async { answers }.boxed()
+    }
+
+    fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
+        let mut inner = self.inner.lock().expect("no panic");
+        inner.looked_at.push((worker, epoch));
+        let result = inner.available().map(|()| inner.look.clone());
+        async { result }.boxed()
     }
 
     fn export(&self, view: Arc<View>) -> Pieces {

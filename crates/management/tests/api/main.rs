@@ -1,10 +1,12 @@
 //! The HTTP APIs against a real replicated state, without sockets: each line of the contracts is a test.
 
 mod ask;
+mod delegates;
 mod document;
 mod fake;
 mod frame;
 mod heartbeats;
+mod intents;
 mod keyspaces;
 mod limits;
 mod looks;
@@ -13,6 +15,7 @@ mod original;
 mod probes;
 mod reads;
 mod registry;
+mod services;
 mod serving;
 mod snapshot;
 mod unavailable;
