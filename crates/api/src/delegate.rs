@@ -50,7 +50,13 @@ impl DelegateBody {
     /// `worker` is the delegate's record.
     pub fn new(delegate: &Delegate, worker: &Worker) -> Self {
         let HeartbeatDelegate { worker, url, epoch } = HeartbeatDelegate::new(delegate, worker);
-        Self { group: delegate.group.to_string(), worker, url, epoch, since: timestamp::millis(delegate.since) }
+        Self {
+            group: delegate.group.to_string(),
+            worker,
+            url,
+            epoch,
+            since: timestamp::millis(delegate.since),
+        }
     }
 }
 

@@ -105,7 +105,9 @@ fn on_behalf(fields: &mut Fields) -> Option<Spokesman> {
         (true, worker, epoch) => {
             let missing = [("worker", worker.is_none()), ("epoch", epoch.is_none())];
             let named = missing.into_iter().filter(|(_, missing)| *missing);
-            fields.add(named.map(|(field, _)| Invalid::new(field, "is missing or wrong", "the delegate's own, with on_behalf")));
+            fields.add(named.map(|(field, _)| {
+                Invalid::new(field, "is missing or wrong", "the delegate's own, with on_behalf")
+            }));
         }
         (false, _, _) => {
             fields.add([Invalid::new("on_behalf", "is not true", "true where worker and epoch are named")]);
@@ -151,7 +153,8 @@ mod tests {
     #[test]
     fn a_delegate_names_itself_and_its_epoch_or_nothing() {
         let read = |body: Value| heartbeats(body.as_object().expect("an object").clone());
-        let spoken = read(json!({"workers": ["w1"], "on_behalf": true, "worker": "d", "epoch": 9})).expect("valid");
+        let spoken =
+            read(json!({"workers": ["w1"], "on_behalf": true, "worker": "d", "epoch": 9})).expect("valid");
         assert_eq!(spoken.on_behalf.map(|s| (s.worker.to_string(), s.epoch)), Some(("d".into(), Epoch(9))));
         assert_eq!(read(json!({"workers": [], "on_behalf": false})).expect("valid").on_behalf, None);
         for (body, fields) in [

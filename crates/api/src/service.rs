@@ -55,7 +55,8 @@ pub(crate) fn hold(fields: &mut Fields) -> Option<Hold> {
         (None, None) => None,
         (None, Some(_)) => {
             // A `hold` that is there and wrong is listed already.
-            let alone = quorate_model::Invalid::new("hold_waiting_max", "is there without hold", "both, or none");
+            let alone =
+                quorate_model::Invalid::new("hold_waiting_max", "is there without hold", "both, or none");
             fields.add([alone]);
             None
         }
@@ -137,8 +138,10 @@ impl ServiceShown {
         endpoints: impl Iterator<Item = (&'a Worker, &'a ServiceOffer)>,
         limit: usize,
     ) -> Self {
-        let mut endpoints: Vec<_> =
-            endpoints.take(limit.saturating_add(1)).map(|(worker, offer)| EndpointBody::new(worker, offer)).collect();
+        let mut endpoints: Vec<_> = endpoints
+            .take(limit.saturating_add(1))
+            .map(|(worker, offer)| EndpointBody::new(worker, offer))
+            .collect();
         let more = endpoints.len() > limit;
         endpoints.truncate(limit);
         self.next_cursor = endpoints.last().filter(|_| more).map(|last| last.worker.clone());
@@ -201,7 +204,8 @@ impl EndpointBody {
     /// What `worker` offers.
     pub fn new(worker: &Worker, offer: &ServiceOffer) -> Self {
         let registration = &worker.registration;
-        let url = offer.url.as_ref().or(registration.extras().tunnel.as_ref()).unwrap_or(&registration.address);
+        let url =
+            offer.url.as_ref().or(registration.extras().tunnel.as_ref()).unwrap_or(&registration.address);
         Self {
             worker: worker.id().to_string(),
             status: EndpointStatus::of(worker, offer),
@@ -212,7 +216,6 @@ impl EndpointBody {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,12 @@ use crate::{
     forming,
     forward::{Forwarder, Unavailable},
     housekeeping,
+    in_flight::Counter,
     levels::{self, Levels},
     liveness,
     liveness::{Pulse, Vessel},
     log_bound,
+    looking::Looks,
     observer::Applied,
     options::{Options, PEER_BATCHES_MAX},
     peer::{
@@ -33,7 +35,7 @@ use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -96,6 +98,9 @@ pub struct Shared {
     /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
     pub(crate) heard: Hearing,
+    /// Who counts what this node has under way, once it routes.
+    pub(crate) counter: OnceLock<Counter>,
+    pub(crate) looks: Looks,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -162,6 +167,8 @@ impl Consensus {
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),
             heard: Hearing::default(),
+            counter: OnceLock::new(),
+            looks: Looks::default(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };

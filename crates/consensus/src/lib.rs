@@ -15,6 +15,8 @@
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`in_flight`] | what is under way at a worker, over all members |
+//! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
 //! | [`levels`] | what all members can do |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
@@ -32,6 +34,7 @@ pub mod forming;
 pub mod forward;
 mod handing_over;
 pub mod housekeeping;
+pub mod in_flight;
 mod joining;
 mod lease;
 pub mod lease_guard;
@@ -39,6 +42,7 @@ pub mod lease_keeper;
 pub mod levels;
 pub mod liveness;
 pub mod log_bound;
+pub mod looking;
 mod membership;
 pub mod observer;
 pub mod options;

@@ -67,7 +67,9 @@ impl ServiceView {
 
     /// The same with ids after `cursor`.
     pub fn endpoints_after(&self, cursor: &str) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded)).map(|(_, endpoint)| endpoint)
+        self.endpoints
+            .range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded))
+            .map(|(_, endpoint)| endpoint)
     }
 
     /// How many workers offer it, expired and drained ones included.

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod consensus;
 pub mod membership;
 pub mod proof;
+pub mod work;
 
 pub use cluster::{
     Forwarded, Hello, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
@@ -24,6 +25,11 @@ pub use membership::{
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
     encode_challenge, encode_introduction, encode_proof,
+};
+pub use work::{
+    Believed, Down, Found, InFlight, InFlightAsked, LookAsked, decode_believed, decode_down, decode_found,
+    decode_in_flight, decode_in_flight_asked, decode_look_asked, encode_believed, encode_down, encode_found,
+    encode_in_flight, encode_in_flight_asked, encode_look_asked,
 };
 
 #[cfg(test)]

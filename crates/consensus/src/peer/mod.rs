@@ -56,6 +56,12 @@ pub mod path {
     pub const MEMBERS: &str = "/peer/v1/members";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
+    /// How much do you have under way at a worker?
+    pub const IN_FLIGHT: &str = "/peer/v1/in-flight";
+    /// Do you get a connection to a worker?
+    pub const LOOK: &str = "/peer/v1/look";
+    /// A worker is down: for the leader.
+    pub const DOWN: &str = "/peer/v1/down";
 }
 
 /// The headers that each request carries.

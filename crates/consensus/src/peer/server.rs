@@ -6,7 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads,
+    consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, options::TRY_WITHIN,
+    proposer, reads,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -235,6 +236,18 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_member_outcome(&joining::leave_here(shared, &leave, TRY_WITHIN).await.into()))
         }
         path::MEMBERS => Ok(wire::encode_members(membership::members_here(shared).as_ref())),
+        path::IN_FLIGHT => {
+            let asked = wire::decode_in_flight_asked(&body)?;
+            Ok(wire::encode_in_flight(&in_flight::tell(shared, &asked).await))
+        }
+        path::LOOK => {
+            let asked = wire::decode_look_asked(&body)?;
+            Ok(wire::encode_found(&looking::look_for_another(shared, &asked).await))
+        }
+        path::DOWN => {
+            let down = wire::decode_down(&body)?;
+            Ok(wire::encode_believed(&looking::believe(shared, &down).into()))
+        }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

@@ -18,6 +18,11 @@ pub use quorate_codec::{
     DecodeError as WireError,
     log::{decode_vote, encode_vote},
     peer::{
+        Believed, Down, Found, InFlight, InFlightAsked, LookAsked, decode_believed, decode_down,
+        decode_found, decode_in_flight, decode_in_flight_asked, decode_look_asked, encode_believed,
+        encode_down, encode_found, encode_in_flight, encode_in_flight_asked, encode_look_asked,
+    },
+    peer::{
         Challenge, Forwarded, Hello, Introduction, Mac, MemberOutcome, MemberSeen, Members, Nonce,
         decode_challenge, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
         decode_introduction, decode_join, decode_leases, decode_leave, decode_levels, decode_member_outcome,

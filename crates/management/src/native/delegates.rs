@@ -17,7 +17,8 @@ use quorate_api::{
     Code, Param, Problem,
     answer::Page,
     delegate::{
-        self, DelegateBody, HeartbeatDelegate, ProbeBody, ReportAnswer, ReportDownBody, Spokesman, VerdictBody,
+        self, DelegateBody, HeartbeatDelegate, ProbeBody, ReportAnswer, ReportDownBody, Spokesman,
+        VerdictBody,
     },
 };
 use quorate_model::{Delegate, Status, WorkerId};
@@ -38,7 +39,8 @@ use std::sync::Arc;
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
     let view = reads::view(&app, &query).await?;
-    let after = |delegate: &&Arc<Delegate>| query.cursor.as_deref().is_none_or(|cursor| *delegate.group > *cursor);
+    let after =
+        |delegate: &&Arc<Delegate>| query.cursor.as_deref().is_none_or(|cursor| *delegate.group > *cursor);
     let shown = view.delegates().filter(after).filter_map(|delegate| {
         let worker = view.worker(delegate.worker.as_str())?;
         Some(DelegateBody::new(delegate, worker))
@@ -51,7 +53,8 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
 /// What a worker that registers is told about its group's delegate; `None`: it asked for nothing.
 pub(super) fn told(view: &View, id: &WorkerId) -> Option<Option<HeartbeatDelegate>> {
     let worker = view.worker(id.as_str())?;
-    let asked = worker.registration.extras().wants_delegate || worker.registration.labels.contains_key("group");
+    let asked =
+        worker.registration.extras().wants_delegate || worker.registration.labels.contains_key("group");
     asked.then(|| current(view, worker.group()))
 }
 
@@ -89,7 +92,8 @@ pub(super) async fn fence(app: &App, spokesman: &Spokesman) -> Result<Group, Fau
         }
         Some(stands) => {
             let (who, at) = (&stands.worker, stands.epoch);
-            let detail = format!("the delegate of group {group} is {who} at epoch {at}, not {id} at epoch {epoch}");
+            let detail =
+                format!("the delegate of group {group} is {who} at epoch {at}, not {id} at epoch {epoch}");
             Err(Fault::new(Code::DelegateStale, detail).with_delegate(current(&view, group)))
         }
         None => {

@@ -161,8 +161,7 @@ async fn decide(app: &App, command: Command, id: &WorkerId, mode: Mode) -> Answe
     let worker = view
         .worker(id.as_str())
         .ok_or_else(|| Fault::new(Code::WorkerUnknown, format!("worker {id} was forgotten meanwhile")))?;
-    let body =
-        Decided { duty: worker.intent.duty.into(), weight: worker.weight(), index: committed.index.0 };
+    let body = Decided { duty: worker.intent.duty.into(), weight: worker.weight(), index: committed.index.0 };
     let answer = decided(committed.index, &body);
     match committed.reply {
         Reply::Done => Ok(with_etag(answer, committed.index)),

@@ -42,9 +42,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let show = |service: &Arc<ServiceView>| shown(service, service.endpoints(), ENDPOINTS_LISTED_MAX);
     let page = match &after {
         None => Page::cut(view.services(), query.limit, view.index(), name, show),
-        Some(after) => {
-            Page::cut(view.services_after(after.as_str()), query.limit, view.index(), name, show)
-        }
+        Some(after) => Page::cut(view.services_after(after.as_str()), query.limit, view.index(), name, show),
     };
     Ok(decided(view.index(), &page))
 }
@@ -175,7 +173,12 @@ pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Requ
         RemoveRefusals,
     ),
 )]
-pub(super) async fn remove(State(app): State<App>, path: ServicePath, uri: Uri, headers: HeaderMap) -> Answer {
+pub(super) async fn remove(
+    State(app): State<App>,
+    path: ServicePath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
     let query = request::query(&uri, Param::WRITE)?;
     let if_index = request::condition(&headers)?;
     let name = request::named("path.name", path, ServiceName::parse)?;

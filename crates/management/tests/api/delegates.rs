@@ -111,7 +111,10 @@ async fn a_report_is_looked_into_under_the_workers_own_epoch() {
         fake.find(Look { verdict, probes: vec![found("n1", Some(false)), found("n2", None)] });
         let answer = report(&fake, "m1", "d1", &epoch).await;
         assert_eq!(answer.json()["verdict"], word, "{}", answer.text);
-        assert_eq!(answer.json()["probes"][0], json!({"node": "n1", "connected": false, "detail": "as it is"}));
+        assert_eq!(
+            answer.json()["probes"][0],
+            json!({"node": "n1", "connected": false, "detail": "as it is"})
+        );
         assert_eq!(answer.json()["probes"][1]["connected"], Value::Null);
     }
     let lives = fake.state().worker("m1").expect("there").epoch;
@@ -128,7 +131,8 @@ async fn only_the_delegate_of_the_group_may_report() {
     let epoch = register(&fake, "d1", "g", true).await["heartbeat_delegate"]["epoch"].clone();
     register(&fake, "m1", "g", false).await;
     register(&fake, "other", "h", false).await;
-    for (id, by, at) in [("m1", "d1", json!(1)), ("m1", "m1", epoch.clone()), ("other", "d1", epoch.clone())] {
+    for (id, by, at) in [("m1", "d1", json!(1)), ("m1", "m1", epoch.clone()), ("other", "d1", epoch.clone())]
+    {
         assert_eq!(report(&fake, id, by, &at).await.problem(), "delegate_stale", "{id} by {by} at {at}");
     }
     assert_eq!(report(&fake, "m9", "d1", &epoch).await.problem(), "worker_unknown");

@@ -13,9 +13,9 @@ use quorate_management::{
     Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
-    LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
-    NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
+    KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange,
+    MemberRefusal, NodeId, NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
 use quorate_state::{State, View};
 use std::{

@@ -24,7 +24,10 @@ async fn shown(fake: &Arc<Fake>) -> Value {
 async fn a_decision_outlives_the_workers_own_registrations() {
     let fake = Fake::formed();
     register(&fake, "w1").await;
-    assert_eq!((&shown(&fake).await["duty"], &shown(&fake).await["duty_since"]), (&json!("in_service"), &Value::Null));
+    assert_eq!(
+        (&shown(&fake).await["duty"], &shown(&fake).await["duty_since"]),
+        (&json!("in_service"), &Value::Null)
+    );
     let drained = decide(&fake, "/v1/workers/w1/drain").await;
     assert_eq!((&drained["duty"], &drained["weight"]), (&json!("draining"), &json!(80)));
     assert!(drained["index"].as_u64() > Some(0));

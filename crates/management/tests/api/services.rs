@@ -44,11 +44,21 @@ async fn each_endpoint_says_what_becomes_of_requests_and_where_they_go() {
         endpoints.iter().map(|e| (e["worker"].as_str().unwrap(), e["status"].as_str().unwrap())).collect();
     assert_eq!(
         seen,
-        [("a", "live"), ("b", "suspect"), ("c", "expired"), ("d", "draining"), ("e", "offline"), ("f", "live")]
+        [
+            ("a", "live"),
+            ("b", "suspect"),
+            ("c", "expired"),
+            ("d", "draining"),
+            ("e", "offline"),
+            ("f", "live")
+        ]
     );
     assert_eq!((&service["endpoint_count"], &service["serving_count"]), (&json!(6), &json!(3)));
     let a = &endpoints[0];
-    assert_eq!((&a["url"], &a["version"], &a["weight"]), (&json!("http://a:99/base"), &json!("2"), &json!(7)));
+    assert_eq!(
+        (&a["url"], &a["version"], &a["weight"]),
+        (&json!("http://a:99/base"), &json!("2"), &json!(7))
+    );
     assert_eq!((&endpoints[1]["url"], &endpoints[1]["version"]), (&json!("http://b:1"), &Value::Null));
     assert!(a["epoch"].as_u64() > endpoints[1]["epoch"].as_u64(), "the newest registration");
     // Expired weighs more than drained: the drain has nothing to wait for.
@@ -107,7 +117,10 @@ async fn policies_are_checked_and_conditional() {
     let fake = Fake::formed();
     let put = |path: &str, body: Value| Ask::json("PUT", path, body);
     let wrong = fake.ask(put("/v1/services/upload", json!({"hold": "1h", "retry": 1}))).await;
-    assert_eq!((wrong.problem(), wrong.wrong_fields()), ("invalid_request".into(), vec!["hold".into(), "retry".into()]));
+    assert_eq!(
+        (wrong.problem(), wrong.wrong_fields()),
+        ("invalid_request".into(), vec!["hold".into(), "retry".into()])
+    );
     let named = fake.ask(put(&format!("/v1/services/{}", "x".repeat(129)), json!({}))).await;
     assert_eq!(named.wrong_fields(), ["path.name"]);
     let before = fake.proposals();
@@ -117,7 +130,10 @@ async fn policies_are_checked_and_conditional() {
     assert_eq!((missing.status, missing.problem()), (412, "precondition_failed".into()));
     let set = fake.ask(put("/v1/services/upload", json!({"hold": "5s"})).header("if-none-match", "*")).await;
     let tag = set.header("etag").expect("a tag").to_owned();
-    assert_eq!(fake.ask(put("/v1/services/upload", json!({})).header("if-none-match", "*")).await.status, 412);
+    assert_eq!(
+        fake.ask(put("/v1/services/upload", json!({})).header("if-none-match", "*")).await.status,
+        412
+    );
     let stale = Ask::new("DELETE", "/v1/services/upload").header("if-match", "1");
     assert_eq!(fake.ask(stale).await.status, 412);
     assert_eq!(fake.ask(Ask::new("DELETE", "/v1/services/upload").header("if-match", tag)).await.status, 200);
