@@ -17,7 +17,8 @@
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
-//! | [`heartbeat`] | liveness, which never enters the log |
+//! | [`heartbeat`], [`load`] | liveness, and how busy a worker is: neither ever enters the log |
+//! | [`tier`] | what kind of machine a worker is |
 //! | [`limit`] | every bound, by name |
 
 pub mod address;
@@ -26,6 +27,7 @@ pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
 pub mod limit;
+pub mod load;
 pub mod membership;
 pub mod name;
 pub mod node;
@@ -33,6 +35,7 @@ pub mod number;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
+pub mod tier;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -40,6 +43,7 @@ pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRang
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
+pub use load::{Load, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
@@ -47,4 +51,5 @@ pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition,
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
+pub use tier::Tier;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

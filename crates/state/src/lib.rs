@@ -10,6 +10,7 @@
 //! | [`state`] | the state, its reads |
 //! | [`apply`] | one entry → replies and events; one file per kind of command |
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
+//! | [`loads`] | what workers say of themselves, which no log entry holds |
 //! | [`window`] | answers to repeated proposals |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
@@ -17,12 +18,14 @@
 pub mod apply;
 pub mod invariant;
 pub mod keyspace;
+pub mod loads;
 pub mod parts;
 pub mod state;
 pub mod window;
 
 pub use apply::Applied;
 pub use keyspace::KeyspaceView;
+pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use state::State;
 
