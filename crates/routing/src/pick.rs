@@ -73,10 +73,10 @@ pub struct Candidate<T> {
 impl Candidate<()> {
     /// Of a worker, for one of its services; `None`: it takes no requests for it.
     pub fn of(worker: &Worker, service: &ServiceName, load: Option<&Arc<Load>>) -> Option<Self> {
-        if !worker.takes_requests() || load.is_some_and(|load| !load.takes(service.as_str())) {
+        if !worker.is_routable() || load.is_some_and(|load| !load.takes(service.as_str())) {
             return None;
         }
-        let weight = worker.weight();
+        let weight = worker.registration.weight;
         let rank = match (worker.status(), weight) {
             (Status::Live, 1..) => Rank::Live,
             (Status::Live, 0) => Rank::LiveReserve,
