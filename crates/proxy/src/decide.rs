@@ -185,7 +185,11 @@ impl Desk {
                 match (choice.pick(ask, terms.tried), vacancy) {
                     (Some(seat), _) => {
                         let (endpoint, ticket) = seat.take(now);
-                        Verdict::Forward(Destination { endpoint, ticket, by: by_service(&head, &path, service) })
+                        Verdict::Forward(Destination {
+                            endpoint,
+                            ticket,
+                            by: by_service(&head, &path, service),
+                        })
                     }
                     (None, Some(vacancy)) => {
                         Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })

@@ -151,7 +151,10 @@ mod tests {
         let tickets = [a.take(0), b.take(0), seat(&mut workers, "w2", "http://h:1").take(0)];
         assert_eq!((workers.outstanding("w1"), workers.outstanding("w2")), (2, 1));
         drop(tickets);
-        assert_eq!((workers.outstanding("w1"), workers.outstanding("w2"), workers.outstanding("w3")), (0, 0, 0));
+        assert_eq!(
+            (workers.outstanding("w1"), workers.outstanding("w2"), workers.outstanding("w3")),
+            (0, 0, 0)
+        );
     }
 
     #[test]

@@ -127,7 +127,8 @@ impl<'a> Forwarding<'a> {
                 Ok((response, upstream)) => return self.arrived(response, upstream),
                 Err(failed) => failed,
             };
-            source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup) {
+            source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
+            {
                 Next::Reconnect => Source::Dial,
                 Next::LookAgain if self.look_again() => Source::Any,
                 Next::LookAgain | Next::GiveUp => return self.gave_up(&failed),
@@ -140,8 +141,7 @@ impl<'a> Forwarding<'a> {
         let (mut upstream, connection) = self.connect(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
-        let request =
-            self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
         match upstream.exchange(request, &self.client.watch).await {
             Ok(response) => Ok((response, upstream)),
             Err(Broken::Unsent(request)) => {
@@ -164,7 +164,8 @@ impl<'a> Forwarding<'a> {
             return Ok((upstream, Connection::Pooled));
         }
         // Boxed: it is rare, and its state would be part of each connection's.
-        let dialled = self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
+        let dialled =
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);

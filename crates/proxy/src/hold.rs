@@ -8,8 +8,8 @@
 use crate::{
     client::Client,
     core::Core,
-    decide::{Decided, Patience, Verdict, decide},
     deadline::ticks,
+    decide::{Decided, Patience, Verdict, decide},
 };
 use http::Request;
 use hyper::body::Incoming;

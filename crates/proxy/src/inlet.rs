@@ -11,7 +11,7 @@ use crate::{
     http1::AnswerBody,
     serve::serve,
 };
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
 use hyper::body::Incoming;
 use quorate_routing::service::is_service;
 use quorate_telemetry::CoreCounters;
@@ -20,12 +20,9 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::Arc,
-    task::Waker,
+    task::{Poll, Waker},
 };
 use tokio::sync::Semaphore;
-
-/// What an answer's body is.
-pub use crate::http1::AnswerBody as Body;
 
 /// The way in. Clones are the same one.
 #[derive(Clone)]
@@ -46,13 +43,18 @@ impl Inlet {
         is_service(path) || is_old(path)
     }
 
-    /// Routes one request.
-    pub async fn answer(&self, remote: IpAddr, mut request: Request<Incoming>) -> Response<AnswerBody> {
-        // There are as many watches as places; both are back before the client of a finished request is.
-        let place = self.places.clone().acquire_owned().await;
-        let (Ok(place), Some(watch)) = (place, self.core.deadlines.watch()) else {
-            return unavailable(&self.core, remote);
-        };
+    /// Routes one request. `None`: the node is about to end.
+    pub async fn answer(
+        &self,
+        remote: IpAddr,
+        mut request: Request<Incoming>,
+    ) -> Option<Response<AnswerBody>> {
+        let place = self.places.clone().acquire_owned().await.ok()?;
+        // There are as many watches as places, and whoever gives back his place has given back his watch.
+        let watch = self.core.deadlines.watch()?;
+        if self.core.is(Stage::Halted) {
+            return None;
+        }
         let client = Client::new(self.core.clone(), watch, remote, place);
         prepare(&mut request);
         let mut serving = pin!(serve(&client, request));
@@ -62,7 +64,7 @@ impl Inlet {
                 client.watch.register(cx.waker());
                 registered = Some(cx.waker().clone());
             }
-            serving.as_mut().poll(cx)
+            if self.core.is(Stage::Halted) { Poll::Ready(None) } else { serving.as_mut().poll(cx).map(Some) }
         })
         .await
     }
@@ -71,5 +73,56 @@ impl Inlet {
     pub(crate) fn close(&self) {
         self.core.enter(Stage::Halted);
         self.core.desk.clear();
+    }
+}
+
+/// The coordinator's paths from before there were services: all of them are of the service `upload`.
+fn is_old(path: &str) -> bool {
+    path.starts_with("/clients") || path.starts_with("/uploads/")
+}
+
+/// Makes of a request what the routing listener would have been sent.
+fn prepare(request: &mut Request<Incoming>) {
+    // HTTP/2 says the host beside the headers, and its target is always an absolute one.
+    if request.version() == Version::HTTP_2
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+        let target = request.uri().path_and_query().cloned();
+        *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
+    }
+    request.headers_mut().remove(header::UPGRADE);
+    if is_old(request.uri().path())
+        && let Some(target) = rewritten(request.uri())
+    {
+        *request.uri_mut() = target;
+    }
+}
+
+/// The same under `/api/service/upload`.
+fn rewritten(uri: &Uri) -> Option<Uri> {
+    let target = format!("/api/service/upload{}", uri.path_and_query()?);
+    Some(Uri::from(target.parse::<PathAndQuery>().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_paths_are_of_the_service_upload() {
+        for (old, new) in [
+            ("/clients", "/api/service/upload/clients"),
+            ("/clients/7/files?a=b%20c", "/api/service/upload/clients/7/files?a=b%20c"),
+            ("/uploads/x%2fy", "/api/service/upload/uploads/x%2fy"),
+        ] {
+            assert!(Inlet::takes(old), "{old}");
+            assert_eq!(rewritten(&old.parse().unwrap()).unwrap().to_string(), new);
+        }
+        for path in ["/uploads", "/upload/x", "/v1/clients", "/api/services"] {
+            assert!(!Inlet::takes(path), "{path}");
+        }
+        assert!(Inlet::takes("/api/service/notes/x"));
     }
 }

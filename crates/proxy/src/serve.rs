@@ -41,11 +41,7 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
     response
 }
 
-async fn route(
-    client: &Arc<Client>,
-    mut request: Request<Incoming>,
-    record: &mut Record<'_>,
-) -> Forwarded {
+async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mut Record<'_>) -> Forwarded {
     let core = &client.core;
     let admitted = match admit(&mut request, &core.config.limits) {
         Ok(admitted) => admitted,

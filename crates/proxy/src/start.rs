@@ -80,8 +80,7 @@ impl Proxy {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight) = (Arc::default(), InFlight::new());
         let config = Arc::new(config);
-        let shared =
-            Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
+        let shared = Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |_| {
             let core = Core::new(&shared, metrics.add_core());

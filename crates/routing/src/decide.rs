@@ -161,7 +161,12 @@ fn draw(count: PartitionCount, entropy: u64, nth: u64) -> u32 {
 fn owner<'v, 'h>(keyspace: &'v KeyspaceView, partition: u32, workspace: Workspace<'h>) -> Decision<'v, 'h> {
     let why = match keyspace.claimant(partition) {
         Some(worker) if worker.takes_requests() => {
-            return Decision::Forward(Forward { worker, keyspace: keyspace.keyspace(), partition, workspace });
+            return Decision::Forward(Forward {
+                worker,
+                keyspace: keyspace.keyspace(),
+                partition,
+                workspace,
+            });
         }
         Some(worker) if worker.is_routable() => Unserved::OwnerOut(worker),
         Some(worker) => Unserved::OwnerGone(worker),

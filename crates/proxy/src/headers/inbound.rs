@@ -163,7 +163,10 @@ mod tests {
     fn our_headers_can_not_be_nominated_away() {
         check(
             &[
-                ("connection", "x-forwarded-for, x-forwarded-host, x-routed-by, x-quorate-hops, host, x-workspace-id"),
+                (
+                    "connection",
+                    "x-forwarded-for, x-forwarded-host, x-routed-by, x-quorate-hops, host, x-workspace-id",
+                ),
                 ("x-forwarded-for", "6.6.6.6"),
                 ("x-workspace-id", "w1"),
             ],
