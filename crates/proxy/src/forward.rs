@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
     RequestHead,
-    retry::{self, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Others, Replay},
+    retry::{self, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
 };
 use quorate_telemetry::{
     events::WorkerFailed,

@@ -51,6 +51,7 @@ mod upgrade;
 
 pub use config::{Config, Limits};
 pub use freshness::Freshness;
+pub use http1::AnswerBody;
 pub use in_flight::InFlight;
 pub use inlet::Inlet;
 pub use start::{Feeds, Proxy, StartError};

@@ -30,6 +30,14 @@ pub struct Feeds {
     pub metrics: Arc<Metrics>,
 }
 
+impl Feeds {
+    /// A View, no loads, fresh, counters of its own.
+    pub fn new(view: Arc<Published<View>>) -> Self {
+        let loads = Published::new(Arc::new(Loads::default()));
+        Self { view, loads, freshness: Arc::default(), metrics: Metrics::new() }
+    }
+}
+
 /// The running data plane. Dropping it drains it in the background.
 pub struct Proxy {
     addr: SocketAddr,

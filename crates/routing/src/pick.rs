@@ -42,7 +42,8 @@ pub fn wanted_model(headers: &HeaderMap) -> Option<&str> {
 /// Where a worker is reached for a service: at the service's own URL, else at its tunnel, else where it registered.
 pub fn address(endpoint: &Endpoint) -> &Address {
     let registration = &endpoint.worker().registration;
-    endpoint.offer().url.as_ref().or(registration.extras.tunnel.as_ref()).unwrap_or(&registration.address)
+    let tunnel = registration.extras().tunnel.as_ref();
+    endpoint.offer().url.as_ref().or(tunnel).unwrap_or(&registration.address)
 }
 
 /// Whose turn it is before whose.

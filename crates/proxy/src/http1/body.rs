@@ -90,7 +90,7 @@ impl Body for RequestBody {
 }
 
 /// An answer's body on its way to a client.
-pub(crate) struct AnswerBody {
+pub struct AnswerBody {
     content: Content,
     client: Arc<Client>,
 }
@@ -116,14 +116,14 @@ struct Arriving {
 
 impl AnswerBody {
     /// Made here.
-    pub fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
+    pub(crate) fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
         let content = Content::Own(Some(bytes).filter(|b| !b.is_empty()));
         Self { content, client: client.clone() }
     }
 
     /// From a worker. The connection goes back to the pool as soon as it has no more part in the body: for a
     /// small one, which came with its head, that is now.
-    pub fn from_worker(
+    pub(crate) fn from_worker(
         incoming: Incoming,
         upstream: Upstream,
         (endpoint, ticket): (&Arc<Endpoint>, Ticket),

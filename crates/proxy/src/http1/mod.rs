@@ -14,6 +14,7 @@ pub(crate) mod serve;
 pub(crate) mod socket;
 pub(crate) mod upstream;
 
-pub(crate) use body::{AnswerBody, RequestBody};
+pub use body::AnswerBody;
+pub(crate) use body::RequestBody;
 pub(crate) use kept::Kept;
 pub(crate) use upstream::{Broken, Upstream};
