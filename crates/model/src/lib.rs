@@ -18,6 +18,7 @@
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`], [`load`] | liveness, and how busy a worker is: neither ever enters the log |
+//! | [`own`] | addresses that are the router's own |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`limit`] | every bound, by name |
 
@@ -32,6 +33,7 @@ pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod own;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
@@ -48,6 +50,7 @@ pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use own::{OwnAddresses, points_at_self};
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
