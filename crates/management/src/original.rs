@@ -8,7 +8,8 @@ mod fault;
 
 use crate::{
     answer::json,
-    cluster::{Cluster, Reason, Unavailable},
+    cluster::{Reason, Unavailable},
+    heard::last_heard,
     request,
     server::App,
 };
@@ -24,14 +25,12 @@ use quorate_api::original::{
     RegisterBody, StatusBody, UNREGISTERED, UnhealthyBody, WorkerBody, WorkersBody,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, LogTime, PartitionRange, Refusal, Registration, Reply, WorkerId,
+    Command, Heartbeat, HeartbeatOutcome, PartitionRange, Refusal, Registration, Reply, WorkerId,
 };
 use quorate_rt::time;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// `GET /workers` waits this long for the leader to say when it heard whom.
-const LEASES_WITHIN: Duration = Duration::from_millis(500);
 /// A v2 heartbeat is answered within this time: its clients give up after 5 s.
 const HEARTBEAT_WITHIN: Duration = Duration::from_millis(4_500);
 /// A v2 heartbeat decides anew this often when the worker's record changes under it.
@@ -194,17 +193,6 @@ async fn workers(State(app): State<App>) -> Response {
     let workers: Vec<_> =
         healthy.map(|worker| ListedWorker::new(worker, heard.get(worker.id()).copied())).collect();
     crate::answer::decided(view.index(), &WorkersBody { count: workers.len(), workers })
-}
-
-/// When the leader heard whom; empty if it does not say so soon.
-async fn last_heard(cluster: &dyn Cluster) -> BTreeMap<WorkerId, LogTime> {
-    let Ok(Ok(leases)) = time::timeout(LEASES_WITHIN, cluster.leases()).await else { return BTreeMap::new() };
-    let now = time::wall_ms();
-    let heard = |ttl: Duration, remaining: Duration| {
-        let ago = u64::try_from(ttl.saturating_sub(remaining).as_millis()).unwrap_or(u64::MAX);
-        LogTime(now.saturating_sub(ago))
-    };
-    leases.into_iter().map(|lease| (lease.id, heard(lease.ttl.as_duration(), lease.remaining))).collect()
 }
 
 /// This node can route
