@@ -38,6 +38,7 @@ use quorate_model::{
     Registration, RegistrationParts, Reply, WorkerId,
 };
 use quorate_state::View;
+use std::collections::BTreeSet;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -84,10 +85,9 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
         .map_err(Fault::from)?;
     refuse_ourselves(&app, said.offer())?;
     let registration = carry_out(&app, &said).await?;
-    // Whatever it said in an earlier life is over.
-    let load = Load { unhealthy: said.unhealthy, ..Load::default() };
-    if let Ok(load) = load.validate() {
-        app.cluster.hear_load(&registration.id, load);
+    if app.cluster.loads().of(registration.id.as_str()).is_some() {
+        // Whatever it said in an earlier life is over.
+        app.cluster.hear_load(&registration.id, Load::default());
     }
     Ok(json(StatusCode::OK, &welcome(&app.cluster.view(), &registration)))
 }
@@ -138,7 +138,7 @@ fn readable(app: &App, registration: Registration) -> Registration {
     if app.cluster.view().feature_level() >= FeatureLevel::THIRD {
         return registration;
     }
-    let parts = RegistrationParts { extras: Extras::default(), ..registration.clone().into_parts() };
+    let parts = RegistrationParts { extras: None, ..registration.clone().into_parts() };
     parts.validate().unwrap_or(registration)
 }
 
@@ -148,7 +148,7 @@ fn welcome(view: &View, registration: &Registration) -> RegisteredBody {
     let other = delegate.filter(|_| !leads).and_then(|delegate| view.worker(delegate.worker.as_str()));
     let at = other.map(|worker| {
         let offer = &worker.registration;
-        offer.extras.tunnel.as_ref().unwrap_or(&offer.address)
+        offer.extras().tunnel.as_ref().unwrap_or(&offer.address)
     });
     RegisteredBody::new(registration, leads, at)
 }
@@ -184,10 +184,32 @@ async fn heartbeat(State(app): State<App>, request: Request) -> Result<Response,
             let known = app.cluster.loads();
             let load = said.load(known.of(said.id.as_str()).map(|load| &**load))?;
             app.cluster.hear_load(&said.id, load);
+            recover(&app, &said).await;
             Ok(json(StatusCode::OK, &HEARD))
         }
         None => Err(Fault::Failed("the leader answered another heartbeat")),
     }
+}
+
+/// A service that was not well when its worker registered, and is by now, is registered as such. That is a change of
+/// the record, so it happens once and not with each heartbeat.
+async fn recover(app: &App, said: &heartbeat::Heartbeat) {
+    let view = app.cluster.view();
+    let Some(worker) = view.worker(said.id.as_str()).filter(|worker| worker.is_routable()) else { return };
+    let extras = worker.registration.extras();
+    let (well, ill): (BTreeSet<_>, BTreeSet<_>) =
+        extras.unhealthy.iter().cloned().partition(|service| said.calls_healthy(service));
+    if well.is_empty() {
+        return;
+    }
+    let extras = Extras { unhealthy: ill, ..extras.clone() }.boxed();
+    let parts = RegistrationParts { extras, ..(*worker.registration).clone().into_parts() };
+    let Ok(registration) = parts.validate() else { return };
+    // Void if it registered, or said goodbye, meanwhile.
+    let if_index = Some(worker.changed);
+    let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index };
+    // Not done: the next heartbeat says so again.
+    let _ = app.cluster.propose(command).await;
 }
 
 /// Remove a worker

@@ -13,7 +13,7 @@ pub(crate) fn of_the_router<'a>(app: &App, offer: &'a Registration) -> Option<&'
     let view = app.cluster.view();
     let listed: Vec<&str> = view.nodes().flat_map(|node| [&*node.peer, &*node.management]).collect();
     let urls = offer.services.iter().filter_map(|service| service.url.as_ref());
-    urls.chain([&offer.address]).chain(offer.extras.tunnel.as_ref()).find(|address| {
+    urls.chain([&offer.address]).chain(offer.extras().tunnel.as_ref()).find(|address| {
         points_at_self(address, &app.config.own) || listed.iter().any(|listed| is_at(address, listed))
     })
 }

@@ -11,6 +11,7 @@
 //! | [`apply`] | one entry → replies and events; one file per kind of command |
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
 //! | [`loads`] | what workers say of themselves, which no log entry holds |
+//! | [`service`] | a service with its derived list of endpoints |
 //! | [`window`] | answers to repeated proposals |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
@@ -20,6 +21,7 @@ pub mod invariant;
 pub mod keyspace;
 pub mod loads;
 pub mod parts;
+pub mod service;
 pub mod state;
 pub mod window;
 
@@ -27,6 +29,7 @@ pub use apply::Applied;
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
+pub use service::{Endpoint, ServiceView};
 pub use state::State;
 
 /// The picture of the state that requests read: an O(1) clone, published after each apply.

@@ -72,7 +72,8 @@ pub struct Heartbeat {
     models: Option<Vec<Box<str>>>,
     active: Option<u32>,
     gpu: Option<f64>,
-    unhealthy: Option<Vec<ServiceName>>,
+    /// Each service that it speaks of, and whether that is healthy.
+    services: Option<BTreeMap<ServiceName, bool>>,
     specialization: Option<Box<str>>,
 }
 
@@ -92,7 +93,7 @@ pub fn read(body: &[u8]) -> Result<Heartbeat, Wrong> {
             .map(|models| models.into_iter().map(Into::into).collect()),
         active: fields.optional("active_requests", count),
         gpu: fields.optional("gpu_utilization", share),
-        unhealthy: fields.optional("services_status", ill_services),
+        services: fields.optional("services_status", services),
         specialization: fields.optional("specialization", any_text).map(Into::into),
     };
     // Read whether or not there is an id, so that one answer tells all.
@@ -118,9 +119,18 @@ impl Heartbeat {
             specialization: said.specialization.or(before.specialization),
             memory: said.memory.or(before.memory),
             unwell: said.unwell,
-            unhealthy: said.unhealthy.unwrap_or(before.unhealthy),
+            unhealthy: said.services.map_or(before.unhealthy, |services| {
+                services.into_iter().filter(|(_, healthy)| !healthy).map(|(name, _)| name).collect()
+            }),
         }
         .validate()
+    }
+}
+
+impl Heartbeat {
+    /// Whether it says that one of its services is healthy.
+    pub fn calls_healthy(&self, service: &ServiceName) -> bool {
+        self.services.as_ref().and_then(|services| services.get(service)).is_some_and(|healthy| *healthy)
     }
 }
 
@@ -140,20 +150,17 @@ fn count(value: Value) -> Result<u32, Wrong> {
     }
 }
 
-/// Those that are not healthy. A status may also be a flag, as in `{"rag": true}`.
-fn ill_services(value: Value) -> Result<Vec<ServiceName>, Wrong> {
+/// A status may also be a flag, as in `{"rag": true}`.
+fn services(value: Value) -> Result<BTreeMap<ServiceName, bool>, Wrong> {
     let status = |value| match value {
         Value::Bool(_) => flag(value),
         other => any_text(other).map(|word| is_healthy(&word)),
     };
-    let mut ill = Vec::new();
-    for (name, healthy) in entries(status)(value)? {
-        let name = ServiceName::parse(&name).map_err(|e| vec![e.renamed("")])?;
-        if !healthy {
-            ill.push(name);
-        }
-    }
-    Ok(ill)
+    let named = |(name, healthy): (String, bool)| match ServiceName::parse(&name) {
+        Ok(name) => Ok((name, healthy)),
+        Err(e) => Err(vec![e.renamed("")]),
+    };
+    entries(status)(value)?.into_iter().map(named).collect()
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl WorkerBody {
     pub fn new(worker: &Worker, seen: Seen<'_>) -> Self {
         let offer = &worker.registration;
         let ip = offer.labels.get(details::IP_ADDRESS).map(ToString::to_string);
-        let tunnel = offer.extras.tunnel.as_ref().map(ToString::to_string);
+        let tunnel = offer.extras().tunnel.as_ref().map(ToString::to_string);
         // Registered in another dialect: its address is as near as there is.
         let ip = ip.or_else(|| tunnel.is_none().then(|| offer.address.to_string()));
         Self {
@@ -147,7 +147,8 @@ fn listed(worker: &Worker, service: &ServiceOffer, load: Option<&Load>) -> Liste
     match details::of(offer, &name) {
         Said::Name => ListedService::Name(name),
         Said::Details(details) => {
-            let ill = load.is_some_and(|load| load.unhealthy.binary_search(&service.name).is_ok());
+            let said = load.is_some_and(|load| load.unhealthy.binary_search(&service.name).is_ok());
+            let ill = said || offer.extras().unhealthy.contains(&service.name);
             let unhealthy = details.health.filter(|word| !super::heartbeat::is_healthy(word));
             let health = if ill { unhealthy.unwrap_or_else(|| "unhealthy".into()) } else { HEALTHY.into() };
             ListedService::Full {
@@ -163,9 +164,9 @@ fn listed(worker: &Worker, service: &ServiceOffer, load: Option<&Load>) -> Liste
     }
 }
 
-/// Whether requests for `service` go to a worker.
-pub fn serves(worker: &Worker, service: &str, load: Option<&Load>) -> bool {
-    worker.takes_requests() && load.is_none_or(|load| load.takes(service))
+/// Whether requests for one of its services go to a worker.
+pub fn serves(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> bool {
+    worker.serves(offer) && load.is_none_or(|load| load.takes(offer.name.as_str()))
 }
 
 /// `GET /api/admin/services`.

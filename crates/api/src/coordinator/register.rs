@@ -184,8 +184,6 @@ const URL: &str = "an absolute http or https URL";
 pub struct Registering {
     /// The id that it names.
     pub id: Option<WorkerId>,
-    /// Services that it calls other than healthy.
-    pub unhealthy: Vec<ServiceName>,
     registration: Registration,
 }
 
@@ -234,16 +232,16 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
     labels.extend(place.ip.map(|ip| (details::IP_ADDRESS.into(), ip.into())));
     labels.extend(group.map(|group| ("group".into(), group.into())));
     joined.iter().for_each(|one| details::keep(&mut labels, one.name.as_str(), &one.said));
+    let unhealthy = joined.iter().filter(|one| !one.is_healthy()).map(|one| one.name.clone()).collect();
     let registration = RegistrationParts {
         services,
         labels,
         capabilities,
-        extras: Extras { wants_delegate, tunnel: place.tunnel },
+        extras: Extras { wants_delegate, tunnel: place.tunnel, unhealthy }.boxed(),
         ..RegistrationParts::new(id.clone().unwrap_or_else(placeholder), address, ttl)
     }
     .validate()?;
-    let unhealthy = joined.into_iter().filter(|one| !one.is_healthy()).map(|one| one.name).collect();
-    Ok(Registering { id, unhealthy, registration })
+    Ok(Registering { id, registration })
 }
 
 /// One service, as it was said.

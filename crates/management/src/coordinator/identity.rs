@@ -7,7 +7,7 @@
 
 use quorate_model::{Address, Epoch, Registration, ServiceName, Status, Worker, WorkerId};
 use quorate_rt::{rng, time};
-use quorate_state::View;
+use quorate_state::{Endpoint, View};
 use std::sync::Arc;
 
 const BASE: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -53,7 +53,7 @@ pub(super) fn known(view: &View, offer: &Registration, before: Option<Epoch>) ->
     }
     // Whoever shares a service's place is among those who offer it.
     let sharing = offer.services.iter().filter_map(|service| view.service(service.name.as_str()));
-    eldest(sharing.flat_map(|service| service.workers()).filter(is_it))
+    eldest(sharing.flat_map(|service| service.endpoints().map(Endpoint::worker)).filter(is_it))
 }
 
 fn eldest<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<WorkerId> {
@@ -62,7 +62,7 @@ fn eldest<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<WorkerId
 
 fn is_same(a: &Registration, b: &Registration) -> bool {
     if a.labels.get(IP).map(|ip| &**ip) != b.labels.get(IP).map(|ip| &**ip)
-        || a.extras.tunnel != b.extras.tunnel
+        || a.extras().tunnel != b.extras().tunnel
     {
         return false;
     }

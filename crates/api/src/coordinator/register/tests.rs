@@ -34,8 +34,9 @@ fn the_bodies_of_all_ages_are_read() {
     });
     let said = registering(&first);
     assert_eq!(said.id, None);
-    assert!(said.offer().extras.wants_delegate);
-    assert_eq!(said.unhealthy.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["rag"]);
+    let extras = said.offer().extras();
+    assert!(extras.wants_delegate);
+    assert_eq!(extras.unhealthy.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["rag"]);
     assert_eq!(&*said.offer().services[1].version, "2");
     assert_eq!(reached(&first), ["upload=http://10.0.0.7:8103", "rag=http://10.0.0.7:8102"]);
     let later = json!({
