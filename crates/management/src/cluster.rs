@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Refusal, Reply, WorkerId,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex,
+    MemberChange, MemberRefusal, NodeId, NodeName, Refusal, Reply, WorkerId,
 };
 use quorate_state::{Loads, View};
 use std::{io, sync::Arc, time::Duration};

@@ -81,8 +81,9 @@ async fn health() -> Response {
     ),
 )]
 async fn register(State(app): State<App>, request: Request) -> Result<Response, RegisterFault> {
-    let said = register::read(&request::bytes(request).await.map_err(Fault::from)?, app.config.coordinator_ttl)
-        .map_err(Fault::from)?;
+    let said =
+        register::read(&request::bytes(request).await.map_err(Fault::from)?, app.config.coordinator_ttl)
+            .map_err(Fault::from)?;
     refuse_ourselves(&app, said.offer())?;
     let registration = carry_out(&app, &said).await?;
     if app.cluster.loads().of(registration.id.as_str()).is_some() {

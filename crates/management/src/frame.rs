@@ -72,9 +72,9 @@ fn manners(path: &str) -> Manners {
         || matches!(path, "/livez" | "/readyz" | "/metrics" | "/openapi.json");
     // Not `/api/workers`, which is the workspace router's.
     let coordinator = path == "/health"
-        || ["/api/admin", "/api/worker", "/api/service"]
-            .iter()
-            .any(|place| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        || ["/api/admin", "/api/worker", "/api/service"].iter().any(|place| {
+            path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
     match (native, coordinator) {
         (true, _) => Manners::Native,
         (false, true) => Manners::Coordinator,

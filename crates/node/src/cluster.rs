@@ -11,8 +11,8 @@ use quorate_management::{
     RestoreError, Restored, Role, Standing, TransferError, Unavailable,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex, MemberChange, MemberRefusal, NodeId,
-    NodeName, WorkerId,
+    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex, MemberChange, MemberRefusal,
+    NodeId, NodeName, WorkerId,
 };
 use quorate_state::{Loads, View};
 use std::{sync::Arc, time::Duration};

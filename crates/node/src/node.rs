@@ -125,7 +125,10 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
-        let router = quorate_management::router(Arc::new(cluster), management_config(&config, &metrics, (peer, management)));
+        let router = quorate_management::router(
+            Arc::new(cluster),
+            management_config(&config, &metrics, (peer, management)),
+        );
         let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
         let management_ended = quorate_rt::spawn(serving);
         let view = consensus.view().clone();

@@ -41,7 +41,6 @@ pub struct HeartbeatBody {
     pub gpu_utilization: Option<f64>,
     /// Service to `healthy`, or to whatever keeps requests away from it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_properties = 256)]
     pub services_status: Option<BTreeMap<String, String>>,
     /// What it is best at.
     #[serde(skip_serializing_if = "Option::is_none")]

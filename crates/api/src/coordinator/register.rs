@@ -34,7 +34,7 @@ pub struct RegisterBody {
     /// What the machine can do: values of any shape. `has_gpu`, `gpu_memory`, `gpu_type`, `cpu_cores`,
     /// `worker_type`, `has_storage` and `storage_type` decide the tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, max_properties = 64)]
+    #[schema(value_type = Option<Object>)]
     pub capabilities: Option<serde_json::Map<String, Value>>,
     /// Services that it offers: objects, or names.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -74,9 +74,9 @@ async fn workers(State(app): State<App>) -> Response {
 async fn services(State(app): State<App>) -> Response {
     let (view, loads) = (app.cluster.view(), app.cluster.loads());
     let services = view.services().map(|service| {
-        let serving = service.endpoints().map(|endpoint| {
-            serves(endpoint.worker(), endpoint.offer(), load(&loads, endpoint.worker()))
-        });
+        let serving = service
+            .endpoints()
+            .map(|endpoint| serves(endpoint.worker(), endpoint.offer(), load(&loads, endpoint.worker())));
         (service.name().to_string(), ServiceCount::new(serving))
     });
     decided(view.index(), &ServicesBody::new(services.collect()))

@@ -88,7 +88,8 @@ mod tests {
         let id = id_of(1_733_155_200_000, 36 * 36 - 1);
         assert_eq!(id.as_str(), "worker-1733155200000-zz0000000");
         assert!(is_assigned(&id) && is_assigned(&assigned()));
-        for own in ["worker-1", "worker-12-abc", "worker-12-ABCDEFGHI", "worker--abcdefghi", "w-12-abcdefghi"] {
+        for own in ["worker-1", "worker-12-abc", "worker-12-ABCDEFGHI", "worker--abcdefghi", "w-12-abcdefghi"]
+        {
             assert!(!is_assigned(&WorkerId::parse(own).expect("valid")), "{own}");
         }
     }

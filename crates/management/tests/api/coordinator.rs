@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 /// What the original's agent sends, with services at `ip` and these ports.
 pub fn agent(ip: &str, services: &[(&str, u16)]) -> Value {
-    let service = |(name, port): &(&str, u16)| {
-        json!({"name": name, "container": name, "port": port, "health": "healthy", "version": "1.0"})
-    };
+    let service = |(name, port): &(&str, u16)| json!({"name": name, "container": name, "port": port, "health": "healthy", "version": "1.0"});
     json!({
         "capabilities": {
             "cpu_cores": 8, "ram": "15.6GB", "storage": "100GB", "containerized": true, "worker_type": "cpu",
@@ -77,7 +75,10 @@ async fn a_registration_is_answered_to_the_letter() {
     let mut alone = named("w3", agent("10.0.0.9", &[]));
     alone["group"] = "other".into();
     let answer = post(&fake, "/api/worker/register", &alone).await.json();
-    assert_eq!((&answer["is_heartbeat_leader"], &answer["heartbeat_delegate_url"]), (&json!(false), &json!(null)));
+    assert_eq!(
+        (&answer["is_heartbeat_leader"], &answer["heartbeat_delegate_url"]),
+        (&json!(false), &json!(null))
+    );
     assert_eq!(fake.state().worker("w1").expect("registered").registration.ttl.as_ms(), 90_000);
 }
 
@@ -107,7 +108,11 @@ async fn an_id_is_given_where_none_is_named() {
     assert!(word == "worker" && ms.parse::<u64>().is_ok() && chance.len() == 9, "{id}");
     assert!(chance.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()), "{id}");
     assert_ne!(id, register(&fake, &agent("10.0.0.8", &[("upload", 8103)])).await, "another machine");
-    assert_ne!(id, register(&fake, &agent("10.0.0.7", &[("rag", 8102)])).await, "another agent of one machine");
+    assert_ne!(
+        id,
+        register(&fake, &agent("10.0.0.7", &[("rag", 8102)])).await,
+        "another agent of one machine"
+    );
 }
 
 #[tokio::test]
@@ -117,7 +122,8 @@ async fn workers_are_a_bare_array_with_what_they_said() {
     body["capabilities"]["gpus"] = json!([{"name": "L4", "memory": 24}]);
     body["tunnel_url"] = json!("https://w1.tunnel.example");
     register(&fake, &body).await;
-    register(&fake, &json!({"worker_id": "w2", "services": ["notes"], "ip_address": "http://10.0.0.8"})).await;
+    register(&fake, &json!({"worker_id": "w2", "services": ["notes"], "ip_address": "http://10.0.0.8"}))
+        .await;
     let beat = json!({
         "worker_id": "w1", "status": "healthy", "current_load": 0.25, "available_memory": "12.3GB",
         "services_status": {"upload": "unhealthy"},
@@ -127,8 +133,18 @@ async fn workers_are_a_bare_array_with_what_they_said() {
     let [first, second] = workers.as_array().expect("a bare array").as_slice() else { panic!("{workers}") };
     let keys: Vec<_> = first.as_object().expect("an object").keys().map(String::as_str).collect();
     let expected = [
-        "available_memory", "capabilities", "current_load", "ip_address", "is_heartbeat_leader",
-        "last_heartbeat", "registered_at", "services", "status", "tier", "tunnel_url", "worker_id",
+        "available_memory",
+        "capabilities",
+        "current_load",
+        "ip_address",
+        "is_heartbeat_leader",
+        "last_heartbeat",
+        "registered_at",
+        "services",
+        "status",
+        "tier",
+        "tunnel_url",
+        "worker_id",
     ];
     assert_eq!(keys, expected);
     assert_eq!(first["capabilities"], body["capabilities"], "as it was said");
@@ -157,7 +173,10 @@ async fn workers_of_other_dialects_are_shown_too() {
     });
     fake.ask(Ask::json("PUT", "/v1/workers/native", native)).await;
     let workers = get(&fake, "/api/admin/workers").await;
-    assert_eq!(workers[0]["services"], json!([{"name": "ocr", "health": "healthy", "service_url": "http://10.0.0.9:80"}]));
+    assert_eq!(
+        workers[0]["services"],
+        json!([{"name": "ocr", "health": "healthy", "service_url": "http://10.0.0.9:80"}])
+    );
     assert_eq!((&workers[0]["tier"], &workers[0]["ip_address"]), (&json!(1), &json!("http://10.0.0.9:80")));
 }
 
@@ -279,7 +298,8 @@ async fn what_is_wrong_is_named() {
         (400, r#"{"error":"current_load: is no number; allowed: a number, 0 to 1"}"#)
     );
     let large = vec![b' '; (1 << 20) + 1];
-    let asks = ["/api/worker/register", "/api/worker/heartbeat"].map(|path| Ask::new("POST", path).body(large.clone()));
+    let asks = ["/api/worker/register", "/api/worker/heartbeat"]
+        .map(|path| Ask::new("POST", path).body(large.clone()));
     for ask in asks {
         let answer = fake.ask(ask).await;
         assert_eq!(answer.status, 413);
@@ -287,7 +307,11 @@ async fn what_is_wrong_is_named() {
     }
     for broken in ["", "{", "[]", "\"x\""] {
         let answer = fake.ask(Ask::new("POST", "/api/worker/register").body(broken)).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("Registration failed")), "{broken}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &json!("Registration failed")),
+            "{broken}"
+        );
     }
     assert_eq!(fake.proposals(), 0);
 }
@@ -330,7 +354,10 @@ async fn without_a_quorum_it_is_said_and_can_be_tried_again() {
         answer.exactly(),
         (500, r#"{"error":"Registration failed","message":"no leader with a quorum was found in time"}"#)
     );
-    assert_eq!((answer.header("retry-after"), answer.header("x-quorate-leader")), (Some("1"), Some("10.0.0.2:9090")));
+    assert_eq!(
+        (answer.header("retry-after"), answer.header("x-quorate-leader")),
+        (Some("1"), Some("10.0.0.2:9090"))
+    );
     let answer = post(&fake, "/api/worker/heartbeat", &json!({"worker_id": "w1"})).await;
     assert_eq!(answer.exactly(), (500, r#"{"error":"no leader with a quorum was found in time"}"#));
     let answer = fake.ask(Ask::new("DELETE", "/api/worker/unregister/w1")).await;
