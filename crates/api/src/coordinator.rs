@@ -14,7 +14,7 @@
 //! | [`lists`] | `GET /api/admin/workers`, `/services`, `/stats` |
 
 pub mod capabilities;
-pub mod details;
+mod details;
 pub mod heartbeat;
 pub mod lists;
 pub mod register;

@@ -34,8 +34,8 @@ use quorate_api::coordinator::{
     register::{self, RegisterBody, RegisteredBody, Registering},
 };
 use quorate_model::{
-    Command, Epoch, Extras, FeatureLevel, Heartbeat, HeartbeatOutcome, Load, PartitionRange, Refusal,
-    Registration, RegistrationParts, Reply, WorkerId,
+    Command, Epoch, Extras, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, Load, PartitionRange,
+    Refusal, Registration, RegistrationParts, Reply, WorkerId,
 };
 use quorate_state::View;
 use std::collections::BTreeSet;
@@ -84,18 +84,13 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
     let said =
         register::read(&request::bytes(request).await.map_err(Fault::from)?, app.config.coordinator_ttl)
             .map_err(Fault::from)?;
-    refuse_ourselves(&app, said.offer())?;
+    own::refuse_router(&app, said.offer()).map_err(Fault::from)?;
     let registration = carry_out(&app, &said).await?;
     if app.cluster.loads().of(registration.id.as_str()).is_some() {
         // Whatever it said in an earlier life is over.
         app.cluster.hear_load(&registration.id, Load::default());
     }
     Ok(json(StatusCode::OK, &welcome(&app.cluster.view(), &registration)))
-}
-
-/// A worker behind a router's own address would send its requests round and round.
-fn refuse_ourselves(app: &App, offer: &Registration) -> Result<(), Fault> {
-    own::of_the_router(app, offer).map_or(Ok(()), |address| Err(Fault::own_address(address)))
 }
 
 /// Registers it under the id that is its own.
@@ -115,7 +110,8 @@ async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault>
     };
     let elder = said.named(elder);
     propose_registration(app, &elder).await?;
-    let younger = Command::UnregisterWorker { id: registration.id, epoch: Some(granted), if_index: None };
+    let younger =
+        Command::UnregisterWorker { id: registration.id.clone(), epoch: Some(granted), if_index: None };
     // Its lease ends by itself otherwise.
     let _ = app.cluster.propose(younger).await;
     Ok(elder)
@@ -245,6 +241,14 @@ async fn unregister(
 impl From<Unavailable> for Fault {
     fn from(unavailable: Unavailable) -> Self {
         Self::Unavailable(unavailable)
+    }
+}
+
+impl From<Invalid> for Fault {
+    fn from(invalid: Invalid) -> Self {
+        // The worker's own address is made of what it says about its IP or its first service.
+        let field = if invalid.field == "address" { "ip_address".into() } else { invalid.field.clone() };
+        Self::Invalid(invalid.renamed(field).to_string())
     }
 }
 

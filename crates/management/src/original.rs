@@ -10,7 +10,7 @@ use crate::{
     answer::json,
     cluster::{Reason, Unavailable},
     heard::last_heard,
-    request,
+    own, request,
     server::App,
 };
 use axum::{
@@ -66,6 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 )]
 async fn register(State(app): State<App>, request: Request) -> Answer {
     let registration = original::register(&request::bytes(request).await?, app.config.default_ttl)?;
+    own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
     let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None };
     match propose(&app, command, Failed::Register).await? {
         Reply::Refused(refusal) => Err(Fault::refused(Failed::Register, &refusal)),
@@ -103,6 +104,7 @@ async fn heartbeat(State(app): State<App>, request: Request) -> Answer {
             | HeartbeatOutcome::Replayed { .. } => Ok(json(StatusCode::OK, &HEARD)),
         },
         Said::Full(registration) => {
+            own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
             // Up to five calls, each with a limit of its own: together they must not outlast the client.
             let answered = time::timeout(HEARTBEAT_WITHIN, full_heartbeat(&app, &registration)).await;
             answered.unwrap_or_else(|_| {

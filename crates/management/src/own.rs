@@ -6,16 +6,27 @@
 //! requests when they come back.
 
 use crate::server::App;
-use quorate_model::{Address, Registration, points_at_self};
+use quorate_model::{Address, Invalid, Registration, points_at_self};
 
-/// The first address of an offer that is a router's.
-pub(crate) fn of_the_router<'a>(app: &App, offer: &'a Registration) -> Option<&'a Address> {
+/// The first address of an offer that is a router's, as what is wrong with it.
+pub(crate) fn refuse_router(app: &App, offer: &Registration) -> Result<(), Invalid> {
     let view = app.cluster.view();
     let listed: Vec<&str> = view.nodes().flat_map(|node| [&*node.peer, &*node.management]).collect();
-    let urls = offer.services.iter().filter_map(|service| service.url.as_ref());
-    urls.chain([&offer.address]).chain(offer.extras().tunnel.as_ref()).find(|address| {
+    let is_router = |address: &Address| {
         points_at_self(address, &app.config.own) || listed.iter().any(|listed| is_at(address, listed))
-    })
+    };
+    let services = offer.services.iter().enumerate();
+    let urls =
+        services.filter_map(|(i, service)| Some((format!("services[{i}].url"), service.url.as_ref()?)));
+    let tunnel = offer.extras().tunnel.as_ref().map(|tunnel| ("tunnel_url".to_owned(), tunnel));
+    let all = tunnel.into_iter().chain([("address".to_owned(), &offer.address)]).chain(urls);
+    match all.into_iter().find(|(_, address)| is_router(address)) {
+        Some((field, address)) => {
+            let problem = format!("{address} is an address of the router itself");
+            Err(Invalid::new(field, problem, "where the worker answers"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether an address is that of a listener, as it is advertised: `host:port`.

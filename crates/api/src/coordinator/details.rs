@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The label of a worker's address as it was given.
-pub const IP_ADDRESS: &str = "coordinator/ip_address";
+pub(super) const IP_ADDRESS: &str = "coordinator/ip_address";
 /// There when services were given by name only: those without details are shown so again.
 const NAMES_ONLY: &str = "coordinator/services";
 const SERVICE: &str = "coordinator/service/";

@@ -12,7 +12,7 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use quorate_api::coordinator::ErrorBody;
-use quorate_model::{Address, Refusal};
+use quorate_model::Refusal;
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -27,12 +27,6 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub fn own_address(address: &Address) -> Self {
-        Self::Invalid(format!(
-            "service_url: {address} is an address of the router itself; allowed: where the worker answers"
-        ))
-    }
-
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,

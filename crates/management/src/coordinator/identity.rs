@@ -1,9 +1,9 @@
 //! Which worker somebody is who registers without an id.
 //!
 //! The original gave a new id to each registration, so that every restart of an agent left a ghost behind. Here a
-//! worker is known by where it is: the same address and tunnel in its own words, and at least one service reached at
-//! the same place. Two workers can't be that; a worker that found another set of services this time can. Only ids
-//! that were given here are given again: an id that a worker chose is its own.
+//! worker is known by where it is: at least one service of it is reached at the same place as before. Two workers
+//! can't be that; a worker that found another set of services this time can. Only ids that were given here are given
+//! again: an id that a worker chose is its own.
 
 use quorate_model::{Address, Epoch, Registration, ServiceName, Status, Worker, WorkerId};
 use quorate_rt::{rng, time};
@@ -61,19 +61,12 @@ fn eldest<'a>(workers: impl Iterator<Item = &'a Arc<Worker>>) -> Option<WorkerId
 }
 
 fn is_same(a: &Registration, b: &Registration) -> bool {
-    if a.labels.get(IP).map(|ip| &**ip) != b.labels.get(IP).map(|ip| &**ip)
-        || a.extras().tunnel != b.extras().tunnel
-    {
-        return false;
-    }
     if a.services.is_empty() && b.services.is_empty() {
         // Nothing that is reached tells them apart: what the machine is does.
         return a.address == b.address && a.capabilities == b.capabilities;
     }
     places(a).any(|place| places(b).any(|other| other == place))
 }
-
-const IP: &str = quorate_api::coordinator::details::IP_ADDRESS;
 
 fn places(offer: &Registration) -> impl Iterator<Item = (&ServiceName, &Address)> {
     offer.services.iter().map(|service| (&service.name, service.url.as_ref().unwrap_or(&offer.address)))

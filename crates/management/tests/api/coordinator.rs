@@ -5,9 +5,16 @@ use crate::{
     fake::{Fake, worker},
 };
 use quorate_management::Reason;
-use quorate_model::{Command, Duty, LeaseEvent, NodeRecord};
+use quorate_model::{Command, Duty, FeatureLevel, LeaseEvent, NodeRecord};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// A cluster whose members can all read everything that a worker says.
+pub fn formed() -> Arc<Fake> {
+    let fake = Fake::formed();
+    fake.apply(Command::RaiseLevel { to: FeatureLevel::NEWEST });
+    fake
+}
 
 /// What the original's agent sends, with services at `ip` and these ports.
 pub fn agent(ip: &str, services: &[(&str, u16)]) -> Value {
@@ -48,7 +55,7 @@ fn named(id: &str, mut body: Value) -> Value {
 
 #[tokio::test]
 async fn the_process_says_that_it_works() {
-    let fake = Fake::formed();
+    let fake = formed();
     assert_eq!(fake.ask(Ask::get("/health")).await.exactly(), (200, r#"{"status":"healthy","edge":true}"#));
     let admin = get(&fake, "/api/admin/health").await;
     assert_eq!((&admin["status"], &admin["coordinator"]), (&json!("healthy"), &json!("cloudflare-worker")));
@@ -58,7 +65,7 @@ async fn the_process_says_that_it_works() {
 
 #[tokio::test]
 async fn a_registration_is_answered_to_the_letter() {
-    let fake = Fake::formed();
+    let fake = formed();
     let body = named("w1", agent("10.0.0.7", &[("upload", 8103), ("rag", 8102)]));
     let answer = post(&fake, "/api/worker/register", &body).await;
     assert_eq!(
@@ -84,7 +91,7 @@ async fn a_registration_is_answered_to_the_letter() {
 
 #[tokio::test]
 async fn tiers_are_those_of_the_contract() {
-    let fake = Fake::formed();
+    let fake = formed();
     for (capabilities, tier) in [
         (json!({"has_gpu": true, "has_storage": true}), 1),
         (json!({"gpu_memory": "24GB"}), 1),
@@ -101,7 +108,7 @@ async fn tiers_are_those_of_the_contract() {
 
 #[tokio::test]
 async fn an_id_is_given_where_none_is_named() {
-    let fake = Fake::formed();
+    let fake = formed();
     let id = register(&fake, &agent("10.0.0.7", &[("upload", 8103)])).await;
     let [word, ms, chance]: [&str; 3] =
         id.split('-').collect::<Vec<_>>().try_into().unwrap_or_else(|_| panic!("{id}"));
@@ -117,7 +124,7 @@ async fn an_id_is_given_where_none_is_named() {
 
 #[tokio::test]
 async fn workers_are_a_bare_array_with_what_they_said() {
-    let fake = Fake::formed();
+    let fake = formed();
     let mut body = named("w1", agent("10.0.0.7", &[("upload", 8103)]));
     body["capabilities"]["gpus"] = json!([{"name": "L4", "memory": 24}]);
     body["tunnel_url"] = json!("https://w1.tunnel.example");
@@ -167,7 +174,7 @@ async fn workers_are_a_bare_array_with_what_they_said() {
 
 #[tokio::test]
 async fn workers_of_other_dialects_are_shown_too() {
-    let fake = Fake::formed();
+    let fake = formed();
     let native = json!({
         "address": "http://10.0.0.9:80", "services": [{"name": "ocr"}], "capabilities": {"has_gpu": true}
     });
@@ -182,7 +189,7 @@ async fn workers_of_other_dialects_are_shown_too() {
 
 #[tokio::test]
 async fn services_and_stats_count_who_takes_requests() {
-    let fake = Fake::formed();
+    let fake = formed();
     for (id, ip) in [("w1", "10.0.0.1"), ("w2", "10.0.0.2"), ("w3", "10.0.0.3"), ("w4", "10.0.0.4")] {
         register(&fake, &named(id, agent(ip, &[("upload", 8103)]))).await;
     }
@@ -217,7 +224,7 @@ async fn services_and_stats_count_who_takes_requests() {
 
 #[tokio::test]
 async fn nothing_registered_is_counted_as_nothing() {
-    let fake = Fake::formed();
+    let fake = formed();
     assert_eq!(fake.ask(Ask::get("/api/admin/workers")).await.exactly(), (200, "[]"));
     let services = fake.ask(Ask::get("/api/admin/services")).await;
     assert_eq!(services.exactly(), (200, r#"{"services":{},"total_services":0}"#));
@@ -227,7 +234,7 @@ async fn nothing_registered_is_counted_as_nothing() {
 
 #[tokio::test]
 async fn a_heartbeat_of_somebody_unknown_is_told_so() {
-    let fake = Fake::formed();
+    let fake = formed();
     let answer = post(&fake, "/api/worker/heartbeat", &json!({"worker_id": "nobody"})).await;
     assert_eq!(answer.exactly(), (404, r#"{"error":"Worker not found"}"#));
     assert_eq!(fake.proposals(), 0);
@@ -235,7 +242,7 @@ async fn a_heartbeat_of_somebody_unknown_is_told_so() {
 
 #[tokio::test]
 async fn a_goodbye_is_always_well() {
-    let fake = Fake::formed();
+    let fake = formed();
     register(&fake, &named("w 1", agent("10.0.0.7", &[("upload", 8103)]))).await;
     for path in ["w%201", "w%201", "nobody", "%20", "%FF", &"x".repeat(300)] {
         let answer = fake.ask(Ask::new("DELETE", &format!("/api/worker/unregister/{path}"))).await;
@@ -248,7 +255,7 @@ async fn a_goodbye_is_always_well() {
 
 #[tokio::test]
 async fn cors_and_unknown_paths_are_the_coordinators() {
-    let fake = Fake::formed();
+    let fake = formed();
     let asks = [
         (Ask::get("/health"), 200),
         (Ask::get("/api/admin/stats"), 200),
@@ -280,7 +287,7 @@ async fn cors_and_unknown_paths_are_the_coordinators() {
 
 #[tokio::test]
 async fn what_is_wrong_is_named() {
-    let fake = Fake::formed();
+    let fake = formed();
     for (body, message) in [
         (json!({"worker_id": ""}), "worker_id: is empty; allowed: "),
         (json!({"services": [{"name": ""}], "ip_address": "h"}), "services[0].name: is empty; allowed: "),
@@ -318,7 +325,7 @@ async fn what_is_wrong_is_named() {
 
 #[tokio::test]
 async fn an_address_of_the_router_itself_is_refused() {
-    let fake = Fake::formed();
+    let fake = formed();
     fake.apply(Command::DescribeNode(NodeRecord {
         id: quorate_model::NodeId(2),
         name: quorate_model::NodeName::parse("n2").expect("a name"),
@@ -339,6 +346,14 @@ async fn an_address_of_the_router_itself_is_refused() {
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
         assert!(answer.text.contains("an address of the router itself"), "{}", answer.text);
     }
+    let native =
+        json!({"address": "http://10.0.0.9", "services": [{"name": "a", "url": "http://localhost:9090"}]});
+    let answer = fake.ask(Ask::json("PUT", "/v1/workers/w", native)).await;
+    assert_eq!((answer.status, answer.wrong_fields()), (400, vec!["services[0].url".into()]));
+    let original = json!({"workerId": "w", "httpAddress": "http://127.0.0.1:8080", "partitions": []});
+    let answer = post(&fake, "/register", &original).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text.contains("httpAddress: http://127.0.0.1:8080 is an address of"), "{}", answer.text);
     assert_eq!(fake.proposals(), 0);
     let beside = json!({"services": [{"name": "a", "service_url": "http://127.0.0.1:8081"}]});
     assert_eq!(post(&fake, "/api/worker/register", &beside).await.status, 200);
@@ -346,7 +361,7 @@ async fn an_address_of_the_router_itself_is_refused() {
 
 #[tokio::test]
 async fn without_a_quorum_it_is_said_and_can_be_tried_again() {
-    let fake = Fake::formed();
+    let fake = formed();
     register(&fake, &named("w1", agent("10.0.0.7", &[("upload", 8103)]))).await;
     fake.break_down(Reason::NoQuorum);
     let answer = post(&fake, "/api/worker/register", &agent("10.0.0.8", &[("upload", 8103)])).await;
@@ -363,4 +378,46 @@ async fn without_a_quorum_it_is_said_and_can_be_tried_again() {
     let answer = fake.ask(Ask::new("DELETE", "/api/worker/unregister/w1")).await;
     assert_eq!(answer.status, 500);
     assert_eq!(get(&fake, "/api/admin/workers").await[0]["status"], "healthy", "reads go on");
+}
+
+/// In the middle of an upgrade some node can't read all that a worker may say.
+#[tokio::test]
+async fn during_an_upgrade_workers_register_without_what_is_new() {
+    let fake = Fake::formed();
+    let mut body = agent("10.0.0.7", &[("upload", 8103)]);
+    body["tunnel_url"] = json!("https://t.example");
+    let id = register(&fake, &body).await;
+    let shown = get(&fake, "/api/admin/workers").await;
+    assert_eq!((&shown[0]["is_heartbeat_leader"], &shown[0]["tunnel_url"]), (&json!(false), &json!(null)));
+    assert_eq!(shown[0]["services"][0]["service_url"], "https://t.example");
+    fake.apply(Command::RaiseLevel { to: FeatureLevel::NEWEST });
+    assert_eq!(register(&fake, &body).await, id);
+    let shown = get(&fake, "/api/admin/workers").await;
+    assert_eq!(shown[0]["is_heartbeat_leader"], true);
+    assert_eq!(shown[0]["tunnel_url"], "https://t.example");
+}
+
+/// A service that is not well yet is known and not chosen, until a heartbeat says that it is: one entry, once.
+#[tokio::test]
+async fn a_service_that_recovers_is_registered_as_such_once() {
+    let fake = formed();
+    let body = json!({
+        "worker_id": "w1", "ip_address": "10.0.0.7",
+        "services": [{"name": "rag", "health": "starting"}, {"name": "ocr", "health": "down"}, "upload"],
+    });
+    register(&fake, &body).await;
+    let healthy = async |service: &str| {
+        get(&fake, "/api/admin/services").await["services"][service]["healthy_workers"].clone()
+    };
+    assert_eq!(
+        (healthy("rag").await, healthy("ocr").await, healthy("upload").await),
+        (json!(0), json!(0), json!(1))
+    );
+    post(&fake, "/api/worker/heartbeat", &json!({"worker_id": "w1"})).await;
+    assert_eq!((healthy("rag").await, fake.proposals()), (json!(0), 1), "nothing was said of it");
+    for _ in 0..3 {
+        let beat = json!({"worker_id": "w1", "services_status": {"rag": "healthy", "ocr": "down", "other": "healthy"}});
+        post(&fake, "/api/worker/heartbeat", &beat).await;
+        assert_eq!((healthy("rag").await, healthy("ocr").await, fake.proposals()), (json!(1), json!(0), 2));
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     ask::Ask,
-    coordinator::{agent, get, post, register},
+    coordinator::{agent, formed, get, post, register},
     fake::{EPOCH_MS, Fake, worker},
 };
 use quorate_api::coordinator::register as reader;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Here the record is months old, since nothing about the worker changed; the leader heard it a moment ago.
 #[tokio::test]
 async fn defect_1_a_healthy_worker_is_not_offline_between_two_writes() {
-    let fake = Fake::formed();
+    let fake = formed();
     let id = register(&fake, &agent("10.0.0.7", &[("upload", 8103)])).await;
     let written = fake.proposals();
     for _ in 0..20 {
@@ -35,7 +35,7 @@ async fn defect_1_a_healthy_worker_is_not_offline_between_two_writes() {
 /// healthy, and never routed to.
 #[tokio::test]
 async fn defect_3_a_worker_that_comes_back_offers_its_services_again() {
-    let fake = Fake::formed();
+    let fake = formed();
     let id = register(&fake, &agent("10.0.0.7", &[("upload", 8103), ("rag", 8102)])).await;
     fake.lease(&id, LeaseEvent::Suspected);
     fake.lease(&id, LeaseEvent::Expired);
@@ -66,7 +66,7 @@ async fn ids(fake: &std::sync::Arc<Fake>) -> Vec<Value> {
 /// Each registration made a new id, so each restart of an agent left a ghost.
 #[tokio::test]
 async fn defect_5_a_worker_that_registers_again_leaves_no_ghost() {
-    let fake = Fake::formed();
+    let fake = formed();
     let body = agent("10.0.0.7", &[("upload", 8103), ("rag", 8102)]);
     let id = register(&fake, &body).await;
     let other = register(&fake, &agent("10.0.0.8", &[("upload", 8103)])).await;
@@ -92,7 +92,7 @@ async fn defect_5_a_worker_that_registers_again_leaves_no_ghost() {
 /// meet in the log, and the elder one stays.
 #[tokio::test]
 async fn defect_5_a_registration_that_is_sent_twice_at_once_leaves_no_ghost() {
-    let fake = Fake::formed();
+    let fake = formed();
     let body = agent("10.0.0.7", &[("upload", 8103)]);
     let ttl = Ttl::new(Duration::from_secs(90)).expect("a TTL");
     let first = reader::read(body.to_string().as_bytes(), ttl).expect("valid");
@@ -109,7 +109,7 @@ async fn defect_5_a_registration_that_is_sent_twice_at_once_leaves_no_ghost() {
 /// An id that a worker chose is its own: nobody is taken for it because of an address.
 #[tokio::test]
 async fn nobody_is_given_an_id_that_another_worker_chose() {
-    let fake = Fake::formed();
+    let fake = formed();
     let body = agent("10.0.0.7", &[("upload", 8103)]);
     let mut named = body.clone();
     named["worker_id"] = json!("worker-1");
