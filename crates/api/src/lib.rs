@@ -14,9 +14,11 @@
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`cluster`] | bodies of the native API |
 //! | [`answer`] | bodies that several resources share |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
+//! | [`coordinator`] | the dialect of the service coordinator that it replaces |
 
 pub mod answer;
 pub mod cluster;
+pub mod coordinator;
 pub mod duration;
 pub mod fields;
 pub mod heartbeat;

@@ -16,6 +16,7 @@
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
 //! | [`levels`] | what all members can do |
+//! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
@@ -38,6 +39,8 @@ pub mod lease_guard;
 pub mod lease_keeper;
 pub mod levels;
 pub mod liveness;
+mod load_table;
+mod loads;
 pub mod log_bound;
 mod membership;
 pub mod observer;

@@ -14,15 +14,21 @@
 //! | [`request`], [`answer`] | bodies, parameters and conditions in; JSON and problems out |
 //! | [`native`] | `/v1` |
 //! | [`original`] | `/register` and the others, plain and under `/api` |
+//! | [`coordinator`] | `/health`, `/api/worker/*`, `/api/admin/*` |
+//! | [`heard`] | when the leader heard whom, for the dialects |
+//! | [`own`] | addresses at which nobody may register |
 //! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
 //! | [`document`] | what the OpenAPI document says beside the paths |
 
 pub(crate) mod answer;
 pub mod cluster;
+pub(crate) mod coordinator;
 pub(crate) mod document;
 pub(crate) mod frame;
+pub(crate) mod heard;
 pub(crate) mod native;
 pub(crate) mod original;
+pub(crate) mod own;
 pub(crate) mod probes;
 pub(crate) mod request;
 pub mod server;

@@ -47,7 +47,7 @@ pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRang
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
-pub use load::{Load, Milli};
+pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;

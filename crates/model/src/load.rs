@@ -6,9 +6,9 @@
 
 use crate::{
     limit,
-    name::{Invalid, ServiceName, excerpt},
+    name::{Invalid, ServiceName, WorkerId, excerpt},
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// A share in thousandths, 0 to 1000. No float, so that equal words are equal values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +110,17 @@ impl Load {
         }
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
     }
+}
+
+/// A worker's word about itself, as nodes tell each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Who.
+    pub id: WorkerId,
+    /// How long ago it said so, in milliseconds: clocks differ, spans hardly.
+    pub ago_ms: u64,
+    /// What.
+    pub load: Arc<Load>,
 }
 
 #[cfg(test)]

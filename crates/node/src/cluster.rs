@@ -11,10 +11,10 @@ use quorate_management::{
     RestoreError, Restored, Role, Standing, TransferError, Unavailable,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange, MemberRefusal, NodeId,
-    NodeName,
+    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex, MemberChange, MemberRefusal,
+    NodeId, NodeName, WorkerId,
 };
-use quorate_state::View;
+use quorate_state::{Loads, View};
 use std::{sync::Arc, time::Duration};
 
 /// Whoever is told "busy" asks again after this long.
@@ -201,6 +201,14 @@ impl Cluster for NodeCluster {
 
     fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>> {
         async move { self.consensus.heartbeat(beats).await.map_err(|lost| self.unavailable(&lost)) }.boxed()
+    }
+
+    fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.consensus.hear_load(id, load);
+    }
+
+    fn loads(&self) -> Loads {
+        self.consensus.loads()
     }
 
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {

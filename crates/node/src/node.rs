@@ -8,7 +8,7 @@ use crate::{
     readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
-use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
 use quorate_proxy::{Freshness, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
@@ -125,7 +125,10 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
-        let router = quorate_management::router(Arc::new(cluster), management_config(&config, &metrics));
+        let router = quorate_management::router(
+            Arc::new(cluster),
+            management_config(&config, &metrics, (peer, management)),
+        );
         let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
         let management_ended = quorate_rt::spawn(serving);
         let view = consensus.view().clone();
@@ -295,13 +298,32 @@ fn options(
     }
 }
 
-fn management_config(config: &Config, metrics: &Arc<Metrics>) -> quorate_management::Config {
+fn management_config(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    (peer, management): (SocketAddr, SocketAddr),
+) -> quorate_management::Config {
     let metrics = metrics.clone();
     quorate_management::Config {
         default_ttl: config.worker_ttl,
+        coordinator_ttl: config.coordinator_ttl,
+        own: own_addresses(config, [config.routing, management, peer]),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
     }
+}
+
+/// The listeners, under each name by which others know this machine.
+fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
+    // Whoever asks for any port has none yet.
+    let listeners: Vec<_> = bound.into_iter().filter(|listener| listener.port() != 0).collect();
+    let [_, management, peer] = bound;
+    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
+        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
+    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
+    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
+    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
+    OwnAddresses { advertised: advertised.collect(), listeners }
 }
 
 fn proxy_config(config: &Config) -> quorate_proxy::Config {

@@ -56,6 +56,8 @@ pub mod path {
     pub const MEMBERS: &str = "/peer/v1/members";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
+    /// What workers said about their load.
+    pub const LOADS: &str = "/peer/v1/loads";
 }
 
 /// The headers that each request carries.

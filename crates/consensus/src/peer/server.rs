@@ -235,6 +235,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_member_outcome(&joining::leave_here(shared, &leave, TRY_WITHIN).await.into()))
         }
         path::MEMBERS => Ok(wire::encode_members(membership::members_here(shared).as_ref())),
+        path::LOADS => {
+            shared.loads.learn(wire::decode_loads(&body)?, shared.applied.now());
+            Ok(Vec::new())
+        }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }
