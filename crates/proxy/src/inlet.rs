@@ -20,22 +20,33 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::Waker,
 };
 use tokio::sync::Semaphore;
 
-/// The way in. Clones are the same one.
+/// The way in. Clones are the same one; when the last of them is gone, so is what belongs to it.
 #[derive(Clone)]
 pub struct Inlet {
-    core: Arc<Core>,
+    gate: Arc<Gate>,
     places: Arc<Semaphore>,
+}
+
+/// The core behind it.
+struct Gate(Arc<Core>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.enter(Stage::Halted);
+        self.0.desk.clear();
+    }
 }
 
 impl Inlet {
     pub(crate) fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Self {
         let core = Core::new(shared, counters);
         quorate_rt::spawn(core.clone().sweep());
-        Self { core, places: Arc::new(Semaphore::new(shared.config.limits.connections_max)) }
+        let places = Semaphore::new(shared.config.limits.connections_max);
+        Self { gate: Arc::new(Gate(core)), places: Arc::new(places) }
     }
 
     /// Whether a request with this path is for a service, the coordinator's old paths included.
@@ -51,11 +62,8 @@ impl Inlet {
     ) -> Option<Response<AnswerBody>> {
         let place = self.places.clone().acquire_owned().await.ok()?;
         // There are as many watches as places, and whoever gives back his place has given back his watch.
-        let watch = self.core.deadlines.watch()?;
-        if self.core.is(Stage::Halted) {
-            return None;
-        }
-        let client = Client::new(self.core.clone(), watch, remote, place);
+        let core = &self.gate.0;
+        let client = Client::new(core.clone(), core.deadlines.watch()?, remote, place);
         prepare(&mut request);
         let mut serving = pin!(serve(&client, request));
         let mut registered: Option<Waker> = None;
@@ -64,15 +72,9 @@ impl Inlet {
                 client.watch.register(cx.waker());
                 registered = Some(cx.waker().clone());
             }
-            if self.core.is(Stage::Halted) { Poll::Ready(None) } else { serving.as_mut().poll(cx).map(Some) }
+            serving.as_mut().poll(cx).map(Some)
         })
         .await
-    }
-
-    /// Ends what belongs to it.
-    pub(crate) fn close(&self) {
-        self.core.enter(Stage::Halted);
-        self.core.desk.clear();
     }
 }
 

@@ -130,7 +130,6 @@ impl Proxy {
     pub async fn drain(self) {
         self.close.fire();
         self.cores.join().await;
-        self.inlet.close();
     }
 }
 
