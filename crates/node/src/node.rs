@@ -107,9 +107,7 @@ impl Node {
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
-        let routing_failed =
-            |source| StartError::Listen { listener: "--routing", address: config.routing, source };
-        net::SharedPort::claim(config.routing).map(drop).map_err(routing_failed)?;
+        net::SharedPort::claim(config.routing).map(drop).map_err(|source| routing_failed(&config, source))?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -130,16 +128,7 @@ impl Node {
             Arc::new(cluster),
             management_config(&config, &metrics, (peer, management)),
         );
-        let feeds = Feeds {
-            view: consensus.view().clone(),
-            loads: consensus.published_loads().clone(),
-            freshness: freshness.clone(),
-            metrics: metrics.clone(),
-        };
-        let proxy = Proxy::start(proxy_config(&config), feeds).await.map_err(|e| match e {
-            quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
-            other => StartError::Proxy(other),
-        })?;
+        let proxy = start_proxy(&config, &consensus, (&freshness, &metrics)).await?;
         let serving = serve_behind(
             services_in_front(proxy.inlet().clone()),
             router,
@@ -340,6 +329,27 @@ fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
     let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
     let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
     OwnAddresses { advertised: advertised.collect(), listeners }
+}
+
+fn routing_failed(config: &Config, source: io::Error) -> StartError {
+    StartError::Listen { listener: "--routing", address: config.routing, source }
+}
+
+async fn start_proxy(
+    config: &Config,
+    consensus: &Consensus,
+    (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
+) -> Result<Proxy, StartError> {
+    let feeds = Feeds {
+        view: consensus.view().clone(),
+        loads: consensus.published_loads().clone(),
+        freshness: freshness.clone(),
+        metrics: metrics.clone(),
+    };
+    Proxy::start(proxy_config(config), feeds).await.map_err(|e| match e {
+        quorate_proxy::StartError::Listen { source, .. } => routing_failed(config, source),
+        other => StartError::Proxy(other),
+    })
 }
 
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data
