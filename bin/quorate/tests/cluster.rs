@@ -8,6 +8,8 @@
 
 #[path = "cluster/agreement.rs"]
 mod agreement;
+#[path = "cluster/coordinator.rs"]
+mod coordinator;
 #[path = "cluster/dev.rs"]
 mod dev;
 #[path = "cluster/drain_delay.rs"]

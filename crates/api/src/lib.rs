@@ -15,9 +15,11 @@
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
 //! | [`answer`] | bodies that several resources share |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
+//! | [`coordinator`] | the dialect of the service coordinator that it replaces |
 
 pub mod answer;
 pub mod cluster;
+pub mod coordinator;
 pub mod delegate;
 pub mod duration;
 pub mod fields;

@@ -9,6 +9,7 @@ use crate::{
     levels::{self, Levels},
     liveness,
     liveness::{Pulse, Vessel},
+    loads::{self, LoadKeeper},
     log_bound,
     looking::Looks,
     observer::Applied,
@@ -28,11 +29,11 @@ use crate::{
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeLevels,
-    NodeName,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load, LogIndex, NodeId,
+    NodeLevels, NodeName, WorkerId,
 };
 use quorate_rt::{published::Published, shutdown, time};
-use quorate_state::View;
+use quorate_state::{Loads, View};
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
@@ -88,6 +89,7 @@ pub struct Shared {
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
     pub(crate) levels: Levels,
+    pub(crate) loads: LoadKeeper,
     pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
@@ -161,6 +163,7 @@ impl Consensus {
             vessel,
             roster: Roster::default(),
             levels: Levels::default(),
+            loads: LoadKeeper::default(),
             proposer: proposer.clone(),
             places,
             snapshots,
@@ -177,6 +180,7 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(loads::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
@@ -203,6 +207,21 @@ impl Consensus {
     /// Brings heartbeats to the leader; one outcome for each.
     pub async fn heartbeat(&self, beats: Vec<Heartbeat>) -> Result<Vec<HeartbeatOutcome>, Unavailable> {
         self.pulse.beat(beats).await
+    }
+
+    /// Keeps what a worker said about its load, and tells the other nodes soon.
+    pub fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.shared.loads.hear(id, load, self.shared.applied.now());
+    }
+
+    /// What workers said about their load, as far as this node knows.
+    pub fn loads(&self) -> Loads {
+        self.shared.loads.loads()
+    }
+
+    /// The same for those who read with every request: at most a quarter of a second old.
+    pub fn published_loads(&self) -> &Arc<Published<Loads>> {
+        self.shared.loads.published()
     }
 
     /// The leases as the leader sees them.

@@ -18,6 +18,7 @@
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
 //! | [`levels`] | what all members can do |
+//! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | [`observer`] | what happens after each apply |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
@@ -41,6 +42,8 @@ pub mod lease_guard;
 pub mod lease_keeper;
 pub mod levels;
 pub mod liveness;
+mod load_table;
+mod loads;
 pub mod log_bound;
 pub mod looking;
 mod membership;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex,
+    ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, Load, LogIndex,
     MemberChange, MemberRefusal, NodeId, NodeName, Refusal, Reply, WorkerId,
 };
-use quorate_state::View;
+use quorate_state::{Loads, View};
 use std::{io, sync::Arc, time::Duration};
 
 /// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
@@ -19,6 +19,10 @@ pub trait Cluster: Send + Sync + 'static {
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>>;
     /// Brings heartbeats to the leader; one outcome for each, in order.
     fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>>;
+    /// Keeps what a worker said about its load, and tells the other nodes soon. Soft state: never in the log.
+    fn hear_load(&self, id: &WorkerId, load: Load);
+    /// What workers said about their load, as far as this node knows.
+    fn loads(&self) -> Loads;
     /// The leases as the leader sees them.
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>>;
     /// After this, [`Cluster::view`] is at least as new as any write that was acknowledged before the call.

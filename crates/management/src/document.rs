@@ -18,6 +18,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
         (name = "original", description = "The dialects of the workspace router that Quorate replaces"),
+        (name = "coordinator", description = "The dialect of the service coordinator that Quorate replaces"),
         (name = "probes", description = "Health and metrics"),
     ),
 )]

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod consensus;
+pub mod loads;
 pub mod membership;
 pub mod proof;
 pub mod work;
@@ -18,6 +19,7 @@ pub use consensus::{
     decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
     encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
 };
+pub use loads::{decode_loads, encode_loads};
 pub use membership::{
     MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
     encode_join, encode_leave, encode_member_outcome, encode_members,

@@ -62,6 +62,8 @@ pub mod path {
     pub const LOOK: &str = "/peer/v1/look";
     /// A worker is down: for the leader.
     pub const DOWN: &str = "/peer/v1/down";
+    /// What workers said about their load.
+    pub const LOADS: &str = "/peer/v1/loads";
 }
 
 /// The headers that each request carries.

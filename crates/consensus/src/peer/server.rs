@@ -248,6 +248,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let down = wire::decode_down(&body)?;
             Ok(wire::encode_believed(&looking::believe(shared, &down).into()))
         }
+        path::LOADS => {
+            shared.loads.learn(wire::decode_loads(&body)?, shared.applied.now());
+            Ok(Vec::new())
+        }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

@@ -25,11 +25,11 @@ pub use quorate_codec::{
     peer::{
         Challenge, Forwarded, Hello, Introduction, Mac, MemberOutcome, MemberSeen, Members, Nonce,
         decode_challenge, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
-        decode_introduction, decode_join, decode_leases, decode_leave, decode_levels, decode_member_outcome,
-        decode_members, decode_outcomes, decode_proof, decode_proposed, encode_challenge, encode_hand_over,
-        encode_has_room, encode_heartbeats, encode_hello, encode_index, encode_introduction, encode_join,
-        encode_leases, encode_leave, encode_levels, encode_member_outcome, encode_members, encode_outcomes,
-        encode_proof, encode_proposed,
+        decode_introduction, decode_join, decode_leases, decode_leave, decode_levels, decode_loads,
+        decode_member_outcome, decode_members, decode_outcomes, decode_proof, decode_proposed,
+        encode_challenge, encode_hand_over, encode_has_room, encode_heartbeats, encode_hello, encode_index,
+        encode_introduction, encode_join, encode_leases, encode_leave, encode_levels, encode_loads,
+        encode_member_outcome, encode_members, encode_outcomes, encode_proof, encode_proposed,
     },
     proposal::{decode_proposals, encode_proposals},
 };

@@ -10,7 +10,7 @@ use crate::{
     document::{
         BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RemoveRefusals, WriteParams,
     },
-    request,
+    own, request,
     server::App,
 };
 use axum::extract::{Path, Request, State, rejection::PathRejection};
@@ -133,6 +133,7 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     let id = request::named("path.id", path, WorkerId::parse)?;
     let body = request::object(request).await?;
     let registration = worker::registration(id, body, app.config.default_ttl)?;
+    own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong])?;
     let (id, ttl) = (registration.id.clone(), registration.ttl);
     let command = Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index };
     match writes::write(&app, command, query.mode).await? {

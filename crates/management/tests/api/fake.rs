@@ -14,10 +14,11 @@ use quorate_management::{
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
-    KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange,
-    MemberRefusal, NodeId, NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
+    KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, Load, LogIndex, LogTime, MemberChange,
+    MemberRefusal, NodeId, NodeName, Origin, OwnAddresses, PartitionCount, Proposal, Refusal, Reply, Ttl,
+    WorkerId,
 };
-use quorate_state::{State, View};
+use quorate_state::{Loads, State, View};
 use std::{
     collections::BTreeMap,
     io,
@@ -48,6 +49,7 @@ struct Inner {
     /// Commands are never answered.
     hangs: bool,
     sequences: BTreeMap<WorkerId, u64>,
+    loads: Loads,
     readiness: Readiness,
     stale: Option<Duration>,
     /// Runs once, just before the next command: somebody else was faster.
@@ -68,6 +70,7 @@ impl Fake {
             broken: None,
             hangs: false,
             sequences: BTreeMap::new(),
+            loads: Loads::default(),
             readiness: Readiness::Ready,
             stale: None,
             overtaking: None,
@@ -167,6 +170,11 @@ impl Fake {
 pub fn config() -> Config {
     Config {
         default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
+        coordinator_ttl: Ttl::new(Duration::from_secs(90)).expect("a TTL"),
+        own: OwnAddresses {
+            listeners: ["0.0.0.0:8080", "127.0.0.1:9090"].map(|a| a.parse().expect("an address")).into(),
+            advertised: vec![("router-1.example".into(), 8080)],
+        },
         metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
         metrics_type: "text/plain; version=0.0.4",
     }
@@ -270,6 +278,14 @@ impl Cluster for Fake {
         let mut inner = self.inner.lock().expect("no panic");
         let result = inner.available().map(|()| beats.iter().map(|beat| inner.hear(beat)).collect());
         async { result }.boxed()
+    }
+
+    fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.inner.lock().expect("no panic").loads.insert(id.clone(), Arc::new(load));
+    }
+
+    fn loads(&self) -> Loads {
+        self.inner.lock().expect("no panic").loads.clone()
     }
 
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {

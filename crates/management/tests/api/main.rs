@@ -1,6 +1,8 @@
 //! The HTTP APIs against a real replicated state, without sockets: each line of the contracts is a test.
 
 mod ask;
+mod coordinator;
+mod coordinator_defects;
 mod delegates;
 mod document;
 mod fake;
