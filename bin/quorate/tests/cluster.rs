@@ -18,6 +18,8 @@ mod drain_delay;
 mod group;
 #[path = "cluster/health.rs"]
 mod health;
+#[path = "cluster/intents.rs"]
+mod intents;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]
