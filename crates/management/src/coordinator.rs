@@ -101,9 +101,9 @@ async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault>
         propose_registration(app, &registration).await?;
         return Ok(registration);
     }
-    let registration = said.named(identity::assigned());
+    let registration = said.named(identity::assigned(said.offer()));
     let granted = propose_registration(app, &registration).await?;
-    // This node has everything now that came before. If the worker asked twice, the first time elsewhere, it is two
+    // This node has everything now that came before. If the worker asked twice, and not within one hour, it is two
     // workers by now; the elder stays.
     let Some(elder) = identity::known(&app.cluster.view(), said.offer(), Some(granted)) else {
         return Ok(registration);

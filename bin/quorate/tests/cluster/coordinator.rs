@@ -133,6 +133,11 @@ fn every_node_knows_the_load_that_one_was_told() {
     let _shared = machine_shared();
     let cluster = Cluster::formed();
     let id = register(&cluster.nodes[0], &agent(20_000, &["upload", "rag"]));
+    // What a young cluster writes about its nodes is not about workers.
+    eventually("all nodes are described", || {
+        let members = cluster.nodes[0].get("/v1/cluster?consistent=true")["nodes"].clone();
+        members.as_array()?.iter().all(|node| node["management"] != "").then_some(())
+    });
     cluster.catch_up();
     let before = cluster.nodes[0].ask(&Ask::get("/health")).index();
     for (nth, (load, ill)) in [(0.25, "rag"), (0.5, "upload")].into_iter().enumerate() {
