@@ -11,6 +11,7 @@
 //! | [`cluster`] | what this crate needs of the cluster; implemented by the node |
 //! | [`server`] | the router, and serving it |
 //! | [`frame`] | around every request |
+//! | [`front`] | requests that are not for these APIs |
 //! | [`request`], [`answer`] | bodies, parameters and conditions in; JSON and problems out |
 //! | [`native`] | `/v1` |
 //! | [`original`] | `/register` and the others, plain and under `/api` |
@@ -25,6 +26,7 @@ pub mod cluster;
 pub(crate) mod coordinator;
 pub(crate) mod document;
 pub(crate) mod frame;
+pub mod front;
 pub(crate) mod heard;
 pub(crate) mod native;
 pub(crate) mod original;
@@ -37,5 +39,6 @@ pub use cluster::{
     Cluster, Committed, LeaderHint, MemberError, MemberInfo, Pieces, Readiness, Reason, RestoreError,
     Restored, Role, Standing, TransferError, Unavailable,
 };
+pub use front::Front;
 pub use quorate_api::query::Mode;
-pub use server::{Config, RenderMetrics, openapi, original_router, router, serve};
+pub use server::{Config, RenderMetrics, openapi, original_router, router, serve, serve_behind};

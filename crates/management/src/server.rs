@@ -1,6 +1,11 @@
 //! The router, and serving it.
 
-use crate::{cluster::Cluster, coordinator, document, frame, native, original, probes};
+use crate::{
+    cluster::Cluster,
+    coordinator, document, frame,
+    front::{Front, Fronted},
+    native, original, probes,
+};
 use axum::{Router, body::Body, middleware};
 use bytes::Bytes;
 use http::Request;
@@ -85,4 +90,15 @@ fn framed(routes: Router<App>, app: App) -> Router {
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: Shutdown) {
     let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
     serve_hyper(listener, TowerToHyperService::new(service), limits, shutdown).await;
+}
+
+/// The same, with `front` in front of it.
+pub async fn serve_behind(
+    front: Front,
+    router: Router,
+    listener: TcpListener,
+    limits: ServeLimits,
+    shutdown: Shutdown,
+) {
+    serve_hyper(listener, Fronted { router, front }, limits, shutdown).await;
 }

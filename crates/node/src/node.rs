@@ -8,8 +8,9 @@ use crate::{
     readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
+use quorate_management::{Front, serve_behind};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
-use quorate_proxy::{Freshness, Proxy};
+use quorate_proxy::{Feeds, Freshness, InFlight, Inlet, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -129,14 +130,24 @@ impl Node {
             Arc::new(cluster),
             management_config(&config, &metrics, (peer, management)),
         );
-        let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
-        let management_ended = quorate_rt::spawn(serving);
-        let view = consensus.view().clone();
-        let proxy = Proxy::start(proxy_config(&config), view, freshness.clone(), metrics.clone());
-        let proxy = proxy.await.map_err(|e| match e {
+        let feeds = Feeds {
+            view: consensus.view().clone(),
+            loads: consensus.published_loads().clone(),
+            freshness: freshness.clone(),
+            metrics: metrics.clone(),
+        };
+        let proxy = Proxy::start(proxy_config(&config), feeds).await.map_err(|e| match e {
             quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
             other => StartError::Proxy(other),
         })?;
+        let serving = serve_behind(
+            services_in_front(proxy.inlet().clone()),
+            router,
+            management_listener,
+            limits,
+            management_stopped,
+        );
+        let management_ended = quorate_rt::spawn(serving);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         quorate_rt::spawn(disk_room::watch(
             consensus.clone(),
@@ -194,6 +205,11 @@ impl Node {
     /// The node's metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// How many requests workers have from this node.
+    pub fn in_flight(&self) -> &InFlight {
+        self.proxy.in_flight()
     }
 
     /// Whether it may be sent requests.
@@ -324,6 +340,15 @@ fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
     let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
     let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
     OwnAddresses { advertised: advertised.collect(), listeners }
+}
+
+/// Clients of the coordinator know the management port only: requests for services that come in there go to the data
+/// plane.
+fn services_in_front(inlet: Inlet) -> Front {
+    Front::new(Inlet::takes, move |remote, request| {
+        let inlet = inlet.clone();
+        async move { inlet.answer(remote, request).await }
+    })
 }
 
 fn proxy_config(config: &Config) -> quorate_proxy::Config {

@@ -21,7 +21,8 @@
 //! choice is made among a random part: half of it from those whose standing is the best, half from the rest.
 
 use http::{HeaderMap, HeaderName};
-use quorate_model::{Load, ServiceName, Status, Tier, Worker};
+use quorate_model::{Address, Load, ServiceName, ServiceOffer, Status, Tier, Worker};
+use quorate_state::service::Endpoint;
 use std::{ops::Range, sync::Arc};
 
 /// Which model a request is for, where it says so.
@@ -36,6 +37,13 @@ pub const LOOKED_AT: usize = 64;
 /// The model that a request names.
 pub fn wanted_model(headers: &HeaderMap) -> Option<&str> {
     headers.get(MODEL)?.to_str().ok().map(str::trim).filter(|model| !model.is_empty())
+}
+
+/// Where a worker is reached for a service: at the service's own URL, else at its tunnel, else where it registered.
+pub fn address(endpoint: &Endpoint) -> &Address {
+    let registration = &endpoint.worker().registration;
+    let tunnel = registration.extras().tunnel.as_ref();
+    endpoint.offer().url.as_ref().or(tunnel).unwrap_or(&registration.address)
 }
 
 /// Whose turn it is before whose.
@@ -72,8 +80,9 @@ pub struct Candidate<T> {
 
 impl Candidate<()> {
     /// Of a worker, for one of its services; `None`: it takes no requests for it.
-    pub fn of(worker: &Worker, service: &ServiceName, load: Option<&Arc<Load>>) -> Option<Self> {
-        if !worker.takes_requests() || load.is_some_and(|load| !load.takes(service.as_str())) {
+    pub fn of(worker: &Worker, offer: &ServiceOffer, load: Option<&Arc<Load>>) -> Option<Self> {
+        let service = &offer.name;
+        if !worker.serves(offer) || load.is_some_and(|load| !load.takes(service.as_str())) {
             return None;
         }
         let weight = worker.weight();

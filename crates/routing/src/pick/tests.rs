@@ -97,10 +97,11 @@ fn a_higher_score_gets_the_request_until_it_is_busy() {
         candidate(Rank::Live, 100, 20 * POINT, "cpu"),
     ]);
     only(&candidates, |_| 0, &[], "gpu");
-    // 30 - 5 against 20: still.
-    only(&candidates, |who| u32::from(*who == "gpu"), &[], "gpu");
-    // 30 - 10 against 20: equals, and the idle one is taken.
-    only(&candidates, |who| 2 * u32::from(*who == "gpu"), &[], "cpu");
+    // 30 - 5 against 20: equals, and the idle one is taken.
+    only(&candidates, |who| u32::from(*who == "gpu"), &[], "cpu");
+    // 30 - 15 against 20 - 5: equals, and the one with fewer requests is taken.
+    only(&candidates, |who| if *who == "gpu" { 3 } else { 1 }, &[], "cpu");
+    only(&candidates, |who| if *who == "gpu" { 3 } else { 4 }, &[], "gpu");
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn near_scores_are_equals_and_the_least_busy_of_them_is_taken() {
     ]);
     let shares = shares(&candidates, 10_000, |_| 0, &[]);
     assert!(shares["a"].abs_diff(5_000) < 300 && !shares.contains_key("c"), "{shares:?}");
-    only(&candidates, |who| u32::from(*who == "a"), &[], "b");
+    only(&candidates, |who| u32::from(*who == "a"), &["c"], "b");
 }
 
 fn name() -> ServiceName {
