@@ -5,7 +5,8 @@ use crate::support::{
     eventually,
     http::{Answer, Ask},
     machine_shared,
-    node::Node,
+    node::{Node, ran},
+    worker::Worker,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -151,4 +152,32 @@ fn every_node_knows_the_load_that_one_was_told() {
         }
     }
     assert_eq!(cluster.nodes[0].ask(&Ask::get("/health")).index(), before);
+}
+
+/// The original's own test, as it is, against each node, through the kill of each node.
+#[test]
+fn the_coordinators_own_script_passes_on_every_node_through_the_kill_of_any() {
+    let _shared = machine_shared();
+    let mut cluster = Cluster::formed();
+    let worker = Worker::start("upload-1");
+    let port = usize::from(worker.address.port());
+    register(&cluster.nodes[0], &agent(port, &["upload"]));
+    cluster.catch_up();
+    cluster.nodes.iter().for_each(script_passes);
+    for victim in 0..3 {
+        cluster.nodes[victim].kill();
+        // At once: what was acknowledged is known to the others, and none of this needs a leader.
+        cluster.running().for_each(script_passes);
+        cluster.nodes[victim].start();
+        cluster.ready();
+        script_passes(&cluster.nodes[victim]);
+    }
+}
+
+fn script_passes(node: &Node) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/test-service-discovery.sh");
+    let mut command = std::process::Command::new("bash");
+    command.arg(script).env("COORDINATOR_URL", format!("http://{}", node.management));
+    let ran = ran(command);
+    assert_eq!(ran.code, Some(0), "{}: {}{}", node.name, ran.out, ran.err);
 }

@@ -1,4 +1,5 @@
-use super::*;
+use super::{super::place::NOWHERE, *};
+use quorate_model::ServiceOffer;
 use serde_json::json;
 use std::time::Duration;
 
