@@ -78,7 +78,8 @@ fn defects_1_and_3_heartbeats_alone_decide_who_is_healthy_on_every_node() {
     let _shared = machine_shared();
     let cluster = Cluster::formed_with(&["--coordinator-ttl", "6s"]);
     let [n1, n2, n3] = &cluster.nodes;
-    let silent = register(n1, &agent(20_000, &["upload", "rag"]));
+    let worker = Worker::start("silent");
+    let silent = register(n1, &agent(worker.address.port().into(), &["upload", "rag"]));
     let answer = n2.ask(&Ask::json("POST", "/api/worker/register", &agent(20_001, &["upload"]))).ok().json();
     assert_eq!(answer["heartbeat_interval"], 2);
     let beating = answer["worker_id"].as_str().expect("an id").to_owned();
@@ -97,11 +98,16 @@ fn defects_1_and_3_heartbeats_alone_decide_who_is_healthy_on_every_node() {
         heard = at;
         cluster.nodes.iter().all(|node| shown(node, &silent)["status"] == "offline").then_some(())
     });
-    cluster.nodes.iter().for_each(|node| assert_eq!(healthy(node, "rag"), 0, "{}", node.name));
+    let routed = |node: &Node| Ask::get("/api/service/rag/hello").send(node.routing).expect("it answers");
+    for node in &cluster.nodes {
+        assert_eq!((healthy(node, "rag"), routed(node).status), (json!(0), 503), "{}", node.name);
+    }
     assert_eq!(beat(n3, &json!({"worker_id": silent})).status, 200, "it need not register again");
     cluster.catch_up();
     for node in &cluster.nodes {
+        beat(node, &json!({"worker_id": silent})).ok();
         assert_eq!((healthy(node, "rag"), &shown(node, &silent)["status"]), (json!(1), &json!("healthy")));
+        assert_eq!(routed(node).worker(), "silent", "{}: and it is routed to", node.name);
     }
 }
 
@@ -177,7 +183,8 @@ fn the_coordinators_own_script_passes_on_every_node_through_the_kill_of_any() {
 fn script_passes(node: &Node) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/test-service-discovery.sh");
     let mut command = std::process::Command::new("bash");
-    command.arg(script).env("COORDINATOR_URL", format!("http://{}", node.management));
+    // Nothing of the developer's environment: a proxy would stand between.
+    command.env_clear().env("PATH", "/usr/bin:/bin").arg(script).env("COORDINATOR_URL", format!("http://{}", node.management));
     let ran = ran(command);
     assert_eq!(ran.code, Some(0), "{}: {}{}", node.name, ran.out, ran.err);
 }
