@@ -41,7 +41,8 @@ impl Own {
         Self { status, outcome, connection: After::KeepAlive, body, content_type: JSON, retry_after: None }
     }
 
-    fn as_coordinator(self) -> Self {
+    /// With the content type of the coordinator.
+    fn spoken_plainly(self) -> Self {
         Self { content_type: PLAIN_JSON, ..self }
     }
 

@@ -7,9 +7,9 @@ mod rig;
 use quorate_model::{
     Command, Duty, Hold, KeyspaceName, KeyspaceSource, LeaseEvent, PartitionCount, ServicePolicy,
 };
-use quorate_rt::time::{sleep, timeout};
+use quorate_rt::time::{Instant, sleep, timeout};
 use rig::{Client, PATIENCE, Rig, Worker, config, eventually, get};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const OPEN: &str = "quorate_proxy_holds_open";
 

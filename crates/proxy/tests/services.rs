@@ -1,57 +1,13 @@
 //! Requests for services: where they go, what is answered here, and what happens when a worker fails.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use quorate_model::{Duty, LeaseEvent, Load, Milli, ServicePolicy};
-use quorate_rt::time::timeout;
-use rig::{Client, PATIENCE, Rig, Worker, config, eventually, ok};
+use rig::{
+    Client, Rig, Worker, eventually, ok,
+    service::{call, check_cors, get, rig},
+};
 use std::{collections::BTreeMap, time::Duration};
-
-/// A request for a service, without a workspace.
-fn call(method: &str, path: &str, more: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: r.example\r\n{more}\r\n")
-}
-
-fn get(path: &str) -> String {
-    call("GET", path, "")
-}
-
-fn put(path: &str, body: &str) -> String {
-    call("PUT", path, &format!("Content-Length: {}\r\n", body.len())) + body
-}
-
-async fn rig() -> Rig {
-    Rig::start(config(), Some(12)).await
-}
-
-/// Nobody listens there.
-async fn dead_url() -> String {
-    let worker = Worker::ok().await;
-    worker.die().await;
-    worker.url()
-}
-
-/// Reads a request's head and closes: it dies with the request in its hands.
-async fn fatal() -> Worker {
-    Worker::scripted(|tcp, _| async move {
-        Client::of(tcp).head().await;
-    })
-    .await
-}
-
-fn check_cors(answer: &rig::Answer) {
-    for (name, value) in [
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"),
-        ("Access-Control-Allow-Headers", "Content-Type"),
-    ] {
-        assert_eq!(answer.header(name), Some(value), "{}", answer.head);
-    }
-    assert_eq!(answer.header("X-Quorate-Node"), Some("n1"), "{}", answer.head);
-    assert!(answer.header("X-Quorate-Index").is_some(), "{}", answer.head);
-}
 
 #[tokio::test]
 async fn a_request_goes_to_a_worker_of_the_service_and_its_answer_comes_back() {
@@ -248,137 +204,6 @@ async fn what_workers_say_about_their_load_decides_from_then_on() {
     assert_eq!(answered(&rig, 50).await.into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
-/// The original's "failover" never tried the second worker.
-#[tokio::test]
-async fn a_refused_connection_is_followed_by_the_next_worker() {
-    let rig = rig().await;
-    let worker = Worker::ok().await;
-    rig.offer("dead1", &dead_url().await, &["s"]);
-    rig.offer("dead2", &dead_url().await, &["s"]);
-    rig.offer("well", &worker.url(), &["s"]);
-    // The score prefers the dead ones.
-    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
-    for method in ["GET", "POST", "DELETE"] {
-        let answer = rig.ask(&(call(method, "/api/service/s/x", "Content-Length: 2\r\n") + "hi")).await;
-        assert_eq!(answer.status, 200, "{method}: {}", answer.body);
-        assert_eq!(worker.last().body, b"hi", "{method}");
-    }
-    assert_eq!(worker.heard().len(), 3);
-    rig.until_metric("quorate_proxy_failovers_total", 6).await;
-}
-
-#[tokio::test]
-async fn a_worker_that_dies_with_an_idempotent_request_is_followed_by_the_next() {
-    let rig = rig().await;
-    let (dying, worker) = (fatal().await, Worker::ok().await);
-    rig.offer("dying", &dying.url(), &["s"]);
-    rig.offer("well", &worker.url(), &["s"]);
-    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
-    assert_eq!(rig.ask(&get("/api/service/s/x")).await.status, 200);
-    // The second worker gets all of the body, though the first one may have got it already.
-    assert_eq!(rig.ask(&put("/api/service/s/x", "the whole body")).await.status, 200);
-    assert_eq!(worker.last().body, b"the whole body");
-    assert_eq!((dying.connections(), worker.heard().len()), (2, 2));
-}
-
-#[tokio::test]
-async fn a_post_that_may_have_arrived_is_not_given_to_another_worker() {
-    let rig = rig().await;
-    let (dying, worker) = (fatal().await, Worker::ok().await);
-    rig.offer("dying", &dying.url(), &["s"]);
-    rig.offer("well", &worker.url(), &["s"]);
-    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
-    let answer = rig.ask(&call("POST", "/api/service/s/x", "Content-Length: 0\r\n")).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (
-            503,
-            r#"{"error":"Service temporarily unavailable, retry recommended","retry_after":2,"healthy_workers":1}"#
-        )
-    );
-    assert_eq!(answer.header("Retry-After"), Some("2"));
-    check_cors(&answer);
-    assert!(worker.heard().is_empty(), "it could have been done twice");
-    rig.until_metric("quorate_service_requests_total{service=\"s\",result=\"failed\"}", 1).await;
-}
-
-#[tokio::test]
-async fn a_body_that_is_too_large_to_be_kept_is_sent_once() {
-    let mut config = config();
-    config.limits.kept_bytes_per_request_max = 1_000;
-    let rig = Rig::start(config, Some(12)).await;
-    let dying = Worker::scripted(|tcp, _| async move {
-        Client::of(tcp).message().await;
-    })
-    .await;
-    let worker = Worker::ok().await;
-    rig.offer("dying", &dying.url(), &["s"]);
-    rig.offer("well", &worker.url(), &["s"]);
-    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
-    assert_eq!(rig.ask(&put("/api/service/s/x", &"x".repeat(1_001))).await.status, 503);
-    assert!(worker.heard().is_empty());
-    assert_eq!(rig.ask(&put("/api/service/s/x", &"x".repeat(1_000))).await.status, 200);
-    assert_eq!(worker.last().body.len(), 1_000);
-}
-
-/// The first worker dies while the body is under way: the next one gets what was sent so far, and the rest.
-#[tokio::test]
-async fn a_failover_in_the_middle_of_an_upload_loses_no_byte() {
-    let rig = rig().await;
-    let (dying, worker) = (fatal().await, Worker::ok().await);
-    rig.offer("dying", &dying.url(), &["s"]);
-    rig.offer("well", &worker.url(), &["s"]);
-    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
-    let mut client = rig.client().await;
-    client.send(call("PUT", "/api/service/s/x", "Content-Length: 10\r\n").as_bytes()).await.unwrap();
-    client.send(b"01234").await.unwrap();
-    eventually("it goes on at the next worker", || worker.connections() == 1).await;
-    client.send(b"56789").await.unwrap();
-    assert_eq!(client.answer("PUT").await.status, 200);
-    assert_eq!(worker.last().body, b"0123456789");
-    // The connection to it was read to its end, and is used again.
-    assert_eq!(client.ask(&put("/api/service/s/x", "again")).await.status, 200);
-    assert_eq!(worker.connections(), 1);
-}
-
-#[tokio::test]
-async fn when_all_have_failed_the_last_one_is_named() {
-    let rig = rig().await;
-    rig.offer("w1", &dead_url().await, &["s"]);
-    let answer = rig.ask(&get("/api/service/s/x")).await;
-    assert_eq!((answer.status, answer.header("Content-Type")), (502, Some("application/json")));
-    assert!(
-        answer.body.starts_with(r#"{"error":"Service proxy failed","message":"connect to 127.0.0.1:"#)
-            && answer.body.ends_with(r#","service":"s","worker":"w1"}"#),
-        "{}",
-        answer.body
-    );
-    check_cors(&answer);
-}
-
-#[tokio::test]
-async fn three_workers_are_tried_and_no_more() {
-    let rig = rig().await;
-    for name in ["a", "b", "c", "d", "e"] {
-        rig.offer(name, &dead_url().await, &["s"]);
-    }
-    let answer = rig.ask(&get("/api/service/s/x")).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (
-            503,
-            r#"{"error":"Service temporarily unavailable, retry recommended","retry_after":2,"healthy_workers":2}"#
-        )
-    );
-    for name in ["a", "b", "c", "d"] {
-        rig.lease(name, LeaseEvent::Suspected);
-    }
-    rig.lease("e", LeaseEvent::Expired);
-    let answer = rig.ask(&get("/api/service/s/x")).await;
-    assert!(answer.body.ends_with(r#""retry_after":10,"healthy_workers":1}"#), "{}", answer.body);
-    assert_eq!(answer.header("Retry-After"), Some("10"));
-}
-
 #[tokio::test]
 async fn a_services_timeout_is_its_own() {
     let silent = Worker::scripted(|tcp, _| async move {
@@ -457,49 +282,4 @@ async fn a_draining_owner_gets_no_new_requests() {
     rig.duty("w1", Duty::InService);
     assert_eq!(rig.ask(&rig::get("/", "")).await.status, 200);
     assert_eq!(worker.heard().len(), 2);
-}
-
-/// An address that is the router's own: the request comes back to it, and is cut.
-#[tokio::test]
-async fn a_loop_is_cut_by_counting_hops() {
-    let rig = rig().await;
-    rig.offer("w1", &format!("http://{}/api/service/s", rig.addr), &["s"]);
-    let answer = timeout(PATIENCE, rig.ask(&get("/api/service/s/x"))).await.expect("it ends");
-    assert_eq!(answer.status, 508);
-    assert!(answer.body.starts_with(r#"{"error":"Loop detected","message":"The request went through"#));
-    rig.until_metric("quorate_proxy_requests_total{outcome=\"loop\"}", 1).await;
-    rig.until_metric("quorate_proxy_requests_total{outcome=\"forwarded\"}", 8).await;
-    // A workspace's worker can be the router as well.
-    rig.register("w2", &format!("http://{}", rig.addr), 0..12);
-    assert_eq!(timeout(PATIENCE, rig.ask(&rig::get("/", ""))).await.expect("it ends").status, 508);
-    // Nobody takes the count off by naming it in `Connection`; a router before us counts.
-    let nominated = "Connection: X-Quorate-Hops\r\nX-Quorate-Hops: 8\r\n";
-    assert_eq!(rig.ask(&call("GET", "/api/service/s/x", nominated)).await.status, 508);
-}
-
-#[tokio::test]
-async fn hop_by_hop_tricks_do_not_reach_a_services_worker() {
-    let worker = Worker::ok().await;
-    let rig = rig().await;
-    rig.offer("w1", &worker.url(), &["s"]);
-    let tricks = "Connection: X-Forwarded-For, X-Forwarded-Host, X-Quorate-Hops, X-Once\r\nX-Forwarded-For: 6.6.6.6\r\n\
-                  X-Once: 1\r\nProxy-Authorization: Basic eDp5\r\n";
-    assert_eq!(rig.ask(&call("GET", "/api/service/s/x", tricks)).await.status, 200);
-    let heard = worker.last();
-    assert_eq!(heard.header("X-Forwarded-For"), Some("127.0.0.1"));
-    assert_eq!(heard.header("X-Forwarded-Host"), Some("r.example"));
-    assert_eq!(heard.header("X-Quorate-Hops"), Some("1"));
-    assert_eq!((heard.header("X-Once"), heard.header("Proxy-Authorization")), (None, None));
-}
-
-#[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
-    let worker = Worker::ok().await;
-    let mut config = config();
-    config.limits.header_bytes_max = 8 << 10;
-    let rig = Rig::start(config, Some(12)).await;
-    rig.offer("w1", &worker.url(), &["s"]);
-    let large = format!("X-Large: {}\r\n", "x".repeat(9 << 10));
-    assert_eq!(rig.ask(&call("GET", "/api/service/s/x", &large)).await.status, 431);
-    assert!(worker.heard().is_empty());
 }

@@ -25,7 +25,7 @@ pub(crate) fn bad_path(bad: BadPath) -> Own {
         }
     }
     body.push('}');
-    Own::new(StatusCode::BAD_REQUEST, Outcome::BadRequest, body).as_coordinator()
+    Own::new(StatusCode::BAD_REQUEST, Outcome::BadRequest, body).spoken_plainly()
 }
 
 /// There is no such service.
@@ -61,7 +61,7 @@ fn unavailable(outcome: Outcome, error: &str, available: &[ServiceName], suggest
     body.push_str("],\"suggestion\":");
     push_text(&mut body, suggestion.as_bytes());
     body.push('}');
-    Own::new(StatusCode::SERVICE_UNAVAILABLE, outcome, body).as_coordinator()
+    Own::new(StatusCode::SERVICE_UNAVAILABLE, outcome, body).spoken_plainly()
 }
 
 /// The chosen worker failed, the request could not be given to another one, and there are `left`.
@@ -69,7 +69,7 @@ pub(crate) fn try_again(outcome: Outcome, retry_after: u64, left: usize) -> Own 
     let mut body = String::from("{\"error\":\"Service temporarily unavailable, retry recommended\"");
     // Writing to a String can't fail.
     let _ = write!(body, ",\"retry_after\":{retry_after},\"healthy_workers\":{left}}}");
-    Own::new(StatusCode::SERVICE_UNAVAILABLE, outcome, body).as_coordinator().retry_after(retry_after)
+    Own::new(StatusCode::SERVICE_UNAVAILABLE, outcome, body).spoken_plainly().retry_after(retry_after)
 }
 
 /// The chosen worker failed, and there is no other.
@@ -80,7 +80,7 @@ pub(crate) fn failed(outcome: Outcome, message: &str, service: &str, worker: &st
         push_text(&mut body, text.as_bytes());
     }
     body.push('}');
-    Own::new(StatusCode::BAD_GATEWAY, outcome, body).as_coordinator()
+    Own::new(StatusCode::BAD_GATEWAY, outcome, body).spoken_plainly()
 }
 
 #[cfg(test)]
