@@ -95,6 +95,11 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
 
 /// Registers it under the id that is its own.
 async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault> {
+    if said.id.is_none() && said.is_nowhere() {
+        let registration = said.named(identity::assigned_by_chance());
+        propose_registration(app, &registration).await?;
+        return Ok(registration);
+    }
     let known = || identity::known(&app.cluster.view(), said.offer(), None);
     if let Some(id) = said.id.clone().or_else(known) {
         let registration = said.named(id);

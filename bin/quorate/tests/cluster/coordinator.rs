@@ -184,7 +184,11 @@ fn script_passes(node: &Node) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/test-service-discovery.sh");
     let mut command = std::process::Command::new("bash");
     // Nothing of the developer's environment: a proxy would stand between.
-    command.env_clear().env("PATH", "/usr/bin:/bin").arg(script).env("COORDINATOR_URL", format!("http://{}", node.management));
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .arg(script)
+        .env("COORDINATOR_URL", format!("http://{}", node.management));
     let ran = ran(command);
     assert_eq!(ran.code, Some(0), "{}: {}{}", node.name, ran.out, ran.err);
 }

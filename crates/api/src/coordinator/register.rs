@@ -6,7 +6,7 @@ use super::{
     flag,
     heartbeat::is_healthy,
     inner, known,
-    place::{Place, usual_port},
+    place::{NOWHERE, Place, usual_port},
     text_or_number,
 };
 use crate::{
@@ -188,6 +188,11 @@ impl Registering {
     pub fn named(&self, id: WorkerId) -> Registration {
         let parts = RegistrationParts { id, ..self.registration.clone().into_parts() };
         parts.validate().expect("it was valid under another id, and no bound is about an id")
+    }
+
+    /// Whether it says nowhere where it is: then nothing tells it from others.
+    pub fn is_nowhere(&self) -> bool {
+        self.registration.services.is_empty() && self.registration.address.as_str() == NOWHERE
     }
 
     /// What it offers, whatever its id will be.

@@ -11,7 +11,7 @@
 
 use quorate_api::coordinator::capabilities;
 use quorate_model::{Address, Epoch, Registration, ServiceName, Status, Worker, WorkerId};
-use quorate_rt::time;
+use quorate_rt::{rng, time};
 use quorate_state::{Endpoint, View};
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,6 +24,11 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) fn assigned(offer: &Registration) -> WorkerId {
     let now = time::wall_ms();
     id_of(now - now % HOUR_MS, mark(offer))
+}
+
+/// A new id for a worker that nothing tells from others.
+pub(super) fn assigned_by_chance() -> WorkerId {
+    id_of(time::wall_ms(), rng::random_u64())
 }
 
 /// What tells workers apart, as a number.
@@ -102,7 +107,7 @@ mod tests {
     fn a_given_id_is_known_as_one() {
         let id = id_of(1_733_155_200_000, 36 * 36 - 1);
         assert_eq!(id.as_str(), "worker-1733155200000-zz0000000");
-        assert!(is_assigned(&id));
+        assert!(is_assigned(&id) && is_assigned(&assigned_by_chance()));
         for own in ["worker-1", "worker-12-abc", "worker-12-ABCDEFGHI", "worker--abcdefghi", "w-12-abcdefghi"]
         {
             assert!(!is_assigned(&WorkerId::parse(own).expect("valid")), "{own}");

@@ -119,6 +119,9 @@ async fn an_id_is_given_where_none_is_named() {
         register(&fake, &agent("10.0.0.7", &[("rag", 8102)])).await,
         "another agent of one machine"
     );
+    let nowhere = json!({"capabilities": {"cpu_cores": 4}, "services": []});
+    let first = register(&fake, &nowhere).await;
+    assert_ne!(register(&fake, &nowhere).await, first, "nothing says that it is the same");
 }
 
 #[tokio::test]

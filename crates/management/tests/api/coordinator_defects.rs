@@ -4,7 +4,8 @@
 use crate::{
     ask::Ask,
     coordinator::{agent, formed, get, post, register},
-    fake::{EPOCH_MS, Fake, worker},
+    fake::{Fake, worker},
+    settings::EPOCH_MS,
 };
 use quorate_api::coordinator::register as reader;
 use quorate_model::{Command, LeaseEvent, PartitionRange, Ttl, WorkerId};

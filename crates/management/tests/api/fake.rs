@@ -3,7 +3,7 @@
 
 use crate::{
     ask::{Answer, Ask},
-    settings::config,
+    settings::{EPOCH_MS, config},
 };
 use axum::Router;
 use bytes::Bytes;
@@ -28,9 +28,6 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt;
-
-/// When the fake's log time begins.
-pub const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);

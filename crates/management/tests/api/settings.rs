@@ -4,6 +4,9 @@ use quorate_management::Config;
 use quorate_model::{OwnAddresses, Ttl};
 use std::{sync::Arc, time::Duration};
 
+/// When the fake's log time begins.
+pub const EPOCH_MS: u64 = 1_767_225_600_000;
+
 pub fn config() -> Config {
     Config {
         default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
