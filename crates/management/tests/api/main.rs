@@ -3,6 +3,7 @@
 mod ask;
 mod coordinator;
 mod coordinator_defects;
+mod coordinator_wrong;
 mod document;
 mod fake;
 mod frame;
@@ -16,6 +17,7 @@ mod probes;
 mod reads;
 mod registry;
 mod serving;
+mod settings;
 mod snapshot;
 mod unavailable;
 mod v2_heartbeat;
