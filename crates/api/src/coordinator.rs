@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`register`] | `POST /api/worker/register`, and where a service is reached |
+//! | [`register`], `place` | `POST /api/worker/register`, and where a service is reached |
 //! | [`heartbeat`] | `POST /api/worker/heartbeat`, and what it says about load |
 //! | [`capabilities`] | capabilities of any shape, in and out |
 //! | [`details`] | what the model has no field for |
@@ -17,6 +17,7 @@ pub mod capabilities;
 mod details;
 pub mod heartbeat;
 pub mod lists;
+mod place;
 pub mod register;
 
 use crate::{

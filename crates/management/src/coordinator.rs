@@ -95,15 +95,20 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
 
 /// Registers it under the id that is its own.
 async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault> {
+    if said.id.is_none() && said.is_nowhere() {
+        let registration = said.named(identity::assigned_by_chance());
+        propose_registration(app, &registration).await?;
+        return Ok(registration);
+    }
     let known = || identity::known(&app.cluster.view(), said.offer(), None);
     if let Some(id) = said.id.clone().or_else(known) {
         let registration = said.named(id);
         propose_registration(app, &registration).await?;
         return Ok(registration);
     }
-    let registration = said.named(identity::assigned());
+    let registration = said.named(identity::assigned(said.offer()));
     let granted = propose_registration(app, &registration).await?;
-    // This node has everything now that came before. If the worker asked twice, the first time elsewhere, it is two
+    // This node has everything now that came before. If the worker asked twice, and not within one hour, it is two
     // workers by now; the elder stays.
     let Some(elder) = identity::known(&app.cluster.view(), said.offer(), Some(granted)) else {
         return Ok(registration);

@@ -3,14 +3,14 @@
 use crate::{
     cluster::NodeCluster,
     config::Config,
-    disk_room, measure, partition_poller,
+    data_plane, disk_room, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
-use quorate_management::{Front, serve_behind};
+use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
-use quorate_proxy::{Feeds, Freshness, InFlight, Inlet, Proxy};
+use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -107,7 +107,9 @@ impl Node {
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
-        net::SharedPort::claim(config.routing).map(drop).map_err(|source| routing_failed(&config, source))?;
+        net::SharedPort::claim(config.routing)
+            .map(drop)
+            .map_err(|source| data_plane::routing_failed(&config, source))?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -128,11 +130,11 @@ impl Node {
             Arc::new(cluster),
             management_config(&config, &metrics, (peer, management)),
         );
-        let proxy = start_proxy(&config, &consensus, (&freshness, &metrics)).await?;
+        let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
         let in_flight = proxy.in_flight().clone();
         consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
         let serving = serve_behind(
-            services_in_front(proxy.inlet().clone()),
+            data_plane::in_front(proxy.inlet().clone()),
             router,
             management_listener,
             limits,
@@ -331,45 +333,6 @@ fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
     let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
     let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
     OwnAddresses { advertised: advertised.collect(), listeners }
-}
-
-fn routing_failed(config: &Config, source: io::Error) -> StartError {
-    StartError::Listen { listener: "--routing", address: config.routing, source }
-}
-
-async fn start_proxy(
-    config: &Config,
-    consensus: &Consensus,
-    (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
-) -> Result<Proxy, StartError> {
-    let feeds = Feeds {
-        view: consensus.view().clone(),
-        loads: consensus.published_loads().clone(),
-        freshness: freshness.clone(),
-        metrics: metrics.clone(),
-    };
-    Proxy::start(proxy_config(config), feeds).await.map_err(|e| match e {
-        quorate_proxy::StartError::Listen { source, .. } => routing_failed(config, source),
-        other => StartError::Proxy(other),
-    })
-}
-
-/// Clients of the coordinator know the management port only: requests for services that come in there go to the data
-/// plane.
-fn services_in_front(inlet: Inlet) -> Front {
-    Front::new(Inlet::takes, move |remote, request| {
-        let inlet = inlet.clone();
-        async move { inlet.answer(remote, request).await }
-    })
-}
-
-fn proxy_config(config: &Config) -> quorate_proxy::Config {
-    quorate_proxy::Config {
-        threads: config.threads,
-        request_timeout: config.request_timeout,
-        drain: config.drain_limit,
-        ..quorate_proxy::Config::new(config.routing, config.node_name.clone())
-    }
 }
 
 /// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The

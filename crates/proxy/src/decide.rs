@@ -11,7 +11,7 @@ use crate::{
     destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
     pool::Endpoint,
-    services::{Left, Services},
+    services::{Choice, Left, Services},
     timeline::Timeline,
 };
 use http::{HeaderValue, Request};
@@ -148,60 +148,10 @@ impl Desk {
         let mut papers = self.papers();
         papers.read();
         let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
-        let view = view.load();
         let head = RequestHead { entropy: next(entropy), ..head };
-        let may_wait = |vacancy: &Vacancy| match terms.patience {
-            Patience::Fresh => {
-                timeline.age(vacancy.since, now).is_some_and(|age| age < ticks(vacancy.hold.wait()))
-            }
-            Patience::Waiting => true,
-            Patience::Over => false,
-        };
-        let mut counted = None;
-        let verdict = match by_rules(view, &head) {
-            Decision::Forward(forward) => {
-                let worker = forward.worker;
-                let seat = workers.seat(worker.id(), &worker.registration.address);
-                let (endpoint, ticket) = seat.take(now);
-                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
-            }
-            Decision::Preflight => Verdict::Answer(answer::preflight()),
-            Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
-            Decision::PartitionCountUnknown(_) => Verdict::Answer(answer::partition_count_unknown()),
-            Decision::NoWorker { workspace, partition, vacancy, .. } => match vacancy.filter(may_wait) {
-                Some(vacancy) => Verdict::Hold(Held { awaited: Awaited::Partition(partition), vacancy }),
-                None => Verdict::Answer(answer::no_worker(workspace.id(), partition)),
-            },
-            Decision::ServicePreflight => Verdict::Answer(answer::service::preflight()),
-            Decision::BadServicePath(bad) => Verdict::Answer(answer::service::bad_path(bad)),
-            Decision::NoService(path) => {
-                Verdict::Answer(answer::service::unknown(&path.name, &services.available(view)))
-            }
-            Decision::Service(path, service) => {
-                let choice = services.choice(service, workers, now);
-                counted = Some(choice.counters.clone());
-                let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let vacancy = vacancy::of_service(service).filter(may_wait);
-                match (choice.pick(ask, terms.tried), vacancy) {
-                    (Some(seat), _) => {
-                        let (endpoint, ticket) = seat.take(now);
-                        Verdict::Forward(Destination {
-                            endpoint,
-                            ticket,
-                            by: by_service(&head, &path, service),
-                        })
-                    }
-                    (None, Some(vacancy)) => {
-                        Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })
-                    }
-                    (None, None) => {
-                        let own = answer::service::unserved(&path.name, &services.available(view));
-                        Verdict::Answer(own.retry_after(until_heard(service)))
-                    }
-                }
-            }
-        };
-        Decided { verdict, index: index.1.clone(), service: counted }
+        let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
+        let (verdict, service) = case.decide(&head);
+        Decided { verdict, index: index.1.clone(), service }
     }
 
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
@@ -266,6 +216,80 @@ impl Desk {
 
     fn papers(&self) -> MutexGuard<'_, Papers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request, and the papers that it is decided by.
+struct Case<'a> {
+    view: &'a View,
+    workers: &'a mut Workers,
+    services: &'a mut Services,
+    timeline: &'a Timeline,
+    now: u32,
+    terms: Terms<'a>,
+}
+
+impl Case<'_> {
+    fn decide(&mut self, head: &RequestHead<'_>) -> (Verdict, Option<Arc<ServiceCounters>>) {
+        let verdict = match by_rules(self.view, head) {
+            Decision::Forward(forward) => {
+                let worker = forward.worker;
+                let seat = self.workers.seat(worker.id(), &worker.registration.address);
+                let (endpoint, ticket) = seat.take(self.now);
+                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
+            }
+            Decision::Preflight => Verdict::Answer(answer::preflight()),
+            Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
+            Decision::PartitionCountUnknown(_) => Verdict::Answer(answer::partition_count_unknown()),
+            Decision::NoWorker { workspace, partition, vacancy, .. } => match self.may_wait(vacancy) {
+                Some(vacancy) => Verdict::Hold(Held { awaited: Awaited::Partition(partition), vacancy }),
+                None => Verdict::Answer(answer::no_worker(workspace.id(), partition)),
+            },
+            Decision::ServicePreflight => Verdict::Answer(answer::service::preflight()),
+            Decision::BadServicePath(bad) => Verdict::Answer(answer::service::bad_path(bad)),
+            Decision::NoService(path) => {
+                Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.view)))
+            }
+            Decision::Service(path, service) => {
+                let choice = self.services.choice(service, self.workers, self.now);
+                let counters = Some(choice.counters.clone());
+                return (self.choose(head, &path, (service, &choice)), counters);
+            }
+        };
+        (verdict, None)
+    }
+
+    fn choose(
+        &mut self,
+        head: &RequestHead<'_>,
+        path: &ServicePath<'_>,
+        (service, choice): (&ServiceView, &Choice),
+    ) -> Verdict {
+        let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
+        if let Some(seat) = choice.pick(ask, self.terms.tried) {
+            let (endpoint, ticket) = seat.take(self.now);
+            return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
+        }
+        match self.may_wait(vacancy::of_service(service)) {
+            Some(vacancy) => {
+                Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })
+            }
+            None => {
+                let own = answer::service::unserved(&path.name, &self.services.available(self.view));
+                Verdict::Answer(own.retry_after(until_heard(service)))
+            }
+        }
+    }
+
+    fn may_wait(&self, vacancy: Option<Vacancy>) -> Option<Vacancy> {
+        vacancy.filter(|vacancy| match self.terms.patience {
+            Patience::Fresh => {
+                let age = self.timeline.age(vacancy.since, self.now);
+                age.is_some_and(|age| age < ticks(vacancy.hold.wait()))
+            }
+            Patience::Waiting => true,
+            Patience::Over => false,
+        })
     }
 }
 

@@ -21,8 +21,9 @@ use quorate_routing::{
     RequestHead,
     retry::{self, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
 };
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{
-    events::WorkerFailed,
+    events::{FailedOver, WorkerFailed},
     label::{Outcome, UpstreamUse},
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -130,7 +131,7 @@ impl<'a> Forwarding<'a> {
             source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
             {
                 Next::Reconnect => Source::Dial,
-                Next::LookAgain if self.look_again() => Source::Any,
+                Next::LookAgain if self.look_again(&failed.error) => Source::Any,
                 Next::LookAgain | Next::GiveUp => return self.gave_up(&failed),
             };
             self.client.core.counters.retried();
@@ -180,7 +181,10 @@ impl<'a> Forwarding<'a> {
 
     /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
     /// worker that failed, or nobody.
-    fn look_again(&mut self) -> bool {
+    fn look_again(&mut self, error: &Error) -> bool {
+        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
+            return false;
+        }
         let core = &self.client.core;
         self.tried.push(self.to.ticket.of().clone());
         self.lookup = match self.to.by {
@@ -202,7 +206,9 @@ impl<'a> Forwarding<'a> {
         match next.by {
             By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
             By::Workspace => {}
-            By::Service { .. } => core.counters.failed_over(),
+            By::Service { .. } => {
+                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
+            }
         }
         self.to = next;
         self.index = decided.index;

@@ -1,8 +1,6 @@
 //! A worker of a service fails before any byte of its answer: who gets the request next, and what is said when nobody
 //! does.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use quorate_model::{LeaseEvent, Load, Milli};

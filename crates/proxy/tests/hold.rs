@@ -95,18 +95,31 @@ async fn a_request_waits_for_the_next_worker_of_its_service() {
     assert_eq!(rig.metric(&ended("served")), 2);
 }
 
+/// Loses the worker, and asks until the request has waited: on a machine that stands still for a moment the worker
+/// may have gone too long ago by the time that the request arrives.
+async fn in_vain(rig: &Rig, worker: &str, request: &str) -> rig::Answer {
+    let before = rig.metric(&ended("in_vain"));
+    for _ in 0..20 {
+        rig.lease(worker, LeaseEvent::Expired);
+        let began = Instant::now();
+        let answer = rig.ask(request).await;
+        if rig.metric(&ended("in_vain")) > before {
+            assert!(began.elapsed() >= Duration::from_secs(1), "never less: {:?}", began.elapsed());
+            return answer;
+        }
+        rig.lease(worker, LeaseEvent::Revived);
+    }
+    panic!("no request has waited")
+}
+
 #[tokio::test]
 async fn a_wait_in_vain_ends_with_the_answer_that_there_was() {
     let (rig, worker) = rig().await;
     hold_partitions(&rig, Some(hold(1, 10)));
     hold_service(&rig, hold(1, 10));
-    rig.lease("w1", LeaseEvent::Expired);
-    rig.lease("s1", LeaseEvent::Expired);
-    let began = Instant::now();
-    let (mut a, mut b) = (waiting(&rig, &get("/a", ""), 0).await, waiting(&rig, SERVICE, 1).await);
-    let (a, b) = (answer(&mut a).await, answer(&mut b).await);
-    assert!(began.elapsed() >= Duration::from_secs(1), "never less: {:?}", began.elapsed());
+    let a = in_vain(&rig, "w1", &get("/a", "")).await;
     assert!(a.status == 503 && a.body.starts_with(r#"{"error":"No worker available""#), "{}", a.body);
+    let b = in_vain(&rig, "s1", SERVICE).await;
     assert!(b.status == 503 && b.body.starts_with(r#"{"error":"No healthy workers"#), "{}", b.body);
     assert_eq!((rig.metric(OPEN), rig.metric(&ended("in_vain"))), (0, 2));
     // Then the owners went too long ago, and nobody begins to wait. Ages are counted in tenths of a second.

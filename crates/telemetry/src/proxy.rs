@@ -32,7 +32,7 @@ pub struct CoreCounters {
     closed: AtomicU64,
     tunnels_opened: AtomicU64,
     tunnels_closed: AtomicU64,
-    failovers: AtomicU64,
+    pub(crate) failovers: AtomicU64,
     holds: AtomicU64,
     holds_ended: [AtomicU64; HoldEnd::COUNT],
     services: Services,
@@ -67,11 +67,6 @@ impl CoreCounters {
     /// A request is tried once more.
     pub fn retried(&self) {
         add(&self.retries);
-    }
-
-    /// A request for a service goes to another worker, since the one before failed.
-    pub fn failed_over(&self) {
-        add(&self.failovers);
     }
 
     /// A request begins to wait for a next owner.

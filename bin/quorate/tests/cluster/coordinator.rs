@@ -5,7 +5,8 @@ use crate::support::{
     eventually,
     http::{Answer, Ask},
     machine_shared,
-    node::Node,
+    node::{Node, ran},
+    worker::Worker,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -77,7 +78,8 @@ fn defects_1_and_3_heartbeats_alone_decide_who_is_healthy_on_every_node() {
     let _shared = machine_shared();
     let cluster = Cluster::formed_with(&["--coordinator-ttl", "6s"]);
     let [n1, n2, n3] = &cluster.nodes;
-    let silent = register(n1, &agent(20_000, &["upload", "rag"]));
+    let worker = Worker::start("silent");
+    let silent = register(n1, &agent(worker.address.port().into(), &["upload", "rag"]));
     let answer = n2.ask(&Ask::json("POST", "/api/worker/register", &agent(20_001, &["upload"]))).ok().json();
     assert_eq!(answer["heartbeat_interval"], 2);
     let beating = answer["worker_id"].as_str().expect("an id").to_owned();
@@ -96,11 +98,16 @@ fn defects_1_and_3_heartbeats_alone_decide_who_is_healthy_on_every_node() {
         heard = at;
         cluster.nodes.iter().all(|node| shown(node, &silent)["status"] == "offline").then_some(())
     });
-    cluster.nodes.iter().for_each(|node| assert_eq!(healthy(node, "rag"), 0, "{}", node.name));
+    let routed = |node: &Node| Ask::get("/api/service/rag/hello").send(node.routing).expect("it answers");
+    for node in &cluster.nodes {
+        assert_eq!((healthy(node, "rag"), routed(node).status), (json!(0), 503), "{}", node.name);
+    }
     assert_eq!(beat(n3, &json!({"worker_id": silent})).status, 200, "it need not register again");
     cluster.catch_up();
     for node in &cluster.nodes {
+        beat(node, &json!({"worker_id": silent})).ok();
         assert_eq!((healthy(node, "rag"), &shown(node, &silent)["status"]), (json!(1), &json!("healthy")));
+        assert_eq!(routed(node).worker(), "silent", "{}: and it is routed to", node.name);
     }
 }
 
@@ -133,6 +140,11 @@ fn every_node_knows_the_load_that_one_was_told() {
     let _shared = machine_shared();
     let cluster = Cluster::formed();
     let id = register(&cluster.nodes[0], &agent(20_000, &["upload", "rag"]));
+    // What a young cluster writes about its nodes is not about workers.
+    eventually("all nodes are described", || {
+        let members = cluster.nodes[0].get("/v1/cluster?consistent=true")["nodes"].clone();
+        members.as_array()?.iter().all(|node| node["management"] != "").then_some(())
+    });
     cluster.catch_up();
     let before = cluster.nodes[0].ask(&Ask::get("/health")).index();
     for (nth, (load, ill)) in [(0.25, "rag"), (0.5, "upload")].into_iter().enumerate() {
@@ -146,4 +158,37 @@ fn every_node_knows_the_load_that_one_was_told() {
         }
     }
     assert_eq!(cluster.nodes[0].ask(&Ask::get("/health")).index(), before);
+}
+
+/// The original's own test, as it is, against each node, through the kill of each node.
+#[test]
+fn the_coordinators_own_script_passes_on_every_node_through_the_kill_of_any() {
+    let _shared = machine_shared();
+    let mut cluster = Cluster::formed();
+    let worker = Worker::start("upload-1");
+    let port = usize::from(worker.address.port());
+    register(&cluster.nodes[0], &agent(port, &["upload"]));
+    cluster.catch_up();
+    cluster.nodes.iter().for_each(script_passes);
+    for victim in 0..3 {
+        cluster.nodes[victim].kill();
+        // At once: what was acknowledged is known to the others, and none of this needs a leader.
+        cluster.running().for_each(script_passes);
+        cluster.nodes[victim].start();
+        cluster.ready();
+        script_passes(&cluster.nodes[victim]);
+    }
+}
+
+fn script_passes(node: &Node) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/test-service-discovery.sh");
+    let mut command = std::process::Command::new("bash");
+    // Nothing of the developer's environment: a proxy would stand between.
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .arg(script)
+        .env("COORDINATOR_URL", format!("http://{}", node.management));
+    let ran = ran(command);
+    assert_eq!(ran.code, Some(0), "{}: {}{}", node.name, ran.out, ran.err);
 }

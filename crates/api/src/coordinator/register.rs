@@ -1,22 +1,20 @@
 //! `POST /api/worker/register`.
-//!
-//! Where a service is reached, the first that was given: its own `service_url`; the worker's `tunnel_url`; its
-//! `ip_address` as it is, if that is a URL or names a port; `http://{ip_address}:{port}`. A service without a port
-//! has the one that the original's agent probes for its name ([`usual_port`]), else 80.
 
 use super::{
     capabilities,
     details::{self, DETAIL_BYTES_MAX, Details, HEALTH_BYTES_MAX, Said},
     flag,
     heartbeat::is_healthy,
-    inner, known, text_or_number,
+    inner, known,
+    place::{NOWHERE, Place, usual_port},
+    text_or_number,
 };
 use crate::{
     Wrong,
     fields::{Fields, any_text, list, text},
 };
 use quorate_model::{
-    Address, Extras, Invalid, Registration, RegistrationParts, ServiceName, ServiceOffer, Tier, Ttl, WorkerId,
+    Address, Extras, Invalid, Registration, RegistrationParts, ServiceName, Tier, Ttl, WorkerId,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -175,8 +173,6 @@ const SERVICE_FIELDS: &[&str] =
 
 /// Most services of one registration: each may need a label for its details.
 const SERVICES_MAX: usize = 48;
-/// Where a worker without services, that says nowhere where it is, is reached: nowhere (RFC 2606).
-const NOWHERE: &str = "http://address-unknown.invalid";
 const URL: &str = "an absolute http or https URL";
 
 /// A registration that was read. Its id may have to be chosen yet.
@@ -192,6 +188,11 @@ impl Registering {
     pub fn named(&self, id: WorkerId) -> Registration {
         let parts = RegistrationParts { id, ..self.registration.clone().into_parts() };
         parts.validate().expect("it was valid under another id, and no bound is about an id")
+    }
+
+    /// Whether it says nowhere where it is: then nothing tells it from others.
+    pub fn is_nowhere(&self) -> bool {
+        self.registration.services.is_empty() && self.registration.address.as_str() == NOWHERE
     }
 
     /// What it offers, whatever its id will be.
@@ -235,8 +236,8 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
     let unhealthy = joined.iter().filter(|one| !one.is_healthy()).map(|one| one.name.clone()).collect();
     let registration = RegistrationParts {
         services,
-        labels,
-        capabilities,
+        labels: labels.into(),
+        capabilities: capabilities.into(),
         extras: Extras { wants_delegate, tunnel: place.tunnel, unhealthy }.boxed(),
         ..RegistrationParts::new(id.clone().unwrap_or_else(placeholder), address, ttl)
     }
@@ -245,10 +246,10 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
 }
 
 /// One service, as it was said.
-struct Spoken {
-    name: ServiceName,
-    version: Option<String>,
-    url: Option<Address>,
+pub(super) struct Spoken {
+    pub name: ServiceName,
+    pub version: Option<String>,
+    pub url: Option<Address>,
     said: Said,
 }
 
@@ -260,7 +261,7 @@ impl Spoken {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         let named = match &self.said {
             Said::Name => None,
             Said::Details(details) => details.port,
@@ -345,87 +346,6 @@ fn joined(services: Vec<Spoken>, containers: Vec<Spoken>) -> Vec<Spoken> {
         };
     }
     all
-}
-
-/// Where a worker is, in its own words.
-struct Place {
-    ip: Option<String>,
-    tunnel: Option<Address>,
-}
-
-impl Place {
-    /// The worker's address, and its services with theirs.
-    fn offers(&self, services: &[Spoken]) -> Result<(Address, Vec<ServiceOffer>), Invalid> {
-        let urls: Vec<Address> = services.iter().map(|one| self.url_of(one)).collect::<Result<_, _>>()?;
-        let address = match (&self.tunnel, urls.first()) {
-            (Some(tunnel), _) => tunnel.clone(),
-            (None, Some(first)) => first.clone(),
-            (None, None) => self.without_services()?,
-        };
-        let offers = services.iter().zip(urls).map(|(one, url)| ServiceOffer {
-            name: one.name.clone(),
-            version: one.version.clone().unwrap_or_default().into(),
-            url: Some(url).filter(|url| *url != address),
-        });
-        let offers = offers.collect();
-        Ok((address, offers))
-    }
-
-    fn url_of(&self, service: &Spoken) -> Result<Address, Invalid> {
-        if let Some(url) = service.url.as_ref().or(self.tunnel.as_ref()) {
-            return Ok(url.clone());
-        }
-        let missing = || {
-            let problem = format!("is missing: nothing says where service {} is reached", service.name);
-            Invalid::new(
-                "ip_address",
-                problem,
-                "a URL or an IP; or a tunnel_url, or each service's service_url",
-            )
-        };
-        at(self.ip.as_deref().ok_or_else(missing)?, service.port())
-    }
-
-    fn without_services(&self) -> Result<Address, Invalid> {
-        self.ip.as_deref().map_or_else(|| Address::parse(NOWHERE), |ip| at(ip, 80))
-    }
-}
-
-/// `ip` as it is, if it is a URL with a port or a path, or names a port; else at `port`.
-fn at(ip: &str, port: u16) -> Result<Address, Invalid> {
-    let renamed = |e: Invalid| e.renamed("ip_address");
-    let bare_v6 = ip.parse::<std::net::Ipv6Addr>().is_ok();
-    let url = match (ip.contains("://"), bare_v6) {
-        (true, _) => ip.to_owned(),
-        (false, true) => format!("http://[{ip}]"),
-        (false, false) => format!("http://{ip}"),
-    };
-    let address = Address::parse(&url).map_err(renamed)?;
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
-    let names_port =
-        authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    // A URL over TLS is that of something in front of the worker, which has a port of its own.
-    let is_whole = names_port || !address.path_prefix().is_empty() || url.starts_with("https:") || port == 80;
-    if is_whole {
-        Ok(address)
-    } else {
-        Address::parse(&format!("http://{authority}:{port}")).map_err(renamed)
-    }
-}
-
-/// The port at which the original's agent looks for a service.
-pub fn usual_port(service: &str) -> Option<u16> {
-    match service {
-        "notes" => Some(8_100),
-        "client-rag" => Some(8_101),
-        "rag" => Some(8_102),
-        "upload" => Some(8_103),
-        "doc-processor" => Some(8_104),
-        "ocr" => Some(8_105),
-        "ner" => Some(8_108),
-        "vllm" => Some(8_000),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

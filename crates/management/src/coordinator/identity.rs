@@ -5,25 +5,52 @@
 //! can't be that; a worker that found another set of services this time can. Only ids that were given here are given
 //! again: an id that a worker chose is its own.
 
+//!
+//! An agent that hears no answer asks again, perhaps another node, which may not have applied the first registration
+//! yet. So that the two meet in one record, a new id is made of what was said and of the hour, not of chance.
+
+use quorate_api::coordinator::capabilities;
 use quorate_model::{Address, Epoch, Registration, ServiceName, Status, Worker, WorkerId};
 use quorate_rt::{rng, time};
 use quorate_state::{Endpoint, View};
+use serde_json::Value;
 use std::sync::Arc;
 
 const BASE: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-const CHANCE_LEN: usize = 9;
+const MARK_LEN: usize = 9;
+const HOUR_MS: u64 = 3_600_000;
 
-/// A new id: `worker-{ms}-{9 base36}`.
-pub(super) fn assigned() -> WorkerId {
+/// A new id for the worker with this offer: `worker-{ms}-{9 base36}`.
+pub(super) fn assigned(offer: &Registration) -> WorkerId {
+    let now = time::wall_ms();
+    id_of(now - now % HOUR_MS, mark(offer))
+}
+
+/// A new id for a worker that nothing tells from others.
+pub(super) fn assigned_by_chance() -> WorkerId {
     id_of(time::wall_ms(), rng::random_u64())
 }
 
-fn id_of(ms: u64, mut chance: u64) -> WorkerId {
+/// What tells workers apart, as a number.
+fn mark(offer: &Registration) -> u64 {
+    let mut said: Vec<String> = places(offer).map(|(name, at)| format!("{name}\n{at}\n")).collect();
+    said.sort_unstable();
+    if said.is_empty() {
+        let capabilities = Value::Object(capabilities::shown(&offer.capabilities));
+        said.push(format!("{}\n{capabilities}\n", offer.address));
+    }
+    // FNV-1a: frozen, unlike the hashes of the standard library, so nodes of two versions agree.
+    said.iter().flat_map(|one| one.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+fn id_of(ms: u64, mut mark: u64) -> WorkerId {
     let mut text = format!("worker-{ms}-");
-    for _ in 0..CHANCE_LEN {
-        let digit = usize::try_from(chance % 36).unwrap_or(0);
+    for _ in 0..MARK_LEN {
+        let digit = usize::try_from(mark % 36).unwrap_or(0);
         text.push(char::from(BASE[digit]));
-        chance /= 36;
+        mark /= 36;
     }
     WorkerId::parse(&text).expect("letters and digits")
 }
@@ -31,11 +58,11 @@ fn id_of(ms: u64, mut chance: u64) -> WorkerId {
 /// Whether an id was given by a router.
 fn is_assigned(id: &WorkerId) -> bool {
     let parts = id.as_str().strip_prefix("worker-").and_then(|rest| rest.split_once('-'));
-    parts.is_some_and(|(ms, chance)| {
+    parts.is_some_and(|(ms, mark)| {
         !ms.is_empty()
             && ms.bytes().all(|b| b.is_ascii_digit())
-            && chance.len() == CHANCE_LEN
-            && chance.bytes().all(|b| BASE.contains(&b))
+            && mark.len() == MARK_LEN
+            && mark.bytes().all(|b| BASE.contains(&b))
     })
 }
 
@@ -80,7 +107,7 @@ mod tests {
     fn a_given_id_is_known_as_one() {
         let id = id_of(1_733_155_200_000, 36 * 36 - 1);
         assert_eq!(id.as_str(), "worker-1733155200000-zz0000000");
-        assert!(is_assigned(&id) && is_assigned(&assigned()));
+        assert!(is_assigned(&id) && is_assigned(&assigned_by_chance()));
         for own in ["worker-1", "worker-12-abc", "worker-12-ABCDEFGHI", "worker--abcdefghi", "w-12-abcdefghi"]
         {
             assert!(!is_assigned(&WorkerId::parse(own).expect("valid")), "{own}");

@@ -4,7 +4,8 @@
 use crate::{
     ask::Ask,
     coordinator::{agent, formed, get, post, register},
-    fake::{EPOCH_MS, Fake, worker},
+    fake::{Fake, worker},
+    settings::EPOCH_MS,
 };
 use quorate_api::coordinator::register as reader;
 use quorate_model::{Command, LeaseEvent, PartitionRange, Ttl, WorkerId};
@@ -119,4 +120,19 @@ async fn nobody_is_given_an_id_that_another_worker_chose() {
     let gone = fake.ask(Ask::new("DELETE", "/api/worker/unregister/worker-1")).await;
     assert_eq!(gone.status, 200);
     assert_eq!(register(&fake, &named).await, "worker-1");
+}
+
+/// The same at the same time: neither node knows of the other's registration, and both make the same id.
+#[tokio::test]
+async fn defect_5_two_nodes_that_know_nothing_of_each_other_give_one_id() {
+    let (one, other) = (formed(), formed());
+    let mut again = agent("10.0.0.7", &[("upload", 8103), ("rag", 8102)]);
+    let mut ids = [register(&one, &again).await, String::new()];
+    again["services"].as_array_mut().expect("an array").reverse();
+    ids[1] = register(&other, &again).await;
+    let hour = |id: &String| id.split('-').nth(1).map(str::to_owned);
+    // An hour may have begun between the two.
+    if hour(&ids[0]) == hour(&ids[1]) {
+        assert_eq!(ids[0], ids[1]);
+    }
 }

@@ -1,7 +1,10 @@
 //! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
 //! for what can go wrong.
 
-use crate::ask::{Answer, Ask};
+use crate::{
+    ask::{Answer, Ask},
+    settings::{EPOCH_MS, config},
+};
 use axum::Router;
 use bytes::Bytes;
 use futures_util::{
@@ -9,14 +12,13 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
 };
 use quorate_management::{
-    Cluster, Committed, Config, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
-    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
+    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces, Readiness,
+    Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, Load, LogIndex, LogTime, MemberChange,
-    MemberRefusal, NodeId, NodeName, Origin, OwnAddresses, PartitionCount, Proposal, Refusal, Reply, Ttl,
-    WorkerId,
+    MemberRefusal, NodeId, NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, WorkerId,
 };
 use quorate_state::{Loads, State, View};
 use std::{
@@ -26,9 +28,6 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt;
-
-/// When the fake's log time begins.
-pub const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
@@ -164,19 +163,6 @@ impl Fake {
     /// One request.
     pub async fn ask(self: &Arc<Self>, request: Ask) -> Answer {
         Answer::read(self.router().oneshot(request.into()).await.expect("infallible")).await
-    }
-}
-
-pub fn config() -> Config {
-    Config {
-        default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
-        coordinator_ttl: Ttl::new(Duration::from_secs(90)).expect("a TTL"),
-        own: OwnAddresses {
-            listeners: ["0.0.0.0:8080", "127.0.0.1:9090"].map(|a| a.parse().expect("an address")).into(),
-            advertised: vec![("router-1.example".into(), 8080)],
-        },
-        metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
-        metrics_type: "text/plain; version=0.0.4",
     }
 }
 

@@ -3,6 +3,7 @@
 mod ask;
 mod coordinator;
 mod coordinator_defects;
+mod coordinator_wrong;
 mod delegates;
 mod document;
 mod fake;
@@ -19,6 +20,7 @@ mod reads;
 mod registry;
 mod services;
 mod serving;
+mod settings;
 mod snapshot;
 mod unavailable;
 mod v2_heartbeat;

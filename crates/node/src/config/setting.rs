@@ -163,7 +163,7 @@ pub static SETTINGS: &[Setting] = &[
         "coordinator-ttl",
         "DURATION",
         Text("90s"),
-        "The same for workers that register with the service coordinator's dialect, which are told to send heartbeats three times as often; 3s to 24h.",
+        "The same for workers that register with the service coordinator's dialect, which are asked for a heartbeat every third of it; 3s to 24h.",
     ),
     setting(
         "request-timeout",
