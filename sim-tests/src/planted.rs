@@ -47,6 +47,7 @@ impl Planted {
             Self::StaleReads | Self::Product(Bug::ReadsWithoutQuorum) => Scenario::Partition,
             Self::Product(Bug::SuspectsStartOver) => Scenario::Elections,
             Self::Product(Bug::NoDedupe) => Scenario::LostAnswers,
+            Self::Product(Bug::NoFailover) => Scenario::Services,
             Self::Nothing | Self::Product(Bug::FollowersExpire | Bug::NoEpochCheck) => Scenario::Suite,
         };
         if seed % 2 == 1 { focused } else { Scenario::Suite }

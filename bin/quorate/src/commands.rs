@@ -10,6 +10,7 @@ pub mod leases;
 pub mod recover;
 pub mod secret;
 pub mod serve;
+pub mod services;
 pub mod snapshot;
 pub mod status;
 pub mod watch;

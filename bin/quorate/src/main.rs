@@ -45,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::DemoWorker(args) => commands::demo_worker::run(&args),
         Command::Status(remote) => commands::status::run(&remote),
         Command::Workers(args) => commands::workers::run(&args),
+        Command::Services(args) => commands::services::run(&args),
         Command::Keyspaces(args) => commands::keyspaces::run(&args),
         Command::Cluster(args) => commands::cluster::run(&args),
         Command::Watch(args) => commands::watch::run(&args),

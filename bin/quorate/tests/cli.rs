@@ -4,6 +4,9 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "cli/services.rs"]
+mod services;
+
 use serde_json::{Value, json};
 use std::{
     io::{Read as _, Write as _},

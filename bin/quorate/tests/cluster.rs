@@ -8,6 +8,8 @@
 
 #[path = "cluster/agreement.rs"]
 mod agreement;
+#[path = "cluster/coordinator.rs"]
+mod coordinator;
 #[path = "cluster/dev.rs"]
 mod dev;
 #[path = "cluster/drain_delay.rs"]
@@ -16,6 +18,8 @@ mod drain_delay;
 mod group;
 #[path = "cluster/health.rs"]
 mod health;
+#[path = "cluster/intents.rs"]
+mod intents;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]

@@ -156,6 +156,11 @@ pub fn number(max: u64) -> impl FnOnce(Value) -> Result<u64, Wrong> {
     }
 }
 
+/// true or false.
+pub fn flag(value: Value) -> Result<bool, Wrong> {
+    value.as_bool().ok_or_else(|| vec![is_not(&value, "true or false")])
+}
+
 /// A span of time, such as `30s`.
 pub fn span(value: Value) -> Result<Duration, Wrong> {
     text(duration::ALLOWED, |text| {

@@ -2,9 +2,10 @@
 
 use crate::{
     Wrong,
-    fields::{Fields, list, number, text},
+    delegate::Spokesman,
+    fields::{Fields, flag, list, number, text},
 };
-use quorate_model::{Epoch, Heartbeat, WorkerId};
+use quorate_model::{Epoch, Heartbeat, Invalid, WorkerId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -57,19 +58,62 @@ pub struct HeartbeatsBody {
     /// Ids of workers.
     #[schema(max_items = 10_000)]
     pub workers: Vec<String>,
+    /// Whether a delegate speaks for its group; then `worker` and `epoch` must be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_behalf: Option<bool>,
+    /// The delegate. Only with `on_behalf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 253)]
+    pub worker: Option<String>,
+    /// The fencing token of its role. Only with `on_behalf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+}
+
+/// Many heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beats {
+    /// In the body's order.
+    pub beats: Vec<Heartbeat>,
+    /// The delegate that sends them for its group; `None`: an agent that speaks for its own workers.
+    pub on_behalf: Option<Spokesman>,
 }
 
 /// Reads the body of many heartbeats.
-pub fn heartbeats(body: Map<String, Value>) -> Result<Vec<Heartbeat>, Wrong> {
+pub fn heartbeats(body: Map<String, Value>) -> Result<Beats, Wrong> {
     let mut fields = Fields::of_body(body);
     let id = |value| text("a worker's id", WorkerId::parse)(value);
     let ids = fields.required("workers", "an array of worker ids", list(BATCH_MAX, id));
+    let on_behalf = on_behalf(&mut fields);
     let wrong = fields.finish();
     let beat = |id| Heartbeat { id, incarnation: None, sequence: None };
     match ids {
-        Some(ids) if wrong.is_empty() => Ok(ids.into_iter().map(beat).collect()),
+        Some(ids) if wrong.is_empty() => Ok(Beats { beats: ids.into_iter().map(beat).collect(), on_behalf }),
         Some(_) | None => Err(wrong),
     }
+}
+
+/// The three fields of a delegate: all of them, or none. A role that is half claimed is a mistake, not an agent's own
+/// heartbeat.
+fn on_behalf(fields: &mut Fields) -> Option<Spokesman> {
+    let speaks = fields.optional("on_behalf", flag).unwrap_or(false);
+    let worker = fields.optional("worker", text("a worker's id", WorkerId::parse));
+    let epoch = fields.optional("epoch", number(u64::MAX)).map(Epoch);
+    match (speaks, worker, epoch) {
+        (true, Some(worker), Some(epoch)) => return Some(Spokesman { worker, epoch }),
+        (false, None, None) => {}
+        (true, worker, epoch) => {
+            let missing = [("worker", worker.is_none()), ("epoch", epoch.is_none())];
+            let named = missing.into_iter().filter(|(_, missing)| *missing);
+            fields.add(named.map(|(field, _)| {
+                Invalid::new(field, "is missing or wrong", "the delegate's own, with on_behalf")
+            }));
+        }
+        (false, _, _) => {
+            fields.add([Invalid::new("on_behalf", "is not true", "true where worker and epoch are named")]);
+        }
+    }
+    None
 }
 
 /// What many heartbeats answer.
@@ -81,6 +125,9 @@ pub struct HeardAll {
     pub unknown: Vec<String>,
     /// Those of `unknown` whose partitions were all taken by newer registrations.
     pub displaced: Vec<String>,
+    /// With `on_behalf`: those that are not of the delegate's group. They were not heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Vec<String>>,
 }
 
 #[cfg(test)]
@@ -101,5 +148,24 @@ mod tests {
         let id = WorkerId::parse("w1").expect("valid");
         let beat = heartbeat(id.clone(), Map::new()).expect("valid");
         assert_eq!(beat, Heartbeat { id, incarnation: None, sequence: None });
+    }
+
+    #[test]
+    fn a_delegate_names_itself_and_its_epoch_or_nothing() {
+        let read = |body: Value| heartbeats(body.as_object().expect("an object").clone());
+        let spoken =
+            read(json!({"workers": ["w1"], "on_behalf": true, "worker": "d", "epoch": 9})).expect("valid");
+        assert_eq!(spoken.on_behalf.map(|s| (s.worker.to_string(), s.epoch)), Some(("d".into(), Epoch(9))));
+        assert_eq!(read(json!({"workers": [], "on_behalf": false})).expect("valid").on_behalf, None);
+        for (body, fields) in [
+            (json!({"workers": [], "on_behalf": true}), vec!["worker", "epoch"]),
+            (json!({"workers": [], "on_behalf": true, "worker": "d"}), vec!["epoch"]),
+            (json!({"workers": [], "worker": "d", "epoch": 9}), vec!["on_behalf"]),
+            (json!({"workers": [], "epoch": 9}), vec!["on_behalf"]),
+            (json!({"workers": [], "on_behalf": "yes"}), vec!["on_behalf"]),
+        ] {
+            let wrong = read(body.clone()).expect_err("half of a role");
+            assert_eq!(wrong.iter().map(|w| w.field.as_str()).collect::<Vec<_>>(), fields, "{body}");
+        }
     }
 }

@@ -3,8 +3,9 @@
 use crate::{
     Wrong,
     fields::{Fields, text},
+    service,
 };
-use quorate_model::{Invalid, Keyspace, KeyspaceSource, PartitionCount, Status, Worker, limit};
+use quorate_model::{Duty, Hold, Invalid, Keyspace, KeyspaceSource, PartitionCount, Status, Worker, limit};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -39,10 +40,30 @@ pub struct KeyspacePut {
     /// Who decides; `static` if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceBody>,
+    /// How long requests wait for the next owner of a partition when the last one has just been drained or lost; 1s
+    /// to 10s. Not said: they fail at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("5s"), pattern = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$")]
+    pub hold: Option<String>,
+    /// Most requests that wait on one node; 1000 if not said. Only with `hold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub hold_waiting_max: Option<u32>,
 }
 
-/// Reads the body of a keyspace: its count (`None`: keep the last known one) and who decides it.
-pub fn keyspace(body: Map<String, Value>) -> Result<(Option<PartitionCount>, KeyspaceSource), Wrong> {
+/// What an operator sets of a keyspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its count; `None`: keep the last known one.
+    pub partitions: Option<PartitionCount>,
+    /// Who decides it.
+    pub source: KeyspaceSource,
+    /// How long requests wait for the next owner of a partition.
+    pub hold: Option<Hold>,
+}
+
+/// Reads the body of a keyspace.
+pub fn keyspace(body: Map<String, Value>) -> Result<Settings, Wrong> {
     let mut fields = Fields::of_body(body);
     let allowed = format!("a whole number, 1 to {}", limit::PARTITION_COUNT_MAX);
     let source = fields.optional("source", text("static, kafka", source));
@@ -52,8 +73,9 @@ pub fn keyspace(body: Map<String, Value>) -> Result<(Option<PartitionCount>, Key
         KeyspaceSource::Kafka => fields.optional("partitions", count),
         KeyspaceSource::Static => fields.required("partitions", &allowed, count),
     };
+    let hold = service::hold(&mut fields);
     let wrong = fields.finish();
-    if wrong.is_empty() { Ok((partitions, source)) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(Settings { partitions, source, hold }) } else { Err(wrong) }
 }
 
 fn source(text: &str) -> Result<KeyspaceSource, Invalid> {
@@ -78,16 +100,25 @@ pub struct KeyspaceBody {
     pub partitions: Option<u32>,
     /// Who decides.
     pub source: SourceBody,
+    /// How long requests wait for the next owner of a partition; null: they fail at once.
+    #[schema(required)]
+    pub hold: Option<String>,
+    /// Most requests that wait on one node; null without `hold`.
+    #[schema(required)]
+    pub hold_waiting_max: Option<u32>,
     /// The log index of its last change, for `If-Match`.
     pub changed_index: u64,
 }
 
 impl From<&Keyspace> for KeyspaceBody {
     fn from(keyspace: &Keyspace) -> Self {
+        let (hold, hold_waiting_max) = service::shown_hold(keyspace.hold);
         Self {
             name: keyspace.name.to_string(),
             partitions: keyspace.partitions.map(PartitionCount::get),
             source: keyspace.source.into(),
+            hold,
+            hold_waiting_max,
             changed_index: keyspace.changed.0,
         }
     }
@@ -116,6 +147,12 @@ pub enum OwnershipBody {
     Live,
     /// They go to its owner, whose heartbeats are late.
     Suspect,
+    /// They are refused, or wait where the keyspace says so, until another worker registers: an operator drains its
+    /// owner.
+    Draining,
+    /// They are refused until its owner is resumed or another one registers: an operator took its owner out of
+    /// service.
+    Offline,
     /// They are refused until its owner is back or another one registers.
     Expired,
     /// They are refused until somebody registers.
@@ -128,12 +165,14 @@ impl PartitionBody {
         let Some(worker) = owner else {
             return Self { partition, owner: None, epoch: None, status: OwnershipBody::Unowned };
         };
-        let status = match worker.status() {
-            Status::Live => OwnershipBody::Live,
-            Status::Suspect => OwnershipBody::Suspect,
-            Status::Expired => OwnershipBody::Expired,
+        let status = match (worker.status(), worker.intent.duty) {
+            (Status::Expired, _) => OwnershipBody::Expired,
             // Departed workers hold nothing.
-            Status::Departed => OwnershipBody::Unowned,
+            (Status::Departed, _) => OwnershipBody::Unowned,
+            (_, Duty::Draining) => OwnershipBody::Draining,
+            (_, Duty::Offline) => OwnershipBody::Offline,
+            (Status::Live, Duty::InService) => OwnershipBody::Live,
+            (Status::Suspect, Duty::InService) => OwnershipBody::Suspect,
         };
         Self { partition, owner: Some(worker.id().to_string()), epoch: Some(worker.epoch.0), status }
     }
@@ -146,7 +185,7 @@ mod tests {
 
     fn read(body: Value) -> Result<(Option<u32>, KeyspaceSource), Vec<String>> {
         keyspace(body.as_object().expect("an object").clone())
-            .map(|(count, source)| (count.map(PartitionCount::get), source))
+            .map(|set| (set.partitions.map(PartitionCount::get), set.source))
             .map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
     }
 
@@ -183,8 +222,18 @@ mod tests {
             read(json!({"source": "etcd", "partitions": 1, "count": 3})),
             Err(vec![
                 "source: is no known source; allowed: static, kafka".into(),
-                "count: is no known field; allowed: source, partitions".into(),
+                "count: is no known field; allowed: source, partitions, hold, hold_waiting_max".into(),
             ])
         );
+    }
+
+    #[test]
+    fn requests_wait_only_where_an_operator_says_so() {
+        let read = |body: Value| keyspace(body.as_object().expect("an object").clone());
+        assert_eq!(read(json!({"partitions": 1})).map(|set| set.hold), Ok(None));
+        let set = read(json!({"partitions": 1, "hold": "3s", "hold_waiting_max": 9})).expect("valid");
+        assert_eq!(set.hold, Hold::new(std::time::Duration::from_secs(3), 9).ok());
+        let wrong = read(json!({"partitions": 1, "hold": "1m"})).expect_err("too long");
+        assert_eq!(wrong[0].field, "hold");
     }
 }

@@ -11,21 +11,27 @@
 //! | [`query`] | query parameters of the native API |
 //! | [`fields`] | JSON objects, read field by field |
 //! | [`duration`], [`timestamp`] | how spans and points of time are written |
-//! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`cluster`] | bodies of the native API |
+//! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`service`], [`cluster`] | bodies of the native API |
+//! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
 //! | [`answer`] | bodies that several resources share |
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
+//! | [`coordinator`] | the dialect of the service coordinator that it replaces |
 
 pub mod answer;
 pub mod cluster;
+pub mod coordinator;
+pub mod delegate;
 pub mod duration;
 pub mod fields;
 pub mod heartbeat;
+pub mod intent;
 pub mod keyspace;
 pub mod lease;
 pub mod original;
 pub mod problem;
 pub mod query;
+pub mod service;
 pub mod timestamp;
 pub mod watch;
 pub mod worker;

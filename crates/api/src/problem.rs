@@ -3,7 +3,7 @@
 //! People read `detail`, programs read `code`. Each code has a paragraph in `docs/errors.md`, with what to do;
 //! a test ties the two. Causes inside of the cluster (who did not answer, which file failed) belong to the logs.
 
-use crate::Wrong;
+use crate::{Wrong, delegate::HeartbeatDelegate};
 use quorate_model::{Invalid, MemberRefusal, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,6 +69,8 @@ codes! {
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
+    /// Another delegate of the group stands, or none.
+    DelegateStale = "delegate_stale", 409, "Another delegate of the group stands";
     /// Some node runs an older version.
     FeatureLevel = "feature_level", 409, "Some node of the cluster can't do this yet";
     /// Another node is a member under this name.
@@ -163,6 +165,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<LeaderBody>)]
     pub leader: Option<Option<LeaderBody>>,
+    /// With `delegate_stale`: the delegate that stands, or null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<HeartbeatDelegate>)]
+    pub delegate: Option<Option<HeartbeatDelegate>>,
 }
 
 impl Problem {
@@ -176,6 +182,7 @@ impl Problem {
             code,
             errors: Vec::new(),
             leader: None,
+            delegate: None,
         }
     }
 

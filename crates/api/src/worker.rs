@@ -3,12 +3,14 @@
 use crate::{
     Wrong,
     answer::{Validated, VisibleBody},
+    delegate::HeartbeatDelegate,
     duration,
-    fields::{Fields, any_text, entries, list, nested, number, partition, span, text},
+    fields::{Fields, any_text, entries, flag, list, nested, number, partition, span, text},
+    intent::DutyBody,
     timestamp,
 };
 use quorate_model::{
-    Address, Capability, Epoch, Invalid, KeyspaceName, Lifecycle, LogTime, Partition, Registration,
+    Address, Capability, Epoch, Extras, Invalid, KeyspaceName, Lifecycle, LogTime, Partition, Registration,
     RegistrationParts, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, limit,
 };
 use serde::Serialize;
@@ -55,6 +57,9 @@ pub struct RegisterBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 1_000_000)]
     pub weight: Option<u32>,
+    /// Whether it would send heartbeats for its whole group (label `group`); false if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wants_delegate: Option<bool>,
 }
 
 /// A service that a worker offers.
@@ -109,6 +114,7 @@ fn registration_parts(fields: &mut Fields, id: WorkerId, default_ttl: Ttl) -> Op
     let capabilities = fields.optional("capabilities", entries(capability));
     let ttl = fields.optional("ttl", ttl);
     let weight = fields.optional("weight", number(1_000_000));
+    let wants_delegate = fields.optional("wants_delegate", flag).unwrap_or(false);
     let boxed = |(key, value): (String, String)| (key.into_boxed_str(), value.into_boxed_str());
     Some(RegistrationParts {
         keyspace: keyspace.unwrap_or_default(),
@@ -117,6 +123,7 @@ fn registration_parts(fields: &mut Fields, id: WorkerId, default_ttl: Ttl) -> Op
         labels: labels.unwrap_or_default().into_iter().map(boxed).collect(),
         capabilities: capabilities.unwrap_or_default().into_iter().map(|(k, v)| (k.into(), v)).collect(),
         weight: weight.map_or(100, |w| u32::try_from(w).unwrap_or(u32::MAX)),
+        extras: Extras { wants_delegate, ..Extras::default() }.boxed(),
         ..RegistrationParts::new(id, address?, ttl.unwrap_or(default_ttl))
     })
 }
@@ -204,6 +211,11 @@ pub struct Registered {
     /// With `visible`: which nodes have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible: Option<VisibleBody>,
+    /// Who sends heartbeats for its group; null: nobody. Only for a worker that asked for the role or has a label
+    /// `group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<HeartbeatDelegate>)]
+    pub heartbeat_delegate: Option<Option<HeartbeatDelegate>>,
 }
 
 /// What `PUT /v1/workers/{id}` answers.
@@ -244,8 +256,15 @@ pub struct WorkerBody {
     pub capabilities: BTreeMap<String, Value>,
     /// How long it lives without a heartbeat.
     pub ttl: String,
-    /// Its share of the traffic.
+    /// Its share of the traffic: an operator's, else the registered one.
     pub weight: u32,
+    /// The share that it registered.
+    pub registered_weight: u32,
+    /// Whether an operator lets it have requests.
+    pub duty: DutyBody,
+    /// Since when, where an operator has decided; else null.
+    #[schema(required, format = "date-time")]
+    pub duty_since: Option<String>,
     /// When it registered.
     #[schema(format = "date-time")]
     pub registered_at: String,
@@ -297,7 +316,10 @@ impl WorkerBody {
             labels: offer.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             capabilities: offer.capabilities.iter().map(|(k, v)| (k.to_string(), shown(v))).collect(),
             ttl: duration::format(offer.ttl.as_duration()),
-            weight: offer.weight,
+            weight: worker.weight(),
+            registered_weight: offer.weight,
+            duty: worker.intent.duty.into(),
+            duty_since: Some(worker.intent.since).filter(|at| at.0 > 0).map(timestamp::millis),
             registered_at: timestamp::millis(worker.registered_at),
             status_since: since(&worker.lifecycle).map(timestamp::millis),
             changed_index: worker.changed.0,

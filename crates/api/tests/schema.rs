@@ -4,8 +4,11 @@
 use quorate_api::{
     Wrong,
     cluster::{self, TransferBody},
+    delegate::{self, ReportDownBody},
     heartbeat::{self, HeartbeatBody, HeartbeatsBody},
+    intent::{self, WeightBody},
     keyspace::{self, KeyspacePut},
+    service::{self, ServicePut},
     worker::{self, RegisterBody},
 };
 use quorate_model::{Ttl, WorkerId};
@@ -44,6 +47,9 @@ fn the_document_shows_the_fields_that_are_read() {
     assert_eq!(documented::<HeartbeatBody>(), read(|body| heartbeat::heartbeat(id(), body).err()));
     assert_eq!(documented::<HeartbeatsBody>(), read(|body| heartbeat::heartbeats(body).err()));
     assert_eq!(documented::<TransferBody>(), read(|body| cluster::transfer(body).err()));
+    assert_eq!(documented::<ServicePut>(), read(|body| service::policy(body).err()));
+    assert_eq!(documented::<WeightBody>(), read(|body| intent::weight(body).err()));
+    assert_eq!(documented::<ReportDownBody>(), read(|body| delegate::report_down(body).err()));
     // A count must be there only without Kafka, which the document says in words.
     let (fields, missing) = read(|body| keyspace::keyspace(body).err());
     assert_eq!(documented::<KeyspacePut>().0, fields);

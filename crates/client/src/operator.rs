@@ -4,13 +4,17 @@
 //! so that a tool of today still prints what a router of tomorrow says.
 
 mod records;
+mod services;
 mod snapshot;
 mod watch;
+mod workers;
 
 pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
+pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};
+pub use workers::{InFlight, NodeInFlight};
 
 use crate::{
     Error, Url,
@@ -40,6 +44,19 @@ pub struct Told<T> {
 /// A caller of the native API.
 pub struct Operator {
     nodes: Nodes,
+}
+
+/// What an operator sets of a keyspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyspaceSettings<'a> {
+    /// Its count; `None`: the last known one stays.
+    pub partitions: Option<u32>,
+    /// Who decides the count: `static` or `kafka`.
+    pub source: &'a str,
+    /// How long requests wait for the next owner of a partition, such as `5s`; `None`: they do not.
+    pub hold: Option<&'a str>,
+    /// Most requests that wait on one node.
+    pub hold_waiting_max: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -104,16 +121,20 @@ impl Operator {
         self.one(Method::GET, &["v1", "keyspaces", named("keyspace", name)?], None).await
     }
 
-    /// `PUT /v1/keyspaces/{name}`: a count that an operator decides, or Kafka as the source of the count.
-    pub async fn set_keyspace(
-        &self,
-        name: &str,
-        partitions: Option<u32>,
-        source: &str,
-    ) -> Result<Value, Error> {
+    /// `PUT /v1/keyspaces/{name}`: a count that an operator decides, or Kafka as the source of the count; and how long
+    /// requests wait for the next owner of a partition.
+    pub async fn set_keyspace(&self, name: &str, settings: &KeyspaceSettings<'_>) -> Result<Value, Error> {
+        let KeyspaceSettings { partitions, source, hold, hold_waiting_max } = settings;
         let mut body = json!({"source": source});
         if let Some(partitions) = partitions {
             body["partitions"] = json!(partitions);
+        }
+        // An older router does not know these, and refuses what it does not know.
+        if let Some(hold) = hold {
+            body["hold"] = json!(hold);
+        }
+        if let Some(max) = hold_waiting_max {
+            body["hold_waiting_max"] = json!(max);
         }
         self.raw(Method::PUT, &["v1", "keyspaces", named("keyspace", name)?], Some(&body)).await
     }
@@ -136,6 +157,23 @@ impl Operator {
     ) -> Result<Told<T>, Error> {
         let answer = self.nodes.call(&Call { method, path, query: &[], body }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+    }
+
+    /// One object, by a query.
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Told<T>, Error> {
+        let answer = self.nodes.call(&Call { method: Method::GET, path, query, body: None }).await?;
+        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+    }
+
+    /// An object that has a page of a list in it.
+    async fn page<T: DeserializeOwned>(&self, path: &[&str], cursor: Option<&str>) -> Result<Told<T>, Error> {
+        let mut query = vec![("limit", PAGE)];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        self.get(path, &query).await
     }
 
     async fn raw(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, Error> {

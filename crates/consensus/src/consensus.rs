@@ -5,10 +5,13 @@ use crate::{
     forming,
     forward::{Forwarder, Unavailable},
     housekeeping,
+    in_flight::Counter,
     levels::{self, Levels},
     liveness,
     liveness::{Pulse, Vessel},
+    loads::{self, LoadKeeper},
     log_bound,
+    looking::Looks,
     observer::Applied,
     options::{Options, PEER_BATCHES_MAX},
     peer::{
@@ -26,14 +29,14 @@ use crate::{
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, LogIndex, NodeId,
-    NodeLevels, NodeName, Position,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, Load, LogIndex, NodeId,
+    NodeLevels, NodeName, Position, WorkerId,
 };
 use quorate_rt::{published::Published, shutdown, time};
-use quorate_state::{Forgotten, Since, View};
+use quorate_state::{Forgotten, Loads, Since, View};
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -88,6 +91,7 @@ pub struct Shared {
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
     pub(crate) levels: Levels,
+    pub(crate) loads: LoadKeeper,
     pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
@@ -98,6 +102,9 @@ pub struct Shared {
     /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
     pub(crate) heard: Hearing,
+    /// Who counts what this node has under way, once it routes.
+    pub(crate) counter: OnceLock<Counter>,
+    pub(crate) looks: Looks,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -159,12 +166,15 @@ impl Consensus {
             vessel,
             roster: Roster::default(),
             levels: Levels::default(),
+            loads: LoadKeeper::default(),
             proposer: proposer.clone(),
             places,
             snapshots,
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),
             heard: Hearing::default(),
+            counter: OnceLock::new(),
+            looks: Looks::default(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
@@ -173,6 +183,7 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(loads::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
@@ -199,6 +210,21 @@ impl Consensus {
     /// Brings heartbeats to the leader; one outcome for each.
     pub async fn heartbeat(&self, beats: Vec<Heartbeat>) -> Result<Vec<HeartbeatOutcome>, Unavailable> {
         self.pulse.beat(beats).await
+    }
+
+    /// Keeps what a worker said about its load, and tells the other nodes soon.
+    pub fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.shared.loads.hear(id, load, self.shared.applied.now());
+    }
+
+    /// What workers said about their load, as far as this node knows.
+    pub fn loads(&self) -> Loads {
+        self.shared.loads.loads()
+    }
+
+    /// The same for those who read with every request: at most a quarter of a second old.
+    pub fn published_loads(&self) -> &Arc<Published<Loads>> {
+        self.shared.loads.published()
     }
 
     /// The leases as the leader sees them.

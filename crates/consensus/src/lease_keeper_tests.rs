@@ -103,7 +103,14 @@ impl World {
         self.keeper.heartbeat(&beat, via, self.now)
     }
 
-    /// `register w`, `beat w`, `elect` (a new keeper from the state), `hand-over` (the same in order), `15s` (time passes).
+    /// Nodes that looked for a second got no connection.
+    fn down(&mut self, id: &str, epoch: Epoch) {
+        let worker = WorkerId::parse(id).expect("valid");
+        let early = self.keeper.end_early(&worker, epoch, 1_000, self.now);
+        self.said += &format!("{}ms {id} is down: {early:?}\n", self.now);
+    }
+
+    /// `register w`, `beat w`, `down w`, `elect` (a new keeper from the state), `hand-over` (the same in order), `15s` (time passes).
     fn act(&mut self, script: &str) {
         for step in script.split(';').map(str::trim) {
             match step.split_once(' ') {
@@ -113,6 +120,10 @@ impl World {
                     if !matches!(outcome, HeartbeatOutcome::Ok { .. }) {
                         self.said += &format!("{}ms {id} {outcome:?}\n", self.now);
                     }
+                }
+                Some(("down", id)) => {
+                    let epoch = self.state.worker(id).expect("known").epoch;
+                    self.down(id, epoch);
                 }
                 None if step == "elect" => self.elect(),
                 None if step == "hand-over" => self.hand_over(),
@@ -319,6 +330,8 @@ fn a_repeat_of_a_heartbeat_that_was_not_accepted_yet_is_no_replay() {
     assert_eq!(world.keeper.heartbeat(&beat, VIA, world.now), HeartbeatOutcome::Replayed { last: 7 });
 }
 
+#[path = "lease_early_tests.rs"]
+mod early;
 #[path = "lease_election_tests.rs"]
 mod elections;
 #[path = "lease_guard_tests.rs"]

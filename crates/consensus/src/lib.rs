@@ -15,7 +15,10 @@
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`in_flight`] | what is under way at a worker, over all members |
+//! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
 //! | [`levels`] | what all members can do |
+//! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
@@ -33,13 +36,17 @@ pub mod forming;
 pub mod forward;
 mod handing_over;
 pub mod housekeeping;
+pub mod in_flight;
 mod joining;
 mod lease;
 pub mod lease_guard;
 pub mod lease_keeper;
 pub mod levels;
 pub mod liveness;
+mod load_table;
+mod loads;
 pub mod log_bound;
+pub mod looking;
 mod membership;
 pub mod observer;
 pub mod options;

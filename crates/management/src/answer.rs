@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use quorate_api::{Code, Problem, Wrong, problem::LeaderBody};
+use quorate_api::{Code, Problem, Wrong, delegate::HeartbeatDelegate, problem::LeaderBody};
 use quorate_model::LogIndex;
 use serde::Serialize;
 use std::time::Duration;
@@ -80,6 +80,13 @@ impl Fault {
     #[must_use]
     pub fn after(self, retry_after: Duration) -> Self {
         Self { retry_after, ..self }
+    }
+
+    /// With the delegate that stands.
+    #[must_use]
+    pub fn with_delegate(mut self, delegate: Option<HeartbeatDelegate>) -> Self {
+        self.problem.delegate = Some(delegate);
+        self
     }
 
     fn status(&self) -> StatusCode {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, LogIndex,
-    MemberChange, MemberRefusal, NodeId, NodeName, Position, Refusal, Reply,
+    ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load,
+    LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Position, Refusal, Reply, WorkerId,
 };
-use quorate_state::{Forgotten, Since, View};
+use quorate_state::{Forgotten, Loads, Since, View};
 use std::{io, sync::Arc, time::Duration};
 
 /// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
@@ -19,6 +19,10 @@ pub trait Cluster: Send + Sync + 'static {
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Committed, Unavailable>>;
     /// Brings heartbeats to the leader; one outcome for each, in order.
     fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>>;
+    /// Keeps what a worker said about its load, and tells the other nodes soon. Soft state: never in the log.
+    fn hear_load(&self, id: &WorkerId, load: Load);
+    /// What workers said about their load, as far as this node knows.
+    fn loads(&self) -> Loads;
     /// The leases as the leader sees them.
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>>;
     /// After this, [`Cluster::view`] is at least as new as any write that was acknowledged before the call.
@@ -33,6 +37,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// there.
     fn applied_on(&self, index: LogIndex, within: Duration)
     -> BoxFuture<'_, Vec<(NodeName, Option<String>)>>;
+    /// How much is under way at `worker` by way of each member, counted once the member has applied `index`.
+    fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>>;
+    /// Somebody says that `worker` is down in its life `epoch`. It is looked at from here and from a second node, and
+    /// only if neither gets a connection its lease ends before its time.
+    fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>>;
     /// Where this node stands.
     fn standing(&self) -> Standing;
     /// `view` as a backup, piece by piece.
@@ -94,6 +103,52 @@ pub struct Committed {
     pub index: LogIndex,
     /// With what result.
     pub reply: Reply,
+}
+
+/// What is under way at a worker by way of one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlightAt {
+    /// Which member.
+    pub node: NodeName,
+    /// How far it had applied the log, if it answered.
+    pub applied: Option<LogIndex>,
+    /// How many requests and tunnels; or why that is not known.
+    pub in_flight: Result<u64, String>,
+}
+
+/// What a look at a worker came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// In a word.
+    pub verdict: Verdict,
+    /// What each node found, this one first.
+    pub probes: Vec<ProbedBy>,
+}
+
+/// Whether a worker is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is, as two nodes see it (or the only one): its lease ends.
+    Down,
+    /// A node gets a connection.
+    Up,
+    /// No second node could look.
+    Unconfirmed,
+    /// It was heard, or registered anew, meanwhile.
+    Heard,
+    /// It had expired before.
+    Expired,
+}
+
+/// What one node found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbedBy {
+    /// Which node.
+    pub node: NodeName,
+    /// Whether it got a connection; `None`: it could not look.
+    pub connected: Option<bool>,
+    /// In words.
+    pub detail: String,
 }
 
 /// Where the leader is.

@@ -14,9 +14,11 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
     tags(
         (name = "cluster", description = "The cluster and its nodes"),
         (name = "workers", description = "Who serves what"),
+        (name = "services", description = "Who offers what, and how requests for it are treated"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
         (name = "original", description = "The dialects of the workspace router that Quorate replaces"),
+        (name = "coordinator", description = "The dialect of the service coordinator that Quorate replaces"),
         (name = "probes", description = "Health and metrics"),
     ),
 )]

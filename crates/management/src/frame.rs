@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use quorate_api::{Code, original::ErrorBody};
+use quorate_api::{Code, coordinator, original::ErrorBody};
 
 const X_INDEX: HeaderName = HeaderName::from_static("x-quorate-index");
 const X_NODE: HeaderName = HeaderName::from_static("x-quorate-node");
@@ -28,6 +28,13 @@ const CORS: [(HeaderName, &str); 4] = [
         "Content-Type, Content-Length, Accept-Encoding, X-CSRF-Token, Authorization, accept, origin, Cache-Control, X-Requested-With",
     ),
     (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS, GET, PUT, DELETE, PATCH"),
+];
+
+/// The coordinator's.
+const COORDINATOR_CORS: [(HeaderName, &str); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
 ];
 
 /// What axum found no handler for; an extension of its answer.
@@ -56,13 +63,23 @@ pub(crate) async fn no_such_method() -> Response {
 enum Manners {
     Native,
     Original,
+    Coordinator,
 }
 
 fn manners(path: &str) -> Manners {
     let native = path == "/v1"
         || path.starts_with("/v1/")
         || matches!(path, "/livez" | "/readyz" | "/metrics" | "/openapi.json");
-    if native { Manners::Native } else { Manners::Original }
+    // Not `/api/workers`, which is the workspace router's.
+    let coordinator = path == "/health"
+        || ["/api/admin", "/api/worker", "/api/service"].iter().any(|place| {
+            path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+    match (native, coordinator) {
+        (true, _) => Manners::Native,
+        (false, true) => Manners::Coordinator,
+        (false, false) => Manners::Original,
+    }
 }
 
 /// The middleware.
@@ -73,15 +90,21 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     // Also for OPTIONS, which no handler has: the answer then knows what the path allows.
     let mut response = next.run(request).await;
     if method == Method::OPTIONS {
-        response = StatusCode::NO_CONTENT.into_response();
+        response = match manners {
+            Manners::Coordinator => StatusCode::OK.into_response(),
+            Manners::Native | Manners::Original => StatusCode::NO_CONTENT.into_response(),
+        };
     } else if let Some(unrouted) = response.extensions().get::<Unrouted>().copied() {
         response = unserved(unrouted, manners, &method, &path);
     }
     let decided = response.extensions().get::<Decided>().map_or_else(|| app.cluster.view().index(), |d| d.0);
     let headers = response.headers_mut();
-    if manners == Manners::Original {
-        headers.extend(CORS.map(|(name, value)| (name, HeaderValue::from_static(value))));
-    }
+    let cors: &[(HeaderName, &'static str)] = match manners {
+        Manners::Native => &[],
+        Manners::Original => &CORS,
+        Manners::Coordinator => &COORDINATOR_CORS,
+    };
+    headers.extend(cors.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
     headers.insert(X_INDEX, text(&decided.to_string()));
     identify(headers, &app);
     response
@@ -102,6 +125,8 @@ fn unserved(unrouted: Unrouted, manners: Manners, method: &Method, path: &str) -
         Unrouted::Method => (Code::MethodNotAllowed, format!("{shown} has no method {method}")),
     };
     match manners {
+        // Its clients know one answer to whatever is not there.
+        Manners::Coordinator => json(StatusCode::NOT_FOUND, &coordinator::ErrorBody::not_found()),
         Manners::Native => Fault::new(code, detail).into_response(),
         Manners::Original => {
             let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::NOT_FOUND);

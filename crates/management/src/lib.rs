@@ -11,19 +11,27 @@
 //! | [`cluster`] | what this crate needs of the cluster; implemented by the node |
 //! | [`server`] | the router, and serving it |
 //! | [`frame`] | around every request |
+//! | [`front`] | requests that are not for these APIs |
 //! | [`request`], [`answer`] | bodies, parameters and conditions in; JSON and problems out |
 //! | [`native`] | `/v1` |
 //! | [`original`] | `/register` and the others, plain and under `/api` |
+//! | [`coordinator`] | `/health`, `/api/worker/*`, `/api/admin/*` |
+//! | [`heard`] | when the leader heard whom, for the dialects |
+//! | [`own`] | addresses at which nobody may register |
 //! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
 //! | [`watching`], [`places`] | one watcher; how many may wait at once |
 //! | [`document`] | what the OpenAPI document says beside the paths |
 
 pub(crate) mod answer;
 pub mod cluster;
+pub(crate) mod coordinator;
 pub(crate) mod document;
 pub(crate) mod frame;
+pub mod front;
+pub(crate) mod heard;
 pub(crate) mod native;
 pub(crate) mod original;
+pub(crate) mod own;
 pub(crate) mod places;
 pub(crate) mod probes;
 pub(crate) mod request;
@@ -31,8 +39,9 @@ pub mod server;
 pub(crate) mod watching;
 
 pub use cluster::{
-    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Pieces, Readiness, Reason, RestoreError,
-    Restored, Role, Standing, TransferError, Unavailable,
+    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Pieces, ProbedBy, Readiness,
+    Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
+pub use front::Front;
 pub use quorate_api::query::Mode;
-pub use server::{Config, KEEP_ALIVE, RenderMetrics, openapi, original_router, router, serve};
+pub use server::{Config, KEEP_ALIVE, RenderMetrics, openapi, original_router, router, serve, serve_behind};

@@ -4,11 +4,14 @@
 //! answered after it is applied on this node, or only checked ([`writes`]).
 
 mod cluster;
+mod delegates;
 mod heartbeats;
+mod intents;
 mod keyspaces;
 mod leases;
 mod nodes;
 mod reads;
+mod services;
 mod snapshot;
 mod watch;
 mod workers;
@@ -31,5 +34,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keyspaces::partitions))
         .routes(routes!(leases::list))
         .routes(routes!(watch::watch))
+        .routes(routes!(intents::drain))
+        .routes(routes!(intents::resume))
+        .routes(routes!(intents::offline))
+        .routes(routes!(intents::weigh))
+        .routes(routes!(intents::in_flight))
+        .routes(routes!(services::list))
+        .routes(routes!(services::show, services::put, services::remove))
+        .routes(routes!(delegates::list))
+        .routes(routes!(delegates::report_down))
         .routes(routes!(snapshot::export, snapshot::restore))
 }

@@ -8,8 +8,9 @@ mod fault;
 
 use crate::{
     answer::json,
-    cluster::{Cluster, Reason, Unavailable},
-    request,
+    cluster::{Reason, Unavailable},
+    heard::last_heard,
+    own, request,
     server::App,
 };
 use axum::{
@@ -24,14 +25,12 @@ use quorate_api::original::{
     RegisterBody, StatusBody, UNREGISTERED, UnhealthyBody, WorkerBody, WorkersBody,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, LogTime, PartitionRange, Refusal, Registration, Reply, WorkerId,
+    Command, Heartbeat, HeartbeatOutcome, PartitionRange, Refusal, Registration, Reply, WorkerId,
 };
 use quorate_rt::time;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// `GET /workers` waits this long for the leader to say when it heard whom.
-const LEASES_WITHIN: Duration = Duration::from_millis(500);
 /// A v2 heartbeat is answered within this time: its clients give up after 5 s.
 const HEARTBEAT_WITHIN: Duration = Duration::from_millis(4_500);
 /// A v2 heartbeat decides anew this often when the worker's record changes under it.
@@ -67,6 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 )]
 async fn register(State(app): State<App>, request: Request) -> Answer {
     let registration = original::register(&request::bytes(request).await?, app.config.default_ttl)?;
+    own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
     let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None };
     match propose(&app, command, Failed::Register).await? {
         Reply::Refused(refusal) => Err(Fault::refused(Failed::Register, &refusal)),
@@ -104,6 +104,7 @@ async fn heartbeat(State(app): State<App>, request: Request) -> Answer {
             | HeartbeatOutcome::Replayed { .. } => Ok(json(StatusCode::OK, &HEARD)),
         },
         Said::Full(registration) => {
+            own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
             // Up to five calls, each with a limit of its own: together they must not outlast the client.
             let answered = time::timeout(HEARTBEAT_WITHIN, full_heartbeat(&app, &registration)).await;
             answered.unwrap_or_else(|_| {
@@ -194,17 +195,6 @@ async fn workers(State(app): State<App>) -> Response {
     let workers: Vec<_> =
         healthy.map(|worker| ListedWorker::new(worker, heard.get(worker.id()).copied())).collect();
     crate::answer::decided(view.index(), &WorkersBody { count: workers.len(), workers })
-}
-
-/// When the leader heard whom; empty if it does not say so soon.
-async fn last_heard(cluster: &dyn Cluster) -> BTreeMap<WorkerId, LogTime> {
-    let Ok(Ok(leases)) = time::timeout(LEASES_WITHIN, cluster.leases()).await else { return BTreeMap::new() };
-    let now = time::wall_ms();
-    let heard = |ttl: Duration, remaining: Duration| {
-        let ago = u64::try_from(ttl.saturating_sub(remaining).as_millis()).unwrap_or(u64::MAX);
-        LogTime(now.saturating_sub(ago))
-    };
-    leases.into_iter().map(|lease| (lease.id, heard(lease.ttl.as_duration(), lease.remaining))).collect()
 }
 
 /// This node can route

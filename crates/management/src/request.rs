@@ -3,12 +3,12 @@
 use crate::answer::Fault;
 use axum::extract::{Path, Query as Pairs, Request, rejection::PathRejection};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use quorate_api::{Code, Param, Problem, Query, fields};
 use quorate_model::{Invalid, LogIndex};
 use quorate_rt::{http::read_body, time};
 use serde_json::{Map, Value};
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 
 /// Largest body. Larger: 413.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -36,6 +36,28 @@ pub(crate) async fn bytes(request: Request) -> Result<Bytes, NoBody> {
         Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => Err(NoBody::TooLarge),
         Ok(Err(error)) => Err(NoBody::Broken(error)),
         Err(_) => Err(NoBody::TooSlow),
+    }
+}
+
+impl NoBody {
+    /// Of an answer that says so.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// As the dialects say it.
+impl fmt::Display for NoBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => write!(f, "body: has more than {BODY_BYTES_MAX} bytes"),
+            Self::TooSlow => write!(f, "body: did not arrive within {BODY_WITHIN:?}"),
+            Self::Broken(error) => write!(f, "body: broke off ({error})"),
+        }
     }
 }
 

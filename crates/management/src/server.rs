@@ -1,12 +1,19 @@
 //! The router, and serving it.
 
-use crate::{cluster::Cluster, document, frame, native, original, places::Places, probes};
+use crate::{
+    cluster::Cluster,
+    coordinator, document, frame,
+    front::{Front, Fronted},
+    native, original,
+    places::Places,
+    probes,
+};
 use axum::{Router, body::Body, middleware};
 use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
-use quorate_model::Ttl;
+use quorate_model::{OwnAddresses, Ttl};
 use quorate_rt::{
     http::{ServeLimits, serve as serve_hyper},
     net::TcpListener,
@@ -24,6 +31,10 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Config {
     /// The lease of workers that name none.
     pub default_ttl: Ttl,
+    /// The lease of workers that register with the coordinator's dialect, which can name none.
+    pub coordinator_ttl: Ttl,
+    /// Where nobody may register: this node answers there.
+    pub own: OwnAddresses,
     /// What `/metrics` answers.
     pub metrics: RenderMetrics,
     /// And of which content type it is.
@@ -63,10 +74,11 @@ pub fn router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
     framed(routes, app)
 }
 
-/// Only the dialects of the original, plain and under `/api`, for nodes that also serve them where they route.
+/// Only the dialects of the routers that Quorate replaces, for nodes that also serve them where they route.
 pub fn original_router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
     let app = App::new(cluster, config, Bytes::new());
-    framed(Router::from(original::routes()).nest("/api", original::routes().into()), app)
+    let coordinator = Router::from(coordinator::routes());
+    framed(Router::from(original::routes()).nest("/api", original::routes().into()).merge(coordinator), app)
 }
 
 /// The OpenAPI document, as `/openapi.json` answers it.
@@ -79,6 +91,7 @@ fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document::head())
         .merge(native::routes())
         .merge(original::routes())
+        .merge(coordinator::routes())
         .merge(probes::routes())
 }
 
@@ -94,4 +107,15 @@ fn framed(routes: Router<App>, app: App) -> Router {
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: Shutdown) {
     let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
     serve_hyper(listener, TowerToHyperService::new(service), limits, shutdown).await;
+}
+
+/// The same, with `front` in front of it.
+pub async fn serve_behind(
+    front: Front,
+    router: Router,
+    listener: TcpListener,
+    limits: ServeLimits,
+    shutdown: Shutdown,
+) {
+    serve_hyper(listener, Fronted { router, front }, limits, shutdown).await;
 }

@@ -20,7 +20,9 @@
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
-//! | [`heartbeat`] | liveness, which never enters the log |
+//! | [`heartbeat`], [`load`] | liveness, and how busy a worker is: neither ever enters the log |
+//! | [`own`] | addresses that are the router's own |
+//! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
 
@@ -32,15 +34,18 @@ pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
 pub mod limit;
+pub mod load;
 pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod own;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
 pub mod service;
 pub mod sharing;
+pub mod tier;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -50,13 +55,16 @@ pub use facts::Facts;
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
+pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use own::{OwnAddresses, points_at_self};
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
 pub use sharing::Sharing;
+pub use tier::Tier;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

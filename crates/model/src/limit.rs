@@ -16,6 +16,8 @@ pub const SERVICES_PER_WORKER_MAX: usize = 256;
 pub const LABELS_PER_WORKER_MAX: usize = 64;
 /// Most capabilities of one registration. More: refused.
 pub const CAPABILITIES_PER_WORKER_MAX: usize = 64;
+/// Most models that a worker may say it has in memory. More: the heartbeat is refused.
+pub const MODELS_PER_WORKER_MAX: usize = 64;
 /// Longest label or capability key or value, in bytes. Longer: refused.
 pub const LABEL_BYTES_MAX: usize = 256;
 /// Largest share of the traffic. Larger: refused.

@@ -5,16 +5,19 @@ use crate::{
     readiness::{Phase, Readiness},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use quorate_consensus::{Consensus, Leader, Unavailable as Lost, backup, types::Metrics};
+use quorate_consensus::{
+    Consensus, Leader, Unavailable as Lost, backup, in_flight::Count, looking, peer::wire::Found,
+    types::Metrics,
+};
 use quorate_management::{
-    Cluster, Committed, LeaderHint, MemberError, MemberInfo, Mode, Pieces, Readiness as Told, Reason,
-    RestoreError, Restored, Role, Standing, TransferError, Unavailable,
+    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces, ProbedBy,
+    Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, LogIndex, MemberChange, MemberRefusal,
-    NodeId, NodeName, Position,
+    Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
+    MemberRefusal, NodeId, NodeName, Position, WorkerId,
 };
-use quorate_state::{Forgotten, Since, View};
+use quorate_state::{Forgotten, Loads, Since, View};
 use std::{sync::Arc, time::Duration};
 
 /// Whoever is told "busy" asks again after this long.
@@ -182,6 +185,25 @@ fn management_of(view: &View, name: &str) -> Box<str> {
         .map_or_else(Box::default, |node| node.management.clone())
 }
 
+fn shown_look(looking::Look { verdict, found }: looking::Look) -> Look {
+    let verdict = match verdict {
+        looking::Verdict::Down => Verdict::Down,
+        looking::Verdict::Up => Verdict::Up,
+        looking::Verdict::Unconfirmed => Verdict::Unconfirmed,
+        looking::Verdict::Heard => Verdict::Heard,
+        looking::Verdict::Expired => Verdict::Expired,
+    };
+    let probes = found.into_iter().map(|(node, found)| {
+        let (connected, detail) = match found {
+            Found::Connected(words) => (Some(true), words),
+            Found::Unconnected(words) => (Some(false), words),
+            Found::Unknown(words) => (None, words),
+        };
+        ProbedBy { node, connected, detail }
+    });
+    Look { verdict, probes: probes.collect() }
+}
+
 impl Cluster for NodeCluster {
     fn view(&self) -> Arc<View> {
         self.consensus.view().get()
@@ -201,6 +223,14 @@ impl Cluster for NodeCluster {
 
     fn heartbeat(&self, beats: Vec<Heartbeat>) -> BoxFuture<'_, Result<Vec<HeartbeatOutcome>, Unavailable>> {
         async move { self.consensus.heartbeat(beats).await.map_err(|lost| self.unavailable(&lost)) }.boxed()
+    }
+
+    fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.consensus.hear_load(id, load);
+    }
+
+    fn loads(&self) -> Loads {
+        self.consensus.loads()
     }
 
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {
@@ -231,6 +261,27 @@ impl Cluster for NodeCluster {
         async move {
             let seen = self.consensus.applied_on(index, within).await;
             seen.into_iter().map(|(name, seen)| (name, seen.err().map(|why| why.to_string()))).collect()
+        }
+        .boxed()
+    }
+
+    fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
+        async move {
+            let counts = self.consensus.in_flight(&worker, index).await;
+            let at = |Count { node, applied, count }| InFlightAt {
+                node,
+                applied,
+                in_flight: count.map_err(|why| why.to_string()),
+            };
+            counts.into_iter().map(at).collect()
+        }
+        .boxed()
+    }
+
+    fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
+        async move {
+            let look = self.consensus.look_at(&worker, epoch).await;
+            look.map(shown_look).map_err(|lost| self.unavailable(&lost))
         }
         .boxed()
     }

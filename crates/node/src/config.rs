@@ -128,6 +128,8 @@ pub struct Config {
     pub advertise_gateway: Option<String>,
     /// Lease of a worker that names none.
     pub worker_ttl: Ttl,
+    /// Lease of a worker that registers with the coordinator's dialect, which can name none.
+    pub coordinator_ttl: Ttl,
     /// How long a worker may take to begin its answer.
     pub request_timeout: Duration,
     /// Count of the default keyspace, where `kafka` is `None`.
@@ -203,6 +205,7 @@ impl Config {
             advertise_management: r.optional("advertise-management", |text, _| parse::dialled(text)),
             advertise_gateway: r.optional("advertise-gateway", |text, _| parse::dialled(text)),
             worker_ttl: r.value("worker-ttl", parse::ttl),
+            coordinator_ttl: r.value("coordinator-ttl", parse::coordinator_ttl),
             request_timeout: r.duration("request-timeout", &parse::REQUEST_TIMEOUT),
             partitions: r.value("partitions", |text, _| parse::partitions(text)),
             kafka: Self::read_kafka(r),

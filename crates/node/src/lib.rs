@@ -10,6 +10,7 @@
 
 mod cluster;
 pub mod config;
+mod data_plane;
 mod disk_room;
 mod measure;
 pub mod node;

@@ -3,13 +3,14 @@
 use crate::{
     cluster::NodeCluster,
     config::Config,
-    disk_room, measure, partition_poller,
+    data_plane, disk_room, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
-use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
-use quorate_proxy::{Freshness, Proxy};
+use quorate_management::serve_behind;
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
+use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -106,9 +107,9 @@ impl Node {
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
-        let routing_failed =
-            |source| StartError::Listen { listener: "--routing", address: config.routing, source };
-        net::SharedPort::claim(config.routing).map(drop).map_err(routing_failed)?;
+        net::SharedPort::claim(config.routing)
+            .map(drop)
+            .map_err(|source| data_plane::routing_failed(&config, source))?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -125,16 +126,20 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
-        let management_config = management_config(&config, &metrics, management_stopped.clone());
+        let addresses = (peer, management);
+        let management_config = management_config(&config, &metrics, addresses, management_stopped.clone());
         let router = quorate_management::router(Arc::new(cluster), management_config);
-        let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
+        let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
+        let in_flight = proxy.in_flight().clone();
+        consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
+        let serving = serve_behind(
+            data_plane::in_front(proxy.inlet().clone()),
+            router,
+            management_listener,
+            limits,
+            management_stopped,
+        );
         let management_ended = quorate_rt::spawn(serving);
-        let view = consensus.view().clone();
-        let proxy = Proxy::start(proxy_config(&config), view, freshness.clone(), metrics.clone());
-        let proxy = proxy.await.map_err(|e| match e {
-            quorate_proxy::StartError::Listen { source, .. } => routing_failed(source),
-            other => StartError::Proxy(other),
-        })?;
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         quorate_rt::spawn(disk_room::watch(
             consensus.clone(),
@@ -192,6 +197,11 @@ impl Node {
     /// The node's metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// How many requests workers have from this node.
+    pub fn in_flight(&self) -> &InFlight {
+        self.proxy.in_flight()
     }
 
     /// Whether it may be sent requests.
@@ -299,11 +309,14 @@ fn options(
 fn management_config(
     config: &Config,
     metrics: &Arc<Metrics>,
+    (peer, management): (SocketAddr, SocketAddr),
     ending: shutdown::Shutdown,
 ) -> quorate_management::Config {
     let metrics = metrics.clone();
     quorate_management::Config {
         default_ttl: config.worker_ttl,
+        coordinator_ttl: config.coordinator_ttl,
+        own: own_addresses(config, [config.routing, management, peer]),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,
@@ -311,13 +324,17 @@ fn management_config(
     }
 }
 
-fn proxy_config(config: &Config) -> quorate_proxy::Config {
-    quorate_proxy::Config {
-        threads: config.threads,
-        request_timeout: config.request_timeout,
-        drain: config.drain_limit,
-        ..quorate_proxy::Config::new(config.routing, config.node_name.clone())
-    }
+/// The listeners, under each name by which others know this machine.
+fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
+    // Whoever asks for any port has none yet.
+    let listeners: Vec<_> = bound.into_iter().filter(|listener| listener.port() != 0).collect();
+    let [_, management, peer] = bound;
+    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
+        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
+    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
+    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
+    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
+    OwnAddresses { advertised: advertised.collect(), listeners }
 }
 
 /// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The

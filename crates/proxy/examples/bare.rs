@@ -6,10 +6,9 @@ use quorate_model::{
     Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LogIndex, LogTime, NodeName, Origin,
     Partition, PartitionCount, PartitionRange, Proposal, Ttl, WorkerId, worker::RegistrationParts,
 };
-use quorate_proxy::{Config, Freshness, Proxy};
+use quorate_proxy::{Config, Feeds, Proxy};
 use quorate_rt::published::Published;
 use quorate_state::State;
-use quorate_telemetry::Metrics;
 use std::{env::var, sync::Arc, time::Duration};
 
 const PARTITIONS: usize = 12;
@@ -49,8 +48,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let view = Published::new(Arc::new(state));
-        let proxy =
-            Proxy::start(config, view, Arc::new(Freshness::new()), Metrics::new()).await.expect("start");
+        let proxy = Proxy::start(config, Feeds::new(view)).await.expect("start");
         eprintln!("listening on {}", proxy.local_addr());
         std::future::pending::<()>().await;
     });

@@ -3,15 +3,18 @@
 //! hyper has refused by now what breaks the framing: a bad or repeated `Content-Length`, a `Transfer-Encoding`
 //! that does not end in `chunked`, folded lines, NUL, spaces before a colon. (Where a request has both framings,
 //! `Transfer-Encoding` counts, `Content-Length` is dropped and the connection is closed.) Here is what hyper
-//! leaves to us: that a request names one host, and the same everywhere.
+//! leaves to us: that a request names one host, and the same everywhere; and that it does not go in circles.
 
 use crate::{Limits, answer, answer::Own};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use quorate_routing::hops::{HOPS_MAX, hops_so_far};
 
 /// A request that may be decided on.
 pub(crate) struct Admitted {
     /// The host that it asks for; `None`: an HTTP/1.0 client did not say.
     pub host: Option<HeaderValue>,
+    /// How often it went through a router before.
+    pub hops: u8,
 }
 
 /// Checks a request's head, and puts its target into origin form.
@@ -31,7 +34,11 @@ pub(crate) fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<Admi
     if !names_a_path {
         return Err(answer::bad_request("The request target must be a path"));
     }
-    Ok(Admitted { host })
+    let hops = hops_so_far(request.headers());
+    if hops >= HOPS_MAX {
+        return Err(answer::loop_detected(hops));
+    }
+    Ok(Admitted { host, hops })
 }
 
 fn target_length(uri: &Uri) -> usize {

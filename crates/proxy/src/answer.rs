@@ -1,7 +1,9 @@
 //! The answers that are made here, byte for byte as the workspace router's contract has them.
 //!
 //! The original is written in Go, whose JSON escapes `<`, `>` and `&` and replaces what is no UTF-8; clients that
-//! compare bytes see the same here.
+//! compare bytes see the same here. What is about services is in [`service`].
+
+pub(crate) mod service;
 
 use crate::{client::Client, http1::AnswerBody};
 use bytes::Bytes;
@@ -11,6 +13,8 @@ use quorate_telemetry::label::Outcome;
 use std::{fmt::Write as _, sync::Arc};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// As the coordinator says it.
+const PLAIN_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer of our own.
 pub(crate) struct Own {
@@ -18,6 +22,8 @@ pub(crate) struct Own {
     pub outcome: Outcome,
     pub connection: After,
     body: Bytes,
+    content_type: HeaderValue,
+    retry_after: Option<u64>,
 }
 
 /// What becomes of the client's connection.
@@ -31,7 +37,18 @@ pub(crate) enum After {
 
 impl Own {
     fn new(status: StatusCode, outcome: Outcome, body: impl Into<Bytes>) -> Self {
-        Self { status, outcome, connection: After::KeepAlive, body: body.into() }
+        let body = body.into();
+        Self { status, outcome, connection: After::KeepAlive, body, content_type: JSON, retry_after: None }
+    }
+
+    /// With the content type of the coordinator.
+    fn spoken_plainly(self) -> Self {
+        Self { content_type: PLAIN_JSON, ..self }
+    }
+
+    /// Tells when to try again, in seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     fn closing(self) -> Self {
@@ -49,7 +66,10 @@ impl Own {
         let mut response = Response::new(AnswerBody::own(self.body, client));
         *response.status_mut() = self.status;
         if has_body {
-            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            response.headers_mut().insert(header::CONTENT_TYPE, self.content_type);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if self.connection == After::Close {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -115,6 +135,15 @@ pub(crate) fn failed_to_route() -> Own {
 /// Malformed or ambiguous: nothing was decided on it.
 pub(crate) fn bad_request(message: &str) -> Own {
     refused(StatusCode::BAD_REQUEST, Outcome::BadRequest, "Bad request", message)
+}
+
+/// It went through routers too often.
+pub(crate) fn loop_detected(hops: u8) -> Own {
+    let message = format!(
+        "The request went through routers {hops} times: the address of a worker or of a service points at the \
+         router itself"
+    );
+    refused(StatusCode::LOOP_DETECTED, Outcome::Loop, "Loop detected", &message)
 }
 
 /// The request target is longer than allowed.

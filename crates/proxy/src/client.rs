@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
 };
 
@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Head,
     /// Between requests.
     Idle,
-    /// A worker is asked; its answer's head is awaited.
+    /// A worker is asked and its answer's head is awaited, or a worker is.
     Waiting,
     /// An answer is being sent.
     Answering,
@@ -52,6 +52,8 @@ pub(crate) struct Client {
     _place: OwnedSemaphorePermit,
     phase: AtomicU8,
     upload: AtomicU8,
+    /// How long the worker that is asked may take, in ticks.
+    span: AtomicU32,
 }
 
 impl Client {
@@ -61,6 +63,7 @@ impl Client {
         let address = HeaderValue::from_str(&peer.to_canonical().to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         watch.arm(core.spans.header);
+        let core_span = core.spans.request;
         Arc::new(Self {
             core,
             watch,
@@ -68,6 +71,7 @@ impl Client {
             _place: place,
             phase: AtomicU8::new(Phase::Head as u8),
             upload: AtomicU8::new(Upload::Done as u8),
+            span: AtomicU32::new(core_span),
         })
     }
 
@@ -88,10 +92,12 @@ impl Client {
         }
     }
 
-    /// A request's head is complete; a worker is about to be asked.
-    pub fn waiting(&self) {
+    /// A request's head is complete; it is about to wait, for a worker's answer or to be given to one, for at most
+    /// `span` ticks.
+    pub fn waiting_for(&self, span: u32) {
         self.enter(Phase::Waiting);
-        self.watch.arm(self.core.spans.request);
+        self.span.store(span, Ordering::Relaxed);
+        self.watch.arm(span);
     }
 
     /// The head of the answer is known.
@@ -137,7 +143,7 @@ impl Client {
     /// Some of the request's body was handed on: the worker's time begins anew.
     pub fn upload_went_on(&self) {
         if self.is(Phase::Waiting) {
-            self.watch.arm(self.core.spans.request);
+            self.watch.arm(self.span.load(Ordering::Relaxed));
         }
     }
 

@@ -61,6 +61,11 @@ pub struct Limits {
     pub pool_idle: Duration,
     /// Most unused connections to one worker, for each core. When full, the one that comes back is closed.
     pub pool_idle_per_endpoint_max: usize,
+    /// Most bytes of an idempotent request's body that are kept, to be sent to another worker of the service if the
+    /// first one fails. What is larger is sent to one worker only.
+    pub kept_bytes_per_request_max: usize,
+    /// The same of all requests of a core together. When full, the next one is sent to one worker only.
+    pub kept_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -75,6 +80,8 @@ impl Default for Limits {
             dial_timeout: Duration::from_secs(5),
             pool_idle: Duration::from_secs(90),
             pool_idle_per_endpoint_max: 512,
+            kept_bytes_per_request_max: 64 << 10,
+            kept_bytes_max: 16 << 20,
         }
     }
 }

@@ -6,12 +6,14 @@ use crate::{
     decide::Desk,
     dial::Dialer,
     headers::Stamp,
+    hold::{Holds, Waiting},
+    in_flight::InFlight,
 };
 use quorate_rt::{
     published::Published,
     time::{Instant, sleep},
 };
-use quorate_state::View;
+use quorate_state::{Loads, View};
 use quorate_telemetry::CoreCounters;
 use std::{
     sync::{
@@ -55,17 +57,24 @@ pub(crate) struct Core {
     pub dialer: Dialer,
     pub stamp: Stamp,
     pub freshness: Arc<Freshness>,
+    pub view: Arc<Published<View>>,
+    pub holds: Holds,
+    pub waiting: Arc<Waiting>,
+    /// Bytes of requests' bodies that are kept to be sent again.
+    pub kept_bytes: AtomicUsize,
     stage: AtomicU8,
     open: AtomicUsize,
 }
 
 /// What all cores are made of.
-#[derive(Clone)]
 pub(crate) struct Shared {
     pub config: Arc<Config>,
     pub view: Arc<Published<View>>,
+    pub loads: Arc<Published<Loads>>,
     pub freshness: Arc<Freshness>,
     pub dialer: Dialer,
+    pub waiting: Arc<Waiting>,
+    pub in_flight: InFlight,
 }
 
 impl Core {
@@ -79,18 +88,25 @@ impl Core {
             request: ticks(config.request_timeout),
             pool_idle: ticks(limits.pool_idle),
         };
-        Arc::new(Self {
+        let desk = Desk::new(&shared.view, &shared.loads, &counters, limits.pool_idle_per_endpoint_max);
+        let core = Arc::new(Self {
             spans,
             counters,
             deadlines: Deadlines::new(limits.connections_max),
-            desk: Desk::new(&shared.view, limits.pool_idle_per_endpoint_max),
+            desk,
             dialer: shared.dialer.clone(),
             stamp: Stamp::new(&config.node_name),
             freshness: shared.freshness.clone(),
+            view: shared.view.clone(),
+            holds: Holds::default(),
+            waiting: shared.waiting.clone(),
+            kept_bytes: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             open: AtomicUsize::new(0),
             config,
-        })
+        });
+        shared.in_flight.add(&core);
+        core
     }
 
     pub fn is(&self, stage: Stage) -> bool {
@@ -124,6 +140,7 @@ impl Core {
             // Wraps after thirteen years.
             let now = u32::try_from(now & u128::from(u32::MAX >> 1)).unwrap_or(0);
             self.deadlines.sweep(now);
+            self.desk.note(now);
             if now.wrapping_sub(pool_swept) >= POOL_EVERY {
                 pool_swept = now;
                 self.desk.sweep(now, self.spans.pool_idle);

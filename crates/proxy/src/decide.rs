@@ -1,22 +1,33 @@
 //! A core's place of decision: its picture of the View, and the workers that it points to.
 //!
-//! The View is read under the desk's lock and never leaves it: a request takes away what it needs, an endpoint
-//! that only this core counts references of. Cloning the View, or a worker's record in it, would have all cores
-//! write to one reference count for each request.
+//! The View is read under the desk's lock and never leaves it: a request takes away what it needs, an endpoint and a
+//! ticket that only this core counts references of. Cloning the View, or a worker's record in it, would have all
+//! cores write to one reference count for each request.
 
 use crate::{
     answer::{self, Own},
+    core::Core,
+    deadline::ticks,
+    destination::{Outstanding, Ticket, Workers},
+    hold::{Awaited, Held},
     pool::Endpoint,
+    services::{Choice, Left, Services},
+    timeline::Timeline,
 };
-use http::HeaderValue;
-use quorate_model::{Address, LogIndex};
-use quorate_routing::{Decision, RequestHead, decide};
+use http::{HeaderValue, Request};
+use quorate_model::{LogIndex, Ttl, Worker};
+use quorate_routing::{
+    Decision, RequestHead, decide as by_rules,
+    pick::{Ask, wanted_model},
+    service::ServicePath,
+    vacancy::{self, Vacancy},
+};
 use quorate_rt::published::{Published, Reader};
-use quorate_state::View;
+use quorate_state::{Loads, ServiceView, View};
+use quorate_telemetry::{CoreCounters, ServiceCounters};
 use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, DefaultHasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// One core's desk.
@@ -26,10 +37,9 @@ struct Papers {
     view: Reader<View>,
     /// The View's index, ready to be sent.
     index: (LogIndex, HeaderValue),
-    /// By the address as registered. Hashed without a random key, so that a simulated run repeats: addresses come
-    /// from registrations, not from requests.
-    endpoints: HashMap<Box<str>, Arc<Endpoint>, BuildHasherDefault<DefaultHasher>>,
-    idle_max: usize,
+    workers: Workers,
+    services: Services,
+    timeline: Timeline,
     entropy: u64,
 }
 
@@ -37,6 +47,8 @@ struct Papers {
 pub(crate) struct Decided {
     pub verdict: Verdict,
     pub index: HeaderValue,
+    /// Where the request is counted, if it is for a service that there is.
+    pub service: Option<Arc<ServiceCounters>>,
 }
 
 /// What to do with a request.
@@ -44,69 +56,162 @@ pub(crate) enum Verdict {
     /// Answer it here.
     Answer(Own),
     /// Send it there.
-    Forward(Arc<Endpoint>),
+    Forward(Destination),
+    /// Have it wait.
+    Hold(Held),
+}
+
+/// Where a request is sent.
+pub(crate) struct Destination {
+    pub endpoint: Arc<Endpoint>,
+    pub ticket: Ticket,
+    pub by: By,
+}
+
+/// By which rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// It owns the workspace's partition. The worker gets the path as it came.
+    Workspace,
+    /// It offers the service. It gets what follows the service's name.
+    Service {
+        /// Where that begins in the path.
+        rest_at: usize,
+        /// How long it may take, if the service's policy says.
+        timeout: Option<Duration>,
+    },
+}
+
+impl By {
+    /// How long a request may take, if the rule says so.
+    pub fn timeout(self) -> Option<Duration> {
+        match self {
+            Self::Service { timeout, .. } => timeout,
+            Self::Workspace => None,
+        }
+    }
+}
+
+/// Whether a request may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// If somebody was there a moment ago.
+    Fresh,
+    /// It does already: until its own time is over.
+    Waiting,
+    /// No more.
+    Over,
+}
+
+/// What a decision depends on besides View and head.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    /// Workers that have failed it.
+    pub tried: &'a [Arc<Outstanding>],
+    pub patience: Patience,
+}
+
+/// Decides a request that is on the core's hands.
+pub(crate) fn decide<B>(core: &Core, request: &Request<B>, patience: Patience) -> Decided {
+    let head = RequestHead {
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
+        entropy: 0, // the desk's to draw
+    };
+    core.desk.decide(head, core.deadlines.now(), Terms { tried: &[], patience })
 }
 
 impl Desk {
-    pub fn new(view: &Arc<Published<View>>, idle_max: usize) -> Self {
+    pub fn new(
+        view: &Arc<Published<View>>,
+        loads: &Arc<Published<Loads>>,
+        counters: &Arc<CoreCounters>,
+        idle_max: usize,
+    ) -> Self {
         let mut view = view.reader();
         let index = view.load().index();
+        let mut timeline = Timeline::default();
+        timeline.note(index, 0);
         Self(Mutex::new(Papers {
             view,
             index: (index, index.0.into()),
-            endpoints: HashMap::default(),
-            idle_max,
+            workers: Workers::new(idle_max),
+            services: Services::new(loads, counters.clone()),
+            timeline,
             entropy: quorate_rt::rng::random_u64(),
         }))
     }
 
     /// Decides one request on the newest View.
-    pub fn decide(&self, head: RequestHead<'_>, now: u32) -> Decided {
+    pub fn decide(&self, head: RequestHead<'_>, now: u32, terms: Terms<'_>) -> Decided {
         let mut papers = self.papers();
-        let Papers { view, index, endpoints, idle_max, entropy } = &mut *papers;
-        let view = view.load();
-        if index.0 != view.index() {
-            *index = (view.index(), view.index().0.into());
-        }
+        papers.read();
+        let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
         let head = RequestHead { entropy: next(entropy), ..head };
-        let verdict = match decide(view, &head) {
-            Decision::Forward(forward) => {
-                let endpoint = endpoint(endpoints, &forward.worker.registration.address, *idle_max);
-                endpoint.touch(now);
-                Verdict::Forward(endpoint)
+        let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
+        let (verdict, service) = case.decide(&head);
+        Decided { verdict, index: index.1.clone(), service }
+    }
+
+    /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
+    /// has.
+    pub fn after_failure(&self, path: &str, tried: &[Arc<Outstanding>], now: u32) -> AfterFailure {
+        let mut papers = self.papers();
+        let Papers { view, workers, services, .. } = &mut *papers;
+        let view = view.load();
+        let ttl = tried.last().and_then(|one| view.worker(one.worker.as_str())).map(|w| w.registration.ttl);
+        let left = match quorate_routing::service::find(path) {
+            Some(Ok(path)) => view.service(&path.name),
+            Some(Err(_)) | None => None,
+        }
+        .and_then(|service| services.choice(service, workers, now).left(tried));
+        AfterFailure { left, ttl }
+    }
+
+    /// Whether what a request waits for is still not there.
+    pub fn is_vacant(&self, awaited: &Awaited) -> bool {
+        let mut papers = self.papers();
+        let view = papers.view.load();
+        match awaited {
+            Awaited::Partition(partition) => {
+                view.default_keyspace().and_then(|keyspace| vacancy::of_partition(keyspace, *partition))
             }
-            Decision::Preflight => Verdict::Answer(answer::preflight()),
-            Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
-            Decision::PartitionCountUnknown(_) => Verdict::Answer(answer::partition_count_unknown()),
-            Decision::NoWorker { workspace, partition, .. } => {
-                Verdict::Answer(answer::no_worker(workspace.id(), partition))
-            }
-        };
-        Decided { verdict, index: index.1.clone() }
+            Awaited::Service(name) => view.service(name.as_str()).and_then(|s| vacancy::of_service(s)),
+        }
+        .is_some()
+    }
+
+    /// How many requests a worker has from this core. All that were decided on an older View than the node has now
+    /// are in it: a decision is made, and its ticket drawn, under one lock.
+    pub fn outstanding(&self, worker: &str) -> u32 {
+        self.papers().workers.outstanding(worker)
     }
 
     /// The index of the View that a request would be decided on now, for those that don't get that far.
     pub fn index(&self) -> HeaderValue {
         let mut papers = self.papers();
-        let index = papers.view.load().index();
-        if papers.index.0 != index {
-            papers.index = (index, index.0.into());
-        }
+        papers.read();
         papers.index.1.clone()
     }
 
-    /// Closes old connections; forgets workers that nobody uses any more.
+    /// Notes at which index the View is.
+    pub fn note(&self, now: u32) {
+        let mut papers = self.papers();
+        let index = papers.view.load().index();
+        papers.timeline.note(index, now);
+    }
+
+    /// Closes old connections; forgets workers and services that nobody uses any more.
     pub fn sweep(&self, now: u32, ticks_max: u32) {
-        self.papers().endpoints.retain(|_, endpoint| {
-            endpoint.sweep(now, ticks_max);
-            // Somebody may hold it right now and put a connection back: forgotten is only what is ours alone.
-            Arc::strong_count(endpoint) > 1 || !endpoint.is_forgotten(now, ticks_max)
-        });
+        let mut papers = self.papers();
+        papers.services.sweep(now, ticks_max);
+        papers.workers.sweep(now, ticks_max);
     }
 
     /// Closes all unused connections.
     pub fn clear(&self) {
-        self.papers().endpoints.values().for_each(|endpoint| endpoint.clear());
+        self.papers().workers.clear();
     }
 
     fn papers(&self) -> MutexGuard<'_, Papers> {
@@ -114,18 +219,111 @@ impl Desk {
     }
 }
 
-fn endpoint(
-    endpoints: &mut HashMap<Box<str>, Arc<Endpoint>, BuildHasherDefault<DefaultHasher>>,
-    address: &Address,
-    idle_max: usize,
-) -> Arc<Endpoint> {
-    if let Some(endpoint) = endpoints.get(address.as_str()) {
-        return endpoint.clone();
-    }
-    let endpoint = Arc::new(Endpoint::new(address.clone(), idle_max));
-    endpoints.insert(address.as_str().into(), endpoint.clone());
-    endpoint
+/// A request, and the papers that it is decided by.
+struct Case<'a> {
+    view: &'a View,
+    workers: &'a mut Workers,
+    services: &'a mut Services,
+    timeline: &'a Timeline,
+    now: u32,
+    terms: Terms<'a>,
 }
+
+impl Case<'_> {
+    fn decide(&mut self, head: &RequestHead<'_>) -> (Verdict, Option<Arc<ServiceCounters>>) {
+        let verdict = match by_rules(self.view, head) {
+            Decision::Forward(forward) => {
+                let worker = forward.worker;
+                let seat = self.workers.seat(worker.id(), &worker.registration.address);
+                let (endpoint, ticket) = seat.take(self.now);
+                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
+            }
+            Decision::Preflight => Verdict::Answer(answer::preflight()),
+            Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
+            Decision::PartitionCountUnknown(_) => Verdict::Answer(answer::partition_count_unknown()),
+            Decision::NoWorker { workspace, partition, vacancy, .. } => match self.may_wait(vacancy) {
+                Some(vacancy) => Verdict::Hold(Held { awaited: Awaited::Partition(partition), vacancy }),
+                None => Verdict::Answer(answer::no_worker(workspace.id(), partition)),
+            },
+            Decision::ServicePreflight => Verdict::Answer(answer::service::preflight()),
+            Decision::BadServicePath(bad) => Verdict::Answer(answer::service::bad_path(bad)),
+            Decision::NoService(path) => {
+                Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.view)))
+            }
+            Decision::Service(path, service) => {
+                let choice = self.services.choice(service, self.workers, self.now);
+                let counters = Some(choice.counters.clone());
+                return (self.choose(head, &path, (service, &choice)), counters);
+            }
+        };
+        (verdict, None)
+    }
+
+    fn choose(
+        &mut self,
+        head: &RequestHead<'_>,
+        path: &ServicePath<'_>,
+        (service, choice): (&ServiceView, &Choice),
+    ) -> Verdict {
+        let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
+        if let Some(seat) = choice.pick(ask, self.terms.tried) {
+            let (endpoint, ticket) = seat.take(self.now);
+            return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
+        }
+        match self.may_wait(vacancy::of_service(service)) {
+            Some(vacancy) => {
+                Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })
+            }
+            None => {
+                let own = answer::service::unserved(&path.name, &self.services.available(self.view));
+                Verdict::Answer(own.retry_after(until_heard(service)))
+            }
+        }
+    }
+
+    fn may_wait(&self, vacancy: Option<Vacancy>) -> Option<Vacancy> {
+        vacancy.filter(|vacancy| match self.terms.patience {
+            Patience::Fresh => {
+                let age = self.timeline.age(vacancy.since, self.now);
+                age.is_some_and(|age| age < ticks(vacancy.hold.wait()))
+            }
+            Patience::Waiting => true,
+            Patience::Over => false,
+        })
+    }
+}
+
+/// What there is to say when a service's worker has failed.
+pub(crate) struct AfterFailure {
+    pub left: Option<Left>,
+    pub ttl: Option<Ttl>,
+}
+
+impl Papers {
+    /// Takes the newest View up.
+    fn read(&mut self) {
+        let index = self.view.load().index();
+        if self.index.0 != index {
+            self.index = (index, index.0.into());
+        }
+    }
+}
+
+fn by_service(head: &RequestHead<'_>, path: &ServicePath<'_>, service: &ServiceView) -> By {
+    let timeout = service.stored_policy().and_then(|stored| stored.policy.timeout());
+    By::Service { rest_at: head.path.len() - path.rest.len(), timeout }
+}
+
+/// When one of a service's workers may be heard of again, in whole seconds: a lost one comes back with its next
+/// heartbeat, which is due a third of its TTL after the one before.
+fn until_heard(service: &ServiceView) -> u64 {
+    let due = |worker: &Arc<Worker>| worker.registration.ttl.as_duration() / 3;
+    let soonest = service.endpoints().take(ASKED_MAX).map(|endpoint| due(endpoint.worker())).min();
+    soonest.unwrap_or(Duration::ZERO).as_secs().max(1)
+}
+
+/// How many of a service's workers an answer that nobody serves it looks at.
+const ASKED_MAX: usize = 64;
 
 /// splitmix64: good enough to spread requests that don't care, and repeatable in simulation.
 fn next(state: &mut u64) -> u64 {

@@ -1,4 +1,4 @@
-//! Attempts: a pooled connection, a fresh one, the partition's new owner.
+//! Attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker.
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
@@ -6,10 +6,12 @@ use crate::{
     admit::Admitted,
     answer::{self, Own},
     client::{Client, Upload},
-    decide::Verdict,
+    deadline::ticks,
+    decide::{By, Destination, Patience, Terms, Verdict},
+    destination::Outstanding,
     dial,
     headers::{Stamp, ToWorker, to_worker},
-    http1::{AnswerBody, Broken, RequestBody, Upstream},
+    http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
@@ -17,10 +19,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
     RequestHead,
-    retry::{self, Connection, Failure, Lookup, Next, Replay},
+    retry::{self, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
 };
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{
-    events::WorkerFailed,
+    events::{FailedOver, WorkerFailed},
     label::{Outcome, UpstreamUse},
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -30,7 +33,9 @@ pub(crate) struct Forwarding<'a> {
     client: &'a Arc<Client>,
     outbound: Outbound,
     upgrade: Option<Wanted>,
-    endpoint: Arc<Endpoint>,
+    to: Destination,
+    /// Workers of the service that have failed it.
+    tried: Vec<Arc<Outstanding>>,
     index: HeaderValue,
     lookup: Lookup,
     attempts: u32,
@@ -48,8 +53,17 @@ struct Outbound {
     method: Method,
     target: Uri,
     headers: HeaderMap,
-    body: RequestBody,
-    replay: Replay,
+    body: Payload,
+}
+
+/// What becomes of its body when it has to be sent again.
+enum Payload {
+    /// There is none, and the method may be repeated.
+    None,
+    /// It is sent once.
+    Once(RequestBody),
+    /// It is kept, as far as it fits.
+    Kept(Kept),
 }
 
 /// Where an attempt may take its connection from.
@@ -86,27 +100,27 @@ impl<'a> Forwarding<'a> {
         client: &'a Arc<Client>,
         mut request: Request<Incoming>,
         admitted: Admitted,
-        (endpoint, index): (Arc<Endpoint>, HeaderValue),
+        (to, index): (Destination, HeaderValue),
     ) -> Self {
         let upgrade = upgrade::wanted(&mut request);
         let (mut head, body) = request.into_parts();
-        let host = admitted.host.unwrap_or_else(|| host_of(&endpoint));
+        let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
-        to_worker(&mut head.headers, ToWorker { client: &client.address, host, upgrade: protocol });
-        let replay = if retry::is_idempotent(&head.method) && body.is_end_stream() {
-            Replay::Safe
-        } else {
-            Replay::Unsafe
+        let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
+        to_worker(&mut head.headers, facts);
+        let body = match (retry::is_idempotent(&head.method), to.by) {
+            (true, _) if body.is_end_stream() => Payload::None,
+            (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
+            (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
-        let body = RequestBody::new(body, client);
-        let outbound =
-            Outbound { method: head.method, target: head.uri, headers: head.headers, body, replay };
-        Self { client, outbound, upgrade, endpoint, index, lookup: Lookup::Once, attempts: 0 }
+        let outbound = Outbound { method: head.method, target: head.uri, headers: head.headers, body };
+        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup: Lookup::Once, attempts: 0 }
     }
 
     /// Tries until there is an answer, or nothing left to try.
     pub async fn run(mut self) -> Forwarded {
-        self.client.waiting();
+        let spans = &self.client.core.spans;
+        self.client.waiting_for(self.to.by.timeout().map_or(spans.request, ticks));
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
@@ -114,9 +128,10 @@ impl<'a> Forwarding<'a> {
                 Ok((response, upstream)) => return self.arrived(response, upstream),
                 Err(failed) => failed,
             };
-            source = match retry::next(failed.failure, failed.connection, self.outbound.replay, self.lookup) {
+            source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
+            {
                 Next::Reconnect => Source::Dial,
-                Next::LookAgain if self.look_again() => Source::Any,
+                Next::LookAgain if self.look_again(&failed.error) => Source::Any,
                 Next::LookAgain | Next::GiveUp => return self.gave_up(&failed),
             };
             self.client.core.counters.retried();
@@ -126,11 +141,8 @@ impl<'a> Forwarding<'a> {
     async fn attempt(&mut self, source: Source) -> Result<(Response<Incoming>, Upstream), Failed> {
         let (mut upstream, connection) = self.connect(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
-        let authority = || self.endpoint.authority.clone();
-        let request = self
-            .outbound
-            .request(self.endpoint.address.path_prefix())
-            .map_err(|error| failed(Failure::TimedOut, error))?;
+        let authority = || self.to.endpoint.authority.clone();
+        let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
         match upstream.exchange(request, &self.client.watch).await {
             Ok(response) => Ok((response, upstream)),
             Err(Broken::Unsent(request)) => {
@@ -147,13 +159,14 @@ impl<'a> Forwarding<'a> {
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
         if source == Source::Any
-            && let Some(upstream) = self.endpoint.take()
+            && let Some(upstream) = self.to.endpoint.take()
         {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
         // Boxed: it is rare, and its state would be part of each connection's.
-        let dialled = self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.endpoint))).await;
+        let dialled =
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);
@@ -166,41 +179,55 @@ impl<'a> Forwarding<'a> {
         Err(Failed { failure, connection: Connection::Fresh, error })
     }
 
-    /// Asks the newest View who owns the partition now. `false`: the worker that failed, or nobody.
-    fn look_again(&mut self) -> bool {
-        self.lookup = Lookup::Again;
+    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
+    /// worker that failed, or nobody.
+    fn look_again(&mut self, error: &Error) -> bool {
+        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
+            return false;
+        }
+        let core = &self.client.core;
+        self.tried.push(self.to.ticket.of().clone());
+        self.lookup = match self.to.by {
+            By::Service { .. } if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
+            By::Service { .. } | By::Workspace => Lookup::Again,
+        };
         let head = RequestHead {
             method: &self.outbound.method,
             path: self.outbound.target.path(),
             headers: &self.outbound.headers,
             entropy: 0,
         };
-        let decided = self.client.core.desk.decide(head, self.client.core.deadlines.now());
-        match decided.verdict {
-            Verdict::Forward(endpoint) if endpoint.address != self.endpoint.address => {
-                self.endpoint = endpoint;
-                self.index = decided.index;
-                true
+        let terms = Terms { tried: &self.tried, patience: Patience::Over };
+        let decided = core.desk.decide(head, core.deadlines.now(), terms);
+        let next = match decided.verdict {
+            Verdict::Forward(to) => to,
+            Verdict::Answer(_) | Verdict::Hold(_) => return false,
+        };
+        match next.by {
+            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
+            By::Workspace => {}
+            By::Service { .. } => {
+                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
             }
-            Verdict::Forward(_) | Verdict::Answer(_) => false,
         }
+        self.to = next;
+        self.index = decided.index;
+        true
     }
 
     fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
         let client = self.client;
+        let Destination { endpoint, ticket, .. } = self.to;
         let answer = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            upgrade::switch(response, upstream, self.upgrade, client).map_err(|reason| {
-                let authority = self.endpoint.authority.clone();
-                self.outbound.log(
-                    &self.endpoint,
-                    (Outcome::Internal, self.attempts),
-                    &Error::Switched { authority, reason },
-                );
+            upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
+                let authority = endpoint.authority.clone();
+                let error = Error::Switched { authority, reason };
+                self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
                 answer::failed_to_route()
             })
         } else {
-            let mut answer =
-                response.map(|body| AnswerBody::from_worker(body, upstream, &self.endpoint, client));
+            let from_worker = |body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client);
+            let mut answer = response.map(from_worker);
             Stamp::strip(answer.headers_mut());
             *answer.version_mut() = http::Version::HTTP_11;
             Ok(answer)
@@ -208,58 +235,113 @@ impl<'a> Forwarding<'a> {
         Forwarded { answer, index: self.index }
     }
 
-    fn gave_up(self, failed: &Failed) -> Forwarded {
+    fn gave_up(mut self, failed: &Failed) -> Forwarded {
         let own = if self.client.upload_is(Upload::Failed) {
             answer::bad_request("The request's body broke off")
         } else {
-            let own = match (&failed.error, failed.failure) {
-                (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => {
-                    answer::invalid_worker_url()
-                }
-                (error, Failure::TimedOut) => {
-                    answer::worker_unavailable(Outcome::Timeout, &error.to_string())
-                }
-                (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
+            let own = match self.to.by {
+                By::Workspace => worker_failed(failed),
+                By::Service { .. } => self.service_failed(failed),
             };
-            self.outbound.log(&self.endpoint, (own.outcome, self.attempts), &failed.error);
+            self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
             own
         };
         Forwarded { answer: Err(own), index: self.index }
     }
 
+    /// The contract knows two answers: others exist, or none does.
+    fn service_failed(&mut self, failed: &Failed) -> Own {
+        let (core, path) = (&self.client.core, self.outbound.target.path());
+        let this = self.to.ticket.of();
+        if !self.tried.iter().any(|one| Arc::ptr_eq(one, this)) {
+            self.tried.push(this.clone());
+        }
+        let outcome = match failed.failure {
+            Failure::TimedOut => Outcome::Timeout,
+            Failure::Refused | Failure::Unsent | Failure::Died => Outcome::WorkerUnavailable,
+        };
+        let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
+        match after.left {
+            Some(left) => {
+                let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
+                answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
+            }
+            None => {
+                let service = quorate_routing::service::find(path).and_then(Result::ok);
+                let name = service.as_ref().map_or("", |service| &*service.name);
+                answer::service::failed(outcome, &failed.error.to_string(), name, this.worker.as_str())
+            }
+        }
+    }
+
     fn timed_out(&self) -> Error {
         Error::TimedOut {
-            authority: self.endpoint.authority.clone(),
-            after: self.client.core.config.request_timeout,
+            authority: self.to.endpoint.authority.clone(),
+            after: self.to.by.timeout().unwrap_or(self.client.core.config.request_timeout),
         }
     }
 }
 
+/// As the workspace router's contract has it.
+fn worker_failed(failed: &Failed) -> Own {
+    match (&failed.error, failed.failure) {
+        (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => answer::invalid_worker_url(),
+        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
+        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
+    }
+}
+
 impl Outbound {
-    /// The request as a worker gets it. What can't be replayed is moved into it.
-    fn request(&mut self, path_prefix: &str) -> Result<Request<RequestBody>, Error> {
-        let (headers, body) = match self.replay {
-            Replay::Safe => (self.headers.clone(), RequestBody::Empty),
-            Replay::Unsafe => {
-                (mem::take(&mut self.headers), mem::replace(&mut self.body, RequestBody::Empty))
-            }
+    /// Whether it may be sent again after some of it may have arrived.
+    fn replay(&self) -> Replay {
+        match &self.body {
+            Payload::None => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() => Replay::Safe,
+            Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+        }
+    }
+
+    /// The request as a worker gets it. What can't be sent again is moved into it.
+    fn request(&mut self, to: &Destination) -> Result<Request<RequestBody>, Error> {
+        let (headers, body) = match &mut self.body {
+            Payload::None => (self.headers.clone(), RequestBody::Empty),
+            Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
+            Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
         };
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = if path_prefix.is_empty() {
-            self.target.clone()
-        } else {
-            format!("{path_prefix}{}", self.target).parse().map_err(|_| Error::BadTarget)?
-        };
+        *request.uri_mut() = self.target_of(to)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
 
+    /// What the worker is asked for: the path of its address, then the request's own, or what of that follows the
+    /// service's name.
+    fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
+        let prefix = to.endpoint.address.path_prefix();
+        let target = match to.by {
+            By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
+            By::Workspace => format!("{prefix}{}", self.target),
+            By::Service { rest_at, .. } => {
+                let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
+                let rest = whole.get(rest_at..).unwrap_or_default();
+                let slash = if rest.starts_with('/') { "" } else { "/" };
+                format!("{prefix}{slash}{rest}")
+            }
+        };
+        target.parse().map_err(|_| Error::BadTarget)
+    }
+
     /// Takes an unsent request apart again.
     fn restore(&mut self, request: Request<RequestBody>) {
-        let (head, body) = request.into_parts();
-        self.headers = head.headers;
-        self.body = body;
+        let (head, unsent) = request.into_parts();
+        match &mut self.body {
+            Payload::Once(body) => {
+                self.headers = head.headers;
+                *body = unsent;
+            }
+            Payload::None | Payload::Kept(_) => {}
+        }
     }
 
     fn log(&self, endpoint: &Endpoint, (outcome, attempts): (Outcome, u32), error: &Error) {
@@ -274,6 +356,9 @@ impl Outbound {
         .emit();
     }
 }
+
+/// Of a worker whose record is gone: as if it had had the usual lease.
+const RETRY_TTL: Duration = Duration::from_secs(30);
 
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {

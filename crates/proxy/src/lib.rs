@@ -11,10 +11,14 @@
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
-//! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner |
-//! | `pool`, `dial` | connections to workers |
+//! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
+//! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
+//! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
+//! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
 //! | `answer` | the answers that are made here, byte for byte |
 //! | `upgrade` | a 101 from the worker turns the connection into a tunnel |
+//! | [`inlet`] | requests that did not come in by the routing listener |
+//! | [`in_flight`] | how many requests a worker still has |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //!
 //! Cores share nothing but the View: sockets, pools, deadlines and counters belong to the core that accepted the
@@ -28,17 +32,26 @@ pub mod config;
 mod core;
 mod deadline;
 mod decide;
+mod destination;
 mod dial;
 mod forward;
 mod freshness;
 mod headers;
+mod hold;
 mod http1;
+pub mod in_flight;
+pub mod inlet;
 mod listen;
 mod pool;
 mod serve;
+mod services;
 pub mod start;
+mod timeline;
 mod upgrade;
 
 pub use config::{Config, Limits};
 pub use freshness::Freshness;
-pub use start::{Proxy, StartError};
+pub use http1::AnswerBody;
+pub use in_flight::InFlight;
+pub use inlet::Inlet;
+pub use start::{Feeds, Proxy, StartError};

@@ -2,46 +2,31 @@
 
 use crate::{
     admit::admit,
-    answer::Own,
+    answer::{self, Own},
     client::Client,
     core::Stage,
-    decide::Verdict,
+    decide::{Patience, Verdict, decide},
     forward::{Forwarded, Forwarding},
-    headers::Stamped,
+    headers::{Dialect, Stamped},
+    hold,
     http1::AnswerBody,
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use quorate_routing::RequestHead;
 use quorate_rt::time::Instant;
 use quorate_telemetry::{
+    ServiceCounters,
     events::{Abandoned, Answered, Refused},
-    label::Outcome,
+    label::{Outcome, ServiceResult},
 };
 use std::sync::Arc;
 
-/// Answers a request: by itself, or by the worker that owns its partition.
-pub(crate) async fn serve(client: &Arc<Client>, mut request: Request<Incoming>) -> Response<AnswerBody> {
-    let record = Record::begin(client);
+/// Answers a request: by itself, or by the worker that it is for.
+pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let mut record = Record::begin(client);
     let core = &client.core;
-    let Forwarded { answer, index } = match admit(&mut request, &core.config.limits) {
-        Err(own) => refused(own, &request, core.desk.index()),
-        Ok(admitted) => {
-            let head = RequestHead {
-                method: request.method(),
-                path: request.uri().path(),
-                headers: request.headers(),
-                entropy: 0, // the desk's to draw
-            };
-            let decided = core.desk.decide(head, core.deadlines.now());
-            match decided.verdict {
-                Verdict::Answer(own) => refused(own, &request, decided.index),
-                Verdict::Forward(endpoint) => {
-                    Forwarding::new(client, request, admitted, (endpoint, decided.index)).run().await
-                }
-            }
-        }
-    };
+    let dialect = Dialect::of(request.uri().path());
+    let Forwarded { answer, index } = route(client, request, &mut record).await;
     client.answering();
     let (outcome, mut response) = match answer {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => (Outcome::Upgraded, response),
@@ -51,9 +36,29 @@ pub(crate) async fn serve(client: &Arc<Client>, mut request: Request<Incoming>) 
     if core.is(Stage::Leaving) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    core.stamp.put(response.headers_mut(), Stamped { index, freshness: &core.freshness });
+    core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
     record.end(outcome, response.status());
     response
+}
+
+async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mut Record<'_>) -> Forwarded {
+    let core = &client.core;
+    let admitted = match admit(&mut request, &core.config.limits) {
+        Ok(admitted) => admitted,
+        Err(own) => return refused(own, &request, core.desk.index()),
+    };
+    let mut decided = decide(core, &request, Patience::Fresh);
+    if let Verdict::Hold(held) = decided.verdict {
+        // Boxed: it is rare, and its state would be part of each connection's.
+        decided = Box::pin(hold::wait(client, &request, held)).await;
+    }
+    record.service = decided.service;
+    match decided.verdict {
+        Verdict::Forward(to) => Forwarding::new(client, request, admitted, (to, decided.index)).run().await,
+        Verdict::Answer(own) => refused(own, &request, decided.index),
+        // Whoever has waited is told what there is.
+        Verdict::Hold(_) => refused(answer::failed_to_route(), &request, decided.index),
+    }
 }
 
 fn refused(own: Own, request: &Request<Incoming>, index: HeaderValue) -> Forwarded {
@@ -74,11 +79,13 @@ struct Record<'a> {
     client: &'a Client,
     began: Instant,
     ended: Option<Answered>,
+    /// Of the service that it is for.
+    service: Option<Arc<ServiceCounters>>,
 }
 
 impl<'a> Record<'a> {
     fn begin(client: &'a Client) -> Self {
-        Self { client, began: Instant::now(), ended: None }
+        Self { client, began: Instant::now(), ended: None, service: None }
     }
 
     fn end(mut self, outcome: Outcome, status: StatusCode) {
@@ -88,6 +95,13 @@ impl<'a> Record<'a> {
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
+        if let (Some(service), Some(answered)) = (&self.service, &self.ended) {
+            service.ended(match answered.outcome {
+                Outcome::Forwarded | Outcome::Upgraded => ServiceResult::Answered,
+                Outcome::NoWorker => ServiceResult::Unserved,
+                _ => ServiceResult::Failed,
+            });
+        }
         match self.ended {
             Some(answered) => answered.emit(&self.client.core.counters),
             None => Abandoned.emit(&self.client.core.counters),

@@ -1,7 +1,7 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Config, Freshness,
+    Config, Freshness, InFlight, Inlet,
     core::{Core, Shared},
     dial::Dialer,
     listen::{self, Ends},
@@ -12,10 +12,31 @@ use quorate_rt::{
     published::Published,
     shutdown::{self, Trigger},
 };
-use quorate_state::View;
+use quorate_state::{Loads, View};
 use quorate_telemetry::Metrics;
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::sync::{Semaphore, mpsc};
+
+/// What the data plane is told while it runs.
+#[derive(Clone)]
+pub struct Feeds {
+    /// What the cluster has decided.
+    pub view: Arc<Published<View>>,
+    /// What workers say about their load.
+    pub loads: Arc<Published<Loads>>,
+    /// How old the View may be.
+    pub freshness: Arc<Freshness>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Feeds {
+    /// A View, no loads, fresh, counters of its own.
+    pub fn new(view: Arc<Published<View>>) -> Self {
+        let loads = Published::new(Arc::new(Loads::default()));
+        Self { view, loads, freshness: Arc::default(), metrics: Metrics::new() }
+    }
+}
 
 /// The running data plane. Dropping it drains it in the background.
 pub struct Proxy {
@@ -23,6 +44,8 @@ pub struct Proxy {
     cores: Cores,
     leave: Trigger,
     close: Trigger,
+    in_flight: InFlight,
+    inlet: Inlet,
 }
 
 /// Why it did not start.
@@ -49,12 +72,8 @@ pub enum StartError {
 
 impl Proxy {
     /// Listens; returns when all cores do.
-    pub async fn start(
-        config: Config,
-        view: Arc<Published<View>>,
-        freshness: Arc<Freshness>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, StartError> {
+    pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
+        let Feeds { view, loads, freshness, metrics } = feeds;
         let listen_error = |source| StartError::Listen { addr: config.listen, source };
         let port = Arc::new(SharedPort::claim(config.listen).map_err(listen_error)?);
         let addr = port.local_addr();
@@ -67,7 +86,10 @@ impl Proxy {
         let dialer =
             Dialer::new(config.authorities.clone(), limits.header_bytes_max, limits.dial_timeout).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
-        let shared = Shared { config: Arc::new(config), view, freshness, dialer };
+        let (waiting, in_flight) = (Arc::default(), InFlight::new());
+        let config = Arc::new(config);
+        let shared = Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
+        let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |_| {
             let core = Core::new(&shared, metrics.add_core());
             run(core, port.clone(), places.clone(), ends.clone(), started.clone())
@@ -80,12 +102,22 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, cores, leave, close })
+        Ok(Self { addr, cores, leave, close, in_flight, inlet })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How many requests workers have from this node.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// For requests that come in by another listener of the node.
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
     }
 
     /// Takes requests as before, also on new connections, and closes each connection after its next answer.

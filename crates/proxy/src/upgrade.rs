@@ -7,6 +7,7 @@
 use crate::{
     client::Client,
     core::Stage,
+    destination::Ticket,
     headers::lists,
     http1::{AnswerBody, Upstream},
 };
@@ -56,7 +57,7 @@ pub(crate) fn wanted(request: &mut Request<Incoming>) -> Option<Wanted> {
 /// Passes a worker's 101 on and opens the tunnel.
 pub(crate) fn switch(
     mut response: Response<Incoming>,
-    upstream: Upstream,
+    (upstream, ticket): (Upstream, Ticket),
     wanted: Option<Wanted>,
     client: &Arc<Client>,
 ) -> Result<Response<AnswerBody>, Refused> {
@@ -65,7 +66,7 @@ pub(crate) fn switch(
     if !agreed.is_some_and(|a| a.as_bytes().eq_ignore_ascii_case(wanted.protocol.as_bytes())) {
         return Err(Refused::OtherProtocol);
     }
-    quorate_rt::spawn(tunnel(wanted.client, upstream, client.clone()));
+    quorate_rt::spawn(tunnel(wanted.client, (upstream, ticket), client.clone()));
     let mut answer = response.map(|_| AnswerBody::own(Bytes::new(), client));
     crate::headers::Stamp::strip(answer.headers_mut());
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -76,7 +77,7 @@ pub(crate) fn switch(
 
 /// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. The
 /// client's place among the connections stays taken.
-async fn tunnel(client_side: OnUpgrade, upstream: Upstream, client: Arc<Client>) {
+async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), client: Arc<Client>) {
     // Fails if the client went away first; then there is nothing to connect.
     let Ok(client_side) = client_side.await else { return };
     client.tunnelled();
@@ -98,4 +99,5 @@ async fn tunnel(client_side: OnUpgrade, upstream: Upstream, client: Arc<Client>)
     })
     .await;
     client.core.counters.tunnel_closed();
+    drop(ticket);
 }

@@ -353,8 +353,7 @@ async fn a_taken_port_is_refused_by_name() {
     let mut second = config();
     second.listen = rig.addr;
     let view = quorate_rt::published::Published::new(Arc::default());
-    let started =
-        quorate_proxy::Proxy::start(second, view, Arc::default(), quorate_telemetry::Metrics::new()).await;
+    let started = quorate_proxy::Proxy::start(second, quorate_proxy::Feeds::new(view)).await;
     let error = started.err().expect("taken");
     assert!(error.to_string().starts_with(&format!("listen on {}", rig.addr)), "{error}");
 }

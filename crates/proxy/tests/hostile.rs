@@ -109,11 +109,13 @@ async fn a_worker_can_not_name_our_answers_headers_away() {
 async fn our_names_never_come_from_a_client() {
     let worker = Worker::ok().await;
     let rig = Rig::with(&worker).await;
-    let forged = "X-Quorate-Index: 1\r\nx-quorate-node: evil\r\nX_Quorate_Node: evil\r\nX-Routed-By: evil\r\n\
+    let forged = "X-Quorate-Index: 1\r\nx-quorate-node: evil\r\nX_Quorate_Node: evil\r\nX-Routed-By: evil\r\nX_Quorate_Hops: 7\r\n\
                   X_Routed_By: evil\r\nX_Forwarded_For: 6.6.6.6\r\nX_Workspace_ID: other\r\nX-Forwarded_Host: evil\r\n";
     assert_eq!(rig.ask(&get("/", forged)).await.status, 200);
     let head = worker.last().head.to_lowercase();
     assert!(!head.contains("evil") && !head.contains("6.6.6.6") && !head.contains("other"), "{head}");
+    assert_eq!(worker.last().header("X-Quorate-Hops"), Some("1"));
+    let head = head.replace("x-quorate-hops: 1", "");
     assert!(!head.contains("x-quorate-") && !head.contains('_'), "{head}");
 }
 

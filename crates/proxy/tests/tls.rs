@@ -147,8 +147,7 @@ async fn a_bad_authority_file_is_told_at_the_start() {
     let mut config = config();
     config.authorities = Some("/nonexistent/ca.pem".into());
     let view = quorate_rt::published::Published::new(Arc::default());
-    let started =
-        quorate_proxy::Proxy::start(config, view, Arc::default(), quorate_telemetry::Metrics::new()).await;
+    let started = quorate_proxy::Proxy::start(config, quorate_proxy::Feeds::new(view)).await;
     let error = started.err().expect("no such file");
     assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
 }

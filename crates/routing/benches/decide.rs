@@ -6,9 +6,13 @@ use divan::{Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method};
 use quorate_model::{
     Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LogIndex, LogTime, Origin, Partition,
-    PartitionCount, PartitionRange, Proposal, Ttl, WorkerId, worker::RegistrationParts,
+    PartitionCount, PartitionRange, Proposal, ServiceName, ServiceOffer, Ttl, WorkerId,
+    worker::RegistrationParts,
 };
-use quorate_routing::{Decision, RequestHead, decide};
+use quorate_routing::{
+    Decision, RequestHead, decide,
+    pick::{Ask, Candidate, Candidates},
+};
 use quorate_state::State;
 use std::time::Duration;
 
@@ -31,6 +35,8 @@ fn view(workers: u32, partitions: u32) -> State {
         );
         parts.partitions =
             (0..partitions).filter(|p| p % workers == w).map(|p| Partition(p as i32)).collect();
+        let name = ServiceName::parse("upload").unwrap();
+        parts.services = vec![ServiceOffer { name, version: "1".into(), url: None }];
         let registration = parts.validate().unwrap();
         Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index: None }
     });
@@ -100,4 +106,54 @@ fn path_3_workers_12_partitions(bencher: Bencher<'_, '_>) {
             })
             .count()
     });
+}
+
+/// The candidates of the service that all workers offer, as a core keeps them.
+fn candidates(view: &State) -> Candidates<usize> {
+    let service = view.service("upload").unwrap();
+    let of = service.endpoints().enumerate();
+    let of = of.filter_map(|(nth, e)| Some(Candidate::of(e.worker(), e.offer(), None)?.named(nth)));
+    Candidates::new(of.collect())
+}
+
+/// A decision for a service: the path, the View, and the choice among its workers.
+fn choose(bencher: Bencher<'_, '_>, workers: u32) {
+    let view = view(workers, 12);
+    let (candidates, method, headers) = (candidates(&view), Method::GET, HeaderMap::new());
+    let paths: Vec<_> = (0..IDS).map(|i| format!("/api/service/upload/files/{i}")).collect();
+    bencher.counter(IDS).bench_local(|| {
+        let picked = |(nth, path): (usize, &String)| {
+            let head = RequestHead { method: &method, path, headers: &headers, entropy: 0 };
+            match black_box(decide(&view, black_box(&head))) {
+                Decision::Service(..) => {
+                    let ask = Ask { entropy: nth as u64, model: None };
+                    candidates.pick(ask, |who| (who & 3) as u32, |_| false).map(|candidate| candidate.who)
+                }
+                _ => None,
+            }
+        };
+        paths.iter().enumerate().filter_map(picked).sum::<usize>()
+    });
+}
+
+#[divan::bench]
+fn service_3_workers(bencher: Bencher<'_, '_>) {
+    choose(bencher, 3);
+}
+
+#[divan::bench]
+fn service_64_workers(bencher: Bencher<'_, '_>) {
+    choose(bencher, 64);
+}
+
+#[divan::bench]
+fn service_10000_workers(bencher: Bencher<'_, '_>) {
+    choose(bencher, 10_000);
+}
+
+/// What a core does when a service of ten thousand workers has changed, or what they say of their load.
+#[divan::bench]
+fn candidates_of_10000_workers(bencher: Bencher<'_, '_>) {
+    let view = view(10_000, 12);
+    bencher.bench_local(|| black_box(candidates(&view)).len());
 }

@@ -6,11 +6,13 @@
 
 use crate::{
     partition::partition_of,
+    service::{self, BadPath, ServicePath},
+    vacancy::{self, Vacancy},
     workspace::{self, Workspace},
 };
 use http::{HeaderMap, Method};
 use quorate_model::{PartitionCount, Status, Worker, keyspace::Keyspace};
-use quorate_state::{KeyspaceView, View};
+use quorate_state::{KeyspaceView, ServiceView, View};
 use std::sync::Arc;
 
 /// What a decision may look at. Borrowed: a decision copies nothing.
@@ -31,6 +33,14 @@ pub struct RequestHead<'h> {
 pub enum Decision<'v, 'h> {
     /// `OPTIONS`: answered here, whatever its path; never forwarded.
     Preflight,
+    /// The same, for a service.
+    ServicePreflight,
+    /// Its path begins like a service's, and can't be routed.
+    BadServicePath(BadPath),
+    /// There is no such service.
+    NoService(ServicePath<'h>),
+    /// One of the service's workers may get it: [`crate::pick`] says which.
+    Service(ServicePath<'h>, &'v Arc<ServiceView>),
     /// Neither header nor path name a workspace.
     NoWorkspace,
     /// The keyspace's partition count is not known.
@@ -43,6 +53,8 @@ pub enum Decision<'v, 'h> {
         partition: u32,
         /// Why nobody serves it.
         why: Unserved<'v>,
+        /// Whether it may wait for somebody who does.
+        vacancy: Option<Vacancy>,
     },
     /// Send it there.
     Forward(Forward<'v, 'h>),
@@ -64,6 +76,8 @@ pub enum Unserved<'v> {
     Unowned,
     /// Its owner's lease is over.
     OwnerGone(&'v Worker),
+    /// An operator took its owner out of service.
+    OwnerOut(&'v Worker),
 }
 
 /// Where a request goes.
@@ -82,7 +96,11 @@ pub struct Forward<'v, 'h> {
 /// Decides. Allocates only for a percent-encoded path.
 pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
     if head.method == Method::OPTIONS {
-        return Decision::Preflight;
+        let is_service = service::is_service(head.path);
+        return if is_service { Decision::ServicePreflight } else { Decision::Preflight };
+    }
+    if let Some(path) = service::find(head.path) {
+        return of_service(view, path);
     }
     let Some(workspace) = workspace::find(head.headers, head.path) else {
         return Decision::NoWorkspace;
@@ -101,12 +119,24 @@ pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h
     owner(keyspace, partition, workspace)
 }
 
+fn of_service<'v, 'h>(view: &'v View, path: Result<ServicePath<'h>, BadPath>) -> Decision<'v, 'h> {
+    match path {
+        Err(bad) => Decision::BadServicePath(bad),
+        Ok(path) => match view.service(&path.name) {
+            Some(service) => Decision::Service(path, service),
+            None => Decision::NoService(path),
+        },
+    }
+}
+
 /// How many partitions are drawn for a request that any will do for, until one has a live owner.
 const DRAWS: u64 = 8;
 
 /// A random partition: of a live owner if one of the first draws has it, else of a suspect one, else the first drawn.
 fn any_partition(keyspace: &KeyspaceView, count: PartitionCount, entropy: u64) -> u32 {
-    let status = |partition: u32| keyspace.claimant(partition).map(|owner| owner.status());
+    let status = |partition: u32| {
+        keyspace.claimant(partition).filter(|owner| owner.takes_requests()).map(|owner| owner.status())
+    };
     let mut drawn = (0..DRAWS).map(|nth| draw(count, entropy, nth));
     let first = draw(count, entropy, 0);
     let mut late = None;
@@ -129,11 +159,18 @@ fn draw(count: PartitionCount, entropy: u64, nth: u64) -> u32 {
 }
 
 fn owner<'v, 'h>(keyspace: &'v KeyspaceView, partition: u32, workspace: Workspace<'h>) -> Decision<'v, 'h> {
-    match keyspace.claimant(partition) {
-        Some(worker) if worker.is_routable() => {
-            Decision::Forward(Forward { worker, keyspace: keyspace.keyspace(), partition, workspace })
+    let why = match keyspace.claimant(partition) {
+        Some(worker) if worker.takes_requests() => {
+            return Decision::Forward(Forward {
+                worker,
+                keyspace: keyspace.keyspace(),
+                partition,
+                workspace,
+            });
         }
-        Some(worker) => Decision::NoWorker { workspace, partition, why: Unserved::OwnerGone(worker) },
-        None => Decision::NoWorker { workspace, partition, why: Unserved::Unowned },
-    }
+        Some(worker) if worker.is_routable() => Unserved::OwnerOut(worker),
+        Some(worker) => Unserved::OwnerGone(worker),
+        None => Unserved::Unowned,
+    };
+    Decision::NoWorker { workspace, partition, why, vacancy: vacancy::of_partition(keyspace, partition) }
 }

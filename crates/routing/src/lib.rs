@@ -8,12 +8,20 @@
 //! |---|---|
 //! | [`workspace`] | which workspace a request is about |
 //! | [`partition`] | which partition a workspace is in |
+//! | [`service`] | which service a request is about |
 //! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
+//! | [`pick`] | which of a service's workers it is |
+//! | [`vacancy`] | whether a request that finds nobody may wait |
+//! | [`hops`] | whether a request goes in circles |
 //! | [`retry`] | what next when a worker could not be reached |
 
 pub mod decide;
+pub mod hops;
 pub mod partition;
+pub mod pick;
 pub mod retry;
+pub mod service;
+pub mod vacancy;
 pub mod workspace;
 
 pub use decide::{Decision, Forward, RequestHead, decide};

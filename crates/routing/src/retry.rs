@@ -8,6 +8,11 @@
 //! A request is sent a second time only if no byte of it can have had an effect, or if its method promises that
 //! twice is as good as once (RFC 9110, 9.2.2) and all of it is still at hand.
 
+use std::time::Duration;
+
+/// How many workers of a service one request is given to, at most.
+pub const ENDPOINTS_MAX: usize = 3;
+
 /// How an attempt failed before the first byte of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -42,9 +47,9 @@ pub enum Replay {
 /// Whether the owner was looked up again within this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Only the first time.
+    /// It may be looked up once more.
     Once,
-    /// Twice already.
+    /// As often as one request may: twice for a partition, [`ENDPOINTS_MAX`] times for a service.
     Again,
 }
 
@@ -53,7 +58,8 @@ pub enum Lookup {
 pub enum Next {
     /// The same worker on another connection.
     Reconnect,
-    /// Ask the View who owns the partition now; try that worker, unless it is the one that failed.
+    /// Ask the View who owns the partition now; try that worker, unless it is the one that failed. Of a service: the
+    /// next best of its workers that has not been tried.
     LookAgain,
     /// Tell the client.
     GiveUp,
@@ -72,6 +78,29 @@ pub fn next(failure: Failure, connection: Connection, replay: Replay, lookup: Lo
         (true, Connection::Fresh, Lookup::Once) => Next::LookAgain,
         (true, Connection::Fresh, Lookup::Again) => Next::GiveUp,
     }
+}
+
+/// When a client should try again whose request one worker of a service failed: in whole seconds.
+///
+/// With another live worker the next try most likely meets that one: 2 seconds, as the contract has it. With none
+/// but suspect ones it depends on their leases: within a third of its TTL each of them has either been heard again
+/// or is out. Never longer than the failed one's lease can last.
+pub fn retry_after(ttl: Duration, others: Others) -> u64 {
+    let verdict = ttl.div_f64(3.0).as_secs_f64().ceil();
+    let wait = match others {
+        Others::Live => verdict.min(2.0),
+        Others::SuspectOnly => verdict,
+    };
+    (wait as u64).clamp(1, ttl.as_secs().max(1))
+}
+
+/// Who is left when a worker of a service has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// At least one whose heartbeats arrive.
+    Live,
+    /// Some, all of them late.
+    SuspectOnly,
 }
 
 /// Whether a method promises that sending it twice is as good as once.
@@ -133,6 +162,16 @@ mod tests {
             TimedOut Fresh Unsafe Again: GiveUp
         "#]]
         .assert_eq(&table);
+    }
+
+    #[test]
+    fn the_time_to_try_again_comes_from_the_lease() {
+        let table = [(30, 2, 10), (90, 2, 30), (6, 2, 2), (3, 1, 1), (1, 1, 1), (100_000, 2, 33_334)];
+        for (ttl, live, suspect) in table {
+            let ttl = Duration::from_secs(ttl);
+            assert_eq!(retry_after(ttl, Others::Live), live, "{ttl:?}");
+            assert_eq!(retry_after(ttl, Others::SuspectOnly), suspect, "{ttl:?}");
+        }
     }
 
     #[test]

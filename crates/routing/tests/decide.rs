@@ -5,10 +5,17 @@
 use expect_test::{Expect, expect};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LeaseChange, LeaseEvent, LogIndex, LogTime,
-    Origin, Partition, PartitionCount, PartitionRange, Proposal, Ttl, WorkerId, worker::RegistrationParts,
+    Address, BootId, ClusterId, Command, Duty, Entry, Hold, KeyspaceName, KeyspaceSource, LeaseChange,
+    LeaseEvent, LogIndex, LogTime, Origin, Partition, PartitionCount, PartitionRange, Proposal, ServiceName,
+    ServiceOffer, ServicePolicy, Ttl, WorkerId, worker::RegistrationParts,
 };
-use quorate_routing::{Decision, RequestHead, decide, decide::Unserved, workspace::Workspace};
+use quorate_routing::{
+    Decision, RequestHead, decide,
+    decide::Unserved,
+    pick::{Ask, Candidate, Candidates, address},
+    vacancy::{self, Vacancy},
+    workspace::Workspace,
+};
 use quorate_state::State;
 use std::time::Duration;
 
@@ -69,12 +76,29 @@ fn show(decision: &Decision<'_, '_>) -> String {
     };
     match decision {
         Decision::Preflight => "answered here".into(),
+        Decision::ServicePreflight => "answered here, for a service".into(),
+        Decision::BadServicePath(bad) => format!("bad: {bad:?}"),
+        Decision::NoService(path) => format!("no service {}", path.name),
+        Decision::Service(path, service) => {
+            let of = service
+                .endpoints()
+                .filter_map(|e| Candidate::of(e.worker(), e.offer(), None).map(|c| c.named(e)));
+            let candidates = Candidates::new(of.collect());
+            let shown: Vec<_> =
+                candidates.iter().map(|c| format!("{} at {}", c.who.worker().id(), address(c.who))).collect();
+            let picked = candidates.pick(Ask { entropy: 0, model: None }, |_| 0, |_| false);
+            assert_eq!(picked.is_none(), shown.is_empty());
+            format!("service {}, rest `{}`: {}", path.name, path.rest, shown.join(", "))
+        }
         Decision::NoWorkspace => "no workspace".into(),
         Decision::PartitionCountUnknown(why) => format!("no partition count: {why:?}"),
-        Decision::NoWorker { workspace, partition, why } => match why {
+        Decision::NoWorker { workspace, partition, why, .. } => match why {
             Unserved::Unowned => format!("{}, partition {partition}: unowned", said(workspace)),
             Unserved::OwnerGone(w) => {
                 format!("{}, partition {partition}: {} is gone", said(workspace), w.id())
+            }
+            Unserved::OwnerOut(w) => {
+                format!("{}, partition {partition}: {} is out of service", said(workspace), w.id())
             }
         },
         Decision::Forward(f) => {
@@ -219,4 +243,139 @@ fn an_unknown_partition_count_is_told_and_nothing_is_divided_by_it() {
 #[test]
 fn a_missing_workspace_is_told_before_a_missing_count() {
     check(&State::new(), "GET /", 0, &expect!["no workspace"]);
+}
+
+fn duty(state: &mut State, id: &str, duty: Duty) {
+    apply(state, Command::SetDuty { id: WorkerId::parse(id).unwrap(), duty, if_index: None });
+}
+
+fn weight(state: &mut State, id: &str, weight: u32) {
+    let id = WorkerId::parse(id).unwrap();
+    apply(state, Command::SetWeight { id, weight: Some(weight), if_index: None });
+}
+
+fn offer(state: &mut State, id: &str, url: Option<&str>) {
+    let address = Address::parse(&format!("http://{id}:80")).unwrap();
+    let mut parts = RegistrationParts::new(
+        WorkerId::parse(id).unwrap(),
+        address,
+        Ttl::new(Duration::from_secs(30)).unwrap(),
+    );
+    let url = url.map(|url| Address::parse(url).unwrap());
+    parts.services = vec![ServiceOffer { name: ServiceName::parse("s").unwrap(), version: "".into(), url }];
+    let registration = parts.validate().unwrap();
+    apply(state, Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None });
+}
+
+#[test]
+fn a_service_comes_before_a_workspace() {
+    let mut view = cluster();
+    offer(&mut view, "w1", None);
+    check(
+        &view,
+        "GET /api/service/s/a/b X-Workspace-ID:workspace-1",
+        0,
+        &expect!["service s, rest `/a/b`: w1 at http://w1:80"],
+    );
+    check(&view, "GET /api/service/x/workspaces/workspace-1", 0, &expect!["no service x"]);
+    check(&view, "GET /api/service//a", 0, &expect!["bad: NoName"]);
+    check(&view, "GET /api/service/s/../a", 0, &expect!["bad: DotSegment"]);
+    check(&view, "OPTIONS /api/service/s/../a", 0, &expect!["answered here, for a service"]);
+    check(
+        &view,
+        "GET /v1/workspaces/workspace-1/api/service/s",
+        0,
+        &expect!["workspace-1 by path, default/2: live"],
+    );
+    // Without a cluster there is no service either.
+    check(&State::new(), "GET /api/service/s/a", 0, &expect!["no service s"]);
+}
+
+/// The live ones, those in reserve behind them, the suspect ones behind all; the others not at all.
+#[test]
+fn the_workers_of_a_service_have_ranks() {
+    let mut view = formed(Some(12));
+    for id in ["drained", "late", "live", "lost", "offline", "reserve"] {
+        offer(&mut view, id, (id == "late").then_some("http://own.example/base"));
+    }
+    lease(&mut view, "late", LeaseEvent::Suspected);
+    lease(&mut view, "lost", LeaseEvent::Expired);
+    duty(&mut view, "drained", Duty::Draining);
+    duty(&mut view, "offline", Duty::Offline);
+    weight(&mut view, "reserve", 0);
+    check(
+        &view,
+        "GET /api/service/s",
+        0,
+        &expect![
+            "service s, rest ``: live at http://live:80, reserve at http://reserve:80, late at http://own.example/base"
+        ],
+    );
+}
+
+#[test]
+fn a_draining_owner_is_as_good_as_none() {
+    let mut view = cluster();
+    duty(&mut view, "live", Duty::Draining);
+    check(
+        &view,
+        "GET / X-Workspace-ID:workspace-1",
+        0,
+        &expect!["workspace-1 by header, partition 2: live is out of service"],
+    );
+    assert!(!drawn(&view).contains_key("live"), "nor is it drawn");
+    duty(&mut view, "live", Duty::InService);
+    check(&view, "GET / X-Workspace-ID:workspace-1", 0, &expect!["workspace-1 by header, default/2: live"]);
+}
+
+fn hold() -> Hold {
+    Hold::new(Duration::from_secs(5), 10).unwrap()
+}
+
+#[test]
+fn a_request_may_wait_for_the_next_owner_of_a_partition_where_the_keyspace_says_so() {
+    let mut view = cluster();
+    let vacancy = |view: &State| vacancy::of_partition(view.default_keyspace().unwrap(), 0);
+    lease(&mut view, "live", LeaseEvent::Expired);
+    let since = view.index();
+    assert_eq!(vacancy(&view), None, "off by default");
+    apply(
+        &mut view,
+        Command::PutKeyspace {
+            name: KeyspaceName::default(),
+            partitions: PartitionCount::new(12).ok(),
+            source: KeyspaceSource::Static,
+            hold: Some(hold()),
+            if_index: None,
+        },
+    );
+    assert_eq!(vacancy(&view), Some(Vacancy { since, hold: hold() }));
+    let keyspace = view.default_keyspace().unwrap();
+    assert_eq!(vacancy::of_partition(keyspace, 11), None, "it never had an owner");
+    duty(&mut view, "live", Duty::Offline);
+    assert_eq!(vacancy(&view), None, "nobody waits for who was taken offline");
+    duty(&mut view, "live", Duty::Draining);
+    assert!(vacancy(&view).is_some());
+    register(&mut view, "next", &[0]);
+    assert_eq!(vacancy(&view), None, "there is an owner");
+}
+
+#[test]
+fn a_request_may_wait_for_a_service_that_lost_its_last_worker() {
+    let mut view = formed(Some(12));
+    let vacancy = |view: &State| vacancy::of_service(view.service("s").unwrap());
+    let name = ServiceName::parse("s").unwrap();
+    let policy = ServicePolicy::new(Some(hold()), None).unwrap();
+    apply(&mut view, Command::PutService { name, policy, if_index: None });
+    assert_eq!(vacancy(&view), None, "it never had a worker");
+    offer(&mut view, "a", None);
+    offer(&mut view, "b", None);
+    lease(&mut view, "a", LeaseEvent::Expired);
+    assert_eq!(vacancy(&view), None, "one is left");
+    duty(&mut view, "b", Duty::Draining);
+    assert_eq!(vacancy(&view), Some(Vacancy { since: view.index(), hold: hold() }));
+    duty(&mut view, "b", Duty::Offline);
+    assert!(vacancy(&view).is_some(), "the other one was lost");
+    duty(&mut view, "a", Duty::Offline);
+    assert_eq!(vacancy(&view), None, "all of them were taken offline");
 }

@@ -20,11 +20,13 @@ pub enum Bug {
     NoDedupe,
     /// A leader answers reads without asking whether it still leads.
     ReadsWithoutQuorum,
+    /// A worker of a service that fails is followed by none.
+    NoFailover,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AckBeforeFsync,
         Self::VoteNotSaved,
         Self::FollowersExpire,
@@ -32,6 +34,7 @@ impl Bug {
         Self::NoEpochCheck,
         Self::NoDedupe,
         Self::ReadsWithoutQuorum,
+        Self::NoFailover,
     ];
 
     /// As on the simulator's command line.
@@ -44,6 +47,7 @@ impl Bug {
             Self::NoEpochCheck => "no-epoch-check",
             Self::NoDedupe => "no-dedupe",
             Self::ReadsWithoutQuorum => "reads-without-quorum",
+            Self::NoFailover => "no-failover",
         }
     }
 }

@@ -8,17 +8,20 @@ use std::sync::{
     Arc, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering},
 };
+use tokio::sync::Notify;
 
 /// The writer's side, shared by reference.
 pub struct Published<T> {
     version: AtomicU64,
     slot: RwLock<Arc<T>>,
+    /// Told of each store. Costs the writer next to nothing while nobody waits.
+    stored: Notify,
 }
 
 impl<T> Published<T> {
     /// A cell that holds `value`.
     pub fn new(value: Arc<T>) -> Arc<Self> {
-        Arc::new(Self { version: AtomicU64::new(0), slot: RwLock::new(value) })
+        Arc::new(Self { version: AtomicU64::new(0), slot: RwLock::new(value), stored: Notify::new() })
     }
 
     /// Replaces the value. Readers see it from their next load on.
@@ -30,7 +33,26 @@ impl<T> Published<T> {
             self.version.fetch_add(1, Ordering::Release);
             old
         };
+        self.stored.notify_waiters();
         drop(old); // outside the lock: the last reference may free a large structure
+    }
+
+    /// How many values were stored so far, for [`Self::changed`].
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Waits until there is a newer value than the one of version `seen`; returns the version that there is now.
+    pub async fn changed(&self, seen: u64) -> u64 {
+        loop {
+            // Before the look: what is stored after it is told to this one.
+            let stored = self.stored.notified();
+            let now = self.version();
+            if now != seen {
+                return now;
+            }
+            stored.await;
+        }
     }
 
     /// The value, for those who read rarely.
@@ -77,6 +99,25 @@ mod tests {
         cell.store(Arc::new(2));
         assert_eq!(**reader.load(), 2);
         assert_eq!(*cell.get(), 2);
+    }
+
+    #[test]
+    fn whoever_waits_is_told_of_a_store_and_of_one_before() {
+        use std::{
+            future::Future,
+            pin::pin,
+            task::{Context, Poll, Waker},
+        };
+        let cell = Published::new(Arc::new(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        let seen = cell.version();
+        {
+            let mut waiting = pin!(cell.changed(seen));
+            assert_eq!(waiting.as_mut().poll(&mut cx), Poll::Pending);
+            cell.store(Arc::new(2));
+            assert_eq!(waiting.as_mut().poll(&mut cx), Poll::Ready(seen + 1));
+        }
+        assert_eq!(pin!(cell.changed(seen)).poll(&mut cx), Poll::Ready(seen + 1), "it is past already");
     }
 
     #[test]

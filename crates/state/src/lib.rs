@@ -10,6 +10,7 @@
 //! | [`state`] | the state, its reads |
 //! | [`apply`] | one entry → replies and events; one file per kind of command |
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
+//! | [`loads`] | what workers say of themselves, which no log entry holds |
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
@@ -21,6 +22,7 @@ pub mod changes;
 pub mod history;
 pub mod invariant;
 pub mod keyspace;
+pub mod loads;
 pub mod parts;
 pub mod service;
 pub mod state;
@@ -29,6 +31,7 @@ pub mod window;
 pub use apply::Applied;
 pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
+pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use service::{Endpoint, ServiceView};
 pub use state::State;

@@ -2,7 +2,7 @@
 
 use imbl::OrdMap;
 use quorate_model::{LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId};
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 /// A service: what an operator decided about it, and the workers that offer it. The workers are derived from their
 /// records inside `apply`: a worker that comes back to life is back in its services at the same index.
@@ -63,6 +63,13 @@ impl ServiceView {
     /// The workers that offer it, by id, expired and drained ones included.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values()
+    }
+
+    /// The same with ids after `cursor`.
+    pub fn endpoints_after(&self, cursor: &str) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints
+            .range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded))
+            .map(|(_, endpoint)| endpoint)
     }
 
     /// How many workers offer it, expired and drained ones included.

@@ -35,6 +35,43 @@ fn a_revived_worker_is_back_in_its_services() {
     );
 }
 
+/// A worker that was drained, stopped and forgotten about would come back drained, and nobody could prevent it
+/// before it is back.
+#[test]
+fn a_decision_that_waits_for_a_worker_s_return_can_be_taken_back() {
+    check(
+        "@1 register w1 - svc=chat; drain w1; unregister w1; resume w1; drain w1; register w1 - svc=chat; look",
+        expect![[r#"
+            2 @1 register w1 - svc=chat
+                registered, epoch 2
+                * w1 has lease 2
+            3 drain w1
+                done
+                * w1 is to be draining
+            4 unregister w1
+                done
+                * w1 live -> departed, epoch 2
+            5 resume w1
+                done
+                * w1 is to be in_service
+            6 drain w1
+                refused: worker w1 is not registered
+            7 register w1 - svc=chat
+                registered, epoch 7
+                * w1 has lease 7
+                * w1 departed -> live, epoch 7
+            index 7, 1s, 1 routable
+              default/12:
+              w1 [] chat live, epoch 7, changed at 7
+              service chat: w1
+            index 7, 1s, 1 routable
+              default/12:
+              w1 [] chat live, epoch 7, changed at 7
+              service chat: w1
+        "#]],
+    );
+}
+
 #[test]
 fn an_operator_s_word_outlives_registrations_goodbyes_and_snapshots() {
     check(

@@ -59,6 +59,22 @@ impl WorkerFailed<'_> {
     }
 }
 
+/// A request for a service goes on to another worker, since one failed.
+pub struct FailedOver<'a> {
+    /// The address of the one that failed.
+    pub worker: &'a str,
+    /// What went wrong.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl FailedOver<'_> {
+    /// Counts it. A debug line: a worker that is gone fails each request until its lease is over.
+    pub fn emit(&self, core: &CoreCounters) {
+        add(&core.failovers);
+        tracing::debug!(worker = self.worker, error = %self.error, "failed over");
+    }
+}
+
 /// A request was refused here. Whoever sent it was told; the log needs it for debugging only.
 pub struct Refused<'a> {
     /// Why.

@@ -51,8 +51,10 @@ label! {
         NoWorkspace = "no_workspace",
         /// The keyspace's partition count is not known yet.
         PartitionCountUnknown = "partition_count_unknown",
-        /// Nobody routable holds the partition.
+        /// Nobody routable holds the partition, or serves the service.
         NoWorker = "no_worker",
+        /// There is no service of that name.
+        NoService = "no_service",
         /// The worker refused, reset or garbled.
         WorkerUnavailable = "worker_unavailable",
         /// The worker sent no response head in time.
@@ -61,6 +63,8 @@ label! {
         BadRequest = "bad_request",
         /// Its head is larger than allowed.
         TooLarge = "too_large",
+        /// It went through routers too often: it goes in circles.
+        Loop = "loop",
         /// The client went away before the head of an answer.
         Abandoned = "abandoned",
         /// Our fault.
@@ -106,6 +110,32 @@ label! {
         Reused = "reused",
         /// Dialled in vain.
         Failed = "failed",
+    }
+}
+
+label! {
+    /// How a request for a service ended.
+    ServiceResult as "result" {
+        /// A worker answered.
+        Answered = "answered",
+        /// The workers that were tried failed.
+        Failed = "failed",
+        /// No worker takes requests for it.
+        Unserved = "unserved",
+    }
+}
+
+label! {
+    /// How the waiting of a request for a next owner ended.
+    HoldEnd as "end" {
+        /// There is one.
+        Served = "served",
+        /// There was none in time.
+        InVain = "in_vain",
+        /// Too many waited already.
+        TurnedAway = "turned_away",
+        /// The client went away.
+        Abandoned = "abandoned",
     }
 }
 
@@ -228,6 +258,8 @@ mod tests {
         check::<Outcome>();
         check::<StatusClass>();
         check::<UpstreamUse>();
+        check::<ServiceResult>();
+        check::<HoldEnd>();
         check::<CommandStage>();
         check::<LeaseTransition>();
         check::<HeartbeatResult>();

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`metrics`] | all counters of a node, and their rendering |
 //! | [`proxy`] | the data plane's counters: one set per core, summed when rendered |
+//! | [`service`] | counters by service, of a bounded number of them |
 //! | [`control`] | the control plane's gauges and counters |
 //! | [`events`] | one struct per observable event |
 //! | [`label`] | closed label sets |
@@ -22,8 +23,10 @@ pub mod label;
 pub mod log;
 pub mod metrics;
 pub mod proxy;
+pub mod service;
 mod sheet;
 
 pub use control::Control;
 pub use metrics::Metrics;
 pub use proxy::CoreCounters;
+pub use service::ServiceCounters;

@@ -5,7 +5,8 @@
 
 use crate::{
     histogram::Durations,
-    label::{Label, Outcome, StatusClass, UpstreamUse},
+    label::{HoldEnd, Label, Outcome, StatusClass, UpstreamUse},
+    service::{ServiceCounters, Services},
     sheet::Sheet,
 };
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -31,6 +32,10 @@ pub struct CoreCounters {
     closed: AtomicU64,
     tunnels_opened: AtomicU64,
     tunnels_closed: AtomicU64,
+    pub(crate) failovers: AtomicU64,
+    holds: AtomicU64,
+    holds_ended: [AtomicU64; HoldEnd::COUNT],
+    services: Services,
 }
 
 impl CoreCounters {
@@ -62,6 +67,21 @@ impl CoreCounters {
     /// A request is tried once more.
     pub fn retried(&self) {
         add(&self.retries);
+    }
+
+    /// A request begins to wait for a next owner.
+    pub fn hold_began(&self) {
+        add(&self.holds);
+    }
+
+    /// It waits no more; or it did not begin to ([`HoldEnd::TurnedAway`]).
+    pub fn hold_ended(&self, how: HoldEnd) {
+        add(&self.holds_ended[how.position()]);
+    }
+
+    /// The counters of one service. Ask once and keep them.
+    pub fn service(&self, name: &str) -> Arc<ServiceCounters> {
+        self.services.of(name)
     }
 
     /// How many requests ended in `outcome`, for tests and for `status`.
@@ -125,6 +145,7 @@ impl Collector for Cores {
             "Connections to workers, by how a request came by them",
             |l| sum(&|c| &c.upstream[l.position()]),
         )?;
+        self.encode_services(&mut sheet, &cores)?;
         let accepted = sum(&|c| &c.accepted);
         sheet.counter("quorate_proxy_connections", "Client connections accepted", accepted)?;
         let closed = sum(&|c| &c.closed);
@@ -142,6 +163,33 @@ impl Collector for Cores {
             "From a request's head to the head of its answer",
             cores.iter().map(|core| &core.durations),
         )
+    }
+}
+
+impl Cores {
+    /// What is about services and about waiting.
+    fn encode_services(&self, sheet: &mut Sheet<'_>, cores: &[Arc<CoreCounters>]) -> fmt::Result {
+        let sum = |of: &dyn Fn(&CoreCounters) -> &AtomicU64| -> u64 {
+            cores.iter().map(|core| of(core).load(Ordering::Relaxed)).sum()
+        };
+        sheet.counter(
+            "quorate_proxy_failovers",
+            "Requests for a service that went on to another worker after one had failed",
+            sum(&|c| &c.failovers),
+        )?;
+        sheet.counters::<HoldEnd>(
+            "quorate_proxy_holds",
+            "Requests that waited for a next owner, by how it ended",
+            |l| sum(&|c| &c.holds_ended[l.position()]),
+        )?;
+        let ended = |end: HoldEnd| sum(&|c| &c.holds_ended[end.position()]);
+        let ended = ended(HoldEnd::Served) + ended(HoldEnd::InVain) + ended(HoldEnd::Abandoned);
+        sheet.gauge(
+            "quorate_proxy_holds_open",
+            "Requests that wait for a next owner now",
+            sum(&|c| &c.holds).saturating_sub(ended),
+        )?;
+        Services::encode(cores.iter().map(|core| &core.services), sheet)
     }
 }
 

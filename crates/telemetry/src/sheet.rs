@@ -27,6 +27,22 @@ impl Sheet<'_> {
         Ok(())
     }
 
+    /// Series of a closed label and of one whose values are `names`, which the caller bounds.
+    pub fn counters_of<'n, L: Label, V: Fn(L) -> u64>(
+        &mut self,
+        (name, help): (&str, &str),
+        (label, values): (&str, impl Iterator<Item = (&'n str, V)>),
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (of, value) in values {
+            for closed in L::ALL {
+                let labels = [(label, of), (L::NAME, closed.as_str())];
+                metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value(*closed), None)?;
+            }
+        }
+        Ok(())
+    }
+
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         metric.encode_gauge(&value)

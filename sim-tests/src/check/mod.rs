@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`acknowledged`] | no acknowledged write is lost |
 //! | [`agreement`] | equal index, equal state bytes; the state's own invariants |
+//! | [`delegates`] | a group has at most one delegate for each epoch |
+//! | [`duty`] | no request goes to a worker that an operator took out of service |
 //! | [`exactly_once`] | a command is applied at most once |
 //! | [`expiry`] | no live worker is expired |
 //! | [`fencing`] | a late message undoes nothing newer |
@@ -22,6 +24,8 @@ mod acknowledged;
 mod agreement;
 #[cfg(test)]
 mod cross_check;
+mod delegates;
+mod duty;
 mod exactly_once;
 mod expiry;
 mod fencing;
@@ -198,6 +202,8 @@ pub struct Oracle {
     lives: Lives,
     acknowledged: acknowledged::Acknowledged,
     agreement: agreement::Agreement,
+    delegates: delegates::Delegates,
+    out_of_service: duty::OutOfService,
     exactly_once: exactly_once::ExactlyOnce,
     expiry: expiry::Expiry,
     leadership: leadership::Leadership,
@@ -239,6 +245,8 @@ impl Oracle {
         if news {
             // A state that nobody has shown before.
             self.lives.looked(look);
+            self.out_of_service.looked(look);
+            named("delegates", self.delegates.looked(look))?;
             named("ownership", self.ownership.looked(look))?;
             named("exactly_once", self.exactly_once.looked(look))?;
             named("fencing", fencing::looked(look, &self.operations))?;
@@ -262,6 +270,8 @@ impl Oracle {
     /// A worker answered a routed request.
     pub fn worker_reached(&mut self, reached: &Reached) {
         let wrong = named("silence", self.silence.reached(reached, &self.lives));
+        self.remember(wrong);
+        let wrong = named("duty", self.out_of_service.reached(reached));
         self.remember(wrong);
     }
 

@@ -9,6 +9,7 @@ mod lost_answers;
 mod members;
 mod partition;
 mod power;
+mod services;
 mod suite;
 mod writes;
 
@@ -42,6 +43,8 @@ pub enum Scenario {
     LostAnswers,
     /// Three nodes become five and three again, under registrations, while leaders die.
     Members,
+    /// Workers of a service die and come back, and no idempotent request is lost.
+    Services,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -50,7 +53,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -61,6 +64,7 @@ impl Scenario {
         Self::Elections,
         Self::LostAnswers,
         Self::Members,
+        Self::Services,
         Self::Fleet,
         Self::FleetHour,
     ];
@@ -78,6 +82,7 @@ impl Scenario {
             Self::Elections => "elections",
             Self::LostAnswers => "lost-answers",
             Self::Members => "members",
+            Self::Services => "services",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -108,6 +113,7 @@ impl Scenario {
             Self::Elections => elections::run().await,
             Self::LostAnswers => lost_answers::run().await,
             Self::Members => members::run().await,
+            Self::Services => services::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

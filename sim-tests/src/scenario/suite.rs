@@ -126,6 +126,9 @@ fn ill(world: &World, load: &Workload<'_>) -> Option<String> {
     if !load.all_are_home() {
         return Some("a worker has not come home".into());
     }
+    if !load.all_are_in_service() {
+        return Some("operators have not put every worker back".into());
+    }
     if !load.is_silence() {
         return Some("a silent worker's last words may still be under way".into());
     }

@@ -100,7 +100,9 @@ fn request(op: OpId, ask: &Ask, load: &Workload<'_>) -> (&'static str, String, V
                 "address": format!("http://{}", address(number)),
                 "partitions": partitions,
                 "ttl": format!("{}ms", load.ttls[number - 1]),
-                "labels": { OP_LABEL: op.0.to_string() },
+                "labels": { OP_LABEL: op.0.to_string(), "group": format!("g{}", number % 2) },
+                "services": [{"name": "upload"}],
+                "wants_delegate": number % 3 != 0,
             });
             ("PUT", format!("/v1/workers/{worker}"), body)
         }

@@ -4,6 +4,7 @@
 
 mod caller;
 mod client;
+mod operators;
 mod traffic;
 mod worker;
 
@@ -56,6 +57,10 @@ pub struct Workload<'a> {
     gone: Cell<(u128, usize)>,
     /// Workers that still do as they did in the storm.
     stormy: Cell<usize>,
+    /// Whether operators decide about workers.
+    operators: bool,
+    /// Whether they have put everybody back.
+    resumed: Cell<bool>,
     /// When a registration ended last whose outcome is not known.
     doubtful_ms: Cell<u128>,
 }
@@ -76,15 +81,17 @@ impl<'a> Workload<'a> {
             at_home: Cell::new(0),
             gone: Cell::new((0, 0)),
             stormy: Cell::new(world.workers.len()),
+            operators: true,
+            resumed: Cell::new(false),
             doubtful_ms: Cell::new(0),
         }
     }
 
-    /// The same where every worker lives that long without a heartbeat, in milliseconds, and none falls silent by
-    /// itself.
+    /// The same where every worker lives that long without a heartbeat, in milliseconds, none falls silent by itself,
+    /// and no operator touches it.
     pub fn with_ttl(world: &'a World, ttl_ms: u64) -> Self {
         let ttls = vec![ttl_ms; world.workers.len()];
-        Self { ttls, silent: Vec::new(), ..Self::new(world) }
+        Self { ttls, silent: Vec::new(), operators: false, ..Self::new(world) }
     }
 
     /// The phase now.
@@ -117,6 +124,15 @@ impl<'a> Workload<'a> {
         self.gone.set((now_ms(), count + 1));
     }
 
+    fn has_resumed(&self) {
+        self.resumed.set(true);
+    }
+
+    /// Whether no worker is out of service any more.
+    pub fn all_are_in_service(&self) -> bool {
+        self.resumed.get() || !self.operators
+    }
+
     fn leaves_storm(&self) {
         self.stormy.set(self.stormy.get() - 1);
     }
@@ -146,6 +162,9 @@ impl<'a> Workload<'a> {
         }
         for _ in 0..CLIENTS {
             everybody.push(Box::pin(client::work(self)));
+        }
+        if self.operators {
+            everybody.push(Box::pin(operators::decide(self)));
         }
         for _ in 0..TRAFFIC {
             everybody.push(Box::pin(traffic::send(self)));

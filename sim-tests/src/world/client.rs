@@ -134,6 +134,12 @@ pub async fn route(world: &World, i: usize, workspace: String) -> Option<(u16, S
     }
 }
 
+/// A request for the service `s` through machine `i`.
+pub async fn serve_raw(world: &World, i: usize, method: &'static str, body: Value) -> Got {
+    let call = async move { request(8080, i, (method, "/api/service/s/x"), &[], body).await };
+    world.clients.spawn(call).await.unwrap_or(Got::NoAnswer)
+}
+
 /// A linearizable read on machine `i`.
 pub async fn barrier(world: &World, i: usize) -> Result<(), String> {
     for _ in 0..20 {

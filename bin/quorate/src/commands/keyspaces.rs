@@ -2,11 +2,14 @@
 
 use super::{block_on, operator};
 use crate::{
-    args::{KeyspacesArgs, KeyspacesVerb, Source},
+    args::{HoldArgs, KeyspacesArgs, KeyspacesVerb, Source},
     failure::Failure,
     output::{Rows, done, or_dash, show},
 };
-use quorate_client::operator::{Keyspace, Partition};
+use quorate_client::{
+    Error, Operator,
+    operator::{Keyspace, KeyspaceSettings, Partition},
+};
 
 pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
@@ -20,8 +23,17 @@ pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
                 let told = operator.keyspace(name).await?;
                 show(format, &told.json, || rows(std::slice::from_ref(&told.value)))
             }
-            KeyspacesVerb::Set { name, partitions, source } => {
-                let told = operator.set_keyspace(name, *partitions, decided_by(*source)).await?;
+            KeyspacesVerb::Set { name, partitions, source, hold } => {
+                let stands = standing(&operator, name).await?;
+                let (wait, waiting_max) =
+                    held(hold, stands.as_ref().map(|k| (k.hold.clone(), k.hold_waiting_max)));
+                let settings = KeyspaceSettings {
+                    partitions: *partitions,
+                    source: decided_by(*source),
+                    hold: wait.as_deref(),
+                    hold_waiting_max: waiting_max,
+                };
+                let told = operator.set_keyspace(name, &settings).await?;
                 done(format, &told, &format!("set keyspace {name}"))
             }
             KeyspacesVerb::Partitions { name } => {
@@ -30,6 +42,26 @@ pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
             }
         }
     })
+}
+
+/// What stands; `None`: there is no such keyspace yet.
+async fn standing(operator: &Operator, name: &str) -> Result<Option<Keyspace>, Failure> {
+    match operator.keyspace(name).await {
+        Ok(told) => Ok(Some(told.value)),
+        Err(Error::Refused(problem)) if problem.status == 404 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How requests wait from now on: as is said, else as it stands.
+pub fn held(said: &HoldArgs, stands: Option<(Option<String>, Option<u32>)>) -> (Option<String>, Option<u32>) {
+    let (hold, waiting_max) = stands.unwrap_or_default();
+    match said.hold.as_deref() {
+        // Together with a number that means nothing then, which the router says.
+        Some("off") => (None, said.hold_waiting_max),
+        Some(wait) => (Some(wait.to_owned()), said.hold_waiting_max.or(waiting_max)),
+        None => (hold, said.hold_waiting_max.or(waiting_max)),
+    }
 }
 
 /// Whoever gives a count means it to stay.
@@ -59,4 +91,21 @@ fn partition_rows(partitions: &[Partition]) -> Rows {
         ]);
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_about_waiting_stays() {
+        let said = |hold: Option<&str>, max| HoldArgs { hold: hold.map(Into::into), hold_waiting_max: max };
+        let stands = || Some((Some("5s".to_owned()), Some(10)));
+        assert_eq!(held(&said(None, None), stands()), (Some("5s".into()), Some(10)));
+        assert_eq!(held(&said(Some("2s"), None), stands()), (Some("2s".into()), Some(10)));
+        assert_eq!(held(&said(None, Some(7)), stands()), (Some("5s".into()), Some(7)));
+        assert_eq!(held(&said(Some("off"), None), stands()), (None, None));
+        assert_eq!(held(&said(Some("2s"), None), None), (Some("2s".into()), None));
+        assert_eq!(held(&said(None, None), None), (None, None));
+    }
 }

@@ -1,8 +1,10 @@
 //! `quorate workers`
 
+mod drain;
+
 use super::{block_on, operator};
 use crate::{
-    args::{WorkersArgs, WorkersVerb},
+    args::{Weight, WorkersArgs, WorkersVerb},
     failure::Failure,
     output::{Rows, done, or_dash, ranges, show},
 };
@@ -20,6 +22,37 @@ pub fn run(args: &WorkersArgs) -> Result<(), Failure> {
                 let told = operator.worker(id).await?;
                 show(format, &told.json, || rows(std::slice::from_ref(&told.value)))
             }
+            WorkersVerb::Drain { ids, wait, timeout } => {
+                let mut drained = Vec::new();
+                for id in ids {
+                    let told = operator.drain_worker(id).await?;
+                    done(format, &told, &format!("draining worker {id}"))?;
+                    drained.push((id.as_str(), told["index"].as_u64().unwrap_or(0)));
+                }
+                if *wait { drain::finished(&operator, &drained, *timeout).await } else { Ok(()) }
+            }
+            WorkersVerb::Resume { ids } => {
+                for id in ids {
+                    let told = operator.resume_worker(id).await?;
+                    done(format, &told, &format!("worker {id} is in service"))?;
+                }
+                Ok(())
+            }
+            WorkersVerb::Offline { ids } => {
+                for id in ids {
+                    let told = operator.take_worker_offline(id).await?;
+                    done(format, &told, &format!("worker {id} is offline"))?;
+                }
+                Ok(())
+            }
+            WorkersVerb::Weight { id, weight } => {
+                let (weight, words) = match weight {
+                    Weight::Registered => (None, "as it registers".to_owned()),
+                    Weight::Is(weight) => (Some(*weight), weight.to_string()),
+                };
+                let told = operator.weigh_worker(id, weight).await?;
+                done(format, &told, &format!("the weight of worker {id} is {words}"))
+            }
             WorkersVerb::Remove { ids } => {
                 for id in ids {
                     let told = operator.remove_worker(id).await?;
@@ -36,7 +69,7 @@ fn rows(workers: &[WorkerRecord]) -> Rows {
     for worker in workers {
         rows.push([
             worker.id.clone(),
-            worker.status.clone(),
+            status(worker),
             worker.epoch.to_string(),
             or_dash(worker.keyspace.as_ref()),
             ranges(&worker.partitions),
@@ -44,4 +77,12 @@ fn rows(workers: &[WorkerRecord]) -> Rows {
         ]);
     }
     rows
+}
+
+/// With an operator's word about it, where there is one.
+fn status(worker: &WorkerRecord) -> String {
+    match worker.duty.as_deref() {
+        None | Some("in_service") => worker.status.clone(),
+        Some(duty) => format!("{}, {duty}", worker.status),
+    }
 }

@@ -87,6 +87,12 @@ pub struct WorkerRecord {
     /// Those it serves.
     #[serde(default)]
     pub partitions: Vec<i64>,
+    /// `in_service`, `draining` or `offline`, as an operator decided; `None` where the node does not tell.
+    #[serde(default)]
+    pub duty: Option<String>,
+    /// Its share of the traffic.
+    #[serde(default)]
+    pub weight: Option<u32>,
 }
 
 /// `GET /v1/keyspaces/{name}`.
@@ -100,6 +106,12 @@ pub struct Keyspace {
     /// static or kafka.
     #[serde(default)]
     pub source: String,
+    /// How long requests wait for the next owner of a partition; `None`: they do not.
+    #[serde(default)]
+    pub hold: Option<String>,
+    /// Most requests that wait on one node.
+    #[serde(default)]
+    pub hold_waiting_max: Option<u32>,
 }
 
 /// An item of `GET /v1/keyspaces/{name}/partitions`.

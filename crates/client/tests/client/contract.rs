@@ -1,11 +1,11 @@
 //! The library and the API's own types agree: what one writes, the other reads.
 
 use crate::support::{Router, Say, granted};
-use quorate_api::{answer::Page, cluster, heartbeat, keyspace, lease, problem, worker};
+use quorate_api::{answer::Page, cluster, heartbeat, intent, keyspace, lease, problem, service, worker};
 use quorate_client::{Operator, ServiceOffer, WorkerClient};
 use quorate_model::{
     Address, Epoch, Keyspace, KeyspaceName, KeyspaceSource, LeaseInfo, Lifecycle, LogIndex, LogTime,
-    Partition, PartitionCount, Registration, RegistrationParts, Status, Ttl, Worker, WorkerId,
+    Partition, PartitionCount, Registration, RegistrationParts, ServiceName, Status, Ttl, Worker, WorkerId,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -75,15 +75,17 @@ async fn a_router_reads_what_a_worker_sends() {
 
 #[tokio::test]
 async fn a_worker_reads_what_a_router_grants() {
-    let grant = worker::Registered {
-        lease: worker::LeaseGrant::new(&id(), Epoch(7), ttl()),
-        index: 7,
-        visible: None,
-    };
+    let lease = worker::LeaseGrant::new(&id(), Epoch(7), ttl());
+    let grant = worker::Registered { lease, index: 7, visible: None, heartbeat_delegate: None };
     let router = Router::start(move |_| Say::Answer(200, json(&grant))).await;
     let handle =
         WorkerClient::builder([router.url.clone()], "w1", "http://h:1").start().await.expect("registered");
     assert_eq!(handle.state(), quorate_client::WorkerState::Registered { epoch: 7 });
+}
+
+fn offer() -> quorate_model::ServiceOffer {
+    let name = ServiceName::parse("upload").expect("valid");
+    quorate_model::ServiceOffer { name, version: "2".into(), url: None }
 }
 
 fn page(item: impl Serialize) -> Say {
@@ -105,6 +107,19 @@ fn answer(line: &str) -> Say {
         "GET /v1/keyspaces" => page(keyspace()),
         "GET /v1/keyspaces/default" => Say::Answer(200, json(keyspace())),
         "GET /v1/keyspaces/default/partitions" => page(keyspace::PartitionBody::new(3, Some(&a_worker()))),
+        "GET /v1/services" => page(
+            service::ServiceShown::new(&ServiceName::parse("upload").expect("valid"), None, (1, 1))
+                .with_endpoints([(&a_worker(), &offer())].into_iter(), 10),
+        ),
+        "GET /v1/workers/w1/in-flight" => Say::Answer(
+            200,
+            json(intent::InFlightBody::new(vec![intent::NodeInFlight {
+                node: "n1".into(),
+                in_flight: Some(3),
+                applied_index: Some(9),
+                why: None,
+            }])),
+        ),
         "GET /v1/leases" => page(lease::LeaseBody::from(&LeaseInfo {
             id: id(),
             epoch: Epoch(9),
@@ -149,6 +164,17 @@ async fn an_operator_reads_what_a_router_shows() {
     let worker = &operator.workers().await.expect("read").value[0];
     assert_eq!((worker.id.as_str(), worker.status.as_str(), worker.epoch), ("w1", "live", 9));
     assert_eq!((worker.keyspace.as_deref(), &worker.partitions[..]), (Some("default"), &[3][..]));
+    assert_eq!((worker.duty.as_deref(), worker.weight), (Some("in_service"), Some(100)));
+    let service = &operator.services().await.expect("read").value[0];
+    assert_eq!((service.name.as_str(), service.endpoint_count, service.serving_count), ("upload", 1, 1));
+    let endpoint = &service.endpoints[0];
+    assert_eq!(
+        (endpoint.worker.as_str(), endpoint.status.as_str(), endpoint.url.as_str(), endpoint.weight),
+        ("w1", "live", "http://h:1", 100)
+    );
+    assert_eq!(endpoint.version.as_deref(), Some("2"));
+    let in_flight = operator.in_flight("w1", 9).await.expect("read").value;
+    assert_eq!((in_flight.in_flight, in_flight.nodes[0].in_flight), (Some(3), Some(3)));
     let keyspace = &operator.keyspaces().await.expect("read").value[0];
     assert_eq!(keyspace, &operator.keyspace("default").await.expect("read").value);
     assert_eq!((keyspace.partitions, keyspace.source.as_str()), (Some(12), "kafka"));

@@ -1,7 +1,10 @@
 //! How an operator's calls find a node, follow pages, and tell failures apart.
 
 use crate::support::{Router, Say, ok, problem};
-use quorate_client::{Error, Operator, Url};
+use quorate_client::{
+    Error, Operator, Url,
+    operator::{KeyspaceSettings, Policy},
+};
 use serde_json::json;
 
 fn operator(routers: &[&Router]) -> Operator {
@@ -54,8 +57,11 @@ async fn every_call_has_its_place_in_the_api() {
     op.remove_worker("w/1").await.expect("answered");
     op.keyspaces().await.expect("answered");
     op.keyspace("k").await.expect("answered");
-    op.set_keyspace("k", Some(8), "static").await.expect("answered");
-    op.set_keyspace("k", None, "kafka").await.expect("answered");
+    let settings = KeyspaceSettings { source: "static", ..KeyspaceSettings::default() };
+    op.set_keyspace("k", &KeyspaceSettings { partitions: Some(8), ..settings }).await.expect("answered");
+    op.set_keyspace("k", &KeyspaceSettings { source: "kafka", hold: Some("5s"), ..settings })
+        .await
+        .expect("answered");
     op.partitions("k").await.expect("answered");
     op.leases().await.expect("answered");
     let seen: Vec<_> = router.seen().iter().map(|s| format!("{} {}", s.line, s.body)).collect();
@@ -70,7 +76,7 @@ async fn every_call_has_its_place_in_the_api() {
             "GET /v1/keyspaces?limit=1000 null",
             "GET /v1/keyspaces/k null",
             "PUT /v1/keyspaces/k {\"partitions\":8,\"source\":\"static\"}",
-            "PUT /v1/keyspaces/k {\"source\":\"kafka\"}",
+            "PUT /v1/keyspaces/k {\"hold\":\"5s\",\"source\":\"kafka\"}",
             "GET /v1/keyspaces/k/partitions?limit=1000 null",
             "GET /v1/leases?limit=1000 null",
         ]
@@ -104,4 +110,71 @@ async fn names_that_would_be_another_resource_are_refused_here() {
     assert!(matches!(op.remove_worker("..").await, Err(Error::Invalid(_))));
     assert!(matches!(op.keyspace("").await, Err(Error::Invalid(_))));
     assert!(router.lines().is_empty());
+}
+
+#[tokio::test]
+async fn operators_decide_about_services_and_workers() {
+    let router = Router::start(|seen| {
+        if seen.line.contains("/services?") || seen.line.contains("/delegates?") {
+            return Say::Answer(200, json!({"items": [], "next_cursor": null}));
+        }
+        Say::Answer(200, json!({"name": "s", "index": 7, "in_flight": 0}))
+    })
+    .await;
+    let op = operator(&[&router]);
+    op.services().await.expect("answered");
+    op.service("s/1").await.expect("answered");
+    op.set_service("s", &Policy { hold: Some("5s".into()), ..Policy::default() }).await.expect("answered");
+    op.delete_service("s").await.expect("answered");
+    op.delegates().await.expect("answered");
+    op.drain_worker("w").await.expect("answered");
+    op.resume_worker("w").await.expect("answered");
+    op.take_worker_offline("w").await.expect("answered");
+    op.weigh_worker("w", Some(5)).await.expect("answered");
+    op.weigh_worker("w", None).await.expect("answered");
+    op.in_flight("w", 7).await.expect("answered");
+    let seen: Vec<_> = router.seen().iter().map(|s| format!("{} {}", s.line, s.body)).collect();
+    assert_eq!(
+        seen,
+        [
+            "GET /v1/services?limit=1000 null",
+            "GET /v1/services/s%2F1?limit=1000 null",
+            "PUT /v1/services/s {\"hold\":\"5s\"}",
+            "DELETE /v1/services/s null",
+            "GET /v1/delegates?limit=1000 null",
+            "POST /v1/workers/w/drain null",
+            "POST /v1/workers/w/resume null",
+            "POST /v1/workers/w/offline null",
+            "PUT /v1/workers/w/weight {\"weight\":5}",
+            "PUT /v1/workers/w/weight {\"weight\":null}",
+            "GET /v1/workers/w/in-flight?index=7 null",
+        ]
+    );
+    for wrong in ["", ".", ".."] {
+        assert!(matches!(op.drain_worker(wrong).await, Err(Error::Invalid(_))), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_read_to_its_last_endpoint() {
+    let page = |workers: &[&str], next: Option<&str>| {
+        let endpoints: Vec<_> = workers.iter().map(|worker| json!({"worker": worker})).collect();
+        Say::Answer(200, json!({"name": "s", "endpoints": endpoints, "next_cursor": next}))
+    };
+    let router = Router::start(move |seen| match seen.line.as_str() {
+        "GET /v1/services/s?limit=1000" => page(&["a", "b"], Some("b")),
+        "GET /v1/services/s?limit=1000&cursor=b" => page(&["c"], Some("c")),
+        "GET /v1/services/s?limit=1000&cursor=c" => page(&["d"], None),
+        _ => page(&["x"], Some("loop")),
+    })
+    .await;
+    let op = operator(&[&router]);
+    let whole = op.service("s").await.expect("read");
+    let ids: Vec<_> = whole.value.endpoints.iter().map(|e| e.worker.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c", "d"]);
+    assert_eq!(
+        (whole.json["endpoints"].as_array().map(Vec::len), &whole.json["next_cursor"]),
+        (Some(4), &json!(null))
+    );
+    assert!(matches!(op.service("round").await, Err(Error::Answer { .. })), "a cursor that leads nowhere");
 }

@@ -4,8 +4,10 @@
 pub mod applied;
 pub mod cluster;
 pub mod consensus;
+pub mod loads;
 pub mod membership;
 pub mod proof;
+pub mod work;
 
 pub use applied::{AppliedAsked, decode_applied, decode_applied_asked, encode_applied, encode_applied_asked};
 pub use cluster::{
@@ -19,6 +21,7 @@ pub use consensus::{
     decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
     encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
 };
+pub use loads::{decode_loads, encode_loads};
 pub use membership::{
     MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
     encode_join, encode_leave, encode_member_outcome, encode_members,
@@ -26,6 +29,11 @@ pub use membership::{
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
     encode_challenge, encode_introduction, encode_proof,
+};
+pub use work::{
+    Believed, Down, Found, InFlight, InFlightAsked, LookAsked, decode_believed, decode_down, decode_found,
+    decode_in_flight, decode_in_flight_asked, decode_look_asked, encode_believed, encode_down, encode_found,
+    encode_in_flight, encode_in_flight_asked, encode_look_asked,
 };
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use super::*;
 use crate::raft::{LogId, LogRecord, Payload, Vote};
 use quorate_model::{
-    BootId, ClusterId, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, LogTime,
-    NodeId, NodeLevels, NodeName, Reply, Status, Ttl, WorkerId,
+    BootId, ClusterId, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load, LoadReport,
+    LogIndex, LogTime, Milli, NodeId, NodeLevels, NodeName, Reply, ServiceName, Status, Ttl, WorkerId,
 };
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 const VOTE: Vote = Vote { term: 3, node: 7, committed: true };
 const ID: LogId = LogId { term: 2, leader: 7, index: 41 };
@@ -38,6 +38,20 @@ fn lease() -> LeaseInfo {
         status: Status::Suspect,
         remaining: Duration::from_millis(1_250),
     }
+}
+
+fn load() -> LoadReport {
+    let load = Load {
+        load: Milli::new(300),
+        active: 5,
+        gpu: Milli::ONE,
+        models: vec!["m1".into(), "m2".into()],
+        specialization: Some("ocr".into()),
+        memory: Some("12.3GB".into()),
+        unwell: None,
+        unhealthy: vec![ServiceName::parse("rag").expect("valid")],
+    };
+    LoadReport { id: WorkerId::parse("w1").expect("valid"), ago_ms: 250, load: Arc::new(load) }
 }
 
 fn append() -> Append {
@@ -145,6 +159,19 @@ fn levels_keep_their_bytes() {
     assert_eq!(format!("levels {hex}\n"), include_str!("../../golden/v1/peer-levels.txt"));
     assert_eq!(decode_levels(&bytes), Ok(levels));
     assert!(decode_levels(&[1, 0, 0, 1, 0]).is_err(), "there is no level 0");
+}
+
+#[test]
+fn loads_keep_their_bytes() {
+    let nothing = LoadReport { load: Arc::default(), ..load() };
+    let bytes = encode_loads(&[load(), nothing.clone()]);
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(format!("loads {hex}\n"), include_str!("../../golden/v1/peer-loads.txt"));
+    assert_eq!(decode_loads(&bytes), Ok(vec![load(), nothing]));
+    assert!(decode_loads(&bytes[..bytes.len() - 1]).is_err(), "cut short");
+    let too_long = Load { specialization: Some("x".repeat(257).into()), ..Load::default() };
+    let hostile = encode_loads(&[LoadReport { load: Arc::new(too_long), ..load() }]);
+    assert!(decode_loads(&hostile).is_err(), "a peer is held to the same bounds as a worker");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 pub(crate) mod command;
 pub(crate) mod heartbeat;
+pub(crate) mod load;
 pub(crate) mod membership;
 pub(crate) mod peer;
 pub(crate) mod raft;
@@ -14,6 +15,7 @@ pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;
 pub(crate) mod services;
+pub(crate) mod work;
 
 pub(crate) use command::Proposal;
 pub(crate) use raft::{LogRecord, Vote, Watermark};

@@ -3,6 +3,7 @@
 use super::{
     LogRecord, Reply, Vote,
     heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo},
+    load::LoadReport,
     raft::LogId,
 };
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ pub(crate) struct Proposed {
 }
 
 pub(crate) type Heartbeats = Vec<Heartbeat>;
+pub(crate) type Loads = Vec<LoadReport>;
 pub(crate) type Outcomes = Forwarded<Vec<HeartbeatOutcome>>;
 pub(crate) type Leases = Forwarded<Vec<LeaseInfo>>;
 

@@ -58,6 +58,14 @@ pub mod path {
     pub const APPLIED: &str = "/peer/v1/applied";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
+    /// How much do you have under way at a worker?
+    pub const IN_FLIGHT: &str = "/peer/v1/in-flight";
+    /// Do you get a connection to a worker?
+    pub const LOOK: &str = "/peer/v1/look";
+    /// A worker is down: for the leader.
+    pub const DOWN: &str = "/peer/v1/down";
+    /// What workers said about their load.
+    pub const LOADS: &str = "/peer/v1/loads";
 }
 
 /// The headers that each request carries.

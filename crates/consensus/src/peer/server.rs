@@ -6,8 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads,
-    visible,
+    consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, options::TRY_WITHIN,
+    proposer, reads, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -239,6 +239,22 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         path::APPLIED => {
             let asked = wire::decode_applied_asked(&body)?;
             Ok(wire::encode_applied(visible::tell(shared, asked).await))
+        }
+        path::IN_FLIGHT => {
+            let asked = wire::decode_in_flight_asked(&body)?;
+            Ok(wire::encode_in_flight(&in_flight::tell(shared, &asked).await))
+        }
+        path::LOOK => {
+            let asked = wire::decode_look_asked(&body)?;
+            Ok(wire::encode_found(&looking::look_for_another(shared, &asked).await))
+        }
+        path::DOWN => {
+            let down = wire::decode_down(&body)?;
+            Ok(wire::encode_believed(&looking::believe(shared, &down).into()))
+        }
+        path::LOADS => {
+            shared.loads.learn(wire::decode_loads(&body)?, shared.applied.now());
+            Ok(Vec::new())
         }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),

@@ -1,5 +1,6 @@
 //! Signs of life, one or many. They go to the leader and are never logged.
 
+use super::delegates;
 use crate::{
     answer::{Answer, Fault, json},
     document::BodyRefusals,
@@ -11,7 +12,7 @@ use futures_util::future::try_join_all;
 use http::StatusCode;
 use quorate_api::{
     Code, Problem,
-    heartbeat::{self, Heard, HeardAll, HeartbeatBody, HeartbeatsBody},
+    heartbeat::{self, Beats, Heard, HeardAll, HeartbeatBody, HeartbeatsBody},
 };
 use quorate_model::{Heartbeat, HeartbeatOutcome, WorkerId};
 
@@ -81,21 +82,36 @@ fn told(id: &WorkerId, outcome: HeartbeatOutcome) -> Answer {
 
 /// Keep many leases
 ///
-/// For agents that speak for many workers.
+/// For agents that speak for many workers. With `on_behalf` the delegate of a group speaks for its members: it names
+/// itself and the epoch of its role, and whoever is not of its group is `refused`.
 #[utoipa::path(
     post,
     operation_id = "heartbeat_workers",
     path = "/v1/heartbeats",
     tag = "workers",
     request_body = HeartbeatsBody,
-    responses((status = 200, description = "Who was heard", body = HeardAll), BodyRefusals),
+    responses(
+        (status = 200, description = "Who was heard", body = HeardAll),
+        (
+            status = 409,
+            description = "With on_behalf: another delegate stands, or none",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        BodyRefusals,
+    ),
 )]
 pub(super) async fn many(State(app): State<App>, request: Request) -> Answer {
     request::query(request.uri(), &[])?;
-    let beats = heartbeat::heartbeats(request::object(request).await?)?;
+    let Beats { mut beats, on_behalf } = heartbeat::heartbeats(request::object(request).await?)?;
+    let mut heard = HeardAll::default();
+    if let Some(spokesman) = on_behalf {
+        let group = delegates::fence(&app, &spokesman).await?;
+        let others = beats.extract_if(.., |beat| !group.may_include(&beat.id));
+        heard.refused = Some(others.map(|beat| beat.id.to_string()).collect());
+    }
     let chunks = beats.chunks(CHUNK).map(|chunk| app.cluster.heartbeat(chunk.to_vec()));
     let outcomes = try_join_all(chunks).await?.concat();
-    let mut heard = HeardAll::default();
     for (Heartbeat { id, .. }, outcome) in beats.into_iter().zip(outcomes) {
         match outcome {
             // Only what names a lease or a sequence can be superseded or replayed: these are alive.

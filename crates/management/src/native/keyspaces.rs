@@ -15,7 +15,7 @@ use http::Uri;
 use quorate_api::{
     Code, Param, Problem,
     answer::{Page, WriteAnswer, Written},
-    keyspace::{self, KeyspaceBody, KeyspacePut, PartitionBody},
+    keyspace::{self, KeyspaceBody, KeyspacePut, PartitionBody, Settings},
 };
 use quorate_model::{Command, KeyspaceName, Kind, PartitionCount, Reply};
 use quorate_state::{KeyspaceView, View};
@@ -114,8 +114,8 @@ pub(super) async fn put(State(app): State<App>, path: KeyspacePath, request: Req
     let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
     let name = request::named("path.name", path, KeyspaceName::parse)?;
-    let (partitions, source) = keyspace::keyspace(request::object(request).await?)?;
-    let command = Command::PutKeyspace { name, partitions, source, hold: None, if_index };
+    let Settings { partitions, source, hold } = keyspace::keyspace(request::object(request).await?)?;
+    let command = Command::PutKeyspace { name, partitions, source, hold, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
     match outcome {
         Outcome::Valid(index) => writes::validated(index),

@@ -1,7 +1,7 @@
 //! `/v1/workers`: who serves what.
 
 use super::{
-    reads,
+    delegates, reads,
     writes::{self, Outcome},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     document::{
         BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams, RemoveRefusals,
     },
-    request,
+    own, request,
     server::App,
 };
 use axum::extract::{Path, Request, State, rejection::PathRejection};
@@ -133,13 +133,16 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     let id = request::named("path.id", path, WorkerId::parse)?;
     let body = request::object(request).await?;
     let registration = worker::registration(id, body, app.config.default_ttl)?;
+    own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong])?;
     let (id, ttl) = (registration.id.clone(), registration.ttl);
     let command = Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
     match outcome {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let body = Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0, visible };
+            let heartbeat_delegate = delegates::told(&app.cluster.view(), &id);
+            let lease = LeaseGrant::new(&id, epoch, ttl);
+            let body = Registered { lease, index: index.0, visible, heartbeat_delegate };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {

@@ -3,7 +3,7 @@
 use crate::{
     answer::{hint, json, retry_after},
     cluster::Unavailable,
-    request::{BODY_BYTES_MAX, BODY_WITHIN, NoBody},
+    request::NoBody,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -71,7 +71,7 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         match self {
             Self::Invalid(body) => json(StatusCode::BAD_REQUEST, &body),
-            Self::NoBody(no_body) => no_body_answer(&no_body),
+            Self::NoBody(no_body) => error(no_body.status(), &format!("Invalid request: {no_body}")),
             Self::NotFound(message) => error(StatusCode::NOT_FOUND, message),
             Self::Failed(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, failed.as_str()),
             Self::Unavailable(failed, unavailable) => {
@@ -86,17 +86,4 @@ impl IntoResponse for Fault {
 
 fn error(status: StatusCode, message: &str) -> Response {
     json(status, &ErrorBody { error: message.into() })
-}
-
-fn no_body_answer(no_body: &NoBody) -> Response {
-    let (status, why) = match no_body {
-        NoBody::TooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, format!("body: has more than {BODY_BYTES_MAX} bytes"))
-        }
-        NoBody::TooSlow => {
-            (StatusCode::REQUEST_TIMEOUT, format!("body: did not arrive within {BODY_WITHIN:?}"))
-        }
-        NoBody::Broken(e) => (StatusCode::BAD_REQUEST, format!("body: broke off ({e})")),
-    };
-    error(status, &format!("Invalid request: {why}"))
 }

@@ -5,7 +5,10 @@ mod leases;
 mod members;
 mod waiting;
 
-use crate::ask::{Answer, Ask};
+use crate::{
+    ask::{Answer, Ask},
+    settings::{EPOCH_MS, config},
+};
 use axum::Router;
 use bytes::Bytes;
 use futures_util::{
@@ -13,16 +16,16 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
 };
 use quorate_management::{
-    Cluster, Committed, Config, LeaderHint, MemberError, MemberInfo, Mode, Pieces, Readiness, Reason,
-    RestoreError, Restored, Role, Standing, TransferError, Unavailable, router,
+    Cluster, Committed, Config, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
+    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource, Kind,
-    LeaseChange, LeaseEvent, LeaseInfo, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
-    PartitionCount, Position, Proposal, Refusal, Reply, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
+    KeyspaceSource, Kind, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId,
+    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, WorkerId,
 };
 use quorate_rt::shutdown;
-use quorate_state::{Forgotten, History, Since, State, View, history::Bounds};
+use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
 use std::{
     collections::BTreeMap,
     io,
@@ -30,9 +33,6 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt;
-
-/// When the fake's log time begins.
-pub const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
@@ -62,11 +62,15 @@ struct Inner {
     deaf: bool,
     impatient: bool,
     sequences: BTreeMap<WorkerId, u64>,
+    loads: Loads,
     readiness: Readiness,
     stale: Option<Duration>,
     /// Runs once, just before the next command: somebody else was faster.
     overtaking: Option<Command>,
     proposals: u64,
+    /// What a look at a worker comes to, and who was looked at.
+    look: Look,
+    looked_at: Vec<(WorkerId, Epoch)>,
 }
 
 impl Fake {
@@ -82,10 +86,13 @@ impl Fake {
             deaf: false,
             impatient: false,
             sequences: BTreeMap::new(),
+            loads: Loads::default(),
             readiness: Readiness::Ready,
             stale: None,
             overtaking: None,
             proposals: 0,
+            look: Look { verdict: Verdict::Up, probes: Vec::new() },
+            looked_at: Vec::new(),
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
@@ -152,6 +159,16 @@ impl Fake {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }
 
+    /// What a look at any worker comes to from now on.
+    pub fn find(&self, look: Look) {
+        self.inner.lock().expect("no panic").look = look;
+    }
+
+    /// Who was looked at, and in which life.
+    pub fn looked_at(&self) -> Vec<(WorkerId, Epoch)> {
+        self.inner.lock().expect("no panic").looked_at.clone()
+    }
+
     /// How many commands came through the API.
     pub fn proposals(&self) -> u64 {
         self.inner.lock().expect("no panic").proposals
@@ -166,16 +183,6 @@ impl Fake {
     /// One request.
     pub async fn ask(self: &Arc<Self>, request: Ask) -> Answer {
         Answer::read(self.router().oneshot(request.into()).await.expect("infallible")).await
-    }
-}
-
-pub fn config() -> Config {
-    Config {
-        default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
-        metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
-        metrics_type: "text/plain; version=0.0.4",
-        ending: shutdown::channel().1,
-        keep_alive: Duration::from_millis(50),
     }
 }
 
@@ -251,6 +258,14 @@ impl Cluster for Fake {
         async { result }.boxed()
     }
 
+    fn hear_load(&self, id: &WorkerId, load: Load) {
+        self.inner.lock().expect("no panic").loads.insert(id.clone(), Arc::new(load));
+    }
+
+    fn loads(&self) -> Loads {
+        self.inner.lock().expect("no panic").loads.clone()
+    }
+
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>> {
         let inner = self.inner.lock().expect("no panic");
         let result = inner.available().map(|()| inner.leases());
@@ -298,6 +313,25 @@ impl Cluster for Fake {
         let n2 = (inner.state.index() < index).then(|| "it is at index 0".into());
         let n3 = Some(format!("it does not answer, asked for {index} within {within:?}"));
         async { vec![(node("n1"), None), (node("n2"), n2), (node("n3"), n3)] }.boxed()
+    }
+
+    /// Three requests here, none at n2; n3 does not answer.
+    fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
+        let at = |name: &str, applied, in_flight| InFlightAt { node: node(name), applied, in_flight };
+        let here = u64::from(worker.as_str() == "busy") * 3;
+        let answers = vec![
+            at("n1", Some(index), Ok(here)),
+            at("n2", Some(index), Ok(0)),
+            at("n3", None, Err("it does not answer".into())),
+        ];
+        async { answers }.boxed()
+    }
+
+    fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
+        let mut inner = self.inner.lock().expect("no panic");
+        inner.looked_at.push((worker, epoch));
+        let result = inner.available().map(|()| inner.look.clone());
+        async { result }.boxed()
     }
 
     fn export(&self, view: Arc<View>) -> Pieces {

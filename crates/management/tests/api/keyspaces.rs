@@ -21,7 +21,8 @@ async fn a_keyspace_is_set_and_shown() {
     let shown = fake.ask(Ask::get("/v1/keyspaces/orders")).await;
     assert_eq!(
         shown.json(),
-        json!({"name": "orders", "partitions": 24, "source": "static", "changed_index": 2})
+        json!({"name": "orders", "partitions": 24, "source": "static", "hold": null, "hold_waiting_max": null,
+            "changed_index": 2})
     );
     assert_eq!(shown.header("etag"), Some("\"2\""));
     let same = put(&fake, "orders", json!({"partitions": 24})).await;

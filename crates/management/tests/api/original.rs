@@ -2,8 +2,9 @@
 
 use crate::{
     ask::Ask,
-    fake::{EPOCH_MS, Fake},
+    fake::Fake,
     looks::{held_by, lease_of},
+    settings::EPOCH_MS,
 };
 use quorate_model::{LeaseEvent, Status};
 use serde_json::{Value, json};

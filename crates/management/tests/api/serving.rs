@@ -2,8 +2,9 @@
 
 use crate::{
     ask::{Answer, Ask},
-    fake::{Fake, config},
+    fake::Fake,
     original::register_body,
+    settings::config,
 };
 use http::Request;
 use quorate_management::{original_router, serve};

@@ -60,6 +60,17 @@ pub(super) fn ttl(text: &str, bare: Bare) -> Result<Ttl, Wrong> {
     Ttl::new(duration::parse(text, bare)?).map_err(wrong)
 }
 
+/// Its clients are told whole seconds: a third of this, at least one.
+pub(super) fn coordinator_ttl(text: &str, bare: Bare) -> Result<Ttl, Wrong> {
+    const LEAST_MS: u64 = 3_000;
+    let allowed = "3s to 24h";
+    let ttl = ttl(text, bare).map_err(|wrong| Wrong { allowed: allowed.into(), ..wrong })?;
+    if ttl.as_ms() < LEAST_MS {
+        return Err(Wrong::new(format!("{} is out of range", quoted(text)), allowed));
+    }
+    Ok(ttl)
+}
+
 pub(super) fn node_name(text: &str) -> Result<NodeName, Wrong> {
     let wrong = || Wrong::value(text, "a name without spaces, `=` or `,`");
     if text.contains(|c: char| c == '=' || c == ',' || c.is_whitespace()) {

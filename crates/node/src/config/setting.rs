@@ -160,6 +160,12 @@ pub static SETTINGS: &[Setting] = &[
     )
     .or(&["WORKER_HEARTBEAT_TIMEOUT"]),
     setting(
+        "coordinator-ttl",
+        "DURATION",
+        Text("90s"),
+        "The same for workers that register with the service coordinator's dialect, which are asked for a heartbeat every third of it; 3s to 24h.",
+    ),
+    setting(
         "request-timeout",
         "DURATION",
         Text("30s"),

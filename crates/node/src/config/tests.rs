@@ -43,6 +43,7 @@ fn without_any_source_the_documented_defaults_hold() {
     assert_eq!(c.peer.to_string(), "127.0.0.1:7070");
     assert!(c.peers.is_empty());
     assert_eq!(c.worker_ttl.as_duration(), Duration::from_secs(30));
+    assert_eq!(c.coordinator_ttl.as_duration(), Duration::from_secs(90));
     assert_eq!(c.request_timeout, Duration::from_secs(30));
     assert_eq!(c.partitions.get(), 12);
     assert_eq!((c.kafka.clone(), c.keyspace_source()), (None, KeyspaceSource::Static));
@@ -98,6 +99,15 @@ fn both_spellings_of_the_legacy_timeouts_are_read() {
         assert_eq!(c.request_timeout, Duration::from_secs(45));
     }
     assert!(error(&[("worker-ttl", "45")]).contains("`45` has no unit"));
+}
+
+#[test]
+fn a_coordinators_lease_is_no_shorter_than_three_heartbeats_of_a_second() {
+    assert_eq!(flags(&[("coordinator-ttl", "3s")]).coordinator_ttl.as_ms(), 3_000);
+    for wrong in ["2999ms", "25h", "0s"] {
+        let error = error(&[("coordinator-ttl", wrong)]);
+        assert!(error.contains("--coordinator-ttl") && error.contains("3s to 24h"), "{wrong}: {error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::hop::{is_hop_by_hop, lists, strip};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use quorate_routing::hops::{HOPS, HOPS_MAX};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -11,7 +12,14 @@ const ROUTED_BY: HeaderName = HeaderName::from_static("x-routed-by");
 const ROUTER: HeaderValue = HeaderValue::from_static("workspace-engine-router");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 /// What we add to a request: room for it is made once.
-const ADDED: usize = 5;
+const ADDED: usize = 6;
+/// How often the request went through a router, this time included.
+static COUNTS: [HeaderValue; HOPS_MAX as usize] =
+    [count("1"), count("2"), count("3"), count("4"), count("5"), count("6"), count("7"), count("8")];
+
+const fn count(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
+}
 
 /// What a request's headers are made into.
 pub(crate) struct ToWorker<'a> {
@@ -19,6 +27,8 @@ pub(crate) struct ToWorker<'a> {
     pub client: &'a HeaderValue,
     /// The host that the client asked for.
     pub host: HeaderValue,
+    /// How often it went through a router before; less than [`HOPS_MAX`].
+    pub hops: u8,
     /// The protocol that it wants to upgrade to, if any.
     pub upgrade: Option<HeaderValue>,
 }
@@ -32,6 +42,7 @@ pub(crate) fn to_worker(headers: &mut HeaderMap, facts: ToWorker<'_>) {
     headers.insert(FORWARDED_HOST, facts.host.clone());
     headers.insert(FORWARDED_PROTO, HTTP);
     headers.insert(ROUTED_BY, ROUTER);
+    headers.insert(HOPS, COUNTS[usize::from(facts.hops.min(HOPS_MAX - 1))].clone());
     headers.insert(header::HOST, facts.host);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -95,12 +106,13 @@ mod tests {
         let host = HeaderValue::from_static("r.example");
         to_worker(
             &mut headers,
-            ToWorker { client: &client, host, upgrade: upgrade.map(HeaderValue::from_static) },
+            ToWorker { client: &client, host, hops: 2, upgrade: upgrade.map(HeaderValue::from_static) },
         );
         let added = [
             ("host", "r.example"),
             ("x-forwarded-host", "r.example"),
             ("x-forwarded-proto", "http"),
+            ("x-quorate-hops", "3"),
             ("x-routed-by", "workspace-engine-router"),
         ];
         let mut expected: Vec<_> = expected.iter().chain(&added).copied().collect();
@@ -151,7 +163,10 @@ mod tests {
     fn our_headers_can_not_be_nominated_away() {
         check(
             &[
-                ("connection", "x-forwarded-for, x-forwarded-host, x-routed-by, host, x-workspace-id"),
+                (
+                    "connection",
+                    "x-forwarded-for, x-forwarded-host, x-routed-by, x-quorate-hops, host, x-workspace-id",
+                ),
                 ("x-forwarded-for", "6.6.6.6"),
                 ("x-workspace-id", "w1"),
             ],
@@ -167,6 +182,8 @@ mod tests {
                 ("x-routed-by", "me"),
                 ("x_routed_by", "me"),
                 ("x-quorate-index", "1"),
+                ("x-quorate-hops", "0"),
+                ("x_quorate_hops", "0"),
                 ("x_quorate_anything", "1"),
                 ("x-quorate_node", "1"),
                 ("x_forwarded_for", "6.6.6.6"),

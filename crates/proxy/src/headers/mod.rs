@@ -9,4 +9,4 @@ mod outbound;
 
 pub(crate) use hop::lists;
 pub(crate) use inbound::{ToWorker, to_worker};
-pub(crate) use outbound::{Stamp, Stamped};
+pub(crate) use outbound::{Dialect, Stamp, Stamped};

@@ -9,8 +9,38 @@ const INDEX: HeaderName = HeaderName::from_static("x-quorate-index");
 const NODE: HeaderName = HeaderName::from_static("x-quorate-node");
 const STALE: HeaderName = HeaderName::from_static("x-quorate-stale");
 
+/// Whose contract an answer follows: that of the system which the request's path belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// The workspace router's.
+    Router,
+    /// The service coordinator's.
+    Coordinator,
+}
+
+impl Dialect {
+    /// Of a path.
+    pub fn of(path: &str) -> Self {
+        if quorate_routing::service::is_service(path) { Self::Coordinator } else { Self::Router }
+    }
+
+    fn cors(self) -> &'static [(HeaderName, HeaderValue)] {
+        match self {
+            Self::Router => &CORS,
+            Self::Coordinator => &COORDINATOR_CORS,
+        }
+    }
+}
+
+/// As the coordinator says it, on every answer; a worker's own say is replaced.
+static COORDINATOR_CORS: [(HeaderName, HeaderValue); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS")),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type")),
+];
+
 /// As the original says it, on every answer; a worker's own say is replaced.
-const CORS: [(HeaderName, HeaderValue); 4] = [
+static CORS: [(HeaderName, HeaderValue); 4] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
     (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
     (
@@ -37,6 +67,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Stamped<'a> {
     /// The log index of the View that decided.
     pub index: HeaderValue,
+    /// Whose contract it follows.
+    pub dialect: Dialect,
     pub freshness: &'a Freshness,
 }
 
@@ -60,8 +92,8 @@ impl Stamp {
     /// Adds what every answer carries.
     pub fn put(&self, headers: &mut HeaderMap, stamped: Stamped<'_>) {
         headers.reserve(ADDED);
-        for (name, value) in CORS {
-            headers.insert(name, value);
+        for (name, value) in stamped.dialect.cors() {
+            headers.insert(name, value.clone());
         }
         headers.insert(INDEX, stamped.index);
         headers.insert(NODE, self.node.clone());
@@ -94,7 +126,8 @@ mod tests {
         let stamp = Stamp::new(&NodeName::parse("n1").unwrap());
         let freshness = Freshness::new();
         Stamp::strip(&mut headers);
-        stamp.put(&mut headers, Stamped { index: 57.into(), freshness: &freshness });
+        let dialect = Dialect::Router;
+        stamp.put(&mut headers, Stamped { index: 57.into(), dialect, freshness: &freshness });
         let mut lines: Vec<_> =
             headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
         lines.sort_unstable();
@@ -117,7 +150,9 @@ mod tests {
         let (mut headers, freshness) = (HeaderMap::new(), Freshness::new());
         freshness.set_stale(0);
         let stamp = Stamp::new(&NodeName::parse("日本").unwrap());
-        stamp.put(&mut headers, Stamped { index: 1.into(), freshness: &freshness });
+        let dialect = Dialect::Coordinator;
+        stamp.put(&mut headers, Stamped { index: 1.into(), dialect, freshness: &freshness });
+        assert_eq!(headers["access-control-allow-headers"], "Content-Type");
         assert_eq!(headers["x-quorate-stale"], "0");
         assert_eq!(headers["x-quorate-node"].as_bytes(), "日本".as_bytes());
         freshness.set_fresh();

@@ -1,8 +1,9 @@
 //! Bodies. They stream: at no time is more of one in memory than a connection's buffers.
 
-use super::{Upstream, upstream::quiet};
+use super::{Upstream, kept::Sending, upstream::quiet};
 use crate::{
     client::{Client, Upload},
+    destination::Ticket,
     pool::Endpoint,
 };
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub(crate) enum RequestBody {
     Empty,
     /// As it comes from the client.
     Stream(Uploading),
+    /// The same, and kept for another try.
+    Kept(Sending),
 }
 
 /// A body that is under way.
@@ -55,7 +58,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self::Stream(body) = &mut *self else { return Poll::Ready(None) };
+        let body = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Kept(body) => return Pin::new(body).poll_frame(cx),
+            Self::Stream(body) => body,
+        };
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(_))) => body.client.upload_went_on(),
@@ -69,6 +76,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Stream(body) => body.incoming.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
         }
     }
 
@@ -76,12 +84,13 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Stream(body) => body.incoming.size_hint(),
+            Self::Kept(body) => body.size_hint(),
         }
     }
 }
 
 /// An answer's body on its way to a client.
-pub(crate) struct AnswerBody {
+pub struct AnswerBody {
     content: Content,
     client: Arc<Client>,
 }
@@ -100,22 +109,24 @@ struct Arriving {
     /// The connection, if this body has to poll it; `None`: a task of its own does.
     upstream: Option<Upstream>,
     endpoint: Arc<Endpoint>,
+    /// The worker has it until its answer is read.
+    ticket: Option<Ticket>,
     failed: Option<hyper::Error>,
 }
 
 impl AnswerBody {
     /// Made here.
-    pub fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
+    pub(crate) fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
         let content = Content::Own(Some(bytes).filter(|b| !b.is_empty()));
         Self { content, client: client.clone() }
     }
 
     /// From a worker. The connection goes back to the pool as soon as it has no more part in the body: for a
     /// small one, which came with its head, that is now.
-    pub fn from_worker(
+    pub(crate) fn from_worker(
         incoming: Incoming,
         upstream: Upstream,
-        endpoint: &Arc<Endpoint>,
+        (endpoint, ticket): (&Arc<Endpoint>, Ticket),
         client: &Arc<Client>,
     ) -> Self {
         if upstream.is_idle() {
@@ -130,7 +141,8 @@ impl AnswerBody {
         } else {
             Some(upstream)
         };
-        let arriving = Arriving { incoming, upstream, endpoint: endpoint.clone(), failed: None };
+        let ticket = Some(ticket);
+        let arriving = Arriving { incoming, upstream, endpoint: endpoint.clone(), ticket, failed: None };
         Self { content: Content::Arriving(Box::new(arriving)), client: client.clone() }
     }
 }
@@ -171,6 +183,7 @@ impl Arriving {
 
     /// Back to the pool, if the answer was read to its end.
     fn release(&mut self, client: &Client) {
+        self.ticket = None;
         if let Some(upstream) = self.upstream.take() {
             self.endpoint.put(upstream, client.core.deadlines.now());
         }

@@ -9,9 +9,12 @@
 //! once a second.
 
 pub(crate) mod body;
+pub(crate) mod kept;
 pub(crate) mod serve;
 pub(crate) mod socket;
 pub(crate) mod upstream;
 
-pub(crate) use body::{AnswerBody, RequestBody};
+pub use body::AnswerBody;
+pub(crate) use body::RequestBody;
+pub(crate) use kept::Kept;
 pub(crate) use upstream::{Broken, Upstream};

@@ -4,19 +4,21 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
 
 mod client;
+pub mod service;
 
 pub use client::{Answer, Client, fields};
 
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Entry, KeyspaceSource, LogIndex, LogTime, NodeName, Origin,
-    Partition, PartitionCount, PartitionRange, Proposal, Ttl, WorkerId, worker::RegistrationParts,
+    Address, BootId, ClusterId, Command, Duty, Entry, KeyspaceSource, LeaseChange, LeaseEvent, Load,
+    LogIndex, LogTime, NodeName, Origin, Partition, PartitionCount, PartitionRange, Proposal, ServiceName,
+    ServiceOffer, ServicePolicy, Ttl, WorkerId, worker::RegistrationParts,
 };
-use quorate_proxy::{Config, Freshness, Proxy};
+use quorate_proxy::{Config, Feeds, Freshness, Proxy};
 use quorate_rt::{
     published::Published,
     time::{sleep, timeout},
 };
-use quorate_state::State;
+use quorate_state::{Loads, State};
 use quorate_telemetry::Metrics;
 use std::{
     future::Future,
@@ -40,6 +42,7 @@ pub struct Rig {
     pub addr: SocketAddr,
     pub freshness: Arc<Freshness>,
     pub metrics: Arc<Metrics>,
+    pub loads: Arc<Published<Loads>>,
     pub proxy: Option<Proxy>,
     state: Mutex<State>,
     view: Arc<Published<State>>,
@@ -60,11 +63,11 @@ impl Rig {
     pub async fn start(config: Config, partitions: Option<u32>) -> Self {
         let state = Mutex::new(State::new());
         let view = Published::new(Arc::new(State::new()));
-        let (freshness, metrics) = (Arc::new(Freshness::new()), Metrics::new());
-        let proxy = Proxy::start(config, view.clone(), freshness.clone(), metrics.clone())
-            .await
-            .expect("a free port");
-        let rig = Self { addr: proxy.local_addr(), freshness, metrics, proxy: Some(proxy), state, view };
+        let feeds = Feeds::new(view.clone());
+        let proxy = Proxy::start(config, feeds.clone()).await.expect("a free port");
+        let Feeds { loads, freshness, metrics, .. } = feeds;
+        let rig =
+            Self { addr: proxy.local_addr(), freshness, metrics, loads, proxy: Some(proxy), state, view };
         let partitions = partitions.map(|n| PartitionCount::new(n).unwrap());
         rig.apply(Command::FormCluster { cluster: ClusterId(1), partitions, source: KeyspaceSource::Kafka });
         rig
@@ -92,6 +95,59 @@ impl Rig {
             range: PartitionRange::Lenient,
             if_index: None,
         });
+    }
+
+    /// Registers a worker that offers `services`, each as `name` or `name=url`; an earlier one of that id is replaced.
+    pub fn offer(&self, id: &str, url: &str, services: &[&str]) {
+        let mut parts = RegistrationParts::new(
+            WorkerId::parse(id).unwrap(),
+            Address::parse(url).unwrap(),
+            Ttl::new(Duration::from_secs(30)).unwrap(),
+        );
+        let offer = |service: &&str| {
+            let (name, url) =
+                service.split_once('=').map_or((*service, None), |(name, url)| (name, Some(url)));
+            let url = url.map(|url| Address::parse(url).unwrap());
+            ServiceOffer { name: ServiceName::parse(name).unwrap(), version: "1".into(), url }
+        };
+        parts.services = services.iter().map(offer).collect();
+        self.apply(Command::RegisterWorker {
+            registration: parts.validate().unwrap(),
+            range: PartitionRange::Lenient,
+            if_index: None,
+        });
+    }
+
+    /// What happens to a worker's lease.
+    pub fn lease(&self, id: &str, event: LeaseEvent) {
+        let epoch = self.state.lock().unwrap().worker(id).unwrap().epoch;
+        let id = WorkerId::parse(id).unwrap();
+        self.apply(Command::ChangeLeases(vec![LeaseChange { id, epoch, event }]));
+    }
+
+    /// What an operator wants of a worker.
+    pub fn duty(&self, id: &str, duty: Duty) {
+        self.apply(Command::SetDuty { id: WorkerId::parse(id).unwrap(), duty, if_index: None });
+    }
+
+    /// A service's policy.
+    pub fn policy(&self, service: &str, policy: ServicePolicy) {
+        self.apply(Command::PutService {
+            name: ServiceName::parse(service).unwrap(),
+            policy,
+            if_index: None,
+        });
+    }
+
+    /// What a worker says about itself.
+    pub fn says(&self, id: &str, load: Load) {
+        let mut loads = (*self.loads.get()).clone();
+        loads.insert(WorkerId::parse(id).unwrap(), Arc::new(load));
+        self.loads.store(Arc::new(loads));
+    }
+
+    pub fn in_flight(&self, id: &str) -> u64 {
+        self.proxy.as_ref().unwrap().in_flight().of(id)
     }
 
     pub async fn client(&self) -> Client {

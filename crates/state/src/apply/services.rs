@@ -33,8 +33,11 @@ impl State {
         Ok(self.set_intent(&worker, Intent { weight, ..worker.intent }, events))
     }
 
+    /// Whom an operator may decide about: who is registered, and who has said goodbye under a decision that would wait
+    /// for its return. Otherwise a worker that was drained and stopped could not be resumed before it is back.
     fn decided_about(&self, id: &WorkerId, if_index: Option<LogIndex>) -> Result<Arc<Worker>, Refusal> {
-        let known = self.workers.get(id).filter(|w| w.status() != Status::Departed);
+        let waits = |w: &Worker| w.intent.duty != Duty::InService || w.intent.weight.is_some();
+        let known = self.workers.get(id).filter(|w| w.status() != Status::Departed || waits(w));
         let worker = known.cloned().ok_or_else(|| Refusal::UnknownWorker { id: id.clone() })?;
         require_index(if_index, worker.changed)?;
         Ok(worker)

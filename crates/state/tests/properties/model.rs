@@ -210,7 +210,9 @@ impl Model {
 
     /// What an operator decides about a worker.
     fn decide(&mut self, id: &str, if_index: Option<u64>, to: impl Fn(&mut Record)) -> Option<Answer> {
-        let before = self.standing(id)?.clone();
+        // Who said goodbye under a decision that waits for its return can be decided about, too.
+        let waits = |record: &&Record| record.duty != Duty::InService || record.weight.is_some();
+        let before = self.standing(id).or_else(|| self.workers.get(id).filter(waits))?.clone();
         self.require(if_index, before.changed)?;
         let mut after = before.clone();
         to(&mut after);

@@ -1,0 +1,264 @@
+//! Services: who offers them, and what operators decided about them.
+
+use crate::{
+    Wrong, duration,
+    fields::{Fields, number, span},
+};
+use quorate_model::{
+    Duty, Hold, LogIndex, ServiceName, ServiceOffer, ServicePolicy, Status, StoredPolicy, Worker,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Endpoints of each service in a list of services; a single service pages them.
+pub const ENDPOINTS_LISTED_MAX: usize = 100;
+
+/// `PUT /v1/services/{name}`: the policy as a whole; what is not said is off.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServicePut {
+    /// How long requests wait for the next worker when the last one has just been drained or lost; 1s to 10s. Not
+    /// said: they fail at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("5s"), pattern = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$")]
+    pub hold: Option<String>,
+    /// Most requests that wait on one node; 1000 if not said. Only with `hold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub hold_waiting_max: Option<u32>,
+    /// Until the head of an answer: 10ms to 1h; the node's setting if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("30s"), pattern = r"^([0-9]+(\.[0-9]+)?(h|m|s|ms))+$")]
+    pub timeout: Option<String>,
+}
+
+/// Reads the body of a policy.
+pub fn policy(body: Map<String, Value>) -> Result<ServicePolicy, Wrong> {
+    let mut fields = Fields::of_body(body);
+    let hold = hold(&mut fields);
+    let timeout = fields.optional("timeout", span);
+    let policy = ServicePolicy::new(hold, timeout).map_err(|wrong| fields.add([wrong]));
+    let wrong = fields.finish();
+    match policy {
+        Ok(policy) if wrong.is_empty() => Ok(policy),
+        Ok(_) | Err(()) => Err(wrong),
+    }
+}
+
+/// The two fields of waiting for an owner, which services and keyspaces share.
+pub(crate) fn hold(fields: &mut Fields) -> Option<Hold> {
+    let wait = fields.optional("hold", span);
+    let waiting_max = fields.optional("hold_waiting_max", number(u32::MAX.into()));
+    let waiting_max = waiting_max.map(|max| u32::try_from(max).unwrap_or(u32::MAX));
+    match (wait, waiting_max) {
+        (None, None) => None,
+        (None, Some(_)) => {
+            // A `hold` that is there and wrong is listed already.
+            let alone =
+                quorate_model::Invalid::new("hold_waiting_max", "is there without hold", "both, or none");
+            fields.add([alone]);
+            None
+        }
+        (Some(wait), max) => {
+            Hold::new(wait, max.unwrap_or(Hold::WAITING_DEFAULT)).map_err(|wrong| fields.add(wrong)).ok()
+        }
+    }
+}
+
+/// How a hold is written: its wait, and how many may wait.
+pub(crate) fn shown_hold(hold: Option<Hold>) -> (Option<String>, Option<u32>) {
+    (hold.map(|hold| duration::format(hold.wait())), hold.map(Hold::waiting_max))
+}
+
+/// A stored policy, as it is shown.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PolicyBody {
+    /// How long requests wait for the next worker; null: they fail at once.
+    #[schema(required)]
+    pub hold: Option<String>,
+    /// Most requests that wait on one node; null without `hold`.
+    #[schema(required)]
+    pub hold_waiting_max: Option<u32>,
+    /// Until the head of an answer; null: the node's setting.
+    #[schema(required)]
+    pub timeout: Option<String>,
+}
+
+impl From<&ServicePolicy> for PolicyBody {
+    fn from(policy: &ServicePolicy) -> Self {
+        let (hold, hold_waiting_max) = shown_hold(policy.hold);
+        Self { hold, hold_waiting_max, timeout: policy.timeout().map(duration::format) }
+    }
+}
+
+/// A service, as it is shown. It exists while a worker's record offers it, or a policy is stored.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ServiceShown {
+    /// Its name.
+    pub name: String,
+    /// What an operator decided; null: nothing.
+    #[schema(required)]
+    pub policy: Option<PolicyBody>,
+    /// How many workers offer it, those that get no requests included.
+    pub endpoint_count: u64,
+    /// How many of them get requests.
+    pub serving_count: u64,
+    /// The workers that offer it, by id. In a list of services the first 100; of a single service a page.
+    pub endpoints: Vec<EndpointBody>,
+    /// For `cursor`, to get the next page of endpoints; null: this is the last one.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+    /// The log index of the policy's last change, for `If-Match`; 0: there is no policy.
+    pub changed_index: u64,
+}
+
+impl ServiceShown {
+    /// A service without endpoints so far.
+    pub fn new(
+        name: &ServiceName,
+        stored: Option<&StoredPolicy>,
+        (endpoint_count, serving_count): (usize, usize),
+    ) -> Self {
+        Self {
+            name: name.to_string(),
+            policy: stored.map(|stored| PolicyBody::from(&stored.policy)),
+            endpoint_count: endpoint_count as u64,
+            serving_count: serving_count as u64,
+            endpoints: Vec::new(),
+            next_cursor: None,
+            changed_index: stored.map_or(LogIndex(0), |stored| stored.changed).0,
+        }
+    }
+
+    /// With at most `limit` of `endpoints`.
+    #[must_use]
+    pub fn with_endpoints<'a>(
+        mut self,
+        endpoints: impl Iterator<Item = (&'a Worker, &'a ServiceOffer)>,
+        limit: usize,
+    ) -> Self {
+        let mut endpoints: Vec<_> = endpoints
+            .take(limit.saturating_add(1))
+            .map(|(worker, offer)| EndpointBody::new(worker, offer))
+            .collect();
+        let more = endpoints.len() > limit;
+        endpoints.truncate(limit);
+        self.next_cursor = endpoints.last().filter(|_| more).map(|last| last.worker.clone());
+        self.endpoints = endpoints;
+        self
+    }
+}
+
+/// A worker that offers a service.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EndpointBody {
+    /// Who.
+    pub worker: String,
+    /// Whether it gets requests for this service, and why not.
+    pub status: EndpointStatus,
+    /// Where requests for the service go.
+    pub url: String,
+    /// The version that it said; null: none.
+    #[schema(required)]
+    pub version: Option<String>,
+    /// Its share of the traffic.
+    pub weight: u32,
+    /// The worker's fencing token.
+    pub epoch: u64,
+}
+
+/// What becomes of requests for a service at one of its workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    /// They go there.
+    Live,
+    /// They go there when no live one is left: its heartbeats are late.
+    Suspect,
+    /// No new ones: an operator drains it.
+    Draining,
+    /// None: an operator took it out of service.
+    Offline,
+    /// None: it said itself that this service is not well.
+    Unhealthy,
+    /// None: its heartbeats did not arrive in time. The next one brings it back.
+    Expired,
+}
+
+impl EndpointStatus {
+    /// The reason that weighs most: one that is gone need not be drained.
+    pub fn of(worker: &Worker, offer: &ServiceOffer) -> Self {
+        match (worker.status(), worker.intent.duty) {
+            (Status::Expired | Status::Departed, _) => Self::Expired,
+            (_, Duty::Offline) => Self::Offline,
+            (_, Duty::Draining) => Self::Draining,
+            (_, Duty::InService) if !worker.serves(offer) => Self::Unhealthy,
+            (Status::Suspect, Duty::InService) => Self::Suspect,
+            (Status::Live, Duty::InService) => Self::Live,
+        }
+    }
+}
+
+impl EndpointBody {
+    /// What `worker` offers.
+    pub fn new(worker: &Worker, offer: &ServiceOffer) -> Self {
+        let registration = &worker.registration;
+        let url =
+            offer.url.as_ref().or(registration.extras().tunnel.as_ref()).unwrap_or(&registration.address);
+        Self {
+            worker: worker.id().to_string(),
+            status: EndpointStatus::of(worker, offer),
+            url: url.to_string(),
+            version: Some(offer.version.to_string()).filter(|version| !version.is_empty()),
+            weight: worker.weight(),
+            epoch: worker.epoch.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn read(body: Value) -> Result<ServicePolicy, Vec<String>> {
+        policy(body.as_object().expect("an object").clone())
+            .map_err(|wrong| wrong.into_iter().map(|w| w.field).collect())
+    }
+
+    #[test]
+    fn a_policy_is_read_as_a_whole() {
+        let all = read(json!({"hold": "5s", "hold_waiting_max": 7, "timeout": "1m"})).expect("valid");
+        assert_eq!(all.hold, Hold::new(Duration::from_secs(5), 7).ok());
+        assert_eq!(all.timeout(), Some(Duration::from_secs(60)));
+        let some = read(json!({"hold": "2s"})).expect("valid");
+        assert_eq!(some.hold.map(Hold::waiting_max), Some(Hold::WAITING_DEFAULT));
+        assert_eq!(read(json!({})), Ok(ServicePolicy::default()));
+        assert_eq!(read(json!({"hold": null, "timeout": null})), Ok(ServicePolicy::default()));
+    }
+
+    #[test]
+    fn each_wrong_field_of_a_policy_is_named() {
+        for (body, fields) in [
+            (json!({"hold": "11s", "timeout": "1ms"}), vec!["hold", "timeout"]),
+            (json!({"hold": 5}), vec!["hold"]),
+            (json!({"hold": "5s", "hold_waiting_max": 0}), vec!["hold_waiting_max"]),
+            (json!({"hold": "5s", "hold_waiting_max": 100_001}), vec!["hold_waiting_max"]),
+            (json!({"hold_waiting_max": 5}), vec!["hold_waiting_max"]),
+            (json!({"retries": 3, "hold": "soon"}), vec!["hold", "retries"]),
+        ] {
+            assert_eq!(read(body.clone()), Err(fields.iter().map(ToString::to_string).collect()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_shown_as_it_was_written() {
+        let policy = read(json!({"hold": "5s", "timeout": "1m30s"})).expect("valid");
+        assert_eq!(
+            json!(PolicyBody::from(&policy)),
+            json!({"hold": "5s", "hold_waiting_max": 1_000, "timeout": "1m30s"})
+        );
+    }
+}

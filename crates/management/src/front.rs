@@ -1,0 +1,89 @@
+//! Requests that are not for these APIs, though they came in by their listener.
+//!
+//! Clients of the coordinator know one port and send everything there, requests for services included. Those belong to
+//! the data plane: they are handed on before any handler, or any bound on a body, is in their way.
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::Service};
+use quorate_rt::http::{Serve, Session};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
+use tower::ServiceExt;
+
+/// Whoever answers requests that the router is not asked for.
+#[derive(Clone)]
+pub struct Front {
+    takes: fn(&str) -> bool,
+    answer: Arc<Answer>,
+}
+
+type Answer = dyn Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync;
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+impl Front {
+    /// `takes` says whose paths are whose; `answer` gets the client's address and the request, and answers `None` when
+    /// it is about to end.
+    pub fn new<A, F, B>(takes: fn(&str) -> bool, answer: A) -> Self
+    where
+        A: Fn(IpAddr, Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Option<Response<B>>> + Send + 'static,
+        B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let answer = move |remote, request| -> Answering {
+            let answer = answer(remote, request);
+            Box::pin(async move { answer.await.map_or_else(ending, |answer| answer.map(Body::new)) })
+        };
+        Self { takes, answer: Arc::new(answer) }
+    }
+}
+
+/// A router with somebody in front of it.
+#[derive(Clone)]
+pub(crate) struct Fronted {
+    pub router: Router,
+    pub front: Front,
+}
+
+/// The same, for one connection.
+pub(crate) struct Connection {
+    fronted: Fronted,
+    remote: IpAddr,
+}
+
+impl Serve for Fronted {
+    type Service = Connection;
+
+    fn connected(&self, remote: SocketAddr) -> Session<Connection> {
+        Session { service: Connection { fronted: self.clone(), remote: remote.ip() }, dismissed: None }
+    }
+}
+
+impl Service<Request<Incoming>> for Connection {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let Fronted { router, front } = &self.fronted;
+        if !(front.takes)(request.uri().path()) {
+            return Box::pin(router.clone().oneshot(request.map(Body::new)));
+        }
+        let answer = (front.answer)(self.remote, request);
+        Box::pin(async move { Ok(answer.await) })
+    }
+}
+
+/// In the words of whom the path belongs to.
+fn ending() -> Response<Body> {
+    let mut response = Response::new(Body::from(r#"{"error":"Service temporarily unavailable"}"#));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}

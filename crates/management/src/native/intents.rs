@@ -1,0 +1,210 @@
+//! What operators decide about workers: `drain`, `resume`, `offline`, `weight`; and what is still under way at one.
+
+use super::writes::{self, Outcome};
+use crate::{
+    answer::{Answer, Fault, decided, with_etag},
+    document::{BodyRefusals, Conditions, ReadRefusals, RecordWriteParams},
+    request,
+    server::App,
+};
+use axum::extract::{Path, Request, State, rejection::PathRejection};
+use http::Uri;
+use quorate_api::{
+    Code, Param, Problem, Query,
+    answer::Validated,
+    fields::Fields,
+    intent::{self, Decided, InFlightBody, NodeInFlight, WeightBody},
+    query::{Await, Mode},
+};
+use quorate_model::{Command, Duty, LogIndex, Reply, WorkerId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+type WorkerPath = Result<Path<String>, PathRejection>;
+
+/// What a decision answers.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described here; each half is answered by itself")]
+pub(crate) enum DecisionAnswer {
+    /// It was carried out.
+    Decided(Decided),
+    /// With `dry_run`.
+    Validated(Validated),
+}
+
+macro_rules! duty {
+    ($(#[$doc:meta])* $name:ident, $id:literal, $path:literal, $duty:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(
+            post,
+            operation_id = $id,
+            path = $path,
+            tag = "workers",
+            params(
+                ("id" = String, Path, description = "The worker's id", min_length = 1, max_length = 253),
+                RecordWriteParams,
+                Conditions,
+            ),
+            responses(
+                (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
+                (
+                    status = 404,
+                    description = "There is no such worker",
+                    body = Problem,
+                    content_type = "application/problem+json",
+                ),
+                (
+                    status = 409,
+                    description = "Some node runs an older version",
+                    body = Problem,
+                    content_type = "application/problem+json",
+                ),
+                (
+                    status = 412,
+                    description = "Its record has changed",
+                    body = Problem,
+                    content_type = "application/problem+json",
+                ),
+                BodyRefusals,
+            ),
+        )]
+        pub(super) async fn $name(State(app): State<App>, path: WorkerPath, request: Request) -> Answer {
+            set_duty(&app, path, request, $duty).await
+        }
+    };
+}
+
+duty! {
+    /// Drain a worker
+    ///
+    /// It gets no new requests and finishes those that it has, whatever it registers, until it is resumed. The answer's
+    /// `index` is what `in-flight` asks for.
+    drain, "drain_worker", "/v1/workers/{id}/drain", Duty::Draining
+}
+
+duty! {
+    /// Put a worker into service again
+    resume, "resume_worker", "/v1/workers/{id}/resume", Duty::InService
+}
+
+duty! {
+    /// Take a worker out of service
+    ///
+    /// Like a drain, and no request waits for its return.
+    offline, "take_worker_offline", "/v1/workers/{id}/offline", Duty::Offline
+}
+
+async fn set_duty(app: &App, path: WorkerPath, request: Request, duty: Duty) -> Answer {
+    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
+    let if_index = request::condition(request.headers())?;
+    let id = request::named("path.id", path, WorkerId::parse)?;
+    let wrong = Fields::of_body(request::object_or_nothing(request).await?).finish();
+    if !wrong.is_empty() {
+        return Err(wrong.into());
+    }
+    decide(app, Command::SetDuty { id: id.clone(), duty, if_index }, &id, &query).await
+}
+
+/// Set a worker's share of the traffic
+///
+/// Whatever it registers, until it is taken back by `null`.
+#[utoipa::path(
+    put,
+    operation_id = "weigh_worker",
+    path = "/v1/workers/{id}/weight",
+    tag = "workers",
+    params(
+        ("id" = String, Path, description = "The worker's id", min_length = 1, max_length = 253),
+        RecordWriteParams,
+        Conditions,
+    ),
+    request_body = WeightBody,
+    responses(
+        (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
+        (
+            status = 404,
+            description = "There is no such worker",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 409,
+            description = "Some node runs an older version",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 412,
+            description = "Its record has changed",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        BodyRefusals,
+    ),
+)]
+pub(super) async fn weigh(State(app): State<App>, path: WorkerPath, request: Request) -> Answer {
+    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
+    let if_index = request::condition(request.headers())?;
+    let id = request::named("path.id", path, WorkerId::parse)?;
+    let weight = intent::weight(request::object(request).await?)?;
+    decide(&app, Command::SetWeight { id: id.clone(), weight, if_index }, &id, &query).await
+}
+
+async fn decide(app: &App, command: Command, id: &WorkerId, query: &Query) -> Answer {
+    let (outcome, visible) = writes::write_seen(app, command, query).await?;
+    let committed = match outcome {
+        Outcome::Valid(index) => return writes::validated(index),
+        Outcome::Committed(committed) => committed,
+    };
+    // Applied here, so the record is as old as the decision at least.
+    let view = app.cluster.view();
+    let worker = view
+        .worker(id.as_str())
+        .ok_or_else(|| Fault::new(Code::WorkerUnknown, format!("worker {id} was forgotten meanwhile")))?;
+    let index = committed.index.0;
+    let body = Decided { duty: worker.intent.duty.into(), weight: worker.weight(), index, visible };
+    let answer = decided(committed.index, &body);
+    match committed.reply {
+        Reply::Done => Ok(with_etag(answer, committed.index)),
+        // It was so before: its last change is older than this.
+        Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => Ok(answer),
+    }
+}
+
+/// Count what is under way at a worker
+///
+/// Each node is asked how many requests and tunnels it has at the worker that are not done, once it has applied
+/// `index`: the one that a drain answered. When `in_flight` is 0, nothing of what came before the drain is left, on any
+/// node. A node that can't be asked is listed with the reason, and `in_flight` is null.
+#[utoipa::path(
+    get,
+    operation_id = "count_in_flight",
+    path = "/v1/workers/{id}/in-flight",
+    tag = "workers",
+    params(
+        ("id" = String, Path, description = "The worker's id; it need not be registered any more", min_length = 1, max_length = 253),
+        ("index" = Option<u64>, Query, description = "What each node must have applied before it counts; what this node has applied if not said"),
+    ),
+    responses((status = 200, description = "What each node tells", body = InFlightBody), ReadRefusals),
+)]
+pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri) -> Answer {
+    let query = request::query(&uri, &[Param::Index])?;
+    let id = request::named("path.id", path, WorkerId::parse)?;
+    let here = app.cluster.view().index();
+    let nodes = app.cluster.in_flight(id, wanted(&query).unwrap_or(here)).await;
+    let nodes = nodes.into_iter().map(|node| NodeInFlight {
+        node: node.node.to_string(),
+        applied_index: node.applied.map(|index| index.0),
+        in_flight: node.in_flight.as_ref().ok().copied(),
+        why: node.in_flight.err(),
+    });
+    Ok(decided(app.cluster.view().index(), &InFlightBody::new(nodes.collect())))
+}
+
+fn wanted(query: &Query) -> Option<LogIndex> {
+    match query.wait_for {
+        Await::Passed(index, _) | Await::Reached(index, _) => Some(index),
+        Await::Nothing => None,
+    }
+}

@@ -1,0 +1,194 @@
+//! `/v1/services`: who offers what, and how requests for it are treated.
+
+use super::{
+    reads,
+    writes::{self, Outcome},
+};
+use crate::{
+    answer::{Answer, Fault, decided, with_etag},
+    document::{BodyRefusals, Conditions, ListParams, ReadRefusals, RecordWriteParams, RemoveRefusals},
+    request,
+    server::App,
+};
+use axum::extract::{Path, Request, State, rejection::PathRejection};
+use http::{HeaderMap, Uri};
+use quorate_api::{
+    Code, Param, Problem,
+    answer::{Page, WriteAnswer, Written},
+    service::{self, ENDPOINTS_LISTED_MAX, ServicePut, ServiceShown},
+};
+use quorate_model::{Command, LogIndex, Reply, ServiceName, WorkerId};
+use quorate_state::{Endpoint, ServiceView};
+use std::sync::Arc;
+
+type ServicePath = Result<Path<String>, PathRejection>;
+
+/// List services
+///
+/// By name, each with the first 100 of its endpoints.
+#[utoipa::path(
+    get,
+    operation_id = "list_services",
+    path = "/v1/services",
+    tag = "services",
+    params(ListParams),
+    responses((status = 200, description = "A page", body = Page<ServiceShown>), ReadRefusals),
+)]
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
+    let query = request::query(&uri, Param::LIST)?;
+    let after = query.cursor.as_deref().map(|text| cursor(text, ServiceName::parse)).transpose()?;
+    let view = reads::view(&app, &query).await?;
+    let name = |service: &&Arc<ServiceView>| service.name().to_string();
+    let show = |service: &Arc<ServiceView>| shown(service, service.endpoints(), ENDPOINTS_LISTED_MAX);
+    let page = match &after {
+        None => Page::cut(view.services(), query.limit, view.index(), name, show),
+        Some(after) => Page::cut(view.services_after(after.as_str()), query.limit, view.index(), name, show),
+    };
+    Ok(decided(view.index(), &page))
+}
+
+fn cursor<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, quorate_model::Invalid>) -> Result<T, Fault> {
+    parse(text).map_err(|_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into())
+}
+
+fn shown<'a>(
+    service: &ServiceView,
+    endpoints: impl Iterator<Item = &'a Endpoint>,
+    limit: usize,
+) -> ServiceShown {
+    let counts = (service.endpoint_count(), service.serving_count());
+    let offers = endpoints.map(|endpoint| (&**endpoint.worker(), endpoint.offer()));
+    ServiceShown::new(service.name(), service.stored_policy(), counts).with_endpoints(offers, limit)
+}
+
+/// Show a service
+///
+/// With a page of its endpoints, by worker.
+#[utoipa::path(
+    get,
+    operation_id = "show_service",
+    path = "/v1/services/{name}",
+    tag = "services",
+    params(
+        ("name" = String, Path, description = "The service's name", min_length = 1, max_length = 128),
+        ListParams,
+    ),
+    responses(
+        (
+            status = 200,
+            description = "A worker offers it, or it has a policy",
+            body = ServiceShown,
+            headers(("ETag" = String, description = "For If-Match")),
+        ),
+        (status = 404, description = "Neither", body = Problem, content_type = "application/problem+json"),
+        ReadRefusals,
+    ),
+)]
+pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) -> Answer {
+    let query = request::query(&uri, Param::LIST)?;
+    let name = request::named("path.name", path, ServiceName::parse)?;
+    let after = query.cursor.as_deref().map(|text| cursor(text, WorkerId::parse)).transpose()?;
+    let view = reads::view(&app, &query).await?;
+    let service = view.service(name.as_str()).ok_or_else(|| {
+        Fault::new(Code::ServiceUnknown, format!("no worker offers {name}, and it has no policy"))
+    })?;
+    let body = match &after {
+        None => shown(service, service.endpoints(), query.limit),
+        Some(after) => shown(service, service.endpoints_after(after.as_str()), query.limit),
+    };
+    Ok(with_etag(decided(view.index(), &body), LogIndex(body.changed_index)))
+}
+
+/// Set a service's policy
+///
+/// As a whole: what is not said is off. The service need not be offered yet.
+#[utoipa::path(
+    put,
+    operation_id = "put_service",
+    path = "/v1/services/{name}",
+    tag = "services",
+    params(
+        ("name" = String, Path, description = "The service's name", min_length = 1, max_length = 128),
+        RecordWriteParams,
+        Conditions,
+    ),
+    request_body = ServicePut,
+    responses(
+        (status = 200, description = "It is set (with dry_run: it would be)", body = WriteAnswer),
+        (
+            status = 409,
+            description = "Some node runs an older version",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 412,
+            description = "It has changed",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 422,
+            description = "There are too many",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        BodyRefusals,
+    ),
+)]
+pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Request) -> Answer {
+    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
+    let if_index = request::condition(request.headers())?;
+    let name = request::named("path.name", path, ServiceName::parse)?;
+    let policy = service::policy(request::object(request).await?)?;
+    let command = Command::PutService { name, policy, if_index };
+    let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
+    match outcome {
+        Outcome::Valid(index) => writes::validated(index),
+        Outcome::Committed(committed) => {
+            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
+            match committed.reply {
+                Reply::Done => Ok(with_etag(answer, committed.index)),
+                // It was so before: its last change is older than this.
+                Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => Ok(answer),
+            }
+        }
+    }
+}
+
+/// Take a service's policy away
+///
+/// Its endpoints are the workers' own, and stay.
+#[utoipa::path(
+    delete,
+    operation_id = "remove_service",
+    path = "/v1/services/{name}",
+    tag = "services",
+    params(
+        ("name" = String, Path, description = "The service's name", min_length = 1, max_length = 128),
+        RecordWriteParams,
+        Conditions,
+    ),
+    responses(
+        (status = 200, description = "It has no policy (with dry_run: it would have none)", body = WriteAnswer),
+        RemoveRefusals,
+    ),
+)]
+pub(super) async fn remove(
+    State(app): State<App>,
+    path: ServicePath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    let query = request::query(&uri, Param::RECORD_WRITE)?;
+    let if_index = request::condition(&headers)?;
+    let name = request::named("path.name", path, ServiceName::parse)?;
+    let (outcome, visible) =
+        writes::write_seen(&app, Command::DeleteService { name, if_index }, &query).await?;
+    match outcome {
+        Outcome::Valid(index) => writes::validated(index),
+        Outcome::Committed(committed) => {
+            Ok(decided(committed.index, &Written { index: committed.index.0, visible }))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The data plane, as a node starts it and puts it in front of its APIs.
+
+use crate::{config::Config, node::StartError};
+use quorate_consensus::Consensus;
+use quorate_management::Front;
+use quorate_proxy::{Feeds, Freshness, Inlet, Proxy};
+use quorate_telemetry::Metrics;
+use std::{io, sync::Arc};
+
+/// Starts it on what consensus publishes.
+pub(crate) async fn start(
+    config: &Config,
+    consensus: &Consensus,
+    (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
+) -> Result<Proxy, StartError> {
+    let feeds = Feeds {
+        view: consensus.view().clone(),
+        loads: consensus.published_loads().clone(),
+        freshness: freshness.clone(),
+        metrics: metrics.clone(),
+    };
+    Proxy::start(proxy_config(config), feeds).await.map_err(|e| match e {
+        quorate_proxy::StartError::Listen { source, .. } => routing_failed(config, source),
+        other => StartError::Proxy(other),
+    })
+}
+
+/// Clients of the coordinator know the management port only: requests for services that come in there go to the data
+/// plane.
+pub(crate) fn in_front(inlet: Inlet) -> Front {
+    Front::new(Inlet::takes, move |remote, request| {
+        let inlet = inlet.clone();
+        async move { inlet.answer(remote, request).await }
+    })
+}
+
+/// The routing listener's address can't be had.
+pub(crate) fn routing_failed(config: &Config, source: io::Error) -> StartError {
+    StartError::Listen { listener: "--routing", address: config.routing, source }
+}
+
+fn proxy_config(config: &Config) -> quorate_proxy::Config {
+    quorate_proxy::Config {
+        threads: config.threads,
+        request_timeout: config.request_timeout,
+        drain: config.drain_limit,
+        ..quorate_proxy::Config::new(config.routing, config.node_name.clone())
+    }
+}

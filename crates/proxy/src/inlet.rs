@@ -1,0 +1,130 @@
+//! Requests for services that did not come in by the routing listener.
+//!
+//! Clients of the coordinator know one port, the management one, and send everything there. Such a request is routed
+//! like any other, by a core that has no listener and runs where the management listener does: the cores of the
+//! routing listener notice nothing of it. The connection is the other listener's, with its bounds; here the request
+//! has its own. There are no upgrades: a tunnel is for the routing listener.
+
+use crate::{
+    client::Client,
+    core::{Core, Shared, Stage},
+    http1::AnswerBody,
+    serve::serve,
+};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+use quorate_routing::service::is_service;
+use quorate_telemetry::CoreCounters;
+use std::{
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    task::Waker,
+};
+use tokio::sync::Semaphore;
+
+/// The way in. Clones are the same one; when the last of them is gone, so is what belongs to it.
+#[derive(Clone)]
+pub struct Inlet {
+    gate: Arc<Gate>,
+    places: Arc<Semaphore>,
+}
+
+/// The core behind it.
+struct Gate(Arc<Core>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.enter(Stage::Halted);
+        self.0.desk.clear();
+    }
+}
+
+impl Inlet {
+    pub(crate) fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Self {
+        let core = Core::new(shared, counters);
+        quorate_rt::spawn(core.clone().sweep());
+        let places = Semaphore::new(shared.config.limits.connections_max);
+        Self { gate: Arc::new(Gate(core)), places: Arc::new(places) }
+    }
+
+    /// Whether a request with this path is for a service, the coordinator's old paths included.
+    pub fn takes(path: &str) -> bool {
+        is_service(path) || is_old(path)
+    }
+
+    /// Routes one request. `None`: the node is about to end.
+    pub async fn answer(
+        &self,
+        remote: IpAddr,
+        mut request: Request<Incoming>,
+    ) -> Option<Response<AnswerBody>> {
+        let place = self.places.clone().acquire_owned().await.ok()?;
+        // There are as many watches as places, and whoever gives back his place has given back his watch.
+        let core = &self.gate.0;
+        let client = Client::new(core.clone(), core.deadlines.watch()?, remote, place);
+        prepare(&mut request);
+        let mut serving = pin!(serve(&client, request));
+        let mut registered: Option<Waker> = None;
+        poll_fn(|cx| {
+            if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                client.watch.register(cx.waker());
+                registered = Some(cx.waker().clone());
+            }
+            serving.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+/// The coordinator's paths from before there were services: all of them are of the service `upload`.
+fn is_old(path: &str) -> bool {
+    path.starts_with("/clients") || path.starts_with("/uploads/")
+}
+
+/// Makes of a request what the routing listener would have been sent.
+fn prepare(request: &mut Request<Incoming>) {
+    // HTTP/2 says the host beside the headers, and its target is always an absolute one.
+    if request.version() == Version::HTTP_2
+        && let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+        let target = request.uri().path_and_query().cloned();
+        *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
+    }
+    request.headers_mut().remove(header::UPGRADE);
+    if is_old(request.uri().path())
+        && let Some(target) = rewritten(request.uri())
+    {
+        *request.uri_mut() = target;
+    }
+}
+
+/// The same under `/api/service/upload`.
+fn rewritten(uri: &Uri) -> Option<Uri> {
+    let target = format!("/api/service/upload{}", uri.path_and_query()?);
+    Some(Uri::from(target.parse::<PathAndQuery>().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_paths_are_of_the_service_upload() {
+        for (old, new) in [
+            ("/clients", "/api/service/upload/clients"),
+            ("/clients/7/files?a=b%20c", "/api/service/upload/clients/7/files?a=b%20c"),
+            ("/uploads/x%2fy", "/api/service/upload/uploads/x%2fy"),
+        ] {
+            assert!(Inlet::takes(old), "{old}");
+            assert_eq!(rewritten(&old.parse().unwrap()).unwrap().to_string(), new);
+        }
+        for path in ["/uploads", "/upload/x", "/v1/clients", "/api/services"] {
+            assert!(!Inlet::takes(path), "{path}");
+        }
+        assert!(Inlet::takes("/api/service/notes/x"));
+    }
+}

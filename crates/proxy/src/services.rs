@@ -1,0 +1,127 @@
+//! The candidates of each service that this core is asked for.
+//!
+//! They are made anew when the service has changed, or what workers say about their load, and not for each request:
+//! a choice then only looks at numbers.
+
+use crate::destination::{Outstanding, Registered, Seat, Workers};
+use quorate_model::{LogIndex, ServiceName};
+use quorate_routing::{
+    pick::{Ask, Candidate, Candidates, address},
+    retry::Others,
+};
+use quorate_rt::published::{Published, Reader};
+use quorate_state::{Loads, ServiceView, View};
+use quorate_telemetry::{CoreCounters, ServiceCounters};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Most services that an answer lists. The rest is left out.
+const LISTED_MAX: usize = 100;
+
+/// One core's services.
+pub(crate) struct Services {
+    loads: Reader<Loads>,
+    cached: Registered<ServiceName, Arc<Choice>>,
+    counters: Arc<CoreCounters>,
+    /// What [`Self::available`] found, and on which View.
+    available: (LogIndex, Arc<[ServiceName]>),
+}
+
+/// A service's workers, as one version of the service and of the loads has them.
+pub(crate) struct Choice {
+    service: Arc<ServiceView>,
+    loads: Arc<Loads>,
+    candidates: Candidates<Seat>,
+    /// The service's counters on this core.
+    pub counters: Arc<ServiceCounters>,
+    used: AtomicU32,
+}
+
+/// Who is left when some have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub count: usize,
+    pub others: Others,
+}
+
+impl Services {
+    pub fn new(loads: &Arc<Published<Loads>>, counters: Arc<CoreCounters>) -> Self {
+        let available = (LogIndex(0), Arc::from([]));
+        Self { loads: loads.reader(), cached: HashMap::default(), counters, available }
+    }
+
+    /// A service's workers, up to date.
+    pub fn choice(&mut self, service: &Arc<ServiceView>, workers: &mut Workers, now: u32) -> Arc<Choice> {
+        let loads = self.loads.load();
+        let name = service.name();
+        let known = self.cached.get(name.as_str());
+        if let Some(choice) = known
+            && Arc::ptr_eq(&choice.service, service)
+            && Arc::ptr_eq(&choice.loads, loads)
+        {
+            choice.used.store(now, Ordering::Relaxed);
+            return choice.clone();
+        }
+        let counters = known.map(|known| known.counters.clone());
+        let choice = Arc::new(Choice {
+            candidates: candidates(service, loads, workers),
+            service: service.clone(),
+            loads: loads.clone(),
+            counters: counters.unwrap_or_else(|| self.counters.service(name.as_str())),
+            used: AtomicU32::new(now),
+        });
+        self.cached.insert(name.clone(), choice.clone());
+        choice
+    }
+
+    /// The services that somebody takes requests for, by name; the first hundred of them.
+    pub fn available(&mut self, view: &View) -> Arc<[ServiceName]> {
+        if self.available.0 != view.index() {
+            let served = view.services().filter(|service| service.serving_count() > 0);
+            let names = served.map(|service| service.name().clone()).take(LISTED_MAX).collect();
+            self.available = (view.index(), names);
+        }
+        self.available.1.clone()
+    }
+
+    /// Forgets services that nobody asks for.
+    pub fn sweep(&mut self, now: u32, ticks_max: u32) {
+        let is_used = |choice: &Choice| now.saturating_sub(choice.used.load(Ordering::Relaxed)) < ticks_max;
+        self.cached.retain(|_, choice| is_used(choice));
+    }
+}
+
+fn candidates(service: &ServiceView, loads: &Loads, workers: &mut Workers) -> Candidates<Seat> {
+    let candidates = service.endpoints().filter_map(|endpoint| {
+        let worker = endpoint.worker();
+        let candidate = Candidate::of(worker, endpoint.offer(), loads.of(worker.id().as_str()))?;
+        Some(candidate.named(workers.seat(worker.id(), address(endpoint))))
+    });
+    Candidates::new(candidates.collect())
+}
+
+impl Choice {
+    /// The best of those that have not been tried.
+    pub fn pick(&self, ask: Ask<'_>, tried: &[Arc<Outstanding>]) -> Option<&Seat> {
+        let picked = self.candidates.pick(ask, |seat| seat.outstanding.count(), |seat| is_tried(seat, tried));
+        picked.map(|candidate| &candidate.who)
+    }
+
+    /// Who has not been tried.
+    pub fn left(&self, tried: &[Arc<Outstanding>]) -> Option<Left> {
+        let mut left = self.candidates.iter().filter(|candidate| !is_tried(&candidate.who, tried));
+        // In the order of rank: the live ones come first.
+        let first = left.next()?;
+        let others = if first.rank.is_live() { Others::Live } else { Others::SuspectOnly };
+        Some(Left { count: 1 + left.count(), others })
+    }
+}
+
+fn is_tried(seat: &Seat, tried: &[Arc<Outstanding>]) -> bool {
+    tried.iter().any(|one| Arc::ptr_eq(one, &seat.outstanding))
+}

@@ -1,0 +1,47 @@
+//! Requests for services, and workers that fail.
+
+use super::{Answer, Client, Rig, Worker, config};
+
+/// A request for a service, without a workspace.
+pub fn call(method: &str, path: &str, more: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: r.example\r\n{more}\r\n")
+}
+
+pub fn get(path: &str) -> String {
+    call("GET", path, "")
+}
+
+pub fn put(path: &str, body: &str) -> String {
+    call("PUT", path, &format!("Content-Length: {}\r\n", body.len())) + body
+}
+
+pub async fn rig() -> Rig {
+    Rig::start(config(), Some(12)).await
+}
+
+/// Nobody listens there.
+pub async fn dead_url() -> String {
+    let worker = Worker::ok().await;
+    worker.die().await;
+    worker.url()
+}
+
+/// Reads a request's head and closes: it dies with the request in its hands.
+pub async fn fatal() -> Worker {
+    Worker::scripted(|tcp, _| async move {
+        Client::of(tcp).head().await;
+    })
+    .await
+}
+
+pub fn check_cors(answer: &Answer) {
+    for (name, value) in [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"),
+        ("Access-Control-Allow-Headers", "Content-Type"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{}", answer.head);
+    }
+    assert_eq!(answer.header("X-Quorate-Node"), Some("n1"), "{}", answer.head);
+    assert!(answer.header("X-Quorate-Index").is_some(), "{}", answer.head);
+}
