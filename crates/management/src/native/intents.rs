@@ -14,7 +14,7 @@ use quorate_api::{
     answer::Validated,
     fields::Fields,
     intent::{self, Decided, InFlightBody, NodeInFlight, WeightBody},
-    query::{Await, Mode},
+    query::Await,
 };
 use quorate_model::{Command, Duty, LogIndex, Reply, WorkerId};
 use serde::Serialize;
