@@ -6,7 +6,7 @@ mod rig;
 use quorate_model::{LeaseEvent, Load, Milli};
 use rig::{
     Client, Rig, Worker, config, eventually,
-    service::{call, check_cors, dead_url, fatal, get, put, rig},
+    service::{Dead, call, check_cors, fatal, get, put, rig},
 };
 
 /// The original's "failover" never tried the second worker.
@@ -14,8 +14,9 @@ use rig::{
 async fn a_refused_connection_is_followed_by_the_next_worker() {
     let rig = rig().await;
     let worker = Worker::ok().await;
-    rig.offer("dead1", &dead_url().await, &["s"]);
-    rig.offer("dead2", &dead_url().await, &["s"]);
+    let dead = [Dead::new(), Dead::new()];
+    rig.offer("dead1", &dead[0].url, &["s"]);
+    rig.offer("dead2", &dead[1].url, &["s"]);
     rig.offer("well", &worker.url(), &["s"]);
     // The score prefers the dead ones.
     rig.says("well", Load { load: Milli::ONE, ..Load::default() });
@@ -105,7 +106,8 @@ async fn a_failover_in_the_middle_of_an_upload_loses_no_byte() {
 #[tokio::test]
 async fn when_all_have_failed_the_last_one_is_named() {
     let rig = rig().await;
-    rig.offer("w1", &dead_url().await, &["s"]);
+    let dead = Dead::new();
+    rig.offer("w1", &dead.url, &["s"]);
     let answer = rig.ask(&get("/api/service/s/x")).await;
     assert_eq!((answer.status, answer.header("Content-Type")), (502, Some("application/json")));
     assert!(
@@ -120,8 +122,9 @@ async fn when_all_have_failed_the_last_one_is_named() {
 #[tokio::test]
 async fn three_workers_are_tried_and_no_more() {
     let rig = rig().await;
-    for name in ["a", "b", "c", "d", "e"] {
-        rig.offer(name, &dead_url().await, &["s"]);
+    let dead = ["a", "b", "c", "d", "e"].map(|name| (name, Dead::new()));
+    for (name, dead) in &dead {
+        rig.offer(name, &dead.url, &["s"]);
     }
     let answer = rig.ask(&get("/api/service/s/x")).await;
     assert_eq!(

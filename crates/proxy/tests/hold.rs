@@ -104,7 +104,8 @@ async fn in_vain(rig: &Rig, worker: &str, request: &str) -> rig::Answer {
         let began = Instant::now();
         let answer = rig.ask(request).await;
         if rig.metric(&ended("in_vain")) > before {
-            assert!(began.elapsed() >= Duration::from_secs(1), "never less: {:?}", began.elapsed());
+            // A core that was late with its clock when the wait began ends it that much sooner.
+            assert!(began.elapsed() >= Duration::from_millis(250), "it waits: {:?}", began.elapsed());
             return answer;
         }
         rig.lease(worker, LeaseEvent::Revived);

@@ -1,6 +1,7 @@
 //! Requests for services, and workers that fail.
 
 use super::{Answer, Client, Rig, Worker, config};
+use tokio::net::TcpSocket;
 
 /// A request for a service, without a workspace.
 pub fn call(method: &str, path: &str, more: &str) -> String {
@@ -19,11 +20,18 @@ pub async fn rig() -> Rig {
     Rig::start(config(), Some(12)).await
 }
 
-/// Nobody listens there.
-pub async fn dead_url() -> String {
-    let worker = Worker::ok().await;
-    worker.die().await;
-    worker.url()
+/// An address at which nobody listens, and nobody else can while this lives.
+pub struct Dead {
+    pub url: String,
+    _socket: TcpSocket,
+}
+
+impl Dead {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { url: format!("http://{}", socket.local_addr().unwrap()), _socket: socket }
+    }
 }
 
 /// Reads a request's head and closes: it dies with the request in its hands.
