@@ -9,6 +9,7 @@
 //! | [`name`] | bounded, printable names and ids |
 //! | [`number`] | log indexes, epochs, log time, random ids |
 //! | [`address`] | where a worker is reached |
+//! | [`facts`] | names with values that a fleet states alike |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`service`] | operator intent, service policies, delegates |
 //! | [`keyspace`] | partition counts and where they come from |
@@ -18,6 +19,7 @@
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
+//! | [`sharing`] | equal values made one and the same |
 //! | [`heartbeat`], [`load`] | liveness, and how busy a worker is: neither ever enters the log |
 //! | [`own`] | addresses that are the router's own |
 //! | [`tier`] | what kind of machine a worker is |
@@ -25,6 +27,7 @@
 
 pub mod address;
 pub mod command;
+pub mod facts;
 pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
@@ -39,11 +42,13 @@ pub mod peer_address;
 pub mod reply;
 pub mod restore;
 pub mod service;
+pub mod sharing;
 pub mod tier;
 pub mod worker;
 
 pub use address::{Address, Scheme};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
+pub use facts::Facts;
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
@@ -57,5 +62,6 @@ pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
+pub use sharing::Sharing;
 pub use tier::Tier;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};
