@@ -236,8 +236,8 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
     let unhealthy = joined.iter().filter(|one| !one.is_healthy()).map(|one| one.name.clone()).collect();
     let registration = RegistrationParts {
         services,
-        labels,
-        capabilities,
+        labels: labels.into(),
+        capabilities: capabilities.into(),
         extras: Extras { wants_delegate, tunnel: place.tunnel, unhealthy }.boxed(),
         ..RegistrationParts::new(id.clone().unwrap_or_else(placeholder), address, ttl)
     }
