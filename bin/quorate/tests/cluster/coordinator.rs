@@ -138,7 +138,7 @@ fn defect_5_a_worker_that_registers_again_elsewhere_leaves_no_ghost() {
 #[test]
 fn every_node_knows_the_load_that_one_was_told() {
     let _shared = machine_shared();
-    let cluster = Cluster::formed();
+    let mut cluster = Cluster::formed();
     let id = register(&cluster.nodes[0], &agent(20_000, &["upload", "rag"]));
     // What a young cluster writes about its nodes is not about workers.
     eventually("all nodes are described", || {
@@ -158,6 +158,13 @@ fn every_node_knows_the_load_that_one_was_told() {
         }
     }
     assert_eq!(cluster.nodes[0].ask(&Ask::get("/health")).index(), before);
+    // Who was away when it was said is told once it is back.
+    cluster.nodes[2].kill();
+    let said = json!({"worker_id": id, "current_load": 0.75});
+    eventually("a majority hears it", || (beat(&cluster.nodes[0], &said).status == 200).then_some(()));
+    cluster.nodes[2].start();
+    cluster.ready();
+    eventually("it is told", || (shown(&cluster.nodes[2], &id)["current_load"] == 0.75).then_some(()));
 }
 
 /// The original's own test, as it is, against each node, through the kill of each node.
