@@ -17,8 +17,8 @@ use quorate_management::{
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
-    KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, Load, LogIndex, LogTime, MemberChange,
-    MemberRefusal, NodeId, NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, WorkerId,
+    KeyspaceSource, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, MemberRefusal,
+    NodeId, NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, WorkerId,
 };
 use quorate_state::{Loads, State, View};
 use std::{
@@ -31,6 +31,9 @@ use tower::ServiceExt;
 
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
+
+#[path = "fake_workers.rs"]
+mod looks_at_workers;
 
 pub struct Fake {
     inner: Mutex<Inner>,
@@ -141,16 +144,6 @@ impl Fake {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }
 
-    /// What a look at any worker comes to from now on.
-    pub fn find(&self, look: Look) {
-        self.inner.lock().expect("no panic").look = look;
-    }
-
-    /// Who was looked at, and in which life.
-    pub fn looked_at(&self) -> Vec<(WorkerId, Epoch)> {
-        self.inner.lock().expect("no panic").looked_at.clone()
-    }
-
     /// How many commands came through the API.
     pub fn proposals(&self) -> u64 {
         self.inner.lock().expect("no panic").proposals
@@ -194,28 +187,6 @@ impl Inner {
 
     fn available(&self) -> Result<(), Unavailable> {
         self.broken.map_or(Ok(()), |reason| Err(Unavailable { reason, leader: Some(hint()) }))
-    }
-
-    fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
-        let Some(record) = self.state.worker(beat.id.as_str()).cloned() else {
-            return HeartbeatOutcome::Unknown;
-        };
-        match record.lifecycle {
-            Lifecycle::Displaced { .. } => return HeartbeatOutcome::Displaced,
-            Lifecycle::Unregistered { .. } => return HeartbeatOutcome::Unknown,
-            Lifecycle::Live | Lifecycle::Suspect { .. } | Lifecycle::Expired { .. } => {}
-        }
-        if beat.incarnation.is_some_and(|named| named != record.incarnation) {
-            return HeartbeatOutcome::Superseded { current: record.incarnation };
-        }
-        if let Some(sequence) = beat.sequence {
-            let last = self.sequences.entry(beat.id.clone()).or_default();
-            if sequence <= *last {
-                return HeartbeatOutcome::Replayed { last: *last };
-            }
-            *last = sequence;
-        }
-        HeartbeatOutcome::Ok { epoch: record.epoch }
     }
 
     fn leases(&self) -> Vec<LeaseInfo> {
@@ -298,16 +269,8 @@ impl Cluster for Fake {
         .boxed()
     }
 
-    /// Three requests here, none at n2; n3 does not answer.
     fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
-        let at = |name: &str, applied, in_flight| InFlightAt { node: node(name), applied, in_flight };
-        let here = u64::from(worker.as_str() == "busy") * 3;
-        let answers = vec![
-            at("n1", Some(index), Ok(here)),
-            at("n2", Some(index), Ok(0)),
-            at("n3", None, Err("it does not answer".into())),
-        ];
-        async { answers }.boxed()
+        async move { looks_at_workers::in_flight(&worker, index) }.boxed()
     }
 
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
