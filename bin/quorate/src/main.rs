@@ -13,6 +13,7 @@ mod failure;
 mod kafka;
 mod output;
 mod parent;
+mod registry_args;
 mod serve_args;
 mod signals;
 mod supervisor;

@@ -2,6 +2,7 @@
 //! for what can go wrong.
 
 mod leases;
+mod looks;
 mod members;
 mod waiting;
 
@@ -159,16 +160,6 @@ impl Fake {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }
 
-    /// What a look at any worker comes to from now on.
-    pub fn find(&self, look: Look) {
-        self.inner.lock().expect("no panic").look = look;
-    }
-
-    /// Who was looked at, and in which life.
-    pub fn looked_at(&self) -> Vec<(WorkerId, Epoch)> {
-        self.inner.lock().expect("no panic").looked_at.clone()
-    }
-
     /// How many commands came through the API.
     pub fn proposals(&self) -> u64 {
         self.inner.lock().expect("no panic").proposals
@@ -317,14 +308,7 @@ impl Cluster for Fake {
 
     /// Three requests here, none at n2; n3 does not answer.
     fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
-        let at = |name: &str, applied, in_flight| InFlightAt { node: node(name), applied, in_flight };
-        let here = u64::from(worker.as_str() == "busy") * 3;
-        let answers = vec![
-            at("n1", Some(index), Ok(here)),
-            at("n2", Some(index), Ok(0)),
-            at("n3", None, Err("it does not answer".into())),
-        ];
-        async { answers }.boxed()
+        async move { looks::in_flight(&worker, index) }.boxed()
     }
 
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {

@@ -1,0 +1,28 @@
+//! What the fake knows about workers besides the state: what is in flight, and who is down.
+
+use super::{Fake, node};
+use quorate_management::{InFlightAt, Look};
+use quorate_model::{Epoch, LogIndex, WorkerId};
+
+impl Fake {
+    /// What a look at any worker comes to from now on.
+    pub fn find(&self, look: Look) {
+        self.inner.lock().expect("no panic").look = look;
+    }
+
+    /// Who was looked at, and in which life.
+    pub fn looked_at(&self) -> Vec<(WorkerId, Epoch)> {
+        self.inner.lock().expect("no panic").looked_at.clone()
+    }
+}
+
+/// Three requests of the worker `busy` here, none at n2; n3 does not answer.
+pub fn in_flight(worker: &WorkerId, index: LogIndex) -> Vec<InFlightAt> {
+    let at = |name: &str, applied, in_flight| InFlightAt { node: node(name), applied, in_flight };
+    let here = u64::from(worker.as_str() == "busy") * 3;
+    vec![
+        at("n1", Some(index), Ok(here)),
+        at("n2", Some(index), Ok(0)),
+        at("n3", None, Err("it does not answer".into())),
+    ]
+}
