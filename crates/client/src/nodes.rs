@@ -274,7 +274,7 @@ impl From<reqwest::Error> for Trouble {
 }
 
 /// reqwest says "error sending request" and keeps the reason in its sources; the URL is told elsewhere.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut at: &dyn std::error::Error = error;
     while let Some(source) = at.source() {
         at = source;
