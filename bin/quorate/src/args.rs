@@ -1,6 +1,6 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
-use crate::serve_args::ServeArgs;
+use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run three nodes and three demo workers on this machine, until Ctrl-C
     Dev(DevArgs),
+    /// Find the services of this machine, register them, and keep them registered
+    Agent(AgentArgs),
     /// A worker that answers with what it was asked
     #[command(hide = true)]
     DemoWorker(DemoWorkerArgs),
@@ -73,9 +75,10 @@ pub struct Remote {
 }
 
 /// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
+    #[default]
     Table,
     /// The server's answer as JSON
     Json,

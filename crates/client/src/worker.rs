@@ -19,7 +19,12 @@ mod session;
 
 pub use draw_back::DrawnBack;
 
-use crate::{Error, Url, nodes::Nodes, tasks};
+use crate::{
+    Error, Url,
+    nodes::{Call, Nodes},
+    tasks,
+};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 use session::Session;
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
@@ -294,6 +299,17 @@ impl WorkerHandle {
             let _ = wait.await;
         }
         before
+    }
+
+    /// Whether nobody holds a lease under this worker's id, as one that was superseded wants to know.
+    pub async fn id_is_free(&self) -> Result<bool, Error> {
+        let path = ["v1", "workers", &self.id];
+        let call = Call { method: Method::GET, path: &path, query: &[], body: None };
+        match self.nodes.call(&call).await {
+            Ok(answer) => Ok(answer.json["status"] == "expired"),
+            Err(Error::Refused(problem)) if problem.status == 404 => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     async fn wish(&self, wish: Wish) {
