@@ -137,13 +137,7 @@ fn check_whole(reader: &mut Reader, config: &Config) {
     let ttl = quorate_model::Ttl::new(30 * SECOND).expect("within the bounds");
     let capabilities: Map<_, _> =
         config.capabilities.iter().filter_map(|(k, v)| Some((k.clone(), v.clone()?))).collect();
-    let services: Vec<_> = config
-        .services
-        .iter()
-        .map(|s| json!({"name": s.name, "version": s.version.as_deref().unwrap_or_default()}))
-        .collect();
-    let body = json!({"address": "http://h", "services": services, "labels": config.labels,
-        "capabilities": capabilities, "weight": config.weight.unwrap_or(100)});
+    let body = json!({"address": "http://h", "labels": config.labels, "capabilities": capabilities});
     let Value::Object(body) = body else { return };
     if let Err(wrong) = quorate_api::worker::registration(id, body, ttl) {
         for invalid in wrong {
@@ -186,7 +180,7 @@ fn path(text: &str) -> Result<PathBuf, Wrong> {
     if text.is_empty() { Err(Wrong::new("is empty", "a path")) } else { Ok(text.into()) }
 }
 
-fn short_text(text: &str) -> Result<String, Wrong> {
+pub(super) fn short_text(text: &str) -> Result<String, Wrong> {
     if text.is_empty() || text.len() > quorate_model::limit::LABEL_BYTES_MAX {
         let allowed = format!("1 to {} bytes", quorate_model::limit::LABEL_BYTES_MAX);
         return Err(Wrong::value(text, allowed));

@@ -115,8 +115,20 @@ fn lists_and_bounds_are_checked() {
         let told = wrong(text);
         assert!(told.len() == 1 && told[0].starts_with(part), "{told:?}\n{part}");
     }
-    let long = wrong(&format!("labels:\n  a: {}\n", "x".repeat(257)));
-    assert!(long.len() == 1 && long[0].contains("257 bytes"), "{long:?}");
+    let long = "x".repeat(257);
+    for (text, place) in [
+        (
+            format!("labels:\n  a: {long}\n"),
+            "labels.a (a.yaml, line 2): is too long; allowed: names and values of at most 256 bytes",
+        ),
+        (format!("services:\n- name: ocr\n  version: {long}\n"), "services[0].version (a.yaml, line 3): "),
+    ] {
+        let told = wrong(&text);
+        assert!(told.len() == 1 && told[0].starts_with(place), "{told:?}");
+    }
+    let many: String = (0..65).map(|nth| format!("  l{nth}: a\n")).collect();
+    let told = wrong(&format!("labels:\n{many}"));
+    assert!(told.len() == 1 && told[0].starts_with("labels in a.yaml: "), "{told:?}");
 }
 
 #[test]

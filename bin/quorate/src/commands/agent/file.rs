@@ -190,11 +190,8 @@ impl Reader {
 
     /// Something is wrong with what the file and the flags say together.
     pub fn wrong(&mut self, field: &str, wrong: Wrong) {
-        let known =
-            self.errors.iter().any(|error| matches!(&error.origin, Origin::Key { key, .. } if key == field));
-        if !known {
-            self.errors.push(wrong.at(Origin::File(format!("{} in {}", field, self.name()))));
-        }
+        let file = if self.file.is_empty() { "the settings" } else { &self.file };
+        self.errors.push(wrong.at(Origin::File(format!("{field} in {file}"))));
     }
 
     pub fn at(&mut self, place: Place, wrong: Wrong) {

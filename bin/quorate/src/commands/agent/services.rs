@@ -52,7 +52,7 @@ fn service(reader: &mut Reader, nth: usize, item: Line<Yaml>) -> Option<Service>
     let name = reader.required(&mut section, "name", "the service's name", |text| {
         Ok(ServiceName::parse(text)?.to_string())
     });
-    let version = reader.inner(&mut section, "version", |text| Ok(text.to_owned()));
+    let version = reader.inner(&mut section, "version", super::config::short_text);
     let place = place(reader, &mut section, name.as_deref());
     let how = how(reader, &mut section);
     reader.close(section);
