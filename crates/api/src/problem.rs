@@ -55,6 +55,8 @@ codes! {
     WorkerDisplaced = "worker_displaced", 404, "Newer registrations took all partitions of the worker";
     /// No such keyspace.
     KeyspaceUnknown = "keyspace_unknown", 404, "There is no such keyspace";
+    /// The service has no policy, or nobody offers it.
+    ServiceUnknown = "service_unknown", 404, "There is no such service";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// The path does not have this method.
@@ -212,7 +214,10 @@ impl From<&Refusal> for Problem {
             Refusal::Full { .. } => Self::new(Code::LimitReached, detail),
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
-            Refusal::NotEmpty { .. } => Self::new(Code::ClusterNotEmpty, detail),
+            Refusal::UnknownService { .. } => Self::new(Code::ServiceUnknown, detail),
+            Refusal::NotEmpty { .. } | Refusal::HasPolicies { .. } => {
+                Self::new(Code::ClusterNotEmpty, detail)
+            }
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }

@@ -35,6 +35,7 @@ fn shown(registration: Registration, lifecycle: Lifecycle, count: Option<i32>) -
     let worker = Worker {
         registration: Arc::new(registration),
         lost: Vec::new(),
+        intent: quorate_model::Intent::default(),
         epoch: Epoch(42),
         incarnation: Epoch(40),
         registered_at: LogTime(1_767_225_600_000),

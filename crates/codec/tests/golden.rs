@@ -108,6 +108,14 @@ fn snapshots_in_the_middle_of_a_restore_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_services_keep_their_bytes() {
+    let (meta, parts) = support::services::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-services", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -143,10 +151,17 @@ fn a_proposal_is_as_long_as_announced() {
 
 #[test]
 fn no_golden_file_is_orphaned() {
-    let mut expected: BTreeSet<String> =
-        ["vote", "log-id", "watermark", "snapshot", "snapshot-level-2", "snapshot-restoring"]
-            .map(|n| format!("{n}.hex"))
-            .into();
+    let mut expected: BTreeSet<String> = [
+        "vote",
+        "log-id",
+        "watermark",
+        "snapshot",
+        "snapshot-level-2",
+        "snapshot-restoring",
+        "snapshot-services",
+    ]
+    .map(|n| format!("{n}.hex"))
+    .into();
     expected.extend(["snapshot.txt", "identity.json"].map(String::from));
     expected.extend(support::commands().iter().map(|(n, _)| format!("command-{n}.hex")));
     expected.extend(support::replies().iter().map(|(n, _)| format!("reply-{n}.hex")));

@@ -9,7 +9,7 @@ use quorate_codec::{
     reply::{decode_replies, encode_replies},
     snapshot::{self, SnapshotMeta},
 };
-use quorate_model::{Entry, Epoch, Lifecycle, LogIndex, LogTime, RegistrationParts, Worker};
+use quorate_model::{Entry, Epoch, Intent, Lifecycle, LogIndex, LogTime, RegistrationParts, Worker};
 use quorate_state::Parts;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn workers_in_snapshots(registrations in collection::vec(support::registrations(), 0..5)) {
+    fn workers_in_snapshots(registrations in collection::vec(support::services::extended(), 0..5)) {
         let workers = registrations.into_iter().map(|registration| Arc::new(Worker {
             registration: Arc::new(registration),
             lost: Vec::new(),
@@ -42,6 +42,7 @@ proptest! {
             incarnation: Epoch(1),
             registered_at: LogTime(1),
             lifecycle: Lifecycle::Live,
+            intent: Intent::default(),
             changed: LogIndex(1),
         }));
         let parts = Parts { workers: workers.collect(), ..Parts::default() };

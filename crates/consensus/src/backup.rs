@@ -20,7 +20,8 @@ use quorate_codec::{
     snapshot::{Place, Reader, SnapshotMeta, Writer},
 };
 use quorate_model::{
-    BootId, Command, LogIndex, Origin, Proposal, Refusal, Reply, RestoreId, RestoreStep, Worker, WorkerId,
+    BootId, Command, Epoch, Keyspace, LogIndex, Origin, Proposal, Refusal, Reply, RestoreId, RestoreStep,
+    StoredPolicy, Worker, WorkerId,
 };
 use quorate_rt::{rng, time};
 use quorate_state::{Parts, View};
@@ -150,9 +151,9 @@ async fn carry_out(
     data: SnapshotData,
 ) -> Result<Restored, RestoreError> {
     let mut reader = Source::begin(data).await?;
-    let (keyspaces, last_epoch) = reader.head();
+    let (keyspaces, policies, last_epoch) = reader.head();
     let mut restored = Restored { index: LogIndex(0), workers: 0, keyspaces: keyspaces.len() as u64 };
-    step(consensus, id, RestoreStep::Begin { keyspaces, last_epoch }).await?;
+    step(consensus, id, RestoreStep::Begin { keyspaces, policies, last_epoch }).await?;
     let mut batch = 0;
     while let Some(workers) = reader.next().await? {
         restored.workers += workers.len() as u64;
@@ -211,9 +212,9 @@ impl Source {
         reader.map(|reader| Self(Some(reader))).map_err(|e| RestoreError::Unsound(e.into()))
     }
 
-    fn head(&self) -> (Vec<quorate_model::Keyspace>, quorate_model::Epoch) {
+    fn head(&self) -> (Vec<Keyspace>, Vec<StoredPolicy>, Epoch) {
         let head = self.0.as_ref().map(Reader::head);
-        head.map(|head| (head.keyspaces.clone(), head.last_epoch)).unwrap_or_default()
+        head.map(|head| (head.keyspaces.clone(), head.policies.clone(), head.last_epoch)).unwrap_or_default()
     }
 
     /// The next batch; what a restore had gathered where the backup was made is none of ours.

@@ -305,6 +305,9 @@ impl LeaseKeeper {
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
                 | Event::LevelRaised { .. }
+                | Event::IntentChanged { .. }
+                | Event::ServiceChanged { .. }
+                | Event::DelegateChanged { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),
             }

@@ -55,8 +55,12 @@ impl Silences {
                 }
                 // All records are others.
                 Event::Restored { .. } => *self = Self::default(),
-                Event::PartitionsTaken { .. } | Event::KeyspaceChanged { .. } | Event::LevelRaised { .. } => {
-                }
+                Event::PartitionsTaken { .. }
+                | Event::KeyspaceChanged { .. }
+                | Event::IntentChanged { .. }
+                | Event::ServiceChanged { .. }
+                | Event::DelegateChanged { .. }
+                | Event::LevelRaised { .. } => {}
             }
         }
     }

@@ -4,10 +4,11 @@
 use crate::{
     keyspace::{KeyspaceSource, PartitionCount},
     level::FeatureLevel,
-    name::{KeyspaceName, WorkerId},
+    name::{KeyspaceName, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
     restore::RestoreStep,
+    service::{Duty, Hold, ServicePolicy},
     worker::Registration,
 };
 
@@ -61,6 +62,8 @@ pub enum Command {
         partitions: Option<PartitionCount>,
         /// Who decides it from now on.
         source: KeyspaceSource,
+        /// How long requests wait for the next owner of a partition.
+        hold: Option<Hold>,
         /// `If-Match`.
         if_index: Option<LogIndex>,
     },
@@ -90,6 +93,40 @@ pub enum Command {
         /// Live ones that have been silent for longer than a heartbeat's interval.
         silences: Vec<Silence>,
     },
+    /// An operator lets a worker have requests, or not.
+    SetDuty {
+        /// Who.
+        id: WorkerId,
+        /// What it is to do from now on.
+        duty: Duty,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// An operator sets a worker's share of the traffic.
+    SetWeight {
+        /// Who.
+        id: WorkerId,
+        /// Its share; `None`: as it registered.
+        weight: Option<u32>,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// An operator sets a service's policy.
+    PutService {
+        /// Which.
+        name: ServiceName,
+        /// Its policy as a whole.
+        policy: ServicePolicy,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// An operator takes a service's policy away. Its endpoints are the workers' own.
+    DeleteService {
+        /// Which.
+        name: ServiceName,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
     /// A step of a restore from a backup.
     Restore {
         /// Which restore.
@@ -106,6 +143,8 @@ pub enum Subject<'a> {
     Worker(&'a str),
     /// A keyspace.
     Keyspace(&'a str),
+    /// A service.
+    Service(&'a str),
 }
 
 impl Command {
@@ -115,9 +154,14 @@ impl Command {
             Self::RegisterWorker { registration, .. } | Self::AdoptWorker { registration } => {
                 Some(Subject::Worker(registration.id.as_str()))
             }
-            Self::UnregisterWorker { id, .. } => Some(Subject::Worker(id.as_str())),
+            Self::UnregisterWorker { id, .. } | Self::SetDuty { id, .. } | Self::SetWeight { id, .. } => {
+                Some(Subject::Worker(id.as_str()))
+            }
             Self::PutKeyspace { name, .. } | Self::ObservePartitions { keyspace: name, .. } => {
                 Some(Subject::Keyspace(name.as_str()))
+            }
+            Self::PutService { name, .. } | Self::DeleteService { name, .. } => {
+                Some(Subject::Service(name.as_str()))
             }
             Self::FormCluster { .. }
             | Self::ChangeLeases(_)

@@ -4,6 +4,7 @@ use crate::{
     limit,
     name::{Invalid, KeyspaceName},
     number::LogIndex,
+    service::Hold,
 };
 
 /// A partition count: 1 to [`limit::PARTITION_COUNT_MAX`]. Never 0, so that nothing is divided by it in vain.
@@ -58,6 +59,8 @@ pub struct Keyspace {
     pub partitions: Option<PartitionCount>,
     /// Who decides.
     pub source: KeyspaceSource,
+    /// How long requests wait for the next owner of a partition; `None`: not at all.
+    pub hold: Option<Hold>,
     /// The log index of the last change of the above.
     pub changed: LogIndex,
 }

@@ -16,8 +16,10 @@ impl FeatureLevel {
     pub const FIRST: Self = Self(1);
     /// A leader that hands over says who has been silent for how long ([`Command::HandOverLeases`]).
     pub const SECOND: Self = Self(2);
+    /// Services: operator intent, policies, delegates, requests that wait.
+    pub const THIRD: Self = Self(3);
     /// The highest one that this binary knows.
-    pub const NEWEST: Self = Self::SECOND;
+    pub const NEWEST: Self = Self::THIRD;
 
     /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
     pub fn new(level: u16) -> Result<Self, Invalid> {
@@ -58,19 +60,25 @@ pub struct NodeLevels {
 impl Command {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
+        let with = |services: bool| if services { FeatureLevel::THIRD } else { FeatureLevel::FIRST };
         match self {
+            Self::RegisterWorker { registration, .. } | Self::AdoptWorker { registration } => {
+                with(registration.extras.is_some())
+            }
+            Self::PutKeyspace { hold, .. } => with(hold.is_some()),
+            Self::Restore { step, .. } => with(step.has_services()),
             Self::FormCluster { .. }
-            | Self::RegisterWorker { .. }
-            | Self::AdoptWorker { .. }
             | Self::UnregisterWorker { .. }
             | Self::ChangeLeases(_)
-            | Self::PutKeyspace { .. }
             | Self::ObservePartitions { .. }
             | Self::DescribeNode(_)
-            | Self::Restore { .. }
             // Proposed only after every member has said that it can a later level, and so knows this command.
             | Self::RaiseLevel { .. } => FeatureLevel::FIRST,
             Self::HandOverLeases { .. } => FeatureLevel::SECOND,
+            Self::SetDuty { .. }
+            | Self::SetWeight { .. }
+            | Self::PutService { .. }
+            | Self::DeleteService { .. } => FeatureLevel::THIRD,
         }
     }
 }

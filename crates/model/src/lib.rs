@@ -10,6 +10,7 @@
 //! | [`number`] | log indexes, epochs, log time, random ids |
 //! | [`address`] | where a worker is reached |
 //! | [`worker`] | registrations, leases, the worker record |
+//! | [`service`] | operator intent, service policies, delegates |
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
 //! | [`membership`] | joining and leaving the cluster |
@@ -33,6 +34,7 @@ pub mod number;
 pub mod peer_address;
 pub mod reply;
 pub mod restore;
+pub mod service;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -47,4 +49,5 @@ pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition,
 pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
+pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

@@ -18,10 +18,24 @@ pub const LABELS_PER_WORKER_MAX: usize = 64;
 pub const CAPABILITIES_PER_WORKER_MAX: usize = 64;
 /// Longest label or capability key or value, in bytes. Longer: refused.
 pub const LABEL_BYTES_MAX: usize = 256;
+/// Largest share of the traffic. Larger: refused.
+pub const WEIGHT_MAX: u32 = 1_000_000;
 /// Most worker records, expired ones included. When full: a new id is refused, known ones go on.
 pub const WORKERS_MAX: usize = 1_000_000;
 /// Most keyspaces. When full: a new name is refused.
 pub const KEYSPACES_MAX: usize = 1_000;
+/// Most services with a policy of their own. When full: another one's policy is refused, known ones can be changed.
+pub const SERVICE_POLICIES_MAX: usize = 10_000;
+/// Shortest and longest time that a request waits for the next owner of a service or partition, in milliseconds.
+pub const HOLD_MS_MIN: u32 = 1_000;
+/// See [`HOLD_MS_MIN`].
+pub const HOLD_MS_MAX: u32 = 10_000;
+/// Most requests that a policy may let wait on one node. One beyond the policy's own number fails at once.
+pub const HOLD_WAITING_MAX: u32 = 100_000;
+/// Shortest and longest timeout of a service's policy, in milliseconds.
+pub const TIMEOUT_MS_MIN: u32 = 10;
+/// See [`TIMEOUT_MS_MIN`].
+pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 /// Most nodes of a cluster, learners included. When full: another one can't join.
 pub const NODES_MAX: usize = 15;
 /// Most commands in one log entry; the rest waits for the next one.

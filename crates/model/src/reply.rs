@@ -3,8 +3,9 @@
 use crate::{
     command::Silence,
     level::FeatureLevel,
-    name::{KeyspaceName, WorkerId},
+    name::{KeyspaceName, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
+    service::Duty,
     worker::Status,
 };
 
@@ -48,6 +49,12 @@ pub enum Refusal {
     UnknownKeyspace {
         /// The name.
         name: KeyspaceName,
+    },
+    /// The service has no policy.
+    #[error("service {name} has no policy")]
+    UnknownService {
+        /// The name.
+        name: ServiceName,
     },
     /// A partition that the keyspace does not have.
     #[error("partition {partition} is outside keyspace {keyspace}, which has {count} partitions")]
@@ -95,6 +102,12 @@ pub enum Refusal {
         /// Keyspaces other than the default one.
         keyspaces: u64,
     },
+    /// A backup is restored only where there is nothing to lose: here are policies of services.
+    #[error("the cluster is not empty; service policies: {policies}")]
+    HasPolicies {
+        /// How many.
+        policies: u64,
+    },
     /// A step of a restore that is not the next one: another restore took its place, or it rested for too long.
     #[error("this restore is no longer under way: another one took its place, or it rested for too long")]
     RestoreVoid,
@@ -113,6 +126,8 @@ pub enum Bounded {
     Workers,
     /// [`crate::limit::KEYSPACES_MAX`].
     Keyspaces,
+    /// [`crate::limit::SERVICE_POLICIES_MAX`].
+    ServicePolicies,
 }
 
 impl std::fmt::Display for Bounded {
@@ -120,6 +135,7 @@ impl std::fmt::Display for Bounded {
         f.write_str(match self {
             Self::Workers => "workers",
             Self::Keyspaces => "keyspaces",
+            Self::ServicePolicies => "service policies",
         })
     }
 }
@@ -160,6 +176,27 @@ pub enum Event {
         name: KeyspaceName,
         /// Its count.
         partitions: Option<u32>,
+    },
+    /// An operator decided anew about a worker.
+    IntentChanged {
+        /// Who.
+        id: WorkerId,
+        /// What it is to do.
+        duty: Duty,
+        /// Its share of the traffic; `None`: as it registered.
+        weight: Option<u32>,
+    },
+    /// An operator changed a service's policy, or took it away.
+    ServiceChanged {
+        /// Which.
+        name: ServiceName,
+    },
+    /// A group has another delegate, or none any more.
+    DelegateChanged {
+        /// Which group.
+        group: Box<str>,
+        /// Who, and its role's fencing token.
+        to: Option<(WorkerId, Epoch)>,
     },
     /// A record was forgotten for good.
     WorkerForgotten {

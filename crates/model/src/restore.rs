@@ -1,7 +1,7 @@
 //! A restore from a backup. It does not fit one log entry, and nobody may see the half of it: so its steps gather a
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
-use crate::{keyspace::Keyspace, number::Epoch, worker::Worker};
+use crate::{keyspace::Keyspace, number::Epoch, service::StoredPolicy, worker::Worker};
 use std::sync::Arc;
 
 /// One step of a restore.
@@ -11,6 +11,8 @@ pub enum RestoreStep {
     Begin {
         /// All of the backup's.
         keyspaces: Vec<Keyspace>,
+        /// All of the backup's.
+        policies: Vec<StoredPolicy>,
         /// The largest fencing token that was granted before the backup was made.
         last_epoch: Epoch,
     },
@@ -31,4 +33,17 @@ pub enum RestoreStep {
     },
     /// Instead of the last one: what was gathered is thrown away.
     Abandon,
+}
+
+impl RestoreStep {
+    /// Whether something in it came with services: whoever is at an earlier level can't read it.
+    pub fn has_services(&self) -> bool {
+        match self {
+            Self::Begin { keyspaces, policies, .. } => {
+                !policies.is_empty() || keyspaces.iter().any(|k| k.hold.is_some())
+            }
+            Self::Workers { workers, .. } => workers.iter().any(|w| w.has_more()),
+            Self::Finish { .. } | Self::Abandon => false,
+        }
+    }
 }

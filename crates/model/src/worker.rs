@@ -5,6 +5,7 @@ use crate::{
     limit,
     name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt},
     number::{Epoch, LogIndex, LogTime, Partition, Ttl},
+    service::{DEFAULT_GROUP, Duty, Extras, Intent, NO_EXTRAS},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,6 +58,8 @@ pub struct RegistrationParts {
     pub ttl: Ttl,
     /// Its share of the traffic; 100 is usual, 0 is none while others serve.
     pub weight: u32,
+    /// What only some say; `None`: this one says none of it ([`Extras::boxed`]).
+    pub extras: Option<Box<Extras>>,
 }
 
 impl RegistrationParts {
@@ -72,7 +75,13 @@ impl RegistrationParts {
             labels: BTreeMap::new(),
             capabilities: BTreeMap::new(),
             weight: 100,
+            extras: None,
         }
+    }
+
+    /// What only some say.
+    pub fn extras(&self) -> &Extras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
     }
 
     /// Checks the bounds of all fields and lists each that is wrong.
@@ -97,10 +106,21 @@ impl RegistrationParts {
         for (i, service) in self.services.iter().enumerate() {
             short(&mut wrong, &format!("services[{i}].version"), &service.version);
         }
-        if self.weight > 1_000_000 {
-            wrong.push(Invalid::new("weight", format!("is {}", self.weight), "0 to 1000000"));
+        wrong.extend(check_weight(self.weight).err());
+        let offered = |name: &ServiceName| self.services.iter().any(|offer| offer.name == *name);
+        if let Some(name) = self.extras().unhealthy.iter().find(|name| !offered(name)) {
+            wrong.push(Invalid::new("unhealthy", format!("names {name}"), "services that it offers"));
         }
         if wrong.is_empty() { Ok(Registration { parts: self }) } else { Err(wrong) }
+    }
+}
+
+/// Checks a share of the traffic; the error is about the field `weight`.
+pub fn check_weight(weight: u32) -> Result<u32, Invalid> {
+    if weight <= limit::WEIGHT_MAX {
+        Ok(weight)
+    } else {
+        Err(Invalid::new("weight", format!("is {weight}"), format!("0 to {}", limit::WEIGHT_MAX)))
     }
 }
 
@@ -209,6 +229,8 @@ pub struct Worker {
     pub registered_at: LogTime,
     /// Where it is in its life.
     pub lifecycle: Lifecycle,
+    /// What an operator decided about it.
+    pub intent: Intent,
     /// The log index of the last change of this record, for `If-Match`.
     pub changed: LogIndex,
 }
@@ -236,9 +258,41 @@ impl Worker {
         registered == partitions
     }
 
-    /// Whether requests may go to it.
+    /// Whether its lease stands. Whether it gets requests, an operator decides as well ([`Self::takes_requests`]).
     pub fn is_routable(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Live | Lifecycle::Suspect { .. })
+    }
+
+    /// Whether new requests may go to it.
+    pub fn takes_requests(&self) -> bool {
+        self.is_routable() && self.intent.duty == Duty::InService
+    }
+
+    /// Whether new requests for one of its services may go to it.
+    pub fn serves(&self, offer: &ServiceOffer) -> bool {
+        self.takes_requests() && !self.registration.extras().unhealthy.contains(&offer.name)
+    }
+
+    /// Its share of the traffic: an operator's, else the registered one.
+    pub fn weight(&self) -> u32 {
+        self.intent.weight.unwrap_or(self.registration.weight)
+    }
+
+    /// Whether it has what records did not have before there were services.
+    pub fn has_more(&self) -> bool {
+        self.intent != Intent::default() || self.registration.extras.is_some()
+    }
+
+    /// With whom it shares a delegate: its label `group`.
+    pub fn group(&self) -> &str {
+        self.registration.labels.get("group").map_or(DEFAULT_GROUP, |group| group)
+    }
+
+    /// Whether it may become the delegate of its group.
+    pub fn stands_for_delegate(&self) -> bool {
+        self.registration.extras().wants_delegate
+            && !self.registration.services.is_empty()
+            && self.takes_requests()
     }
 }
 

@@ -2,8 +2,8 @@
 //! state that comes out of a snapshot.
 
 use crate::{apply::forgotten_at, state::State};
-use quorate_model::{Partition, Status, limit};
-use std::collections::BTreeMap;
+use quorate_model::{Epoch, Partition, Status, WorkerId, limit};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An invariant that does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 7] = [
+pub const ALL: [(&str, Check); 9] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -28,7 +28,12 @@ pub const ALL: [(&str, Check); 7] = [
     ("the routable count counts", routable_counts),
     ("retention lists exactly those who are to be forgotten", retention_is_exact),
     ("windows are bounded", windows_are_bounded),
+    ("services list exactly the workers that offer them", services_follow_workers),
+    (DELEGATES, delegates_are_candidates),
 ];
+
+pub(crate) const DELEGATES: &str =
+    "a group has one delegate while it has candidates, and the delegate is one";
 
 /// Checks them all. Costs O(state).
 pub fn check(state: &State) -> Result<(), Violation> {
@@ -129,6 +134,64 @@ pub(crate) fn windows_are_bounded(state: &State) -> Result<(), String> {
     }
 }
 
+fn services_follow_workers(state: &State) -> Result<(), String> {
+    let mut offered: BTreeMap<&str, BTreeMap<&str, bool>> = BTreeMap::new();
+    for worker in state.workers.values().filter(|w| w.status() != Status::Departed) {
+        for offer in &worker.registration.services {
+            offered
+                .entry(offer.name.as_str())
+                .or_default()
+                .insert(worker.id().as_str(), worker.serves(offer));
+        }
+    }
+    for service in state.services.values() {
+        let listed: BTreeMap<_, _> =
+            service.endpoints().map(|e| (e.worker().id().as_str(), e.serves())).collect();
+        let current = |e: &crate::Endpoint| state.workers.get(e.worker().id()) == Some(e.worker());
+        let serving = listed.values().filter(|serves| **serves).count();
+        let wanted = offered.remove(service.name().as_str()).unwrap_or_default();
+        if listed != wanted || serving != service.serving_count() || !service.endpoints().all(current) {
+            return Err(format!("{}: {listed:?}, {} serve; offered: {wanted:?}", service.name(), serving));
+        }
+        if serving > 0 && service.vacant_since().is_some() {
+            return Err(format!("{} is called vacant, and {serving} serve", service.name()));
+        }
+    }
+    let policies = state.services.values().filter(|s| s.stored_policy().is_some()).count();
+    if !offered.is_empty() || policies != state.policies {
+        return Err(format!("not listed: {offered:?}; {policies} policies, {} counted", state.policies));
+    }
+    Ok(())
+}
+
+pub(crate) fn delegates_are_candidates(state: &State) -> Result<(), String> {
+    let mut wanted: BTreeMap<&str, BTreeSet<(Epoch, &WorkerId)>> = BTreeMap::new();
+    for worker in state.workers.values().filter(|w| w.stands_for_delegate()) {
+        wanted.entry(worker.group()).or_default().insert((worker.incarnation, worker.id()));
+    }
+    let listed: BTreeMap<&str, BTreeSet<_>> = state
+        .candidates
+        .iter()
+        .map(|(g, all)| (&**g, all.iter().map(|(i, id)| (*i, id)).collect()))
+        .collect();
+    if listed != wanted || !state.unsettled.is_empty() {
+        return Err(format!("candidates {listed:?}, wanted {wanted:?}, unsettled {:?}", state.unsettled));
+    }
+    for (group, delegate) in &state.delegates {
+        let id = (delegate.incarnation, &delegate.worker);
+        if delegate.epoch > state.last_epoch || *delegate.group != **group {
+            return Err(format!("{delegate:?} of {group} at last epoch {}", state.last_epoch));
+        }
+        if !wanted.get(&**group).is_some_and(|all| all.contains(&id)) {
+            return Err(format!("{delegate:?} is no candidate"));
+        }
+    }
+    match wanted.keys().find(|group| !state.delegates.contains_key(**group)) {
+        None => Ok(()),
+        Some(group) => Err(format!("group {group} has no delegate")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +201,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 7] = [
+        let broken: [fn(&mut State); 9] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -150,6 +213,8 @@ mod tests {
                     s.windows.insert(quorate_model::BootId(boot), crate::window::Window::default());
                 }
             },
+            |s| s.policies += 1,
+            |s| s.unsettled.push("g".into()),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();
@@ -185,6 +250,7 @@ mod tests {
             incarnation: Epoch(epoch),
             registered_at: LogTime(0),
             lifecycle,
+            intent: quorate_model::Intent::default(),
             changed: quorate_model::LogIndex(1),
         }
     }

@@ -10,6 +10,7 @@
 //! | [`state`] | the state, its reads |
 //! | [`apply`] | one entry → replies and events; one file per kind of command |
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
+//! | [`service`] | a service with its derived list of endpoints |
 //! | [`window`] | answers to repeated proposals |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
@@ -18,12 +19,14 @@ pub mod apply;
 pub mod invariant;
 pub mod keyspace;
 pub mod parts;
+pub mod service;
 pub mod state;
 pub mod window;
 
 pub use apply::Applied;
 pub use keyspace::KeyspaceView;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
+pub use service::{Endpoint, ServiceView};
 pub use state::State;
 
 /// The picture of the state that requests read: an O(1) clone, published after each apply.

@@ -9,8 +9,8 @@ use crate::{
     window::Window,
 };
 use quorate_model::{
-    BootId, ClusterId, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord, Reply, RestoreId,
-    Status, Worker, limit,
+    BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord, Reply,
+    RestoreId, Status, StoredPolicy, Worker, limit,
 };
 use std::sync::Arc;
 
@@ -35,6 +35,10 @@ pub struct Parts {
     pub nodes: Vec<Arc<NodeRecord>>,
     /// By boot id.
     pub windows: Vec<WindowParts>,
+    /// By service.
+    pub policies: Vec<StoredPolicy>,
+    /// By group.
+    pub delegates: Vec<Arc<Delegate>>,
     /// A restore that is under way.
     pub restoring: Option<RestoringParts>,
 }
@@ -63,6 +67,8 @@ pub struct RestoringParts {
     pub last_epoch: Epoch,
     /// By name.
     pub keyspaces: Vec<Keyspace>,
+    /// By service.
+    pub policies: Vec<StoredPolicy>,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
 }
@@ -116,8 +122,15 @@ impl State {
             keyspaces: self.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
             nodes: self.nodes.values().cloned().collect(),
             windows: self.windows.iter().map(|(boot, w)| window_parts(*boot, w)).collect(),
+            policies: self.stored_policies(),
+            delegates: self.delegates.values().cloned().collect(),
             restoring: self.restoring.as_ref().map(|r| r.head()),
         }
+    }
+
+    /// What operators decided about services, by name.
+    pub(crate) fn stored_policies(&self) -> Vec<StoredPolicy> {
+        self.services.values().filter_map(|service| service.stored_policy().cloned()).collect()
     }
 
     /// The workers that a restore has gathered so far, by id.
@@ -141,7 +154,7 @@ impl State {
             let mut keyspace = self.keyspaces.get_mut(&registration.keyspace).map(Arc::make_mut);
             for partition in &registration.partitions {
                 match keyspace.as_deref_mut().filter(|k| !k.claims.contains_key(partition)) {
-                    Some(keyspace) => keyspace.claim(*partition, &worker),
+                    Some(keyspace) => keyspace.claim(*partition, &worker, self.index),
                     None => {
                         return Err(PartsError::Claim {
                             worker: worker.id().to_string(),
@@ -156,6 +169,10 @@ impl State {
         if let Some(at) = forgotten_at(&worker) {
             self.retention.insert((at, worker.id().clone()));
         }
+        self.follow_offers(None, Some(&worker));
+        self.follow_candidates(None, Some(&worker));
+        // Whoever wrote the parts had settled who is delegate; a restore settles it at its end.
+        self.unsettled.clear();
         match self.workers.insert(worker.id().clone(), worker) {
             None => Ok(()),
             Some(other) => Err(PartsError::Twice { worker: other.id().to_string() }),
@@ -184,9 +201,11 @@ impl Builder {
             nodes: head.nodes.iter().map(|n| (n.name.clone(), n.clone())).collect(),
             windows: head.windows.iter().map(window_from_parts).collect(),
             restoring: head.restoring.as_ref().map(|r| Arc::new(Restoring::from_head(r))),
+            delegates: head.delegates.iter().map(|d| (d.group.clone(), d.clone())).collect(),
             ..State::default()
         };
         state.set_keyspaces(&head.keyspaces);
+        head.policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         Self { state, epochs: Vec::new() }
     }
 
@@ -218,6 +237,8 @@ impl Builder {
 
     /// The state, if it may be used.
     pub fn finish(mut self) -> Result<State, PartsError> {
+        invariant::delegates_are_candidates(&self.state)
+            .map_err(|detail| self.violation(invariant::DELEGATES, detail))?;
         self.epochs.sort_unstable();
         if let Some([epoch, _]) = self.epochs.array_windows().find(|[a, b]| a == b) {
             return Err(self.violation(EPOCHS, format!("two workers are at {epoch}")));

@@ -1,10 +1,10 @@
 //! The state and its reads.
 
-use crate::{apply::restore::Restoring, keyspace::KeyspaceView, window::Window};
+use crate::{apply::restore::Restoring, keyspace::KeyspaceView, service::ServiceView, window::Window};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
-    BootId, ClusterId, Epoch, FeatureLevel, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord, Origin,
-    Worker, WorkerId,
+    BootId, ClusterId, Delegate, Epoch, FeatureLevel, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord,
+    Origin, ServiceName, Worker, WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -20,12 +20,22 @@ pub struct State {
     pub(crate) keyspaces: OrdMap<KeyspaceName, Arc<KeyspaceView>>,
     pub(crate) nodes: OrdMap<NodeName, Arc<NodeRecord>>,
     pub(crate) windows: OrdMap<BootId, Window>,
+    /// Who may send heartbeats for a whole group, by group.
+    pub(crate) delegates: OrdMap<Box<str>, Arc<Delegate>>,
     /// A restore that is under way. Nobody sees it before its last step.
     pub(crate) restoring: Option<Arc<Restoring>>,
     /// Expired and departed workers by the log time at which they are forgotten. Derived from the records.
     pub(crate) retention: OrdSet<(LogTime, WorkerId)>,
     /// How many workers are routable. Derived.
     pub(crate) routable: usize,
+    /// Who offers what, with the operators' policies. Derived, the policies excepted.
+    pub(crate) services: OrdMap<ServiceName, Arc<ServiceView>>,
+    /// How many of them have a policy. Derived.
+    pub(crate) policies: usize,
+    /// Who would be delegate, by group, the oldest registration first. Derived.
+    pub(crate) candidates: OrdMap<Box<str>, OrdSet<(Epoch, WorkerId)>>,
+    /// Groups whose candidates changed within the command that is being applied. Empty between entries.
+    pub(crate) unsettled: Vec<Box<str>>,
 }
 
 impl State {
@@ -98,6 +108,31 @@ impl State {
     /// The keyspace that requests without another one use; `None` before the cluster is formed.
     pub fn default_keyspace(&self) -> Option<&KeyspaceView> {
         self.keyspace("default")
+    }
+
+    /// A service: while a record of a worker offers it, or a policy is stored.
+    pub fn service(&self, name: &str) -> Option<&Arc<ServiceView>> {
+        self.services.get(name)
+    }
+
+    /// All services, by name.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<ServiceView>> {
+        self.services.values()
+    }
+
+    /// Services with names after `cursor`, in order.
+    pub fn services_after(&self, cursor: &str) -> impl Iterator<Item = &Arc<ServiceView>> {
+        self.services.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded)).map(|(_, service)| service)
+    }
+
+    /// Who may send heartbeats for all of `group`.
+    pub fn delegate(&self, group: &str) -> Option<&Arc<Delegate>> {
+        self.delegates.get(group)
+    }
+
+    /// All delegates, by group.
+    pub fn delegates(&self) -> impl Iterator<Item = &Arc<Delegate>> {
+        self.delegates.values()
     }
 
     /// What each node said about itself, by name.

@@ -67,6 +67,7 @@ fn a_worker_that_is_left_with_no_partition_stays_when_it_offers_services() {
               default/12: 0=w2
               w1 [] lost [0] chat live, epoch 2, changed at 3
               w2 [0] live, epoch 3, changed at 3
+              service chat: w1
         "#]],
     );
 }

@@ -21,7 +21,11 @@ fn backup() -> Parts {
 }
 
 fn begin(parts: &Parts) -> RestoreStep {
-    RestoreStep::Begin { keyspaces: parts.keyspaces.clone(), last_epoch: parts.last_epoch }
+    RestoreStep::Begin {
+        keyspaces: parts.keyspaces.clone(),
+        policies: parts.policies.clone(),
+        last_epoch: parts.last_epoch,
+    }
 }
 
 fn workers(batch: u32, workers: &[Arc<Worker>]) -> RestoreStep {
@@ -144,10 +148,14 @@ fn an_incomplete_or_contradictory_backup_changes_nothing() {
     take(&mut scene, ID, begin(&parts));
     assert!(matches!(refused(&mut scene, workers(0, &[Arc::new(late)])), Refusal::RestoreUnsound { .. }));
     // An epoch without a successor would stop every node at the next grant.
-    let end = RestoreStep::Begin { keyspaces: parts.keyspaces.clone(), last_epoch: Epoch(u64::MAX) };
+    let end = RestoreStep::Begin {
+        keyspaces: parts.keyspaces.clone(),
+        policies: parts.policies.clone(),
+        last_epoch: Epoch(u64::MAX),
+    };
     assert!(matches!(refused(&mut scene, end), Refusal::RestoreUnsound { .. }));
     let none: Vec<Keyspace> = Vec::new();
-    let nowhere = RestoreStep::Begin { keyspaces: none, last_epoch: Epoch(1) };
+    let nowhere = RestoreStep::Begin { keyspaces: none, policies: Vec::new(), last_epoch: Epoch(1) };
     assert!(matches!(refused(&mut scene, nowhere), Refusal::RestoreUnsound { .. }));
     assert!(empty(&scene.state));
 }

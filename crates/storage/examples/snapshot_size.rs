@@ -94,6 +94,7 @@ async fn fill(machine: &mut Machine, workers: u64) -> u64 {
         name: keyspace(number),
         partitions: count,
         source: KeyspaceSource::Static,
+        hold: None,
         if_index: None,
     });
     apply(machine, vec![entry(0, std::iter::once(form).chain(spaces).collect())]).await;

@@ -203,6 +203,9 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::KeyspaceChanged { .. }
         | Event::LevelRaised { .. }
         | Event::LeasesHandedOver { .. }
+        | Event::IntentChanged { .. }
+        | Event::ServiceChanged { .. }
+        | Event::DelegateChanged { .. }
         | Event::Restored { .. } => None,
     }
 }
@@ -231,6 +234,22 @@ fn log_applied(index: u64, event: &Event) {
         }
         Event::LeasesHandedOver { term, silences } => {
             tracing::debug!(index, term, silent = silences.len(), "leases handed over");
+        }
+        Event::IntentChanged { id, duty, weight } => {
+            tracing::info!(
+                index,
+                worker = id.as_str(),
+                duty = duty.as_str(),
+                weight,
+                "worker's duty changed"
+            );
+        }
+        Event::ServiceChanged { name } => {
+            tracing::info!(index, service = name.as_str(), "service policy changed");
+        }
+        Event::DelegateChanged { group, to } => {
+            let (worker, epoch) = to.as_ref().map(|(id, epoch)| (id.as_str(), epoch.0)).unzip();
+            tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
         }
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");

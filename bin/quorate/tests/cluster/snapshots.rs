@@ -40,6 +40,7 @@ fn backup(folder: &Path, count: u64) -> PathBuf {
             epoch: Epoch(1_000 + i),
             incarnation: Epoch(1_000 + i),
             registered_at: LogTime(1),
+            intent: quorate_model::Intent::default(),
             lifecycle: Lifecycle::Live,
             changed: LogIndex(7),
         })
@@ -48,6 +49,7 @@ fn backup(folder: &Path, count: u64) -> PathBuf {
         name: KeyspaceName::default(),
         partitions: PartitionCount::new(12).ok(),
         source: KeyspaceSource::Static,
+        hold: None,
         changed: LogIndex(1),
     };
     let parts = quorate_state::Parts {

@@ -34,6 +34,7 @@ fn a_worker() -> Worker {
         registered_at: LogTime(0),
         lifecycle: Lifecycle::Live,
         lost: Vec::new(),
+        intent: quorate_model::Intent::default(),
         changed: LogIndex(9),
     }
 }
@@ -91,6 +92,7 @@ fn answer(line: &str) -> Say {
             name: KeyspaceName::default(),
             partitions: Some(PartitionCount::new(12).expect("valid")),
             source: KeyspaceSource::Kafka,
+            hold: None,
             changed: LogIndex(1),
         })
     };

@@ -1,7 +1,11 @@
 //! The named fields of a snapshot. A field that comes later must have a default; see the module above for what
 //! must not be left out.
 
-use super::{SnapshotMeta, json_reply::Reply};
+use super::{
+    SnapshotMeta,
+    json_reply::Reply,
+    json_services::{Hold, StoredPolicy},
+};
 use crate::raft;
 use quorate_model as model;
 use quorate_model::{
@@ -104,6 +108,9 @@ pub(super) struct Keyspace {
     name: String,
     partitions: Option<u32>,
     source: KeyspaceSource,
+    /// Since the third level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<Hold>,
     changed: u64,
 }
 
@@ -116,7 +123,7 @@ enum KeyspaceSource {
 
 impl From<&model::Keyspace> for Keyspace {
     fn from(keyspace: &model::Keyspace) -> Self {
-        let model::Keyspace { name, partitions, source, changed } = keyspace;
+        let model::Keyspace { name, partitions, source, hold, changed } = keyspace;
         Self {
             name: name.to_string(),
             partitions: partitions.map(PartitionCount::get),
@@ -124,6 +131,7 @@ impl From<&model::Keyspace> for Keyspace {
                 model::KeyspaceSource::Static => KeyspaceSource::Static,
                 model::KeyspaceSource::Kafka => KeyspaceSource::Kafka,
             },
+            hold: hold.map(Hold::from),
             changed: changed.0,
         }
     }
@@ -140,6 +148,7 @@ impl TryFrom<Keyspace> for model::Keyspace {
                 KeyspaceSource::Static => model::KeyspaceSource::Static,
                 KeyspaceSource::Kafka => model::KeyspaceSource::Kafka,
             },
+            hold: keyspace.hold.map(TryInto::try_into).transpose()?,
             changed: LogIndex(keyspace.changed),
         })
     }
@@ -228,17 +237,21 @@ pub(super) struct Restoring {
     batches: u32,
     last_epoch: u64,
     keyspaces: Vec<Keyspace>,
+    /// Since the third level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<StoredPolicy>,
 }
 
 impl From<&RestoringParts> for Restoring {
     fn from(restoring: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, workers: _ } = restoring;
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, workers: _ } = restoring;
         Self {
             id: id.0,
             touched_ms: touched.0,
             batches: *batches,
             last_epoch: last_epoch.0,
             keyspaces: keyspaces.iter().map(Keyspace::from).collect(),
+            policies: policies.iter().map(StoredPolicy::from).collect(),
         }
     }
 }
@@ -253,6 +266,7 @@ impl TryFrom<Restoring> for RestoringParts {
             batches: restoring.batches,
             last_epoch: Epoch(restoring.last_epoch),
             keyspaces: crate::v1::all(restoring.keyspaces)?,
+            policies: crate::v1::all(restoring.policies)?,
             workers: Vec::new(),
         })
     }

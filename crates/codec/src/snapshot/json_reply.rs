@@ -2,7 +2,7 @@
 
 use quorate_model as model;
 use quorate_model::{
-    Epoch, Invalid, KeyspaceName, LogIndex, Partition, WorkerId, reply::Bounded as ModelBounded,
+    Epoch, Invalid, KeyspaceName, LogIndex, Partition, ServiceName, WorkerId, reply::Bounded as ModelBounded,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     NotEmpty { workers: u64, keyspaces: u64 },
     RestoreVoid,
     RestoreUnsound { why: Box<str> },
+    UnknownService { name: String },
+    HasPolicies { policies: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,7 +39,9 @@ pub(super) enum Refusal {
 pub(super) enum Bounded {
     Workers,
     Keyspaces,
+    ServicePolicies,
 }
+
 impl From<&model::Reply> for Reply {
     fn from(reply: &model::Reply) -> Self {
         match reply {
@@ -84,6 +88,7 @@ impl From<&model::Refusal> for Refusal {
                 what: match what {
                     ModelBounded::Workers => Bounded::Workers,
                     ModelBounded::Keyspaces => Bounded::Keyspaces,
+                    ModelBounded::ServicePolicies => Bounded::ServicePolicies,
                 },
                 max: *max,
             },
@@ -92,6 +97,8 @@ impl From<&model::Refusal> for Refusal {
             M::NotEmpty { workers, keyspaces } => Self::NotEmpty { workers: *workers, keyspaces: *keyspaces },
             M::RestoreVoid => Self::RestoreVoid,
             M::RestoreUnsound { why } => Self::RestoreUnsound { why: why.clone() },
+            M::UnknownService { name } => Self::UnknownService { name: name.to_string() },
+            M::HasPolicies { policies } => Self::HasPolicies { policies: *policies },
         }
     }
 }
@@ -121,6 +128,7 @@ impl TryFrom<Refusal> for model::Refusal {
                 what: match what {
                     Bounded::Workers => ModelBounded::Workers,
                     Bounded::Keyspaces => ModelBounded::Keyspaces,
+                    Bounded::ServicePolicies => ModelBounded::ServicePolicies,
                 },
                 max,
             },
@@ -129,6 +137,8 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::NotEmpty { workers, keyspaces } => Self::NotEmpty { workers, keyspaces },
             Refusal::RestoreVoid => Self::RestoreVoid,
             Refusal::RestoreUnsound { why } => Self::RestoreUnsound { why },
+            Refusal::UnknownService { name } => Self::UnknownService { name: ServiceName::parse(&name)? },
+            Refusal::HasPolicies { policies } => Self::HasPolicies { policies },
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The named fields of a worker's record; the same rules as for the other sections.
 
+use super::json_services::{Extras, Intent, is_default};
 use quorate_model as model;
 use quorate_model::{Epoch, Invalid, KeyspaceName, LogIndex, LogTime};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,11 @@ pub(super) struct Worker<'a> {
     registered_at_ms: u64,
     lifecycle: Lifecycle,
     changed: u64,
+    /// This and what follows: since the third level, and only where it says something.
+    #[serde(default, skip_serializing_if = "is_default")]
+    extras: Extras,
+    #[serde(default, skip_serializing_if = "is_default")]
+    intent: Intent,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,8 +64,16 @@ enum Lifecycle {
 
 impl<'a> From<&'a model::Worker> for Worker<'a> {
     fn from(worker: &'a model::Worker) -> Self {
-        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
-            worker;
+        let model::Worker {
+            registration,
+            lost,
+            epoch,
+            incarnation,
+            registered_at,
+            lifecycle,
+            intent,
+            changed,
+        } = worker;
         let model::RegistrationParts {
             id,
             address,
@@ -70,6 +84,7 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
             capabilities,
             ttl,
             weight,
+            extras,
         } = &***registration;
         Self {
             id: id.as_str().into(),
@@ -87,6 +102,8 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
             registered_at_ms: registered_at.0,
             lifecycle: lifecycle.into(),
             changed: changed.0,
+            extras: extras.as_deref().unwrap_or(&model::service::NO_EXTRAS).into(),
+            intent: intent.into(),
         }
     }
 }
@@ -105,6 +122,7 @@ impl TryFrom<Worker<'_>> for model::Worker {
             capabilities: w.capabilities.into_iter().map(|(k, v)| (k, v.into())).collect(),
             ttl: model::Ttl::new(Duration::from_millis(w.ttl_ms))?,
             weight: w.weight,
+            extras: model::Extras::try_from(w.extras)?.boxed(),
         };
         Ok(Self {
             registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
@@ -113,6 +131,7 @@ impl TryFrom<Worker<'_>> for model::Worker {
             incarnation: Epoch(w.incarnation),
             registered_at: LogTime(w.registered_at_ms),
             lifecycle: w.lifecycle.into(),
+            intent: w.intent.try_into()?,
             changed: LogIndex(w.changed),
         })
     }

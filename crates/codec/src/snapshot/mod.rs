@@ -13,6 +13,7 @@ mod container;
 mod json;
 mod json_level;
 mod json_reply;
+mod json_services;
 mod json_worker;
 mod reader;
 
@@ -21,6 +22,7 @@ pub use reader::{Batch, Place, ReadError, Reader, decode, verify};
 use crate::raft::{LogId, Membership};
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
 use json_level::Level;
+use json_services::{Delegate, StoredPolicy};
 use json_worker::Worker;
 use quorate_model::{self as model, FeatureLevel};
 use quorate_state::Parts;
@@ -41,6 +43,10 @@ mod section {
     pub const KEYSPACES: &str = "keyspaces";
     pub const NODES: &str = "nodes";
     pub const WINDOW: &str = "window";
+    /// What operators decided about services: only there where they did.
+    pub const SERVICES: &str = "services";
+    /// Only there where somebody is one.
+    pub const DELEGATES: &str = "delegates";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
@@ -91,6 +97,14 @@ impl<W: Write> Writer<W> {
         sections.section(section::NODES, &nodes)?;
         for window in &parts.windows {
             sections.section(section::WINDOW, &json(&Window::from(window)))?;
+        }
+        if !parts.policies.is_empty() {
+            let policies = parts.policies.iter().map(StoredPolicy::from).collect::<Vec<_>>();
+            sections.section(section::SERVICES, &json(&policies))?;
+        }
+        if !parts.delegates.is_empty() {
+            let delegates = parts.delegates.iter().map(|d| Delegate::from(&**d)).collect::<Vec<_>>();
+            sections.section(section::DELEGATES, &json(&delegates))?;
         }
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;

@@ -4,6 +4,7 @@ use super::{
     SnapshotMeta, WHAT, container,
     json::{Keyspace, Meta, NodeRecord, Restoring, State, Window},
     json_level::Level,
+    json_services::{Delegate, StoredPolicy},
     json_worker::Worker,
     section,
 };
@@ -154,6 +155,8 @@ struct Draft {
     keyspaces: Option<Vec<Keyspace>>,
     nodes: Option<Vec<NodeRecord>>,
     level: Option<Level>,
+    policies: Option<Vec<StoredPolicy>>,
+    delegates: Option<Vec<Delegate>>,
     restoring: Option<Restoring>,
     parts: Parts,
 }
@@ -166,6 +169,8 @@ impl Draft {
             section::LEVEL => once(&mut self.level, section),
             section::KEYSPACES => once(&mut self.keyspaces, section),
             section::NODES => once(&mut self.nodes, section),
+            section::SERVICES => once(&mut self.policies, section),
+            section::DELEGATES => once(&mut self.delegates, section),
             section::RESTORING => once(&mut self.restoring, section),
             section::WINDOW => {
                 let window =
@@ -191,6 +196,12 @@ impl Draft {
         }
         for node in self.nodes.ok_or(missing(section::NODES))? {
             parts.nodes.push(Arc::new(node.try_into().map_err(DecodeError::invalid(WHAT))?));
+        }
+        for policy in self.policies.into_iter().flatten() {
+            parts.policies.push(policy.try_into().map_err(DecodeError::invalid(WHAT))?);
+        }
+        for delegate in self.delegates.into_iter().flatten() {
+            parts.delegates.push(Arc::new(delegate.try_into().map_err(DecodeError::invalid(WHAT))?));
         }
         parts.restoring =
             self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;

@@ -1,6 +1,10 @@
 //! Commands, proposals, entries.
 
-use super::{registration::Registration, restore::RestoreStep};
+use super::{
+    registration::Registration,
+    restore::RestoreStep,
+    services::{self, ServiceCommand, is_plain},
+};
 use quorate_model as model;
 use quorate_model::{
     BootId, ClusterId, Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, NodeName,
@@ -34,6 +38,7 @@ pub(crate) enum Command {
     RaiseLevel { to: u16 },
     HandOverLeases { term: u64, silences: Vec<Silence> },
     Restore { id: u64, step: RestoreStep },
+    Services(ServiceCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,24 +125,39 @@ impl From<&model::Command> for Command {
                 partitions: partitions.map(PartitionCount::get),
                 source: (*source).into(),
             },
-            M::RegisterWorker { registration, range, if_index } => Self::RegisterWorker {
-                registration: registration.into(),
-                range: (*range).into(),
-                if_index: if_index.map(|i| i.0),
-            },
-            M::AdoptWorker { registration } => Self::AdoptWorker { registration: registration.into() },
+            M::RegisterWorker { registration, range, if_index } if is_plain(registration) => {
+                Self::RegisterWorker {
+                    registration: registration.into(),
+                    range: (*range).into(),
+                    if_index: if_index.map(|i| i.0),
+                }
+            }
+            M::RegisterWorker { registration, range, if_index } => {
+                services::register(registration, *range, *if_index)
+            }
+            M::AdoptWorker { registration } if is_plain(registration) => {
+                Self::AdoptWorker { registration: registration.into() }
+            }
+            M::AdoptWorker { registration } => services::adopt(registration),
             M::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: id.to_string(),
                 epoch: epoch.map(|e| e.0),
                 if_index: if_index.map(|i| i.0),
             },
             M::ChangeLeases(changes) => Self::ChangeLeases(changes.iter().map(LeaseChange::from).collect()),
-            M::PutKeyspace { name, partitions, source, if_index } => Self::PutKeyspace {
+            M::PutKeyspace { name, partitions, source, hold: None, if_index } => Self::PutKeyspace {
                 name: name.to_string(),
                 partitions: partitions.map(PartitionCount::get),
                 source: (*source).into(),
                 if_index: if_index.map(|i| i.0),
             },
+            M::PutKeyspace { name, partitions, source, hold, if_index } => {
+                services::put_keyspace(name, (*partitions, *source, *hold), *if_index)
+            }
+            M::SetDuty { id, duty, if_index } => services::set_duty(id, *duty, *if_index),
+            M::SetWeight { id, weight, if_index } => services::set_weight(id, *weight, *if_index),
+            M::PutService { name, policy, if_index } => services::put_service(name, policy, *if_index),
+            M::DeleteService { name, if_index } => services::delete_service(name, *if_index),
             M::ObservePartitions { keyspace, partitions } => {
                 Self::ObservePartitions { keyspace: keyspace.to_string(), partitions: partitions.get() }
             }
@@ -170,6 +190,7 @@ impl TryFrom<Command> for model::Command {
             Command::AdoptWorker { registration } => {
                 Self::AdoptWorker { registration: registration.try_into()? }
             }
+            Command::Services(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),
@@ -180,6 +201,7 @@ impl TryFrom<Command> for model::Command {
                 name: KeyspaceName::parse(&name)?,
                 partitions: count(partitions)?,
                 source: source.into(),
+                hold: None,
                 if_index: if_index.map(LogIndex),
             },
             Command::ObservePartitions { keyspace, partitions } => Self::ObservePartitions {

@@ -13,6 +13,7 @@ pub(crate) mod raft;
 pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;
+pub(crate) mod services;
 
 pub(crate) use command::Proposal;
 pub(crate) use raft::{LogRecord, Vote, Watermark};

@@ -44,6 +44,7 @@ impl From<&model::Registration> for Registration {
             capabilities,
             ttl,
             weight,
+            extras: _, // beside it, where there are any
         } = &**r;
         Self {
             id: id.to_string(),
@@ -73,6 +74,7 @@ impl TryFrom<Registration> for model::Registration {
             capabilities: r.capabilities.into_iter().map(|(k, v)| (k, v.into())).collect(),
             ttl: model::Ttl::new(Duration::from_millis(r.ttl_ms))?,
             weight: r.weight,
+            extras: None,
         };
         parts.validate().map_err(first)
     }

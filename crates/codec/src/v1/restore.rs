@@ -1,6 +1,10 @@
 //! The steps of a restore, with whole worker records.
 
-use super::{command::KeyspaceSource, registration::Registration};
+use super::{
+    command::KeyspaceSource,
+    registration::Registration,
+    services::{KeyspaceWith, StoredPolicy, WorkerWith},
+};
 use quorate_model as model;
 use quorate_model::{Epoch, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
 use serde::{Deserialize, Serialize};
@@ -12,6 +16,8 @@ pub(crate) enum RestoreStep {
     Workers { batch: u32, workers: Vec<Worker> },
     Finish { batches: u32, workers: u64 },
     Abandon,
+    BeginWith { keyspaces: Vec<KeyspaceWith>, policies: Vec<StoredPolicy>, last_epoch: u64 },
+    WorkersWith { batch: u32, workers: Vec<WorkerWith> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,9 +52,18 @@ impl From<&model::RestoreStep> for RestoreStep {
     fn from(step: &model::RestoreStep) -> Self {
         use model::RestoreStep as M;
         match step {
-            M::Begin { keyspaces, last_epoch } => Self::Begin {
+            M::Begin { keyspaces, policies, last_epoch } if step.has_services() => Self::BeginWith {
+                keyspaces: keyspaces.iter().map(KeyspaceWith::from).collect(),
+                policies: policies.iter().map(StoredPolicy::from).collect(),
+                last_epoch: last_epoch.0,
+            },
+            M::Begin { keyspaces, policies: _, last_epoch } => Self::Begin {
                 keyspaces: keyspaces.iter().map(Keyspace::from).collect(),
                 last_epoch: last_epoch.0,
+            },
+            M::Workers { batch, workers } if step.has_services() => Self::WorkersWith {
+                batch: *batch,
+                workers: workers.iter().map(|w| WorkerWith::from(&**w)).collect(),
             },
             M::Workers { batch, workers } => {
                 Self::Workers { batch: *batch, workers: workers.iter().map(|w| Worker::from(&**w)).collect() }
@@ -65,9 +80,18 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
     fn try_from(step: RestoreStep) -> Result<Self, Invalid> {
         Ok(match step {
             RestoreStep::Begin { keyspaces, last_epoch } => {
-                Self::Begin { keyspaces: super::all(keyspaces)?, last_epoch: Epoch(last_epoch) }
+                let (keyspaces, policies) = (super::all(keyspaces)?, Vec::new());
+                Self::Begin { keyspaces, policies, last_epoch: Epoch(last_epoch) }
+            }
+            RestoreStep::BeginWith { keyspaces, policies, last_epoch } => {
+                let (keyspaces, policies) = (super::all(keyspaces)?, super::all(policies)?);
+                Self::Begin { keyspaces, policies, last_epoch: Epoch(last_epoch) }
             }
             RestoreStep::Workers { batch, workers } => {
+                let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));
+                Self::Workers { batch, workers: workers.collect::<Result<_, Invalid>>()? }
+            }
+            RestoreStep::WorkersWith { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));
                 Self::Workers { batch, workers: workers.collect::<Result<_, Invalid>>()? }
             }
@@ -79,7 +103,8 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
 
 impl From<&model::Keyspace> for Keyspace {
     fn from(keyspace: &model::Keyspace) -> Self {
-        let model::Keyspace { name, partitions, source, changed } = keyspace;
+        // Its hold stands beside it, where there is one.
+        let model::Keyspace { name, partitions, source, hold: _, changed } = keyspace;
         Self {
             name: name.to_string(),
             partitions: partitions.map(PartitionCount::get),
@@ -97,6 +122,7 @@ impl TryFrom<Keyspace> for model::Keyspace {
             name: KeyspaceName::parse(&keyspace.name)?,
             partitions: keyspace.partitions.map(PartitionCount::new).transpose()?,
             source: keyspace.source.into(),
+            hold: None,
             changed: LogIndex(keyspace.changed),
         })
     }
@@ -104,8 +130,17 @@ impl TryFrom<Keyspace> for model::Keyspace {
 
 impl From<&model::Worker> for Worker {
     fn from(worker: &model::Worker) -> Self {
-        let model::Worker { registration, lost, epoch, incarnation, registered_at, lifecycle, changed } =
-            worker;
+        // What an operator decided stands beside it, where there is something.
+        let model::Worker {
+            registration,
+            lost,
+            epoch,
+            incarnation,
+            registered_at,
+            lifecycle,
+            intent: _,
+            changed,
+        } = worker;
         Self {
             registration: (&**registration).into(),
             lost: lost.iter().map(|p| p.0).collect(),
@@ -141,6 +176,7 @@ impl TryFrom<Worker> for model::Worker {
                 Lifecycle::Displaced { at_ms } => model::Lifecycle::Displaced { at: LogTime(at_ms) },
                 Lifecycle::Unregistered { at_ms } => model::Lifecycle::Unregistered { at: LogTime(at_ms) },
             },
+            intent: model::Intent::default(),
             changed: LogIndex(worker.changed),
         })
     }

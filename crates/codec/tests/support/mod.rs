@@ -3,6 +3,7 @@
 
 mod later;
 pub mod replies;
+pub mod services;
 mod snapshots;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
@@ -12,10 +13,11 @@ use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};
 use quorate_codec::snapshot::SnapshotMeta;
 use quorate_model::{
-    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, FeatureLevel, Keyspace, KeyspaceName,
-    KeyspaceSource, LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName, NodeRecord,
-    Origin, Partition, PartitionCount, PartitionRange, Proposal, Refusal, Registration, RegistrationParts,
-    Reply, RestoreId, RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, reply::Bounded,
+    Address, BootId, Capability, ClusterId, Command, Entry, Epoch, Extras, FeatureLevel, Intent, Keyspace,
+    KeyspaceName, KeyspaceSource, LeaseChange, LeaseEvent, Lifecycle, LogIndex, LogTime, NodeId, NodeName,
+    NodeRecord, Origin, Partition, PartitionCount, PartitionRange, Proposal, Refusal, Registration,
+    RegistrationParts, Reply, RestoreId, RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId,
+    reply::Bounded,
 };
 use quorate_state::{Parts, RestoringParts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -91,6 +93,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             name: keyspace("other"),
             partitions: None,
             source: KeyspaceSource::Static,
+            hold: None,
             if_index: Some(LogIndex(0)),
         },
         Command::ObservePartitions { keyspace: keyspace("default"), partitions: count.expect("valid") },
@@ -98,12 +101,18 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     ];
     commands.extend(later::commands());
     commands.extend([
-        restore(RestoreStep::Begin { keyspaces: keyspace_records(), last_epoch: Epoch(30) }),
+        restore(RestoreStep::Begin {
+            keyspaces: keyspace_records(),
+            policies: Vec::new(),
+            last_epoch: Epoch(30),
+        }),
         restore(RestoreStep::Workers { batch: 3, workers: workers() }),
         restore(RestoreStep::Finish { batches: 4, workers: 5 }),
         restore(RestoreStep::Abandon),
     ]);
-    commands.into_iter().map(|c| (command_name(&c), c)).collect()
+    let mut named: Vec<_> = commands.into_iter().map(|c| (command_name(&c), c)).collect();
+    named.extend(services::commands());
+    named
 }
 
 fn command_name(command: &Command) -> &'static str {
@@ -118,6 +127,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::DescribeNode(_) => "describe-node",
         Command::RaiseLevel { .. } => "raise-level",
         Command::HandOverLeases { .. } => "hand-over-leases",
+        Command::SetDuty { .. } => "set-duty",
+        Command::SetWeight { .. } => "set-weight",
+        Command::PutService { .. } => "put-service",
+        Command::DeleteService { .. } => "delete-service",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
@@ -141,6 +154,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::NotEmpty { workers: 2, keyspaces: 1 },
         Refusal::RestoreVoid,
         Refusal::RestoreUnsound { why: "w1 is there twice".into() },
+        Refusal::UnknownService { name: services::service("chat") },
+        Refusal::HasPolicies { policies: 3 },
+        Refusal::Full { what: Bounded::ServicePolicies, max: 12 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -163,11 +179,14 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::PreconditionFailed { .. } => "precondition-failed",
         Refusal::Full { what: Bounded::Workers, .. } => "full-workers",
         Refusal::Full { what: Bounded::Keyspaces, .. } => "full-keyspaces",
+        Refusal::Full { what: Bounded::ServicePolicies, .. } => "full-service-policies",
         Refusal::AlreadyFormed => "already-formed",
         Refusal::Forgotten => "forgotten",
         Refusal::NotEmpty { .. } => "not-empty",
         Refusal::RestoreVoid => "restore-void",
         Refusal::RestoreUnsound { .. } => "restore-unsound",
+        Refusal::UnknownService { .. } => "unknown-service",
+        Refusal::HasPolicies { .. } => "has-policies",
     }
 }
 
@@ -238,7 +257,7 @@ fn capabilities() -> impl Strategy<Value = Capability> {
     ]
 }
 
-fn services() -> impl Strategy<Value = ServiceOffer> {
+fn offers() -> impl Strategy<Value = ServiceOffer> {
     (name_strategy(), text(), option::of(addresses())).prop_map(|(name, version, url)| ServiceOffer {
         name: ServiceName::parse(&name).expect("valid"),
         version,
@@ -250,7 +269,7 @@ pub fn registrations() -> impl Strategy<Value = Registration> {
     let who = (ids(), addresses(), keyspaces(), 1_000u64..86_400_000, 0u32..1_000_001);
     let what = (
         collection::vec(any::<i32>(), 0..50),
-        collection::vec(services(), 0..4),
+        collection::vec(offers(), 0..4),
         collection::btree_map(text(), text(), 0..4),
         collection::btree_map(text(), capabilities(), 0..4),
     );
@@ -266,6 +285,7 @@ pub fn registrations() -> impl Strategy<Value = Registration> {
                 capabilities,
                 ttl: Ttl::new(Duration::from_millis(ttl)).expect("valid"),
                 weight,
+                extras: None,
             }
             .validate()
             .expect("valid")
@@ -315,7 +335,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         collection::vec(lease_changes(), 0..5).prop_map(Command::ChangeLeases),
         (keyspaces(), option::of(counts()), sources(), indexes()).prop_map(
             |(name, partitions, source, if_index)| {
-                Command::PutKeyspace { name, partitions, source, if_index }
+                Command::PutKeyspace { name, partitions, source, hold: None, if_index }
             }
         ),
         (keyspaces(), counts())
@@ -334,6 +354,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
             }
         ),
         later::any_command(),
+        services::any_command(),
     ]
 }
 

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use quorate_model::{Epoch, LogIndex, Partition, Refusal, Reply, reply::Bounded};
 
 pub fn any_reply() -> impl Strategy<Value = Reply> {
-    let bounded = prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces)];
+    let bounded =
+        prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces), Just(Bounded::ServicePolicies)];
     let refusals = prop_oneof![
         ids().prop_map(|id| Refusal::UnknownWorker { id }),
         (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
@@ -23,6 +24,8 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
             wanted: LogIndex(wanted)
         }),
         (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
+        any::<u64>().prop_map(|policies| Refusal::HasPolicies { policies }),
+        Just(Refusal::UnknownService { name: super::services::service("chat") }),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),
     ];

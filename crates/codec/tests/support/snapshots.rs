@@ -22,6 +22,7 @@ pub fn workers() -> Vec<Arc<Worker>> {
             incarnation: Epoch(10),
             registered_at: at,
             lifecycle,
+            intent: Intent::default(),
             changed: LogIndex(40),
         })
     };
@@ -33,6 +34,7 @@ pub fn keyspace_records() -> Vec<Keyspace> {
         name: keyspace(name),
         partitions,
         source,
+        hold: None,
         changed: LogIndex(1),
     };
     vec![
@@ -63,6 +65,8 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
             used: LogIndex(41),
             replies: replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect(),
         }],
+        policies: Vec::new(),
+        delegates: Vec::new(),
         restoring: None,
     };
     (meta, parts)
@@ -77,9 +81,10 @@ pub fn later_snapshot() -> (SnapshotMeta, Parts) {
         batches: 4,
         last_epoch: Epoch(30),
         keyspaces: keyspace_records(),
+        policies: Vec::new(),
         workers: workers(),
     };
-    let replies = replies().into_iter().skip(13).enumerate();
+    let replies = replies().into_iter().skip(13).take(3).enumerate();
     let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
     let windows = vec![WindowParts { boot: BootId(1), used: LogIndex(41), replies }];
     (meta, Parts { workers: Vec::new(), windows, restoring: Some(restoring), ..parts })

@@ -115,7 +115,7 @@ pub(super) async fn put(State(app): State<App>, path: KeyspacePath, request: Req
     let if_index = request::condition(request.headers())?;
     let name = request::named("path.name", path, KeyspaceName::parse)?;
     let (partitions, source) = keyspace::keyspace(request::object(request).await?)?;
-    let command = Command::PutKeyspace { name, partitions, source, if_index };
+    let command = Command::PutKeyspace { name, partitions, source, hold: None, if_index };
     match writes::write(&app, command, query.mode).await? {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(committed) => {

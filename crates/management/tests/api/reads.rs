@@ -11,6 +11,7 @@ fn grow(count: u32) -> Command {
         name: KeyspaceName::default_name(),
         partitions: PartitionCount::new(count).ok(),
         source: KeyspaceSource::Static,
+        hold: None,
         if_index: None,
     }
 }

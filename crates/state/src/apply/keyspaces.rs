@@ -3,7 +3,7 @@
 use super::require_index;
 use crate::{keyspace::KeyspaceView, state::State};
 use quorate_model::{
-    ClusterId, Event, Keyspace, KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, Refusal, Reply,
+    ClusterId, Event, Hold, Keyspace, KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, Refusal, Reply,
     limit, reply::Bounded,
 };
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl State {
             return Err(Refusal::AlreadyFormed);
         }
         // First what can be refused: a refusal leaves the cluster unformed.
-        self.put_keyspace(&KeyspaceName::default(), (partitions, source), None, events)?;
+        self.put_keyspace(&KeyspaceName::default(), (partitions, source, None), None, events)?;
         self.cluster = Some(cluster);
         Ok(Reply::Done)
     }
@@ -28,7 +28,7 @@ impl State {
     pub(super) fn put_keyspace(
         &mut self,
         name: &KeyspaceName,
-        (partitions, source): (Option<PartitionCount>, KeyspaceSource),
+        (partitions, source, hold): (Option<PartitionCount>, KeyspaceSource, Option<Hold>),
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
@@ -38,10 +38,11 @@ impl State {
             return Err(Refusal::Full { what: Bounded::Keyspaces, max: limit::KEYSPACES_MAX as u64 });
         }
         let partitions = partitions.or(standing.as_ref().and_then(|k| k.partitions));
-        if standing.is_some_and(|k| k.partitions == partitions && k.source == source) {
+        if standing.is_some_and(|k| (k.partitions, k.source, k.hold) == (partitions, source, hold)) {
             return Ok(Reply::Unchanged);
         }
-        self.set_keyspace(Keyspace { name: name.clone(), partitions, source, changed: self.index }, events);
+        let changed = self.index;
+        self.set_keyspace(Keyspace { name: name.clone(), partitions, source, hold, changed }, events);
         Ok(Reply::Done)
     }
 
@@ -57,7 +58,8 @@ impl State {
             // An operator took over while the observation was under way.
             KeyspaceSource::Static => Ok(Reply::Unchanged),
             KeyspaceSource::Kafka => {
-                self.put_keyspace(name, (Some(partitions), KeyspaceSource::Kafka), None, events)
+                let hold = keyspace.keyspace().hold;
+                self.put_keyspace(name, (Some(partitions), KeyspaceSource::Kafka, hold), None, events)
             }
         }
     }
@@ -77,7 +79,7 @@ impl State {
         let holders: Vec<_> = view.claims.iter().map(|(p, id)| (*p, id.clone())).collect();
         for (partition, id) in holders {
             if let Some(worker) = self.workers.get(&id) {
-                view.claim(partition, worker);
+                view.claim(partition, worker, self.index);
             }
         }
         self.keyspaces.insert(name, Arc::new(view));

@@ -5,6 +5,7 @@ pub mod leases;
 mod level;
 mod nodes;
 pub(crate) mod restore;
+mod services;
 mod workers;
 
 use crate::{state::State, window::Lookup};
@@ -49,6 +50,7 @@ impl State {
             Lookup::New => {}
         }
         let reply = self.execute(&proposal.command, events).unwrap_or_else(Reply::Refused);
+        self.settle_delegates(events);
         self.make_room_for_window(origin.boot);
         let index = self.index;
         self.windows.entry(origin.boot).or_default().remember(origin.sequence, index, reply.clone());
@@ -79,8 +81,8 @@ impl State {
                 self.unregister_worker(id, *epoch, *if_index, events)
             }
             Command::ChangeLeases(changes) => Ok(self.change_leases(changes, events)),
-            Command::PutKeyspace { name, partitions, source, if_index } => {
-                self.put_keyspace(name, (*partitions, *source), *if_index, events)
+            Command::PutKeyspace { name, partitions, source, hold, if_index } => {
+                self.put_keyspace(name, (*partitions, *source, *hold), *if_index, events)
             }
             Command::ObservePartitions { keyspace, partitions } => {
                 self.observe_partitions(keyspace, *partitions, events)
@@ -91,6 +93,12 @@ impl State {
                 events.push(Event::LeasesHandedOver { term: *term, silences: silences.clone() });
                 Ok(Reply::Done)
             }
+            Command::SetDuty { id, duty, if_index } => self.set_duty(id, *duty, *if_index, events),
+            Command::SetWeight { id, weight, if_index } => self.set_weight(id, *weight, *if_index, events),
+            Command::PutService { name, policy, if_index } => {
+                self.put_service(name, policy, *if_index, events)
+            }
+            Command::DeleteService { name, if_index } => self.delete_service(name, *if_index, events),
             Command::Restore { id, step } => self.restore(*id, step, events),
         }
     }
@@ -104,18 +112,21 @@ impl State {
     /// Replaces a worker's record and everything that is derived from it, claims excepted.
     fn store_worker(&mut self, worker: Worker) -> Arc<Worker> {
         let worker = Arc::new(worker);
-        if let Some(old) = self.workers.insert(worker.id().clone(), worker.clone()) {
+        let old = self.workers.insert(worker.id().clone(), worker.clone());
+        if let Some(old) = &old {
             self.routable -= usize::from(old.is_routable());
-            if let Some(at) = forgotten_at(&old) {
+            if let Some(at) = forgotten_at(old) {
                 self.retention.remove(&(at, old.id().clone()));
             }
         }
+        self.follow_offers(old.as_deref(), Some(&worker));
+        self.follow_candidates(old.as_deref(), Some(&worker));
         self.routable += usize::from(worker.is_routable());
         if let Some(at) = forgotten_at(&worker) {
             self.retention.insert((at, worker.id().clone()));
         }
         if let Some(keyspace) = self.keyspaces.get_mut(&worker.registration.keyspace) {
-            Arc::make_mut(keyspace).refresh(&worker);
+            Arc::make_mut(keyspace).refresh(&worker, self.index);
         }
         worker
     }
@@ -140,6 +151,8 @@ impl State {
         if let Some(at) = forgotten_at(&worker) {
             self.retention.remove(&(at, id.clone()));
         }
+        self.follow_offers(Some(&worker), None);
+        self.follow_candidates(Some(&worker), None);
         self.release_all(&worker);
     }
 
@@ -149,7 +162,8 @@ impl State {
         }
         if let Some(keyspace) = self.keyspaces.get_mut(&worker.registration.keyspace) {
             let keyspace = Arc::make_mut(keyspace);
-            worker.registration.partitions.iter().for_each(|p| keyspace.release(*p));
+            let index = self.index;
+            worker.registration.partitions.iter().for_each(|p| keyspace.release(*p, index));
         }
     }
 }

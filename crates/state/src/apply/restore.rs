@@ -15,7 +15,7 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
-    RestoreStep, Status, Worker, limit, reply::Bounded,
+    RestoreStep, Status, StoredPolicy, Worker, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -33,9 +33,10 @@ pub struct Restoring {
 
 impl Restoring {
     pub(crate) fn from_head(head: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, workers: _ } = head;
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, workers: _ } = head;
         let mut state = State::default();
         state.set_keyspaces(keyspaces);
+        policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         Self { id: *id, touched: *touched, batches: *batches, last_epoch: *last_epoch, state }
     }
 
@@ -46,6 +47,7 @@ impl Restoring {
             batches: self.batches,
             last_epoch: self.last_epoch,
             keyspaces: self.state.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
+            policies: self.state.stored_policies(),
             workers: Vec::new(),
         }
     }
@@ -90,7 +92,9 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
         match step {
-            RestoreStep::Begin { keyspaces, last_epoch } => self.begin_restore(id, keyspaces, *last_epoch),
+            RestoreStep::Begin { keyspaces, policies, last_epoch } => {
+                self.begin_restore(id, (keyspaces, policies), *last_epoch)
+            }
             RestoreStep::Workers { batch, workers } => self.gather(id, *batch, workers),
             RestoreStep::Finish { batches, workers } => self.finish_restore(id, *batches, *workers, events),
             RestoreStep::Abandon => {
@@ -111,12 +115,16 @@ impl State {
     fn begin_restore(
         &mut self,
         id: RestoreId,
-        keyspaces: &[Keyspace],
+        (keyspaces, policies): (&[Keyspace], &[StoredPolicy]),
         last_epoch: Epoch,
     ) -> Result<Reply, Refusal> {
         self.require_empty()?;
         if keyspaces.len() > limit::KEYSPACES_MAX {
             return Err(Refusal::Full { what: Bounded::Keyspaces, max: limit::KEYSPACES_MAX as u64 });
+        }
+        if policies.len() > limit::SERVICE_POLICIES_MAX {
+            let max = limit::SERVICE_POLICIES_MAX as u64;
+            return Err(Refusal::Full { what: Bounded::ServicePolicies, max });
         }
         if last_epoch.0 > limit::RESTORE_EPOCH_MAX {
             let why = format!("its last epoch is {last_epoch}; at most {}", limit::RESTORE_EPOCH_MAX);
@@ -131,6 +139,7 @@ impl State {
             batches: 0,
             last_epoch,
             keyspaces: keyspaces.to_vec(),
+            policies: policies.to_vec(),
             workers: Vec::new(),
         };
         self.restoring = Some(Arc::new(Restoring::from_head(&head)));
@@ -165,9 +174,14 @@ impl State {
             return Err(Refusal::RestoreVoid);
         }
         let Restoring { state: restored, last_epoch, .. } = Arc::unwrap_or_clone(restoring);
-        let State { workers, keyspaces, retention, routable, .. } = restored;
+        let State { workers, keyspaces, retention, routable, services, policies, candidates, .. } = restored;
         events.push(Event::Restored { workers: workers.len() as u64 });
         (self.workers, self.retention, self.routable) = (workers, retention, routable);
+        (self.services, self.policies) = (services, policies);
+        // Nobody of the backup holds a role here: the epochs of the old cluster's delegates are void.
+        self.unsettled = candidates.keys().chain(self.delegates.keys()).cloned().collect();
+        self.candidates = candidates;
+        self.delegates.clear();
         let index = self.index;
         let here = |(name, mut keyspace): (KeyspaceName, Arc<KeyspaceView>)| {
             Arc::make_mut(&mut keyspace).keyspace.changed = index;
@@ -194,10 +208,12 @@ impl State {
     pub fn require_empty(&self) -> Result<(), Refusal> {
         let workers = self.workers.values().filter(|w| w.status() != Status::Departed).count() as u64;
         let others = self.keyspaces.keys().filter(|name| **name != KeyspaceName::default()).count() as u64;
-        if workers == 0 && others == 0 {
-            Ok(())
-        } else {
-            Err(Refusal::NotEmpty { workers, keyspaces: others })
+        if workers > 0 || others > 0 {
+            return Err(Refusal::NotEmpty { workers, keyspaces: others });
         }
+        if self.policies > 0 {
+            return Err(Refusal::HasPolicies { policies: self.policies as u64 });
+        }
+        Ok(())
     }
 }

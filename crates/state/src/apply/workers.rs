@@ -80,7 +80,10 @@ impl State {
         for (loser, lost) in self.losers(registration) {
             self.take_from(&loser, &lost, &registration.id, events);
         }
-        let from = self.workers.get(&registration.id).map(|w| w.status());
+        let standing = self.workers.get(&registration.id);
+        let from = standing.map(|w| w.status());
+        // An operator's word is about the worker, not about one of its registrations.
+        let intent = standing.map(|w| w.intent.clone()).unwrap_or_default();
         let worker = self.store_worker(Worker {
             registration: Arc::new(registration.clone()),
             lost: Vec::new(),
@@ -88,11 +91,13 @@ impl State {
             incarnation: epoch,
             registered_at: self.now,
             lifecycle: Lifecycle::Live,
+            intent,
             changed: self.index,
         });
         if let Some(keyspace) = self.keyspaces.get_mut(&registration.keyspace) {
             let keyspace = Arc::make_mut(keyspace);
-            registration.partitions.iter().for_each(|p| keyspace.claim(*p, &worker));
+            let index = self.index;
+            registration.partitions.iter().for_each(|p| keyspace.claim(*p, &worker, index));
         }
         events.push(Event::WorkerRegistered { id: registration.id.clone(), epoch });
         if let Some(from) = from.filter(|from| *from != Status::Live) {
@@ -124,7 +129,8 @@ impl State {
         let Some(worker) = self.workers.get(loser).cloned() else { return };
         if let Some(keyspace) = self.keyspaces.get_mut(&worker.registration.keyspace) {
             let keyspace = Arc::make_mut(keyspace);
-            lost.iter().for_each(|p| keyspace.release(*p));
+            let index = self.index;
+            lost.iter().for_each(|p| keyspace.release(*p, index));
         }
         events.push(Event::PartitionsTaken { from: loser.clone(), to: winner.clone(), count: lost.len() });
         let shrunk = worker.registration.without(|p| lost.binary_search(&p).is_ok());

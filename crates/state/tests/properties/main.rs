@@ -6,7 +6,7 @@ mod sequence;
 
 use model::{Answer, Life, Model, Owners, Record};
 use proptest::prelude::*;
-use quorate_model::{Entry, Lifecycle, LogIndex, LogTime, Reply, Worker};
+use quorate_model::{Entry, Lifecycle, LogIndex, LogTime, Reply, StoredPolicy, Worker};
 use quorate_state::{Applied, Parts, State, invariant};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,8 @@ proptest! {
             prop_assert_eq!(listed(&state), model.owners.clone(), "at {}: {:?}", index, entry);
             prop_assert_eq!(routed(&state), below_count(&model), "at {}: {:?}", index, entry);
             prop_assert_eq!(records(&state), model.workers.clone(), "at {}: {:?}", index, entry);
+            prop_assert_eq!(policies(&state), model.policies.clone(), "at {}: {:?}", index, entry);
+            prop_assert_eq!(delegates(&state), model.delegates.clone(), "at {}: {:?}", index, entry);
             prop_assert!(state.workers().all(|w| w.registered_exactly(&model.registered(w.id().as_str()))));
             prop_assert_eq!(state.now(), LogTime(model.now));
             let routable = model.workers.keys().filter(|id| model.is_routable(id)).count();
@@ -150,6 +152,17 @@ fn below_count(model: &Model) -> Owners {
     model.owners.clone().into_iter().filter(|((keyspace, p), _)| below(keyspace, *p)).collect()
 }
 
+fn policies(state: &State) -> BTreeMap<String, (u64, u64)> {
+    let stored = state.services().filter_map(|s| s.stored_policy());
+    let hold = |stored: &StoredPolicy| stored.policy.hold.map_or(0, |hold| hold.wait().as_secs());
+    stored.map(|s| (s.service.to_string(), (s.changed.0, hold(s)))).collect()
+}
+
+fn delegates(state: &State) -> BTreeMap<String, (String, u64, u64)> {
+    let all = state.delegates();
+    all.map(|d| (d.group.to_string(), (d.worker.to_string(), d.incarnation.0, d.epoch.0))).collect()
+}
+
 fn records(state: &State) -> BTreeMap<String, Record> {
     let life = |w: &Worker| match w.lifecycle {
         Lifecycle::Live => (Life::Live, LogTime(0)),
@@ -166,6 +179,9 @@ fn records(state: &State) -> BTreeMap<String, Record> {
         address: w.registration.address.to_string(),
         registered: w.registration.partitions.iter().chain(&w.lost).map(|p| p.0).collect(),
         offers_services: !w.registration.services.is_empty(),
+        wants: w.registration.extras().wants_delegate.then(|| w.group().into()),
+        duty: w.intent.duty,
+        weight: w.intent.weight,
         since: life(w).1.0,
     };
     state.workers().map(|w| (w.id().to_string(), record(w))).collect()

@@ -2,8 +2,8 @@
 //! machine; in particular a worker has no list of partitions here, so there is none that could fail to shrink.
 
 use quorate_model::{
-    Command, Entry, LeaseChange, LeaseEvent, Partition, PartitionRange, Proposal, Refusal, Registration,
-    Reply,
+    Command, Duty, Entry, LeaseChange, LeaseEvent, Partition, PartitionRange, Proposal, Refusal,
+    Registration, Reply,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +53,10 @@ pub struct Record {
     /// All that its registration listed, whoever owns it by now; nothing once it departed.
     pub registered: BTreeSet<i32>,
     pub offers_services: bool,
+    /// The group that it would be delegate of.
+    pub wants: Option<String>,
+    pub duty: Duty,
+    pub weight: Option<u32>,
     /// When its life became what it is; 0 for a live one.
     pub since: u64,
 }
@@ -74,6 +78,10 @@ pub struct Model {
     last_epoch: u64,
     formed: bool,
     nodes: BTreeMap<String, String>,
+    /// By service, when its policy changed and how long requests wait.
+    pub policies: BTreeMap<String, (u64, u64)>,
+    /// By group: who, by which registration, with which token.
+    pub delegates: BTreeMap<String, (String, u64, u64)>,
     level: u16,
     answered: BTreeMap<(u64, u64), Answer>,
 }
@@ -101,6 +109,7 @@ impl Model {
             return *first;
         }
         let answer = self.execute(&proposal.command).unwrap_or(Answer::Refused);
+        self.choose_delegates();
         self.answered.insert(key, answer);
         answer
     }
@@ -142,7 +151,7 @@ impl Model {
                 let changed = changes.iter().filter(|c| self.change_lease(c).is_some()).count();
                 Some(if changed > 0 { Answer::Done } else { Answer::Unchanged })
             }
-            Command::PutKeyspace { name, partitions, source, if_index } => {
+            Command::PutKeyspace { name, partitions, source, if_index, .. } => {
                 let standing = self.spaces.get(name.as_str());
                 self.require(if_index.map(|i| i.0), standing.map_or(0, |s| s.changed))?;
                 let kafka = *source == quorate_model::KeyspaceSource::Kafka;
@@ -165,7 +174,73 @@ impl Model {
                 Some(if raised { Answer::Done } else { Answer::Unchanged })
             }
             Command::HandOverLeases { .. } => Some(Answer::Done),
+            Command::SetDuty { id, duty, if_index } => {
+                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.duty = *duty)
+            }
+            Command::SetWeight { id, weight, if_index } => {
+                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.weight = *weight)
+            }
+            Command::PutService { name, policy, if_index } => {
+                let hold = policy.hold.map_or(0, |hold| hold.wait().as_secs());
+                self.put_policy(name.as_str(), hold, if_index.map(|i| i.0))
+            }
+            Command::DeleteService { name, if_index } => {
+                self.delete_policy(name.as_str(), if_index.map(|i| i.0))
+            }
             Command::Restore { .. } => panic!("restores have tests of their own"),
+        }
+    }
+
+    fn put_policy(&mut self, name: &str, hold: u64, if_index: Option<u64>) -> Option<Answer> {
+        let standing = self.policies.get(name).copied();
+        self.require(if_index, standing.map_or(0, |(changed, _)| changed))?;
+        if standing.is_some_and(|(_, standing)| standing == hold) {
+            return Some(Answer::Unchanged);
+        }
+        self.policies.insert(name.into(), (self.index, hold));
+        Some(Answer::Done)
+    }
+
+    fn delete_policy(&mut self, name: &str, if_index: Option<u64>) -> Option<Answer> {
+        let (changed, _) = *self.policies.get(name)?;
+        self.require(if_index, changed)?;
+        self.policies.remove(name);
+        Some(Answer::Done)
+    }
+
+    /// What an operator decides about a worker.
+    fn decide(&mut self, id: &str, if_index: Option<u64>, to: impl Fn(&mut Record)) -> Option<Answer> {
+        let before = self.standing(id)?.clone();
+        self.require(if_index, before.changed)?;
+        let mut after = before.clone();
+        to(&mut after);
+        if after == before {
+            return Some(Answer::Unchanged);
+        }
+        after.changed = self.index;
+        self.workers.insert(id.into(), after);
+        Some(Answer::Done)
+    }
+
+    /// Each group keeps its delegate for as long as that one could be chosen again; else its oldest registration
+    /// gets the role.
+    fn choose_delegates(&mut self) {
+        let mut able: BTreeMap<String, BTreeSet<(u64, String)>> = BTreeMap::new();
+        for (id, r) in &self.workers {
+            let takes_requests = self.is_routable(id) && r.duty == Duty::InService;
+            if let Some(group) = r.wants.as_ref().filter(|_| takes_requests && r.offers_services) {
+                able.entry(group.clone()).or_default().insert((r.incarnation, id.clone()));
+            }
+        }
+        self.delegates.retain(|group, (id, incarnation, _)| {
+            able.get(group).is_some_and(|all| all.contains(&(*incarnation, id.clone())))
+        });
+        for (group, all) in able {
+            if !self.delegates.contains_key(&group) {
+                let (incarnation, id) = all.first().cloned().expect("a group has somebody");
+                let epoch = self.grant();
+                self.delegates.insert(group, (id, incarnation, epoch));
+            }
         }
     }
 
@@ -208,7 +283,14 @@ impl Model {
         for loser in losers {
             self.shrink(&loser);
         }
+        let standing = self.workers.get(&id);
         let record = Record {
+            duty: standing.map(|r| r.duty).unwrap_or_default(),
+            weight: standing.and_then(|r| r.weight),
+            wants: r.extras().wants_delegate.then(|| {
+                let group = r.labels.get("group").map(ToString::to_string);
+                group.unwrap_or_else(|| "default".into())
+            }),
             life: Life::Live,
             epoch,
             incarnation: epoch,

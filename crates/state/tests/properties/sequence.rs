@@ -4,9 +4,10 @@
 use crate::model::Model;
 use proptest::prelude::*;
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Entry, Epoch, KeyspaceName, KeyspaceSource, LeaseChange, LeaseEvent,
-    LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition, PartitionCount, PartitionRange,
-    Proposal, Registration, RegistrationParts, ServiceName, ServiceOffer, Ttl, WorkerId,
+    Address, BootId, ClusterId, Command, Duty, Entry, Epoch, Extras, Hold, KeyspaceName, KeyspaceSource,
+    LeaseChange, LeaseEvent, LogIndex, LogTime, NodeId, NodeName, NodeRecord, Origin, Partition,
+    PartitionCount, PartitionRange, Proposal, Registration, RegistrationParts, ServiceName, ServiceOffer,
+    ServicePolicy, Ttl, WorkerId,
 };
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Offer {
     partitions: Vec<i32>,
     serves: bool,
     moved: bool,
+    /// The group that it would be delegate of.
+    wants: Option<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +40,10 @@ pub enum Intent {
     Put(u8, Option<u32>, KeyspaceSource, Named),
     Observe(u8, u32),
     Describe(u8, u8),
+    Duty(u8, Duty, Named),
+    Weight(u8, Option<u32>, Named),
+    PutService(u8, u64, Named),
+    DeleteService(u8, Named),
     /// The origin of an earlier proposal, with another command.
     Repeat(prop::sample::Index),
 }
@@ -59,6 +66,7 @@ fn intent() -> impl Strategy<Value = Intent> {
     let range = prop_oneof![Just(PartitionRange::Strict), Just(PartitionRange::Lenient)];
     let source = prop_oneof![Just(KeyspaceSource::Static), Just(KeyspaceSource::Kafka)];
     let count = prop::option::of(1..9u32);
+    let duty = prop_oneof![3 => Just(Duty::InService), 2 => Just(Duty::Draining), 1 => Just(Duty::Offline)];
     prop_oneof![
         1 => Just(Intent::Form),
         10 => (offer(), range, named()).prop_map(|(o, r, n)| Intent::Register(o, r, n)),
@@ -68,6 +76,10 @@ fn intent() -> impl Strategy<Value = Intent> {
         2 => (0..2u8, count, source, named()).prop_map(|(k, c, s, n)| Intent::Put(k, c, s, n)),
         3 => (0..3u8, 1..9u32).prop_map(|(k, c)| Intent::Observe(k, c)),
         1 => (0..2u8, 0..2u8).prop_map(|(n, v)| Intent::Describe(n, v)),
+        4 => (0..6u8, duty, named()).prop_map(|(id, duty, n)| Intent::Duty(id, duty, n)),
+        1 => (0..6u8, prop::option::of(0..3u32), named()).prop_map(|(id, w, n)| Intent::Weight(id, w, n)),
+        2 => (0..2u8, 0..3u64, named()).prop_map(|(s, hold, n)| Intent::PutService(s, hold, n)),
+        1 => (0..2u8, named()).prop_map(|(s, n)| Intent::DeleteService(s, n)),
         3 => any::<prop::sample::Index>().prop_map(Intent::Repeat),
     ]
 }
@@ -75,8 +87,16 @@ fn intent() -> impl Strategy<Value = Intent> {
 fn offer() -> impl Strategy<Value = Offer> {
     let keyspace = prop_oneof![8 => Just(0u8), 3 => Just(1), 1 => Just(2)];
     let partitions = prop::collection::vec(-1..10i32, 0..4);
-    (0..6u8, keyspace, partitions, prop::bool::weighted(0.2), any::<bool>()).prop_map(
-        |(id, keyspace, partitions, serves, moved)| Offer { id, keyspace, partitions, serves, moved },
+    let wants = prop::option::of(0..2u8);
+    (0..6u8, keyspace, partitions, prop::bool::weighted(0.4), any::<bool>(), wants).prop_map(
+        |(id, keyspace, partitions, serves, moved, wants)| Offer {
+            id,
+            keyspace,
+            partitions,
+            serves,
+            moved,
+            wants,
+        },
     )
 }
 
@@ -160,12 +180,32 @@ impl Player {
                 name: keyspace(*name),
                 partitions: partitions.map(count),
                 source: *source,
+                hold: None,
                 if_index: self.index(*named, self.space_changed(*name)),
             },
             Intent::Observe(name, partitions) => {
                 Command::ObservePartitions { keyspace: keyspace(*name), partitions: count(*partitions) }
             }
             Intent::Describe(name, version) => Command::DescribeNode(node(*name, *version)),
+            Intent::Duty(who, duty, named) => Command::SetDuty {
+                id: id(*who),
+                duty: *duty,
+                if_index: self.index(*named, self.model.changed_of(id(*who).as_str())),
+            },
+            Intent::Weight(who, weight, named) => Command::SetWeight {
+                id: id(*who),
+                weight: *weight,
+                if_index: self.index(*named, self.model.changed_of(id(*who).as_str())),
+            },
+            Intent::PutService(name, hold, named) => Command::PutService {
+                name: service(*name),
+                policy: policy(*hold),
+                if_index: self.index(*named, self.policy_changed(*name)),
+            },
+            Intent::DeleteService(name, named) => Command::DeleteService {
+                name: service(*name),
+                if_index: self.index(*named, self.policy_changed(*name)),
+            },
             // Never applied, but for the very first proposal.
             Intent::Repeat(_) => Command::UnregisterWorker { id: id(0), epoch: None, if_index: None },
         }
@@ -194,6 +234,10 @@ impl Player {
         self.model.spaces.get(keyspace(name).as_str()).map_or(0, |s| s.changed)
     }
 
+    fn policy_changed(&self, name: u8) -> u64 {
+        self.model.policies.get(service(name).as_str()).map_or(0, |(changed, _)| *changed)
+    }
+
     fn index(&self, named: Named, standing: u64) -> Option<LogIndex> {
         version(named, standing).map(LogIndex)
     }
@@ -210,12 +254,14 @@ fn version(named: Named, standing: u64) -> Option<u64> {
 fn registration(offer: &Offer) -> Registration {
     let address = if offer.moved { "http://moved:1" } else { "http://here:1" };
     let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
-    let service =
-        ServiceOffer { name: ServiceName::parse("chat").expect("valid"), version: "1".into(), url: None };
+    let service = ServiceOffer { name: service(offer.id % 2), version: "1".into(), url: None };
+    let group = offer.wants.filter(|group| *group > 0).map(|_| ("group".into(), "b".into()));
     RegistrationParts {
         keyspace: keyspace(offer.keyspace),
         partitions: offer.partitions.iter().map(|p| Partition(*p)).collect(),
         services: if offer.serves { vec![service] } else { Vec::new() },
+        labels: group.into_iter().collect(),
+        extras: Extras { wants_delegate: offer.wants.is_some(), ..Extras::default() }.boxed(),
         ..RegistrationParts::new(id(offer.id), Address::parse(address).expect("valid"), ttl)
     }
     .validate()
@@ -231,6 +277,15 @@ fn node(name: u8, version: u8) -> NodeRecord {
         management: "n:9090".into(),
         version: version.to_string().into(),
     }
+}
+
+fn service(n: u8) -> ServiceName {
+    ServiceName::parse(["chat", "echo"][usize::from(n)]).expect("valid")
+}
+
+fn policy(hold: u64) -> ServicePolicy {
+    let hold = (hold > 0).then(|| Hold::new(Duration::from_secs(hold), 1).expect("valid"));
+    ServicePolicy { hold, ..ServicePolicy::default() }
 }
 
 fn id(n: u8) -> WorkerId {

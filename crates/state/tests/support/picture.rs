@@ -1,7 +1,7 @@
 //! What the state answered and what it looks like, as text.
 
-use quorate_model::{Event, Lifecycle, LogTime, Partition, PartitionCount, Reply, Worker};
-use quorate_state::{Applied, KeyspaceView, State};
+use quorate_model::{Duty, Event, Intent, Lifecycle, LogTime, Partition, PartitionCount, Reply, Worker};
+use quorate_state::{Applied, KeyspaceView, ServiceView, State};
 use std::fmt::Write;
 
 /// The replies and events of one entry, one to a line.
@@ -36,6 +36,13 @@ pub fn state(state: &State) -> String {
     for worker in state.workers() {
         writeln!(text, "  {}", record(worker)).expect("a string takes everything");
     }
+    for service in state.services() {
+        writeln!(text, "  {}", endpoints(service)).expect("a string takes everything");
+    }
+    for d in state.delegates() {
+        writeln!(text, "  group {}: {}, epoch {}", d.group, d.worker, d.epoch)
+            .expect("a string takes everything");
+    }
     text
 }
 
@@ -68,15 +75,42 @@ fn record(worker: &Worker) -> String {
     let (id, host) = (worker.id(), r.address.host());
     let host = if id.as_str() == host { String::new() } else { format!(" at {host}") };
     format!(
-        "{id}{host} {partitions}{lost}{services} {}, {lives}, changed at {}",
+        "{id}{host} {partitions}{lost}{services} {}{}, {lives}, changed at {}",
         lifecycle(&worker.lifecycle),
+        intent(&worker.intent),
         worker.changed
     )
+}
+
+/// `service chat, hold 5s: w1 (w2)`: who gets no requests is in brackets.
+fn endpoints(service: &ServiceView) -> String {
+    let mut text = format!("service {}", service.name());
+    if let Some(hold) = service.policy().hold {
+        write!(text, ", hold {:?}", hold.wait()).expect("a string takes everything");
+    }
+    if let Some(since) = service.vacant_since() {
+        write!(text, ", vacant since {since}").expect("a string takes everything");
+    }
+    text.push(':');
+    for endpoint in service.endpoints() {
+        let id = endpoint.worker().id();
+        let shown = if endpoint.serves() { format!(" {id}") } else { format!(" ({id})") };
+        text.push_str(&shown);
+    }
+    text
 }
 
 fn list(partitions: &[Partition]) -> String {
     let each: Vec<_> = partitions.iter().map(ToString::to_string).collect();
     format!("[{}]", each.join(","))
+}
+
+fn intent(intent: &Intent) -> String {
+    let duty = match intent.duty {
+        Duty::InService => String::new(),
+        duty => format!(", {} since {}", duty.as_str(), time(intent.since)),
+    };
+    duty + &intent.weight.map_or(String::new(), |weight| format!(", weight {weight}"))
 }
 
 /// A lifecycle with its time.
@@ -105,6 +139,15 @@ fn event(event: &Event) -> String {
         Event::LeasesHandedOver { term, silences } => {
             format!("the leader of term {term} hands over {} silent ones", silences.len())
         }
+        Event::IntentChanged { id, duty, weight } => {
+            let weight = weight.map_or(String::new(), |weight| format!(", weight {weight}"));
+            format!("{id} is to be {}{weight}", duty.as_str())
+        }
+        Event::ServiceChanged { name } => format!("service {name} has another policy"),
+        Event::DelegateChanged { group, to: Some((id, epoch)) } => {
+            format!("{id} is delegate of {group}, epoch {epoch}")
+        }
+        Event::DelegateChanged { group, to: None } => format!("{group} has no delegate"),
         Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
     }
 }

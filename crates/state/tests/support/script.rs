@@ -3,20 +3,24 @@
 //! | command | options |
 //! |---|---|
 //! | `form <count or ?>` | `kafka` |
-//! | `register <id> <partitions or ->` | `strict`, `if=<index>`, `ks=<keyspace>`, `svc=<service>`, `at=<host>` |
+//! | `register <id> <partitions or ->` | `strict`, `if=<index>`, `ks=<keyspace>`, `svc=<service,...>`, `at=<host>`, `wants` (to be delegate), `group=<group>`, `sick=<service>` |
 //! | `adopt <id> <partitions or ->` | as `register`, less `strict` and `if` |
 //! | `unregister <id>` | `lease=<incarnation>`, `if=<index>` |
 //! | `suspect`, `recover`, `expire`, `revive` `<id>` | `epoch=<n>`; else the epoch before this entry |
-//! | `put <keyspace> <count or ?>` | `kafka`, `if=<index>` |
+//! | `put <keyspace> <count or ?>` | `kafka`, `hold=<seconds>`, `if=<index>` |
+//! | `drain`, `resume`, `offline` `<id>` | `if=<index>` |
+//! | `weight <id> <weight or ->` | `if=<index>` |
+//! | `service <name>` | `hold=<seconds>`, `if=<index>` |
+//! | `delete-service <name>` | `if=<index>` |
 //! | `observe <keyspace> <count>` | |
 //! | `tick` (an entry without commands), `look` (print the state), `snapshot` (carry on from the parts) | |
 //!
 //! Each takes `as=<boot>/<sequence>`, its origin.
 
 use quorate_model::{
-    Address, BootId, Command, Epoch, KeyspaceName, KeyspaceSource, LeaseChange, LeaseEvent, LogIndex,
-    LogTime, Origin, Partition, PartitionCount, PartitionRange, Registration, RegistrationParts, ServiceName,
-    ServiceOffer, Ttl, WorkerId,
+    Address, BootId, Command, Duty, Epoch, Extras, Hold, KeyspaceName, KeyspaceSource, LeaseChange,
+    LeaseEvent, LogIndex, LogTime, Origin, Partition, PartitionCount, PartitionRange, Registration,
+    RegistrationParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, WorkerId,
 };
 use quorate_state::State;
 use std::{str::FromStr, time::Duration};
@@ -66,8 +70,31 @@ pub fn command(text: &str, state: &State) -> (Option<Origin>, Command) {
             name: keyspace(words.0[1]),
             partitions: words.count(2),
             source: words.source(),
+            hold: words.hold(),
             if_index: words.option("if").map(LogIndex),
         },
+        "drain" | "resume" | "offline" => Command::SetDuty {
+            id: words.id(),
+            duty: match words.0[0] {
+                "drain" => Duty::Draining,
+                "offline" => Duty::Offline,
+                _ => Duty::InService,
+            },
+            if_index: words.option("if").map(LogIndex),
+        },
+        "weight" => Command::SetWeight {
+            id: words.id(),
+            weight: Some(words.0[2]).filter(|weight| *weight != "-").map(number),
+            if_index: words.option("if").map(LogIndex),
+        },
+        "service" => Command::PutService {
+            name: service(words.0[1]),
+            policy: ServicePolicy { hold: words.hold(), ..ServicePolicy::default() },
+            if_index: words.option("if").map(LogIndex),
+        },
+        "delete-service" => {
+            Command::DeleteService { name: service(words.0[1]), if_index: words.option("if").map(LogIndex) }
+        }
         "observe" => Command::ObservePartitions {
             keyspace: keyspace(words.0[1]),
             partitions: words.count(2).expect("a count"),
@@ -99,19 +126,29 @@ fn registration(words: &Words) -> Registration {
     let ttl = Ttl::new(Duration::from_secs(30)).expect("a valid TTL");
     let list = Some(words.0[2]).filter(|list| *list != "-");
     let partitions = list.into_iter().flat_map(|list| list.split(',')).map(|p| Partition(number(p)));
-    let services = words.option::<String>("svc").map(|name| ServiceOffer {
-        name: ServiceName::parse(&name).expect("a valid service"),
-        version: "".into(),
-        url: None,
-    });
+    let names = words.option::<String>("svc").unwrap_or_default();
+    let names = names.split(',').filter(|name| !name.is_empty());
+    let services = names.map(|name| ServiceOffer { name: service(name), version: "".into(), url: None });
+    let group = words.option::<String>("group").map(|group| ("group".into(), group.into()));
     RegistrationParts {
         partitions: partitions.collect(),
-        services: services.into_iter().collect(),
+        services: services.collect(),
+        labels: group.into_iter().collect(),
+        extras: Extras {
+            wants_delegate: words.flag("wants"),
+            unhealthy: words.option::<String>("sick").iter().map(|name| service(name)).collect(),
+            ..Extras::default()
+        }
+        .boxed(),
         keyspace: keyspace(&words.option::<String>("ks").unwrap_or_else(|| "default".into())),
         ..RegistrationParts::new(words.id(), address, ttl)
     }
     .validate()
     .expect("a valid registration")
+}
+
+fn service(name: &str) -> ServiceName {
+    ServiceName::parse(name).expect("a valid service")
 }
 
 fn keyspace(name: &str) -> KeyspaceName {
@@ -127,6 +164,11 @@ struct Words<'a>(Vec<&'a str>);
 impl Words<'_> {
     fn id(&self) -> WorkerId {
         WorkerId::parse(self.0[1]).expect("a valid id")
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        let seconds = self.option("hold")?;
+        Some(Hold::new(Duration::from_secs(seconds), Hold::WAITING_DEFAULT).expect("a valid hold"))
     }
 
     fn flag(&self, name: &str) -> bool {
