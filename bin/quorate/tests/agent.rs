@@ -8,6 +8,8 @@
 
 #[path = "agent/ending.rs"]
 mod ending;
+#[path = "support/fences.rs"]
+mod fences;
 #[path = "agent/finding.rs"]
 mod finding;
 #[path = "agent/process.rs"]

@@ -1,9 +1,7 @@
 //! Workers in Python, run against real nodes.
 
-#[path = "../support/fences.rs"]
-mod fences;
-
 use crate::{
+    fences,
     process::{Agent, offers, record},
     support::{cluster::Cluster, eventually, free_address, http::Ask, machine_shared},
 };
