@@ -175,10 +175,17 @@ impl Model {
             }
             Command::HandOverLeases { .. } => Some(Answer::Done),
             Command::SetDuty { id, duty, if_index } => {
-                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.duty = *duty)
+                let id = id.as_str();
+                // Taken back also after a goodbye.
+                let said_of = match duty {
+                    Duty::InService => self.workers.get(id),
+                    Duty::Draining | Duty::Offline => self.standing(id),
+                };
+                self.decide(id, said_of?.clone(), if_index.map(|i| i.0), |record| record.duty = *duty)
             }
             Command::SetWeight { id, weight, if_index } => {
-                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.weight = *weight)
+                let said_of = self.standing(id.as_str())?.clone();
+                self.decide(id.as_str(), said_of, if_index.map(|i| i.0), |record| record.weight = *weight)
             }
             Command::PutService { name, policy, if_index } => {
                 let hold = policy.hold.map_or(0, |hold| hold.wait().as_secs());
@@ -209,8 +216,13 @@ impl Model {
     }
 
     /// What an operator decides about a worker.
-    fn decide(&mut self, id: &str, if_index: Option<u64>, to: impl Fn(&mut Record)) -> Option<Answer> {
-        let before = self.standing(id)?.clone();
+    fn decide(
+        &mut self,
+        id: &str,
+        before: Record,
+        if_index: Option<u64>,
+        to: impl Fn(&mut Record),
+    ) -> Option<Answer> {
         self.require(if_index, before.changed)?;
         let mut after = before.clone();
         to(&mut after);
