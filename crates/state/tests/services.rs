@@ -82,54 +82,6 @@ fn an_operator_s_word_outlives_registrations_goodbyes_and_snapshots() {
     );
 }
 
-/// A worker that leaves drains itself first; what it has said then must not greet its next start.
-#[test]
-fn a_drain_is_taken_back_after_the_goodbye_and_nothing_else_is_said_of_one_that_left() {
-    check(
-        "@1 register w1 - svc=chat; drain w1; unregister w1; drain w1; offline w1; resume w1 if=3; resume w1; resume w1; \
-         look; register w1 - svc=chat; look; resume w2",
-        expect![[r#"
-            2 @1 register w1 - svc=chat
-                registered, epoch 2
-                * w1 has lease 2
-            3 drain w1
-                done
-                * w1 is to be draining
-            4 unregister w1
-                done
-                * w1 live -> departed, epoch 2
-            5 drain w1
-                refused: worker w1 is not registered
-            6 offline w1
-                refused: worker w1 is not registered
-            7 resume w1 if=3
-                refused: the record last changed at index 4, not at 3
-            8 resume w1
-                done
-                * w1 is to be in_service
-            9 resume w1
-                unchanged
-            index 9, 1s, 0 routable
-              default/12:
-              w1 [] chat unregistered at 1s, epoch 2, changed at 8
-            10 register w1 - svc=chat
-                registered, epoch 10
-                * w1 has lease 10
-                * w1 departed -> live, epoch 10
-            index 10, 1s, 1 routable
-              default/12:
-              w1 [] chat live, epoch 10, changed at 10
-              service chat: w1
-            11 resume w2
-                refused: worker w2 is not registered
-            index 11, 1s, 1 routable
-              default/12:
-              w1 [] chat live, epoch 10, changed at 10
-              service chat: w1
-        "#]],
-    );
-}
-
 #[test]
 fn a_service_is_vacant_since_its_last_worker_stopped_to_get_requests() {
     check(

@@ -17,10 +17,7 @@ impl State {
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let worker = match duty {
-            Duty::InService => self.remembered(id, if_index),
-            Duty::Draining | Duty::Offline => self.decided_about(id, if_index),
-        }?;
+        let worker = self.decided_about(id, if_index)?;
         let since = if duty == worker.intent.duty { worker.intent.since } else { self.now };
         Ok(self.set_intent(&worker, Intent { duty, since, ..worker.intent }, events))
     }
@@ -39,15 +36,6 @@ impl State {
     fn decided_about(&self, id: &WorkerId, if_index: Option<LogIndex>) -> Result<Arc<Worker>, Refusal> {
         let known = self.workers.get(id).filter(|w| w.status() != Status::Departed);
         let worker = known.cloned().ok_or_else(|| Refusal::UnknownWorker { id: id.clone() })?;
-        require_index(if_index, worker.changed)?;
-        Ok(worker)
-    }
-
-    /// Also one that has said goodbye: what outlives the goodbye must be possible to take back after it, or a worker
-    /// that drains before it leaves could not come back.
-    fn remembered(&self, id: &WorkerId, if_index: Option<LogIndex>) -> Result<Arc<Worker>, Refusal> {
-        let worker = self.workers.get(id).cloned();
-        let worker = worker.ok_or_else(|| Refusal::UnknownWorker { id: id.clone() })?;
         require_index(if_index, worker.changed)?;
         Ok(worker)
     }

@@ -175,17 +175,10 @@ impl Model {
             }
             Command::HandOverLeases { .. } => Some(Answer::Done),
             Command::SetDuty { id, duty, if_index } => {
-                let id = id.as_str();
-                // Taken back also after a goodbye.
-                let said_of = match duty {
-                    Duty::InService => self.workers.get(id),
-                    Duty::Draining | Duty::Offline => self.standing(id),
-                };
-                self.decide(id, said_of?.clone(), if_index.map(|i| i.0), |record| record.duty = *duty)
+                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.duty = *duty)
             }
             Command::SetWeight { id, weight, if_index } => {
-                let said_of = self.standing(id.as_str())?.clone();
-                self.decide(id.as_str(), said_of, if_index.map(|i| i.0), |record| record.weight = *weight)
+                self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.weight = *weight)
             }
             Command::PutService { name, policy, if_index } => {
                 let hold = policy.hold.map_or(0, |hold| hold.wait().as_secs());
@@ -216,13 +209,8 @@ impl Model {
     }
 
     /// What an operator decides about a worker.
-    fn decide(
-        &mut self,
-        id: &str,
-        before: Record,
-        if_index: Option<u64>,
-        to: impl Fn(&mut Record),
-    ) -> Option<Answer> {
+    fn decide(&mut self, id: &str, if_index: Option<u64>, to: impl Fn(&mut Record)) -> Option<Answer> {
+        let before = self.standing(id)?.clone();
         self.require(if_index, before.changed)?;
         let mut after = before.clone();
         to(&mut after);
