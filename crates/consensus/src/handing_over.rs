@@ -16,6 +16,7 @@ use quorate_rt::time;
 use quorate_storage::Member;
 use std::time::Duration;
 
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(2);
 const ROOM_ASKED_WITHIN: Duration = Duration::from_millis(500);
 
 impl Consensus {
@@ -38,18 +39,25 @@ impl Consensus {
         Err(Unavailable::Unknown)
     }
 
-    /// Whether some other voter answers and has room on its disk to lead.
-    pub async fn somebody_else_has_room(&self) -> bool {
-        candidates(self.shared()).await.iter().any(|candidate| candidate.has_room)
+    /// Hands leadership to the best of the voters that answer and have room on their disks to lead. Where all disks
+    /// are full, it stays: it would only go round and round.
+    pub async fn hand_over_to_one_with_room(&self) {
+        let able = candidates(self.shared()).await.into_iter().filter(|candidate| candidate.has_room);
+        if let Some(best) = able.max() {
+            self.hand_over_in_time(Some(NodeId(best.id))).await;
+        }
     }
 
     /// Hands leadership over, if this node has it and there is somebody to take it, so that the others need no
     /// election when it goes.
     pub async fn hand_over_leadership(&self) {
-        if !self.shared().is_leader() || self.shared().voters() < 2 {
-            return;
+        if self.shared().is_leader() && self.shared().voters() >= 2 {
+            self.hand_over_in_time(None).await;
         }
-        let handed = time::timeout(Duration::from_secs(2), self.transfer_leader(None)).await;
+    }
+
+    async fn hand_over_in_time(&self, to: Option<NodeId>) {
+        let handed = time::timeout(HANDED_OVER_WITHIN, self.transfer_leader(to)).await;
         if !matches!(handed, Ok(Ok(_))) {
             tracing::warn!("leadership was not handed over; the others will elect");
         }

@@ -42,10 +42,7 @@ pub(crate) async fn watch(
         let again = tried.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY);
         if room > Room::Plenty && again && consensus.is_leader() {
             tried = Some(time::Instant::now());
-            // Where all disks are full, leadership does not go round and round.
-            if consensus.somebody_else_has_room().await {
-                consensus.hand_over_leadership().await;
-            }
+            consensus.hand_over_to_one_with_room().await;
         }
         // Scarce only now: what a leader tells its successor about its workers is a command, too.
         consensus.set_room(room);

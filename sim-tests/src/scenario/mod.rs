@@ -2,6 +2,7 @@
 
 mod chaos;
 mod elections;
+mod fleet;
 mod forms;
 mod leader;
 mod lost_answers;
@@ -12,6 +13,7 @@ mod suite;
 mod writes;
 
 use crate::world::{World, client};
+use fleet::Fleet;
 use std::time::Duration;
 
 /// One seed of so many runs a focused scenario.
@@ -40,11 +42,15 @@ pub enum Scenario {
     LostAnswers,
     /// Three nodes become five and three again, under registrations, while leaders die.
     Members,
+    /// A healthy fleet beats, and nothing is written.
+    Fleet,
+    /// The same with a thousand workers for an hour: only when asked for.
+    FleetHour,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -55,6 +61,8 @@ impl Scenario {
         Self::Elections,
         Self::LostAnswers,
         Self::Members,
+        Self::Fleet,
+        Self::FleetHour,
     ];
 
     /// As on the command line.
@@ -70,6 +78,8 @@ impl Scenario {
             Self::Elections => "elections",
             Self::LostAnswers => "lost-answers",
             Self::Members => "members",
+            Self::Fleet => "fleet",
+            Self::FleetHour => "fleet-hour",
         }
     }
 
@@ -80,7 +90,7 @@ impl Scenario {
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn.
     pub fn of_seed(seed: u64) -> Self {
-        let focused = &Self::ALL[1..];
+        let focused = &Self::ALL[1..Self::ALL.len() - 1];
         let turn = usize::try_from(seed / FOCUSED_EVERY).unwrap_or(0) % focused.len();
         if seed.is_multiple_of(FOCUSED_EVERY) { focused[turn] } else { Self::Suite }
     }
@@ -98,6 +108,8 @@ impl Scenario {
             Self::Elections => elections::run().await,
             Self::LostAnswers => lost_answers::run().await,
             Self::Members => members::run().await,
+            Self::Fleet => fleet::run(Fleet::SMALL).await,
+            Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }
     }
 }

@@ -27,16 +27,15 @@ const LEFTOVERS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs a node until a signal.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = configure(args)?;
+    let sources = sources(args.flags.clone(), args.config.as_deref())?;
+    let config = configure(&sources)?;
     let format = match config.log_format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
     };
     log::init(format, &filter(&config.log_level)).map_err(|e| Failure::Usage(e.to_string()))?;
-    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
-        if is_unknown_variable(&name) {
-            tracing::warn!(variable = name, "no setting has this name: it is ignored");
-        }
+    for name in sources.env.keys().filter(|name| is_unknown_variable(name)) {
+        tracing::warn!(variable = name, "no setting has this name: it is ignored");
     }
     let secret = config.cluster_secret_file.as_deref().map(secret::read).transpose()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -120,10 +119,9 @@ fn partition_source(config: &Config) -> Option<Arc<dyn PartitionSource>> {
     Some(Arc::new(KafkaTopic::new(kafka.brokers.clone(), kafka.topic.clone())))
 }
 
-/// Reads all that the configuration is made from. Wrong values are [`Failure::Usage`], all at once.
-fn configure(args: &ServeArgs) -> Result<Config, Failure> {
-    let sources = sources(args.flags.clone(), args.config.as_deref())?;
-    Config::load(&sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+/// Wrong values are [`Failure::Usage`], all at once.
+fn configure(sources: &Sources) -> Result<Config, Failure> {
+    Config::load(sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
 }
 
 /// What a node is told: by these flags, by this file, and by the environment of this process.
