@@ -5,6 +5,9 @@ use crate::args::Format;
 use clap::Args;
 use std::path::PathBuf;
 
+/// How variables of the agent alone begin.
+pub const VARIABLES: &str = "QUORATE_AGENT_";
+
 /// `quorate agent`
 #[derive(Args, Debug, Default)]
 #[command(

@@ -27,7 +27,11 @@ mod services;
 mod survey;
 
 use super::{block_on, serve};
-use crate::{agent_args::AgentArgs, failure::Failure};
+use crate::{
+    agent_args::{AgentArgs, VARIABLES},
+    failure::Failure,
+};
+use clap::Args as _;
 use config::{Config, Surroundings};
 use std::io::IsTerminal as _;
 
@@ -44,4 +48,12 @@ pub fn run(args: &AgentArgs) -> Result<(), Failure> {
         return block_on(once::run(&config, &host_name, args.output));
     }
     block_on(live::run(config, &host_name, args.until_stdin_closes))
+}
+
+/// Variables that look like settings of the agent and are none: a mistyped one would be missed in silence.
+fn unknown_variables() -> Vec<String> {
+    let command = AgentArgs::augment_args(clap::Command::new("agent"));
+    let known: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with(VARIABLES) && !known.contains(&name.as_str())).collect()
 }

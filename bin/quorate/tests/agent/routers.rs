@@ -3,7 +3,13 @@
 use crate::{
     process::{Agent, offers, record},
     service::Service,
-    support::{cluster::Cluster, eventually, free_address, http::Ask, machine_shared, node::Node},
+    support::{
+        cluster::Cluster,
+        eventually, free_address,
+        http::Ask,
+        machine_shared,
+        node::{Node, quorate},
+    },
 };
 use serde_json::Value;
 
@@ -44,7 +50,13 @@ fn an_agent_that_is_there_first_registers_once_a_node_comes() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut node = Node::new("n1", folder.path());
     let service = Service::start_at(free_address());
-    let agent = Agent::start("m1", folder.path(), &[&node], &settings(&service));
+    let config = folder.path().join("agent.yaml");
+    std::fs::write(&config, settings(&service)).expect("written");
+    let mut command = quorate(&["agent", "--until-stdin-closes"]);
+    command.env("QUORATE_AGENT_CONFIG", &config).env("QUORATE_AGENT_ID", "m1");
+    command.env("QUORATE_AGENT_TLL", "30s").env("COORDINATOR_URL", format!("http://{}", node.management));
+    let agent = Agent::of("m1", folder.path(), command);
+    agent.says("QUORATE_AGENT_TLL");
     agent.says("trying on");
     node.start();
     is_offered(&node, &service);

@@ -5,6 +5,7 @@ use super::{
     machine::{Machine, Sources},
     presence::Change,
     survey::{Offer, Seen, Survey, told},
+    unknown_variables,
 };
 use crate::{failure::Failure, parent, signals::Signals, supervisor::say};
 use quorate_client::{DrawnBack, WorkerClient, WorkerHandle, WorkerState};
@@ -28,6 +29,9 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
         LogFormat::Json => log::Format::Json,
     };
     log::init(format, &config.log_level).map_err(|e| Failure::Usage(e.to_string()))?;
+    for name in unknown_variables() {
+        tracing::warn!(variable = name, "no setting has this name: it is ignored");
+    }
     let token = match &config.token_file {
         Some(path) if config.token.is_none() => Some(token_of(path)?),
         Some(_) | None => config.token.clone(),
