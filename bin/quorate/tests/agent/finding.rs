@@ -24,8 +24,8 @@ fn what_is_there_is_registered_and_what_comes_and_goes_is_reported() {
     let _shared = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
     let node = node(folder.path());
-    let [first, second, third] = [(); 3].map(|()| free_address());
-    let (http, tcp) = (Service::start_at(first), Service::start_at(third));
+    let (http, tcp) = (Service::start(), Service::start());
+    let (first, second, third) = (http.address, free_address(), tcp.address);
     let settings = format!(
         "detect_interval: 200ms\ngroup: blue\nlabels: {{zone: a}}\ncapabilities: {{has_storage: true}}\nweight: 50\nservices:\n\
          - {{name: upload, port: {}, version: '1.4'}}\n- {{name: rag, port: {}}}\n- {{name: db, url: 'http://localhost:{}/base', check: tcp}}\n",
@@ -64,7 +64,7 @@ fn what_stays_as_it_is_costs_no_write() {
     let _shared = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
     let node = node(folder.path());
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let settings = format!(
         "detect_interval: 100ms\nttl: 3s\nservices:\n- {{name: a, port: {}}}\n",
         service.address.port()
@@ -83,7 +83,7 @@ fn containers_are_looked_for_and_registered_under_their_names() {
     let _shared = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
     let node = node(folder.path());
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let port = service.address.port();
     let settings = format!("services:\n- {{name: upload, container: localhost, port: {port}}}\n");
     let _agent = Agent::start("m1", folder.path(), &[&node], &settings);

@@ -5,7 +5,7 @@ use crate::{
     service::Service,
     support::{
         cluster::Cluster,
-        eventually, free_address,
+        eventually,
         http::Ask,
         machine_shared,
         node::{Node, quorate},
@@ -49,7 +49,7 @@ fn an_agent_that_is_there_first_registers_once_a_node_comes() {
     let _shared = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
     let mut node = Node::new("n1", folder.path());
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let config = folder.path().join("agent.yaml");
     std::fs::write(&config, settings(&service)).expect("written");
     let mut command = quorate(&["agent", "--until-stdin-closes"]);
@@ -67,7 +67,7 @@ fn it_outlives_the_node_that_it_talks_to_and_a_restart_of_all_of_them() {
     let _shared = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
     let mut cluster = Cluster::formed();
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let nodes: Vec<_> = cluster.nodes.iter().collect();
     let agent = Agent::start("m1", folder.path(), &nodes, &settings(&service));
     agent.says("registered epoch");
@@ -95,7 +95,7 @@ fn a_worker_that_was_removed_comes_back_under_its_id() {
     let mut node = Node::new("n1", folder.path());
     node.start();
     node.becomes("ready");
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let agent = Agent::start("m1", folder.path(), &[&node], &settings(&service));
     agent.says("registered epoch");
     is_offered(&node, &service);
@@ -114,11 +114,11 @@ fn one_whose_id_was_taken_waits_until_it_is_free() {
     let mut node = Node::new("n1", folder.path());
     node.start();
     node.becomes("ready");
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let first = Agent::start("m1", folder.path(), &[&node], &settings(&service));
     is_offered(&node, &service);
     let elsewhere = tempfile::tempdir().expect("a folder");
-    let other = Service::start_at(free_address());
+    let other = Service::start();
     let mut second = Agent::start("m1", elsewhere.path(), &[&node], &settings(&other));
     first.says("another process has registered under this id");
     is_offered(&node, &other);

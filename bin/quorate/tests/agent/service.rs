@@ -25,8 +25,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// At a port that nobody has.
+    pub fn start() -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
     pub fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).expect("the port is ours");
+        let address = listener.local_addr().expect("bound");
         let switches = Arc::new(Switches::default());
         let seen = switches.clone();
         let thread = std::thread::spawn(move || {

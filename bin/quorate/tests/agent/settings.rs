@@ -43,7 +43,7 @@ fn a_file_that_is_not_there_is_code_2() {
 #[test]
 fn once_it_says_what_it_finds_and_would_register() {
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let (there, absent) = (service.address.port(), free_address().port());
     let file = folder.path().join("agent.yaml");
     let text = format!(

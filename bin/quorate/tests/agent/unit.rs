@@ -4,7 +4,7 @@ use crate::{
     process::Agent,
     service::Service,
     support::{
-        eventually, free_address, machine_shared,
+        eventually, machine_shared,
         node::{Node, quorate, ran},
     },
 };
@@ -19,7 +19,7 @@ fn systemd_hears_when_it_has_registered_and_when_it_ends() {
     let mut node = Node::new("n1", folder.path());
     node.start();
     node.becomes("ready");
-    let service = Service::start_at(free_address());
+    let service = Service::start();
     let config = folder.path().join("agent.yaml");
     std::fs::write(&config, format!("services:\n- {{name: a, port: {}}}\n", service.address.port()))
         .expect("written");

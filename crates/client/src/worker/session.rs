@@ -36,9 +36,18 @@ enum Phase {
     /// ours may stand.
     Register { failures: u32, held: Option<Lease> },
     /// Heartbeat, after this many failures in a row.
-    Keep { lease: Lease, failures: u32 },
+    Keep { lease: Lease, failures: u32, wish: Wished },
     /// Nothing, until somebody wishes something else. A lease that is still ours is given back at the end.
     Rest,
+}
+
+/// Whether what is registered is what was wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wished {
+    Granted,
+    /// A change was refused. What was registered before is kept alive, and the change is tried again with each
+    /// heartbeat: one bad service must not end a worker whose others are well.
+    Refused,
 }
 
 type Verdict = oneshot::Sender<Result<(), Error>>;
@@ -138,14 +147,14 @@ impl Session {
                     let _ = verdict.send(result);
                 }
             }
-            Phase::Keep { lease, failures } => {
+            Phase::Keep { lease, failures, wish } => {
                 let pause = match failures {
                     // As it is: the routers drew it for this worker.
                     0 => lease.interval,
                     n => backoff::delay(n, tasks::random()).min(lease.interval),
                 };
                 tasks::sleep(pause).await;
-                self.heartbeat(lease, failures).await;
+                self.heartbeat(lease, failures, wish).await;
             }
             Phase::Rest => std::future::pending().await,
         }
@@ -164,7 +173,7 @@ impl Session {
         self.certainty = before.max(doubt.into());
         match answer.and_then(|answer| granted(&answer)) {
             Ok(lease) => {
-                self.phase = Phase::Keep { lease, failures: 0 };
+                self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Granted };
                 self.tell(WorkerState::Registered { epoch: lease.epoch });
                 Ok(())
             }
@@ -180,6 +189,9 @@ impl Session {
                 Ok(())
             }
             AfterRegister::Refused => {
+                if let Some(lease) = held {
+                    self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Refused };
+                }
                 let code = error.problem().map(|problem| problem.code.clone()).unwrap_or_default();
                 self.tell(WorkerState::Refused { code, detail: error.to_string() });
                 Err(error)
@@ -187,10 +199,10 @@ impl Session {
         }
     }
 
-    async fn heartbeat(&mut self, mut lease: Lease, failures: u32) {
+    async fn heartbeat(&mut self, mut lease: Lease, failures: u32, wish: Wished) {
         lease.sequence += 1;
         // A number that was sent is used up, whether or not the answer is awaited.
-        self.phase = Phase::Keep { lease, failures };
+        self.phase = Phase::Keep { lease, failures, wish };
         let body = json!({"lease": lease.id, "sequence": lease.sequence});
         let path = ["v1", "workers", &self.id, "heartbeat"];
         let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body) };
@@ -202,11 +214,16 @@ impl Session {
                 self.certainty = Certainty::Certain;
                 // A revival after an expiry comes with a new fencing token.
                 lease.epoch = answer.ok().and_then(|answer| epoch(&answer)).unwrap_or(lease.epoch);
-                self.phase = Phase::Keep { lease, failures: 0 };
-                self.tell(WorkerState::Registered { epoch: lease.epoch });
+                self.phase = match wish {
+                    Wished::Refused => Phase::Register { failures: 0, held: Some(lease) },
+                    Wished::Granted => {
+                        self.tell(WorkerState::Registered { epoch: lease.epoch });
+                        Phase::Keep { lease, failures: 0, wish }
+                    }
+                };
             }
             AfterHeartbeat::AskAgain => {
-                self.phase = Phase::Keep { lease, failures: failures.saturating_add(1) };
+                self.phase = Phase::Keep { lease, failures: failures.saturating_add(1), wish };
                 self.tell(WorkerState::Reconnecting);
             }
             AfterHeartbeat::Register => {

@@ -86,6 +86,30 @@ async fn a_worker_that_is_stopped_while_it_registers_anew_leaves_nothing_behind(
     assert_eq!(router.lines().last().map(String::as_str), Some("DELETE /v1/workers/w1?lease=4"));
 }
 
+#[tokio::test]
+async fn a_change_that_is_refused_leaves_the_registration_alive_and_is_tried_again() {
+    let mut puts = 0;
+    let router = Router::start(move |seen| {
+        puts += u64::from(seen.line == PUT);
+        match seen.line.as_str() {
+            PUT if (2..5).contains(&puts) => problem(400, "invalid_request"),
+            PUT => granted(puts, "30ms"),
+            _ => ok(),
+        }
+    })
+    .await;
+    let worker = start(&router).await;
+    worker.set_services("http://h:2", [ServiceOffer::new("b")]).await;
+    eventually("granted in the end", || worker.state() == WorkerState::Registered { epoch: 5 }).await;
+    let lines = router.lines();
+    let refused = lines.iter().position(|line| line == PUT).expect("the first") + 1;
+    let between = lines[refused..].iter().filter(|line| *line == BEAT).count();
+    assert!(between >= 3, "the first lease is kept: {lines:?}");
+    let leases: Vec<_> =
+        router.seen().iter().filter(|seen| seen.line == BEAT).map(|s| s.body["lease"].clone()).collect();
+    assert!(leases.iter().all(|lease| *lease == 1 || *lease == 5), "{leases:?}");
+}
+
 fn record(duty: &str) -> Say {
     Say::Answer(200, json!({"id": "w1", "lease": 4, "duty": duty, "changed_index": 7}))
 }
