@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""A registration storm against three nodes of the product, while requests of a service are routed. See README.md."""
+import argparse, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
+
+ap = argparse.ArgumentParser()
+ap.add_argument("--workers", type=int, default=10_000)
+ap.add_argument("--clients", type=int, default=256)
+ap.add_argument("--rate", type=float, default=500, help="routed requests a second")
+ap.add_argument("--rounds", type=int, default=5)
+A = ap.parse_args()
+OURS, BK, LOAD = os.environ["OURS_BIN"], os.environ["BK_BIN"], os.environ["ETCDLOAD_BIN"]
+live = []
+
+
+def ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    numbers = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return numbers
+
+
+def start(command, log):
+    p = subprocess.Popen(command, stdout=open(log, "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    live.append(p)
+    return p
+
+
+def ask(port, path, method="GET", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    r = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method, headers={"Content-Type": "application/json"})
+    return json.loads(urllib.request.urlopen(r, timeout=30).read() or b"null")
+
+
+def until(what, condition, limit=60):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.002)
+    sys.exit(f"not within {limit} s: {what}")
+
+
+def load(routing, seconds):
+    """An open loop: latencies count from the time at which a request was due."""
+    command = [BK, "load", "--addr", f"127.0.0.1:{routing}", "--path", "/api/service/steady/x", "--conns", "32", "--dur", str(seconds), "--rate", str(A.rate)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def figures(process):
+    said = json.loads(process.communicate()[0].strip().splitlines()[-1])
+    if said["errors"] or said["non2xx"]:
+        print("some requests failed:", said)
+    return said
+
+
+def round_of(number, work, backend):
+    folder = os.path.join(work, str(number))
+    os.makedirs(folder)
+    peer, management, routing, gateway = ports(3), ports(3), ports(3), ports(3)
+    peers = ",".join(f"n{i + 1}=127.0.0.1:{peer[i]}" for i in range(3))
+    nodes = []
+    for i in range(3):
+        command = [OURS, "serve", "--node-name", f"n{i + 1}", "--data-dir", f"{folder}/{i}", "--peers", peers, "--threads", "1", "--log-level", "warn"]
+        for name, port in (("peer", peer[i]), ("management", management[i]), ("routing", routing[i]), ("gateway", gateway[i])):
+            command += [f"--{name}", f"127.0.0.1:{port}"]
+        nodes.append(start(command, f"{folder}/{i}.log"))
+    for m in management:
+        until("ready", lambda: ask(m, "/v1/cluster").get("leader") and ask(m, "/v1/cluster")["feature_level"] >= 1)
+    address = f"http://127.0.0.1:{backend}"
+    until("registered", lambda: ask(management[0], "/v1/workers/steady", "PUT", {"address": address, "services": [{"name": "steady"}], "ttl": "3600s"}))
+    until("routed", lambda: urllib.request.urlopen(f"http://127.0.0.1:{routing[0]}/api/service/steady/x", timeout=5).read() is not None)
+
+    def storm():
+        endpoints = ",".join(f"http://127.0.0.1:{m}" for m in management)
+        began = time.monotonic()
+        subprocess.run([LOAD, "fill", "--driver", "http", "--endpoints", endpoints, "--clients", str(A.clients), "--keys", str(A.workers), "--service", "storm", "--address", address], check=True, stdout=subprocess.DEVNULL)
+        last = max(ask(m, "/v1/cluster")["applied_index"] for m in management)
+        for m in management:
+            until("routable", lambda: ask(m, "/v1/cluster")["applied_index"] >= last)
+        return time.monotonic() - began
+
+    # They are known before: this is about all of them coming back at once.
+    storm()
+    time.sleep(2)
+    before = figures(load(routing[0], 5))
+    during = load(routing[0], 5)
+    time.sleep(0.5)
+    took = storm()
+    during = figures(during)
+    for p in nodes:
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+    return took, before, during
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="storm.", dir=os.environ.get("RAFT_DIR", "/var/tmp"))
+    try:
+        (backend,) = ports(1)
+        start([BK, "backend", "--listen", f"127.0.0.1:{backend}"], os.path.join(work, "backend.log"))
+        rounds = [round_of(n, work, backend) for n in range(A.rounds)]
+        took = sorted(r[0] for r in rounds)
+        print(f"{A.workers} workers registered again and routable on all nodes: median {statistics.median(took):.2f} s, worst {took[-1]:.2f} s of {A.rounds}")
+        for name, at in (("before", 1), ("meanwhile", 2)):
+            for quantile in ("p50", "p99"):
+                values = sorted(r[at]["lat_us"][quantile] for r in rounds)
+                print(f"routed requests {name}, {quantile}: median {statistics.median(values)} us, {values[0]} to {values[-1]}")
+    finally:
+        for p in live:
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+main()
