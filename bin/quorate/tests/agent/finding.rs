@@ -65,11 +65,10 @@ fn what_stays_as_it_is_costs_no_write() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = node(folder.path());
     let service = Service::start();
-    let settings = format!(
-        "detect_interval: 100ms\nttl: 3s\nservices:\n- {{name: a, port: {}}}\n",
-        service.address.port()
-    );
-    let _agent = Agent::start("m1", folder.path(), &[&node], &settings);
+    let settings =
+        format!("detect_interval: 100ms\nservices:\n- {{name: a, port: {}}}\n", service.address.port());
+    let agent = Agent::start("m1", folder.path(), &[&node], &settings);
+    agent.says("registered epoch");
     offers(&node, "m1", &[("a", url(service.address))]);
     let (before, looks) = (record(&node, "m1"), service.looks());
     crate::support::eventually("it is looked at again and again", || {

@@ -36,6 +36,8 @@ fn the_worker_of_the_page_registers_heartbeats_answers_and_says_goodbye() {
     offers(&cluster.nodes[2], "py", &[("hello", String::new())]);
     let said = Ask::get("/some/path").send(address).expect("it answers").ok().json();
     assert_eq!((&said["worker"], &said["path"]), (&"py".into(), &"/some/path".into()));
+    // From then on it knows which lease it has: one whose answer was lost is asked for twice.
+    crate::routers::is_heard(&cluster.nodes[1]);
     let before = record(&cluster.nodes[1], "py").expect("registered");
 
     // The router that it asks first is gone, and it lives for more than its lease.
