@@ -18,19 +18,32 @@ pub enum Scheme {
     Https,
 }
 
-/// An absolute http(s) URL of a worker.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address(Arc<Parts>);
-
-#[derive(PartialEq, Eq)]
-struct Parts {
-    text: Box<str>,
-    scheme: Scheme,
-    host: Box<str>,
-    port: u16,
-    /// Without a trailing slash; empty for `/`.
-    path_prefix: Box<str>,
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
+
+/// An absolute http(s) URL of a worker. There may be a million of them, so its parts are pieces of its text: one
+/// allocation in the place of four.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    text: Arc<str>,
+    /// Where in the text the path begins, and its end without a trailing slash; empty for `/`.
+    path: (u16, u16),
+    /// How long the host is, which begins behind the scheme.
+    host_bytes: u16,
+    port: u16,
+    scheme: Scheme,
+}
+
+const _: () = assert!(limit::ADDRESS_BYTES_MAX <= u16::MAX as usize, "a place in the text fits");
+
+/// What is between scheme and host.
+const BEFORE_HOST: &str = "://";
 
 impl Address {
     /// Parses; the error is about the field `address`.
@@ -59,42 +72,50 @@ impl Address {
         }
         let (host, port) = host_and_port(authority, scheme)
             .ok_or_else(|| wrong(format!("{} has a bad host or port", excerpt(text))))?;
-        let path_prefix = uri.path().trim_end_matches('/').into();
-        Ok(Self(Arc::new(Parts { text: text.into(), scheme, host, port, path_prefix })))
+        let place = |bytes: usize| u16::try_from(bytes).expect("the text is not longer than the limit");
+        let path = scheme.as_str().len() + BEFORE_HOST.len() + authority.as_str().len();
+        let path_end = path + uri.path().trim_end_matches('/').len();
+        let (path, host_bytes) = ((place(path), place(path_end)), place(host.len()));
+        Ok(Self { text: text.into(), path, host_bytes, port, scheme })
     }
 
     /// As the worker gave it.
     pub fn as_str(&self) -> &str {
-        &self.0.text
+        &self.text
     }
 
     /// http or https.
     pub fn scheme(&self) -> Scheme {
-        self.0.scheme
+        self.scheme
     }
 
     /// The host, without brackets for IPv6.
     pub fn host(&self) -> &str {
-        self.0.host.trim_start_matches('[').trim_end_matches(']')
+        self.bracketed_host().trim_start_matches('[').trim_end_matches(']')
     }
 
     /// The port; 80 or 443 where none was given.
     pub fn port(&self) -> u16 {
-        self.0.port
+        self.port
     }
 
     /// `host:port`, ready to dial.
     pub fn authority(&self) -> String {
-        format!("{}:{}", self.0.host, self.0.port)
+        format!("{}:{}", self.bracketed_host(), self.port)
     }
 
     /// What precedes each request path; no trailing slash, empty for none.
     pub fn path_prefix(&self) -> &str {
-        &self.0.path_prefix
+        &self.text[usize::from(self.path.0)..usize::from(self.path.1)]
+    }
+
+    fn bracketed_host(&self) -> &str {
+        let from = self.scheme.as_str().len() + BEFORE_HOST.len();
+        &self.text[from..from + usize::from(self.host_bytes)]
     }
 }
 
-fn host_and_port(authority: &Authority, scheme: Scheme) -> Option<(Box<str>, u16)> {
+fn host_and_port(authority: &Authority, scheme: Scheme) -> Option<(&str, u16)> {
     let host = authority.host();
     let named = authority.as_str().len() > host.len();
     let port = match (authority.port_u16(), named, scheme) {
@@ -106,18 +127,18 @@ fn host_and_port(authority: &Authority, scheme: Scheme) -> Option<(Box<str>, u16
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return None;
     }
-    Some((host.into(), port))
+    Some((host, port))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0.text)
+        write!(f, "{:?}", &*self.text)
     }
 }
 
@@ -137,6 +158,15 @@ mod tests {
         assert_eq!(Address::parse("https://w.example").expect("valid").port(), 443);
         let v6 = Address::parse("http://[::1]:80").expect("valid");
         assert_eq!((v6.host(), v6.authority().as_str()), ("::1", "[::1]:80"));
+        for (text, host, port, path) in [
+            ("HTTP://H", "H", 80, ""),
+            ("http://h/", "h", 80, ""),
+            ("https://h:1//", "h", 1, ""),
+            ("https://[fe80::1]:8443/a/b//", "fe80::1", 8443, "/a/b"),
+        ] {
+            let a = Address::parse(text).expect(text);
+            assert_eq!((a.as_str(), a.host(), a.port(), a.path_prefix()), (text, host, port, path));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | [`name`] | bounded, printable names and ids |
 //! | [`number`] | log indexes, epochs, log time, random ids |
 //! | [`address`] | where a worker is reached |
+//! | [`facts`] | names with values that a fleet states alike |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`service`] | operator intent, service policies, delegates |
 //! | [`keyspace`] | partition counts and where they come from |
@@ -19,10 +20,12 @@
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`] | liveness, which never enters the log |
+//! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
 
 pub mod address;
 pub mod command;
+pub mod facts;
 pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
@@ -35,10 +38,12 @@ pub mod peer_address;
 pub mod reply;
 pub mod restore;
 pub mod service;
+pub mod sharing;
 pub mod worker;
 
 pub use address::{Address, Scheme};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
+pub use facts::Facts;
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
@@ -50,4 +55,5 @@ pub use peer_address::PeerAddress;
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
+pub use sharing::Sharing;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

@@ -2,12 +2,13 @@
 
 use crate::{
     address::Address,
+    facts::Facts,
     limit,
     name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt},
     number::{Epoch, LogIndex, LogTime, Partition, Ttl},
     service::{DEFAULT_GROUP, Duty, Extras, Intent, NO_EXTRAS},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// A service that a worker offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct ServiceOffer {
 }
 
 /// A fact about a machine. Numbers stay as they were written, so that every replica holds the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
     /// true or false.
     Flag(bool),
@@ -51,9 +52,9 @@ pub struct RegistrationParts {
     /// Which services it offers.
     pub services: Vec<ServiceOffer>,
     /// Free text for people and policies.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
+    pub labels: Facts<Box<str>>,
     /// What the machine can do.
-    pub capabilities: BTreeMap<Box<str>, Capability>,
+    pub capabilities: Facts<Capability>,
     /// How long it lives without a heartbeat.
     pub ttl: Ttl,
     /// Its share of the traffic; 100 is usual, 0 is none while others serve.
@@ -72,8 +73,8 @@ impl RegistrationParts {
             keyspace: KeyspaceName::default(),
             partitions: Vec::new(),
             services: Vec::new(),
-            labels: BTreeMap::new(),
-            capabilities: BTreeMap::new(),
+            labels: Facts::default(),
+            capabilities: Facts::default(),
             weight: 100,
             extras: None,
         }
@@ -94,17 +95,17 @@ impl RegistrationParts {
         at_most(&mut wrong, "labels", self.labels.len(), limit::LABELS_PER_WORKER_MAX);
         at_most(&mut wrong, "capabilities", self.capabilities.len(), limit::CAPABILITIES_PER_WORKER_MAX);
         for (key, value) in &self.labels {
-            short(&mut wrong, "labels", key);
-            short(&mut wrong, &format!("labels.{}", excerpt(key)), value);
+            short(&mut wrong, || "labels".into(), key);
+            short(&mut wrong, || format!("labels.{}", excerpt(key)), value);
         }
         for (key, value) in &self.capabilities {
-            short(&mut wrong, "capabilities", key);
+            short(&mut wrong, || "capabilities".into(), key);
             if let Capability::Number(text) | Capability::Text(text) = value {
-                short(&mut wrong, &format!("capabilities.{}", excerpt(key)), text);
+                short(&mut wrong, || format!("capabilities.{}", excerpt(key)), text);
             }
         }
         for (i, service) in self.services.iter().enumerate() {
-            short(&mut wrong, &format!("services[{i}].version"), &service.version);
+            short(&mut wrong, || format!("services[{i}].version"), &service.version);
         }
         wrong.extend(check_weight(self.weight).err());
         let offered = |name: &ServiceName| self.services.iter().any(|offer| offer.name == *name);
@@ -130,10 +131,11 @@ fn at_most(wrong: &mut Vec<Invalid>, field: &str, count: usize, max: usize) {
     }
 }
 
-fn short(wrong: &mut Vec<Invalid>, field: &str, text: &str) {
+/// `field` is made for an error only: a large snapshot is validated too, text by text.
+fn short(wrong: &mut Vec<Invalid>, field: impl FnOnce() -> String, text: &str) {
     if text.len() > limit::LABEL_BYTES_MAX || text.chars().any(char::is_control) {
         let allowed = format!("at most {} bytes of printable text", limit::LABEL_BYTES_MAX);
-        wrong.push(Invalid::new(field, format!("{} is too long or not printable", excerpt(text)), allowed));
+        wrong.push(Invalid::new(field(), format!("{} is too long or not printable", excerpt(text)), allowed));
     }
 }
 
@@ -141,6 +143,11 @@ impl Registration {
     /// The fields again, to change and validate anew.
     pub fn into_parts(self) -> RegistrationParts {
         self.parts
+    }
+
+    /// To make equal parts one and the same; what they say does not change.
+    pub(crate) fn parts_mut(&mut self) -> &mut RegistrationParts {
+        &mut self.parts
     }
 
     /// The same worker without some of its partitions: a newer registration took them.

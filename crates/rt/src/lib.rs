@@ -10,6 +10,7 @@
 //! | [`time`] | instants, sleeping, deadlines, the wall clock |
 //! | [`net`] | TCP listeners and streams |
 //! | [`rng`] | randomness |
+//! | [`conveyor`] | blocking work on every core at once, handed over in order |
 //! | [`cores`] | one single-threaded runtime per core, for the data plane |
 //! | [`http`] | hyper over our sockets: serving with bounds and drain, HTTP/2 clients |
 //! | [`planted`] | bugs put in on purpose, in simulation only |
@@ -17,6 +18,7 @@
 //! | [`shutdown`] | one signal that ends many tasks |
 //! | [`tls`] | TLS towards workers |
 
+pub mod conveyor;
 pub mod cores;
 pub mod http;
 pub mod planted;

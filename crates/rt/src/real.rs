@@ -4,7 +4,13 @@
 pub use openraft_rt_tokio::TokioRuntime as RaftRuntime;
 pub use tokio::task::JoinHandle;
 
-use std::future::Future;
+use crate::conveyor::Conveyor;
+use std::{
+    future::Future,
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError, mpsc},
+    thread,
+};
 
 /// Starts a task on the current runtime.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -24,6 +30,67 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
             Err(e) => panic!("blocking work was cancelled, which only happens while the runtime ends: {e}"),
         },
     }
+}
+
+/// More cores than this would wait for the one who takes.
+const CARRIERS_MAX: usize = 4;
+
+/// See [`conveyor::carry`](crate::conveyor::carry).
+pub(crate) fn carry<C: Conveyor>(
+    conveyor: &C,
+    source: C::Source,
+    mut take: impl FnMut(C::Done) -> ControlFlow<()>,
+) {
+    let carriers = thread::available_parallelism().map_or(1, usize::from).min(CARRIERS_MAX);
+    if carriers == 1 {
+        return crate::conveyor::carry_alone(conveyor, source, take);
+    }
+    let (order, places) = mpsc::sync_channel(2 * carriers);
+    let line = Mutex::new(Some((source, order)));
+    thread::scope(|scope| {
+        for _ in 0..carriers {
+            scope.spawn(|| carrier(conveyor, &line));
+        }
+        // Gone when this ends: carriers then find nobody who takes their places.
+        for place in places {
+            // Without an answer its carrier has panicked, which the scope passes on.
+            let Ok(done) = place.recv() else { return };
+            if take(done).is_break() {
+                return;
+            }
+        }
+    });
+}
+
+/// The source, and where a place in the order is taken; `None` once it is at its end.
+type Line<C> = Option<(<C as Conveyor>::Source, mpsc::SyncSender<mpsc::Receiver<<C as Conveyor>::Done>>)>;
+
+/// Takes a place in the order with each item, so that the results are handed over in the order of the items.
+fn carrier<C: Conveyor>(conveyor: &C, line: &Mutex<Line<C>>) {
+    let mut bench = C::Bench::default();
+    loop {
+        let (sender, place) = mpsc::sync_channel(1);
+        if !next(conveyor, line, &mut bench, place) || sender.send(conveyor.work(&mut bench)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits, the line in its hands, while too much is under way. `false`: there is nothing more to do.
+fn next<C: Conveyor>(
+    conveyor: &C,
+    line: &Mutex<Line<C>>,
+    bench: &mut C::Bench,
+    place: mpsc::Receiver<C::Done>,
+) -> bool {
+    let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+    // Taken out, and put back only if there is more: without it, or after a panic, the order ends.
+    let Some((mut source, order)) = line.take() else { return false };
+    let more = conveyor.next(&mut source, bench) && order.send(place).is_ok();
+    if more {
+        *line = Some((source, order));
+    }
+    more
 }
 
 /// Time.

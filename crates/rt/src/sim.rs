@@ -9,6 +9,8 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     work()
 }
 
+pub(crate) use crate::conveyor::carry_alone as carry;
+
 /// Time, as the node's own clock counts it: see [`clock_skew`](super::clock_skew).
 pub mod time {
     use super::clock_skew::{to_global, to_local};

@@ -73,7 +73,8 @@ fn register(i: u64) -> Command {
         labels: BTreeMap::from([
             ("zone".into(), format!("zone-{}", i % 3).into()),
             ("release".into(), "2026-11".into()),
-        ]),
+        ])
+        .into(),
         ..RegistrationParts::new(id, address.expect("valid"), ttl)
     };
     let registration = parts.validate().expect("valid");

@@ -11,6 +11,7 @@ use crate::{
 };
 use quorate_codec::Identity;
 use quorate_model::{ClusterId, FeatureLevel, NodeId, NodeName};
+use quorate_rt::time;
 use quorate_telemetry::Control;
 use std::{io, path::Path, sync::Arc};
 
@@ -59,10 +60,19 @@ pub async fn open(
 ) -> Result<(LogStore, Machine), OpenError> {
     let growth = LogGrowth::default();
     let engine = Arc::new(Counted { engine: disk.engine(), growth: growth.clone() });
+    let begun = time::Instant::now();
     let log = LogStore::open(engine, disk.mark(), control.clone())?;
+    let read = begun.elapsed();
     growth.add(log.found_bytes());
     let machine = Machine::open(disk.snapshots(), &log, observer, control).await?.counting(growth);
+    let (snapshot, state) = (begun.elapsed() - read, machine.state());
+    let (workers, index) = (state.worker_count(), state.index().0);
+    tracing::info!(log_ms = ms(read), snapshot_ms = ms(snapshot), workers, index, "log and state are read");
     Ok((log, machine))
+}
+
+fn ms(elapsed: time::Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A new node's identity.

@@ -18,7 +18,7 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 use quorate_codec::snapshot::Written;
-use quorate_model::{Event, LogIndex};
+use quorate_model::{Event, LogIndex, Sharing};
 use quorate_rt::time;
 use quorate_state::State;
 use quorate_telemetry::{Control, events::SnapshotBuilt};
@@ -48,6 +48,7 @@ pub struct Machine {
     observer: Arc<dyn Observer>,
     control: Arc<Control>,
     growth: LogGrowth,
+    sharing: Sharing,
 }
 
 /// What was applied since the last publication.
@@ -72,8 +73,8 @@ impl Machine {
         let loaded = quorate_rt::blocking(move || from.open(purged)).await?;
         let (meta, state) = loaded.map_or_else(Default::default, |l| (l.meta, l.state));
         let SnapshotMeta { last_log_id: applied, last_membership: membership } = meta;
-        let machine =
-            Self { state, applied, membership, snapshots, observer, control, growth: LogGrowth::default() };
+        let (growth, sharing) = (LogGrowth::default(), Sharing::default());
+        let machine = Self { state, applied, membership, snapshots, observer, control, growth, sharing };
         machine.observer.applied(&machine.state, &[], machine.state.index().0);
         Ok(machine)
     }
@@ -114,7 +115,8 @@ impl Machine {
         let index = LogIndex(entry.log_id.index);
         let mut replies = Vec::new();
         match entry.payload {
-            EntryPayload::Normal(LogEntry(entry)) => {
+            EntryPayload::Normal(LogEntry(mut entry)) => {
+                self.sharing.share(&mut entry);
                 let applied = self.state.apply(index, &tampered(entry, &self.state, index));
                 unpublished.events.extend(applied.events);
                 replies = applied.replies;

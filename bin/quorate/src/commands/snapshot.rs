@@ -138,7 +138,7 @@ fn open(file: &str) -> Result<File, Failure> {
     })
 }
 
-fn checked(what: &str, input: impl Read) -> Result<Loaded, Failure> {
+fn checked(what: &str, input: impl Read + Send) -> Result<Loaded, Failure> {
     load(BufReader::with_capacity(PIECE_BYTES, input))
         .map_err(|e| Failure::failed(format!("{what} is no whole snapshot"), e))
 }

@@ -77,17 +77,43 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// A section as it lies there: what it says is not to be believed before [`Sealed::open`]. Filled again and again, so
+/// that reading allocates once.
+#[derive(Default)]
+pub(super) struct Sealed {
+    name: Vec<u8>,
+    flags: u8,
+    want: u32,
+    payload: Vec<u8>,
+}
+
+impl Sealed {
+    /// Verifies the checksum.
+    pub fn open(&self) -> Result<Section<'_>, DecodeError> {
+        let name_len = u8::try_from(self.name.len()).expect("it was read by a length of one byte");
+        let length = (self.payload.len() as u64).to_le_bytes();
+        let head = [&[name_len][..], &self.name, &[self.flags], &length].concat();
+        let got = crc32c::crc32c_append(crc32c::crc32c(&head), &self.payload);
+        if got != self.want {
+            return Err(DecodeError::Checksum { what: WHAT, part: self.shown(), got, want: self.want });
+        }
+        let name = std::str::from_utf8(&self.name).map_err(|e| DecodeError::malformed(WHAT, e))?;
+        Ok(Section { name, optional: self.flags & FLAG_OPTIONAL != 0, payload: &self.payload })
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.name).chars().take(64).collect()
+    }
+}
+
 pub(super) struct Reader<R> {
     input: R,
     sections: u64,
-    /// Of the section that was read last; used again, so that reading allocates once.
-    name: Vec<u8>,
-    payload: Vec<u8>,
 }
 
 impl<R: Read> Reader<R> {
     pub fn begin(input: R) -> Result<Self, ReadError> {
-        let mut reader = Self { input, sections: 0, name: Vec::new(), payload: Vec::new() };
+        let mut reader = Self { input, sections: 0 };
         if &reader.array::<8>()? != MAGIC {
             return Err(DecodeError::malformed(WHAT, "it does not begin like one").into());
         }
@@ -98,40 +124,29 @@ impl<R: Read> Reader<R> {
         Ok(reader)
     }
 
-    /// The next section, its checksum verified; `None` at the proper end.
-    pub fn next(&mut self) -> Result<Option<Section<'_>>, ReadError> {
+    /// The next section; `false` at the proper end.
+    pub fn next(&mut self, into: &mut Sealed) -> Result<bool, ReadError> {
         let [name_len] = self.array()?;
-        let mut name = std::mem::take(&mut self.name);
-        self.take(u64::from(name_len), &mut name)?;
-        self.name = name;
-        let [flags] = self.array()?;
-        let length: [u8; 8] = self.array()?;
-        let want = u32::from_le_bytes(self.array()?);
-        let (bytes, part) = (u64::from_le_bytes(length), String::from_utf8_lossy(&self.name));
+        self.take(u64::from(name_len), &mut into.name)?;
+        [into.flags] = self.array()?;
+        let bytes = u64::from_le_bytes(self.array()?);
+        into.want = u32::from_le_bytes(self.array()?);
         if bytes > SECTION_BYTES_MAX {
-            let part: String = part.chars().take(64).collect();
+            let part = into.shown();
             let problem = format!("the section `{part}` has {bytes} bytes; at most {SECTION_BYTES_MAX}");
             return Err(DecodeError::malformed(WHAT, problem).into());
         }
-        let mut payload = std::mem::take(&mut self.payload);
-        self.take(bytes, &mut payload)?;
-        self.payload = payload;
-        let head = [&[name_len][..], &self.name, &[flags], &length].concat();
-        let got = crc32c::crc32c_append(crc32c::crc32c(&head), &self.payload);
-        if got != want {
-            let part = String::from_utf8_lossy(&self.name).chars().take(64).collect();
-            return Err(DecodeError::Checksum { what: WHAT, part, got, want }.into());
-        }
-        if self.name == END.as_bytes() {
-            return self.end().map(|()| None);
+        self.take(bytes, &mut into.payload)?;
+        if into.name == END.as_bytes() {
+            let counted = into.open()?.payload;
+            return self.end(counted).map(|()| false);
         }
         self.sections += 1;
-        let name = std::str::from_utf8(&self.name).map_err(|e| DecodeError::malformed(WHAT, e))?;
-        Ok(Some(Section { name, optional: flags & FLAG_OPTIONAL != 0, payload: &self.payload }))
+        Ok(true)
     }
 
-    fn end(&mut self) -> Result<(), ReadError> {
-        if self.payload != self.sections.to_le_bytes() {
+    fn end(&mut self, counted: &[u8]) -> Result<(), ReadError> {
+        if counted != self.sections.to_le_bytes() {
             let problem = format!("sections are missing; {} are there", self.sections);
             return Err(DecodeError::malformed(WHAT, problem).into());
         }
@@ -168,9 +183,10 @@ mod tests {
     }
 
     fn names(bytes: &[u8]) -> Result<Vec<(String, bool)>, ReadError> {
-        let mut reader = Reader::begin(bytes)?;
+        let (mut reader, mut sealed) = (Reader::begin(bytes)?, Sealed::default());
         let mut names = Vec::new();
-        while let Some(section) = reader.next()? {
+        while reader.next(&mut sealed)? {
+            let section = sealed.open()?;
             names.push((section.name.to_owned(), section.optional));
         }
         Ok(names)
@@ -217,7 +233,8 @@ mod tests {
         assert!(refused.contains("`a` has 1099511627776 bytes"), "{refused}");
         bytes[length_at..length_at + 8].copy_from_slice(&SECTION_BYTES_MAX.to_le_bytes());
         let mut reader = Reader::begin(&bytes[..]).expect("its head is sound");
-        assert!(reader.next().is_err());
-        assert!(reader.payload.capacity() < 1 << 10, "{}", reader.payload.capacity());
+        let mut sealed = Sealed::default();
+        assert!(reader.next(&mut sealed).is_err());
+        assert!(sealed.payload.capacity() < 1 << 10, "{}", sealed.payload.capacity());
     }
 }

@@ -1,6 +1,11 @@
 //! The named fields of a worker's record; the same rules as for the other sections.
 
-use super::json_services::{Extras, Intent, is_default};
+use super::{
+    WHAT,
+    json_services::{Extras, Intent, is_default},
+    known::{Field, Known, parse_text},
+};
+use crate::error::DecodeError;
 use quorate_model as model;
 use quorate_model::{Epoch, Invalid, KeyspaceName, LogIndex, LogTime};
 use serde::{Deserialize, Serialize};
@@ -17,9 +22,11 @@ pub(super) struct Worker<'a> {
     keyspace: Cow<'a, str>,
     partitions: Vec<i32>,
     #[serde(borrow)]
-    services: Vec<ServiceOffer<'a>>,
-    labels: BTreeMap<Box<str>, Box<str>>,
-    capabilities: BTreeMap<Box<str>, Capability>,
+    services: Field<'a, Vec<ServiceOffer<'a>>>,
+    #[serde(borrow)]
+    labels: Field<'a, &'a Labels>,
+    #[serde(borrow)]
+    capabilities: Field<'a, Capabilities>,
     ttl_ms: u64,
     weight: u32,
     lost: Vec<i32>,
@@ -34,6 +41,9 @@ pub(super) struct Worker<'a> {
     #[serde(default, skip_serializing_if = "is_default")]
     intent: Intent,
 }
+
+type Labels = BTreeMap<Box<str>, Box<str>>;
+type Capabilities = BTreeMap<Box<str>, Capability>;
 
 #[derive(Serialize, Deserialize)]
 struct ServiceOffer<'a> {
@@ -91,9 +101,9 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
             address: address.as_str().into(),
             keyspace: keyspace.as_str().into(),
             partitions: partitions.iter().map(|p| p.0).collect(),
-            services: services.iter().map(ServiceOffer::from).collect(),
-            labels: labels.clone(),
-            capabilities: capabilities.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
+            services: Field::Value(services.iter().map(ServiceOffer::from).collect()),
+            labels: Field::Value(labels),
+            capabilities: Field::Value(capabilities.iter().map(|(k, v)| (k.clone(), v.into())).collect()),
             ttl_ms: ttl.as_ms(),
             weight: *weight,
             lost: lost.iter().map(|p| p.0).collect(),
@@ -108,33 +118,55 @@ impl<'a> From<&'a model::Worker> for Worker<'a> {
     }
 }
 
-impl TryFrom<Worker<'_>> for model::Worker {
-    type Error = Invalid;
-
-    fn try_from(w: Worker<'_>) -> Result<Self, Invalid> {
-        let parts = model::RegistrationParts {
-            id: model::WorkerId::parse(&w.id)?,
-            address: model::Address::parse(&w.address)?,
-            keyspace: KeyspaceName::parse(&w.keyspace)?,
-            partitions: w.partitions.into_iter().map(model::Partition).collect(),
-            services: crate::v1::all(w.services)?,
-            labels: w.labels,
-            capabilities: w.capabilities.into_iter().map(|(k, v)| (k, v.into())).collect(),
-            ttl: model::Ttl::new(Duration::from_millis(w.ttl_ms))?,
-            weight: w.weight,
-            extras: model::Extras::try_from(w.extras)?.boxed(),
+impl Worker<'_> {
+    /// The record, sharing with others what they state alike.
+    pub(super) fn into_model(self, known: &mut Known) -> Result<model::Worker, DecodeError> {
+        let services = known.services.get(self.services.text(), services)?;
+        let labels =
+            known.labels.get(self.labels.text(), |text| parse_text::<Labels>(text).map(Into::into))?;
+        let capabilities = known.capabilities.get(self.capabilities.text(), capabilities)?;
+        let record = || {
+            let parts = model::RegistrationParts {
+                id: model::WorkerId::parse(&self.id)?,
+                address: model::Address::parse(&self.address)?,
+                keyspace: known.keyspaces.get(&self.keyspace, KeyspaceName::parse)?,
+                partitions: exactly(&self.partitions),
+                services,
+                labels,
+                capabilities,
+                ttl: model::Ttl::new(Duration::from_millis(self.ttl_ms))?,
+                weight: self.weight,
+                extras: model::Extras::try_from(self.extras)?.boxed(),
+            };
+            Ok(model::Worker {
+                registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
+                lost: exactly(&self.lost),
+                epoch: Epoch(self.epoch),
+                incarnation: Epoch(self.incarnation),
+                registered_at: LogTime(self.registered_at_ms),
+                lifecycle: self.lifecycle.into(),
+                intent: self.intent.try_into()?,
+                changed: LogIndex(self.changed),
+            })
         };
-        Ok(Self {
-            registration: Arc::new(parts.validate().map_err(crate::v1::registration::first)?),
-            lost: w.lost.into_iter().map(model::Partition).collect(),
-            epoch: Epoch(w.epoch),
-            incarnation: Epoch(w.incarnation),
-            registered_at: LogTime(w.registered_at_ms),
-            lifecycle: w.lifecycle.into(),
-            intent: w.intent.try_into()?,
-            changed: LogIndex(w.changed),
-        })
+        record().map_err(DecodeError::invalid(WHAT))
     }
+}
+
+/// Without room for more: what a JSON list was read into has room for four at least.
+fn exactly(numbers: &[i32]) -> Vec<model::Partition> {
+    numbers.iter().copied().map(model::Partition).collect()
+}
+
+fn services(text: &str) -> Result<Vec<model::ServiceOffer>, DecodeError> {
+    let read = parse_text::<Vec<ServiceOffer<'_>>>(text)?;
+    let mut services: Vec<_> = crate::v1::all(read).map_err(DecodeError::invalid(WHAT))?;
+    services.shrink_to_fit();
+    Ok(services)
+}
+
+fn capabilities(text: &str) -> Result<model::Facts<model::Capability>, DecodeError> {
+    Ok(parse_text::<Capabilities>(text)?.into_iter().map(|(k, v)| (k, v.into())).collect())
 }
 
 impl<'a> From<&'a model::ServiceOffer> for ServiceOffer<'a> {

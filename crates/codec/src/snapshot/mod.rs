@@ -7,7 +7,8 @@
 //!
 //! A state may hold a million workers, so nothing here holds them all: [`Writer`] takes one after the other and
 //! writes a section whenever enough has gathered, [`Reader`] gives them back section by section. What comes before
-//! the workers (the head) is small, and always whole.
+//! the workers (the head) is small, and always whole. To read and to understand a section are two steps, so that
+//! several can be understood at once: [`Reader::next_sealed`], [`Opener::open`].
 
 mod container;
 mod json;
@@ -15,9 +16,10 @@ mod json_level;
 mod json_reply;
 mod json_services;
 mod json_worker;
+mod known;
 mod reader;
 
-pub use reader::{Batch, Place, ReadError, Reader, decode, verify};
+pub use reader::{Batch, Opener, Place, ReadError, Reader, Sealed, decode, verify};
 
 use crate::raft::{LogId, Membership};
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};

@@ -6,6 +6,7 @@ use super::{
     json_level::Level,
     json_services::{Delegate, StoredPolicy},
     json_worker::Worker,
+    known::Known,
     section,
 };
 use crate::error::DecodeError;
@@ -55,30 +56,63 @@ pub struct Batch {
     pub workers: Vec<Arc<model::Worker>>,
 }
 
+/// A section behind the head that was read and not looked at. Filled again and again.
+#[derive(Default)]
+pub struct Sealed(container::Sealed);
+
+/// Opens sections; remembers what their workers have in common.
+#[derive(Default)]
+pub struct Opener(Known);
+
+impl Opener {
+    /// Verifies a section and makes its workers; `None`: it holds none, and may be left out.
+    pub fn open(&mut self, sealed: &Sealed) -> Result<Option<Batch>, DecodeError> {
+        let section = sealed.0.open()?;
+        match place(section.name) {
+            Some(place) => {
+                let read = parse_borrowed::<Vec<Worker<'_>>>(section.payload)?;
+                let workers = read.into_iter().map(|w| w.into_model(&mut self.0).map(Arc::new));
+                Ok(Some(Batch { place, workers: workers.collect::<Result<_, _>>()? }))
+            }
+            None if section.optional => Ok(None),
+            None => {
+                let problem = format!("the section `{}` comes behind the workers", shown(section.name));
+                Err(DecodeError::malformed(WHAT, problem))
+            }
+        }
+    }
+}
+
 /// A snapshot whose head was read.
 pub struct Reader<R> {
     sections: container::Reader<R>,
     meta: SnapshotMeta,
     head: Parts,
     /// The first section behind the head was read to find its end.
-    first: Option<Batch>,
+    first: Option<Sealed>,
     ended: bool,
+    /// For [`Reader::next_batch`].
+    sealed: Sealed,
+    opener: Opener,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads the head.
     pub fn begin(input: R) -> Result<Self, ReadError> {
         let mut sections = container::Reader::begin(input)?;
-        let mut draft = Draft::default();
-        let first = loop {
-            let Some(section) = sections.next()? else { break None };
-            if let Some(batch) = batch(&section)? {
-                break Some(batch);
+        let (mut draft, mut sealed) = (Draft::default(), Sealed::default());
+        let mut ended = true;
+        while sections.next(&mut sealed.0)? {
+            let section = sealed.0.open()?;
+            if place(section.name).is_some() {
+                ended = false;
+                break;
             }
             draft.take_in(&section)?;
-        };
+        }
         let (meta, head) = draft.finish()?;
-        Ok(Self { sections, meta, head, ended: first.is_none(), first })
+        let first = (!ended).then_some(sealed);
+        Ok(Self { sections, meta, head, ended, first, sealed: Sealed::default(), opener: Opener::default() })
     }
 
     /// What it says about itself.
@@ -91,26 +125,26 @@ impl<R: Read> Reader<R> {
         &self.head
     }
 
+    /// Reads the next section behind the head, for an [`Opener`]; `false` once the end was read and found right.
+    /// Nothing may be relied on before that, and before each section was opened.
+    pub fn next_sealed(&mut self, into: &mut Sealed) -> Result<bool, ReadError> {
+        if let Some(first) = self.first.take() {
+            *into = first;
+            return Ok(true);
+        }
+        self.ended = self.ended || !self.sections.next(&mut into.0)?;
+        Ok(!self.ended)
+    }
+
     /// The next workers; `None` once the end was read and found right. Nothing may be relied on before that.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, ReadError> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+        let mut sealed = std::mem::take(&mut self.sealed);
+        let mut next = None;
+        while next.is_none() && self.next_sealed(&mut sealed)? {
+            next = self.opener.open(&sealed)?;
         }
-        if self.ended {
-            return Ok(None);
-        }
-        while let Some(section) = self.sections.next()? {
-            match batch(&section)? {
-                Some(batch) => return Ok(Some(batch)),
-                None if section.optional => {}
-                None => {
-                    let problem = format!("the section `{}` comes behind the workers", shown(section.name));
-                    return Err(DecodeError::malformed(WHAT, problem).into());
-                }
-            }
-        }
-        self.ended = true;
-        Ok(None)
+        self.sealed = sealed;
+        Ok(next)
     }
 }
 
@@ -136,9 +170,10 @@ pub fn decode(bytes: &[u8]) -> Result<(SnapshotMeta, Parts), DecodeError> {
 
 /// Checks every checksum and reads what the snapshot says about itself, without building anything.
 pub fn verify<R: Read>(input: R) -> Result<SnapshotMeta, ReadError> {
-    let mut sections = container::Reader::begin(input)?;
+    let (mut sections, mut sealed) = (container::Reader::begin(input)?, container::Sealed::default());
     let mut meta = None;
-    while let Some(section) = sections.next()? {
+    while sections.next(&mut sealed)? {
+        let section = sealed.open()?;
         if section.name == section::META {
             meta = Some(parse::<Meta>(section.payload)?);
         }
@@ -210,16 +245,13 @@ impl Draft {
     }
 }
 
-/// The workers of a section; `None`: it holds something else.
-fn batch(section: &container::Section<'_>) -> Result<Option<Batch>, DecodeError> {
-    let place = match section.name {
-        section::WORKERS => Place::Standing,
-        section::RESTORING_WORKERS => Place::Restoring,
-        _ => return Ok(None),
-    };
-    let read = parse_borrowed::<Vec<Worker<'_>>>(section.payload)?;
-    let workers = read.into_iter().map(|w| w.try_into().map(Arc::new)).collect::<Result<_, _>>();
-    Ok(Some(Batch { place, workers: workers.map_err(DecodeError::invalid(WHAT))? }))
+/// Whose workers a section of this name holds; `None`: nobody's.
+fn place(name: &str) -> Option<Place> {
+    match name {
+        section::WORKERS => Some(Place::Standing),
+        section::RESTORING_WORKERS => Some(Place::Restoring),
+        _ => None,
+    }
 }
 
 fn once<T: DeserializeOwned>(

@@ -46,12 +46,13 @@ pub fn registration() -> Registration {
         keyspace: keyspace("other"),
         partitions: [-1, 0, 7].map(Partition).into(),
         services: vec![service("echo", None), service("chat", Some("https://chat.example"))],
-        labels: BTreeMap::from([("zone".into(), "a".into())]),
+        labels: BTreeMap::from([("zone".into(), "a".into())]).into(),
         capabilities: BTreeMap::from([
             ("gpu".into(), Capability::Flag(true)),
             ("ram".into(), Capability::Number("1.50".into())),
             ("os".into(), Capability::Text("linux".into())),
-        ]),
+        ])
+        .into(),
         weight: 50,
         ..parts
     }
@@ -281,8 +282,8 @@ pub fn registrations() -> impl Strategy<Value = Registration> {
                 keyspace,
                 partitions: partitions.into_iter().map(Partition).collect(),
                 services,
-                labels,
-                capabilities,
+                labels: labels.into(),
+                capabilities: capabilities.into(),
                 ttl: Ttl::new(Duration::from_millis(ttl)).expect("valid"),
                 weight,
                 extras: None,

@@ -3,10 +3,15 @@
 use crate::{convert::meta_from, types::SnapshotMeta};
 use quorate_codec::{
     DecodeError,
-    snapshot::{Place, ReadError, Reader},
+    snapshot::{Batch, Opener, Place, ReadError, Reader, Sealed},
 };
+use quorate_rt::conveyor::{self, Conveyor};
 use quorate_state::{Builder, PartsError, State};
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    marker::PhantomData,
+    ops::ControlFlow,
+};
 
 /// A snapshot that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +55,65 @@ pub struct Loaded {
     pub state: State,
 }
 
-/// Reads and checks a whole snapshot. Costs O(state), and memory for the state and one section.
-pub fn load(input: impl Read) -> Result<Loaded, SnapshotError> {
-    let mut reader = Reader::begin(input)?;
-    let mut builder = Builder::new(reader.head());
-    while let Some(batch) = reader.next_batch()? {
-        for worker in batch.workers {
-            match batch.place {
-                Place::Standing => builder.worker(worker)?,
-                Place::Restoring => builder.restoring_worker(worker)?,
+/// Reads and checks a whole snapshot. Costs O(state), and memory for the state and a few sections: they are understood
+/// on all cores, and put together here in their order. Blocks.
+pub fn load(input: impl Read + Send) -> Result<Loaded, SnapshotError> {
+    let reader = Reader::begin(input)?;
+    let (meta, mut builder) = (meta_from(reader.meta().clone()), Builder::new(reader.head()));
+    let mut outcome = Ok(());
+    conveyor::carry(&Sections(PhantomData), reader, |batch| {
+        outcome = batch.and_then(|batch| take_in(&mut builder, batch));
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    outcome?;
+    Ok(Loaded { meta, state: builder.finish()? })
+}
+
+fn take_in(builder: &mut Builder, batch: Option<Batch>) -> Result<(), SnapshotError> {
+    let Some(Batch { place, workers }) = batch else { return Ok(()) };
+    for worker in workers {
+        match place {
+            Place::Standing => builder.worker(worker)?,
+            Place::Restoring => builder.restoring_worker(worker)?,
+        }
+    }
+    Ok(())
+}
+
+/// The sections of a snapshot that is read from an `R`, opened.
+struct Sections<R>(PhantomData<fn(R)>);
+
+/// A section, and what came of reading it.
+struct Bench {
+    sealed: Sealed,
+    read: Result<(), ReadError>,
+    opener: Opener,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self { sealed: Sealed::default(), read: Ok(()), opener: Opener::default() }
+    }
+}
+
+impl<R: Read + Send> Conveyor for Sections<R> {
+    type Source = Reader<R>;
+    type Bench = Bench;
+    type Done = Result<Option<Batch>, SnapshotError>;
+
+    fn next(&self, reader: &mut Reader<R>, bench: &mut Bench) -> bool {
+        match reader.next_sealed(&mut bench.sealed) {
+            Ok(more) => more,
+            // An item as well: what is wrong before it is told first.
+            Err(error) => {
+                bench.read = Err(error);
+                true
             }
         }
     }
-    Ok(Loaded { meta: meta_from(reader.meta().clone()), state: builder.finish()? })
+
+    fn work(&self, bench: &mut Bench) -> Self::Done {
+        std::mem::replace(&mut bench.read, Ok(()))?;
+        Ok(bench.opener.open(&bench.sealed)?)
+    }
 }
