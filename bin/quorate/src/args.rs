@@ -1,5 +1,9 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
+mod watch;
+
+pub use watch::WatchArgs;
+
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::time::Duration;
@@ -46,6 +50,8 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Show leases as the leader sees them
     Leases(LeasesArgs),
+    /// Print each change of a cluster as it happens, through the loss of any node
+    Watch(WatchArgs),
     /// Save a cluster's state to a file, restore it into an empty one
     Snapshot(SnapshotArgs),
     /// Ask one node whether it is ready, for supervisors; made for images without a shell

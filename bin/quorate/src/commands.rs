@@ -13,6 +13,7 @@ pub mod secret;
 pub mod serve;
 pub mod snapshot;
 pub mod status;
+pub mod watch;
 pub mod workers;
 
 use crate::{args::Remote, failure::Failure};

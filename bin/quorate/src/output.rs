@@ -47,7 +47,8 @@ pub fn show(format: Format, json: &Value, rows: impl FnOnce() -> Rows) -> Result
     print(&text)
 }
 
-fn yaml(json: &Value) -> Result<String, Failure> {
+/// YAML, with a line break at its end.
+pub fn yaml(json: &Value) -> Result<String, Failure> {
     let text = serde_saphyr::to_string(json).map_err(|e| Failure::failed("cannot write YAML", e))?;
     Ok(if text.ends_with('\n') { text } else { text + "\n" })
 }
@@ -77,7 +78,7 @@ pub fn say(text: &str) {
 }
 
 /// What a server says must not steer the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -301,8 +301,8 @@ fn peers_beyond_loopback_need_a_secret() {
 
 #[test]
 fn a_port_that_is_taken_ends_dev_before_it_starts_anything() {
-    let Ok(_taken) = TcpListener::bind("127.0.0.1:58081") else { return };
-    let ran = run(&["dev", "--base-port-offset", "50000"]);
+    let Ok(_taken) = TcpListener::bind("127.0.0.1:28081") else { return };
+    let ran = run(&["dev", "--base-port-offset", "20000"]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("port 58081") && ran.err.contains("--base-port-offset"), "{}", ran.err);
+    assert!(ran.err.contains("port 28081") && ran.err.contains("--base-port-offset"), "{}", ran.err);
 }

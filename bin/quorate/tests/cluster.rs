@@ -45,3 +45,5 @@ mod strangers;
 mod support;
 #[path = "cluster/systemd.rs"]
 mod systemd;
+#[path = "cluster/watching.rs"]
+mod watching;

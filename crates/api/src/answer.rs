@@ -34,10 +34,47 @@ impl<T> Page<T> {
 }
 
 /// A write that was carried out.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Written {
     /// The log index at which it was applied.
     pub index: u64,
+    /// With `visible`: which nodes have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible: Option<VisibleBody>,
+}
+
+/// Which members of the cluster have applied a write, and can be asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VisibleBody {
+    /// Whether all have.
+    pub all: bool,
+    /// Those that have, by name.
+    pub applied: Vec<String>,
+    /// Those that have not, or of which it is not known.
+    pub missing: Vec<MissingBody>,
+}
+
+/// A member that has not applied a write within the wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MissingBody {
+    /// Its name.
+    pub node: String,
+    /// As far as it is known.
+    pub why: String,
+}
+
+impl VisibleBody {
+    /// Of each member: its name, and why it has not applied the write, if it has not.
+    pub fn new(seen: impl IntoIterator<Item = (String, Option<String>)>) -> Self {
+        let (mut applied, mut missing) = (Vec::new(), Vec::new());
+        for (node, why) in seen {
+            match why {
+                None => applied.push(node),
+                Some(why) => missing.push(MissingBody { node, why }),
+            }
+        }
+        Self { all: missing.is_empty(), applied, missing }
+    }
 }
 
 /// A write that would be carried out. Nothing was changed.
@@ -61,7 +98,7 @@ pub struct Restored {
 }
 
 /// What a write answers.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum WriteAnswer {
     /// It was carried out.

@@ -13,6 +13,7 @@
 //! | [`duration`], [`timestamp`] | how spans and points of time are written |
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`cluster`] | bodies of the native API |
 //! | [`answer`] | bodies that several resources share |
+//! | [`watch`] | what watchers are told, as Server-Sent Events |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
 
 pub mod answer;
@@ -26,6 +27,7 @@ pub mod original;
 pub mod problem;
 pub mod query;
 pub mod timestamp;
+pub mod watch;
 pub mod worker;
 
 pub use problem::{Code, Problem};

@@ -2,19 +2,25 @@
 //! misspelt `dry-run` never becomes a write.
 
 use crate::{Wrong, duration};
-use quorate_model::{Epoch, Invalid, LogIndex};
+use quorate_model::{Epoch, Invalid, Kind, LogIndex, Position, limit};
 use std::time::Duration;
 
 /// Items of a page, if not said otherwise.
 pub const LIMIT_DEFAULT: usize = 100;
 /// Most items of a page.
 pub const LIMIT_MAX: usize = 1_000;
-/// Longest wait; more is cut down to this.
-pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for `min_index`; more is cut down to this.
+pub const MIN_INDEX_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest wait of a blocking query; more is cut down to this.
+pub const BLOCKING_WAIT_MAX: Duration = Duration::from_secs(300);
+/// Longest wait for other nodes to have a write; more is cut down to this.
+pub const VISIBLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Wait of a blocking query, if not said otherwise.
 pub const BLOCKING_WAIT: Duration = Duration::from_secs(30);
 /// Wait for `min_index`, if not said otherwise.
 pub const MIN_INDEX_WAIT: Duration = Duration::from_secs(5);
+/// Wait for other nodes to have a write, if not said otherwise.
+pub const VISIBLE_WAIT: Duration = Duration::from_secs(2);
 
 /// A parameter that a path may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +41,14 @@ pub enum Param {
     DryRun,
     /// Which lease a removal is about.
     Lease,
+    /// Answer a write once other nodes have it, too.
+    Visible,
+    /// Where a watch begins.
+    From,
+    /// Which changes a watch is about.
+    Kinds,
+    /// How the names begin that a watch is about.
+    Prefix,
 }
 
 impl Param {
@@ -43,8 +57,12 @@ impl Param {
     /// Of a list.
     pub const LIST: &'static [Param] =
         &[Self::Limit, Self::Cursor, Self::Consistent, Self::MinIndex, Self::Index, Self::Wait];
-    /// Of a write.
+    /// Of what changes something.
     pub const WRITE: &'static [Param] = &[Self::DryRun];
+    /// Of a write to the replicated state.
+    pub const RECORD_WRITE: &'static [Param] = &[Self::DryRun, Self::Visible, Self::Wait];
+    /// Of a watch.
+    pub const WATCH: &'static [Param] = &[Self::From, Self::Kinds, Self::Prefix];
 
     /// As in the URL.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +75,10 @@ impl Param {
             Self::Wait => "wait",
             Self::DryRun => "dry_run",
             Self::Lease => "lease",
+            Self::Visible => "visible",
+            Self::From => "from",
+            Self::Kinds => "kinds",
+            Self::Prefix => "prefix",
         }
     }
 }
@@ -108,6 +130,14 @@ pub struct Query {
     pub mode: Mode,
     /// The lease that a removal is about.
     pub lease: Option<Epoch>,
+    /// How long a write waits for all nodes to have it; `None`: not at all.
+    pub visible: Option<Duration>,
+    /// Behind what a watch begins; `None`: with everything that stands.
+    pub from: Option<Position>,
+    /// What a watch is about; `None`: everything.
+    pub kinds: Option<Vec<Kind>>,
+    /// How the names begin that a watch is about.
+    pub prefix: Option<String>,
 }
 
 #[derive(Default)]
@@ -120,6 +150,10 @@ struct Raw {
     wait: Option<Duration>,
     dry_run: Option<bool>,
     lease: Option<u64>,
+    visible: bool,
+    from: Option<Position>,
+    kinds: Option<Vec<Kind>>,
+    prefix: Option<String>,
 }
 
 impl Query {
@@ -139,6 +173,9 @@ impl Query {
             }
         }
         let wait_for = raw.wait_for().map_err(|e| wrong.push(e)).unwrap_or_default();
+        if raw.visible && raw.dry_run == Some(true) {
+            wrong.push(Invalid::new(field("visible"), "is there with dry_run", "one of the two"));
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -153,6 +190,10 @@ impl Query {
             wait_for,
             mode: if raw.dry_run == Some(true) { Mode::Validate } else { Mode::Commit },
             lease: raw.lease.map(Epoch),
+            visible: raw.visible.then(|| raw.wait.unwrap_or(VISIBLE_WAIT).min(VISIBLE_WAIT_MAX)),
+            from: raw.from,
+            kinds: raw.kinds,
+            prefix: raw.prefix,
         })
     }
 }
@@ -168,21 +209,29 @@ impl Raw {
             Param::Wait => self.wait = Some(span(value)?),
             Param::DryRun => self.dry_run = Some(flag(value)?),
             Param::Lease => self.lease = Some(number(value, 0, u64::MAX)?),
+            Param::Visible => self.visible = all(value)?,
+            Param::From => self.from = Some(value.parse()?),
+            Param::Kinds => self.kinds = Some(kinds(value)?),
+            Param::Prefix => self.prefix = Some(prefix(value)?),
         }
         Ok(())
     }
 
     fn wait_for(&self) -> Result<Await, Invalid> {
-        let wait = |default: Duration| self.wait.unwrap_or(default).min(WAIT_MAX);
+        let wait = |default: Duration, max| self.wait.unwrap_or(default).min(max);
         match (self.min_index, self.index) {
             (Some(_), Some(_)) => {
                 Err(Invalid::new(field("index"), "is there with min_index", "one of the two"))
             }
-            (Some(index), None) => Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT))),
-            (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT))),
-            (None, None) if self.wait.is_some() => {
-                Err(Invalid::new(field("wait"), "is there alone", "together with index or min_index"))
+            (Some(index), None) => {
+                Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)))
             }
+            (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT, BLOCKING_WAIT_MAX))),
+            (None, None) if self.wait.is_some() && !self.visible => Err(Invalid::new(
+                field("wait"),
+                "is there alone",
+                "together with index or min_index, or with visible",
+            )),
             (None, None) => Ok(Await::Nothing),
         }
     }
@@ -215,6 +264,30 @@ fn flag(value: &str) -> Result<bool, Invalid> {
         "false" => Ok(false),
         _ => Err(Invalid::new("", "is neither true nor false", "true, false")),
     }
+}
+
+fn all(value: &str) -> Result<bool, Invalid> {
+    match value {
+        "all" => Ok(true),
+        _ => Err(Invalid::new("", "is no such word", "all")),
+    }
+}
+
+fn kinds(value: &str) -> Result<Vec<Kind>, Invalid> {
+    let kind = |word: &str| Kind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    let known = value.split(',').map(kind).collect::<Option<_>>();
+    known.ok_or_else(|| {
+        let words = Kind::ALL.map(Kind::as_str).join(", ");
+        Invalid::new("", "has an unknown kind", format!("some of {words}, separated by commas"))
+    })
+}
+
+fn prefix(value: &str) -> Result<String, Invalid> {
+    const BYTES_MAX: usize = limit::WORKER_ID_BYTES_MAX;
+    if value.len() <= BYTES_MAX {
+        return Ok(value.into());
+    }
+    Err(Invalid::new("", format!("is {} bytes long", value.len()), format!("at most {BYTES_MAX} bytes")))
 }
 
 fn span(value: &str) -> Result<Duration, Invalid> {
@@ -254,7 +327,43 @@ mod tests {
             Await::Reached(LogIndex(7), Duration::from_millis(100))
         );
         assert_eq!(wait_for("index=7"), Await::Passed(LogIndex(7), BLOCKING_WAIT));
-        assert_eq!(wait_for("index=7&wait=2h"), Await::Passed(LogIndex(7), WAIT_MAX));
+        assert_eq!(wait_for("index=7&wait=2h"), Await::Passed(LogIndex(7), BLOCKING_WAIT_MAX));
+        assert_eq!(wait_for("min_index=7&wait=2h"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT_MAX));
+    }
+
+    #[test]
+    fn a_write_waits_for_the_others_only_where_it_is_asked_to() {
+        let visible = |text| read(text, Param::RECORD_WRITE).expect(text).visible;
+        assert_eq!(visible(""), None);
+        assert_eq!(visible("visible=all"), Some(VISIBLE_WAIT));
+        assert_eq!(visible("visible=all&wait=1h"), Some(VISIBLE_WAIT_MAX));
+        for (text, wrong) in [
+            ("visible=some", "query.visible: is no such word; allowed: all"),
+            ("visible=all&dry_run=true", "query.visible: is there with dry_run; allowed: one of the two"),
+            (
+                "wait=1s",
+                "query.wait: is there alone; allowed: together with index or min_index, or with visible",
+            ),
+        ] {
+            assert_eq!(read(text, Param::RECORD_WRITE), Err(vec![wrong.into()]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_watch_names_where_it_begins_and_what_it_is_about() {
+        let query = read("from=57.0&kinds=worker,level&prefix=w", Param::WATCH).expect("valid");
+        assert_eq!(query.from.map(|from| from.to_string()), Some("57.0".into()));
+        assert_eq!((query.kinds, query.prefix), (Some(vec![Kind::Worker, Kind::Level]), Some("w".into())));
+        let long = format!("prefix={}", "x".repeat(254));
+        for (text, field) in [
+            ("from=-1", "query.from"),
+            ("kinds=", "query.kinds"),
+            ("kinds=workers", "query.kinds"),
+            (&long, "query.prefix"),
+        ] {
+            let wrong = read(text, Param::WATCH).expect_err(text);
+            assert!(wrong.len() == 1 && wrong[0].starts_with(field), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -269,7 +378,10 @@ mod tests {
             ("limit=+5", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
             ("limit=", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
             ("consistent", "query.consistent: is neither true nor false; allowed: true, false"),
-            ("wait=5s", "query.wait: is there alone; allowed: together with index or min_index"),
+            (
+                "wait=5s",
+                "query.wait: is there alone; allowed: together with index or min_index, or with visible",
+            ),
             ("index=1&min_index=2", "query.index: is there with min_index; allowed: one of the two"),
             ("limit=1&limit=2", "query.limit: is there twice; allowed: once"),
         ] {

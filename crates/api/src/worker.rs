@@ -2,7 +2,7 @@
 
 use crate::{
     Wrong,
-    answer::Validated,
+    answer::{Validated, VisibleBody},
     duration,
     fields::{Fields, any_text, entries, list, nested, number, partition, span, text},
     timestamp,
@@ -201,6 +201,9 @@ pub struct Registered {
     pub lease: LeaseGrant,
     /// The log index at which it was applied.
     pub index: u64,
+    /// With `visible`: which nodes have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible: Option<VisibleBody>,
 }
 
 /// What `PUT /v1/workers/{id}` answers.

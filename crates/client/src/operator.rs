@@ -5,8 +5,10 @@
 
 mod records;
 mod snapshot;
+mod watch;
 
 pub use snapshot::{Download, Pieces, Restored};
+pub use watch::{Event, Step, Watch, Watched};
 
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 

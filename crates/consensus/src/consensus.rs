@@ -26,11 +26,11 @@ use crate::{
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, LogIndex, NodeId, NodeLevels,
-    NodeName,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, LogIndex, NodeId,
+    NodeLevels, NodeName, Position,
 };
 use quorate_rt::{published::Published, shutdown, time};
-use quorate_state::View;
+use quorate_state::{Forgotten, Since, View};
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -83,6 +83,8 @@ pub struct Shared {
     pub(crate) raft: Raft,
     pub(crate) applied: Arc<Applied>,
     pub(crate) forwarder: Forwarder,
+    /// For calls that wait at the other end: on connections of their own, where they stand in nobody's way.
+    pub(crate) waiting: Links,
     pub(crate) vessel: Vessel,
     pub(crate) roster: Roster,
     pub(crate) levels: Levels,
@@ -121,7 +123,7 @@ impl Consensus {
         let config = options.raft_config().map_err(Box::new)?;
         levels::refuse_older(&options, machine.state().feature_level())?;
         let dialler = Dialler::new(options.me.clone());
-        let links = Links::new(dialler.clone());
+        let (links, waiting) = (Links::new(dialler.clone()), Links::new(dialler.clone()));
         forming::refuse_other_cluster(&options.me, &options.book).await?;
         levels::refuse_newer_peers(&options).await?;
         let (snapshots, growth) = (machine.snapshots().clone(), machine.log_growth().clone());
@@ -153,6 +155,7 @@ impl Consensus {
             raft,
             applied,
             forwarder,
+            waiting,
             vessel,
             roster: Roster::default(),
             levels: Levels::default(),
@@ -216,6 +219,16 @@ impl Consensus {
     /// Waits until `index` is applied here; false: not within `limit`.
     pub async fn wait_for(&self, index: LogIndex, limit: Duration) -> bool {
         self.shared.applied.wait_for(index, limit).await
+    }
+
+    /// What came after `position`, at most `max` changes of it.
+    pub fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
+        self.shared.applied.history().after(position, max)
+    }
+
+    /// Where one of `kinds` changed last, or may have.
+    pub fn changed(&self, kinds: &[Kind]) -> LogIndex {
+        self.shared.applied.history().changed(kinds)
     }
 
     /// This node's id.

@@ -304,6 +304,7 @@ impl LeaseKeeper {
                 Event::WorkerForgotten { id } => self.remove(id),
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
+                | Event::NodeDescribed { .. }
                 | Event::LevelRaised { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }

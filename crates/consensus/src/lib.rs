@@ -17,6 +17,7 @@
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
 //! | [`levels`] | what all members can do |
 //! | [`observer`] | what happens after each apply |
+//! | [`visible`] | which members have applied an entry |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
 //! | [`backup`] | the state out of a cluster as a file, and into an empty one |
@@ -53,6 +54,7 @@ pub mod roster;
 pub mod silence;
 mod standing;
 pub mod types;
+pub mod visible;
 
 pub use consensus::{Consensus, StartError};
 pub use forming::refuse_other_cluster;

@@ -11,7 +11,8 @@ use quorate_rt::{
     published::Published,
     time,
 };
-use quorate_state::{State, View};
+use quorate_state::{History, State, View};
+use quorate_storage::News;
 use quorate_telemetry::{Control, events};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,6 +25,7 @@ pub struct Applied {
     view: Arc<Published<View>>,
     index: watch::Sender<LogIndex>,
     leases: Mutex<Leases>,
+    history: Mutex<History>,
     started: time::Instant,
     control: Arc<Control>,
 }
@@ -45,6 +47,7 @@ impl Applied {
             view: Published::new(Arc::new(State::new())),
             index: watch::Sender::new(LogIndex(0)),
             leases: Mutex::default(),
+            history: Mutex::default(),
             started: time::Instant::now(),
             control,
         })
@@ -90,6 +93,11 @@ impl Applied {
         self.leases().keeper.take()
     }
 
+    /// The last changes. Held for a look only: applying waits for it.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leases(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,6 +111,13 @@ impl Applied {
 }
 
 impl quorate_storage::Observer for Applied {
+    fn told(&self, news: News) {
+        match news {
+            News::Changed { changes, reached } => self.history().push(changes, reached),
+            News::Replaced { at } => self.history().replace(at),
+        }
+    }
+
     fn applied(&self, view: &State, changes: &[Event], _index: u64) {
         {
             let mut leases = self.leases();

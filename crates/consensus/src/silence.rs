@@ -57,6 +57,7 @@ impl Silences {
                 Event::Restored { .. } => *self = Self::default(),
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
+                | Event::NodeDescribed { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
                 | Event::DelegateChanged { .. }

@@ -76,6 +76,12 @@ impl Fault {
         self
     }
 
+    /// With the time after which to ask again.
+    #[must_use]
+    pub fn after(self, retry_after: Duration) -> Self {
+        Self { retry_after, ..self }
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Refusal, Reply,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, LogIndex,
+    MemberChange, MemberRefusal, NodeId, NodeName, Position, Refusal, Reply,
 };
-use quorate_state::View;
+use quorate_state::{Forgotten, Since, View};
 use std::{io, sync::Arc, time::Duration};
 
 /// The cluster, as one node reaches it. Every future ends by itself within five seconds ([`Cluster::wait_for`]:
@@ -25,6 +25,14 @@ pub trait Cluster: Send + Sync + 'static {
     fn read_barrier(&self) -> BoxFuture<'_, Result<LogIndex, Unavailable>>;
     /// Waits until the View has reached `index`; false: not within `timeout`.
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool>;
+    /// What came after `position`, at most `max` changes of it. Whoever waits for an index finds its changes here.
+    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten>;
+    /// The log index at which one of `kinds` changed last, or may have.
+    fn changed(&self, kinds: &[Kind]) -> LogIndex;
+    /// Of each member whether it has applied `index`, and why not, as far as it is known. Each has `within` to get
+    /// there.
+    fn applied_on(&self, index: LogIndex, within: Duration)
+    -> BoxFuture<'_, Vec<(NodeName, Option<String>)>>;
     /// Where this node stands.
     fn standing(&self) -> Standing;
     /// `view` as a backup, piece by piece.

@@ -42,7 +42,7 @@ pub(crate) struct ObjectParams {
     consistent: Option<bool>,
     /// Wait until this node has reached the index; 504 if it has not in time.
     min_index: Option<u64>,
-    /// How long to wait, at most 60s; 5s with min_index and 30s with index if not said.
+    /// How long to wait with min_index, at most 60s; 5s if not said.
     #[param(example = "5s")]
     wait: Option<String>,
 }
@@ -61,9 +61,9 @@ pub(crate) struct ListParams {
     consistent: Option<bool>,
     /// Wait until this node has reached the index; 504 if it has not in time.
     min_index: Option<u64>,
-    /// Blocking query: answer once this node is beyond the index, or when the wait is over.
+    /// Blocking query: answer once the list may have changed after the index, or when the wait is over.
     index: Option<u64>,
-    /// How long to wait, at most 60s; 5s with min_index and 30s with index if not said.
+    /// How long to wait: with min_index at most 60s, 5s if not said; with index at most 5m, 30s if not said.
     #[param(example = "30s")]
     wait: Option<String>,
 }
@@ -75,6 +75,36 @@ pub(crate) struct ListParams {
 pub(crate) struct WriteParams {
     /// Check only, change nothing.
     dry_run: Option<bool>,
+}
+
+/// Of a write to the replicated state.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct RecordWriteParams {
+    /// Check only, change nothing.
+    dry_run: Option<bool>,
+    /// `all`: answer once every node that can be reached has applied it, naming those that have not.
+    #[param(example = "all")]
+    visible: Option<String>,
+    /// How long to wait for them, at most 30s; 2s if not said.
+    #[param(example = "2s")]
+    wait: Option<String>,
+}
+
+/// Of a watch.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct WatchParams {
+    /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
+    #[param(example = "57")]
+    from: Option<String>,
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, delegate, node, level.
+    #[param(example = "worker,keyspace")]
+    kinds: Option<String>,
+    /// Only changes of what has a name, or an id, that begins so.
+    prefix: Option<String>,
 }
 
 /// Of a write that can be bound to what was read before.

@@ -15,6 +15,7 @@
 //! | [`native`] | `/v1` |
 //! | [`original`] | `/register` and the others, plain and under `/api` |
 //! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
+//! | [`watching`], [`places`] | one watcher; how many may wait at once |
 //! | [`document`] | what the OpenAPI document says beside the paths |
 
 pub(crate) mod answer;
@@ -23,13 +24,15 @@ pub(crate) mod document;
 pub(crate) mod frame;
 pub(crate) mod native;
 pub(crate) mod original;
+pub(crate) mod places;
 pub(crate) mod probes;
 pub(crate) mod request;
 pub mod server;
+pub(crate) mod watching;
 
 pub use cluster::{
     Cluster, Committed, LeaderHint, MemberError, MemberInfo, Pieces, Readiness, Reason, RestoreError,
     Restored, Role, Standing, TransferError, Unavailable,
 };
 pub use quorate_api::query::Mode;
-pub use server::{Config, RenderMetrics, openapi, original_router, router, serve};
+pub use server::{Config, KEEP_ALIVE, RenderMetrics, openapi, original_router, router, serve};

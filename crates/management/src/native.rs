@@ -10,6 +10,7 @@ mod leases;
 mod nodes;
 mod reads;
 mod snapshot;
+mod watch;
 mod workers;
 mod writes;
 
@@ -29,5 +30,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keyspaces::show, keyspaces::put))
         .routes(routes!(keyspaces::partitions))
         .routes(routes!(leases::list))
+        .routes(routes!(watch::watch))
         .routes(routes!(snapshot::export, snapshot::restore))
 }

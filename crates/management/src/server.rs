@@ -1,6 +1,6 @@
 //! The router, and serving it.
 
-use crate::{cluster::Cluster, document, frame, native, original, probes};
+use crate::{cluster::Cluster, document, frame, native, original, places::Places, probes};
 use axum::{Router, body::Body, middleware};
 use bytes::Bytes;
 use http::Request;
@@ -12,7 +12,7 @@ use quorate_rt::{
     net::TcpListener,
     shutdown::Shutdown,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -28,7 +28,14 @@ pub struct Config {
     pub metrics: RenderMetrics,
     /// And of which content type it is.
     pub metrics_type: &'static str,
+    /// Fires when the node is about to end: whoever waits then is answered, and watches end.
+    pub ending: Shutdown,
+    /// After so long without a change a watch shows that it lives; see [`KEEP_ALIVE`].
+    pub keep_alive: Duration,
 }
+
+/// Shorter than the idle timeouts of proxies, which begin at 30 s.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -37,20 +44,28 @@ pub(crate) struct App {
     pub config: Arc<Config>,
     /// The OpenAPI document, rendered once.
     pub document: Bytes,
+    pub places: Arc<Places>,
+}
+
+impl App {
+    fn new(cluster: Arc<dyn Cluster>, config: Config, document: Bytes) -> Self {
+        let places = Arc::new(Places::new(config.ending.clone()));
+        Self { cluster, config: Arc::new(config), document, places }
+    }
 }
 
 /// Everything that the management listener serves.
 pub fn router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
     let (routes, document) = documented().split_for_parts();
     let document = Bytes::from(document::render(&document));
-    let app = App { cluster, config: Arc::new(config), document };
+    let app = App::new(cluster, config, document);
     let routes = routes.nest("/api", original::routes().into());
     framed(routes, app)
 }
 
 /// Only the dialects of the original, plain and under `/api`, for nodes that also serve them where they route.
 pub fn original_router(cluster: Arc<dyn Cluster>, config: Config) -> Router {
-    let app = App { cluster, config: Arc::new(config), document: Bytes::new() };
+    let app = App::new(cluster, config, Bytes::new());
     framed(Router::from(original::routes()).nest("/api", original::routes().into()), app)
 }
 

@@ -15,6 +15,7 @@
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
 //! | [`membership`] | joining and leaving the cluster |
+//! | [`change`] | what a log entry changed, as watchers are told |
 //! | [`command`] | what can be asked of the replicated state |
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`level`] | what all members can do together |
@@ -24,6 +25,7 @@
 //! | [`limit`] | every bound, by name |
 
 pub mod address;
+pub mod change;
 pub mod command;
 pub mod facts;
 pub mod heartbeat;
@@ -42,6 +44,7 @@ pub mod sharing;
 pub mod worker;
 
 pub use address::{Address, Scheme};
+pub use change::{Change, Kind, Position, What, WorkerChange};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
 pub use facts::Facts;
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};

@@ -60,6 +60,11 @@ pub const RESTORE_EPOCH_GAP: u64 = 1_000_000_000;
 /// Largest fencing token of a backup; one with a larger one is refused. Below 2^53, so that every JSON reader sees
 /// the same number, and far above what a log can have granted.
 pub const RESTORE_EPOCH_MAX: u64 = 1 << 52;
+/// Changes that a node keeps for those who watch it. When full: the oldest goes, and who has not been told it yet
+/// is told to read anew.
+pub const HISTORY_CHANGES_MAX: usize = 16_384;
+/// The same in bytes of memory, about; whichever comes first.
+pub const HISTORY_BYTES_MAX: usize = 64 << 20;
 /// Shortest and longest lease, in milliseconds.
 pub const TTL_MS_MIN: u64 = 1_000;
 /// See [`TTL_MS_MIN`].

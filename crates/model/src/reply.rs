@@ -3,7 +3,7 @@
 use crate::{
     command::Silence,
     level::FeatureLevel,
-    name::{KeyspaceName, ServiceName, WorkerId},
+    name::{KeyspaceName, NodeName, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     service::Duty,
     worker::Status,
@@ -176,6 +176,11 @@ pub enum Event {
         name: KeyspaceName,
         /// Its count.
         partitions: Option<u32>,
+    },
+    /// A node described itself anew: it has started, or moved.
+    NodeDescribed {
+        /// Which.
+        name: NodeName,
     },
     /// An operator decided anew about a worker.
     IntentChanged {

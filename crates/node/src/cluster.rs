@@ -11,10 +11,10 @@ use quorate_management::{
     RestoreError, Restored, Role, Standing, TransferError, Unavailable,
 };
 use quorate_model::{
-    Command, Heartbeat, HeartbeatOutcome, Join, LeaseInfo, LogIndex, MemberChange, MemberRefusal, NodeId,
-    NodeName,
+    Command, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, LogIndex, MemberChange, MemberRefusal,
+    NodeId, NodeName, Position,
 };
-use quorate_state::View;
+use quorate_state::{Forgotten, Since, View};
 use std::{sync::Arc, time::Duration};
 
 /// Whoever is told "busy" asks again after this long.
@@ -213,6 +213,26 @@ impl Cluster for NodeCluster {
 
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool> {
         async move { self.consensus.wait_for(index, timeout).await }.boxed()
+    }
+
+    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
+        self.consensus.changes_after(position, max)
+    }
+
+    fn changed(&self, kinds: &[Kind]) -> LogIndex {
+        self.consensus.changed(kinds)
+    }
+
+    fn applied_on(
+        &self,
+        index: LogIndex,
+        within: Duration,
+    ) -> BoxFuture<'_, Vec<(NodeName, Option<String>)>> {
+        async move {
+            let seen = self.consensus.applied_on(index, within).await;
+            seen.into_iter().map(|(name, seen)| (name, seen.err().map(|why| why.to_string()))).collect()
+        }
+        .boxed()
     }
 
     fn standing(&self) -> Standing {

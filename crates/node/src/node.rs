@@ -125,7 +125,8 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
-        let router = quorate_management::router(Arc::new(cluster), management_config(&config, &metrics));
+        let management_config = management_config(&config, &metrics, management_stopped.clone());
+        let router = quorate_management::router(Arc::new(cluster), management_config);
         let serving = quorate_management::serve(management_listener, router, limits, management_stopped);
         let management_ended = quorate_rt::spawn(serving);
         let view = consensus.view().clone();
@@ -295,12 +296,18 @@ fn options(
     }
 }
 
-fn management_config(config: &Config, metrics: &Arc<Metrics>) -> quorate_management::Config {
+fn management_config(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    ending: shutdown::Shutdown,
+) -> quorate_management::Config {
     let metrics = metrics.clone();
     quorate_management::Config {
         default_ttl: config.worker_ttl,
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
+        ending,
+        keep_alive: quorate_management::KEEP_ALIVE,
     }
 }
 

@@ -12,10 +12,13 @@
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`window`] | answers to repeated proposals |
+//! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
 
 pub mod apply;
+pub mod changes;
+pub mod history;
 pub mod invariant;
 pub mod keyspace;
 pub mod parts;
@@ -24,6 +27,7 @@ pub mod state;
 pub mod window;
 
 pub use apply::Applied;
+pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use service::{Endpoint, ServiceView};

@@ -43,7 +43,7 @@ pub use error::OpenError;
 pub use folder::FolderDisk;
 pub use growth::LogGrowth;
 pub use log_store::LogStore;
-pub use machine::{Machine, Observer};
+pub use machine::{Machine, News, Observer};
 pub use quorate_codec::Identity;
 pub use sim::{CrashMode, SimDisk};
 pub use snapshots::{Draft, SnapshotData, Snapshots};

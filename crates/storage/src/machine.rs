@@ -18,7 +18,7 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 use quorate_codec::snapshot::Written;
-use quorate_model::{Event, LogIndex, Sharing};
+use quorate_model::{Change, Event, LogIndex, Sharing};
 use quorate_rt::time;
 use quorate_state::State;
 use quorate_telemetry::{Control, events::SnapshotBuilt};
@@ -29,6 +29,25 @@ pub trait Observer: Send + Sync + 'static {
     /// `view` is the state after the record at `log_index`; `events` is what happened since the last call, empty
     /// where a snapshot replaced the state. Called on the apply path: it must be quick.
     fn applied(&self, view: &State, events: &[Event], log_index: u64);
+    /// What is told to those who watch; comes right before [`Observer::applied`], which makes them look.
+    fn told(&self, _news: News) {}
+}
+
+/// What watchers are told of a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// All entries up to `reached` were applied, and did this.
+    Changed {
+        /// In order, with the records as they stood after their entry.
+        changes: Vec<Change>,
+        /// The last entry.
+        reached: LogIndex,
+    },
+    /// A snapshot took the place of the state.
+    Replaced {
+        /// The last entry that is in it.
+        at: LogIndex,
+    },
 }
 
 /// Records that are applied between two publications, so that a long replay holds neither its replies nor its
@@ -56,6 +75,7 @@ pub struct Machine {
 struct Unpublished {
     records: usize,
     events: Vec<Event>,
+    changes: Vec<Change>,
     replies: Vec<(ApplyResponder<TypeConfig>, RaftReply)>,
 }
 
@@ -75,7 +95,7 @@ impl Machine {
         let SnapshotMeta { last_log_id: applied, last_membership: membership } = meta;
         let (growth, sharing) = (LogGrowth::default(), Sharing::default());
         let machine = Self { state, applied, membership, snapshots, observer, control, growth, sharing };
-        machine.observer.applied(&machine.state, &[], machine.state.index().0);
+        machine.publish_whole();
         Ok(machine)
     }
 
@@ -98,12 +118,20 @@ impl Machine {
         &self.state
     }
 
+    /// The state as it came out of a snapshot.
+    fn publish_whole(&self) {
+        let at = self.state.index();
+        self.observer.told(News::Replaced { at });
+        self.observer.applied(&self.state, &[], at.0);
+    }
+
     fn publish(&self, unpublished: &mut Unpublished) {
-        let Unpublished { records, events, replies } = std::mem::take(unpublished);
+        let Unpublished { records, events, changes, replies } = std::mem::take(unpublished);
         if records == 0 {
             return;
         }
         let index = self.applied.map_or(0, |id| id.index);
+        self.observer.told(News::Changed { changes, reached: LogIndex(index) });
         // First the View, then the replies: a client that got its answer finds it in the View.
         self.observer.applied(&self.state, &events, index);
         for (responder, reply) in replies {
@@ -118,6 +146,7 @@ impl Machine {
             EntryPayload::Normal(LogEntry(mut entry)) => {
                 self.sharing.share(&mut entry);
                 let applied = self.state.apply(index, &tampered(entry, &self.state, index));
+                unpublished.changes.extend(self.state.changes(&applied.events));
                 unpublished.events.extend(applied.events);
                 replies = applied.replies;
             }
@@ -191,7 +220,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             let old = std::mem::replace(&mut self.state, loaded.state);
             self.applied = loaded.meta.last_log_id;
             self.membership = loaded.meta.last_membership;
-            self.observer.applied(&self.state, &[], self.state.index().0);
+            self.publish_whole();
             // Costs O(state) unless somebody still reads it: nothing to wait for here.
             quorate_rt::spawn(quorate_rt::blocking(move || drop(old)));
         }

@@ -201,6 +201,7 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         },
         Event::PartitionsTaken { .. }
         | Event::KeyspaceChanged { .. }
+        | Event::NodeDescribed { .. }
         | Event::LevelRaised { .. }
         | Event::LeasesHandedOver { .. }
         | Event::IntentChanged { .. }
@@ -228,6 +229,9 @@ fn log_applied(index: u64, event: &Event) {
         }
         Event::WorkerForgotten { id } => {
             tracing::debug!(index, worker = id.as_str(), "worker forgotten");
+        }
+        Event::NodeDescribed { name } => {
+            tracing::debug!(index, node = name.as_str(), "node described");
         }
         Event::LevelRaised { to } => {
             tracing::info!(index, to = to.get(), "feature level raised");

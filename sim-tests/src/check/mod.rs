@@ -15,6 +15,7 @@
 //! | [`linearizable`] | some order of the operations explains what clients saw |
 //! | [`ownership`] | one owner per partition and epoch; epochs grow |
 //! | [`served_index`] | the index that a node serves never falls |
+//! | [`told`] | all nodes tell watchers the same, nothing twice, nothing left out |
 //! | [`silence`] | a silent worker is out in time, and gets no requests after that |
 
 mod acknowledged;
@@ -35,9 +36,11 @@ mod served_index;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use lives::Lives;
-use quorate_state::State;
+use quorate_model::Position;
+use quorate_state::{Forgotten, Since, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One request of a client. A retry is an operation of its own: it may be applied as well as the first one.
@@ -201,6 +204,7 @@ pub struct Oracle {
     ownership: ownership::Ownership,
     served_index: served_index::ServedIndex,
     silence: silence::Silence,
+    told: told::ToldChanges,
     /// The first violation that was seen where nobody could be told.
     found: Option<String>,
 }
@@ -243,6 +247,16 @@ impl Oracle {
         // Each node by itself: one that comes late to a state must hold what was acknowledged, too.
         named("acknowledged", self.acknowledged.looked(look, &self.operations))?;
         named("silence", self.silence.looked(look, &self.lives))
+    }
+
+    /// After what this life of a node is to be asked what it tells watchers.
+    pub fn told_upto(&self, node: &str, life: u32) -> Position {
+        self.told.upto(node, life)
+    }
+
+    /// What it tells them.
+    pub fn told(&mut self, node: &str, life: u32, told: Result<Since, Forgotten>) -> Result<(), String> {
+        named("told", self.told.told(node, life, told))
     }
 
     /// A worker answered a routed request.

@@ -120,6 +120,10 @@ impl World {
                     speaks_for_quorum: machine.speaks_for_quorum(),
                     at_ms: now_ms(),
                 })?;
+                let after = oracle.told_upto(&name, machine.life());
+                if let Some(told) = machine.changes_after(after) {
+                    oracle.told(&name, machine.life(), told)?;
+                }
             }
         }
         Ok(())

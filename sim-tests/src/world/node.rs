@@ -6,13 +6,13 @@ use crate::{
     trace,
 };
 use madsim::{runtime::Handle, task::NodeId, time::Duration};
-use quorate_model::NodeName;
+use quorate_model::{NodeName, Position};
 use quorate_node::{
     Node, Platform, Secret,
     config::{Config, Sources},
     readiness::Phase,
 };
-use quorate_state::View;
+use quorate_state::{Forgotten, Since, View};
 use quorate_storage::{CrashMode, SimDisk};
 use std::{
     cell::Cell,
@@ -170,6 +170,11 @@ impl Machine {
     /// What its node routes by; `None` while it is off or starting.
     pub fn view(&self) -> Option<Arc<View>> {
         self.node().map(|node| node.view().get())
+    }
+
+    /// What its node tells a watcher that has heard everything up to `position`; `None` while it is off or starting.
+    pub fn changes_after(&self, position: Position) -> Option<Result<Since, Forgotten>> {
+        self.node().map(|node| node.consensus().changes_after(position, usize::MAX))
     }
 
     /// Whether its node is ready.

@@ -75,7 +75,11 @@ async fn a_router_reads_what_a_worker_sends() {
 
 #[tokio::test]
 async fn a_worker_reads_what_a_router_grants() {
-    let grant = worker::Registered { lease: worker::LeaseGrant::new(&id(), Epoch(7), ttl()), index: 7 };
+    let grant = worker::Registered {
+        lease: worker::LeaseGrant::new(&id(), Epoch(7), ttl()),
+        index: 7,
+        visible: None,
+    };
     let router = Router::start(move |_| Say::Answer(200, json(&grant))).await;
     let handle =
         WorkerClient::builder([router.url.clone()], "w1", "http://h:1").start().await.expect("registered");

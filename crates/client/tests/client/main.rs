@@ -5,4 +5,5 @@ mod detect;
 mod operator;
 mod services;
 mod support;
+mod watch;
 mod worker;

@@ -25,6 +25,8 @@ pub struct Seen {
 /// What the router does with a request.
 pub enum Say {
     Answer(u16, Value),
+    /// A stream of events, and its end.
+    Events(&'static str),
     /// Closes the connection.
     Hangup,
     /// Keeps it open for ever.
@@ -116,6 +118,10 @@ async fn serve(mut tcp: TcpStream, say: impl FnOnce(&Seen) -> Say) -> std::io::R
                 body.len()
             );
             tcp.write_all((head + &body).as_bytes()).await
+        }
+        Say::Events(text) => {
+            let head = "HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            tcp.write_all((head.to_owned() + text).as_bytes()).await
         }
         Say::Hangup => Ok(()),
         Say::Silence => std::future::pending().await,

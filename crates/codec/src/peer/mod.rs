@@ -1,11 +1,13 @@
 //! Messages between nodes. Raft's own are spelled with our types, not openraft's, so that an update of the library
 //! can't change a byte on the wire.
 
+pub mod applied;
 pub mod cluster;
 pub mod consensus;
 pub mod membership;
 pub mod proof;
 
+pub use applied::{AppliedAsked, decode_applied, decode_applied_asked, encode_applied, encode_applied_asked};
 pub use cluster::{
     Forwarded, Hello, decode_hand_over, decode_has_room, decode_heartbeats, decode_hello, decode_index,
     decode_leases, decode_levels, decode_outcomes, decode_proposed, encode_hand_over, encode_has_room,

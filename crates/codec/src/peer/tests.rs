@@ -161,3 +161,19 @@ fn what_is_said_of_full_disks_keeps_its_bytes() {
     }
     assert!(decode_has_room(&[1, 2]).is_err(), "neither yes nor no");
 }
+
+#[test]
+fn what_is_asked_and_said_of_applied_indexes_keeps_its_bytes() {
+    let asked = AppliedAsked { index: LogIndex(57), within: Duration::from_millis(2_000) };
+    let samples =
+        [("applied-asked", encode_applied_asked(&asked)), ("applied", encode_applied(LogIndex(58)))];
+    let mut text = String::new();
+    for (name, bytes) in &samples {
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        writeln!(text, "{name} {hex}").expect("a string takes everything");
+        assert!(decode_applied_asked(&bytes[..bytes.len() - 1]).is_err(), "{name} cut short");
+    }
+    assert_eq!(text, include_str!("../../golden/v1/peer-applied.txt"));
+    assert_eq!(decode_applied_asked(&samples[0].1), Ok(asked));
+    assert_eq!(decode_applied(&samples[1].1), Ok(LogIndex(58)));
+}

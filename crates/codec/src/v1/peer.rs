@@ -99,3 +99,9 @@ pub(crate) struct Challenge {
 pub(crate) struct Proof {
     pub(crate) mac: [u8; 32],
 }
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AppliedAsked {
+    pub(crate) index: u64,
+    pub(crate) within_ms: u64,
+}

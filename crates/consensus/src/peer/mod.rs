@@ -54,6 +54,8 @@ pub mod path {
     pub const LEAVE: &str = "/peer/v1/leave";
     /// Who belongs to the cluster?
     pub const MEMBERS: &str = "/peer/v1/members";
+    /// How far have you applied? Waits until it is far enough.
+    pub const APPLIED: &str = "/peer/v1/applied";
     /// The leader's view of the leases.
     pub const LEASES: &str = "/peer/v1/leases";
 }

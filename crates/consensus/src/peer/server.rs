@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     consensus::Shared, handing_over, joining, liveness, membership, options::TRY_WITHIN, proposer, reads,
+    visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -235,6 +236,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_member_outcome(&joining::leave_here(shared, &leave, TRY_WITHIN).await.into()))
         }
         path::MEMBERS => Ok(wire::encode_members(membership::members_here(shared).as_ref())),
+        path::APPLIED => {
+            let asked = wire::decode_applied_asked(&body)?;
+            Ok(wire::encode_applied(visible::tell(shared, asked).await))
+        }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, WriteParams},
+    document::{BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams},
     request,
     server::App,
 };
@@ -17,7 +17,7 @@ use quorate_api::{
     answer::{Page, WriteAnswer, Written},
     keyspace::{self, KeyspaceBody, KeyspacePut, PartitionBody},
 };
-use quorate_model::{Command, KeyspaceName, PartitionCount, Reply};
+use quorate_model::{Command, KeyspaceName, Kind, PartitionCount, Reply};
 use quorate_state::{KeyspaceView, View};
 
 type KeyspacePath = Result<Path<String>, PathRejection>;
@@ -33,7 +33,7 @@ type KeyspacePath = Result<Path<String>, PathRejection>;
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
-    let view = reads::view(&app, &query).await?;
+    let view = reads::list(&app, &query, &[Kind::Keyspace]).await?;
     // At most a thousand: skipping is cheap.
     let after = |keyspace: &&KeyspaceView| match &query.cursor {
         None => true,
@@ -89,7 +89,7 @@ fn found<'a>(view: &'a View, name: &KeyspaceName) -> Result<&'a KeyspaceView, Fa
     tag = "keyspaces",
     params(
         ("name" = String, Path, description = "The keyspace's name", min_length = 1, max_length = 128),
-        WriteParams,
+        RecordWriteParams,
         Conditions,
     ),
     request_body = KeyspacePut,
@@ -111,15 +111,16 @@ fn found<'a>(view: &'a View, name: &KeyspaceName) -> Result<&'a KeyspaceView, Fa
     ),
 )]
 pub(super) async fn put(State(app): State<App>, path: KeyspacePath, request: Request) -> Answer {
-    let query = request::query(request.uri(), Param::WRITE)?;
+    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
     let name = request::named("path.name", path, KeyspaceName::parse)?;
     let (partitions, source) = keyspace::keyspace(request::object(request).await?)?;
     let command = Command::PutKeyspace { name, partitions, source, hold: None, if_index };
-    match writes::write(&app, command, query.mode).await? {
+    let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
+    match outcome {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(committed) => {
-            let answer = decided(committed.index, &Written { index: committed.index.0 });
+            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
             match committed.reply {
                 Reply::Done => Ok(with_etag(answer, committed.index)),
                 // It was so before: its last change is older than this.
@@ -159,7 +160,7 @@ pub(super) async fn partitions(State(app): State<App>, path: KeyspacePath, uri: 
         None => 0,
         Some(cursor) => parse_cursor(cursor)?.saturating_add(1),
     };
-    let view = reads::view(&app, &query).await?;
+    let view = reads::list(&app, &query, &[Kind::Worker, Kind::Keyspace]).await?;
     let keyspace = found(&view, &name)?;
     let count = keyspace.count().map_or(0, PartitionCount::get);
     let show =

@@ -10,7 +10,7 @@ use crate::{
 use axum::extract::State;
 use http::Uri;
 use quorate_api::{Param, answer::Page, lease::LeaseBody};
-use quorate_model::LeaseInfo;
+use quorate_model::{Kind, LeaseInfo};
 
 /// List leases
 ///
@@ -25,7 +25,7 @@ use quorate_model::LeaseInfo;
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
-    let index = reads::view(&app, &query).await?.index();
+    let index = reads::list(&app, &query, &[Kind::Worker]).await?.index();
     let mut leases = app.cluster.leases().await?;
     leases.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let after = |lease: &LeaseInfo| query.cursor.as_deref().is_none_or(|cursor| lease.id.as_str() > cursor);

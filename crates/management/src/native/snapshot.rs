@@ -29,11 +29,19 @@ const OCTETS: &str = "application/octet-stream";
     operation_id = "export_snapshot",
     path = "/v1/snapshot",
     tag = "cluster",
-    params((
-        "consistent" = Option<bool>,
-        Query,
-        description = "Linearizable, unless false: then this node's own state, also without a quorum",
-    )),
+    params(
+        (
+            "consistent" = Option<bool>,
+            Query,
+            description = "Linearizable, unless false: then this node's own state, also without a quorum",
+        ),
+        (
+            "min_index" = Option<u64>,
+            Query,
+            description = "Wait until this node has reached the index; 504 if it has not in time",
+        ),
+        ("wait" = Option<String>, Query, description = "How long to wait, at most 60s; 5s if not said", example = "5s"),
+    ),
     responses(
         (
             status = 200,
@@ -46,7 +54,7 @@ const OCTETS: &str = "application/octet-stream";
     ),
 )]
 pub(super) async fn export(State(app): State<App>, uri: Uri) -> Answer {
-    let mut query = request::query(&uri, &[Param::Consistent])?;
+    let mut query = request::query(&uri, Param::OBJECT)?;
     let said = uri.query().is_some_and(|pairs| pairs.split('&').any(|pair| pair.starts_with("consistent")));
     if !said {
         // A backup is what one goes back to: not what a node that lags happens to know.

@@ -8,7 +8,7 @@ use crate::{
     answer::{Answer, Fault, decided, with_etag},
     cluster::Committed,
     document::{
-        BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RemoveRefusals, WriteParams,
+        BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams, RemoveRefusals,
     },
     request,
     server::App,
@@ -20,7 +20,7 @@ use quorate_api::{
     answer::{Page, WriteAnswer, Written},
     worker::{self, LeaseGrant, RegisterAnswer, RegisterBody, Registered, WorkerBody},
 };
-use quorate_model::{Command, PartitionRange, Reply, Status, Worker, WorkerId};
+use quorate_model::{Command, Kind, PartitionRange, Reply, Status, Worker, WorkerId};
 use quorate_state::View;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ type WorkerPath = Result<Path<String>, PathRejection>;
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
     let cursor = query.cursor.as_deref().map(parse_cursor).transpose()?;
-    let view = reads::view(&app, &query).await?;
+    let view = reads::list(&app, &query, &[Kind::Worker, Kind::Keyspace]).await?;
     let known = |worker: &&Arc<Worker>| worker.status() != Status::Departed;
     let id = |worker: &&Arc<Worker>| worker.id().to_string();
     let show = |worker: &Arc<Worker>| shown(&view, worker);
@@ -106,7 +106,7 @@ fn shown(view: &View, worker: &Worker) -> WorkerBody {
     tag = "workers",
     params(
         ("id" = String, Path, description = "The worker's id", min_length = 1, max_length = 253),
-        WriteParams,
+        RecordWriteParams,
         Conditions,
     ),
     request_body = RegisterBody,
@@ -128,17 +128,18 @@ fn shown(view: &View, worker: &Worker) -> WorkerBody {
     ),
 )]
 pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: Request) -> Answer {
-    let query = request::query(request.uri(), Param::WRITE)?;
+    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
     let id = request::named("path.id", path, WorkerId::parse)?;
     let body = request::object(request).await?;
     let registration = worker::registration(id, body, app.config.default_ttl)?;
     let (id, ttl) = (registration.id.clone(), registration.ttl);
     let command = Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index };
-    match writes::write(&app, command, query.mode).await? {
+    let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
+    match outcome {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let body = Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0 };
+            let body = Registered { lease: LeaseGrant::new(&id, epoch, ttl), index: index.0, visible };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {
@@ -158,7 +159,7 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     tag = "workers",
     params(
         ("id" = String, Path, description = "The worker's id", min_length = 1, max_length = 253),
-        WriteParams,
+        RecordWriteParams,
         ("lease" = Option<u64>, Query, description = "The id of the lease that is given back"),
         Conditions,
     ),
@@ -168,12 +169,15 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     ),
 )]
 pub(super) async fn remove(State(app): State<App>, path: WorkerPath, uri: Uri, headers: HeaderMap) -> Answer {
-    let query = request::query(&uri, &[Param::DryRun, Param::Lease])?;
+    let query = request::query(&uri, &[Param::DryRun, Param::Lease, Param::Visible, Param::Wait])?;
     let if_index = request::condition(&headers)?;
     let id = request::named("path.id", path, WorkerId::parse)?;
     let command = Command::UnregisterWorker { id, epoch: query.lease, if_index };
-    match writes::write(&app, command, query.mode).await? {
+    let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
+    match outcome {
         Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => Ok(decided(committed.index, &Written { index: committed.index.0 })),
+        Outcome::Committed(Committed { index, .. }) => {
+            Ok(decided(index, &Written { index: index.0, visible }))
+        }
     }
 }

@@ -5,8 +5,13 @@ use crate::{
     cluster::Committed,
     server::App,
 };
-use quorate_api::{Problem, answer::Validated, query::Mode};
-use quorate_model::{BootId, Command, Entry, LogIndex, Origin, Proposal, Refusal, Reply};
+use quorate_api::{
+    Problem, Query,
+    answer::{Validated, VisibleBody},
+    query::Mode,
+};
+use quorate_model::{BootId, Command, Entry, LogIndex, NodeName, Origin, Proposal, Refusal, Reply};
+use std::time::Duration;
 
 /// What became of a write that was not refused.
 pub(super) enum Outcome {
@@ -26,6 +31,37 @@ pub(super) async fn write(app: &App, command: Command, mode: Mode) -> Result<Out
         Outcome::Committed(Committed { reply: Reply::Refused(refusal), .. }) => Err(refused(app, refusal)),
         Outcome::Committed(_) | Outcome::Valid(_) => Ok(outcome),
     }
+}
+
+/// The same, and with `visible` waits until all members have applied it.
+pub(super) async fn write_seen(
+    app: &App,
+    command: Command,
+    query: &Query,
+) -> Result<(Outcome, Option<VisibleBody>), Fault> {
+    let Some(within) = query.visible else { return Ok((write(app, command, query.mode).await?, None)) };
+    // Before anything is changed: afterwards nobody can be told that there is no room to wait.
+    let _place = app.places.waiting()?;
+    let outcome = write(app, command, query.mode).await?;
+    let visible = match &outcome {
+        Outcome::Committed(Committed { index, .. }) => Some(seen(app, *index, within).await),
+        Outcome::Valid(_) => None,
+    };
+    Ok((outcome, visible))
+}
+
+/// A node that is about to end asks nobody any more: the write is done here, and more is not known.
+async fn seen(app: &App, index: LogIndex, within: Duration) -> VisibleBody {
+    let members = app.places.unless_ending(app.cluster.applied_on(index, within)).await;
+    let members = members.unwrap_or_else(|| {
+        let standing = app.cluster.standing();
+        let here = standing.node.clone();
+        let unknown = |name: &NodeName| {
+            (*name != here).then(|| "nobody has asked it: this node is about to end".into())
+        };
+        standing.members.iter().map(|member| (member.name.clone(), unknown(&member.name))).collect()
+    });
+    VisibleBody::new(members.into_iter().map(|(name, why)| (name.to_string(), why)))
 }
 
 /// Applies `command` to a clone of the View, which costs nothing to make and is thrown away.

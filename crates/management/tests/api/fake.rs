@@ -1,6 +1,10 @@
 //! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
 //! for what can go wrong.
 
+mod leases;
+mod members;
+mod waiting;
+
 use crate::ask::{Answer, Ask};
 use axum::Router;
 use bytes::Bytes;
@@ -13,11 +17,12 @@ use quorate_management::{
     RestoreError, Restored, Role, Standing, TransferError, Unavailable, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource,
-    LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, LogIndex, LogTime, MemberChange, MemberRefusal, NodeId,
-    NodeName, Origin, PartitionCount, Proposal, Refusal, Reply, Ttl, WorkerId,
+    BootId, ClusterId, Command, Entry, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, KeyspaceSource, Kind,
+    LeaseChange, LeaseEvent, LeaseInfo, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
+    PartitionCount, Position, Proposal, Refusal, Reply, Ttl, WorkerId,
 };
-use quorate_state::{State, View};
+use quorate_rt::shutdown;
+use quorate_state::{Forgotten, History, Since, State, View, history::Bounds};
 use std::{
     collections::BTreeMap,
     io,
@@ -32,21 +37,30 @@ pub const EPOCH_MS: u64 = 1_767_225_600_000;
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
 
+/// How many changes the fake's history has.
+const HISTORY: usize = 300;
+
 pub struct Fake {
     inner: Mutex<Inner>,
     changed: tokio::sync::watch::Sender<u64>,
+    ending: shutdown::Trigger,
     /// Made once: rendering the document takes a debug build its time.
     router: OnceLock<Router>,
 }
 
 struct Inner {
     state: State,
+    /// Short, so that a test comes to its end.
+    history: History,
     sequence: u64,
     /// What this node publishes while it lags; the state otherwise.
     lagging: Option<Arc<View>>,
     broken: Option<Reason>,
     /// Commands are never answered.
     hangs: bool,
+    /// Other nodes are never heard.
+    deaf: bool,
+    impatient: bool,
     sequences: BTreeMap<WorkerId, u64>,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -60,10 +74,13 @@ impl Fake {
     pub fn unformed() -> Arc<Self> {
         let inner = Inner {
             state: State::new(),
+            history: History::new(Bounds { changes: HISTORY, bytes: usize::MAX }),
             sequence: 0,
             lagging: None,
             broken: None,
             hangs: false,
+            deaf: false,
+            impatient: false,
             sequences: BTreeMap::new(),
             readiness: Readiness::Ready,
             stale: None,
@@ -73,6 +90,7 @@ impl Fake {
         Arc::new(Self {
             inner: Mutex::new(inner),
             changed: tokio::sync::watch::channel(0).0,
+            ending: shutdown::channel().0,
             router: OnceLock::new(),
         })
     }
@@ -140,7 +158,9 @@ impl Fake {
     }
 
     pub fn router(self: &Arc<Self>) -> Router {
-        self.router.get_or_init(|| router(self.clone(), config())).clone()
+        self.router
+            .get_or_init(|| router(self.clone(), Config { ending: self.ending.subscribe(), ..config() }))
+            .clone()
     }
 
     /// One request.
@@ -154,6 +174,8 @@ pub fn config() -> Config {
         default_ttl: Ttl::new(Duration::from_secs(30)).expect("a TTL"),
         metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
         metrics_type: "text/plain; version=0.0.4",
+        ending: shutdown::channel().1,
+        keep_alive: Duration::from_millis(50),
     }
 }
 
@@ -171,58 +193,30 @@ fn hint() -> LeaderHint {
 
 impl Inner {
     fn apply(&mut self, command: Command) -> Committed {
-        self.sequence += 1;
-        let index = LogIndex(self.state.index().0 + 1);
-        let origin = Origin { boot: BootId(77), sequence: self.sequence };
-        let at = LogTime(EPOCH_MS + index.0 * 1_000);
-        let entry = Entry { at, proposals: vec![Proposal { origin, command }] };
-        let reply = self.state.apply(index, &entry).replies.pop().expect("one reply");
+        let (index, mut replies) = self.apply_entry(vec![command]);
+        let reply = replies.pop().expect("one reply");
         if let Reply::Registered { .. } = reply {
             self.sequences.clear();
         }
         Committed { index, reply }
     }
 
+    fn apply_entry(&mut self, commands: Vec<Command>) -> (LogIndex, Vec<Reply>) {
+        let index = LogIndex(self.state.index().0 + 1);
+        let mut proposals = Vec::new();
+        for command in commands {
+            self.sequence += 1;
+            proposals
+                .push(Proposal { origin: Origin { boot: BootId(77), sequence: self.sequence }, command });
+        }
+        let at = LogTime(EPOCH_MS + index.0 * 1_000);
+        let applied = self.state.apply(index, &Entry { at, proposals });
+        self.history.push(self.state.changes(&applied.events), index);
+        (index, applied.replies)
+    }
+
     fn available(&self) -> Result<(), Unavailable> {
         self.broken.map_or(Ok(()), |reason| Err(Unavailable { reason, leader: Some(hint()) }))
-    }
-
-    fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
-        let Some(record) = self.state.worker(beat.id.as_str()).cloned() else {
-            return HeartbeatOutcome::Unknown;
-        };
-        match record.lifecycle {
-            Lifecycle::Displaced { .. } => return HeartbeatOutcome::Displaced,
-            Lifecycle::Unregistered { .. } => return HeartbeatOutcome::Unknown,
-            Lifecycle::Live | Lifecycle::Suspect { .. } | Lifecycle::Expired { .. } => {}
-        }
-        if beat.incarnation.is_some_and(|named| named != record.incarnation) {
-            return HeartbeatOutcome::Superseded { current: record.incarnation };
-        }
-        if let Some(sequence) = beat.sequence {
-            let last = self.sequences.entry(beat.id.clone()).or_default();
-            if sequence <= *last {
-                return HeartbeatOutcome::Replayed { last: *last };
-            }
-            *last = sequence;
-        }
-        HeartbeatOutcome::Ok { epoch: record.epoch }
-    }
-
-    fn leases(&self) -> Vec<LeaseInfo> {
-        let routable = self.state.workers().filter(|worker| worker.is_routable());
-        let lease = |worker: &Arc<quorate_model::Worker>| LeaseInfo {
-            id: worker.id().clone(),
-            epoch: worker.epoch,
-            incarnation: worker.incarnation,
-            ttl: worker.registration.ttl,
-            status: worker.status(),
-            remaining: worker.registration.ttl.as_duration() / 2,
-        };
-        // Not in order: the API sorts.
-        let mut leases: Vec<_> = routable.map(lease).collect();
-        leases.reverse();
-        leases
     }
 }
 
@@ -274,11 +268,36 @@ impl Cluster for Fake {
 
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool> {
         let mut changed = self.changed.subscribe();
+        let impatient = self.inner.lock().expect("no panic").impatient;
+        let timeout = if impatient { Duration::ZERO } else { timeout };
         async move {
             let reached = changed.wait_for(|at| *at >= index.0);
             quorate_rt::time::timeout(timeout, reached).await.is_ok_and(|at| at.is_ok())
         }
         .boxed()
+    }
+
+    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
+        self.inner.lock().expect("no panic").history.after(position, max)
+    }
+
+    fn changed(&self, kinds: &[Kind]) -> LogIndex {
+        self.inner.lock().expect("no panic").history.changed(kinds)
+    }
+
+    /// n2 follows, n3 is away.
+    fn applied_on(
+        &self,
+        index: LogIndex,
+        within: Duration,
+    ) -> BoxFuture<'_, Vec<(NodeName, Option<String>)>> {
+        let inner = self.inner.lock().expect("no panic");
+        if inner.deaf {
+            return std::future::pending().boxed();
+        }
+        let n2 = (inner.state.index() < index).then(|| "it is at index 0".into());
+        let n3 = Some(format!("it does not answer, asked for {index} within {within:?}"));
+        async { vec![(node("n1"), None), (node("n2"), n2), (node("n3"), n3)] }.boxed()
     }
 
     fn export(&self, view: Arc<View>) -> Pieces {
@@ -331,29 +350,9 @@ impl Cluster for Fake {
         }
     }
 
-    /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
     fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
         let available = self.inner.lock().expect("no panic").available();
-        let result = available.map_err(MemberError::from).and_then(|()| {
-            let (name, peer) = (join.name.clone(), join.peer.clone());
-            match (join.name.as_str(), join.peer.as_str()) {
-                _ if join.if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
-                    Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
-                }
-                ("n4", "n4:7070") if join.dry_run => {
-                    Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(4), voter: false })
-                }
-                ("n4", "n4:7070") => Ok(MemberChange { index: LogIndex(21), id: NodeId(4), voter: false }),
-                ("n2", "n2:7070") => Ok(MemberChange { index: MEMBERS_CHANGED, id: NodeId(2), voter: true }),
-                (_, "n4:7070") => {
-                    Err(MemberRefusal::OtherName { peer, wanted: name, got: node("n4") }.into())
-                }
-                ("n2", _) => {
-                    Err(MemberRefusal::NameTaken { name, id: NodeId(2), peer: "n2:7070".into() }.into())
-                }
-                _ => Err(MemberRefusal::NotReachable { peer, why: "refused".into() }.into()),
-            }
-        });
+        let result = available.map_err(MemberError::from).and_then(|()| members::join(&join));
         async { result }.boxed()
     }
 
@@ -364,17 +363,7 @@ impl Cluster for Fake {
         mode: Mode,
     ) -> BoxFuture<'_, Result<MemberChange, MemberError>> {
         let available = self.inner.lock().expect("no panic").available();
-        let result = available.map_err(MemberError::from).and_then(|()| match name.as_str() {
-            "n1" | "n2" | "n3" if if_index.is_some_and(|index| index != MEMBERS_CHANGED) => {
-                Err(MemberRefusal::PreconditionFailed { current: MEMBERS_CHANGED }.into())
-            }
-            "n2" => Err(MemberRefusal::NoMajority { voters: 1, reachable: 0 }.into()),
-            "n1" | "n3" => {
-                let index = if mode == Mode::Validate { MEMBERS_CHANGED } else { LogIndex(22) };
-                Ok(MemberChange { index, id: NodeId(3), voter: false })
-            }
-            _ => Err(MemberRefusal::Unknown { name }.into()),
-        });
+        let result = available.map_err(MemberError::from).and_then(|()| members::leave(name, if_index, mode));
         async { result }.boxed()
     }
 
@@ -382,14 +371,7 @@ impl Cluster for Fake {
         let available = self.inner.lock().expect("no panic").available();
         async move {
             available?;
-            match to {
-                None => Ok(node("n1")),
-                Some(name) if name.as_str() == "n3" => {
-                    Err(TransferError::NotEligible { name, why: "it is a learner".into() })
-                }
-                Some(name) if ["n1", "n2"].contains(&name.as_str()) => Ok(name),
-                Some(name) => Err(TransferError::UnknownNode { name }),
-            }
+            members::transfer(to)
         }
         .boxed()
     }

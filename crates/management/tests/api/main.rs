@@ -17,4 +17,6 @@ mod serving;
 mod snapshot;
 mod unavailable;
 mod v2_heartbeat;
+mod visible;
+mod watching;
 mod workers;

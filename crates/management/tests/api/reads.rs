@@ -35,6 +35,8 @@ async fn min_index_waits_for_this_node_and_fails_if_it_is_not_there_in_time() {
         "/v1/workers/w1",
         "/v1/keyspaces",
         "/v1/keyspaces/default",
+        "/v1/keyspaces/default/partitions",
+        "/v1/snapshot",
         "/v1/cluster",
         "/v1/leases",
     ] {
@@ -86,6 +88,41 @@ async fn a_blocking_query_in_vain_answers_what_is() {
     }
     let far = fake.ask(Ask::get("/v1/workers?index=18446744073709551615&wait=1ms")).await;
     assert_eq!(far.status, 200);
+}
+
+#[tokio::test]
+async fn a_blocking_query_sleeps_through_what_is_not_in_its_list() {
+    let fake = Fake::formed();
+    let waiting = fake.ask(Ask::get("/v1/keyspaces?index=1&wait=5m"));
+    let writing = async {
+        time::sleep(Duration::from_millis(20)).await;
+        register(&fake, "w1", &[0]).await;
+        time::sleep(Duration::from_millis(20)).await;
+        fake.apply(grow(24));
+    };
+    let (answer, ()) = futures_util::future::join(waiting, writing).await;
+    assert_eq!(
+        (answer.json()["index"].clone(), answer.json()["items"][0]["partitions"].clone()),
+        (json!(3), json!(24))
+    );
+}
+
+#[tokio::test]
+async fn blocking_queries_are_bounded() {
+    let fake = Fake::formed();
+    let mut waiting = Vec::new();
+    for _ in 0..1_024 {
+        let mut query = Box::pin(fake.ask(Ask::get("/v1/workers?index=1&wait=5m")));
+        assert!(futures_util::poll!(&mut query).is_pending());
+        waiting.push(query);
+    }
+    let full = fake.ask(Ask::get("/v1/workers?index=1&wait=5m")).await;
+    assert_eq!((full.status, full.problem(), full.header("retry-after")), (503, "busy".into(), Some("5")));
+    assert_eq!(fake.ask(Ask::get("/v1/workers?index=0&wait=5m")).await.status, 200, "this one need not wait");
+    register(&fake, "w1", &[0]).await;
+    for answer in futures_util::future::join_all(waiting).await {
+        assert_eq!((answer.status, answer.json()["index"].clone()), (200, json!(2)));
+    }
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl State {
             Command::ObservePartitions { keyspace, partitions } => {
                 self.observe_partitions(keyspace, *partitions, events)
             }
-            Command::DescribeNode(node) => Ok(self.describe_node(node)),
+            Command::DescribeNode(node) => Ok(self.describe_node(node, events)),
             Command::RaiseLevel { to } => Ok(self.raise_level(*to, events)),
             Command::HandOverLeases { term, silences } => {
                 events.push(Event::LeasesHandedOver { term: *term, silences: silences.clone() });

@@ -1,16 +1,17 @@
 //! What nodes say about themselves.
 
 use crate::state::State;
-use quorate_model::{NodeRecord, Reply};
+use quorate_model::{Event, NodeRecord, Reply};
 use std::sync::Arc;
 
 impl State {
     /// The latest description of a name stands. Membership decides who may speak; this only says where.
-    pub(super) fn describe_node(&mut self, node: &NodeRecord) -> Reply {
+    pub(super) fn describe_node(&mut self, node: &NodeRecord, events: &mut Vec<Event>) -> Reply {
         if self.nodes.get(&node.name).is_some_and(|standing| **standing == *node) {
             return Reply::Unchanged;
         }
         self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
+        events.push(Event::NodeDescribed { name: node.name.clone() });
         Reply::Done
     }
 }

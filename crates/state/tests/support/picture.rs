@@ -135,6 +135,7 @@ fn event(event: &Event) -> String {
             format!("{name} has {} partitions", partitions.map_or("?".into(), |p| p.to_string()))
         }
         Event::WorkerForgotten { id } => format!("{id} is forgotten"),
+        Event::NodeDescribed { name } => format!("described {name}"),
         Event::LevelRaised { to } => format!("level {to}"),
         Event::LeasesHandedOver { term, silences } => {
             format!("the leader of term {term} hands over {} silent ones", silences.len())

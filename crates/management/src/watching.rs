@@ -1,0 +1,221 @@
+//! One watcher: from where it stands to the newest change, then each as it comes.
+//!
+//! Nothing is queued for a watcher but a few pieces of text: it has a position in the node's history of changes and
+//! reads on from there when the last pieces are on their way. One that does not take them is, sooner or later,
+//! behind the history's begin, or has not moved for [`STALLED_AFTER`]; then it is told, with a place that was kept
+//! free for that, to begin anew. Applying never waits for anybody.
+
+use crate::{cluster::Cluster, places::Place};
+use bytes::Bytes;
+use futures_util::Stream;
+use quorate_api::watch::{self, ResetReason};
+use quorate_model::{Kind, LogIndex, Position, Status, What, WorkerChange};
+use quorate_rt::{shutdown::Shutdown, time};
+use quorate_state::{KeyspaceView, View};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::sync::mpsc::{self, OwnedPermit, Sender};
+
+/// A watcher that takes nothing for so long is given up.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// Pieces of text that are on their way to a watcher.
+const PIECES: usize = 8;
+/// A piece is sent once it has so many bytes; one event may have more.
+const PIECE_BYTES: usize = 16 << 10;
+/// Changes that are taken out of the history at once.
+const AT_ONCE: usize = 128;
+
+/// What a watcher wants to hear of.
+pub(crate) struct About {
+    /// `None`: everything.
+    pub kinds: Option<Vec<Kind>>,
+    /// How names begin; empty: all.
+    pub prefix: String,
+}
+
+impl About {
+    fn includes(&self, what: &What) -> bool {
+        // What is about everything concerns everybody.
+        let Some(kind) = what.kind() else { return true };
+        self.wants(kind) && what.name().starts_with(&self.prefix)
+    }
+
+    fn wants(&self, kind: Kind) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
+}
+
+/// The watcher has gone, or was given up.
+struct Gone;
+
+/// How a watcher is served.
+pub(crate) struct Served {
+    /// Its own, as long as it is there.
+    pub place: Place,
+    /// When all watches end.
+    pub ending: Shutdown,
+    /// After so long without a change, a line shows that the connection lives.
+    pub keep_alive: Duration,
+}
+
+/// A watcher that is served.
+pub(crate) struct Watch {
+    cluster: Arc<dyn Cluster>,
+    about: About,
+    outlet: Outlet,
+}
+
+impl Watch {
+    /// Serves a watcher from behind `from` on, on a task of its own, until it goes or the node ends.
+    pub fn start(
+        cluster: Arc<dyn Cluster>,
+        about: About,
+        from: Option<Position>,
+        Served { place, mut ending, keep_alive }: Served,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+        let (pieces, received) = mpsc::channel(PIECES + 1);
+        let watch = Self { cluster, about, outlet: Outlet::new(pieces.clone(), keep_alive) };
+        quorate_rt::spawn(async move {
+            tokio::select! {
+                biased;
+                () = ending.wait() => {}
+                () = pieces.closed() => {}
+                _ = watch.run(from) => {}
+            }
+            drop(place);
+        });
+        futures_util::stream::unfold(received, |mut received| async move {
+            received.recv().await.map(|piece| (Ok(piece), received))
+        })
+    }
+
+    async fn run(mut self, from: Option<Position>) -> Result<(), Gone> {
+        self.outlet.add(&watch::retry());
+        let mut at = match from {
+            None => self.begin(ResetReason::Start).await?,
+            Some(from) if self.cluster.changes_after(from, 0).is_ok() => from,
+            Some(_) => self.begin(ResetReason::History).await?,
+        };
+        let mut synced = false;
+        loop {
+            let Ok(since) = self.cluster.changes_after(at, AT_ONCE) else {
+                return Err(self.outlet.give_up(self.cluster.view().index()));
+            };
+            for change in since.changes.iter().filter(|change| self.about.includes(&change.what)) {
+                self.outlet.put(&watch::change(change), at.index).await?;
+            }
+            at = since.upto;
+            if since.changes.len() == AT_ONCE {
+                continue;
+            }
+            if !synced {
+                synced = true;
+                self.outlet.add(&watch::synced(at));
+            }
+            self.outlet.flush(at.index).await?;
+            self.wait_beyond(at).await;
+            if self.outlet.is_quiet() {
+                self.outlet.add(&watch::keep_alive(at, self.cluster.standing().stale));
+            }
+        }
+    }
+
+    /// Until there may be more, or until it is time to show that the connection lives.
+    async fn wait_beyond(&self, at: Position) {
+        let next = LogIndex(at.index.0.saturating_add(1));
+        let _ = self.cluster.wait_for(next, self.outlet.quiet_in()).await;
+    }
+
+    /// Tells everything that stands; answers with the position that it is of.
+    async fn begin(&mut self, reason: ResetReason) -> Result<Position, Gone> {
+        let view = self.cluster.view();
+        let index = view.index();
+        self.outlet.add(&watch::reset(reason, index));
+        for what in standing(&view).filter(|what| self.about.includes(what)) {
+            self.outlet.put(&watch::stands(&what, index), index).await?;
+        }
+        Ok(Position::end_of(index))
+    }
+}
+
+/// Everything that a watcher can be told of, as it stands.
+fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
+    let level = std::iter::once(What::Level(view.feature_level()));
+    let nodes = view.nodes().map(|node| What::Node(node.clone()));
+    let keyspaces = view.keyspaces().map(|keyspace| What::Keyspace(keyspace.keyspace().clone()));
+    let services = view.services().filter_map(|service| {
+        let policy = service.stored_policy()?.clone();
+        Some(What::Service { name: service.name().clone(), policy: Some(policy) })
+    });
+    let delegates = view
+        .delegates()
+        .map(|delegate| What::Delegate { group: delegate.group.clone(), delegate: Some(delegate.clone()) });
+    let workers = view.workers().filter(|worker| worker.status() != Status::Departed).map(|worker| {
+        let keyspace = view.keyspace(worker.registration.keyspace.as_str());
+        let count = keyspace.and_then(KeyspaceView::count);
+        What::Worker { record: worker.clone(), count, how: WorkerChange::Registered }
+    });
+    level.chain(nodes).chain(keyspaces).chain(services).chain(delegates).chain(workers)
+}
+
+/// The way to a watcher.
+struct Outlet {
+    pieces: Sender<Bytes>,
+    /// For the last word.
+    farewell: Option<OwnedPermit<Bytes>>,
+    piece: String,
+    sent: time::Instant,
+    keep_alive: Duration,
+}
+
+impl Outlet {
+    fn new(pieces: Sender<Bytes>, keep_alive: Duration) -> Self {
+        let farewell = pieces.clone().try_reserve_owned().ok();
+        Self { pieces, farewell, piece: String::new(), sent: time::Instant::now(), keep_alive }
+    }
+
+    /// Adds a little text.
+    fn add(&mut self, text: &str) {
+        self.piece.push_str(text);
+    }
+
+    /// Adds text, and sends what has gathered once it is enough.
+    async fn put(&mut self, text: &str, index: LogIndex) -> Result<(), Gone> {
+        self.add(text);
+        if self.piece.len() < PIECE_BYTES { Ok(()) } else { self.flush(index).await }
+    }
+
+    /// Sends what has gathered. `index` is how far the watcher has come, for its last word.
+    async fn flush(&mut self, index: LogIndex) -> Result<(), Gone> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::take(&mut self.piece));
+        match time::timeout(STALLED_AFTER, self.pieces.send(piece)).await {
+            Ok(Ok(())) => {
+                self.sent = time::Instant::now();
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Gone),
+            Err(_) => Err(self.give_up(index)),
+        }
+    }
+
+    /// The watcher has to begin anew.
+    fn give_up(&mut self, index: LogIndex) -> Gone {
+        if let Some(place) = self.farewell.take() {
+            let mut last = std::mem::take(&mut self.piece);
+            last.push_str(&watch::reset(ResetReason::Behind, index));
+            place.send(last.into());
+        }
+        Gone
+    }
+
+    /// How long until it has to be shown that the connection lives.
+    fn quiet_in(&self) -> Duration {
+        self.keep_alive.saturating_sub(self.sent.elapsed())
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet_in().is_zero()
+    }
+}

@@ -1,0 +1,45 @@
+//! The fake's leases: what heartbeats come to.
+
+use super::Inner;
+use quorate_model::{Heartbeat, HeartbeatOutcome, LeaseInfo, Lifecycle};
+use std::sync::Arc;
+
+impl Inner {
+    pub(super) fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
+        let Some(record) = self.state.worker(beat.id.as_str()).cloned() else {
+            return HeartbeatOutcome::Unknown;
+        };
+        match record.lifecycle {
+            Lifecycle::Displaced { .. } => return HeartbeatOutcome::Displaced,
+            Lifecycle::Unregistered { .. } => return HeartbeatOutcome::Unknown,
+            Lifecycle::Live | Lifecycle::Suspect { .. } | Lifecycle::Expired { .. } => {}
+        }
+        if beat.incarnation.is_some_and(|named| named != record.incarnation) {
+            return HeartbeatOutcome::Superseded { current: record.incarnation };
+        }
+        if let Some(sequence) = beat.sequence {
+            let last = self.sequences.entry(beat.id.clone()).or_default();
+            if sequence <= *last {
+                return HeartbeatOutcome::Replayed { last: *last };
+            }
+            *last = sequence;
+        }
+        HeartbeatOutcome::Ok { epoch: record.epoch }
+    }
+
+    pub(super) fn leases(&self) -> Vec<LeaseInfo> {
+        let routable = self.state.workers().filter(|worker| worker.is_routable());
+        let lease = |worker: &Arc<quorate_model::Worker>| LeaseInfo {
+            id: worker.id().clone(),
+            epoch: worker.epoch,
+            incarnation: worker.incarnation,
+            ttl: worker.registration.ttl,
+            status: worker.status(),
+            remaining: worker.registration.ttl.as_duration() / 2,
+        };
+        // Not in order: the API sorts.
+        let mut leases: Vec<_> = routable.map(lease).collect();
+        leases.reverse();
+        leases
+    }
+}

@@ -1,0 +1,251 @@
+//! What a log entry changed, as those who watch the cluster are told.
+//!
+//! A change carries the record as it stood after its entry, not as it stands when somebody is told: every node
+//! applies the same entries, so every node tells the same changes, under the same positions, in the same order.
+//! Whoever watched one node can therefore go on at another one, and neither misses nor repeats anything.
+
+use crate::{
+    keyspace::{Keyspace, PartitionCount},
+    level::FeatureLevel,
+    name::{Invalid, ServiceName, WorkerId},
+    node::NodeRecord,
+    number::LogIndex,
+    service::{Delegate, StoredPolicy},
+    worker::{Status, Worker},
+};
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// Where a change stands: the entry, and which of the entry's changes it is. The last one of an entry (most have
+/// one only) stands at the entry's end and is written as the index alone, so `57` means "entry 57 and all before
+/// it", and `57.0` the first of several changes of entry 57.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The entry.
+    pub index: LogIndex,
+    place: u32,
+}
+
+impl Position {
+    /// What a position looks like.
+    pub const ALLOWED: &'static str = "a log index such as 57, or the id of an event such as 57.0";
+
+    /// Behind all changes of the entry at `index`.
+    pub fn end_of(index: LogIndex) -> Self {
+        Self { index, place: u32::MAX }
+    }
+
+    /// Change number `nth`, from 0, of the `count` changes of the entry at `index`.
+    pub fn of(index: LogIndex, nth: usize, count: usize) -> Self {
+        let place = if nth + 1 >= count { u32::MAX } else { u32::try_from(nth).unwrap_or(u32::MAX - 1) };
+        Self { index, place }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            u32::MAX => write!(f, "{}", self.index),
+            place => write!(f, "{}.{place}", self.index),
+        }
+    }
+}
+
+impl FromStr for Position {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::new("from", "is no position", Self::ALLOWED);
+        // `parse` takes a plus sign, which nobody means.
+        let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+        let (index, place) = text.split_once('.').map_or((text, None), |(index, place)| (index, Some(place)));
+        if !digits(index) || !place.is_none_or(digits) {
+            return Err(wrong());
+        }
+        let index = LogIndex(index.parse().map_err(|_| wrong())?);
+        match place {
+            None => Ok(Self::end_of(index)),
+            Some(place) => Ok(Self { index, place: place.parse().map_err(|_| wrong())? }),
+        }
+    }
+}
+
+/// What a change is about. Also the name of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A worker's record: its status, what it offers, the partitions that it holds, what an operator decided.
+    Worker,
+    /// A keyspace's count or source.
+    Keyspace,
+    /// What an operator decided about a service.
+    Service,
+    /// Who sends heartbeats for a whole group.
+    Delegate,
+    /// What a node says about itself.
+    Node,
+    /// What all members can do.
+    Level,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Worker, Self::Keyspace, Self::Service, Self::Delegate, Self::Node, Self::Level];
+
+    /// As in events and parameters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Keyspace => "keyspace",
+            Self::Service => "service",
+            Self::Delegate => "delegate",
+            Self::Node => "node",
+            Self::Level => "level",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stands.
+    pub position: Position,
+    /// What changed.
+    pub what: What,
+}
+
+/// What changed, with the record as it stood after the entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A worker's record.
+    Worker {
+        /// As it is now. One that departed is as good as gone.
+        record: Arc<Worker>,
+        /// How many partitions its keyspace has, if known.
+        count: Option<PartitionCount>,
+        /// What happened to it.
+        how: WorkerChange,
+    },
+    /// A worker's record was forgotten for good.
+    WorkerForgotten {
+        /// Whose.
+        id: WorkerId,
+    },
+    /// A keyspace has a new count or source.
+    Keyspace(Keyspace),
+    /// A service has another policy, or none any more.
+    Service {
+        /// Which.
+        name: ServiceName,
+        /// What was decided.
+        policy: Option<StoredPolicy>,
+    },
+    /// A group has another delegate, or none any more.
+    Delegate {
+        /// Which group.
+        group: Box<str>,
+        /// Who.
+        delegate: Option<Arc<Delegate>>,
+    },
+    /// A node described itself anew: it has started, or moved.
+    Node(Arc<NodeRecord>),
+    /// All members can do more than before.
+    Level(FeatureLevel),
+    /// A backup took the place of the state: everything may be different. Whoever watches has to read anew.
+    Replaced,
+}
+
+/// What happened to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerChange {
+    /// It registered.
+    Registered,
+    /// Its status changed.
+    Status {
+        /// From.
+        from: Status,
+        /// To.
+        to: Status,
+    },
+    /// A newer registration took partitions from it.
+    Lost {
+        /// Whose.
+        to: WorkerId,
+        /// How many.
+        count: usize,
+    },
+    /// An operator decided anew about it.
+    Intent,
+}
+
+impl What {
+    /// What it is about; `None`: everything.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Worker { .. } | Self::WorkerForgotten { .. } => Some(Kind::Worker),
+            Self::Keyspace(_) => Some(Kind::Keyspace),
+            Self::Service { .. } => Some(Kind::Service),
+            Self::Delegate { .. } => Some(Kind::Delegate),
+            Self::Node(_) => Some(Kind::Node),
+            Self::Level(_) => Some(Kind::Level),
+            Self::Replaced => None,
+        }
+    }
+
+    /// The name of what it is about; empty where there is only one.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Worker { record, .. } => record.id().as_str(),
+            Self::WorkerForgotten { id } => id.as_str(),
+            Self::Keyspace(keyspace) => keyspace.name.as_str(),
+            Self::Service { name, .. } => name.as_str(),
+            Self::Delegate { group, .. } => group,
+            Self::Node(node) => node.name.as_str(),
+            Self::Level(_) | Self::Replaced => "",
+        }
+    }
+
+    /// About how many bytes it keeps in memory. Records share much with each other, so this is more than the truth.
+    pub fn weight(&self) -> usize {
+        const EACH: usize = 256;
+        const PAIR: usize = 96;
+        EACH + match self {
+            Self::Worker { record, .. } => {
+                let offer = &record.registration;
+                let pairs = offer.services.len() + offer.labels.len() + offer.capabilities.len();
+                4 * (offer.partitions.len() + record.lost.len()) + PAIR * pairs
+            }
+            Self::WorkerForgotten { .. }
+            | Self::Keyspace(_)
+            | Self::Service { .. }
+            | Self::Delegate { .. }
+            | Self::Node(_)
+            | Self::Level(_)
+            | Self::Replaced => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_of_an_entry_is_named_by_its_index_alone() {
+        let shown = |nth, count| Position::of(LogIndex(57), nth, count).to_string();
+        assert_eq!(shown(0, 1), "57");
+        assert_eq!([shown(0, 3), shown(1, 3), shown(2, 3)], ["57.0", "57.1", "57"]);
+    }
+
+    #[test]
+    fn positions_are_ordered_as_told_and_read_back() {
+        let at = |nth| Position::of(LogIndex(57), nth, 3);
+        let ordered = [Position::end_of(LogIndex(56)), at(0), at(1), at(2), Position::of(LogIndex(58), 0, 2)];
+        assert!(ordered.is_sorted() && at(2) == Position::end_of(LogIndex(57)), "{ordered:?}");
+        for position in ordered {
+            assert_eq!(position.to_string().parse(), Ok(position));
+        }
+        for bad in ["", "x", "+5", "-1", "5.", ".5", "5.x", "5.1.2", "99999999999999999999", "5.4294967296"] {
+            assert!(bad.parse::<Position>().is_err(), "{bad}");
+        }
+    }
+}

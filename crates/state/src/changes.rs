@@ -1,0 +1,57 @@
+//! The events of one entry, as those who watch are told them: with positions, and with the records as they stand
+//! after the entry. Derived from nothing but the state and the entry, so it is the same on every node.
+
+use crate::{keyspace::KeyspaceView, state::State};
+use quorate_model::{Change, Event, Position, What, WorkerChange, WorkerId};
+
+impl State {
+    /// What `events`, those of the entry that was applied last, tell to watchers.
+    pub fn changes(&self, events: &[Event]) -> Vec<Change> {
+        let told: Vec<_> = events.iter().filter_map(|event| self.told(event)).collect();
+        let count = told.len();
+        let placed = |(nth, what)| Change { position: Position::of(self.index(), nth, count), what };
+        told.into_iter().enumerate().map(placed).collect()
+    }
+
+    fn told(&self, event: &Event) -> Option<What> {
+        Some(match event {
+            Event::WorkerRegistered { id, .. } => self.told_worker(id, WorkerChange::Registered),
+            Event::WorkerStatus { id, from, to, .. } => {
+                self.told_worker(id, WorkerChange::Status { from: *from, to: *to })
+            }
+            Event::PartitionsTaken { from, to, count } => {
+                self.told_worker(from, WorkerChange::Lost { to: to.clone(), count: *count })
+            }
+            Event::WorkerForgotten { id } => What::WorkerForgotten { id: id.clone() },
+            Event::KeyspaceChanged { name, .. } => {
+                What::Keyspace(self.keyspace(name.as_str())?.keyspace().clone())
+            }
+            Event::IntentChanged { id, .. } => self.told_worker(id, WorkerChange::Intent),
+            Event::ServiceChanged { name } => {
+                let service = self.service(name.as_str());
+                let policy = service.and_then(|service| service.stored_policy().cloned());
+                What::Service { name: name.clone(), policy }
+            }
+            Event::DelegateChanged { group, .. } => {
+                What::Delegate { group: group.clone(), delegate: self.delegate(group).cloned() }
+            }
+            Event::NodeDescribed { name } => {
+                What::Node(self.nodes().find(|node| node.name == *name)?.clone())
+            }
+            Event::LevelRaised { to } => What::Level(*to),
+            Event::Restored { .. } => What::Replaced,
+            // What leaders tell each other.
+            Event::LeasesHandedOver { .. } => return None,
+        })
+    }
+
+    fn told_worker(&self, id: &WorkerId, how: WorkerChange) -> What {
+        match self.worker(id.as_str()) {
+            Some(record) => {
+                let keyspace = self.keyspace(record.registration.keyspace.as_str());
+                What::Worker { record: record.clone(), count: keyspace.and_then(KeyspaceView::count), how }
+            }
+            None => What::WorkerForgotten { id: id.clone() },
+        }
+    }
+}
