@@ -5,7 +5,7 @@ mod watch;
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use watch::WatchArgs;
 
-use crate::serve_args::ServeArgs;
+use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run three nodes and three demo workers on this machine, until Ctrl-C
     Dev(DevArgs),
+    /// Find the services of this machine, register them, and keep them registered
+    Agent(AgentArgs),
     /// A worker that answers with what it was asked
     #[command(hide = true)]
     DemoWorker(DemoWorkerArgs),
@@ -82,9 +84,10 @@ pub struct Remote {
 }
 
 /// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
+    #[default]
     Table,
     /// The server's answer as JSON
     Json,

@@ -1,5 +1,6 @@
 //! One file per command, and what those that talk to a cluster have in common.
 
+pub mod agent;
 pub mod cluster;
 pub mod completions;
 pub mod demo_worker;
@@ -18,12 +19,18 @@ pub mod workers;
 
 use crate::{args::Remote, failure::Failure};
 use quorate_client::Operator;
-use std::future::Future;
+use std::{future::Future, time::Duration};
+
+/// Blocking work that is still under way at the end, such as a name being resolved, is left behind.
+const LEFTOVERS_LIMIT: Duration = Duration::from_millis(100);
 
 /// Runs `work` on a runtime of its own, which ends with it.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| Failure::failed("cannot start", e))?.block_on(work)
+    let runtime = runtime.map_err(|e| Failure::failed("cannot start", e))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFTOVERS_LIMIT);
+    done
 }
 
 fn operator(remote: &Remote) -> Result<Operator, Failure> {

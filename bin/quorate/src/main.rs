@@ -7,6 +7,7 @@
     reason = "the program is what lies outside of the simulated node: here tokio and the clock are the real ones"
 )]
 
+mod agent_args;
 mod args;
 mod commands;
 mod failure;
@@ -43,6 +44,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Dev(args) => commands::dev::run(&args),
+        Command::Agent(args) => commands::agent::run(&args),
         Command::DemoWorker(args) => commands::demo_worker::run(&args),
         Command::Status(remote) => commands::status::run(&remote),
         Command::Workers(args) => commands::workers::run(&args),

@@ -144,7 +144,7 @@ fn extension() -> String {
 }
 
 /// Nothing is said where there is nothing to say. A systemd that does not listen is no reason to do anything else.
-async fn say(lines: Vec<String>) {
+pub async fn say(lines: Vec<String>) {
     if lines.is_empty() {
         return;
     }

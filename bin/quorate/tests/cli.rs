@@ -117,6 +117,7 @@ fn the_version_is_printed() {
 fn help_is_as_documented() {
     expect_test::expect_file!["help/quorate.txt"].assert_eq(&run(&["--help"]).out);
     expect_test::expect_file!["help/serve.txt"].assert_eq(&run(&["serve", "--help"]).out);
+    expect_test::expect_file!["help/agent.txt"].assert_eq(&run(&["agent", "--help"]).out);
     expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);
 }
@@ -303,8 +304,8 @@ fn peers_beyond_loopback_need_a_secret() {
 
 #[test]
 fn a_port_that_is_taken_ends_dev_before_it_starts_anything() {
-    let Ok(_taken) = TcpListener::bind("127.0.0.1:58081") else { return };
-    let ran = run(&["dev", "--base-port-offset", "50000"]);
+    let Ok(_taken) = TcpListener::bind("127.0.0.1:28081") else { return };
+    let ran = run(&["dev", "--base-port-offset", "20000"]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("port 58081") && ran.err.contains("--base-port-offset"), "{}", ran.err);
+    assert!(ran.err.contains("port 28081") && ran.err.contains("--base-port-offset"), "{}", ran.err);
 }

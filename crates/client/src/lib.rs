@@ -6,6 +6,8 @@
 //! | [`operator`] | reading and changing a cluster through any of its nodes |
 //! | [`probe`] | asking one node how it is |
 //! | [`nodes`] | how one call finds a node that answers |
+//! | [`detect`] | whether a service of this machine is there |
+//! | [`local_address`] | where the routers find this machine |
 //! | [`error`] | what a caller can do about a failure |
 //!
 //! ```no_run
@@ -23,7 +25,9 @@
 //! The library runs on tokio itself and not on the router's own seam to time and sockets: it never runs inside a
 //! node, so it is never simulated.
 
+pub mod detect;
 pub mod error;
+pub mod local_address;
 pub mod nodes;
 pub mod operator;
 pub mod probe;
@@ -37,4 +41,4 @@ pub use error::{Error, Problem};
 pub use nodes::routers;
 pub use operator::Operator;
 pub use reqwest::Url;
-pub use worker::{ServiceOffer, WorkerClient, WorkerHandle, WorkerState};
+pub use worker::{DrawnBack, ServiceOffer, WorkerClient, WorkerHandle, WorkerState};

@@ -10,15 +10,24 @@
 //! | module | what |
 //! |---|---|
 //! | `decide` | what an answer means, as a pure table |
+//! | `draw_back` | the end that fails no request: drain, wait, unregister |
 //! | `session` | the loop that registers and heartbeats |
 
 mod decide;
+mod draw_back;
 mod session;
 
-use crate::{Error, Url, nodes::Nodes, tasks};
+pub use draw_back::DrawnBack;
+
+use crate::{
+    Error, Url,
+    nodes::{Call, Nodes},
+    tasks,
+};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 use session::Session;
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -147,6 +156,11 @@ impl WorkerBuilder {
         self.field("labels", json!(labels))
     }
 
+    /// What its machine can do: booleans, numbers and strings.
+    pub fn capabilities(self, capabilities: Map<String, Value>) -> Self {
+        self.field("capabilities", Value::Object(capabilities))
+    }
+
     /// How long it lives without a heartbeat; the cluster's default where not given.
     pub fn ttl(self, ttl: Duration) -> Self {
         self.field("ttl", json!(quorate_api::duration::format(ttl)))
@@ -179,16 +193,16 @@ impl WorkerBuilder {
         if matches!(self.id.as_str(), "" | "." | "..") {
             return Err(Error::Invalid(format!("`{}` is no worker id", self.id)));
         }
-        let nodes = Nodes::new(self.routers, self.token, CALL_LIMIT)?;
+        let nodes = Arc::new(Nodes::new(self.routers, self.token, CALL_LIMIT)?);
         let mut body = self.optional;
         body.insert("address".into(), json!(self.address));
         body.insert("partitions".into(), json!(self.partitions));
         let (state, states) = watch::channel(WorkerState::Reconnecting);
         let (wishes, wished) = mpsc::channel(WISHES_MAX);
         let (verdict, first) = oneshot::channel();
-        let session = Session::new(nodes, self.id, body, self.when_displaced, state);
+        let session = Session::new(nodes.clone(), self.id.clone(), body, self.when_displaced, state);
         let task = tasks::spawn(session.run(wished, verdict));
-        let handle = WorkerHandle { wishes, states, task };
+        let handle = WorkerHandle { id: self.id, nodes, wishes, states, task };
         match first.await {
             Ok(Err(refused)) => {
                 handle.task.abort();
@@ -208,16 +222,35 @@ impl WorkerBuilder {
 /// A request of the handle to the loop.
 #[derive(Debug)]
 pub(crate) enum Wish {
-    Serve(Vec<u32>),
+    /// Register anew with these fields changed.
+    Change(Map<String, Value>, WhenResting),
+    /// Which lease is held?
+    Lease(oneshot::Sender<Option<u64>>),
     Stop(oneshot::Sender<()>),
 }
 
+/// What a change means for a worker that rests, displaced or superseded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenResting {
+    /// It registers again.
+    WakeUp,
+    /// It goes on resting, and would register the changed fields later.
+    GoOn,
+}
+
 /// A worker whose lease is kept. Dropping it unregisters the worker too, if the runtime lives long enough.
-#[derive(Debug)]
 pub struct WorkerHandle {
+    id: String,
+    nodes: Arc<Nodes>,
     wishes: mpsc::Sender<Wish>,
     states: watch::Receiver<WorkerState>,
     task: JoinHandle<()>,
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHandle").field("id", &self.id).field("state", &self.state()).finish()
+    }
 }
 
 impl WorkerHandle {
@@ -234,8 +267,28 @@ impl WorkerHandle {
     /// Registers anew with another list of partitions: after a rebalance, or to end [`WorkerState::Displaced`]
     /// and [`WorkerState::Superseded`] on purpose.
     pub async fn set_partitions(&self, partitions: impl IntoIterator<Item = u32>) {
-        // An error means that the loop has ended; the state says so.
-        let _ = self.wishes.send(Wish::Serve(partitions.into_iter().collect())).await;
+        let partitions: Vec<u32> = partitions.into_iter().collect();
+        let fields = Map::from_iter([("partitions".to_owned(), json!(partitions))]);
+        self.wish(Wish::Change(fields, WhenResting::WakeUp)).await;
+    }
+
+    /// Registers anew with another address and other services, under the same id. One that rests goes on resting:
+    /// a service that comes or goes is no decision about who has the id.
+    pub async fn set_services(
+        &self,
+        address: impl Into<String>,
+        services: impl IntoIterator<Item = ServiceOffer>,
+    ) {
+        let services: Vec<_> = services.into_iter().map(|service| service.json()).collect();
+        let fields = [("address", json!(address.into())), ("services", json!(services))];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.wish(Wish::Change(fields, WhenResting::GoOn)).await;
+    }
+
+    /// Registers again what was registered last, also after [`WorkerState::Displaced`] and
+    /// [`WorkerState::Superseded`]: takes the id back.
+    pub async fn register_again(&self) {
+        self.wish(Wish::Change(Map::new(), WhenResting::WakeUp)).await;
     }
 
     /// Unregisters, within five seconds, and returns the state in which the worker was.
@@ -246,6 +299,22 @@ impl WorkerHandle {
             let _ = wait.await;
         }
         before
+    }
+
+    /// Whether nobody holds a lease under this worker's id, as one that was superseded wants to know.
+    pub async fn id_is_free(&self) -> Result<bool, Error> {
+        let path = ["v1", "workers", &self.id];
+        let call = Call { method: Method::GET, path: &path, query: &[], body: None };
+        match self.nodes.call(&call).await {
+            Ok(answer) => Ok(answer.json["status"] == "expired"),
+            Err(Error::Refused(problem)) if problem.status == 404 => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn wish(&self, wish: Wish) {
+        // An error means that the loop has ended; the state says so.
+        let _ = self.wishes.send(wish).await;
     }
 
     /// Keeps the lease until `signal`, then unregisters.

@@ -18,10 +18,12 @@ mod reference;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
-pub use error::{ConfigError, ConfigErrors, Origin};
+pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
 pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
+pub use yaml::{Line, Yaml};
 
 use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl};
 use reader::Reader;

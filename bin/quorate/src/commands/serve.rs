@@ -137,7 +137,7 @@ pub(super) fn sources(flags: BTreeMap<String, String>, file: Option<&Path>) -> R
     })
 }
 
-fn read(path: &Path) -> Result<ConfigFile, Failure> {
+pub(super) fn read(path: &Path) -> Result<ConfigFile, Failure> {
     let name = path.display().to_string();
     let wrong = |why: String| Failure::Usage(format!("--config {name}: {why}"));
     let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();

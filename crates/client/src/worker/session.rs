@@ -4,7 +4,7 @@
 //! round starts from what was known.
 
 use super::{
-    GOODBYE_LIMIT, WhenDisplaced, Wish, WorkerState,
+    GOODBYE_LIMIT, WhenDisplaced, WhenResting, Wish, WorkerState,
     decide::{self, AfterHeartbeat, AfterRegister, Certainty},
 };
 use crate::{
@@ -16,7 +16,7 @@ use quorate_api::duration;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the cluster granted.
@@ -32,20 +32,30 @@ struct Lease {
 /// What to do next.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Ask to be registered, after this many failures in a row.
-    Register { failures: u32 },
+    /// Ask to be registered, after this many failures in a row. Until that is answered an older registration of
+    /// ours may stand.
+    Register { failures: u32, held: Option<Lease> },
     /// Heartbeat, after this many failures in a row.
-    Keep { lease: Lease, failures: u32 },
+    Keep { lease: Lease, failures: u32, wish: Wished },
     /// Nothing, until somebody wishes something else. A lease that is still ours is given back at the end.
     Rest,
+}
+
+/// Whether what is registered is what was wished for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wished {
+    Granted,
+    /// A change was refused. What was registered before is kept alive, and the change is tried again with each
+    /// heartbeat: one bad service must not end a worker whose others are well.
+    Refused,
 }
 
 type Verdict = oneshot::Sender<Result<(), Error>>;
 
 pub(super) struct Session {
-    nodes: Nodes,
+    nodes: Arc<Nodes>,
     id: String,
-    body: Value,
+    body: Map<String, Value>,
     when_displaced: WhenDisplaced,
     state: watch::Sender<WorkerState>,
     phase: Phase,
@@ -72,14 +82,14 @@ const INTERVAL_MAX: Duration = Duration::from_secs(12 * 3_600);
 
 impl Session {
     pub fn new(
-        nodes: Nodes,
+        nodes: Arc<Nodes>,
         id: String,
         body: Map<String, Value>,
         when_displaced: WhenDisplaced,
         state: watch::Sender<WorkerState>,
     ) -> Self {
-        let (phase, certainty) = (Phase::Register { failures: 0 }, Certainty::Certain);
-        Self { nodes, id, body: Value::Object(body), when_displaced, state, phase, certainty }
+        let (phase, certainty) = (Phase::Register { failures: 0, held: None }, Certainty::Certain);
+        Self { nodes, id, body, when_displaced, state, phase, certainty }
     }
 
     /// Runs until somebody wishes it to stop, or nobody can any more. `verdict` is told how the first attempt to
@@ -93,10 +103,9 @@ impl Session {
                 () = self.live(&mut verdict) => continue,
             };
             match wish {
-                Some(Wish::Serve(partitions)) => {
-                    self.body["partitions"] = json!(partitions);
-                    self.phase = Phase::Register { failures: 0 };
-                }
+                Some(Wish::Change(fields, when_resting)) => self.change(fields, when_resting),
+                // Nobody waits any more: nobody needs to be told.
+                Some(Wish::Lease(asked)) => drop(asked.send(self.lease().map(|lease| lease.id))),
                 Some(Wish::Stop(done)) => break Some(done),
                 None => break None,
             }
@@ -109,61 +118,80 @@ impl Session {
         }
     }
 
+    fn change(&mut self, fields: Map<String, Value>, when_resting: WhenResting) {
+        self.body.extend(fields);
+        if !matches!((self.phase, when_resting), (Phase::Rest, WhenResting::GoOn)) {
+            self.phase = Phase::Register { failures: 0, held: self.lease() };
+        }
+    }
+
+    /// The lease that is ours, as far as is known.
+    fn lease(&self) -> Option<Lease> {
+        match self.phase {
+            Phase::Keep { lease, .. } => Some(lease),
+            Phase::Register { held, .. } => held,
+            Phase::Rest => None,
+        }
+    }
+
     /// One step.
     async fn live(&mut self, verdict: &mut Option<Verdict>) {
         match self.phase {
-            Phase::Register { failures } => {
+            Phase::Register { failures, held } => {
                 if failures > 0 {
                     tasks::sleep(backoff::delay(failures, tasks::random())).await;
                 }
-                let result = self.register(failures).await;
+                let result = self.register(failures, held).await;
                 if let Some(verdict) = verdict.take() {
                     // The caller of `start` may have gone.
                     let _ = verdict.send(result);
                 }
             }
-            Phase::Keep { lease, failures } => {
+            Phase::Keep { lease, failures, wish } => {
                 let pause = match failures {
                     // As it is: the routers drew it for this worker.
                     0 => lease.interval,
                     n => backoff::delay(n, tasks::random()).min(lease.interval),
                 };
                 tasks::sleep(pause).await;
-                self.heartbeat(lease, failures).await;
+                self.heartbeat(lease, failures, wish).await;
             }
             Phase::Rest => std::future::pending().await,
         }
     }
 
     /// `Err`: the cluster refuses. That nobody answers is no error: the next attempt follows.
-    async fn register(&mut self, failures: u32) -> Result<(), Error> {
+    async fn register(&mut self, failures: u32, held: Option<Lease>) -> Result<(), Error> {
         // Set before anything is sent, so that it also holds if this future is cut off.
         let before = std::mem::replace(&mut self.certainty, Certainty::OwnMayBeNewer);
         let path = ["v1", "workers", &self.id];
-        let call = Call { method: Method::PUT, path: &path, query: &[], body: Some(&self.body) };
+        let body = Value::Object(self.body.clone());
+        let call = Call { method: Method::PUT, path: &path, query: &[], body: Some(&body) };
         let (answer, doubt) = self.nodes.call_and_doubt(&call).await;
         // A doubt about an earlier attempt does not end because a later one was answered: the network may still
         // deliver the earlier one last.
         self.certainty = before.max(doubt.into());
         match answer.and_then(|answer| granted(&answer)) {
             Ok(lease) => {
-                self.phase = Phase::Keep { lease, failures: 0 };
+                self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Granted };
                 self.tell(WorkerState::Registered { epoch: lease.epoch });
                 Ok(())
             }
-            Err(error) => self.not_registered(error, failures.saturating_add(1)),
+            Err(error) => self.not_registered(error, failures.saturating_add(1), held),
         }
     }
 
-    fn not_registered(&mut self, error: Error, failures: u32) -> Result<(), Error> {
+    fn not_registered(&mut self, error: Error, failures: u32, held: Option<Lease>) -> Result<(), Error> {
+        self.phase = Phase::Register { failures, held };
         match decide::after_failed_register(&error) {
             AfterRegister::AskAgain => {
-                self.phase = Phase::Register { failures };
                 self.tell(WorkerState::Reconnecting);
                 Ok(())
             }
             AfterRegister::Refused => {
-                self.phase = Phase::Register { failures };
+                if let Some(lease) = held {
+                    self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Refused };
+                }
                 let code = error.problem().map(|problem| problem.code.clone()).unwrap_or_default();
                 self.tell(WorkerState::Refused { code, detail: error.to_string() });
                 Err(error)
@@ -171,10 +199,10 @@ impl Session {
         }
     }
 
-    async fn heartbeat(&mut self, mut lease: Lease, failures: u32) {
+    async fn heartbeat(&mut self, mut lease: Lease, failures: u32, wish: Wished) {
         lease.sequence += 1;
         // A number that was sent is used up, whether or not the answer is awaited.
-        self.phase = Phase::Keep { lease, failures };
+        self.phase = Phase::Keep { lease, failures, wish };
         let body = json!({"lease": lease.id, "sequence": lease.sequence});
         let path = ["v1", "workers", &self.id, "heartbeat"];
         let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body) };
@@ -186,17 +214,22 @@ impl Session {
                 self.certainty = Certainty::Certain;
                 // A revival after an expiry comes with a new fencing token.
                 lease.epoch = answer.ok().and_then(|answer| epoch(&answer)).unwrap_or(lease.epoch);
-                self.phase = Phase::Keep { lease, failures: 0 };
-                self.tell(WorkerState::Registered { epoch: lease.epoch });
+                self.phase = match wish {
+                    Wished::Refused => Phase::Register { failures: 0, held: Some(lease) },
+                    Wished::Granted => {
+                        self.tell(WorkerState::Registered { epoch: lease.epoch });
+                        Phase::Keep { lease, failures: 0, wish }
+                    }
+                };
             }
             AfterHeartbeat::AskAgain => {
-                self.phase = Phase::Keep { lease, failures: failures.saturating_add(1) };
+                self.phase = Phase::Keep { lease, failures: failures.saturating_add(1), wish };
                 self.tell(WorkerState::Reconnecting);
             }
             AfterHeartbeat::Register => {
                 // What stood until now is known, whoever it was; only what is sent from now on is in doubt.
                 self.certainty = Certainty::Certain;
-                self.phase = Phase::Register { failures: 0 };
+                self.phase = Phase::Register { failures: 0, held: None };
                 self.tell(WorkerState::Reconnecting);
             }
             AfterHeartbeat::Displaced => self.rest(WorkerState::Displaced),
@@ -220,10 +253,10 @@ impl Session {
     /// Unregisters, where there may be something of ours to unregister. What comes back is of no use to anybody:
     /// an unknown worker is as good as an unregistered one, and a lease that could not be given back runs out.
     async fn goodbye(&mut self) {
-        let lease = match self.phase {
-            Phase::Keep { lease, .. } => Some(lease.id.to_string()),
-            Phase::Register { .. } if self.certainty == Certainty::OwnMayBeNewer => None,
-            Phase::Register { .. } | Phase::Rest => return,
+        let lease = match (self.phase, self.lease()) {
+            (Phase::Register { .. }, _) if self.certainty == Certainty::OwnMayBeNewer => None,
+            (_, Some(lease)) => Some(lease.id.to_string()),
+            (_, None) => return,
         };
         let query: Vec<_> = lease.iter().map(|id| ("lease", id.as_str())).collect();
         let path = ["v1", "workers", &self.id];

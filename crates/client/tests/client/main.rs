@@ -1,7 +1,9 @@
 //! The library against routers that answer, fail, forget, and fall silent.
 
 mod contract;
+mod detect;
 mod operator;
+mod services;
 mod support;
 mod watch;
 mod worker;

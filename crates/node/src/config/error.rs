@@ -72,12 +72,15 @@ impl fmt::Display for ConfigErrors {
 
 /// What a parser says about a text, before anybody knows where the text came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub struct Wrong {
+    /// What is wrong with it.
     pub problem: String,
+    /// What is allowed, or what to do.
     pub allowed: String,
 }
 
 impl Wrong {
+    /// Of the two sentences.
     pub fn new(problem: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self { problem: problem.into(), allowed: allowed.into() }
     }
@@ -87,6 +90,7 @@ impl Wrong {
         Self::new(format!("{} is not allowed here", quoted(text)), allowed)
     }
 
+    /// The whole error, once it is known where the text came from.
     pub fn at(self, origin: Origin) -> ConfigError {
         ConfigError { origin, problem: self.problem, allowed: self.allowed }
     }
@@ -99,7 +103,7 @@ impl From<quorate_model::Invalid> for Wrong {
 }
 
 /// At most 64 characters of a refused value, printable.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     let more = if text.chars().nth(64).is_some() { "…" } else { "" };
     format!("`{shown}{more}`")

@@ -7,10 +7,8 @@
 use super::{
     error::{ConfigError, Origin, Wrong, quoted},
     setting::{SETTINGS, Setting},
+    yaml::{Line, Yaml},
 };
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
-use std::fmt;
 
 /// A value of the file and where it stands.
 pub(super) struct FileValue {
@@ -21,19 +19,15 @@ pub(super) struct FileValue {
 
 /// Reads the whole file; every unknown key and misplaced value is an error of its own.
 pub(super) fn read(file: &str, text: &str) -> (Vec<FileValue>, Vec<ConfigError>) {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let mut found = Found { file, values: Vec::new(), errors: Vec::new() };
-    match serde_saphyr::from_str_with_options::<Yaml>(text, options) {
+    match Yaml::read(text) {
         Ok(Yaml::Map(entries)) => found.entries("", entries),
         Ok(Yaml::Null) => {}
         Ok(Yaml::Scalar(_) | Yaml::List(_)) => {
             let wrong = Wrong::new("is no mapping of keys to values", "lines such as `worker_ttl: 30s`");
             found.errors.push(wrong.at(Origin::File(file.into())));
         }
-        Err(error) => {
-            let wrong = Wrong::new(format!("is no valid YAML: {error}"), "one YAML document, each key once");
-            found.errors.push(wrong.at(Origin::File(file.into())));
-        }
+        Err(wrong) => found.errors.push(wrong.at(Origin::File(file.into()))),
     }
     (found.values, found.errors)
 }
@@ -45,10 +39,10 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn entries(&mut self, above: &str, entries: Vec<(Spanned<String>, Yaml)>) {
+    fn entries(&mut self, above: &str, entries: Vec<(Line<String>, Yaml)>) {
         for (name, value) in entries {
             let key = format!("{above}{}", name.value);
-            let line = name.referenced.line();
+            let line = name.line;
             let origin = Origin::Key { key: key.clone(), file: self.file.into(), line };
             match (setting_of(&key), value) {
                 (Some(setting), value) if !is_section(&key, &value) => self.value(setting, value, origin),
@@ -101,74 +95,13 @@ fn as_text(value: Yaml) -> Result<Option<String>, Wrong> {
     match value {
         Yaml::Null => Ok(None),
         Yaml::Scalar(text) => Ok(Some(text)),
-        Yaml::List(items) => Ok(Some(items.into_iter().map(flat).collect::<Result<Vec<_>, _>>()?.join(","))),
+        Yaml::List(items) => {
+            Ok(Some(items.into_iter().map(|item| flat(item.value)).collect::<Result<Vec<_>, _>>()?.join(",")))
+        }
         Yaml::Map(entries) => {
-            let pair =
-                |(name, value): (Spanned<String>, Yaml)| Ok(format!("{}={}", name.value, flat(value)?));
+            let pair = |(name, value): (Line<String>, Yaml)| Ok(format!("{}={}", name.value, flat(value)?));
             Ok(Some(entries.into_iter().map(pair).collect::<Result<Vec<_>, Wrong>>()?.join(",")))
         }
-    }
-}
-
-/// YAML as far as a configuration needs it: keys keep their line, scalars their text.
-enum Yaml {
-    Null,
-    Scalar(String),
-    List(Vec<Yaml>),
-    Map(Vec<(Spanned<String>, Yaml)>),
-}
-
-impl<'de> Deserialize<'de> for Yaml {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(YamlVisitor)
-    }
-}
-
-struct YamlVisitor;
-
-impl<'de> Visitor<'de> for YamlVisitor {
-    type Value = Yaml;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value, a list or a mapping")
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Yaml, E> {
-        Ok(Yaml::Scalar(text.into()))
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Yaml, E> {
-        Ok(Yaml::Scalar(value.to_string()))
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Yaml, E> {
-        Ok(Yaml::Scalar(value.to_string()))
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Yaml, E> {
-        Ok(Yaml::Scalar(value.to_string()))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Yaml, E> {
-        Ok(Yaml::Scalar(value.to_string()))
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Yaml, E> {
-        Ok(Yaml::Null)
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Yaml, E> {
-        Ok(Yaml::Null)
-    }
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Yaml, D::Error> {
-        Yaml::deserialize(deserializer)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Yaml, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Yaml::List(list))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Yaml, A::Error> {
-        let mut map = Vec::new();
-        while let Some(key) = entries.next_key()? {
-            map.push((key, entries.next_value()?));
-        }
-        Ok(Yaml::Map(map))
     }
 }
 

@@ -74,6 +74,8 @@ impl Setting {
 
 /// Variables of other commands.
 const OTHER_VARIABLES: [&str; 3] = ["QUORATE_CONFIG", "QUORATE_SERVER", "QUORATE_TOKEN"];
+/// How variables of the agent begin.
+const OF_AGENT: &str = "QUORATE_AGENT_";
 /// What container platforms make of a service called quorate (`QUORATE_PORT_8080_TCP_ADDR`).
 const OF_SERVICES: [&str; 3] = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
 
@@ -81,7 +83,7 @@ const OF_SERVICES: [&str; 3] = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
 pub fn is_unknown_variable(name: &str) -> bool {
     let known = SETTINGS.iter().any(|setting| setting.env() == name) || OTHER_VARIABLES.contains(&name);
     let of_service = OF_SERVICES.iter().any(|part| name.contains(part));
-    name.starts_with("QUORATE_") && !known && !of_service
+    name.starts_with("QUORATE_") && !name.starts_with(OF_AGENT) && !known && !of_service
 }
 
 /// A setting by the name of its flag.

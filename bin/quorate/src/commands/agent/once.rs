@@ -1,0 +1,51 @@
+//! `quorate agent --once`: what was found, and what would be registered.
+
+use super::{
+    config::Config,
+    machine::{Machine, Sources},
+    survey::Survey,
+};
+use crate::{
+    args::Format,
+    failure::Failure,
+    output::{Rows, or_dash, show},
+};
+use quorate_api::duration;
+use serde_json::{Value, json};
+
+pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(), Failure> {
+    let id = config.identity.resolve(host_name)?;
+    let mut survey = Survey::of(config)?;
+    let mut rows = Rows::new(["service", "found", "version", "check", "why"]);
+    let mut checks = Vec::new();
+    for seen in survey.look().await {
+        let why = seen.found.err().map(|absent| absent.to_string());
+        let (found, check) = (why.is_none(), seen.check.to_string());
+        checks.push(json!({"service": seen.service.name, "found": found, "check": check, "why": why}));
+        let found = if found { "yes" } else { "no" };
+        rows.push([
+            seen.service.name.clone(),
+            found.into(),
+            or_dash(seen.service.version.as_ref()),
+            check,
+            or_dash(why),
+        ]);
+    }
+    let offer = survey.offer().await?;
+    let machine = Machine::read(&Sources::real(&config.storage_path)).await;
+    let service = |service: &quorate_client::ServiceOffer| json!({"name": service.name, "version": service.version, "url": service.url});
+    let mut registration = json!({
+        "address": offer.address,
+        "services": offer.services.iter().map(service).collect::<Vec<Value>>(),
+        "labels": config.labels,
+        "capabilities": machine.capabilities(offer.host.as_deref(), &config.capabilities),
+    });
+    if let Some(ttl) = config.ttl {
+        registration["ttl"] = json!(duration::format(ttl));
+    }
+    if let Some(weight) = config.weight {
+        registration["weight"] = json!(weight);
+    }
+    let told = json!({"id": id.as_str(), "registration": registration, "checks": checks});
+    show(format, &told, || rows)
+}
