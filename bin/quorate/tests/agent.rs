@@ -6,6 +6,8 @@
     reason = "tests outside of simulation: processes, threads and the clock are real"
 )]
 
+#[path = "agent/coordinator.rs"]
+mod coordinator;
 #[path = "agent/ending.rs"]
 mod ending;
 #[path = "support/fences.rs"]

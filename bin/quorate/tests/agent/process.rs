@@ -71,6 +71,11 @@ impl Agent {
         assert!(sent.expect("there is a kill").success());
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
     /// Waits until it has ended; its exit code, or 128 and the signal.
     pub fn ended(&mut self) -> i32 {
         let what = format!("the agent {} ends", self.id);
