@@ -5,7 +5,7 @@ use crate::{
     trace,
     world::{World, client},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use madsim::{
     rand::{Rng, thread_rng},
     time::sleep,
@@ -30,32 +30,41 @@ impl Fleet {
     pub const HOUR: Self = Self { workers: 1_000, lasts: Duration::from_secs(3_600) };
 }
 
+/// What the workers and whoever counts tell each other.
+#[derive(Default)]
+struct Tally {
+    registered: Cell<usize>,
+    beats: Cell<u64>,
+    over: Cell<bool>,
+}
+
 pub async fn run(fleet: Fleet) -> Result<(), String> {
     let world = serving(3, 0).await?;
-    for n in 0..fleet.workers {
-        register(&world, n).await?;
-    }
-    for node in 0..3 {
-        client::barrier(&world, node).await?;
-    }
-    // What a node says about itself, and the feature level, are entries too: they come once.
-    world.pass(Duration::from_secs(5)).await?;
-    let before = index(&world)?;
-    let beats = Cell::new(0_u64);
-    try_join_all((0..fleet.workers).map(|n| beat(&world, n, fleet.lasts, &beats))).await?;
-    let entries = index(&world)? - before;
-    let (workers, beats) = (fleet.workers, beats.get());
-    let per_day = 86_400 * entries / fleet.lasts.as_secs() / workers as u64;
+    let tally = Tally::default();
+    let workers = try_join_all((0..fleet.workers).map(|n| live(&world, n, &tally)));
+    let (_, entries) = try_join(workers, count(&world, fleet, &tally)).await?;
+    let (workers, beats) = (fleet.workers, tally.beats.get());
     trace::event(|| {
-        format!(
-            "{workers} workers, {beats} heartbeats in {:?}: {entries} entries, {per_day} per worker and day",
-            fleet.lasts
-        )
+        format!("{workers} workers, {beats} heartbeats in {:?}: {entries} log entries", fleet.lasts)
     });
     if entries > 0 {
         return Err(format!("{beats} heartbeats of healthy workers cost {entries} log entries"));
     }
     world.settle().await
+}
+
+/// How many entries are written while nothing changes.
+async fn count(world: &World, fleet: Fleet, tally: &Tally) -> Result<u64, String> {
+    while tally.registered.get() < fleet.workers {
+        sleep(Duration::from_millis(100)).await;
+    }
+    // What a node says about itself, and the feature level, are entries too: they come once.
+    sleep(2 * EVERY).await;
+    let before = index(world)?;
+    tally.beats.set(0);
+    sleep(fleet.lasts).await;
+    tally.over.set(true);
+    Ok(index(world)? - before)
 }
 
 /// Every other one by the dialect of the coordinator.
@@ -80,26 +89,31 @@ async fn register(world: &World, n: usize) -> Result<(), String> {
     }
 }
 
-async fn beat(world: &World, n: usize, lasts: Duration, beats: &Cell<u64>) -> Result<(), String> {
-    // They did not all start at once.
+/// Registers and beats until the end. They did not all start at once.
+async fn live(world: &World, n: usize, tally: &Tally) -> Result<(), String> {
     sleep(EVERY.mul_f64(thread_rng().gen_range(0.0..1.0))).await;
-    for _ in 0..lasts.as_secs() / EVERY.as_secs() {
-        let (path, body) = if is_native(n) {
-            (format!("/v1/workers/f{n}/heartbeat"), Value::Null)
-        } else {
-            (
-                "/api/worker/heartbeat".into(),
-                json!({"worker_id": format!("f{n}"), "status": "healthy", "current_load": 0.5}),
-            )
-        };
-        let answer = client::manage(world, thread_rng().gen_range(0..3), "POST", path, body).await;
-        if !matches!(answer, Some((200, _))) {
-            return Err(format!("f{n} is not heard: {answer:?}"));
-        }
-        beats.set(beats.get() + 1);
+    register(world, n).await?;
+    tally.registered.set(tally.registered.get() + 1);
+    while !tally.over.get() {
         sleep(EVERY).await;
+        beat(world, n).await?;
+        tally.beats.set(tally.beats.get() + 1);
     }
     Ok(())
+}
+
+async fn beat(world: &World, n: usize) -> Result<(), String> {
+    let (path, body) = if is_native(n) {
+        (format!("/v1/workers/f{n}/heartbeat"), Value::Null)
+    } else {
+        let body = json!({"worker_id": format!("f{n}"), "status": "healthy", "current_load": 0.5});
+        ("/api/worker/heartbeat".into(), body)
+    };
+    let node = thread_rng().gen_range(0..3);
+    match client::manage(world, node, "POST", path, body).await {
+        Some((200, _)) => Ok(()),
+        answer => Err(format!("f{n} is not heard: {answer:?}")),
+    }
 }
 
 /// Where the log stands: the largest index that a node has applied.
