@@ -111,7 +111,7 @@ fn log() -> tracing::subscriber::DefaultGuard {
 
 fn seeded(seed: u64, scenario: Scenario) -> Result<(), String> {
     let mut simulation = madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default());
-    simulation.set_time_limit(SIMULATED_MAX);
+    simulation.set_time_limit(SIMULATED_MAX + scenario.lasts());
     let outer = Builder::new_current_thread().rng_seed(RngSeed::from_bytes(&seed.to_le_bytes())).build();
     let outer = outer.map_err(|e| e.to_string())?;
     outer.block_on(tokio::task::unconstrained(async move {

@@ -100,6 +100,11 @@ impl Scenario {
         if seed.is_multiple_of(FOCUSED_EVERY) { focused[turn] } else { Self::Suite }
     }
 
+    /// How long it goes on in good order, where that is longer than others take.
+    pub fn lasts(self) -> Duration {
+        if self == Self::FleetHour { Fleet::HOUR.lasts } else { Duration::ZERO }
+    }
+
     /// Runs it to its end.
     pub async fn run(self) -> Result<(), String> {
         match self {
