@@ -35,8 +35,9 @@ impl NodeCluster {
         Self { name, consensus, readiness }
     }
 
+    /// Where to ask instead. Nobody is sent to a leader that this node has not heard for a while, itself included.
     fn hint(&self) -> Option<LeaderHint> {
-        self.consensus.leader().map(|leader| self.hint_at(&leader))
+        self.led_by(&self.consensus.metrics()).map(|leader| self.hint_at(&leader))
     }
 
     fn hint_at(&self, leader: &Leader) -> LeaderHint {
