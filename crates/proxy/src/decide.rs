@@ -18,7 +18,7 @@ use http::{HeaderValue, Request};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
-    pick::{Ask, wanted_model},
+    pick::{Ask, next_random, wanted_model},
     service::ServicePath,
     vacancy::{self, Vacancy},
 };
@@ -148,7 +148,7 @@ impl Desk {
         let mut papers = self.papers();
         papers.read();
         let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
-        let head = RequestHead { entropy: next(entropy), ..head };
+        let head = RequestHead { entropy: next_random(entropy), ..head };
         let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
         let (verdict, service) = case.decide(&head);
         Decided { verdict, index: index.1.clone(), service }
@@ -324,12 +324,3 @@ fn until_heard(service: &ServiceView) -> u64 {
 
 /// How many of a service's workers an answer that nobody serves it looks at.
 const ASKED_MAX: usize = 64;
-
-/// splitmix64: good enough to spread requests that don't care, and repeatable in simulation.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
