@@ -8,10 +8,10 @@ use crate::{
     answer::{self, Own},
     core::Core,
     deadline::ticks,
-    destination::{Outstanding, Ticket, Workers},
+    destination::{Outstanding, Seat, Ticket, Workers},
     hold::{Awaited, Held},
     pool::Endpoint,
-    services::{Choice, Left, Services},
+    services::{Left, Services},
     timeline::Timeline,
 };
 use http::{HeaderValue, Request};
@@ -251,9 +251,11 @@ impl Case<'_> {
                 Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.view)))
             }
             Decision::Service(path, service) => {
-                let choice = self.services.choice(service, self.workers, self.now);
+                let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
+                let wanted = (ask, self.terms.tried);
+                let choice = self.services.choice_for(service, self.workers, self.now, wanted);
                 let counters = Some(choice.counters.clone());
-                return (self.choose(head, &path, (service, &choice)), counters);
+                return (self.choose(head, &path, (service, choice.pick(ask, self.terms.tried))), counters);
             }
         };
         (verdict, None)
@@ -263,10 +265,9 @@ impl Case<'_> {
         &mut self,
         head: &RequestHead<'_>,
         path: &ServicePath<'_>,
-        (service, choice): (&ServiceView, &Choice),
+        (service, seat): (&ServiceView, Option<&Seat>),
     ) -> Verdict {
-        let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-        if let Some(seat) = choice.pick(ask, self.terms.tried) {
+        if let Some(seat) = seat {
             let (endpoint, ticket) = seat.take(self.now);
             return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
         }
