@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""A registration storm against three nodes of the product, while requests of a service are routed. See README.md."""
+"""A registration storm against three nodes of the product, while requests are routed, of another service and of the same one. See README.md."""
 import argparse, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--workers", type=int, default=10_000)
 ap.add_argument("--clients", type=int, default=256)
-ap.add_argument("--rate", type=float, default=500, help="routed requests a second")
+ap.add_argument("--rate", type=float, default=500, help="routed requests a second, of each of both services")
 ap.add_argument("--rounds", type=int, default=5)
 A = ap.parse_args()
 OURS, BK, LOAD = os.environ["OURS_BIN"], os.environ["BK_BIN"], os.environ["ETCDLOAD_BIN"]
+# The one that is asked for only, and the one that all who register anew offer.
+SERVICES = ("steady", "storm")
 live = []
 
 
@@ -46,9 +48,9 @@ def until(what, condition, limit=60):
     sys.exit(f"not within {limit} s: {what}")
 
 
-def load(routing, seconds):
+def load(routing, service, seconds):
     """An open loop: latencies count from the time at which a request was due."""
-    command = [BK, "load", "--addr", f"127.0.0.1:{routing}", "--path", "/api/service/steady/x", "--conns", "32", "--dur", str(seconds), "--rate", str(A.rate)]
+    command = [BK, "load", "--addr", f"127.0.0.1:{routing}", "--path", f"/api/service/{service}/x", "--conns", "32", "--dur", str(seconds), "--rate", str(A.rate)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -88,15 +90,23 @@ def round_of(number, work, backend):
     # They are known before: this is about all of them coming back at once.
     storm()
     time.sleep(2)
-    before = figures(load(routing[0], 5))
-    during = load(routing[0], 5)
-    time.sleep(0.5)
-    took = storm()
-    during = figures(during)
+
+    def loads(meanwhile):
+        """Requests of a service that nobody touches, and of the one that all of them offer; at once."""
+        running = {service: load(routing[0], service, 5) for service in SERVICES}
+        meanwhile()
+        return {service: figures(process) for service, process in running.items()}
+
+    def stormed():
+        time.sleep(0.5)
+        took.append(storm())
+
+    took = []
+    before, during = loads(lambda: None), loads(stormed)
     for p in nodes:
         p.send_signal(signal.SIGKILL)
         p.wait()
-    return took, before, during
+    return took[0], before, during
 
 
 def main():
@@ -107,10 +117,10 @@ def main():
         rounds = [round_of(n, work, backend) for n in range(A.rounds)]
         took = sorted(r[0] for r in rounds)
         print(f"{A.workers} workers registered again and routable on all nodes: median {statistics.median(took):.2f} s, worst {took[-1]:.2f} s of {A.rounds}")
-        for name, at in (("before", 1), ("meanwhile", 2)):
-            for quantile in ("p50", "p99"):
-                values = sorted(r[at]["lat_us"][quantile] for r in rounds)
-                print(f"routed requests {name}, {quantile}: median {statistics.median(values)} us, {values[0]} to {values[-1]}")
+        cases = [(service, when, quantile) for service in SERVICES for when in ((1, "before"), (2, "meanwhile")) for quantile in ("p50", "p99")]
+        for service, (at, name), quantile in cases:
+            values = sorted(r[at][service]["lat_us"][quantile] for r in rounds)
+            print(f"requests of the service {service} {name}, {quantile}: median {statistics.median(values)} us, {values[0]} to {values[-1]}")
     finally:
         for p in live:
             if p.poll() is None:

@@ -16,8 +16,14 @@ use std::{
     sync::Arc,
 };
 
-/// A word that does not change is told again after this long: well within the shortest usual lease.
+/// A word that does not change is told again after this long, with the next heartbeat.
 const REPEAT_AFTER: Millis = 10_000;
+
+/// How long a word is kept: it is worth as much as the lease that it came with. Under a short lease longer, or the other
+/// nodes would forget what is still true before it is repeated to them.
+pub(crate) fn kept(ttl: Millis) -> Millis {
+    ttl.max(2 * REPEAT_AFTER)
+}
 
 /// The table.
 #[derive(Debug, Default)]
@@ -230,5 +236,31 @@ mod tests {
         table.hear(&id("w1"), load(1), 1);
         table.learn(told("w1", 1, 0), 2);
         assert!(table.take_changed().is_none());
+    }
+
+    /// Scenario: workers with leases of one to sixty seconds say the same with each heartbeat, to another node. This node
+    /// must know it all the time.
+    #[test]
+    fn what_is_said_again_in_time_is_never_forgotten_by_the_other_nodes() {
+        const STEP: Millis = 250;
+        for ttl in [1_000, 2_000, 5_000, 9_000, 12_000, 15_000, 20_000, 30_000, 60_000] {
+            let (mut heard, mut learnt, mut upto) = (LoadTable::default(), LoadTable::default(), 0);
+            let mut beat = 0;
+            for now in (0..5 * ttl.max(REPEAT_AFTER)).step_by(STEP as usize) {
+                if now >= beat {
+                    heard.hear(&id("w1"), load(1), now);
+                    beat = now + ttl / 3;
+                }
+                let (reports, end) = heard.untold(upto, 100, now);
+                upto = end;
+                reports.into_iter().for_each(|report| learnt.learn(report, now));
+                for table in [&mut heard, &mut learnt] {
+                    table.forget(100, now, |_| kept(ttl));
+                    assert_eq!(known(table, "w1"), Some(1), "a lease of {ttl} ms, at {now}");
+                }
+            }
+            learnt.forget(100, 10_000_000, |_| kept(ttl));
+            assert!(learnt.is_empty(), "in the end it is");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use crate::{
     consensus::{Consensus, Shared},
     lease::Millis,
-    load_table::LoadTable,
+    load_table::{self, LoadTable},
     peer::{client::CallError, path, wire},
 };
 use futures_util::future::join_all;
@@ -118,11 +118,12 @@ async fn something_to_do(keeper: &LoadKeeper) {
     time::sleep(GATHER).await;
 }
 
-/// A word is worth as much as the lease that it came with.
 fn forget(shared: &Shared) {
     let view = shared.applied.view().get();
     let kept = |id: &WorkerId| match view.worker(id.as_str()) {
-        Some(worker) => Millis::try_from(worker.registration.ttl.as_ms()).unwrap_or(Millis::MAX),
+        Some(worker) => {
+            load_table::kept(Millis::try_from(worker.registration.ttl.as_ms()).unwrap_or(Millis::MAX))
+        }
         None => UNKNOWN_KEPT,
     };
     shared.loads.table().forget(LOOKED_AT_MAX, shared.applied.now(), kept);

@@ -5,13 +5,14 @@
 //! Whoever watched one node can therefore go on at another one, and neither misses nor repeats anything.
 
 use crate::{
+    address::Address,
     keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
     name::{Invalid, ServiceName, WorkerId},
     node::NodeRecord,
-    number::LogIndex,
+    number::{LogIndex, Partition},
     service::{Delegate, StoredPolicy},
-    worker::{Status, Worker},
+    worker::{Capability, Status, Worker},
 };
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -204,30 +205,60 @@ impl What {
         }
     }
 
-    /// About how many bytes it keeps in memory. Records share much with each other, so this is more than the truth.
+    /// About how many bytes it keeps in memory. Records share much with each other, so this is more than the truth:
+    /// that is what makes it a bound.
     pub fn weight(&self) -> usize {
         const EACH: usize = 256;
-        const PAIR: usize = 96;
         EACH + match self {
-            Self::Worker { record, .. } => {
-                let offer = &record.registration;
-                let pairs = offer.services.len() + offer.labels.len() + offer.capabilities.len();
-                4 * (offer.partitions.len() + record.lost.len()) + PAIR * pairs
-            }
+            Self::Worker { record, .. } => weight_of(record),
+            Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
+            // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }
             | Self::Keyspace(_)
             | Self::Service { .. }
             | Self::Delegate { .. }
-            | Self::Node(_)
             | Self::Level(_)
             | Self::Replaced => 0,
         }
     }
 }
 
+fn weight_of(record: &Worker) -> usize {
+    /// What a pair of a map, or one of a list, takes besides its texts.
+    const PAIR: usize = 96;
+    let offer = &record.registration;
+    let extras = offer.extras();
+    let length = |address: &Address| address.as_str().len();
+    let services = offer.services.iter().map(|service| {
+        service.name.as_str().len() + service.version.len() + service.url.as_ref().map_or(0, length)
+    });
+    let labels = offer.labels.iter().map(|(name, text)| name.len() + text.len());
+    let capabilities = offer.capabilities.iter().map(|(name, fact)| {
+        name.len()
+            + match fact {
+                Capability::Flag(_) => 0,
+                Capability::Number(text) | Capability::Text(text) => text.len(),
+            }
+    });
+    let unhealthy = extras.unhealthy.iter().map(|name| name.as_str().len());
+    let pairs = services.chain(labels).chain(capabilities).chain(unhealthy).map(|texts| PAIR + texts);
+    offer.id.as_str().len()
+        + length(&offer.address)
+        + extras.tunnel.as_ref().map_or(0, length)
+        + size_of::<Partition>() * (offer.partitions.len() + record.lost.len())
+        + pairs.sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        name::NodeName,
+        number::{BootId, Epoch, LogTime, NodeId, Ttl},
+        service::{Extras, Intent},
+        worker::{Lifecycle, RegistrationParts, ServiceOffer},
+    };
+    use std::time::Duration;
 
     #[test]
     fn the_last_change_of_an_entry_is_named_by_its_index_alone() {
@@ -247,5 +278,63 @@ mod tests {
         for bad in ["", "x", "+5", "-1", "5.", ".5", "5.x", "5.1.2", "99999999999999999999", "5.4294967296"] {
             assert!(bad.parse::<Position>().is_err(), "{bad}");
         }
+    }
+
+    /// Scenario: ten thousand workers describe themselves with long texts, and flap. What the history keeps of them
+    /// must be within its bound, whichever field the texts are in.
+    #[test]
+    fn a_change_weighs_at_least_as_much_as_the_texts_that_it_keeps() {
+        const LONG: usize = 250;
+        let text = || Box::<str>::from("x".repeat(LONG));
+        let address = |host: &str| Address::parse(&format!("http://{host}/{}", text())).expect("valid");
+        let name = |name: &str| ServiceName::parse(name).expect("valid");
+        let parts = || {
+            RegistrationParts::new(
+                WorkerId::parse("w1").expect("valid"),
+                Address::parse("http://h:1").expect("valid"),
+                Ttl::new(Duration::from_secs(30)).expect("valid"),
+            )
+        };
+        let weight = |parts: RegistrationParts| {
+            let record = Arc::new(Worker {
+                registration: Arc::new(parts.validate().expect("valid")),
+                lost: Vec::new(),
+                epoch: Epoch(1),
+                incarnation: Epoch(1),
+                registered_at: LogTime(0),
+                lifecycle: Lifecycle::Live,
+                intent: Intent::default(),
+                changed: LogIndex(1),
+            });
+            What::Worker { record, count: None, how: WorkerChange::Registered }.weight()
+        };
+        let offer = |version, url| vec![ServiceOffer { name: name("upload"), version, url }];
+        let plain = weight(parts());
+        let with_service = weight(RegistrationParts { services: offer("".into(), None), ..parts() });
+        let tunnel = Extras { tunnel: Some(address("t")), ..Extras::default() };
+        let pair = |fact| [(Box::from("k"), fact)].into_iter().collect();
+        let longer = [
+            (plain, RegistrationParts { address: address("h"), ..parts() }),
+            (plain, RegistrationParts { extras: tunnel.boxed(), ..parts() }),
+            (plain, RegistrationParts { labels: [("k".into(), text())].into_iter().collect(), ..parts() }),
+            (plain, RegistrationParts { capabilities: pair(Capability::Text(text())), ..parts() }),
+            (with_service, RegistrationParts { services: offer("".into(), Some(address("s"))), ..parts() }),
+        ];
+        for (nth, (before, parts)) in longer.into_iter().enumerate() {
+            assert!(weight(parts) >= before + LONG - 20, "number {nth}");
+        }
+        let version = "1".repeat(60).into_boxed_str();
+        let versioned = weight(RegistrationParts { services: offer(version, None), ..parts() });
+        assert_eq!(versioned, with_service + 60);
+        let node = |version: &str| NodeRecord {
+            id: NodeId(1),
+            name: NodeName::parse("n1").expect("valid"),
+            boot: BootId(1),
+            peer: "h:1".into(),
+            management: "h:2".into(),
+            version: version.into(),
+        };
+        let weight = |version| What::Node(Arc::new(node(version))).weight();
+        assert_eq!(weight("1.0"), weight("") + 3);
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     address::Address,
     facts::Facts,
     limit,
+    load::Load,
     name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt},
     number::{Epoch, LogIndex, LogTime, Partition, Ttl},
     service::{DEFAULT_GROUP, Duty, Extras, Intent, NO_EXTRAS},
@@ -278,6 +279,11 @@ impl Worker {
     /// Whether new requests for one of its services may go to it.
     pub fn serves(&self, offer: &ServiceOffer) -> bool {
         self.takes_requests() && !self.registration.extras().unhealthy.contains(&offer.name)
+    }
+
+    /// The same, with what it says about itself now.
+    pub fn serves_now(&self, offer: &ServiceOffer, load: Option<&Load>) -> bool {
+        self.serves(offer) && load.is_none_or(|load| load.takes(offer.name.as_str()))
     }
 
     /// Its share of the traffic: an operator's, else the registered one.

@@ -8,17 +8,17 @@ use crate::{
     answer::{self, Own},
     core::Core,
     deadline::ticks,
-    destination::{Outstanding, Ticket, Workers},
+    destination::{Outstanding, Seat, Ticket, Workers},
     hold::{Awaited, Held},
     pool::Endpoint,
-    services::{Choice, Left, Services},
+    services::{Left, Services},
     timeline::Timeline,
 };
 use http::{HeaderValue, Request};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
-    pick::{Ask, wanted_model},
+    pick::{Ask, next_random, wanted_model},
     service::ServicePath,
     vacancy::{self, Vacancy},
 };
@@ -148,7 +148,7 @@ impl Desk {
         let mut papers = self.papers();
         papers.read();
         let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
-        let head = RequestHead { entropy: next(entropy), ..head };
+        let head = RequestHead { entropy: next_random(entropy), ..head };
         let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
         let (verdict, service) = case.decide(&head);
         Decided { verdict, index: index.1.clone(), service }
@@ -251,9 +251,11 @@ impl Case<'_> {
                 Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.view)))
             }
             Decision::Service(path, service) => {
-                let choice = self.services.choice(service, self.workers, self.now);
+                let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
+                let wanted = (ask, self.terms.tried);
+                let choice = self.services.choice_for(service, self.workers, self.now, wanted);
                 let counters = Some(choice.counters.clone());
-                return (self.choose(head, &path, (service, &choice)), counters);
+                return (self.choose(head, &path, (service, choice.pick(ask, self.terms.tried))), counters);
             }
         };
         (verdict, None)
@@ -263,10 +265,9 @@ impl Case<'_> {
         &mut self,
         head: &RequestHead<'_>,
         path: &ServicePath<'_>,
-        (service, choice): (&ServiceView, &Choice),
+        (service, seat): (&ServiceView, Option<&Seat>),
     ) -> Verdict {
-        let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-        if let Some(seat) = choice.pick(ask, self.terms.tried) {
+        if let Some(seat) = seat {
             let (endpoint, ticket) = seat.take(self.now);
             return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
         }
@@ -324,12 +325,3 @@ fn until_heard(service: &ServiceView) -> u64 {
 
 /// How many of a service's workers an answer that nobody serves it looks at.
 const ASKED_MAX: usize = 64;
-
-/// splitmix64: good enough to spread requests that don't care, and repeatable in simulation.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}

@@ -2,11 +2,16 @@
 //!
 //! They are made anew when the service has changed, or what workers say about their load, and not for each request:
 //! a choice then only looks at numbers.
+//!
+//! Where very many workers offer one service and all of them register anew, it changes with nearly each request; making
+//! its candidates anew each time would cost more than all else. So those of a large service may be up to a tick old,
+//! but for who is picked: the worker gets the request only if on the newest View it still is one of those whose turn it
+//! is first, at the same address. A node that has applied a drain therefore gives the drained worker nothing more.
 
 use crate::destination::{Outstanding, Registered, Seat, Workers};
 use quorate_model::{LogIndex, ServiceName};
 use quorate_routing::{
-    pick::{Ask, Candidate, Candidates, address},
+    pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address},
     retry::Others,
 };
 use quorate_rt::published::{Published, Reader};
@@ -37,6 +42,8 @@ pub(crate) struct Choice {
     service: Arc<ServiceView>,
     loads: Arc<Loads>,
     candidates: Candidates<Seat>,
+    /// In which tick it was made.
+    made: u32,
     /// The service's counters on this core.
     pub counters: Arc<ServiceCounters>,
     used: AtomicU32,
@@ -53,6 +60,30 @@ impl Services {
     pub fn new(loads: &Arc<Published<Loads>>, counters: Arc<CoreCounters>) -> Self {
         let available = (LogIndex(0), Arc::from([]));
         Self { loads: loads.reader(), cached: HashMap::default(), counters, available }
+    }
+
+    /// A service's workers for one request. Whoever is picked of them for it gets requests on this version of the
+    /// service.
+    pub fn choice_for(
+        &mut self,
+        service: &Arc<ServiceView>,
+        workers: &mut Workers,
+        now: u32,
+        (ask, tried): (Ask<'_>, &[Arc<Outstanding>]),
+    ) -> Arc<Choice> {
+        let recent = self.cached.get(service.name().as_str());
+        if let Some(recent) = recent
+            && !Arc::ptr_eq(&recent.service, service)
+            && recent.made == now
+            && recent.candidates.len() > LOOKED_AT
+        {
+            let loads = self.loads.load();
+            // What is picked is the same each time for the same request.
+            if recent.pick(ask, tried).is_some_and(|seat| is_first(seat, service, loads)) {
+                return recent.clone();
+            }
+        }
+        self.choice(service, workers, now)
     }
 
     /// A service's workers, up to date.
@@ -72,6 +103,7 @@ impl Services {
             candidates: candidates(service, loads, workers),
             service: service.clone(),
             loads: loads.clone(),
+            made: now,
             counters: counters.unwrap_or_else(|| self.counters.service(name.as_str())),
             used: AtomicU32::new(now),
         });
@@ -105,6 +137,16 @@ fn candidates(service: &ServiceView, loads: &Loads, workers: &mut Workers) -> Ca
     Candidates::new(candidates.collect())
 }
 
+/// Whether a worker is still one of those whose turn it is first, at the same address.
+fn is_first(seat: &Seat, service: &ServiceView, loads: &Loads) -> bool {
+    let id = seat.outstanding.worker.as_str();
+    service.endpoint(id).is_some_and(|endpoint| {
+        let load = loads.of(id).map(|load| &**load);
+        Rank::of(endpoint.worker(), endpoint.offer(), load) == Some(Rank::Live)
+            && *address(endpoint) == seat.endpoint.address
+    })
+}
+
 impl Choice {
     /// The best of those that have not been tried.
     pub fn pick(&self, ask: Ask<'_>, tried: &[Arc<Outstanding>]) -> Option<&Seat> {
@@ -125,3 +167,6 @@ impl Choice {
 fn is_tried(seat: &Seat, tried: &[Arc<Outstanding>]) -> bool {
     tried.iter().any(|one| Arc::ptr_eq(one, &seat.outstanding))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,12 +18,17 @@
 //! what was given to a worker counts against it at once, long before its next heartbeat.
 //!
 //! Looking at ten thousand workers for each request would cost more than forwarding it. Beyond [`LOOKED_AT`] a
-//! choice is made among a random part: half of it from those whose standing is the best, half from the rest.
+//! choice is made among a random part. Half of it are those that have the wanted model, where one is named; of what is
+//! left, half are those whose standing is the best and half the rest. What one part does not fill, another one takes.
 
 use http::{HeaderMap, HeaderName};
 use quorate_model::{Address, Load, ServiceName, ServiceOffer, Status, Tier, Worker};
 use quorate_state::service::Endpoint;
-use std::{ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Which model a request is for, where it says so.
 pub const MODEL: HeaderName = HeaderName::from_static("x-model");
@@ -60,6 +65,20 @@ pub enum Rank {
 }
 
 impl Rank {
+    /// Of a worker, for one of its services; `None`: it takes no requests for it.
+    pub fn of(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> Option<Self> {
+        if !worker.serves_now(offer, load) {
+            return None;
+        }
+        match (worker.status(), worker.weight()) {
+            (Status::Live, 1..) => Some(Self::Live),
+            (Status::Live, 0) => Some(Self::LiveReserve),
+            (Status::Suspect, 1..) => Some(Self::Suspect),
+            (Status::Suspect, 0) => Some(Self::SuspectReserve),
+            (Status::Expired | Status::Departed, _) => None,
+        }
+    }
+
     /// Whether its heartbeats arrive.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Live | Self::LiveReserve)
@@ -81,20 +100,9 @@ pub struct Candidate<T> {
 impl Candidate<()> {
     /// Of a worker, for one of its services; `None`: it takes no requests for it.
     pub fn of(worker: &Worker, offer: &ServiceOffer, load: Option<&Arc<Load>>) -> Option<Self> {
-        let service = &offer.name;
-        if !worker.serves(offer) || load.is_some_and(|load| !load.takes(service.as_str())) {
-            return None;
-        }
-        let weight = worker.weight();
-        let rank = match (worker.status(), weight) {
-            (Status::Live, 1..) => Rank::Live,
-            (Status::Live, 0) => Rank::LiveReserve,
-            (Status::Suspect, 1..) => Rank::Suspect,
-            (Status::Suspect, 0) => Rank::SuspectReserve,
-            (Status::Expired | Status::Departed, _) => return None,
-        };
+        let rank = Rank::of(worker, offer, load.map(|load| &**load))?;
         let tier = Tier::of(&worker.registration.capabilities);
-        Some(Self::new(rank, weight, standing(tier, service, load.map(|load| &**load)), load))
+        Some(Self::new(rank, worker.weight(), standing(tier, &offer.name, load.map(|load| &**load)), load))
     }
 
     fn new(rank: Rank, weight: u32, standing: i64, load: Option<&Arc<Load>>) -> Self {
@@ -149,6 +157,9 @@ pub struct Candidates<T> {
     /// By rank, then by standing, the best first.
     sorted: Vec<Candidate<T>>,
     ranks: Vec<Ranked>,
+    /// Where those are that have a model, or are best at it, in ascending order. Made for the first request that names
+    /// one where not all are looked at.
+    by_model: OnceLock<BTreeMap<Box<str>, Vec<usize>>>,
 }
 
 /// The candidates of one rank.
@@ -189,7 +200,7 @@ impl<T> Candidates<T> {
             ranks.push(Ranked { all: from..from + group.len(), top: from + top });
             from += group.len();
         }
-        Self { sorted: candidates, ranks }
+        Self { sorted: candidates, ranks, by_model: OnceLock::new() }
     }
 
     /// In the order of rank.
@@ -217,7 +228,7 @@ impl<T> Candidates<T> {
         self.ranks.iter().find_map(|ranked| {
             let mut chance = ask.entropy;
             let mut seen = [Seen::default(); LOOKED_AT];
-            let count = self.look(ranked, &mut chance, &mut seen, |at| {
+            let count = self.look(ranked, ask.model, (&mut chance, &mut seen), |at| {
                 let candidate = &self.sorted[at];
                 if tried(&candidate.who) {
                     return None;
@@ -229,7 +240,7 @@ impl<T> Candidates<T> {
                     burden: candidate.burden(requests),
                 })
             });
-            Some(&self.sorted[self.choose(&seen[..count], next(&mut chance))?])
+            Some(&self.sorted[self.choose(&seen[..count], next_random(&mut chance))?])
         })
     }
 
@@ -237,8 +248,8 @@ impl<T> Candidates<T> {
     fn look(
         &self,
         ranked: &Ranked,
-        chance: &mut u64,
-        seen: &mut [Seen; LOOKED_AT],
+        model: Option<&str>,
+        (chance, seen): (&mut u64, &mut [Seen; LOOKED_AT]),
         mut look_at: impl FnMut(usize) -> Option<Seen>,
     ) -> usize {
         let mut count = 0;
@@ -248,18 +259,35 @@ impl<T> Candidates<T> {
                 count += 1;
             }
         };
-        if ranked.all.len() <= LOOKED_AT {
-            ranked.all.clone().for_each(&mut note);
+        let Ranked { all, top } = ranked;
+        if all.len() <= LOOKED_AT {
+            all.clone().for_each(&mut note);
             return count;
         }
-        for part in [ranked.all.start..ranked.top, ranked.top..ranked.all.end] {
-            if part.len() <= LOOKED_AT / 2 {
-                part.for_each(&mut note);
-            } else {
-                (0..LOOKED_AT / 2).for_each(|_| note(part.start + below(next(chance), part.len())));
+        let fit = model.map_or(&[][..], |model| self.with_model(model, all));
+        let for_fit = fit.len().min(LOOKED_AT / 2);
+        draw(fit.len(), for_fit, chance, |nth| note(fit[nth]));
+        // Those that were all looked at are not counted twice.
+        let fit = if fit.len() == for_fit { fit } else { &[] };
+        let mut note_other = |at: usize| {
+            if fit.binary_search(&at).is_err() {
+                note(at);
             }
-        }
+        };
+        let (tops, rest) = (top - all.start, all.end - top);
+        let left = LOOKED_AT - for_fit;
+        let for_tops = tops.min(left - rest.min(left / 2));
+        draw(tops, for_tops, chance, |nth| note_other(all.start + nth));
+        draw(rest, rest.min(left - for_tops), chance, |nth| note_other(top + nth));
         count
+    }
+
+    /// Where in `range` those are that have a model, or are best at it.
+    fn with_model(&self, model: &str, range: &Range<usize>) -> &[usize] {
+        let known = self.by_model.get_or_init(|| by_model(&self.sorted)).get(model);
+        let known = known.map_or(&[][..], |places| places);
+        let before = |end: usize| known.partition_point(|at| *at < end);
+        &known[before(range.start)..before(range.end)]
     }
 
     fn choose(&self, seen: &[Seen], chance: u64) -> Option<usize> {
@@ -279,13 +307,36 @@ impl<T> Candidates<T> {
     }
 }
 
+fn by_model<T>(candidates: &[Candidate<T>]) -> BTreeMap<Box<str>, Vec<usize>> {
+    let mut by_model = BTreeMap::<Box<str>, Vec<usize>>::new();
+    for (at, load) in candidates.iter().enumerate().filter_map(|(at, c)| Some((at, c.load.as_ref()?))) {
+        let best_at = load.specialization.iter().filter(|name| !load.has_model(name));
+        for model in load.models.iter().chain(best_at) {
+            match by_model.get_mut(model) {
+                Some(places) => places.push(at),
+                None => _ = by_model.insert(model.clone(), vec![at]),
+            }
+        }
+    }
+    by_model
+}
+
+/// `count` of the first `of` numbers: all of them, or random ones, of which some may come twice.
+fn draw(of: usize, count: usize, chance: &mut u64, mut note: impl FnMut(usize)) {
+    if count >= of {
+        (0..of).for_each(note);
+    } else {
+        (0..count).for_each(|_| note(below(next_random(chance), of)));
+    }
+}
+
 /// A number below `bound`, by the high half of a random one: no division.
 fn below(random: u64, bound: usize) -> usize {
     (((random >> 32) * bound as u64) >> 32) as usize
 }
 
-/// splitmix64.
-fn next(state: &mut u64) -> u64 {
+/// splitmix64: good enough to spread requests that don't care, and repeatable in simulation.
+pub fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

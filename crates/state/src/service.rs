@@ -72,6 +72,11 @@ impl ServiceView {
             .map(|(_, endpoint)| endpoint)
     }
 
+    /// The worker `id`, if it offers it.
+    pub fn endpoint(&self, id: &str) -> Option<&Endpoint> {
+        self.endpoints.get(id)
+    }
+
     /// How many workers offer it, expired and drained ones included.
     pub fn endpoint_count(&self) -> usize {
         self.endpoints.len()

@@ -79,6 +79,27 @@ fn a_restored_state_is_that_of_the_backup_with_every_lease_in_full() {
     );
 }
 
+/// Scenario: a policy was changed at index 40 of the old cluster. The restored one reaches index 40 too, where somebody
+/// changes it; an `If-Match` of the backup's time must not pass for that change.
+#[test]
+fn what_operators_decided_stands_at_an_index_of_this_log() {
+    let mut old = Scene::formed();
+    old.run(&"@1 tick; ".repeat(40));
+    old.run("service upload hold=3; register a - svc=upload");
+    let (parts, mut scene) = (old.state.parts(), Scene::formed());
+    assert!(parts.policies[0].changed > LogIndex(40), "{:?}", parts.policies);
+    assert_eq!(restore(&mut scene, &parts), Reply::Done);
+    let index = scene.state.index();
+    let [restored] = &scene.state.parts().policies[..] else { panic!("one policy") };
+    assert_eq!((&restored.policy, restored.changed), (&parts.policies[0].policy, index));
+    let all = scene.state.parts().keyspaces;
+    assert!(all.iter().all(|keyspace| keyspace.changed == index), "{all:?}");
+    let reply = scene.run(&format!("service upload if={}", parts.policies[0].changed)).remove(0);
+    assert!(matches!(reply, Reply::Refused(_)), "{reply:?}");
+    let reply = scene.run("service other").remove(0);
+    assert!(!matches!(reply, Reply::Refused(_)), "still counted right: {reply:?}");
+}
+
 #[test]
 fn nobody_sees_a_restore_before_its_last_step() {
     let (parts, mut scene) = (backup(), Scene::formed());

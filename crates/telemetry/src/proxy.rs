@@ -6,7 +6,7 @@
 use crate::{
     histogram::Durations,
     label::{HoldEnd, Label, Outcome, StatusClass, UpstreamUse},
-    service::{ServiceCounters, Services},
+    service::{Names, ServiceCounters, Services},
     sheet::Sheet,
 };
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -101,17 +101,22 @@ pub(crate) fn add(counter: &AtomicU64) {
 
 /// All cores of a node.
 #[derive(Debug, Default)]
-pub(crate) struct Cores(Mutex<Vec<Arc<CoreCounters>>>);
+pub(crate) struct Cores {
+    list: Mutex<Vec<Arc<CoreCounters>>>,
+    /// The services that have series of their own.
+    services: Arc<Names>,
+}
 
 impl Cores {
     pub(crate) fn add(&self) -> Arc<CoreCounters> {
-        let core = Arc::new(CoreCounters::default());
+        let services = Services::new(self.services.clone());
+        let core = Arc::new(CoreCounters { services, ..CoreCounters::default() });
         self.list().push(core.clone());
         core
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<CoreCounters>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

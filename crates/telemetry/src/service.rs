@@ -9,7 +9,7 @@ use crate::{
     sheet::Sheet,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -35,15 +35,44 @@ impl ServiceCounters {
     }
 }
 
+/// The names that have series of their own, decided once for all cores: whoever has one keeps it. If each core had its
+/// own first 256, a series could vanish as soon as another core met other names.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<BTreeSet<Box<str>>>);
+
+impl Names {
+    /// The name under which a service is counted.
+    fn of<'n>(&self, name: &'n str) -> &'n str {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.contains(name) {
+            return name;
+        }
+        if names.len() < SERVICES_MAX && name != OTHERS {
+            names.insert(name.into());
+            return name;
+        }
+        OTHERS
+    }
+}
+
 /// One core's services.
 #[derive(Debug, Default)]
-pub(crate) struct Services(Mutex<BTreeMap<Box<str>, Arc<ServiceCounters>>>);
+pub(crate) struct Services {
+    names: Arc<Names>,
+    counted: Mutex<BTreeMap<Box<str>, Arc<ServiceCounters>>>,
+}
 
 impl Services {
+    pub(crate) fn new(names: Arc<Names>) -> Self {
+        Self { names, counted: Mutex::default() }
+    }
+
     pub(crate) fn of(&self, name: &str) -> Arc<ServiceCounters> {
         let mut services = self.services();
-        let name = if services.contains_key(name) || services.len() < SERVICES_MAX { name } else { OTHERS };
-        services.entry(name.into()).or_default().clone()
+        if let Some(counters) = services.get(name) {
+            return counters.clone();
+        }
+        services.entry(self.names.of(name).into()).or_default().clone()
     }
 
     /// All cores together.
@@ -51,9 +80,7 @@ impl Services {
         let mut sums = BTreeMap::from([(Box::from(OTHERS), [0; ServiceResult::COUNT])]);
         for core in cores {
             for (name, counters) in &*core.services() {
-                // Each core has met other services first: together they stay within the bound all the same.
-                let known = sums.contains_key(name) || sums.len() <= SERVICES_MAX;
-                let sum = sums.entry(if known { name.clone() } else { OTHERS.into() }).or_default();
+                let sum = sums.entry(name.clone()).or_default();
                 for (sum, counter) in sum.iter_mut().zip(&counters.results) {
                     *sum += counter.load(Ordering::Relaxed);
                 }
@@ -67,7 +94,7 @@ impl Services {
     }
 
     fn services(&self) -> MutexGuard<'_, BTreeMap<Box<str>, Arc<ServiceCounters>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,5 +123,26 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
+    }
+
+    /// Scenario: one core has met 256 services, and another one meets one more, whose name comes before theirs.
+    #[test]
+    fn a_series_stays_whatever_another_core_meets() {
+        let metrics = Metrics::new();
+        let (a, b) = (metrics.add_core(), metrics.add_core());
+        for nth in 0..SERVICES_MAX {
+            b.service(&format!("s{nth:03}")).ended(ServiceResult::Answered);
+        }
+        let series = |of: &str| {
+            let begin = format!("quorate_service_requests_total{{service=\"{of}\",result=\"answered\"}} ");
+            metrics.render().lines().find_map(|line| line.strip_prefix(&begin).map(str::to_owned))
+        };
+        assert_eq!(series("s255").as_deref(), Some("1"));
+        a.service("a").ended(ServiceResult::Answered);
+        a.service("s255").ended(ServiceResult::Answered);
+        assert_eq!(
+            (series("s255").as_deref(), series("a"), series("").as_deref()),
+            (Some("2"), None, Some("1"))
+        );
     }
 }

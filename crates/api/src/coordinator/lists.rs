@@ -166,7 +166,7 @@ fn listed(worker: &Worker, service: &ServiceOffer, load: Option<&Load>) -> Liste
 
 /// Whether requests for one of its services go to a worker.
 pub fn serves(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> bool {
-    worker.serves(offer) && load.is_none_or(|load| load.takes(offer.name.as_str()))
+    worker.serves_now(offer, load)
 }
 
 /// `GET /api/admin/services`.

@@ -173,6 +173,61 @@ fn of_very_many_the_best_are_found_and_share_evenly() {
     assert!(shares.values().all(|share| share.abs_diff(50) < 56), "{shares:?}");
 }
 
+/// Scenario: of eleven thousand workers three have the model, one of them suspect. A random part would miss them nearly
+/// always, and each miss has a worker load the model.
+#[test]
+fn of_very_many_those_with_the_model_are_found() {
+    let with = |model: &str| Load { models: vec![model.into()], ..Load::default() };
+    let best_at = |model: &str| Load { specialization: Some(model.into()), ..Load::default() };
+    let one = |rank, load: Load, who| Candidate::new(rank, 100, TIER, Some(&Arc::new(load))).named(who);
+    let mut all: Vec<_> = (0..10_000).map(|_| one(Rank::Live, with("m0"), "other")).collect();
+    all.extend((0..1_000).map(|_| one(Rank::Suspect, Load::default(), "late")));
+    all.insert(7_000, one(Rank::Live, with("m1"), "a"));
+    all.insert(3_000, one(Rank::Live, with("m1"), "b"));
+    all.insert(1_000, one(Rank::Suspect, with("m1"), "suspect"));
+    all.insert(2_000, one(Rank::Live, best_at("m2"), "best"));
+    let candidates = Candidates::new(all);
+    let picked = |model, tried: &[&str], busy: u32| {
+        let mut shares = BTreeMap::<_, u32>::new();
+        for entropy in 0..1_000 {
+            let ask = Ask { entropy, model: Some(model) };
+            let outstanding = |who: &&str| if ["a", "b"].contains(who) { busy } else { 0 };
+            let picked = candidates.pick(ask, outstanding, |who| tried.contains(who));
+            *shares.entry(picked.expect("somebody").who).or_default() += 1;
+        }
+        shares
+    };
+    let shares = picked("m1", &[], 0);
+    assert!(shares.len() == 2 && shares["a"].abs_diff(500) < 80, "{shares:?}");
+    assert!(picked("m1", &[], 50).contains_key("other"), "they are busy");
+    assert!(picked("m1", &["a", "b", "other", "best"], 0).keys().eq(&["suspect"]));
+    assert!(picked("m2", &[], 0).keys().eq(&["best"]));
+    assert!(picked("m0", &[], 0).keys().eq(&["other"]), "nearly all have it");
+    assert!(picked("m3", &[], 0).contains_key("other"), "nobody has it");
+}
+
+/// A request looks at as many as it may, however the parts are filled.
+#[test]
+fn what_one_part_does_not_fill_the_other_one_takes() {
+    for (tops, rest) in [(1, 1_000), (1_000, 1), (40, 30), (32, 33), (1_000, 1_000), (10, 55), (65, 0)] {
+        let many = |count: usize, standing| {
+            (0..count).map(move |who| Candidate::new(Rank::Live, 100, standing, None).named((standing, who)))
+        };
+        let candidates = Candidates::new(many(tops, 30 * POINT).chain(many(rest, TIER)).collect());
+        let seen = std::cell::RefCell::new(Vec::new());
+        let looked = |who: &(i64, usize)| {
+            seen.borrow_mut().push(*who);
+            0
+        };
+        candidates.pick(Ask { entropy: 1, model: None }, looked, |_| false).expect("somebody");
+        let seen = seen.into_inner();
+        assert_eq!(seen.len(), LOOKED_AT, "{tops} and {rest}");
+        let of_tops = seen.iter().filter(|who| who.0 > TIER).count();
+        let expected = tops.min(LOOKED_AT - rest.min(LOOKED_AT / 2));
+        assert_eq!(of_tops, expected, "{tops} and {rest}");
+    }
+}
+
 #[test]
 fn a_model_is_named_by_its_header() {
     let mut headers = HeaderMap::new();

@@ -173,7 +173,11 @@ impl State {
         if restoring.batches != batches || restoring.state.workers.len() as u64 != workers {
             return Err(Refusal::RestoreVoid);
         }
-        let Restoring { state: restored, last_epoch, .. } = Arc::unwrap_or_clone(restoring);
+        let index = self.index;
+        let Restoring { state: mut restored, last_epoch, .. } = Arc::unwrap_or_clone(restoring);
+        for stored in restored.stored_policies() {
+            restored.store_policy(StoredPolicy { changed: index, ..stored });
+        }
         let State { workers, keyspaces, retention, routable, services, policies, candidates, .. } = restored;
         events.push(Event::Restored { workers: workers.len() as u64 });
         (self.workers, self.retention, self.routable) = (workers, retention, routable);
@@ -182,7 +186,6 @@ impl State {
         self.unsettled = candidates.keys().chain(self.delegates.keys()).cloned().collect();
         self.candidates = candidates;
         self.delegates.clear();
-        let index = self.index;
         let here = |(name, mut keyspace): (KeyspaceName, Arc<KeyspaceView>)| {
             Arc::make_mut(&mut keyspace).keyspace.changed = index;
             (name, keyspace)
