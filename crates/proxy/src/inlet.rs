@@ -11,7 +11,7 @@ use crate::{
     http1::AnswerBody,
     serve::serve,
 };
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
 use hyper::body::Incoming;
 use quorate_routing::service::is_service;
 use quorate_telemetry::CoreCounters;
@@ -94,11 +94,22 @@ fn prepare(request: &mut Request<Incoming>) {
         let target = request.uri().path_and_query().cloned();
         *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
     }
+    join_cookies(request.headers_mut());
     request.headers_mut().remove(header::UPGRADE);
     if is_old(request.uri().path())
         && let Some(target) = rewritten(request.uri())
     {
         *request.uri_mut() = target;
+    }
+}
+
+/// HTTP/2 may say cookies in several fields; in HTTP/1.1 there is one (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
+    {
+        headers.insert(header::COOKIE, joined);
     }
 }
 
@@ -126,5 +137,20 @@ mod tests {
             assert!(!Inlet::takes(path), "{path}");
         }
         assert!(Inlet::takes("/api/service/notes/x"));
+    }
+
+    #[test]
+    fn cookies_that_came_in_parts_are_one_field() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1", "b=2; c=3", "d=4"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3; d=4"]);
+        join_cookies(&mut headers);
+        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3; d=4");
+        headers.remove(header::COOKIE);
+        join_cookies(&mut headers);
+        assert!(headers.is_empty());
     }
 }
