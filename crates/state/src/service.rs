@@ -1,7 +1,9 @@
 //! A service with its derived list: who offers it, and who of them gets requests.
 
 use imbl::OrdMap;
-use quorate_model::{Duty, LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId};
+use quorate_model::{
+    Duty, LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId,
+};
 use std::{ops::Bound, sync::Arc};
 
 /// A service: what an operator decided about it, and the workers that offer it. The workers are derived from their

@@ -89,7 +89,13 @@ impl Kept {
     pub fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
         client.set_upload(Upload::Running);
         let client = client.clone();
-        Self(Arc::new(Mutex::new(Source { incoming, client, pieces: Pieces::default(), bytes: 0, lost: false })))
+        Self(Arc::new(Mutex::new(Source {
+            incoming,
+            client,
+            pieces: Pieces::default(),
+            bytes: 0,
+            lost: false,
+        })))
     }
 
     /// The whole of it, for one more worker. Only one is to be sent at a time.
