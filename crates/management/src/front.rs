@@ -15,6 +15,7 @@ use std::{
     pin::Pin,
     sync::Arc,
 };
+use tokio::sync::Notify;
 use tower::ServiceExt;
 
 /// Whoever answers requests that the router is not asked for.
@@ -24,21 +25,30 @@ pub struct Front {
     answer: Arc<Answer>,
 }
 
-type Answer = dyn Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync;
+/// Who asks.
+#[derive(Clone)]
+pub struct Caller {
+    /// The client's address.
+    pub remote: IpAddr,
+    /// Closes the connection, whatever it is doing.
+    pub cut: Arc<Notify>,
+}
+
+type Answer = dyn Fn(Caller, Request<Incoming>) -> Answering + Send + Sync;
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl Front {
-    /// `takes` says whose paths are whose; `answer` gets the client's address and the request, and answers `None` when
-    /// it is about to end.
+    /// `takes` says whose paths are whose; `answer` gets the client and the request, and answers `None` when it can't
+    /// take one more, or is about to end.
     pub fn new<A, F, B>(takes: fn(&str) -> bool, answer: A) -> Self
     where
-        A: Fn(IpAddr, Request<Incoming>) -> F + Send + Sync + 'static,
+        A: Fn(Caller, Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Option<Response<B>>> + Send + 'static,
         B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let answer = move |remote, request| -> Answering {
-            let answer = answer(remote, request);
-            Box::pin(async move { answer.await.map_or_else(ending, |answer| answer.map(Body::new)) })
+        let answer = move |caller, request| -> Answering {
+            let answer = answer(caller, request);
+            Box::pin(async move { answer.await.map_or_else(not_now, |answer| answer.map(Body::new)) })
         };
         Self { takes, answer: Arc::new(answer) }
     }
@@ -54,14 +64,16 @@ pub(crate) struct Fronted {
 /// The same, for one connection.
 pub(crate) struct Connection {
     fronted: Fronted,
-    remote: IpAddr,
+    caller: Caller,
 }
 
 impl Serve for Fronted {
     type Service = Connection;
 
     fn connected(&self, remote: SocketAddr) -> Session<Connection> {
-        Session { service: Connection { fronted: self.clone(), remote: remote.ip() }, dismissed: None }
+        let caller = Caller { remote: remote.ip(), cut: Arc::default() };
+        let cut = caller.cut.clone().notified_owned();
+        Session { service: Connection { fronted: self.clone(), caller }, dismissed: Some(Box::pin(cut)) }
     }
 }
 
@@ -75,15 +87,17 @@ impl Service<Request<Incoming>> for Connection {
         if !(front.takes)(request.uri().path()) {
             return Box::pin(router.clone().oneshot(request.map(Body::new)));
         }
-        let answer = (front.answer)(self.remote, request);
+        let answer = (front.answer)(self.caller.clone(), request);
         Box::pin(async move { Ok(answer.await) })
     }
 }
 
 /// In the words of whom the path belongs to.
-fn ending() -> Response<Body> {
+fn not_now() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"error":"Service temporarily unavailable"}"#));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     response
 }

@@ -42,6 +42,6 @@ pub use cluster::{
     Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Pieces, ProbedBy, Readiness,
     Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
-pub use front::Front;
+pub use front::{Caller, Front};
 pub use quorate_api::query::Mode;
 pub use server::{Config, KEEP_ALIVE, RenderMetrics, openapi, original_router, router, serve, serve_behind};

@@ -28,9 +28,9 @@ pub(crate) async fn start(
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data
 /// plane.
 pub(crate) fn in_front(inlet: Inlet) -> Front {
-    Front::new(Inlet::takes, move |remote, request| {
+    Front::new(Inlet::takes, move |caller, request| {
         let inlet = inlet.clone();
-        async move { inlet.answer(remote, request).await }
+        async move { inlet.answer(caller.remote, caller.cut, request).await }
     })
 }
 

@@ -78,6 +78,11 @@ impl Deadlines {
         }
     }
 
+    /// Whether the deadline at a place of the row is over.
+    pub fn is_due(&self, place: u32) -> bool {
+        self.due[place as usize].load(Ordering::Relaxed) <= self.now()
+    }
+
     /// Wakes everybody, so that they look around.
     pub fn wake_all(&self) {
         self.places().wakers.iter().flatten().for_each(Waker::wake_by_ref);
@@ -116,7 +121,17 @@ impl Watch {
 
     /// Whether the deadline is over.
     pub fn is_due(&self) -> bool {
-        self.due().load(Ordering::Relaxed) <= self.deadlines.now()
+        self.deadlines.is_due(self.place)
+    }
+
+    /// Where it is in the row.
+    pub fn place(&self) -> u32 {
+        self.place
+    }
+
+    /// Nobody is woken any more.
+    pub fn deregister(&self) {
+        self.deadlines.places().wakers[self.place as usize] = None;
     }
 
     /// Who is woken.

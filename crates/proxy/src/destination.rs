@@ -123,8 +123,8 @@ impl Workers {
             endpoint.sweep(now, ticks_max);
         }
         self.known.retain(|_, known| {
-            // Here and among the endpoints.
-            known.at.retain(|endpoint| Arc::strong_count(endpoint) > 2 || !is_old(endpoint));
+            // An endpoint that somebody holds stays among the endpoints, and is found there again.
+            known.at.retain(|endpoint| !is_old(endpoint));
             !known.at.is_empty() || Arc::strong_count(&known.outstanding) > 1
         });
         self.endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1 || !is_old(endpoint));
@@ -176,6 +176,22 @@ mod tests {
         assert_eq!(workers.outstanding("w1"), 1);
         drop(held);
         workers.sweep(1_000, 10);
+        workers.sweep(1_000, 10);
+        assert_eq!((workers.known.len(), workers.endpoints.len()), (0, 0));
+    }
+
+    #[test]
+    fn workers_that_share_an_address_are_forgotten_too() {
+        let mut workers = Workers::new(8);
+        for id in ["w1", "w2", "w3"] {
+            drop(seat(&mut workers, id, "http://h:1"));
+        }
+        let held = seat(&mut workers, "w1", "http://h:1").take(0);
+        workers.sweep(1_000, 10);
+        assert_eq!((workers.known.len(), workers.endpoints.len()), (1, 1));
+        let again = seat(&mut workers, "w1", "http://h:1");
+        assert!(Arc::ptr_eq(&held.0, &again.endpoint) && again.outstanding.count() == 1);
+        drop((held, again));
         workers.sweep(1_000, 10);
         assert_eq!((workers.known.len(), workers.endpoints.len()), (0, 0));
     }

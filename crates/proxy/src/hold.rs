@@ -125,6 +125,15 @@ impl<'a> Place<'a> {
         }
         Some(Self { client, awaited: held.awaited.clone(), policy, told, end: HoldEnd::Abandoned })
     }
+
+    /// The wait is over, with this.
+    fn leave(mut self, decided: Decided) -> Decided {
+        self.end = match decided.verdict {
+            Verdict::Forward(_) => HoldEnd::Served,
+            Verdict::Answer(_) | Verdict::Hold(_) => HoldEnd::InVain,
+        };
+        decided
+    }
 }
 
 impl Drop for Place<'_> {
@@ -154,21 +163,25 @@ pub(crate) async fn wait(client: &Client, request: &Request<Incoming>, held: Hel
         // Before the look: who becomes the owner after it is told to this one.
         let told = place.told.clone().notified_owned();
         let decided = decide(core, request, Patience::Waiting);
-        match decided.verdict {
-            Verdict::Hold(_) => {}
-            Verdict::Forward(_) => {
-                place.end = HoldEnd::Served;
-                return decided;
+        match &decided.verdict {
+            Verdict::Hold(held) if held.awaited == place.awaited => {
+                if client.watch.bound(told).await.is_some() {
+                    continue;
+                }
             }
-            Verdict::Answer(_) => {
+            // Its partition is another one by now: whom it waited for does not help it. Its time goes on.
+            Verdict::Hold(held) => {
                 place.end = HoldEnd::InVain;
-                return decided;
+                drop(place);
+                let Some(other) = Place::take(client, held) else {
+                    return decide(core, request, Patience::Over);
+                };
+                place = other;
+                continue;
             }
+            Verdict::Forward(_) | Verdict::Answer(_) => return place.leave(decided),
         }
-        if client.watch.bound(told).await.is_none() {
-            place.end = HoldEnd::InVain;
-            return decide(core, request, Patience::Over);
-        }
+        return place.leave(decide(core, request, Patience::Over));
     }
 }
 

@@ -3,15 +3,18 @@
 //! Clients of the coordinator know one port, the management one, and send everything there. Such a request is routed
 //! like any other, by a core that has no listener and runs where the management listener does: the cores of the
 //! routing listener notice nothing of it. The connection is the other listener's, with its bounds; here the request
-//! has its own. There are no upgrades: a tunnel is for the routing listener.
+//! has its own: how many there are at once, and how long a client may not take its answer. There are no upgrades: a tunnel is for the routing listener.
+
+mod body;
+
+pub use body::InletBody;
 
 use crate::{
     client::Client,
     core::{Core, Shared, Stage},
-    http1::AnswerBody,
     serve::serve,
 };
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
 use hyper::body::Incoming;
 use quorate_routing::service::is_service;
 use quorate_telemetry::CoreCounters;
@@ -20,9 +23,13 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::Arc,
-    task::Waker,
+    task::{Poll, Waker},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+
+/// Most requests at once. The listener that they come in by, and the threads that serve it, are the cluster's own
+/// first: heartbeats and operators must get through, however many requests there are. Beyond it: 503.
+const PLACES_MAX: usize = 256;
 
 /// The way in. Clones are the same one; when the last of them is gone, so is what belongs to it.
 #[derive(Clone)]
@@ -45,7 +52,7 @@ impl Inlet {
     pub(crate) fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Self {
         let core = Core::new(shared, counters);
         quorate_rt::spawn(core.clone().sweep());
-        let places = Semaphore::new(shared.config.limits.connections_max);
+        let places = Semaphore::new(shared.config.limits.connections_max.min(PLACES_MAX));
         Self { gate: Arc::new(Gate(core)), places: Arc::new(places) }
     }
 
@@ -54,27 +61,43 @@ impl Inlet {
         is_service(path) || is_old(path)
     }
 
-    /// Routes one request. `None`: the node is about to end.
+    /// Routes one request. `None`: there are too many, or the node is about to end. `cut` is told when the request's
+    /// connection is to be closed because its client does not take the answer.
     pub async fn answer(
         &self,
         remote: IpAddr,
+        cut: Arc<Notify>,
         mut request: Request<Incoming>,
-    ) -> Option<Response<AnswerBody>> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
-        // There are as many watches as places, and whoever gives back his place has given back his watch.
+    ) -> Option<Response<InletBody>> {
         let core = &self.gate.0;
+        if core.is(Stage::Draining) || core.is(Stage::Halted) {
+            return None;
+        }
+        // Nobody waits for a place: the connection would wait with him, and workers and operators need those.
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        // There are as many watches as places, and whoever gives back his place has given back his watch.
         let client = Client::new(core.clone(), core.deadlines.watch()?, remote, place);
         prepare(&mut request);
         let mut serving = pin!(serve(&client, request));
         let mut registered: Option<Waker> = None;
-        poll_fn(|cx| {
+        let answer = poll_fn(|cx| {
             if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 client.watch.register(cx.waker());
                 registered = Some(cx.waker().clone());
             }
+            if core.is(Stage::Halted) {
+                return Poll::Ready(None);
+            }
             serving.as_mut().poll(cx).map(Some)
         })
-        .await
+        .await?;
+        Some(answer.map(|body| InletBody::new(body, &client, cut)))
+    }
+
+    /// Takes no more requests; lets open ones finish within the data plane's limit.
+    pub(crate) async fn drain(&self) {
+        let core = &self.gate.0;
+        core.drain(core.config.drain).await;
     }
 }
 
@@ -94,11 +117,22 @@ fn prepare(request: &mut Request<Incoming>) {
         let target = request.uri().path_and_query().cloned();
         *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
     }
+    join_cookies(request.headers_mut());
     request.headers_mut().remove(header::UPGRADE);
     if is_old(request.uri().path())
         && let Some(target) = rewritten(request.uri())
     {
         *request.uri_mut() = target;
+    }
+}
+
+/// HTTP/2 may say cookies in several fields; in HTTP/1.1 there is one (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
+    {
+        headers.insert(header::COOKIE, joined);
     }
 }
 
@@ -126,5 +160,20 @@ mod tests {
             assert!(!Inlet::takes(path), "{path}");
         }
         assert!(Inlet::takes("/api/service/notes/x"));
+    }
+
+    #[test]
+    fn cookies_that_came_in_parts_are_one_field() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1", "b=2; c=3", "d=4"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3; d=4"]);
+        join_cookies(&mut headers);
+        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3; d=4");
+        headers.remove(header::COOKIE);
+        join_cookies(&mut headers);
+        assert!(headers.is_empty());
     }
 }

@@ -53,5 +53,5 @@ pub use config::{Config, Limits};
 pub use freshness::Freshness;
 pub use http1::AnswerBody;
 pub use in_flight::InFlight;
-pub use inlet::Inlet;
+pub use inlet::{Inlet, InletBody};
 pub use start::{Feeds, Proxy, StartError};

@@ -129,7 +129,8 @@ impl Proxy {
     /// most [`Config::drain`], cuts the rest.
     pub async fn drain(self) {
         self.close.fire();
-        self.cores.join().await;
+        // Requests that came in by the other listener are open requests too.
+        tokio::join!(self.cores.join(), self.inlet.drain());
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Between a worker that was drained or lost and the one that takes its place lie moments, and a client that is told
 //! 503 in them has to know how to try again. Where an operator allows it, the request waits instead. It waits only
-//! where somebody was there a moment ago: not for a service that never had a worker, and not for one whose workers
-//! were all taken offline on purpose.
+//! where somebody was there a moment ago: not for a service that never had a worker, and not for one whose
+//! workers were all taken offline on purpose.
 
 use quorate_model::{Duty, Hold, LogIndex, Worker};
 use quorate_state::{KeyspaceView, ServiceView};
@@ -31,12 +31,7 @@ pub fn of_partition(keyspace: &KeyspaceView, partition: u32) -> Option<Vacancy> 
 /// Of a service.
 pub fn of_service(service: &ServiceView) -> Option<Vacancy> {
     let hold = service.stored_policy()?.policy.hold?;
-    if service.serving_count() > 0 {
-        return None;
-    }
-    let all_offline =
-        service.endpoint_count() > 0 && service.endpoints().all(|endpoint| is_offline(endpoint.worker()));
-    if all_offline {
+    if service.serving_count() > 0 || service.was_taken_offline() {
         return None;
     }
     service.vacant_since().map(|since| Vacancy { since, hold })

@@ -364,6 +364,10 @@ fn a_request_may_wait_for_the_next_owner_of_a_partition_where_the_keyspace_says_
 fn a_request_may_wait_for_a_service_that_lost_its_last_worker() {
     let mut view = formed(Some(12));
     let vacancy = |view: &State| vacancy::of_service(view.service("s").unwrap());
+    let unregister = |view: &mut State, id: &str| {
+        let id = WorkerId::parse(id).unwrap();
+        apply(view, Command::UnregisterWorker { id, epoch: None, if_index: None });
+    };
     let name = ServiceName::parse("s").unwrap();
     let policy = ServicePolicy::new(Some(hold()), None).unwrap();
     apply(&mut view, Command::PutService { name, policy, if_index: None });
@@ -378,4 +382,13 @@ fn a_request_may_wait_for_a_service_that_lost_its_last_worker() {
     assert!(vacancy(&view).is_some(), "the other one was lost");
     duty(&mut view, "a", Duty::Offline);
     assert_eq!(vacancy(&view), None, "all of them were taken offline");
+    offer(&mut view, "c", None);
+    unregister(&mut view, "c");
+    assert!(vacancy(&view).is_some(), "the last one went by itself");
+    offer(&mut view, "d", None);
+    duty(&mut view, "d", Duty::Offline);
+    for id in ["d", "a", "b"] {
+        unregister(&mut view, id);
+        assert_eq!(vacancy(&view), None, "they were taken offline before");
+    }
 }

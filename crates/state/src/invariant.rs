@@ -2,7 +2,7 @@
 //! state that comes out of a snapshot.
 
 use crate::{apply::forgotten_at, state::State};
-use quorate_model::{Epoch, Partition, Status, WorkerId, limit};
+use quorate_model::{Duty, Epoch, Partition, Status, WorkerId, limit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An invariant that does not hold.
@@ -152,6 +152,10 @@ fn services_follow_workers(state: &State) -> Result<(), String> {
         let wanted = offered.remove(service.name().as_str()).unwrap_or_default();
         if listed != wanted || serving != service.serving_count() || !service.endpoints().all(current) {
             return Err(format!("{}: {listed:?}, {} serve; offered: {wanted:?}", service.name(), serving));
+        }
+        let all_offline = service.endpoints().all(|e| e.worker().intent.duty == Duty::Offline);
+        if service.was_taken_offline() && !all_offline {
+            return Err(format!("{} is called offline, and is not", service.name()));
         }
         if serving > 0 && service.vacant_since().is_some() {
             return Err(format!("{} is called vacant, and {serving} serve", service.name()));

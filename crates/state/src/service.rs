@@ -1,7 +1,9 @@
 //! A service with its derived list: who offers it, and who of them gets requests.
 
 use imbl::OrdMap;
-use quorate_model::{LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId};
+use quorate_model::{
+    Duty, LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId,
+};
 use std::{ops::Bound, sync::Arc};
 
 /// A service: what an operator decided about it, and the workers that offer it. The workers are derived from their
@@ -12,7 +14,12 @@ pub struct ServiceView {
     policy: Option<StoredPolicy>,
     endpoints: OrdMap<WorkerId, Endpoint>,
     serving: usize,
+    /// How many of them an operator wants offline.
+    offline: usize,
     vacant_since: Option<LogIndex>,
+    /// The one that got requests last, and whether an operator wants it offline.
+    last: Option<WorkerId>,
+    last_is_offline: bool,
 }
 
 /// A worker that offers a service, whether it gets requests or not.
@@ -42,7 +49,16 @@ impl Endpoint {
 
 impl ServiceView {
     pub(crate) fn new(name: ServiceName) -> Self {
-        Self { name, policy: None, endpoints: OrdMap::new(), serving: 0, vacant_since: None }
+        Self {
+            name,
+            policy: None,
+            endpoints: OrdMap::new(),
+            serving: 0,
+            offline: 0,
+            vacant_since: None,
+            last: None,
+            last_is_offline: false,
+        }
     }
 
     /// Its name.
@@ -93,6 +109,12 @@ impl ServiceView {
         self.vacant_since
     }
 
+    /// Whether nobody gets requests because an operator took the last one that did offline, and whoever else offers
+    /// it. That stays so when they unregister afterwards.
+    pub fn was_taken_offline(&self) -> bool {
+        self.serving == 0 && self.last_is_offline && self.offline == self.endpoints.len()
+    }
+
     pub(crate) fn set_policy(&mut self, policy: Option<StoredPolicy>) {
         self.policy = policy;
     }
@@ -101,20 +123,26 @@ impl ServiceView {
         let endpoint = Endpoint { worker: worker.clone(), offer };
         let serves = endpoint.serves();
         let old = self.endpoints.insert(worker.id().clone(), endpoint);
-        self.count(old.is_some_and(|e| e.serves()), serves, index);
+        self.offline += usize::from(is_offline(worker));
+        self.count(worker.id(), (old.as_ref(), serves), index);
+        if self.last.as_ref() == Some(worker.id()) {
+            self.last_is_offline = is_offline(worker);
+        }
     }
 
     pub(crate) fn remove(&mut self, id: &WorkerId, index: LogIndex) {
         let old = self.endpoints.remove(id);
-        self.count(old.is_some_and(|e| e.serves()), false, index);
+        self.count(id, (old.as_ref(), false), index);
     }
 
-    fn count(&mut self, before: bool, after: bool, index: LogIndex) {
+    fn count(&mut self, id: &WorkerId, (old, after): (Option<&Endpoint>, bool), index: LogIndex) {
+        let before = old.is_some_and(Endpoint::serves);
+        self.offline -= usize::from(old.is_some_and(|old| is_offline(old.worker())));
         self.serving = self.serving + usize::from(after) - usize::from(before);
         if self.serving > 0 {
-            self.vacant_since = None;
+            (self.vacant_since, self.last, self.last_is_offline) = (None, None, false);
         } else if before {
-            self.vacant_since = Some(index);
+            (self.vacant_since, self.last, self.last_is_offline) = (Some(index), Some(id.clone()), false);
         }
     }
 
@@ -122,4 +150,8 @@ impl ServiceView {
     pub(crate) fn is_empty(&self) -> bool {
         self.policy.is_none() && self.endpoints.is_empty()
     }
+}
+
+fn is_offline(worker: &Worker) -> bool {
+    worker.intent.duty == Duty::Offline
 }

@@ -1,7 +1,8 @@
 //! A request's body that is kept while it streams, so that it can be sent to another worker.
 //!
-//! Keeping costs no copy: what is kept are references to the pieces as they came. It is bounded for each request and
-//! for all of a core together; a body that does not fit streams on and is not kept any more.
+//! Keeping a large piece costs no copy: what is kept is a reference to it as it came. A small one would hold the whole
+//! read buffer that it came in, so it is copied behind the small ones before it. What is kept is bounded for each
+//! request and for all of a core together; a body that does not fit streams on and is not kept any more.
 
 use crate::client::{Client, Upload};
 use bytes::Bytes;
@@ -23,10 +24,62 @@ pub(crate) struct Sending {
     next: usize,
 }
 
+/// Pieces of at least this size are kept as they came: hyper's read buffers have this size or more.
+const LARGE: usize = 8 << 10;
+/// How much room for small pieces is made at a time.
+const STEP: usize = 4 << 10;
+
+/// What is kept.
+#[derive(Default)]
+struct Pieces {
+    done: Vec<Bytes>,
+    /// Small ones, since the last large one.
+    tail: Vec<u8>,
+}
+
+impl Pieces {
+    /// How much more memory is held with `piece`.
+    fn cost(&self, piece: &Bytes) -> usize {
+        let free = self.tail.capacity() - self.tail.len();
+        if piece.len() >= LARGE {
+            piece.len()
+        } else if piece.len() <= free {
+            0
+        } else {
+            self.room(piece) - free
+        }
+    }
+
+    /// How much room is made for a small one. A body that is one small piece takes no more than it is.
+    fn room(&self, piece: &Bytes) -> usize {
+        if self.tail.is_empty() { piece.len() } else { piece.len().max(STEP) }
+    }
+
+    fn push(&mut self, piece: &Bytes) {
+        if piece.len() >= LARGE {
+            self.finish();
+            self.done.push(piece.clone());
+            return;
+        }
+        if self.tail.capacity() - self.tail.len() < piece.len() {
+            self.tail.reserve_exact(self.room(piece));
+        }
+        self.tail.extend_from_slice(piece);
+    }
+
+    /// The small ones are handed on like a large one from here on.
+    fn finish(&mut self) {
+        if !self.tail.is_empty() {
+            self.done.push(std::mem::take(&mut self.tail).into());
+        }
+    }
+}
+
 struct Source {
     incoming: Incoming,
     client: Arc<Client>,
-    pieces: Vec<Bytes>,
+    pieces: Pieces,
+    /// What they were allowed to hold.
     bytes: usize,
     /// Something was handed on that is not kept.
     lost: bool,
@@ -36,11 +89,18 @@ impl Kept {
     pub fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
         client.set_upload(Upload::Running);
         let client = client.clone();
-        Self(Arc::new(Mutex::new(Source { incoming, client, pieces: Vec::new(), bytes: 0, lost: false })))
+        Self(Arc::new(Mutex::new(Source {
+            incoming,
+            client,
+            pieces: Pieces::default(),
+            bytes: 0,
+            lost: false,
+        })))
     }
 
     /// The whole of it, for one more worker. Only one is to be sent at a time.
     pub fn send(&self) -> Sending {
+        self.source().pieces.finish();
         Sending { kept: self.clone(), next: 0 }
     }
 
@@ -56,9 +116,9 @@ impl Kept {
 
 impl Source {
     fn keep(&mut self, frame: &Frame<Bytes>) {
-        let piece = frame.data_ref().filter(|piece| self.make_room(piece.len()));
+        let piece = frame.data_ref().filter(|piece| self.make_room(self.pieces.cost(piece)));
         match piece {
-            Some(piece) => self.pieces.push(piece.clone()),
+            Some(piece) => self.pieces.push(piece),
             // Trailers are not kept either: few send them, and nobody to a service.
             None => self.lose(),
         }
@@ -78,7 +138,7 @@ impl Source {
 
     fn lose(&mut self) {
         self.lost = true;
-        self.pieces = Vec::new();
+        self.pieces = Pieces::default();
         self.client.core.kept_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
     }
 }
@@ -103,15 +163,16 @@ impl Body for Sending {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
         let mut source = this.kept.source();
-        if let Some(piece) = source.pieces.get(this.next) {
+        if let Some(piece) = source.pieces.done.get(this.next) {
             this.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
         }
         let polled = Pin::new(&mut source.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
+                // Whoever gets one from the client has got all that was kept before, so the small ones need no place.
                 source.keep(frame);
-                this.next += 1;
+                this.next = source.pieces.done.len();
                 source.client.upload_went_on();
                 if source.incoming.is_end_stream() {
                     source.client.set_upload(Upload::Done);
@@ -126,12 +187,12 @@ impl Body for Sending {
 
     fn is_end_stream(&self) -> bool {
         let source = self.kept.source();
-        self.next >= source.pieces.len() && source.incoming.is_end_stream()
+        self.next >= source.pieces.done.len() && source.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let source = self.kept.source();
-        let again: usize = source.pieces.iter().skip(self.next).map(Bytes::len).sum();
+        let again: usize = source.pieces.done.iter().skip(self.next).map(Bytes::len).sum();
         let mut hint = source.incoming.size_hint();
         let (lower, upper) = (hint.lower() + again as u64, hint.upper().map(|upper| upper + again as u64));
         hint = SizeHint::new();
@@ -140,5 +201,49 @@ impl Body for Sending {
             hint.set_upper(upper);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `bytes` costs when it comes in pieces of `size`, and what is held then.
+    fn kept(bytes: &[u8], size: usize) -> (usize, Pieces) {
+        let (mut cost, mut pieces) = (0, Pieces::default());
+        for piece in bytes.chunks(size) {
+            // As a read buffer that nothing else is in.
+            let mut buffer = Vec::with_capacity(LARGE);
+            buffer.extend_from_slice(piece);
+            let piece = Bytes::from(buffer);
+            cost += pieces.cost(&piece);
+            pieces.push(&piece);
+        }
+        (cost, pieces)
+    }
+
+    #[test]
+    fn small_pieces_cost_what_they_hold() {
+        let body: Vec<u8> = (0..=255).cycle().take(64 << 10).collect();
+        for size in [1, 100, 1_448, LARGE - 1, LARGE, 3 * LARGE, body.len()] {
+            let (cost, mut pieces) = kept(&body, size);
+            let held = pieces.tail.capacity() + pieces.done.iter().map(Bytes::len).sum::<usize>();
+            assert!(held <= cost && cost < body.len() + LARGE, "{size}: {held} held, {cost} counted");
+            pieces.finish();
+            assert!(pieces.done.len() <= body.len() / size.max(LARGE) + 2, "{size}: {}", pieces.done.len());
+            assert!(pieces.done.concat() == body, "{size}");
+        }
+        assert_eq!(kept(b"abc", 3).0, 3);
+        assert_eq!(kept(b"", 1).0, 0);
+    }
+
+    #[test]
+    fn the_order_is_kept_between_small_and_large_ones() {
+        let (mut pieces, large) = (Pieces::default(), Bytes::from(vec![b'x'; LARGE]));
+        for piece in [&b"a"[..], b"b", &large, b"c", &large, b"d"] {
+            pieces.push(&Bytes::copy_from_slice(piece));
+        }
+        pieces.finish();
+        assert_eq!(pieces.done, [&b"ab"[..], &large, b"c", &large, b"d"]);
     }
 }
