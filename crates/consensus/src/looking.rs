@@ -37,6 +37,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const CONNECTED_WITHIN: Duration = Duration::from_millis(1_000);
 /// A second node has so long to look and to answer.
 const SECOND_WITHIN: Duration = Duration::from_millis(1_400);
+/// How long the connection to it is trusted. A call that times out takes its connection with it, and others wait on the
+/// same one.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
 /// So many other nodes are asked before it stays unconfirmed.
 const SECONDS_MAX: usize = 2;
 /// A worker is looked at by a node once in so long.
@@ -177,13 +180,14 @@ async fn second(shared: &Shared, asked: &wire::LookAsked, found: &mut Vec<(NodeN
 
 async fn ask(shared: &Shared, (id, address): (NodeId, &str), asked: &wire::LookAsked) -> Found {
     let question = (path::LOOK, wire::encode_look_asked(asked));
-    match shared.forwarder.links.call(Some(id), address, question, SECOND_WITHIN).await {
-        Ok(answer) => wire::decode_found(&answer)
+    let call = shared.waiting.call(Some(id), address, question, LINK_WITHIN);
+    match time::timeout(SECOND_WITHIN, call).await {
+        Ok(Ok(answer)) => wire::decode_found(&answer)
             .unwrap_or_else(|_| Found::Unknown("it gave an answer that can't be read".into())),
-        Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+        Ok(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => {
             Found::Unknown("its version does not look at workers".into())
         }
-        Err(_) => Found::Unknown("it does not answer".into()),
+        Ok(Err(_)) | Err(_) => Found::Unknown("it does not answer".into()),
     }
 }
 
