@@ -192,7 +192,14 @@ pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri
     let query = request::query(&uri, &[Param::Index])?;
     let id = request::named("path.id", path, WorkerId::parse)?;
     let here = app.cluster.view().index();
-    let nodes = app.cluster.in_flight(id, wanted(&query).unwrap_or(here)).await;
+    let index = wanted(&query).unwrap_or(here);
+    if index.0.saturating_sub(here.0) > AHEAD_MAX {
+        let problem = format!("is far beyond what this node has applied, which is {here}");
+        return Err(Problem::of_field("query.index", &problem, "the index that a drain answered").into());
+    }
+    // Each node takes its time to get there.
+    let _place = app.places.waiting()?;
+    let nodes = app.cluster.in_flight(id, index).await;
     let nodes = nodes.into_iter().map(|node| NodeInFlight {
         node: node.node.to_string(),
         applied_index: node.applied.map(|index| index.0),
@@ -201,6 +208,9 @@ pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri
     });
     Ok(decided(app.cluster.view().index(), &InFlightBody::new(nodes.collect())))
 }
+
+/// A node lags by less while it can be asked. Nobody waits for what no drain can have answered.
+const AHEAD_MAX: u64 = 1_000_000;
 
 fn wanted(query: &Query) -> Option<LogIndex> {
     match query.wait_for {
