@@ -300,6 +300,32 @@ async fn a_slow_watcher_gets_a_last_word_and_is_closed() {
 }
 
 #[tokio::test]
+async fn whoever_is_too_slow_to_begin_does_not_hold_the_state_of_then() {
+    let fake = Fake::formed();
+    fake.apply(grow(1_000));
+    for nth in 0..1_000 {
+        fake.apply(registration(&format!("w{nth}-{}", "x".repeat(200)), nth));
+    }
+    let mut slow = Watcher::on(&fake, "").await;
+    tokio::task::yield_now().await;
+    // The pieces on their way are full; now the history runs past where it began.
+    for count in 0..400 {
+        fake.apply(grow(1_001 + count));
+    }
+    let mut told = 0;
+    let last = loop {
+        let event = slow.next().await.expect("a last word");
+        match (event.kind.as_str(), event.data["reason"].as_str()) {
+            ("reset", Some("behind")) => break event,
+            _ => told += 1,
+        }
+    };
+    assert_eq!(last.id.as_deref(), Some(""), "it begins anew");
+    assert!(told < 900, "{told} of about 1000");
+    assert!(slow.next().await.is_none(), "nothing follows");
+}
+
+#[tokio::test]
 async fn a_watch_ends_when_the_node_does_and_no_wait_outlives_it() {
     let fake = Fake::formed();
     let mut watcher = Watcher::on(&fake, "").await;
