@@ -59,6 +59,11 @@ pub(super) fn told(view: &View, id: &WorkerId) -> Option<Option<HeartbeatDelegat
     asked.then(|| current(view, worker.group()))
 }
 
+/// Where the delegate of a worker's group is, if there is one.
+pub(super) fn url(view: &View, id: &WorkerId) -> Option<String> {
+    current(view, view.worker(id.as_str())?.group()).map(|delegate| delegate.url)
+}
+
 fn current(view: &View, group: &str) -> Option<HeartbeatDelegate> {
     let delegate = view.delegate(group)?;
     Some(HeartbeatDelegate::new(delegate, view.worker(delegate.worker.as_str())?))

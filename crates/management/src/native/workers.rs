@@ -140,9 +140,14 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     match outcome {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let heartbeat_delegate = delegates::told(&app.cluster.view(), &id);
-            let lease = LeaseGrant::new(&id, epoch, ttl);
-            let body = Registered { lease, index: index.0, visible, heartbeat_delegate };
+            let view = app.cluster.view();
+            let body = Registered {
+                lease: LeaseGrant::new(&id, epoch, ttl),
+                index: index.0,
+                visible,
+                heartbeat_delegate: delegates::told(&view, &id),
+                heartbeat_delegate_url: delegates::url(&view, &id),
+            };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {
