@@ -84,7 +84,7 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
     let said =
         register::read(&request::bytes(request).await.map_err(Fault::from)?, app.config.coordinator_ttl)
             .map_err(Fault::from)?;
-    own::refuse_router(&app, said.offer()).map_err(Fault::from)?;
+    own::refuse_router_in(&app, said.offer(), |at| said.field_of(at)).map_err(Fault::from)?;
     let registration = carry_out(&app, &said).await?;
     if app.cluster.loads().of(registration.id.as_str()).is_some() {
         // Whatever it said in an earlier life is over.

@@ -185,6 +185,8 @@ pub struct Registering {
     /// The id that it names.
     pub id: Option<WorkerId>,
     registration: Registration,
+    /// The URLs that services have of their own.
+    urls: Vec<Address>,
 }
 
 impl Registering {
@@ -197,6 +199,17 @@ impl Registering {
     /// Whether it says nowhere where it is: then nothing tells it from others.
     pub fn is_nowhere(&self) -> bool {
         self.registration.services.is_empty() && self.registration.address.as_str() == NOWHERE
+    }
+
+    /// In which field it said that it is at `address`.
+    pub fn field_of(&self, address: &Address) -> &'static str {
+        if self.urls.contains(address) {
+            "service_url"
+        } else if self.registration.extras().tunnel.as_ref() == Some(address) {
+            "tunnel_url"
+        } else {
+            "ip_address"
+        }
     }
 
     /// What it offers, whatever its id will be.
@@ -246,7 +259,8 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
         ..RegistrationParts::new(id.clone().unwrap_or_else(placeholder), address, ttl)
     }
     .validate()?;
-    Ok(Registering { id, registration })
+    let urls = joined.into_iter().filter_map(|one| one.url).collect();
+    Ok(Registering { id, registration, urls })
 }
 
 /// One service, as it was said.
