@@ -115,7 +115,7 @@ fn answer(line: &str) -> Say {
         "GET /v1/keyspaces/default/partitions" => page(keyspace::PartitionBody::new(3, Some(&a_worker()))),
         "GET /v1/services" => page(
             service::ServiceShown::new(&ServiceName::parse("upload").expect("valid"), None, (1, 1))
-                .with_endpoints([(&a_worker(), &offer())].into_iter(), 10),
+                .with_endpoints([(&a_worker(), &offer(), None)].into_iter(), 10),
         ),
         "GET /v1/workers/w1/in-flight" => Say::Answer(
             200,
