@@ -3,7 +3,7 @@
 use super::writes::{self, Outcome};
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ReadRefusals, RecordWriteParams},
+    document::{BodyRefusals, Conditions, DecisionRefusals, ReadRefusals, RecordWriteParams},
     request,
     server::App,
 };
@@ -48,24 +48,7 @@ macro_rules! duty {
             ),
             responses(
                 (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
-                (
-                    status = 404,
-                    description = "There is no such worker",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
-                (
-                    status = 409,
-                    description = "Some node runs an older version",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
-                (
-                    status = 412,
-                    description = "Its record has changed",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
+                DecisionRefusals,
                 BodyRefusals,
             ),
         )]
@@ -122,24 +105,7 @@ async fn set_duty(app: &App, path: WorkerPath, request: Request, duty: Duty) -> 
     request_body = WeightBody,
     responses(
         (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
-        (
-            status = 404,
-            description = "There is no such worker",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 409,
-            description = "Some node runs an older version",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 412,
-            description = "Its record has changed",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        DecisionRefusals,
         BodyRefusals,
     ),
 )]

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ListParams, ReadRefusals, RecordWriteParams, RemoveRefusals},
+    document::{
+        BodyRefusals, Conditions, LevelRefusals, ListParams, PolicyRefusals, ReadRefusals, RecordWriteParams,
+        RemoveRefusals,
+    },
     request,
     server::App,
 };
@@ -130,24 +133,7 @@ pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) ->
     request_body = ServicePut,
     responses(
         (status = 200, description = "It is set (with dry_run: it would be)", body = WriteAnswer),
-        (
-            status = 409,
-            description = "Some node runs an older version",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 412,
-            description = "It has changed",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 422,
-            description = "There are too many",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        PolicyRefusals,
         BodyRefusals,
     ),
 )]
@@ -186,6 +172,7 @@ pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Requ
     ),
     responses(
         (status = 200, description = "It has no policy (with dry_run: it would have none)", body = WriteAnswer),
+        LevelRefusals,
         RemoveRefusals,
     ),
 )]

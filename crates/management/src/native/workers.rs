@@ -8,7 +8,8 @@ use crate::{
     answer::{Answer, Fault, decided, with_etag},
     cluster::Committed,
     document::{
-        BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams, RemoveRefusals,
+        BodyRefusals, Conditions, LifeRefusals, ListParams, ObjectParams, ReadRefusals, RecordWriteParams,
+        RemoveRefusals,
     },
     own, request,
     server::App,
@@ -173,6 +174,7 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     ),
     responses(
         (status = 200, description = "It is removed (with dry_run: it would be)", body = WriteAnswer),
+        LifeRefusals,
         RemoveRefusals,
     ),
 )]
