@@ -87,12 +87,15 @@ pub struct ErrorBody {
     /// Why; registrations have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// After how many seconds to ask again, where that helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl ErrorBody {
     /// With one line.
     pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), message: None }
+        Self { error: error.into(), message: None, retry_after: None }
     }
 
     /// A path or a method that nobody serves.
@@ -100,9 +103,15 @@ impl ErrorBody {
         Self::new("Not found")
     }
 
+    /// The node is about to end; others are there.
+    pub fn ending(retry_after: u64) -> Self {
+        let error = "Service temporarily unavailable, retry recommended";
+        Self { retry_after: Some(retry_after), ..Self::new(error) }
+    }
+
     /// A registration that was not carried out.
     pub fn registration_failed(message: impl Into<String>) -> Self {
-        Self { error: "Registration failed".into(), message: Some(message.into()) }
+        Self { message: Some(message.into()), ..Self::new("Registration failed") }
     }
 }
 

@@ -113,7 +113,8 @@ pub enum VerdictBody {
     Down,
     /// A node got a connection: nothing changes.
     Up,
-    /// This node gets no connection, and no second node could be asked: nothing changes.
+    /// It has too many addresses to look at, or this node gets no connection and no second node could be asked: nothing
+    /// changes.
     Unconfirmed,
     /// It was heard, or registered anew, while it was looked at: nothing changes.
     Heard,

@@ -1,11 +1,13 @@
 //! Services: who offers them, and what operators decided about them.
 
 use crate::{
-    Wrong, duration,
+    Wrong,
+    coordinator::lists::serves,
+    duration,
     fields::{Fields, number, span},
 };
 use quorate_model::{
-    Duty, Hold, LogIndex, ServiceName, ServiceOffer, ServicePolicy, Status, StoredPolicy, Worker,
+    Duty, Hold, Load, LogIndex, ServiceName, ServiceOffer, ServicePolicy, Status, StoredPolicy, Worker,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -135,12 +137,12 @@ impl ServiceShown {
     #[must_use]
     pub fn with_endpoints<'a>(
         mut self,
-        endpoints: impl Iterator<Item = (&'a Worker, &'a ServiceOffer)>,
+        endpoints: impl Iterator<Item = (&'a Worker, &'a ServiceOffer, Option<&'a Load>)>,
         limit: usize,
     ) -> Self {
         let mut endpoints: Vec<_> = endpoints
             .take(limit.saturating_add(1))
-            .map(|(worker, offer)| EndpointBody::new(worker, offer))
+            .map(|(worker, offer, load)| EndpointBody::new(worker, offer, load))
             .collect();
         let more = endpoints.len() > limit;
         endpoints.truncate(limit);
@@ -180,7 +182,7 @@ pub enum EndpointStatus {
     Draining,
     /// None: an operator took it out of service.
     Offline,
-    /// None: it said itself that this service is not well.
+    /// None: it said itself that this service, or all of it, is not well.
     Unhealthy,
     /// None: its heartbeats did not arrive in time. The next one brings it back.
     Expired,
@@ -188,12 +190,12 @@ pub enum EndpointStatus {
 
 impl EndpointStatus {
     /// The reason that weighs most: one that is gone need not be drained.
-    pub fn of(worker: &Worker, offer: &ServiceOffer) -> Self {
+    pub fn of(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> Self {
         match (worker.status(), worker.intent.duty) {
             (Status::Expired | Status::Departed, _) => Self::Expired,
             (_, Duty::Offline) => Self::Offline,
             (_, Duty::Draining) => Self::Draining,
-            (_, Duty::InService) if !worker.serves(offer) => Self::Unhealthy,
+            (_, Duty::InService) if !serves(worker, offer, load) => Self::Unhealthy,
             (Status::Suspect, Duty::InService) => Self::Suspect,
             (Status::Live, Duty::InService) => Self::Live,
         }
@@ -201,14 +203,14 @@ impl EndpointStatus {
 }
 
 impl EndpointBody {
-    /// What `worker` offers.
-    pub fn new(worker: &Worker, offer: &ServiceOffer) -> Self {
+    /// What `worker` offers, and how it is by its last word.
+    pub fn new(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> Self {
         let registration = &worker.registration;
         let url =
             offer.url.as_ref().or(registration.extras().tunnel.as_ref()).unwrap_or(&registration.address);
         Self {
             worker: worker.id().to_string(),
-            status: EndpointStatus::of(worker, offer),
+            status: EndpointStatus::of(worker, offer, load),
             url: url.to_string(),
             version: Some(offer.version.to_string()).filter(|version| !version.is_empty()),
             weight: worker.weight(),

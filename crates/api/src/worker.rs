@@ -216,6 +216,9 @@ pub struct Registered {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<HeartbeatDelegate>)]
     pub heartbeat_delegate: Option<Option<HeartbeatDelegate>>,
+    /// Where the worker is that sends heartbeats for its group; null: nobody does.
+    #[schema(required)]
+    pub heartbeat_delegate_url: Option<String>,
 }
 
 /// What `PUT /v1/workers/{id}` answers.

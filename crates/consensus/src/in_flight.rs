@@ -26,8 +26,8 @@ const WITHIN_MAX: Duration = Duration::from_secs(30);
 const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// One that did not answer lately is given so long.
 const SILENT_WITHIN: Duration = Duration::from_millis(300);
-/// How long the connection is trusted beyond that. A call that times out takes its connection with it, and proposals
-/// go over the same one.
+/// How long the connection is trusted beyond that. A call that times out takes its connection with it, and others wait
+/// on the same one.
 const LINK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why it is not known what a member has under way.
@@ -110,7 +110,8 @@ async fn ask(
     asked: &wire::InFlightAsked,
 ) -> Result<wire::InFlight, Uncounted> {
     let question = (path::IN_FLIGHT, wire::encode_in_flight_asked(asked));
-    let call = shared.forwarder.links.call(Some(id), address, question, asked.within + LINK_WITHIN);
+    // Not on the connection of proposals, which must not queue behind those that wait.
+    let call = shared.waiting.call(Some(id), address, question, asked.within + LINK_WITHIN);
     match time::timeout(asked.within + ON_THE_WAY, call).await {
         Ok(Ok(answer)) => wire::decode_in_flight(&answer).map_err(|_| Uncounted::CannotTell),
         Ok(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Err(Uncounted::CannotTell),

@@ -29,6 +29,9 @@ const LOOKED_AT_MAX: usize = 5_000;
 /// Most words in one call. The rest goes with the next one.
 const REPORTS_PER_CALL_MAX: usize = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// How long the connection is trusted. A call that times out takes its connection with it, and others wait on the same
+/// one.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
 /// A peer that did not answer, or knows no such call, is asked again after this long.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// How long the word of a worker is kept that this node's View does not have (yet).
@@ -85,25 +88,34 @@ struct Told {
     not_before: Option<time::Instant>,
 }
 
-/// Publishes and tells until the shutdown.
+/// Publishes and tells until the shutdown. What is said here is published here, however slow a peer is to hear of it.
 pub(crate) async fn run(consensus: Consensus, mut shutdown: Shutdown) {
-    let keeper = &consensus.shared().loads;
-    let mut peers = BTreeMap::new();
+    let to_tell = Notify::new();
+    tokio::select! {
+        biased;
+        () = shutdown.wait() => {}
+        () = publish_on(consensus.shared(), &to_tell) => {}
+        () = tell_on(&consensus, &to_tell) => {}
+    }
+}
+
+async fn publish_on(shared: &Shared, to_tell: &Notify) {
+    let keeper = &shared.loads;
     loop {
-        tokio::select! {
-            biased;
-            () = shutdown.wait() => return,
-            () = something_to_do(keeper) => {}
-        }
-        forget(consensus.shared());
+        something_to_do(keeper).await;
+        forget(shared);
         if let Some(loads) = keeper.table().take_changed() {
             keeper.published.store(Arc::new(loads));
         }
-        tokio::select! {
-            biased;
-            () = shutdown.wait() => return,
-            () = tell(&consensus, &mut peers) => {}
-        }
+        to_tell.notify_one();
+    }
+}
+
+async fn tell_on(consensus: &Consensus, to_tell: &Notify) {
+    let mut peers = BTreeMap::new();
+    loop {
+        to_tell.notified().await;
+        tell(consensus, &mut peers).await;
     }
 }
 
@@ -159,10 +171,11 @@ async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) 
             return Told { upto, ..told };
         }
         let message = (path::LOADS, wire::encode_loads(&reports));
-        match shared.forwarder.links.call(Some(id), address, message, ANSWER_WITHIN).await {
-            Ok(_) => told.upto = upto,
-            Err(error) => {
-                left_alone(address, &error);
+        let call = shared.waiting.call(Some(id), address, message, LINK_WITHIN);
+        match time::timeout(ANSWER_WITHIN, call).await {
+            Ok(Ok(_)) => told.upto = upto,
+            silent => {
+                left_alone(address, silent.ok().and_then(Result::err).as_ref());
                 return Told { not_before: Some(time::Instant::now() + LEFT_ALONE), ..told };
             }
         }
@@ -170,6 +183,7 @@ async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) 
 }
 
 /// What it missed is told once it answers; what is older than a lease nobody needs.
-fn left_alone(address: &str, error: &CallError) {
-    tracing::debug!(peer = address, %error, "a peer was not told of the load of workers");
+fn left_alone(address: &str, error: Option<&CallError>) {
+    let why = error.map_or_else(|| format!("no answer within {ANSWER_WITHIN:?}"), ToString::to_string);
+    tracing::debug!(peer = address, why, "a peer was not told of the load of workers");
 }

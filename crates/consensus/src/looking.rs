@@ -37,6 +37,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const CONNECTED_WITHIN: Duration = Duration::from_millis(1_000);
 /// A second node has so long to look and to answer.
 const SECOND_WITHIN: Duration = Duration::from_millis(1_400);
+/// How long the connection to it is trusted. A call that times out takes its connection with it, and others wait on the
+/// same one.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
 /// So many other nodes are asked before it stays unconfirmed.
 const SECONDS_MAX: usize = 2;
 /// A worker is looked at by a node once in so long.
@@ -63,7 +66,7 @@ pub enum Verdict {
     Down,
     /// A node gets a connection.
     Up,
-    /// No second node could look.
+    /// It has too many addresses to judge, or no second node could look.
     Unconfirmed,
     /// It was heard, or has another life, by now.
     Heard,
@@ -114,12 +117,10 @@ impl Consensus {
         let _place = shared.looks.enter(worker).ok_or(Unavailable::Busy)?;
         let begun = time::Instant::now();
         let asked = wire::LookAsked { worker: worker.clone(), epoch };
-        let mut found = vec![(shared.me.name.clone(), look(shared, &asked).await)];
-        match &found[0].1 {
-            Found::Connected(_) => return Ok(Look { verdict: Verdict::Up, found }),
-            // Only an older or a newer life of it is known here.
-            Found::Unknown(_) => return Ok(Look { verdict: Verdict::Heard, found }),
-            Found::Unconnected(_) => {}
+        let (seen, verdict) = first(standing(shared, &asked)).await;
+        let mut found = vec![(shared.me.name.clone(), seen)];
+        if let Some(verdict) = verdict {
+            return Ok(Look { verdict, found });
         }
         match second(shared, &asked, &mut found).await {
             Second::Agrees | Second::Nobody => {}
@@ -140,6 +141,18 @@ impl Consensus {
         };
         Ok(Look { verdict, found })
     }
+}
+
+/// This node's look; a verdict where a second one can't change anything.
+async fn first(addresses: Option<BTreeSet<String>>) -> (Found, Option<Verdict>) {
+    let Some(addresses) = addresses else { return (another_life(), Some(Verdict::Heard)) };
+    let found = connect(addresses).await;
+    let verdict = match &found {
+        Found::Connected(_) => Some(Verdict::Up),
+        Found::Unknown(_) => Some(Verdict::Unconfirmed),
+        Found::Unconnected(_) => None,
+    };
+    (found, verdict)
 }
 
 /// What the second look came to.
@@ -177,13 +190,14 @@ async fn second(shared: &Shared, asked: &wire::LookAsked, found: &mut Vec<(NodeN
 
 async fn ask(shared: &Shared, (id, address): (NodeId, &str), asked: &wire::LookAsked) -> Found {
     let question = (path::LOOK, wire::encode_look_asked(asked));
-    match shared.forwarder.links.call(Some(id), address, question, SECOND_WITHIN).await {
-        Ok(answer) => wire::decode_found(&answer)
+    let call = shared.waiting.call(Some(id), address, question, LINK_WITHIN);
+    match time::timeout(SECOND_WITHIN, call).await {
+        Ok(Ok(answer)) => wire::decode_found(&answer)
             .unwrap_or_else(|_| Found::Unknown("it gave an answer that can't be read".into())),
-        Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+        Ok(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => {
             Found::Unknown("its version does not look at workers".into())
         }
-        Err(_) => Found::Unknown("it does not answer".into()),
+        Ok(Err(_)) | Err(_) => Found::Unknown("it does not answer".into()),
     }
 }
 
@@ -196,13 +210,22 @@ pub(crate) async fn look_for_another(shared: &Shared, asked: &wire::LookAsked) -
 }
 
 async fn look(shared: &Shared, asked: &wire::LookAsked) -> Found {
+    match standing(shared, asked) {
+        Some(addresses) => connect(addresses).await,
+        None => another_life(),
+    }
+}
+
+/// Where the worker is, if its life is the one that stands here.
+fn standing(shared: &Shared, asked: &wire::LookAsked) -> Option<BTreeSet<String>> {
     let view = shared.applied.view().get();
     let known = view.worker(asked.worker.as_str()).filter(|worker| worker.epoch == asked.epoch);
-    let Some(addresses) = known.map(|worker| addresses(worker)) else {
-        return Found::Unknown("it knows another life of the worker".into());
-    };
-    drop(view);
-    connect(addresses).await
+    known.map(|worker| addresses(worker))
+}
+
+/// Only an older or a newer one is known here.
+fn another_life() -> Found {
+    Found::Unknown("it knows another life of the worker".into())
 }
 
 /// Where requests for the worker go.
@@ -328,6 +351,13 @@ mod tests {
         assert!(matches!(found(&[&closed]).await, Found::Unconnected(_)));
         let many = (0..=ADDRESSES_MAX).map(|i| format!("127.0.0.1:{}", 1 + i)).collect();
         assert!(matches!(connect(many).await, Found::Unknown(_)), "too many to judge");
+    }
+
+    #[tokio::test]
+    async fn a_worker_with_too_many_addresses_was_not_heard() {
+        let many = (0..=ADDRESSES_MAX).map(|i| format!("127.0.0.1:{}", 1 + i)).collect();
+        assert!(matches!(first(Some(many)).await, (Found::Unknown(_), Some(Verdict::Unconfirmed))));
+        assert!(matches!(first(None).await, (Found::Unknown(_), Some(Verdict::Heard))), "another life");
     }
 
     #[tokio::test]

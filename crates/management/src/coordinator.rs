@@ -34,8 +34,8 @@ use quorate_api::coordinator::{
     register::{self, RegisterBody, RegisteredBody, Registering},
 };
 use quorate_model::{
-    Command, Epoch, Extras, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, Load, PartitionRange,
-    Refusal, Registration, RegistrationParts, Reply, WorkerId,
+    Command, Epoch, Extras, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, Load, LogIndex,
+    PartitionRange, Refusal, Registration, RegistrationParts, Reply, WorkerId,
 };
 use quorate_state::View;
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ async fn register(State(app): State<App>, request: Request) -> Result<Response, 
     let said =
         register::read(&request::bytes(request).await.map_err(Fault::from)?, app.config.coordinator_ttl)
             .map_err(Fault::from)?;
-    own::refuse_router(&app, said.offer()).map_err(Fault::from)?;
+    own::refuse_router_in(&app, said.offer(), |at| said.field_of(at)).map_err(Fault::from)?;
     let registration = carry_out(&app, &said).await?;
     if app.cluster.loads().of(registration.id.as_str()).is_some() {
         // Whatever it said in an earlier life is over.
@@ -106,8 +106,28 @@ async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault>
         propose_registration(app, &registration).await?;
         return Ok(registration);
     }
-    let registration = said.named(identity::assigned(said.offer()));
-    let granted = propose_registration(app, &registration).await?;
+    for id in [identity::assigned(said.offer()), identity::assigned_by_chance()] {
+        let registration = said.named(id);
+        if let Some(granted) = propose_new(app, &registration).await? {
+            return elder_of(app, said, registration, granted).await;
+        }
+        // Taken: by itself, if it asked twice, or by a worker that was here once and is elsewhere now.
+        if let Some(id) = known() {
+            let registration = said.named(id);
+            propose_registration(app, &registration).await?;
+            return Ok(registration);
+        }
+    }
+    Err(Fault::Failed("no id was free"))
+}
+
+/// The one of its records that stays, now that it has a new one.
+async fn elder_of(
+    app: &App,
+    said: &Registering,
+    registration: Registration,
+    granted: Epoch,
+) -> Result<Registration, Fault> {
     // This node has everything now that came before. If the worker asked twice, and not within one hour, it is two
     // workers by now; the elder stays.
     let Some(elder) = identity::known(&app.cluster.view(), said.offer(), Some(granted)) else {
@@ -123,11 +143,28 @@ async fn carry_out(app: &App, said: &Registering) -> Result<Registration, Fault>
 }
 
 async fn propose_registration(app: &App, registration: &Registration) -> Result<Epoch, Fault> {
+    register_if(app, registration, None).await?.map_err(Fault::Refused)
+}
+
+/// `None`: somebody has the id.
+async fn propose_new(app: &App, registration: &Registration) -> Result<Option<Epoch>, Fault> {
+    match register_if(app, registration, Some(LogIndex(0))).await? {
+        Ok(epoch) => Ok(Some(epoch)),
+        Err(Refusal::PreconditionFailed { .. }) => Ok(None),
+        Err(refusal) => Err(Fault::Refused(refusal)),
+    }
+}
+
+async fn register_if(
+    app: &App,
+    registration: &Registration,
+    if_index: Option<LogIndex>,
+) -> Result<Result<Epoch, Refusal>, Fault> {
     let registration = readable(app, registration.clone());
-    let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None };
+    let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index };
     match app.cluster.propose(command).await? {
-        Committed { reply: Reply::Registered { epoch }, .. } => Ok(epoch),
-        Committed { reply: Reply::Refused(refusal), .. } => Err(Fault::Refused(refusal)),
+        Committed { reply: Reply::Registered { epoch }, .. } => Ok(Ok(epoch)),
+        Committed { reply: Reply::Refused(refusal), .. } => Ok(Err(refusal)),
         Committed { reply, index } => {
             tracing::error!(%index, ?reply, "a registration was answered by something else");
             Err(Fault::Failed("the registration was answered by something else"))
@@ -152,7 +189,8 @@ fn welcome(view: &View, registration: &Registration) -> RegisteredBody {
         let offer = &worker.registration;
         offer.extras().tunnel.as_ref().unwrap_or(&offer.address)
     });
-    RegisteredBody::new(registration, leads, at)
+    let epoch = delegate.filter(|_| leads).map(|delegate| delegate.epoch);
+    RegisteredBody::new(registration, epoch, at)
 }
 
 /// Keep a worker's lease, and say how busy it is

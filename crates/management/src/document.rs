@@ -172,11 +172,101 @@ refusals! {
         Invalid = 400,
         /// It is not there.
         Unknown = 404,
-        /// It belongs to another life of the worker; or too few nodes would be left.
-        Stale = 409,
         /// It has changed.
         Changed = 412,
         /// The cluster has no quorum, or the node is busy.
         Unavailable = 503,
+    }
+}
+
+refusals! {
+    /// What the removal of a worker may answer beside that.
+    LifeRefusals {
+        /// It belongs to another life of the worker.
+        Stale = 409,
+    }
+}
+
+refusals! {
+    /// What the removal of a node may answer beside that.
+    LeaveRefusals {
+        /// Too few nodes would be left.
+        TooFew = 409,
+    }
+}
+
+refusals! {
+    /// What a write may answer in the middle of an upgrade.
+    LevelRefusals {
+        /// Some node runs an older version.
+        OldNode = 409,
+    }
+}
+
+refusals! {
+    /// What a decision about a worker may answer.
+    DecisionRefusals {
+        /// There is no such worker.
+        Unknown = 404,
+        /// Some node runs an older version.
+        OldNode = 409,
+        /// Its record has changed.
+        Changed = 412,
+    }
+}
+
+refusals! {
+    /// What a service's policy may be answered with.
+    PolicyRefusals {
+        /// Some node runs an older version.
+        OldNode = 409,
+        /// It has changed.
+        Changed = 412,
+        /// There are too many.
+        TooMany = 422,
+    }
+}
+
+refusals! {
+    /// What a node that is to join may be answered with.
+    JoinRefusals {
+        /// Another node has this name, or the node at the address is not one that may join.
+        Stands = 409,
+        /// The membership has changed.
+        Changed = 412,
+        /// Nobody answers at the address, or there are too many nodes.
+        Impossible = 422,
+    }
+}
+
+refusals! {
+    /// What a restore may answer.
+    RestoreRefusals {
+        /// The file did not arrive in time.
+        TooSlow = 408,
+        /// The cluster is not empty, or another restore took over.
+        NotEmpty = 409,
+        /// The file has more than 8 GiB.
+        TooLarge = 413,
+        /// The content type is not application/octet-stream.
+        NotBytes = 415,
+        /// The file is no snapshot, or not a whole one.
+        Unsound = 422,
+        /// The cluster has no quorum, or the node is busy.
+        Unavailable = 503,
+        /// The node has no room to take the file in.
+        NoRoom = 507,
+    }
+}
+
+refusals! {
+    /// What a watch may answer.
+    WatchRefusals {
+        /// A parameter is wrong.
+        Invalid = 400,
+        /// There are too many watchers, or the node is shutting down.
+        Unavailable = 503,
+        /// This node has not got as far as `from` yet.
+        TooEarly = 504,
     }
 }

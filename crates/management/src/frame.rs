@@ -6,6 +6,7 @@
 
 use crate::{
     answer::{Decided, Fault, json, text},
+    cluster::Cluster,
     server::App,
 };
 use axum::{
@@ -106,12 +107,22 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     };
     headers.extend(cors.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
     headers.insert(X_INDEX, text(&decided.to_string()));
-    identify(headers, &app);
+    identify(headers, &*app.cluster);
     response
 }
 
-fn identify(headers: &mut HeaderMap, app: &App) {
-    let standing = app.cluster.standing();
+/// The headers of the coordinator's answers, for one that no handler makes.
+pub(crate) fn of_coordinator(mut response: Response, cluster: &dyn Cluster) -> Response {
+    let headers = response.headers_mut();
+    let cors = COORDINATOR_CORS.iter();
+    headers.extend(cors.map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
+    headers.insert(X_INDEX, text(&cluster.view().index().to_string()));
+    identify(headers, cluster);
+    response
+}
+
+fn identify(headers: &mut HeaderMap, cluster: &dyn Cluster) {
+    let standing = cluster.standing();
     headers.insert(X_NODE, text(standing.node.as_str()));
     if let Some(stale) = standing.stale {
         headers.insert(X_STALE, text(&stale.as_secs().to_string()));

@@ -3,10 +3,16 @@
 //! Clients of the coordinator know one port and send everything there, requests for services included. Those belong to
 //! the data plane: they are handed on before any handler, or any bound on a body, is in their way.
 
+use crate::{
+    answer::{hint, json},
+    cluster::Cluster,
+    frame,
+};
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, service::Service};
+use quorate_api::coordinator::ErrorBody;
 use quorate_rt::http::{Serve, Session};
 use std::{
     convert::Infallible,
@@ -14,9 +20,13 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::Notify;
 use tower::ServiceExt;
+
+/// As the coordinator says it where a worker failed.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Whoever answers requests that the router is not asked for.
 #[derive(Clone)]
@@ -39,16 +49,18 @@ type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl Front {
     /// `takes` says whose paths are whose; `answer` gets the client and the request, and answers `None` when it can't
-    /// take one more, or is about to end.
-    pub fn new<A, F, B>(takes: fn(&str) -> bool, answer: A) -> Self
+    /// take one more, or is about to end. `cluster` is what such an answer is told of.
+    pub fn new<A, F, B>(takes: fn(&str) -> bool, cluster: Arc<dyn Cluster>, answer: A) -> Self
     where
         A: Fn(Caller, Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Option<Response<B>>> + Send + 'static,
         B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
         let answer = move |caller, request| -> Answering {
-            let answer = answer(caller, request);
-            Box::pin(async move { answer.await.map_or_else(not_now, |answer| answer.map(Body::new)) })
+            let (answer, cluster) = (answer(caller, request), cluster.clone());
+            Box::pin(async move {
+                answer.await.map_or_else(|| not_now(&*cluster), |answer| answer.map(Body::new))
+            })
         };
         Self { takes, answer: Arc::new(answer) }
     }
@@ -92,12 +104,10 @@ impl Service<Request<Incoming>> for Connection {
     }
 }
 
-/// In the words of whom the path belongs to.
-fn not_now() -> Response<Body> {
-    let mut response = Response::new(Body::from(r#"{"error":"Service temporarily unavailable"}"#));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-    response
+/// In the words of the coordinator, whose paths these are.
+fn not_now(cluster: &dyn Cluster) -> Response<Body> {
+    let body = ErrorBody::ending(RETRY_AFTER.as_secs());
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    hint(&mut response, RETRY_AFTER, None);
+    frame::of_coordinator(response, cluster)
 }

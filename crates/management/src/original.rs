@@ -66,7 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 )]
 async fn register(State(app): State<App>, request: Request) -> Answer {
     let registration = original::register(&request::bytes(request).await?, app.config.default_ttl)?;
-    own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
+    own::refuse_router_in(&app, &registration, |_| "httpAddress").map_err(|wrong| vec![wrong])?;
     let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None };
     match propose(&app, command, Failed::Register).await? {
         Reply::Refused(refusal) => Err(Fault::refused(Failed::Register, &refusal)),
@@ -104,7 +104,7 @@ async fn heartbeat(State(app): State<App>, request: Request) -> Answer {
             | HeartbeatOutcome::Replayed { .. } => Ok(json(StatusCode::OK, &HEARD)),
         },
         Said::Full(registration) => {
-            own::refuse_router(&app, &registration).map_err(|wrong| vec![wrong.renamed("httpAddress")])?;
+            own::refuse_router_in(&app, &registration, |_| "httpAddress").map_err(|wrong| vec![wrong])?;
             // Up to five calls, each with a limit of its own: together they must not outlast the client.
             let answered = time::timeout(HEARTBEAT_WITHIN, full_heartbeat(&app, &registration)).await;
             answered.unwrap_or_else(|_| {

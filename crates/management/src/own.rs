@@ -8,8 +8,25 @@
 use crate::server::App;
 use quorate_model::{Address, Invalid, Registration, points_at_self};
 
-/// The first address of an offer that is a router's, as what is wrong with it.
+/// The first address of an offer that is a router's, as what is wrong with it. Fields are those of the native API.
 pub(crate) fn refuse_router(app: &App, offer: &Registration) -> Result<(), Invalid> {
+    router_in(app, offer).map_or(Ok(()), |(field, address)| Err(wrong(field, address)))
+}
+
+/// The same for a dialect that has its own words for where a worker is.
+pub(crate) fn refuse_router_in(
+    app: &App,
+    offer: &Registration,
+    field_of: impl FnOnce(&Address) -> &'static str,
+) -> Result<(), Invalid> {
+    router_in(app, offer).map_or(Ok(()), |(_, address)| Err(wrong(field_of(address).into(), address)))
+}
+
+fn wrong(field: String, address: &Address) -> Invalid {
+    Invalid::new(field, format!("{address} is an address of the router itself"), "where the worker answers")
+}
+
+fn router_in<'a>(app: &App, offer: &'a Registration) -> Option<(String, &'a Address)> {
     let view = app.cluster.view();
     let listed: Vec<&str> = view.nodes().flat_map(|node| [&*node.peer, &*node.management]).collect();
     let is_router = |address: &Address| {
@@ -19,14 +36,8 @@ pub(crate) fn refuse_router(app: &App, offer: &Registration) -> Result<(), Inval
     let urls =
         services.filter_map(|(i, service)| Some((format!("services[{i}].url"), service.url.as_ref()?)));
     let tunnel = offer.extras().tunnel.as_ref().map(|tunnel| ("tunnel_url".to_owned(), tunnel));
-    let all = tunnel.into_iter().chain([("address".to_owned(), &offer.address)]).chain(urls);
-    match all.into_iter().find(|(_, address)| is_router(address)) {
-        Some((field, address)) => {
-            let problem = format!("{address} is an address of the router itself");
-            Err(Invalid::new(field, problem, "where the worker answers"))
-        }
-        None => Ok(()),
-    }
+    let mut all = tunnel.into_iter().chain([("address".to_owned(), &offer.address)]).chain(urls);
+    all.find(|(_, address)| is_router(address))
 }
 
 /// Whether an address is that of a listener, as it is advertised: `host:port`.

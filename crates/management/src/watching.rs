@@ -132,6 +132,10 @@ impl Watch {
         self.outlet.add(&watch::reset(reason, index));
         for what in standing(&view).filter(|what| self.about.includes(what)) {
             self.outlet.put(&watch::stands(&what, index), index).await?;
+            // Whoever is so slow could not go on from here, and the state of then is not kept for it.
+            if self.outlet.has_sent() && self.cluster.changes_after(Position::end_of(index), 0).is_err() {
+                return Err(self.outlet.give_up(index));
+            }
         }
         Ok(Position::end_of(index))
     }
@@ -208,6 +212,11 @@ impl Outlet {
             place.send(last.into());
         }
         Gone
+    }
+
+    /// Whether all that has gathered is on its way.
+    fn has_sent(&self) -> bool {
+        self.piece.is_empty()
     }
 
     /// How long until it has to be shown that the connection lives.

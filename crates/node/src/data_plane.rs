@@ -2,7 +2,7 @@
 
 use crate::{config::Config, node::StartError};
 use quorate_consensus::Consensus;
-use quorate_management::Front;
+use quorate_management::{Cluster, Front};
 use quorate_proxy::{Feeds, Freshness, Inlet, Proxy};
 use quorate_telemetry::Metrics;
 use std::{io, sync::Arc};
@@ -27,8 +27,8 @@ pub(crate) async fn start(
 
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data
 /// plane.
-pub(crate) fn in_front(inlet: Inlet) -> Front {
-    Front::new(Inlet::takes, move |caller, request| {
+pub(crate) fn in_front(inlet: Inlet, cluster: Arc<dyn Cluster>) -> Front {
+    Front::new(Inlet::takes, cluster, move |caller, request| {
         let inlet = inlet.clone();
         async move { inlet.answer(caller.remote, caller.cut, request).await }
     })

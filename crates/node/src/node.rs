@@ -125,15 +125,16 @@ impl Node {
         quorate_rt::spawn(quorate_rt::http::serve(peer_listener, service, limits, peer_stopped));
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
-        let cluster = NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone());
+        let cluster =
+            Arc::new(NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone()));
         let addresses = (peer, management);
         let management_config = management_config(&config, &metrics, addresses, management_stopped.clone());
-        let router = quorate_management::router(Arc::new(cluster), management_config);
+        let router = quorate_management::router(cluster.clone(), management_config);
         let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
         let in_flight = proxy.in_flight().clone();
         consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
         let serving = serve_behind(
-            data_plane::in_front(proxy.inlet().clone()),
+            data_plane::in_front(proxy.inlet().clone(), cluster),
             router,
             management_listener,
             limits,

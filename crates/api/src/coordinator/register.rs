@@ -14,7 +14,7 @@ use crate::{
     fields::{Fields, any_text, list, text},
 };
 use quorate_model::{
-    Address, Extras, Invalid, Registration, RegistrationParts, ServiceName, Tier, Ttl, WorkerId,
+    Address, Epoch, Extras, Invalid, Registration, RegistrationParts, ServiceName, Tier, Ttl, WorkerId,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -142,18 +142,22 @@ pub struct RegisteredBody {
     /// Where the worker is that does; null if it is this one, or nobody.
     #[schema(required)]
     pub heartbeat_delegate_url: Option<String>,
+    /// The fencing token of its role, for calls that only the delegate may make; null if it has not the role.
+    #[schema(required)]
+    pub heartbeat_epoch: Option<u64>,
 }
 
 impl RegisteredBody {
-    /// `delegate`: where the group's delegate is, if that is another worker.
-    pub fn new(registration: &Registration, leads: bool, delegate: Option<&Address>) -> Self {
+    /// `leads`: by which epoch it is its group's delegate; `delegate`: where that is, if it is another worker.
+    pub fn new(registration: &Registration, leads: Option<Epoch>, delegate: Option<&Address>) -> Self {
         Self {
             worker_id: registration.id.to_string(),
             tier: Tier::of(&registration.capabilities).number(),
             heartbeat_interval: super::heartbeat_interval(registration.ttl),
-            is_heartbeat_leader: leads,
+            is_heartbeat_leader: leads.is_some(),
             services_registered: registration.services.len(),
-            heartbeat_delegate_url: delegate.filter(|_| !leads).map(ToString::to_string),
+            heartbeat_delegate_url: delegate.filter(|_| leads.is_none()).map(ToString::to_string),
+            heartbeat_epoch: leads.map(|epoch| epoch.0),
         }
     }
 }
@@ -181,6 +185,8 @@ pub struct Registering {
     /// The id that it names.
     pub id: Option<WorkerId>,
     registration: Registration,
+    /// The URLs that services have of their own.
+    urls: Vec<Address>,
 }
 
 impl Registering {
@@ -193,6 +199,17 @@ impl Registering {
     /// Whether it says nowhere where it is: then nothing tells it from others.
     pub fn is_nowhere(&self) -> bool {
         self.registration.services.is_empty() && self.registration.address.as_str() == NOWHERE
+    }
+
+    /// In which field it said that it is at `address`.
+    pub fn field_of(&self, address: &Address) -> &'static str {
+        if self.urls.contains(address) {
+            "service_url"
+        } else if self.registration.extras().tunnel.as_ref() == Some(address) {
+            "tunnel_url"
+        } else {
+            "ip_address"
+        }
     }
 
     /// What it offers, whatever its id will be.
@@ -242,7 +259,8 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
         ..RegistrationParts::new(id.clone().unwrap_or_else(placeholder), address, ttl)
     }
     .validate()?;
-    Ok(Registering { id, registration })
+    let urls = joined.into_iter().filter_map(|one| one.url).collect();
+    Ok(Registering { id, registration, urls })
 }
 
 /// One service, as it was said.

@@ -76,7 +76,13 @@ async fn a_router_reads_what_a_worker_sends() {
 #[tokio::test]
 async fn a_worker_reads_what_a_router_grants() {
     let lease = worker::LeaseGrant::new(&id(), Epoch(7), ttl());
-    let grant = worker::Registered { lease, index: 7, visible: None, heartbeat_delegate: None };
+    let grant = worker::Registered {
+        lease,
+        index: 7,
+        visible: None,
+        heartbeat_delegate: None,
+        heartbeat_delegate_url: None,
+    };
     let router = Router::start(move |_| Say::Answer(200, json(&grant))).await;
     let handle =
         WorkerClient::builder([router.url.clone()], "w1", "http://h:1").start().await.expect("registered");
@@ -109,7 +115,7 @@ fn answer(line: &str) -> Say {
         "GET /v1/keyspaces/default/partitions" => page(keyspace::PartitionBody::new(3, Some(&a_worker()))),
         "GET /v1/services" => page(
             service::ServiceShown::new(&ServiceName::parse("upload").expect("valid"), None, (1, 1))
-                .with_endpoints([(&a_worker(), &offer())].into_iter(), 10),
+                .with_endpoints([(&a_worker(), &offer(), None)].into_iter(), 10),
         ),
         "GET /v1/workers/w1/in-flight" => Say::Answer(
             200,

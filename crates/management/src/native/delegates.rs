@@ -21,7 +21,7 @@ use quorate_api::{
         VerdictBody,
     },
 };
-use quorate_model::{Delegate, Status, WorkerId};
+use quorate_model::{Delegate, Kind, Status, WorkerId};
 use quorate_state::View;
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ use std::sync::Arc;
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
-    let view = reads::view(&app, &query).await?;
+    // A delegate is shown with its address, which is its worker's.
+    let view = reads::list(&app, &query, &[Kind::Delegate, Kind::Worker]).await?;
     let after =
         |delegate: &&Arc<Delegate>| query.cursor.as_deref().is_none_or(|cursor| *delegate.group > *cursor);
     let shown = view.delegates().filter(after).filter_map(|delegate| {
@@ -56,6 +57,11 @@ pub(super) fn told(view: &View, id: &WorkerId) -> Option<Option<HeartbeatDelegat
     let asked =
         worker.registration.extras().wants_delegate || worker.registration.labels.contains_key("group");
     asked.then(|| current(view, worker.group()))
+}
+
+/// Where the delegate of a worker's group is, if there is one.
+pub(super) fn url(view: &View, id: &WorkerId) -> Option<String> {
+    current(view, view.worker(id.as_str())?.group()).map(|delegate| delegate.url)
 }
 
 fn current(view: &View, group: &str) -> Option<HeartbeatDelegate> {

@@ -3,7 +3,7 @@
 use super::writes::{self, Outcome};
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ReadRefusals, RecordWriteParams},
+    document::{BodyRefusals, Conditions, DecisionRefusals, ReadRefusals, RecordWriteParams},
     request,
     server::App,
 };
@@ -48,24 +48,7 @@ macro_rules! duty {
             ),
             responses(
                 (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
-                (
-                    status = 404,
-                    description = "There is no such worker",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
-                (
-                    status = 409,
-                    description = "Some node runs an older version",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
-                (
-                    status = 412,
-                    description = "Its record has changed",
-                    body = Problem,
-                    content_type = "application/problem+json",
-                ),
+                DecisionRefusals,
                 BodyRefusals,
             ),
         )]
@@ -122,24 +105,7 @@ async fn set_duty(app: &App, path: WorkerPath, request: Request, duty: Duty) -> 
     request_body = WeightBody,
     responses(
         (status = 200, description = "It is decided (with dry_run: it would be)", body = DecisionAnswer),
-        (
-            status = 404,
-            description = "There is no such worker",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 409,
-            description = "Some node runs an older version",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 412,
-            description = "Its record has changed",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        DecisionRefusals,
         BodyRefusals,
     ),
 )]
@@ -192,7 +158,14 @@ pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri
     let query = request::query(&uri, &[Param::Index])?;
     let id = request::named("path.id", path, WorkerId::parse)?;
     let here = app.cluster.view().index();
-    let nodes = app.cluster.in_flight(id, wanted(&query).unwrap_or(here)).await;
+    let index = wanted(&query).unwrap_or(here);
+    if index.0.saturating_sub(here.0) > AHEAD_MAX {
+        let problem = format!("is far beyond what this node has applied, which is {here}");
+        return Err(Problem::of_field("query.index", &problem, "the index that a drain answered").into());
+    }
+    // Each node takes its time to get there.
+    let _place = app.places.waiting()?;
+    let nodes = app.cluster.in_flight(id, index).await;
     let nodes = nodes.into_iter().map(|node| NodeInFlight {
         node: node.node.to_string(),
         applied_index: node.applied.map(|index| index.0),
@@ -201,6 +174,9 @@ pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri
     });
     Ok(decided(app.cluster.view().index(), &InFlightBody::new(nodes.collect())))
 }
+
+/// A node lags by less while it can be asked. Nobody waits for what no drain can have answered.
+const AHEAD_MAX: u64 = 1_000_000;
 
 fn wanted(query: &Query) -> Option<LogIndex> {
     match query.wait_for {

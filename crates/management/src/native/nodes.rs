@@ -3,7 +3,7 @@
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
     cluster::MemberError,
-    document::{BodyRefusals, Conditions, RemoveRefusals, WriteParams},
+    document::{BodyRefusals, Conditions, JoinRefusals, LeaveRefusals, RemoveRefusals, WriteParams},
     native::writes,
     request,
     server::App,
@@ -37,24 +37,7 @@ type NodePath = Result<Path<String>, PathRejection>;
     request_body = JoinBody,
     responses(
         (status = 200, description = "It is a member (with dry_run: it would be)", body = JoinAnswer),
-        (
-            status = 409,
-            description = "Another node has this name, or the node at the address is not one that may join",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 412,
-            description = "The membership has changed",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 422,
-            description = "Nobody answers at the address, or there are too many nodes",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        JoinRefusals,
         BodyRefusals,
     ),
 )]
@@ -95,6 +78,7 @@ pub(super) async fn join(State(app): State<App>, path: NodePath, request: Reques
     ),
     responses(
         (status = 200, description = "It is no member (with dry_run: it would be none)", body = WriteAnswer),
+        LeaveRefusals,
         RemoveRefusals,
     ),
 )]

@@ -30,7 +30,9 @@ pub(super) async fn list(app: &App, query: &Query, kinds: &[Kind]) -> Result<Arc
     }
     match query.wait_for {
         Await::Nothing => {}
+        Await::Reached(index, _) if app.cluster.view().index() >= index => {}
         Await::Reached(index, wait) => {
+            let _place = app.places.waiting()?;
             if app.places.unless_ending(app.cluster.wait_for(index, wait)).await != Some(true) {
                 let at = app.cluster.view().index();
                 let detail = format!("this node is at index {at}; it did not reach {index} within {wait:?}");

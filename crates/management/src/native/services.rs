@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ListParams, ReadRefusals, RecordWriteParams, RemoveRefusals},
+    document::{
+        BodyRefusals, Conditions, LevelRefusals, ListParams, PolicyRefusals, ReadRefusals, RecordWriteParams,
+        RemoveRefusals,
+    },
     request,
     server::App,
 };
@@ -17,8 +20,8 @@ use quorate_api::{
     answer::{Page, WriteAnswer, Written},
     service::{self, ENDPOINTS_LISTED_MAX, ServicePut, ServiceShown},
 };
-use quorate_model::{Command, LogIndex, Reply, ServiceName, WorkerId};
-use quorate_state::{Endpoint, ServiceView};
+use quorate_model::{Command, Kind, LogIndex, Reply, ServiceName, WorkerId};
+use quorate_state::{Endpoint, Loads, ServiceView};
 use std::sync::Arc;
 
 type ServicePath = Result<Path<String>, PathRejection>;
@@ -37,9 +40,11 @@ type ServicePath = Result<Path<String>, PathRejection>;
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
     let after = query.cursor.as_deref().map(|text| cursor(text, ServiceName::parse)).transpose()?;
-    let view = reads::view(&app, &query).await?;
+    let view = reads::list(&app, &query, &[Kind::Worker, Kind::Service]).await?;
     let name = |service: &&Arc<ServiceView>| service.name().to_string();
-    let show = |service: &Arc<ServiceView>| shown(service, service.endpoints(), ENDPOINTS_LISTED_MAX);
+    let loads = app.cluster.loads();
+    let show =
+        |service: &Arc<ServiceView>| shown((service, &loads), service.endpoints(), ENDPOINTS_LISTED_MAX);
     let page = match &after {
         None => Page::cut(view.services(), query.limit, view.index(), name, show),
         Some(after) => Page::cut(view.services_after(after.as_str()), query.limit, view.index(), name, show),
@@ -52,13 +57,25 @@ fn cursor<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, quorate_model::In
 }
 
 fn shown<'a>(
-    service: &ServiceView,
+    (service, loads): (&ServiceView, &Loads),
     endpoints: impl Iterator<Item = &'a Endpoint>,
     limit: usize,
 ) -> ServiceShown {
-    let counts = (service.endpoint_count(), service.serving_count());
-    let offers = endpoints.map(|endpoint| (&**endpoint.worker(), endpoint.offer()));
+    let counts = (service.endpoint_count(), serving_count(service, loads));
+    let load = |endpoint: &Endpoint| loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
+    let offers = endpoints.map(|endpoint| (&**endpoint.worker(), endpoint.offer(), load(endpoint)));
     ServiceShown::new(service.name(), service.stored_policy(), counts).with_endpoints(offers, limit)
+}
+
+/// As requests see it: also who says in its heartbeats that it is not well gets none.
+fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
+    if loads.is_empty() {
+        return service.serving_count();
+    }
+    let serves = |endpoint: &&Endpoint| {
+        endpoint.serves() && loads.takes(endpoint.worker().id().as_str(), service.name().as_str())
+    };
+    service.endpoints().filter(serves).count()
 }
 
 /// Show a service
@@ -88,13 +105,14 @@ pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) ->
     let query = request::query(&uri, Param::LIST)?;
     let name = request::named("path.name", path, ServiceName::parse)?;
     let after = query.cursor.as_deref().map(|text| cursor(text, WorkerId::parse)).transpose()?;
-    let view = reads::view(&app, &query).await?;
+    let view = reads::list(&app, &query, &[Kind::Worker, Kind::Service]).await?;
     let service = view.service(name.as_str()).ok_or_else(|| {
         Fault::new(Code::ServiceUnknown, format!("no worker offers {name}, and it has no policy"))
     })?;
+    let loads = app.cluster.loads();
     let body = match &after {
-        None => shown(service, service.endpoints(), query.limit),
-        Some(after) => shown(service, service.endpoints_after(after.as_str()), query.limit),
+        None => shown((service, &loads), service.endpoints(), query.limit),
+        Some(after) => shown((service, &loads), service.endpoints_after(after.as_str()), query.limit),
     };
     Ok(with_etag(decided(view.index(), &body), LogIndex(body.changed_index)))
 }
@@ -115,24 +133,7 @@ pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) ->
     request_body = ServicePut,
     responses(
         (status = 200, description = "It is set (with dry_run: it would be)", body = WriteAnswer),
-        (
-            status = 409,
-            description = "Some node runs an older version",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 412,
-            description = "It has changed",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 422,
-            description = "There are too many",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        PolicyRefusals,
         BodyRefusals,
     ),
 )]
@@ -171,6 +172,7 @@ pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Requ
     ),
     responses(
         (status = 200, description = "It has no policy (with dry_run: it would have none)", body = WriteAnswer),
+        LevelRefusals,
         RemoveRefusals,
     ),
 )]

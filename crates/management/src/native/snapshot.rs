@@ -4,7 +4,7 @@ use super::reads;
 use crate::{
     answer::{Answer, Decided, Fault, decided, text},
     cluster::RestoreError,
-    document::ReadRefusals,
+    document::{ReadRefusals, RestoreRefusals},
     request,
     server::App,
 };
@@ -84,48 +84,7 @@ pub(super) async fn export(State(app): State<App>, uri: Uri) -> Answer {
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 200, description = "It is restored", body = Restored),
-        (
-            status = 408,
-            description = "The file did not arrive in time",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 409,
-            description = "The cluster is not empty, or another restore took over",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 413,
-            description = "The file has more than 8 GiB",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 415,
-            description = "The content type is not application/octet-stream",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 422,
-            description = "The file is no snapshot, or not a whole one",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 503,
-            description = "The cluster has no quorum, or the node is busy",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 507,
-            description = "The node has no room to take the file in",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        RestoreRefusals,
     ),
 )]
 pub(super) async fn restore(State(app): State<App>, request: Request) -> Answer {

@@ -3,14 +3,14 @@
 use crate::{
     answer::{Answer, Decided, Fault, text},
     cluster::{Reason, Unavailable},
-    document::WatchParams,
+    document::{WatchParams, WatchRefusals},
     request,
     server::App,
     watching::{About, Served, Watch},
 };
 use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use quorate_api::{Code, Param, Problem, query::MIN_INDEX_WAIT, watch::ChangeBody};
+use quorate_api::{Code, Param, query::MIN_INDEX_WAIT, watch::ChangeBody};
 use quorate_model::Position;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -40,19 +40,7 @@ const X_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
             body = ChangeBody,
             content_type = "text/event-stream",
         ),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (
-            status = 503,
-            description = "There are too many watchers, or the node is shutting down",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 504,
-            description = "This node has not got as far as `from` yet",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        WatchRefusals,
     ),
 )]
 pub(super) async fn watch(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {

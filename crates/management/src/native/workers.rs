@@ -8,7 +8,8 @@ use crate::{
     answer::{Answer, Fault, decided, with_etag},
     cluster::Committed,
     document::{
-        BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams, RemoveRefusals,
+        BodyRefusals, Conditions, LifeRefusals, ListParams, ObjectParams, ReadRefusals, RecordWriteParams,
+        RemoveRefusals,
     },
     own, request,
     server::App,
@@ -140,9 +141,14 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     match outcome {
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(Committed { index, reply: Reply::Registered { epoch } }) => {
-            let heartbeat_delegate = delegates::told(&app.cluster.view(), &id);
-            let lease = LeaseGrant::new(&id, epoch, ttl);
-            let body = Registered { lease, index: index.0, visible, heartbeat_delegate };
+            let view = app.cluster.view();
+            let body = Registered {
+                lease: LeaseGrant::new(&id, epoch, ttl),
+                index: index.0,
+                visible,
+                heartbeat_delegate: delegates::told(&view, &id),
+                heartbeat_delegate_url: delegates::url(&view, &id),
+            };
             Ok(with_etag(decided(index, &body), index))
         }
         Outcome::Committed(Committed { index, reply }) => {
@@ -168,6 +174,7 @@ pub(super) async fn register(State(app): State<App>, path: WorkerPath, request: 
     ),
     responses(
         (status = 200, description = "It is removed (with dry_run: it would be)", body = WriteAnswer),
+        LifeRefusals,
         RemoveRefusals,
     ),
 )]

@@ -71,13 +71,14 @@ async fn a_registration_is_answered_to_the_letter() {
         answer.exactly(),
         (
             200,
-            r#"{"worker_id":"w1","tier":2,"heartbeat_interval":30,"is_heartbeat_leader":true,"services_registered":2,"heartbeat_delegate_url":null}"#
+            r#"{"worker_id":"w1","tier":2,"heartbeat_interval":30,"is_heartbeat_leader":true,"services_registered":2,"heartbeat_delegate_url":null,"heartbeat_epoch":4}"#
         )
     );
     let other = named("w2", agent("10.0.0.8", &[("upload", 8103)]));
     let answer = post(&fake, "/api/worker/register", &other).await.json();
     assert_eq!(answer["is_heartbeat_leader"], false);
     assert_eq!(answer["heartbeat_delegate_url"], "http://10.0.0.7:8103");
+    assert_eq!(answer["heartbeat_epoch"], json!(null), "the role is not its own");
     let mut alone = named("w3", agent("10.0.0.9", &[]));
     alone["group"] = "other".into();
     let answer = post(&fake, "/api/worker/register", &alone).await.json();

@@ -107,6 +107,22 @@ async fn defect_5_a_registration_that_is_sent_twice_at_once_leaves_no_ghost() {
     assert_eq!(ids(&fake).await, [json!(elder.as_str())]);
 }
 
+/// An id is made of where a worker is. One that kept its id and went elsewhere is not overwritten by who comes after it.
+#[tokio::test]
+async fn nobody_is_given_the_id_of_a_worker_that_is_elsewhere_now() {
+    let fake = formed();
+    let body = agent("10.0.0.7", &[("upload", 8103)]);
+    let first = register(&fake, &body).await;
+    let mut moved = agent("10.0.0.9", &[("rag", 8102)]);
+    moved["worker_id"] = json!(first);
+    assert_eq!(register(&fake, &moved).await, first);
+    let before = fake.state().worker(&first).expect("registered").clone();
+    let second = register(&fake, &body).await;
+    assert_ne!(second, first);
+    assert_eq!(fake.state().worker(&first), Some(&before), "the other one's record is untouched");
+    assert_eq!(register(&fake, &body).await, second, "and it is known by its own id from now on");
+}
+
 /// An id that a worker chose is its own: nobody is taken for it because of an address.
 #[tokio::test]
 async fn nobody_is_given_an_id_that_another_worker_chose() {

@@ -57,17 +57,21 @@ async fn an_address_of_the_router_itself_is_refused() {
         management: "n2.example:9090".into(),
         version: "test".into(),
     }));
-    for body in [
-        json!({"services": [{"name": "a", "service_url": "http://localhost:8080/api/service/a"}]}),
-        json!({"services": [{"name": "a", "service_url": "http://127.0.0.1:9090"}]}),
-        json!({"services": [{"name": "a", "port": 8080}], "ip_address": "router-1.example"}),
-        json!({"services": ["a"], "tunnel_url": "https://n2.example:9090"}),
-        json!({"services": [], "tunnel_url": "http://n2.example:7070"}),
-        json!({"containers": [{"name": "a", "service_url": "http://0.0.0.0:8080"}]}),
+    for (body, field) in [
+        (
+            json!({"services": [{"name": "a", "service_url": "http://localhost:8080/api/service/a"}]}),
+            "service_url",
+        ),
+        (json!({"services": [{"name": "a", "service_url": "http://127.0.0.1:9090"}]}), "service_url"),
+        (json!({"services": [{"name": "a", "port": 8080}], "ip_address": "router-1.example"}), "ip_address"),
+        (json!({"services": ["a"], "tunnel_url": "https://n2.example:9090"}), "tunnel_url"),
+        (json!({"services": [], "tunnel_url": "http://n2.example:7070"}), "tunnel_url"),
+        (json!({"containers": [{"name": "a", "service_url": "http://0.0.0.0:8080"}]}), "service_url"),
     ] {
         let answer = post(&fake, "/api/worker/register", &body).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
         assert!(answer.text.contains("an address of the router itself"), "{}", answer.text);
+        assert!(answer.text.contains(&format!("\"{field}: ")), "{field}: {}", answer.text);
     }
     let native =
         json!({"address": "http://10.0.0.9", "services": [{"name": "a", "url": "http://localhost:9090"}]});

@@ -38,6 +38,8 @@ async fn workers_are_told_the_delegate_of_their_group_when_they_register() {
     let plain = json!({"address": "http://h:1"});
     let answer = fake.ask(Ask::json("PUT", "/v1/workers/plain", plain)).await.json();
     assert_eq!(answer.get("heartbeat_delegate"), None, "it asked for nothing");
+    assert_eq!(answer["heartbeat_delegate_url"], Value::Null, "nobody leads its group");
+    assert_eq!(register(&fake, "m4", "g", false).await["heartbeat_delegate_url"], own["url"]);
     let list = fake.ask(Ask::get("/v1/delegates")).await.json();
     assert_eq!(
         (&list["items"][0]["group"], &list["items"][0]["epoch"], list["items"].as_array().unwrap().len()),

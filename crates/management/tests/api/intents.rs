@@ -131,4 +131,6 @@ async fn what_is_in_flight_is_told_by_node_and_unknown_where_one_is_silent() {
     let here = fake.ask(Ask::get("/v1/workers/busy/in-flight")).await.json();
     assert_eq!(here["nodes"][0]["applied_index"], json!(fake.state().index().0));
     assert_eq!(fake.ask(Ask::get("/v1/workers/w/in-flight?index=x")).await.wrong_fields(), ["query.index"]);
+    let beyond = format!("/v1/workers/w/in-flight?index={}", u64::MAX);
+    assert_eq!(fake.ask(Ask::get(&beyond)).await.wrong_fields(), ["query.index"], "no drain answered that");
 }

@@ -21,6 +21,7 @@ mod registry;
 mod services;
 mod serving;
 mod settings;
+mod slow_watchers;
 mod snapshot;
 mod unavailable;
 mod v2_heartbeat;

@@ -119,6 +119,13 @@ async fn blocking_queries_are_bounded() {
     let full = fake.ask(Ask::get("/v1/workers?index=1&wait=5m")).await;
     assert_eq!((full.status, full.problem(), full.header("retry-after")), (503, "busy".into(), Some("5")));
     assert_eq!(fake.ask(Ask::get("/v1/workers?index=0&wait=5m")).await.status, 200, "this one need not wait");
+    for (path, status) in [
+        ("/v1/workers?min_index=2&wait=60s", 503),
+        ("/v1/workers?min_index=1&wait=60s", 200),
+        ("/v1/workers/w/in-flight", 503),
+    ] {
+        assert_eq!(fake.ask(Ask::get(path)).await.status, status, "{path}");
+    }
     register(&fake, "w1", &[0]).await;
     for answer in futures_util::future::join_all(waiting).await {
         assert_eq!((answer.status, answer.json()["index"].clone()), (200, json!(2)));

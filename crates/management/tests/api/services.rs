@@ -150,3 +150,51 @@ async fn a_keyspace_says_how_long_requests_wait_for_the_next_owner() {
     let wrong = fake.ask(Ask::json("PUT", "/v1/keyspaces/default", json!({"partitions": 12, "hold": "11s"})));
     assert_eq!(wrong.await.wrong_fields(), ["hold"]);
 }
+
+#[tokio::test]
+async fn an_endpoint_that_says_it_is_not_well_gets_nothing_and_is_not_counted() {
+    let fake = Fake::formed();
+    for id in ["a", "b", "c"] {
+        offer(&fake, id, json!({"services": [{"name": "rag"}, {"name": "upload"}]})).await;
+    }
+    for beat in [
+        json!({"worker_id": "a", "status": "healthy", "services_status": {"upload": "unhealthy"}}),
+        json!({"worker_id": "b", "status": "overloaded"}),
+    ] {
+        let answer = fake.ask(Ask::json("POST", "/api/worker/heartbeat", beat)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    for (service, serving, statuses) in
+        [("rag", 2, ["live", "unhealthy", "live"]), ("upload", 1, ["unhealthy", "unhealthy", "live"])]
+    {
+        let one = get(&fake, &format!("/v1/services/{service}")).await;
+        let all = get(&fake, "/v1/services").await;
+        let listed = all["items"].as_array().unwrap().iter().find(|item| item["name"] == service).unwrap();
+        for shown in [&one, listed] {
+            assert_eq!((&shown["endpoint_count"], &shown["serving_count"]), (&json!(3), &json!(serving)));
+            let seen: Vec<_> = shown["endpoints"].as_array().unwrap().iter().map(|e| &e["status"]).collect();
+            assert_eq!(seen, statuses, "{service}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blocking_list_is_not_woken_by_what_is_not_in_it() {
+    let fake = Fake::formed();
+    offer(&fake, "a", json!({})).await;
+    for (i, path) in ["/v1/services", "/v1/services/upload", "/v1/delegates"].into_iter().enumerate() {
+        let before = fake.state().index();
+        let put = Ask::json(
+            "PUT",
+            &format!("/v1/keyspaces/other{i}"),
+            json!({"partitions": 24, "source": "static"}),
+        );
+        let answer = fake.ask(put).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let mut waiting = std::pin::pin!(fake.ask(Ask::get(&format!("{path}?index={}&wait=30s", before.0))));
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "{path} waits");
+        let (answer, ()) =
+            futures_util::future::join(waiting, offer(&fake, "a", json!({"weight": 5 + i}))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+}

@@ -30,7 +30,10 @@ async fn a_registration_answers_its_lease_and_index() {
     let interval = format!("{}ms", interval.as_millis());
     assert_eq!(
         answer.json(),
-        json!({"lease": {"id": 2, "epoch": 2, "ttl": "30s", "heartbeat_interval": interval}, "index": 2})
+        json!({
+            "lease": {"id": 2, "epoch": 2, "ttl": "30s", "heartbeat_interval": interval}, "index": 2,
+            "heartbeat_delegate_url": null,
+        })
     );
     assert_eq!((answer.header("etag"), answer.header("x-quorate-index")), (Some("\"2\""), Some("2")));
     assert_eq!(held_by(&fake, "w1"), [0, 1]);

@@ -84,7 +84,7 @@ fn a_worker_without_services_needs_no_address() {
     let said = registering(&json!({"capabilities": {"has_gpu": true}, "services": [], "tunnel_url": ""}));
     assert_eq!(said.offer().address.as_str(), NOWHERE);
     assert!(said.is_nowhere() && !registering(&json!({"ip_address": "h"})).is_nowhere());
-    let body = RegisteredBody::new(said.offer(), false, None);
+    let body = RegisteredBody::new(said.offer(), None, None);
     assert_eq!((body.tier, body.heartbeat_interval, body.services_registered), (1, 30, 0));
 }
 
