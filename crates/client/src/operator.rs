@@ -155,7 +155,7 @@ impl Operator {
         path: &[&str],
         body: Option<&Value>,
     ) -> Result<Told<T>, Error> {
-        let answer = self.nodes.call(&Call { method, path, query: &[], body }).await?;
+        let answer = self.nodes.call(&Call { method, path, query: &[], body, if_match: None }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }
 
@@ -165,7 +165,8 @@ impl Operator {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Told<T>, Error> {
-        let answer = self.nodes.call(&Call { method: Method::GET, path, query, body: None }).await?;
+        let answer =
+            self.nodes.call(&Call { method: Method::GET, path, query, body: None, if_match: None }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }
 
@@ -177,7 +178,7 @@ impl Operator {
     }
 
     async fn raw(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, Error> {
-        Ok(self.nodes.call(&Call { method, path, query: &[], body }).await?.json)
+        Ok(self.nodes.call(&Call { method, path, query: &[], body, if_match: None }).await?.json)
     }
 
     /// Follows cursors to the end.
@@ -187,8 +188,10 @@ impl Operator {
         for _ in 0..PAGES_MAX {
             let mut query = vec![("limit", PAGE)];
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let answer =
-                self.nodes.call(&Call { method: Method::GET, path, query: &query, body: None }).await?;
+            let answer = self
+                .nodes
+                .call(&Call { method: Method::GET, path, query: &query, body: None, if_match: None })
+                .await?;
             let page: Page = typed(&answer, &answer.json)?;
             for item in page.items {
                 values.push(typed(&answer, &item)?);
