@@ -26,7 +26,8 @@ impl Identity {
             Self::Host => of_host(host_name).map(Some),
             Self::StateFile(path) => match fs::read_to_string(path) {
                 Ok(text) => parse(text.trim(), path).map(Some),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                // One that can't be made is told now, not by the first start.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && folder_of(path).is_dir() => Ok(None),
                 Err(e) => Err(wrong(path, &e.to_string())),
             },
         }
