@@ -96,9 +96,10 @@ pub struct NodeInFlight {
 }
 
 impl InFlightBody {
-    /// The sum, as far as every node tells.
+    /// The sum, if every node tells. Of no node at all nothing is known: that is no 0.
     pub fn new(nodes: Vec<NodeInFlight>) -> Self {
-        Self { in_flight: nodes.iter().map(|node| node.in_flight).sum(), nodes }
+        let in_flight = if nodes.is_empty() { None } else { nodes.iter().map(|node| node.in_flight).sum() };
+        Self { in_flight, nodes }
     }
 }
 
@@ -129,5 +130,6 @@ mod tests {
         let node = |in_flight| NodeInFlight { node: "n".into(), in_flight, applied_index: None, why: None };
         assert_eq!(InFlightBody::new(vec![node(Some(2)), node(Some(3))]).in_flight, Some(5));
         assert_eq!(InFlightBody::new(vec![node(Some(2)), node(None)]).in_flight, None);
+        assert_eq!(InFlightBody::new(Vec::new()).in_flight, None, "nobody was asked");
     }
 }

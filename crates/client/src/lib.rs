@@ -41,4 +41,4 @@ pub use error::{Error, Problem};
 pub use nodes::routers;
 pub use operator::Operator;
 pub use reqwest::Url;
-pub use worker::{DrawnBack, ServiceOffer, WorkerClient, WorkerHandle, WorkerState};
+pub use worker::{DrawnBack, Duty, OwnDrain, ServiceOffer, WorkerClient, WorkerHandle, WorkerState};

@@ -71,6 +71,8 @@ pub(crate) struct Call<'a> {
     pub path: &'a [&'a str],
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<&'a Value>,
+    /// The log index of the record's last change, where only that one may be changed; 0: there must be none.
+    pub if_match: Option<u64>,
 }
 
 /// An answer of the 2xx family.
@@ -222,6 +224,9 @@ impl Nodes {
         if let Some(body) = call.body {
             request = request.json(body);
         }
+        if let Some(index) = call.if_match {
+            request = request.header("if-match", format!("\"{index}\""));
+        }
         let mut response = request.send().await.map_err(Trouble::from)?;
         let body = read_bounded(&mut response).await?;
         Ok((response.status().as_u16(), body))
@@ -326,6 +331,7 @@ mod tests {
             path: &["v1", "workers", "a/b ?#é"],
             query: &[("limit", "5"), ("cursor", "x&y")],
             body: None,
+            if_match: None,
         };
         let url = target(&routers("http://a/prefix/").expect("valid")[0], &call);
         assert_eq!(url.as_str(), "http://a/prefix/v1/workers/a%2Fb%20%3F%23%C3%A9?limit=5&cursor=x%26y");

@@ -121,9 +121,21 @@ impl Operator {
         self.one(Method::GET, &["v1", "keyspaces", named("keyspace", name)?], None).await
     }
 
+    /// `GET /v1/keyspaces/{name}` as the leader knows it.
+    pub async fn standing_keyspace(&self, name: &str) -> Result<Keyspace, Error> {
+        let path = ["v1", "keyspaces", named("keyspace", name)?];
+        Ok(self.get(&path, &[("consistent", "true")]).await?.value)
+    }
+
     /// `PUT /v1/keyspaces/{name}`: a count that an operator decides, or Kafka as the source of the count; and how long
-    /// requests wait for the next owner of a partition.
-    pub async fn set_keyspace(&self, name: &str, settings: &KeyspaceSettings<'_>) -> Result<Value, Error> {
+    /// requests wait for the next owner of a partition. With `if_match` only in the place of what was changed last at
+    /// this index.
+    pub async fn set_keyspace(
+        &self,
+        name: &str,
+        settings: &KeyspaceSettings<'_>,
+        if_match: Option<u64>,
+    ) -> Result<Value, Error> {
         let KeyspaceSettings { partitions, source, hold, hold_waiting_max } = settings;
         let mut body = json!({"source": source});
         if let Some(partitions) = partitions {
@@ -136,7 +148,7 @@ impl Operator {
         if let Some(max) = hold_waiting_max {
             body["hold_waiting_max"] = json!(max);
         }
-        self.raw(Method::PUT, &["v1", "keyspaces", named("keyspace", name)?], Some(&body)).await
+        self.put(&["v1", "keyspaces", named("keyspace", name)?], &body, if_match).await
     }
 
     /// All of `GET /v1/keyspaces/{name}/partitions`.
@@ -155,7 +167,7 @@ impl Operator {
         path: &[&str],
         body: Option<&Value>,
     ) -> Result<Told<T>, Error> {
-        let answer = self.nodes.call(&Call { method, path, query: &[], body }).await?;
+        let answer = self.nodes.call(&Call { method, path, query: &[], body, if_match: None }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }
 
@@ -165,7 +177,8 @@ impl Operator {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Told<T>, Error> {
-        let answer = self.nodes.call(&Call { method: Method::GET, path, query, body: None }).await?;
+        let answer =
+            self.nodes.call(&Call { method: Method::GET, path, query, body: None, if_match: None }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }
 
@@ -177,7 +190,12 @@ impl Operator {
     }
 
     async fn raw(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, Error> {
-        Ok(self.nodes.call(&Call { method, path, query: &[], body }).await?.json)
+        Ok(self.nodes.call(&Call { method, path, query: &[], body, if_match: None }).await?.json)
+    }
+
+    async fn put(&self, path: &[&str], body: &Value, if_match: Option<u64>) -> Result<Value, Error> {
+        let call = Call { method: Method::PUT, path, query: &[], body: Some(body), if_match };
+        Ok(self.nodes.call(&call).await?.json)
     }
 
     /// Follows cursors to the end.
@@ -187,8 +205,10 @@ impl Operator {
         for _ in 0..PAGES_MAX {
             let mut query = vec![("limit", PAGE)];
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let answer =
-                self.nodes.call(&Call { method: Method::GET, path, query: &query, body: None }).await?;
+            let answer = self
+                .nodes
+                .call(&Call { method: Method::GET, path, query: &query, body: None, if_match: None })
+                .await?;
             let page: Page = typed(&answer, &answer.json)?;
             for item in page.items {
                 values.push(typed(&answer, &item)?);

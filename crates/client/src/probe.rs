@@ -53,7 +53,7 @@ impl Probe {
             Question::Live => "livez",
             Question::Ready => "readyz",
         };
-        let call = Call { method: Method::GET, path: &[path], query: &[], body: None };
+        let call = Call { method: Method::GET, path: &[path], query: &[], body: None, if_match: None };
         let (status, body) = self.nodes.look(&call).await?;
         read(status, &body).map_err(|problem| Error::Answer { node: self.name.clone(), problem })
     }

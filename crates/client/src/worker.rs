@@ -11,13 +11,16 @@
 //! |---|---|
 //! | `decide` | what an answer means, as a pure table |
 //! | `draw_back` | the end that fails no request: drain, wait, unregister |
+//! | `resume` | a drain of the worker itself, taken back |
 //! | `session` | the loop that registers and heartbeats |
 
 mod decide;
 mod draw_back;
+mod resume;
 mod session;
 
-pub use draw_back::DrawnBack;
+pub use draw_back::{DrawnBack, OwnDrain};
+pub use resume::Duty;
 
 use crate::{
     Error, Url,
@@ -226,7 +229,8 @@ pub(crate) enum Wish {
     Change(Map<String, Value>, WhenResting),
     /// Which lease is held?
     Lease(oneshot::Sender<Option<u64>>),
-    Stop(oneshot::Sender<()>),
+    /// Say goodbye; answered with the log index of it, where a router has confirmed it.
+    Stop(oneshot::Sender<Option<u64>>),
 }
 
 /// What a change means for a worker that rests, displaced or superseded.
@@ -294,17 +298,20 @@ impl WorkerHandle {
     /// Unregisters, within five seconds, and returns the state in which the worker was.
     pub async fn stop(self) -> WorkerState {
         let before = self.state();
-        let (done, wait) = oneshot::channel();
-        if self.wishes.send(Wish::Stop(done)).await.is_ok() {
-            let _ = wait.await;
-        }
+        self.say_goodbye().await;
         before
+    }
+
+    async fn say_goodbye(self) -> Option<u64> {
+        let (done, wait) = oneshot::channel();
+        self.wish(Wish::Stop(done)).await;
+        wait.await.ok().flatten()
     }
 
     /// Whether nobody holds a lease under this worker's id, as one that was superseded wants to know.
     pub async fn id_is_free(&self) -> Result<bool, Error> {
         let path = ["v1", "workers", &self.id];
-        let call = Call { method: Method::GET, path: &path, query: &[], body: None };
+        let call = Call { method: Method::GET, path: &path, query: &[], body: None, if_match: None };
         match self.nodes.call(&call).await {
             Ok(answer) => Ok(answer.json["status"] == "expired"),
             Err(Error::Refused(problem)) if problem.status == 404 => Ok(true),

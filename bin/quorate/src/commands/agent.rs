@@ -12,6 +12,7 @@
 //! | `presence` | which services are there, as a pure table |
 //! | `survey` | one look at all of them |
 //! | `machine` | what the machine can do |
+//! | `mark` | whether a drain that stands was the agent's own |
 //! | `live` | the process, from its start to its signal |
 //! | `once` | what it would register, printed |
 
@@ -20,6 +21,7 @@ mod file;
 mod identity;
 mod live;
 mod machine;
+mod mark;
 mod once;
 mod presence;
 mod service;

@@ -10,6 +10,7 @@ use quorate_client::{
     Error, Operator,
     operator::{Keyspace, KeyspaceSettings, Partition},
 };
+use serde_json::Value;
 
 pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
@@ -24,16 +25,12 @@ pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
                 show(format, &told.json, || rows(std::slice::from_ref(&told.value)))
             }
             KeyspacesVerb::Set { name, partitions, source, hold } => {
-                let stands = standing(&operator, name).await?;
-                let (wait, waiting_max) =
-                    held(hold, stands.as_ref().map(|k| (k.hold.clone(), k.hold_waiting_max)));
                 let settings = KeyspaceSettings {
                     partitions: *partitions,
                     source: decided_by(*source),
-                    hold: wait.as_deref(),
-                    hold_waiting_max: waiting_max,
+                    ..KeyspaceSettings::default()
                 };
-                let told = operator.set_keyspace(name, &settings).await?;
+                let told = unless_changed(async || set(&operator, name, settings, hold).await).await?;
                 done(format, &told, &format!("set keyspace {name}"))
             }
             KeyspacesVerb::Partitions { name } => {
@@ -44,13 +41,35 @@ pub fn run(args: &KeyspacesArgs) -> Result<(), Failure> {
     })
 }
 
-/// What stands; `None`: there is no such keyspace yet.
-async fn standing(operator: &Operator, name: &str) -> Result<Option<Keyspace>, Failure> {
-    match operator.keyspace(name).await {
-        Ok(told) => Ok(Some(told.value)),
-        Err(Error::Refused(problem)) if problem.status == 404 => Ok(None),
-        Err(error) => Err(error.into()),
+/// What is not said about waiting stays as it stands.
+async fn set(
+    operator: &Operator,
+    name: &str,
+    settings: KeyspaceSettings<'_>,
+    said: &HoldArgs,
+) -> Result<Value, Error> {
+    let (stands, changed) = match operator.standing_keyspace(name).await {
+        Ok(keyspace) => (Some((keyspace.hold, keyspace.hold_waiting_max)), keyspace.changed_index),
+        Err(Error::Refused(problem)) if problem.status == 404 => (None, Some(0)),
+        Err(error) => return Err(error),
+    };
+    let (hold, hold_waiting_max) = held(said, stands);
+    let settings = KeyspaceSettings { hold: hold.as_deref(), hold_waiting_max, ..settings };
+    operator.set_keyspace(name, &settings, changed).await
+}
+
+/// How often what stands is read and written. Each time in vain means that somebody else has written.
+const TRIES: u32 = 5;
+
+/// Reads and writes, again if somebody has written in between: two operators at once must not undo each other.
+pub async fn unless_changed(read_and_write: impl AsyncFn() -> Result<Value, Error>) -> Result<Value, Error> {
+    for _ in 1..TRIES {
+        match read_and_write().await {
+            Err(Error::Refused(problem)) if problem.status == 412 => {}
+            result => return result,
+        }
     }
+    read_and_write().await
 }
 
 /// How requests wait from now on: as is said, else as it stands.

@@ -1,8 +1,12 @@
 //! `quorate services`
 
-use super::{block_on, keyspaces::held, operator};
+use super::{
+    block_on,
+    keyspaces::{held, unless_changed},
+    operator,
+};
 use crate::{
-    args::{ServicesArgs, ServicesVerb},
+    args::{HoldArgs, ServicesArgs, ServicesVerb},
     failure::Failure,
     output::{Rows, done, or_dash, say, show},
 };
@@ -10,6 +14,7 @@ use quorate_client::{
     Error, Operator,
     operator::{EndpointRecord, Policy, ServiceRecord},
 };
+use serde_json::Value;
 
 pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
@@ -26,11 +31,8 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
                 Ok(())
             }
             ServicesVerb::Set { name, hold, timeout } => {
-                let stands = standing(&operator, name).await?;
-                let (wait, waiting_max) = held(hold, Some((stands.hold, stands.hold_waiting_max)));
-                let timeout = timeout.clone().or(stands.timeout).filter(|timeout| timeout != "off");
-                let policy = Policy { hold: wait, hold_waiting_max: waiting_max, timeout };
-                let told = operator.set_service(name, &policy).await?;
+                let told =
+                    unless_changed(async || set(&operator, name, hold, timeout.as_ref()).await).await?;
                 done(format, &told, &format!("set service {name}"))
             }
             ServicesVerb::Delete { name } => {
@@ -41,13 +43,22 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
     })
 }
 
-/// What stands, or nothing.
-async fn standing(operator: &Operator, name: &str) -> Result<Policy, Failure> {
-    match operator.service(name).await {
-        Ok(told) => Ok(told.value.policy.unwrap_or_default()),
-        Err(Error::Refused(problem)) if problem.status == 404 => Ok(Policy::default()),
-        Err(error) => Err(error.into()),
-    }
+/// What is not said stays as it stands.
+async fn set(
+    operator: &Operator,
+    name: &str,
+    hold: &HoldArgs,
+    timeout: Option<&String>,
+) -> Result<Value, Error> {
+    let (stands, changed) = match operator.standing_service(name).await {
+        Ok(service) => (service.policy.unwrap_or_default(), service.changed_index),
+        Err(Error::Refused(problem)) if problem.status == 404 => (Policy::default(), Some(0)),
+        Err(error) => return Err(error),
+    };
+    let (wait, waiting_max) = held(hold, Some((stands.hold, stands.hold_waiting_max)));
+    let timeout = timeout.cloned().or(stands.timeout).filter(|timeout| timeout != "off");
+    let policy = Policy { hold: wait, hold_waiting_max: waiting_max, timeout };
+    operator.set_service(name, &policy, changed).await
 }
 
 fn rows(services: &[ServiceRecord]) -> Rows {

@@ -74,6 +74,53 @@ fn a_second_signal_ends_it_at_once() {
     node.signal("CONT");
 }
 
+/// Its own drain does not outlive it, even if it is killed before it could take it back; an operator's does.
+#[test]
+fn the_next_start_takes_back_a_drain_that_was_its_own() {
+    let _shared = machine_shared();
+    let folder = tempfile::tempdir().expect("a folder");
+    let cluster = Cluster::formed();
+    let nodes: Vec<_> = cluster.nodes.iter().collect();
+    let node = nodes[0];
+    let worker = Worker::start("w1");
+    let state_file = folder.path().join("agent-id");
+    let mark = folder.path().join("agent-id.draining");
+    let settings = format!(
+        "drain_timeout: 1h\nstate_file: {}\nservices:\n- {{name: a, port: {}}}\n",
+        state_file.display(),
+        worker.address.port()
+    );
+    let start = || {
+        let agent = Agent::start("m1", folder.path(), &nodes, &settings);
+        offers(node, "m1", &[("a", worker.url())]);
+        agent
+    };
+    let duty_is = |duty: &str| eventually(duty, || (record(node, "m1")?["duty"] == duty).then_some(()));
+    let mut agent = start();
+    let held = hold(&nodes, &worker);
+    agent.signal("TERM");
+    duty_is("draining");
+    assert!(mark.exists());
+    agent.signal("TERM");
+    assert_eq!(agent.ended(), 143, "{}", agent.log());
+    duty_is("draining");
+
+    let mut agent = start();
+    duty_is("in_service");
+    eventually("there is no mark", || (!mark.exists()).then_some(()));
+    worker.let_go();
+    for thread in held {
+        thread.join().expect("it does not panic");
+    }
+    assert_eq!(node.operate(&["workers", "drain", "m1"]).code, Some(0));
+    agent.signal("TERM");
+    assert_eq!(agent.ended(), 0, "{}", agent.log());
+
+    let agent = start();
+    agent.says("quorate workers resume m1");
+    assert_eq!(record(node, "m1").expect("registered")["duty"], "draining");
+}
+
 /// Clients that ask for the service all the while, one at each node.
 struct Load {
     stop: Arc<AtomicBool>,

@@ -72,18 +72,22 @@ fn once_it_says_what_it_finds_and_would_register() {
 }
 
 #[test]
-fn the_id_of_a_state_file_stays() {
+fn once_tells_the_id_of_a_state_file_and_draws_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("id");
-    let id = || {
+    let state_file = folder.path().join("id");
+    let once = || {
         let mut command = quorate(&["agent", "--once", "--output", "json", "--state-file"]);
-        command.arg(&file).env("QUORATE_SERVER", "http://127.0.0.1:9090");
-        let told: Value = serde_json::from_str(&ran(command).out).expect("JSON");
-        told["id"].as_str().expect("an id").to_owned()
+        command.arg(&state_file);
+        let ran = ran(command);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let told: Value = serde_json::from_str(&ran.out).expect("JSON");
+        (told["id"].clone(), ran.err)
     };
-    let first = id();
-    assert_eq!(id(), first);
-    assert_eq!(std::fs::read_to_string(&file).expect("written").trim(), first);
+    let (id, said) = once();
+    assert!(id.is_null() && said.contains("the first start draws one"), "{id} {said}");
+    assert!(!state_file.exists(), "whoever only looks leaves nothing behind");
+    std::fs::write(&state_file, "m-1\n").expect("written");
+    assert_eq!(once(), ("m-1".into(), String::new()));
 }
 
 /// The page's file must be taken as it stands, and leave no key out.

@@ -35,7 +35,9 @@ fn cluster(line: &str) -> (u16, Value) {
         "GET /v1/services?limit=1000" => {
             (200, json!({"items": [service()], "next_cursor": null, "index": 9}))
         }
-        "GET /v1/services/upload?limit=1000" => (200, service()),
+        "GET /v1/services/upload?limit=1000" | "GET /v1/services/upload?limit=1&consistent=true" => {
+            (200, service())
+        }
         "PUT /v1/services/upload" | "PUT /v1/services/new" | "DELETE /v1/services/upload" => {
             (200, json!({"index": 10}))
         }
@@ -88,6 +90,20 @@ fn policies_and_decisions_are_told_on_stderr() {
     assert_eq!(missing.code, 4, "{}", missing.err);
     let (missing, _) = asked(&["services", "delete", "nothing"], cluster);
     assert_eq!(missing.code, 4, "{}", missing.err);
+}
+
+#[test]
+fn a_policy_that_somebody_has_changed_meanwhile_is_read_again() {
+    for (times, code) in [(2, 0), (usize::MAX, 1)] {
+        let puts = AtomicUsize::new(0);
+        let (ran, lines) = asked(&["services", "set", "upload", "--timeout", "3s"], move |line| {
+            let changed = line.starts_with("PUT") && puts.fetch_add(1, Ordering::SeqCst) < times;
+            if changed { (412, json!({"code": "index_mismatch", "status": 412})) } else { cluster(line) }
+        });
+        assert_eq!(ran.code, code, "{}", ran.err);
+        let read = lines.iter().filter(|line| line.starts_with("GET")).count();
+        assert_eq!((read, lines.len()), if code == 0 { (3, 6) } else { (5, 10) });
+    }
 }
 
 #[test]

@@ -112,6 +112,9 @@ pub struct Keyspace {
     /// Most requests that wait on one node.
     #[serde(default)]
     pub hold_waiting_max: Option<u32>,
+    /// The log index of its last change; `None` where the node does not tell.
+    #[serde(default)]
+    pub changed_index: Option<u64>,
 }
 
 /// An item of `GET /v1/keyspaces/{name}/partitions`.

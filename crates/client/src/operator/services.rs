@@ -26,6 +26,9 @@ pub struct ServiceRecord {
     /// The first page of `endpoints` is not all of them.
     #[serde(default)]
     pub next_cursor: Option<String>,
+    /// The log index of the policy's last change, 0: there is none; `None` where the node does not tell.
+    #[serde(default)]
+    pub changed_index: Option<u64>,
 }
 
 /// What an operator decided about a service.
@@ -110,8 +113,20 @@ impl Operator {
         Ok(whole)
     }
 
-    /// `PUT /v1/services/{name}`: the policy as a whole.
-    pub async fn set_service(&self, name: &str, policy: &Policy) -> Result<Value, Error> {
+    /// What stands of a service, as the leader knows it, without its endpoints.
+    pub async fn standing_service(&self, name: &str) -> Result<ServiceRecord, Error> {
+        let path = ["v1", "services", named("service", name)?];
+        Ok(self.get(&path, &[("limit", "1"), ("consistent", "true")]).await?.value)
+    }
+
+    /// `PUT /v1/services/{name}`: the policy as a whole; with `if_match` only in the place of the one that was changed
+    /// last at this index.
+    pub async fn set_service(
+        &self,
+        name: &str,
+        policy: &Policy,
+        if_match: Option<u64>,
+    ) -> Result<Value, Error> {
         let Policy { hold, hold_waiting_max, timeout } = policy;
         let said = [
             ("hold", hold.as_ref().map(|hold| json!(hold))),
@@ -120,7 +135,7 @@ impl Operator {
         ];
         let body: Map<String, Value> =
             said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-        self.raw(Method::PUT, &["v1", "services", named("service", name)?], Some(&body.into())).await
+        self.put(&["v1", "services", named("service", name)?], &body.into(), if_match).await
     }
 
     /// `DELETE /v1/services/{name}`: takes its policy away.

@@ -50,7 +50,13 @@ impl Operator {
     /// `GET /v1/snapshot`; not `consistent`: whatever the node knows, also without a quorum.
     pub async fn save_snapshot(&self, consistent: bool) -> Result<Download, Error> {
         let query = [("consistent", if consistent { "true" } else { "false" })];
-        let call = Call { method: Method::GET, path: &["v1", "snapshot"], query: &query, body: None };
+        let call = Call {
+            method: Method::GET,
+            path: &["v1", "snapshot"],
+            query: &query,
+            body: None,
+            if_match: None,
+        };
         self.nodes.download(&call).await
     }
 
@@ -58,7 +64,8 @@ impl Operator {
     pub async fn restore_snapshot(&self, pieces: Pieces) -> Result<Told<Restored>, Error> {
         // A file that comes through a pipe can be sent once: first find somebody who listens.
         self.cluster().await?;
-        let call = Call { method: Method::POST, path: &["v1", "snapshot"], query: &[], body: None };
+        let call =
+            Call { method: Method::POST, path: &["v1", "snapshot"], query: &[], body: None, if_match: None };
         let answer: Answer = self.nodes.upload(&call, reqwest::Body::wrap(Upload(pieces))).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }

@@ -141,7 +141,8 @@ impl Watch<'_> {
         if !prefix.is_empty() {
             query.push(("prefix", prefix));
         }
-        let call = Call { method: Method::GET, path: &["v1", "watch"], query: &query, body: None };
+        let call =
+            Call { method: Method::GET, path: &["v1", "watch"], query: &query, body: None, if_match: None };
         let download = self.operator.nodes.download(&call).await?;
         Ok(Stream { download, reader: Reader::default() })
     }

@@ -6,13 +6,17 @@
 //! would look like a death.
 //!
 //! A drain is an operator's word and outlives the registration. One that the worker itself has spoken must not
-//! greet its next start, so it is taken back once the record is gone; one that an operator has spoken stays.
+//! greet its next start, so it is taken back once the record is gone; one that an operator has spoken stays, also one
+//! that was spoken meanwhile. Where the process is killed in between, only a mark that it has left behind tells the two
+//! apart: whoever wants to leave one is told when ([`OwnDrain`]).
 
-use super::{Wish, WorkerHandle};
+use super::{
+    Wish, WorkerHandle,
+    resume::{self, Record, Resumed, is_final},
+};
 use crate::{Error, backoff, nodes::Call, tasks};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -20,8 +24,8 @@ use tokio::sync::oneshot;
 const ASKING_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at what is in flight.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Looks in a row at a node that can't tell; then it counts as gone, with its requests.
-const SILENT_LOOKS: u32 = 15;
+/// Whether the drain is still its own is asked for at most so long.
+const OWNER_LIMIT: Duration = Duration::from_secs(2);
 /// Taking the drain back takes at most this long.
 const RESUME_LIMIT: Duration = Duration::from_secs(5);
 
@@ -30,9 +34,9 @@ const RESUME_LIMIT: Duration = Duration::from_secs(5);
 pub enum DrawnBack {
     /// Drained: no node had a request for it under way any more.
     Idle,
-    /// Drained, but requests were still under way when the time was over; `None`: nobody could count them.
+    /// Drained, but requests were, or may have been, under way when the time was over.
     Busy {
-        /// How many, when last heard.
+        /// How many were told, when last heard; `None`: none, and not every node could tell.
         in_flight: Option<u64>,
     },
     /// Not drained, because the routers don't know how, or could not.
@@ -44,11 +48,35 @@ pub enum DrawnBack {
     NotRegistered,
 }
 
+/// What becomes of a drain that a worker asks for by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnDrain {
+    /// It is asked for now.
+    Begins,
+    /// It does not stand any more: it was taken back, or an operator has decided otherwise.
+    IsOver,
+}
+
 /// What is known when the time is over.
 struct Progress {
     told: DrawnBack,
     /// A drain was asked for by this worker, and may have been carried out.
     ours: bool,
+    mark: Box<dyn FnMut(OwnDrain) + Send>,
+}
+
+impl Progress {
+    fn begins(&mut self) {
+        if !std::mem::replace(&mut self.ours, true) {
+            (self.mark)(OwnDrain::Begins);
+        }
+    }
+
+    fn is_over(&mut self) {
+        if std::mem::take(&mut self.ours) {
+            (self.mark)(OwnDrain::IsOver);
+        }
+    }
 }
 
 /// The answer that is sought.
@@ -56,16 +84,6 @@ enum Drain {
     Done { index: u64 },
     Again(Error),
     No(DrawnBack),
-}
-
-#[derive(Deserialize)]
-struct Record {
-    #[serde(default)]
-    lease: Option<u64>,
-    #[serde(default)]
-    duty: Option<String>,
-    #[serde(default)]
-    changed_index: u64,
 }
 
 #[derive(Deserialize)]
@@ -82,26 +100,42 @@ struct OfNode {
 impl WorkerHandle {
     /// Drains, waits until no request is in flight on any node, for at most `limit`, and unregisters.
     pub async fn draw_back(self, limit: Duration) -> DrawnBack {
+        self.draw_back_marked(limit, |_| {}).await
+    }
+
+    /// The same; `mark` is told before the drain is asked for, and once it does not stand any more. A process that is
+    /// killed in between has left its worker drained: [`WorkerHandle::take_drain_back`] is for its next start.
+    pub async fn draw_back_marked(
+        self,
+        limit: Duration,
+        mark: impl FnMut(OwnDrain) + Send + 'static,
+    ) -> DrawnBack {
         let why = "no router has answered in time".to_owned();
-        let mut progress = Progress { told: DrawnBack::NotDrained { why }, ours: false };
+        let told = DrawnBack::NotDrained { why };
+        let mut progress = Progress { told, ours: false, mark: Box::new(mark) };
         tasks::within(limit, self.drain_and_wait(&mut progress)).await;
-        let (id, nodes) = (self.id.clone(), self.nodes.clone());
-        self.stop().await;
         if progress.ours {
-            let path = ["v1", "workers", &id, "resume"];
-            let call = Call { method: Method::POST, path: &path, query: &[], body: None };
-            let resumed = async {
-                for failures in 1.. {
-                    match nodes.call(&call).await {
-                        // No record, no duty: nothing to take back.
-                        Ok(_) | Err(Error::Refused(_)) => return,
-                        Err(_) => tasks::sleep(backoff::delay(failures, tasks::random())).await,
-                    }
-                }
-            };
-            tasks::within(RESUME_LIMIT, resumed).await;
+            tasks::within(OWNER_LIMIT, self.leave_to_operators(&mut progress)).await;
+        }
+        let (id, nodes) = (self.id.clone(), self.nodes.clone());
+        let goodbye = self.say_goodbye().await;
+        if progress.ours {
+            let resumed = tasks::within(RESUME_LIMIT, resume::until_decided(&nodes, &id, goodbye)).await;
+            if resumed == Some(Resumed::Done) {
+                progress.is_over();
+            }
         }
         progress.told
+    }
+
+    /// An operator who has decided otherwise meanwhile shall not be overruled.
+    async fn leave_to_operators(&self, progress: &mut Progress) {
+        // Who can't be asked decides nothing.
+        if let Ok(record) = resume::record(&self.nodes, &self.id, &[]).await
+            && record.duty.as_deref() != Some("draining")
+        {
+            progress.is_over();
+        }
     }
 
     async fn drain_and_wait(&self, progress: &mut Progress) {
@@ -149,34 +183,41 @@ impl WorkerHandle {
             _ if record.lease.is_some_and(|stands| stands != lease) => {
                 return Drain::No(DrawnBack::NotRegistered);
             }
-            // An operator's word, which stays.
-            Some("draining" | "offline") if !progress.ours => {
-                return Drain::Done { index: record.changed_index };
+            // Its own, whose answer was lost, or an operator's word, which stays.
+            Some("draining") => return Drain::Done { index: record.changed_index.unwrap_or_default() },
+            Some("offline") => {
+                progress.is_over();
+                return Drain::Done { index: record.changed_index.unwrap_or_default() };
             }
             Some(_) | None => {}
         }
-        progress.ours = true;
+        progress.begins();
         let path = ["v1", "workers", &self.id, "drain"];
-        match self.ask::<Value>(Method::POST, &path, &[]).await {
-            Ok(answer) => Drain::Done { index: answer["index"].as_u64().unwrap_or(record.changed_index) },
+        // Only as it was seen: an operator may take it offline just now.
+        let if_match = record.changed_index;
+        let call = Call { method: Method::POST, path: &path, query: &[], body: None, if_match };
+        match self.nodes.call(&call).await {
+            Ok(answer) => {
+                let index = answer.json["index"].as_u64().or(record.changed_index);
+                Drain::Done { index: index.unwrap_or_default() }
+            }
             Err(error) => not_now(error),
         }
     }
 
     async fn wait_until_idle(&self, index: u64, progress: &mut Progress) {
         let (path, index) = (["v1", "workers", &self.id, "in-flight"], index.to_string());
-        let mut silent_looks = 0;
         loop {
             // Whoever can't answer now is asked again: the time is bounded by the caller.
             if let Ok(InFlight { nodes }) = self.ask(Method::GET, &path, &[("index", &index)]).await {
                 let in_flight: u64 = nodes.iter().filter_map(|node| node.in_flight).sum();
-                let all_tell = nodes.iter().all(|node| node.in_flight.is_some());
-                silent_looks = if all_tell { 0 } else { silent_looks + 1 };
-                if in_flight == 0 && (all_tell || silent_looks >= SILENT_LOOKS) {
+                // A node that can't be asked may be cut off only, and go on sending.
+                let all_tell = !nodes.is_empty() && nodes.iter().all(|node| node.in_flight.is_some());
+                if in_flight == 0 && all_tell {
                     progress.told = DrawnBack::Idle;
                     return;
                 }
-                progress.told = DrawnBack::Busy { in_flight: Some(in_flight) };
+                progress.told = DrawnBack::Busy { in_flight: Some(in_flight).filter(|count| *count > 0) };
             }
             tasks::sleep(LOOK_EVERY).await;
         }
@@ -188,7 +229,7 @@ impl WorkerHandle {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        let answer = self.nodes.call(&Call { method, path, query, body: None }).await?;
+        let answer = self.nodes.call(&Call { method, path, query, body: None, if_match: None }).await?;
         T::deserialize(&answer.json)
             .map_err(|e| Error::Answer { node: answer.node.clone(), problem: e.to_string() })
     }
@@ -196,14 +237,8 @@ impl WorkerHandle {
 
 /// An older router has no such path: then there is nothing to wait for either.
 fn not_now(error: Error) -> Drain {
-    match &error {
-        Error::Refused(problem) if problem.status < 500 && problem.status != 429 && problem.status != 412 => {
-            Drain::No(DrawnBack::NotDrained { why: error.to_string() })
-        }
-        Error::Refused(_)
-        | Error::Unreachable(_)
-        | Error::Answer { .. }
-        | Error::Invalid(_)
-        | Error::Setup(_) => Drain::Again(error),
+    match is_final(&error) {
+        true => Drain::No(DrawnBack::NotDrained { why: error.to_string() }),
+        false => Drain::Again(error),
     }
 }

@@ -110,11 +110,11 @@ impl Session {
                 None => break None,
             }
         };
-        tasks::within(GOODBYE_LIMIT, self.goodbye()).await;
+        let goodbye = tasks::within(GOODBYE_LIMIT, self.goodbye()).await.flatten();
         self.state.send_replace(WorkerState::Stopped);
         if let Some(done) = stopped {
             // Nobody waits any more: nobody needs to be told.
-            let _ = done.send(());
+            let _ = done.send(goodbye);
         }
     }
 
@@ -166,7 +166,7 @@ impl Session {
         let before = std::mem::replace(&mut self.certainty, Certainty::OwnMayBeNewer);
         let path = ["v1", "workers", &self.id];
         let body = Value::Object(self.body.clone());
-        let call = Call { method: Method::PUT, path: &path, query: &[], body: Some(&body) };
+        let call = Call { method: Method::PUT, path: &path, query: &[], body: Some(&body), if_match: None };
         let (answer, doubt) = self.nodes.call_and_doubt(&call).await;
         // A doubt about an earlier attempt does not end because a later one was answered: the network may still
         // deliver the earlier one last.
@@ -205,7 +205,7 @@ impl Session {
         self.phase = Phase::Keep { lease, failures, wish };
         let body = json!({"lease": lease.id, "sequence": lease.sequence});
         let path = ["v1", "workers", &self.id, "heartbeat"];
-        let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body) };
+        let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body), if_match: None };
         let answer = self.nodes.call(&call).await;
         let said = answer.as_ref().map(|_| ());
         match decide::after_heartbeat(said, self.when_displaced, self.certainty) {
@@ -251,17 +251,18 @@ impl Session {
     }
 
     /// Unregisters, where there may be something of ours to unregister. What comes back is of no use to anybody:
-    /// an unknown worker is as good as an unregistered one, and a lease that could not be given back runs out.
-    async fn goodbye(&mut self) {
+    /// an unknown worker is as good as an unregistered one, and a lease that could not be given back runs out. The log
+    /// index of the goodbye, where a router has confirmed it.
+    async fn goodbye(&mut self) -> Option<u64> {
         let lease = match (self.phase, self.lease()) {
             (Phase::Register { .. }, _) if self.certainty == Certainty::OwnMayBeNewer => None,
             (_, Some(lease)) => Some(lease.id.to_string()),
-            (_, None) => return,
+            (_, None) => return None,
         };
         let query: Vec<_> = lease.iter().map(|id| ("lease", id.as_str())).collect();
         let path = ["v1", "workers", &self.id];
-        let call = Call { method: Method::DELETE, path: &path, query: &query, body: None };
-        let _ = self.nodes.call(&call).await;
+        let call = Call { method: Method::DELETE, path: &path, query: &query, body: None, if_match: None };
+        self.nodes.call(&call).await.ok()?.json["index"].as_u64()
     }
 }
 

@@ -58,13 +58,19 @@ async fn every_call_has_its_place_in_the_api() {
     op.keyspaces().await.expect("answered");
     op.keyspace("k").await.expect("answered");
     let settings = KeyspaceSettings { source: "static", ..KeyspaceSettings::default() };
-    op.set_keyspace("k", &KeyspaceSettings { partitions: Some(8), ..settings }).await.expect("answered");
-    op.set_keyspace("k", &KeyspaceSettings { source: "kafka", hold: Some("5s"), ..settings })
+    op.set_keyspace("k", &KeyspaceSettings { partitions: Some(8), ..settings }, None)
+        .await
+        .expect("answered");
+    op.set_keyspace("k", &KeyspaceSettings { source: "kafka", hold: Some("5s"), ..settings }, Some(7))
         .await
         .expect("answered");
     op.partitions("k").await.expect("answered");
     op.leases().await.expect("answered");
     let seen: Vec<_> = router.seen().iter().map(|s| format!("{} {}", s.line, s.body)).collect();
+    let condition = |head: &str| head.lines().find(|line| line.starts_with("if-match")).map(str::to_owned);
+    let puts: Vec<_> =
+        router.seen().iter().filter(|s| s.line.starts_with("PUT")).map(|s| condition(&s.head)).collect();
+    assert_eq!(puts, [None, Some("if-match: \"7\"".to_owned())]);
     assert_eq!(
         seen,
         [
@@ -124,7 +130,9 @@ async fn operators_decide_about_services_and_workers() {
     let op = operator(&[&router]);
     op.services().await.expect("answered");
     op.service("s/1").await.expect("answered");
-    op.set_service("s", &Policy { hold: Some("5s".into()), ..Policy::default() }).await.expect("answered");
+    op.set_service("s", &Policy { hold: Some("5s".into()), ..Policy::default() }, Some(0))
+        .await
+        .expect("answered");
     op.delete_service("s").await.expect("answered");
     op.delegates().await.expect("answered");
     op.drain_worker("w").await.expect("answered");

@@ -1,14 +1,18 @@
 //! A worker whose services come and go, and how it ends without failing a request.
 
 use crate::support::{Router, Say, Seen, eventually, granted, ok, pause, problem};
-use quorate_client::{DrawnBack, ServiceOffer, Url, WorkerClient, WorkerHandle, WorkerState};
+use quorate_client::{DrawnBack, Duty, OwnDrain, ServiceOffer, Url, WorkerClient, WorkerHandle, WorkerState};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 const PUT: &str = "PUT /v1/workers/w1";
 const BEAT: &str = "POST /v1/workers/w1/heartbeat";
 const GET: &str = "GET /v1/workers/w1";
 const DRAIN: &str = "POST /v1/workers/w1/drain";
+const DELETE: &str = "DELETE /v1/workers/w1?lease=4";
 const RESUME: &str = "POST /v1/workers/w1/resume";
 const LIMIT: Duration = Duration::from_secs(8);
 
@@ -121,14 +125,36 @@ fn in_flight(counts: &[Option<u64>]) -> Say {
 
 /// A router that drains, whose requests in flight are `busy` at each look, one after the other, then none.
 fn draining(busy: &'static [u64]) -> impl FnMut(&Seen) -> Say + Send + 'static {
-    let mut busy = busy.iter();
+    let (mut busy, mut duty) = (busy.iter(), "in_service");
     move |seen| match seen.line.as_str() {
         PUT => granted(4, "100ms"),
-        GET => record("in_service"),
-        DRAIN => Say::Answer(200, json!({"index": 9})),
+        GET => record(duty),
+        DRAIN => {
+            duty = "draining";
+            Say::Answer(200, json!({"index": 9}))
+        }
+        DELETE => Say::Answer(200, json!({"index": 12})),
         line if line.contains("/in-flight") => in_flight(&[Some(*busy.next().unwrap_or(&0)), Some(0)]),
         _ => ok(),
     }
+}
+
+/// The conditions of all calls that begin so.
+fn conditions(router: &Router, line: &str) -> Vec<String> {
+    let seen = router.seen().into_iter().filter(|seen| seen.line.starts_with(line));
+    let condition = |head: &str| {
+        head.lines().find_map(|line| line.strip_prefix("if-match: ").map(str::to_owned)).unwrap_or_default()
+    };
+    seen.map(|seen| condition(&seen.head)).collect()
+}
+
+/// How it drew back, and what became of its drain.
+async fn marked(worker: WorkerHandle) -> (DrawnBack, Vec<OwnDrain>) {
+    let marks = Arc::new(Mutex::new(Vec::new()));
+    let kept = marks.clone();
+    let drawn = worker.draw_back_marked(LIMIT, move |mark| kept.lock().expect("no panic").push(mark)).await;
+    let marks = marks.lock().expect("no panic").clone();
+    (drawn, marks)
 }
 
 fn without_beats(router: &Router) -> Vec<String> {
@@ -140,34 +166,114 @@ async fn it_drains_waits_unregisters_and_takes_the_drain_back() {
     let router = Router::start(draining(&[2, 1, 1])).await;
     assert_eq!(start(&router).await.draw_back(LIMIT).await, DrawnBack::Idle);
     let look = "GET /v1/workers/w1/in-flight?index=9";
-    let delete = "DELETE /v1/workers/w1?lease=4";
-    assert_eq!(without_beats(&router), [PUT, GET, DRAIN, look, look, look, look, delete, RESUME]);
+    assert_eq!(without_beats(&router), [PUT, GET, DRAIN, look, look, look, look, GET, DELETE, RESUME]);
+    assert_eq!(conditions(&router, DRAIN), ["\"7\""], "as it was seen");
+    assert_eq!(conditions(&router, RESUME), ["\"12\""], "as the goodbye has left it");
     assert!(router.count(BEAT) >= 1, "its lease is kept meanwhile");
 }
 
 #[tokio::test]
 async fn it_waits_no_longer_than_it_is_told() {
-    let router = Router::start(|seen| match seen.line.as_str() {
+    let mut rest = draining(&[]);
+    let router = Router::start(move |seen| match seen.line.as_str() {
         line if line.contains("/in-flight") => in_flight(&[Some(3), None]),
-        _ => draining(&[])(seen),
+        _ => rest(seen),
     })
     .await;
     let drawn = start(&router).await.draw_back(Duration::from_millis(700)).await;
     assert_eq!(drawn, DrawnBack::Busy { in_flight: Some(3) });
     let lines = without_beats(&router);
-    assert_eq!(lines[lines.len() - 2..], ["DELETE /v1/workers/w1?lease=4", RESUME]);
+    assert_eq!(lines[lines.len() - 2..], [DELETE, RESUME]);
+}
+
+/// A node that can't be asked may be cut off only, and go on sending: nobody may say that nothing is in flight.
+#[tokio::test]
+async fn while_a_node_can_not_tell_nobody_says_that_nothing_is_in_flight() {
+    for silent in [&[Some(0), None][..], &[]] {
+        let mut rest = draining(&[]);
+        let router = Router::start(move |seen| match seen.line.as_str() {
+            line if line.contains("/in-flight") => in_flight(silent),
+            _ => rest(seen),
+        })
+        .await;
+        let drawn = start(&router).await.draw_back(Duration::from_millis(700)).await;
+        assert_eq!(drawn, DrawnBack::Busy { in_flight: None }, "{silent:?}");
+    }
 }
 
 #[tokio::test]
-async fn a_node_that_stays_silent_does_not_hold_it_up() {
-    let router = Router::start(|seen| match seen.line.as_str() {
-        line if line.contains("/in-flight") => in_flight(&[Some(0), None]),
-        _ => draining(&[])(seen),
+async fn a_router_that_is_busy_is_asked_again_to_take_the_drain_back() {
+    for status in [429, 503] {
+        let (mut rest, mut resumes) = (draining(&[]), 0);
+        let router = Router::start(move |seen| {
+            resumes += u64::from(seen.line == RESUME);
+            if seen.line == RESUME && resumes < 3 { problem(status, "busy") } else { rest(seen) }
+        })
+        .await;
+        let (drawn, marks) = marked(start(&router).await).await;
+        assert_eq!((drawn, router.count(RESUME)), (DrawnBack::Idle, 3), "{status}");
+        assert_eq!(marks, [OwnDrain::Begins, OwnDrain::IsOver], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_that_nobody_takes_back_keeps_its_mark() {
+    let mut rest = draining(&[]);
+    let router = Router::start(move |seen| match seen.line.as_str() {
+        RESUME => problem(403, "forbidden"),
+        _ => rest(seen),
     })
     .await;
-    assert_eq!(start(&router).await.draw_back(Duration::from_secs(60)).await, DrawnBack::Idle);
-    let looks = router.lines().iter().filter(|line| line.contains("/in-flight")).count();
-    assert_eq!(looks, 15, "nor is it given up at the first look");
+    let (_, marks) = marked(start(&router).await).await;
+    assert_eq!((marks, router.count(RESUME)), (vec![OwnDrain::Begins], 1), "a refusal is final");
+}
+
+/// Scenario: an operator takes a worker offline while it draws back. Cause: its drain was taken back whatever stood.
+#[tokio::test]
+async fn what_an_operator_decides_meanwhile_stands() {
+    let (mut rest, mut offline) = (draining(&[]), false);
+    let router = Router::start(move |seen| {
+        offline |= seen.line.contains("/in-flight");
+        if seen.line == GET && offline { record("offline") } else { rest(seen) }
+    })
+    .await;
+    let (drawn, marks) = marked(start(&router).await).await;
+    assert_eq!((drawn, router.count(RESUME)), (DrawnBack::Idle, 0));
+    assert_eq!(marks, [OwnDrain::Begins, OwnDrain::IsOver]);
+
+    // And what is decided right behind the goodbye: the record is not what it was.
+    let (mut rest, mut gone) = (draining(&[]), false);
+    let router = Router::start(move |seen| {
+        gone |= seen.line == DELETE;
+        match seen.line.as_str() {
+            RESUME => problem(412, "index_mismatch"),
+            GET if gone => problem(404, "worker_unknown"),
+            _ => rest(seen),
+        }
+    })
+    .await;
+    let (_, marks) = marked(start(&router).await).await;
+    assert_eq!((marks, router.count(RESUME)), (vec![OwnDrain::Begins], 1));
+}
+
+#[tokio::test]
+async fn a_drain_of_an_earlier_life_is_taken_back_and_no_other_word() {
+    for (duty, stands, resumes) in
+        [("draining", Duty::InService, 1), ("offline", Duty::Offline, 0), ("in_service", Duty::InService, 0)]
+    {
+        let router = Router::start(move |seen| match seen.line.as_str() {
+            PUT => granted(4, "1h"),
+            line if line.starts_with(GET) => record(duty),
+            _ => ok(),
+        })
+        .await;
+        let worker = start(&router).await;
+        assert_eq!(worker.take_drain_back().await, Ok(stands), "{duty}");
+        assert_eq!(router.count(RESUME), resumes, "{duty}");
+        if resumes > 0 {
+            assert_eq!(conditions(&router, RESUME), ["\"7\""], "only what was seen");
+        }
+    }
 }
 
 #[tokio::test]

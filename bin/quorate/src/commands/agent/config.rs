@@ -39,6 +39,8 @@ pub struct Config {
     pub token: Option<String>,
     pub token_file: Option<PathBuf>,
     pub identity: Identity,
+    /// Also where the id is given: what an end has left undone is marked beside it.
+    pub state_file: Option<PathBuf>,
     /// The worker's own address, where it is not that of this machine.
     pub address: Option<String>,
     pub advertise_host: Option<String>,
@@ -88,11 +90,12 @@ fn read(reader: &mut Reader, args: &AgentArgs, surroundings: &Surroundings) -> C
         routers: routers(reader, args, surroundings),
         token: args.token.clone(),
         token_file: reader.value(Given::by_file("token_file"), path),
-        identity: match (id, state_file) {
+        identity: match (id, state_file.clone()) {
             (Some(id), _) => Identity::Given(id),
             (None, Some(path)) => Identity::StateFile(path),
             (None, None) => Identity::Host,
         },
+        state_file,
         address: reader.value(Given::by_file("address"), |text| Ok(Address::parse(text)?.to_string())),
         advertise_host: reader.value(given("advertise_host", &args.advertise_host), host),
         detect_interval: reader.value(interval, short()).unwrap_or(10 * SECOND),

@@ -19,16 +19,26 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The id. Makes the file, where there is to be one.
-    pub fn resolve(&self, host_name: &str) -> Result<WorkerId, Failure> {
+    /// The id, as far as it is known; `None`: the first start will draw one. Changes nothing.
+    pub fn known(&self, host_name: &str) -> Result<Option<WorkerId>, Failure> {
         match self {
-            Self::Given(id) => Ok(id.clone()),
-            Self::Host => of_host(host_name),
+            Self::Given(id) => Ok(Some(id.clone())),
+            Self::Host => of_host(host_name).map(Some),
             Self::StateFile(path) => match fs::read_to_string(path) {
-                Ok(text) => parse(text.trim(), path),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => draw(path, host_name),
+                Ok(text) => parse(text.trim(), path).map(Some),
+                // One that can't be made is told now, not by the first start.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && folder_of(path).is_dir() => Ok(None),
                 Err(e) => Err(wrong(path, &e.to_string())),
             },
+        }
+    }
+
+    /// The id. Makes the file, where there is to be one.
+    pub fn resolve(&self, host_name: &str) -> Result<WorkerId, Failure> {
+        match (self.known(host_name)?, self) {
+            (None, Self::StateFile(path)) => draw(path, host_name),
+            (Some(id), _) => Ok(id),
+            (None, Self::Given(_) | Self::Host) => of_host(host_name),
         }
     }
 }
@@ -48,15 +58,24 @@ fn draw(path: &Path, host_name: &str) -> Result<WorkerId, Failure> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|e| Failure::failed("cannot draw an id", e))?;
     let id = parse(&format!("{host_name}-{:08x}", u32::from_le_bytes(bytes)), path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
+    let file = tempfile::NamedTempFile::new_in(folder_of(path)).and_then(|mut file| {
         io::Write::write_all(&mut file, format!("{id}\n").as_bytes())?;
         file.as_file().sync_all()?;
         Ok(file)
     });
     let file = file.map_err(|e| wrong(path, &e.to_string()))?;
     file.persist(path).map_err(|e| wrong(path, &e.error.to_string()))?;
+    sync_folder_of(path).map_err(|e| wrong(path, &e.to_string()))?;
     Ok(id)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A name is on the disk only once its folder is.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    fs::File::open(folder_of(path))?.sync_all()
 }
 
 fn wrong(path: &Path, why: &str) -> Failure {
@@ -71,7 +90,10 @@ mod tests {
     fn an_id_is_drawn_once_and_kept() {
         let folder = tempfile::tempdir().expect("a folder");
         let identity = |name: &str| Identity::StateFile(folder.path().join(name));
+        assert_eq!(identity("a").known("host").expect("sound"), None);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "a question draws nothing");
         let first = identity("a").resolve("host").expect("drawn");
+        assert_eq!(identity("a").known("host").expect("sound"), Some(first.clone()));
         assert!(first.as_str().starts_with("host-") && first.as_str().len() == 13, "{first}");
         assert_eq!(identity("a").resolve("another-name").expect("kept"), first);
         assert_ne!(identity("b").resolve("host").expect("drawn"), first);

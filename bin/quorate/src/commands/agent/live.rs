@@ -3,12 +3,13 @@
 use super::{
     config::Config,
     machine::{Machine, Sources},
+    mark::Mark,
     presence::Change,
     survey::{Offer, Seen, Survey, told},
     unknown_variables,
 };
 use crate::{failure::Failure, parent, signals::Signals, supervisor::say};
-use quorate_client::{DrawnBack, WorkerClient, WorkerHandle, WorkerState};
+use quorate_client::{DrawnBack, Duty, OwnDrain, WorkerClient, WorkerHandle, WorkerState};
 use quorate_model::WorkerId;
 use quorate_node::config::LogFormat;
 use quorate_telemetry::log;
@@ -38,7 +39,12 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
     };
     let id = config.identity.resolve(host_name)?;
     let mut signals = Signals::listen()?;
-    let mut agent = Agent { config: &config, survey: Survey::of(&config)? };
+    let mark = config.state_file.as_deref().map(|path| Mark::beside(path, &id));
+    let mut agent = Agent {
+        config: &config,
+        survey: Survey::of(&config)?,
+        beginning: Some(Beginning { id: id.clone(), mark: mark.clone() }),
+    };
     let offer = tokio::select! {
         biased;
         () = asked_to_end(&mut signals, until_stdin_closes) => return Ok(()),
@@ -61,10 +67,16 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
     tokio::select! {
         biased;
         number = signals.next() => Err(Failure::Signal(number)),
-        drawn = worker.draw_back(config.drain_timeout) => {
+        drawn = worker.draw_back_marked(config.drain_timeout, move |drain| keep(mark.as_ref(), drain)) => {
             tell_end(drawn);
             Ok(())
         }
+    }
+}
+
+fn keep(mark: Option<&Mark>, drain: OwnDrain) {
+    if let Some(mark) = mark {
+        mark.keep(drain);
     }
 }
 
@@ -94,6 +106,41 @@ fn token_of(path: &Path) -> Result<String, Failure> {
 struct Agent<'a> {
     config: &'a Config,
     survey: Survey<'a>,
+    /// Until the duty was looked at.
+    beginning: Option<Beginning>,
+}
+
+/// What is to be known about the worker's duty, once it is registered.
+struct Beginning {
+    id: WorkerId,
+    mark: Option<Mark>,
+}
+
+impl Beginning {
+    /// Whether it is done; asked again otherwise.
+    async fn look_at_duty(&self, worker: &WorkerHandle) -> bool {
+        if !matches!(worker.state(), WorkerState::Registered { .. }) {
+            return false;
+        }
+        let own = self.mark.as_ref().filter(|mark| mark.stands());
+        let duty = match own {
+            Some(_) => worker.take_drain_back().await,
+            None => worker.duty().await,
+        };
+        let Ok(duty) = duty else { return false };
+        if let Some(mark) = own {
+            mark.keep(OwnDrain::IsOver);
+        }
+        if duty == Duty::InService {
+            if own.is_some() {
+                tracing::info!("the last end was cut short: its drain is taken back");
+            }
+        } else {
+            let mend = format!("quorate workers resume {}", self.id);
+            tracing::warn!(?duty, mend, "registered, and gets no requests: it was taken out of service");
+        }
+        true
+    }
 }
 
 impl Agent<'_> {
@@ -136,6 +183,11 @@ impl Agent<'_> {
     /// Looks again and again, and reports what has changed.
     async fn keep(&mut self, worker: &WorkerHandle, mut reported: Offer) -> Infallible {
         loop {
+            if let Some(beginning) = &self.beginning
+                && beginning.look_at_duty(worker).await
+            {
+                self.beginning = None;
+            }
             sleep(self.config.detect_interval).await;
             self.look().await;
             match self.survey.offer().await {

@@ -8,13 +8,13 @@ use super::{
 use crate::{
     args::Format,
     failure::Failure,
-    output::{Rows, or_dash, show},
+    output::{Rows, or_dash, say, show},
 };
 use quorate_api::duration;
 use serde_json::{Value, json};
 
 pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(), Failure> {
-    let id = config.identity.resolve(host_name)?;
+    let id = config.identity.known(host_name)?;
     let mut survey = Survey::of(config)?;
     let mut rows = Rows::new(["service", "found", "version", "check", "why"]);
     let mut checks = Vec::new();
@@ -46,6 +46,11 @@ pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(),
     if let Some(weight) = config.weight {
         registration["weight"] = json!(weight);
     }
-    let told = json!({"id": id.as_str(), "registration": registration, "checks": checks});
-    show(format, &told, || rows)
+    let told =
+        json!({"id": id.as_ref().map(|id| id.as_str()), "registration": registration, "checks": checks});
+    show(format, &told, || rows)?;
+    if let (None, Some(path)) = (id, &config.state_file) {
+        say(&format!("no id yet: the first start draws one and keeps it in {}", path.display()));
+    }
+    Ok(())
 }
