@@ -103,7 +103,7 @@ impl ErrorBody {
         Self::new("Not found")
     }
 
-    /// The node is about to end; others are there.
+    /// The node can't take it now; others can.
     pub fn ending(retry_after: u64) -> Self {
         let error = "Service temporarily unavailable, retry recommended";
         Self { retry_after: Some(retry_after), ..Self::new(error) }
@@ -141,6 +141,9 @@ pub struct StatusBody {
 pub const HEARD: StatusBody = StatusBody { status: "ok", message: None };
 /// After a goodbye.
 pub const UNREGISTERED: StatusBody = StatusBody { status: "ok", message: Some("Worker unregistered") };
+/// After a goodbye that could not be carried out: the contract knows no other answer, and the worker goes all the same.
+pub const NOT_YET_UNREGISTERED: StatusBody =
+    StatusBody { status: "ok", message: Some("The cluster can't be changed now: the lease ends by itself") };
 /// After a goodbye of somebody unknown, which is as good as one.
 pub const WAS_NOT_THERE: StatusBody = StatusBody { status: "ok", message: Some("Worker was not registered") };
 

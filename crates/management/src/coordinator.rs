@@ -29,7 +29,8 @@ use axum::{
 use fault::{Fault, RegisterFault};
 use http::StatusCode;
 use quorate_api::coordinator::{
-    self, ErrorBody, HEALTH, HEARD, HealthBody, StatusBody, UNREGISTERED, WAS_NOT_THERE,
+    self, ErrorBody, HEALTH, HEARD, HealthBody, NOT_YET_UNREGISTERED, StatusBody, UNREGISTERED,
+    WAS_NOT_THERE,
     heartbeat::{self, HeartbeatBody},
     register::{self, RegisterBody, RegisteredBody, Registering},
 };
@@ -261,10 +262,7 @@ async fn recover(app: &App, said: &heartbeat::Heartbeat) {
     path = "/api/worker/unregister/{id}",
     tag = "coordinator",
     params(("id" = String, Path, description = "The worker's id")),
-    responses(
-        (status = 200, description = "It is not there any more", body = StatusBody),
-        (status = 500, description = "The cluster can't", body = ErrorBody),
-    ),
+    responses((status = 200, description = "It is not there any more, or will not be soon", body = StatusBody)),
 )]
 async fn unregister(
     State(app): State<App>,
@@ -274,11 +272,12 @@ async fn unregister(
     // What can't be an id was never registered.
     let Some(id) = id else { return Ok(json(StatusCode::OK, &WAS_NOT_THERE)) };
     let command = Command::UnregisterWorker { id, epoch: None, if_index: None };
-    match app.cluster.propose(command).await?.reply {
-        Reply::Refused(Refusal::UnknownWorker { .. }) => Ok(json(StatusCode::OK, &WAS_NOT_THERE)),
-        Reply::Refused(refusal) => Err(Fault::Refused(refusal)),
-        Reply::Done | Reply::Unchanged | Reply::Registered { .. } => Ok(json(StatusCode::OK, &UNREGISTERED)),
-    }
+    let said = match app.cluster.propose(command).await.map(|committed| committed.reply) {
+        Ok(Reply::Refused(Refusal::UnknownWorker { .. })) => WAS_NOT_THERE,
+        Ok(Reply::Done | Reply::Unchanged | Reply::Registered { .. }) => UNREGISTERED,
+        Ok(Reply::Refused(_)) | Err(_) => NOT_YET_UNREGISTERED,
+    };
+    Ok(json(StatusCode::OK, &said))
 }
 
 impl From<Unavailable> for Fault {
