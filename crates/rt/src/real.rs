@@ -127,17 +127,33 @@ pub mod time {
 /// TCP.
 pub mod net {
     use socket2::{Domain, Protocol, Socket, Type};
-    use std::{io, net::SocketAddr};
+    use std::{
+        io,
+        net::SocketAddr,
+        sync::{Mutex, PoisonError},
+    };
     pub use tokio::net::{TcpListener, TcpStream, lookup_host};
 
     const BACKLOG: i32 = 4_096;
 
-    fn socket(addr: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+    /// Who may listen at the same address.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Others {
+        /// Nobody, neither now nor later.
+        None,
+        /// Nobody now, and later our own: the address is bound alone, and shared from then on.
+        Later,
+        /// Those who share it already.
+        Now,
+    }
+
+    fn socket(addr: SocketAddr, others: Others) -> io::Result<std::net::TcpListener> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        socket.set_reuse_port(reuse_port)?;
+        socket.set_reuse_port(others == Others::Now)?;
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
+        socket.set_reuse_port(others != Others::None)?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     }
@@ -145,20 +161,23 @@ pub mod net {
     /// Binds one listener. Call inside a runtime.
     #[expect(clippy::unused_async, reason = "the simulator takes its time to bind")]
     pub async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::from_std(socket(addr, false)?)
+        TcpListener::from_std(socket(addr, Others::None)?)
     }
 
     /// Listeners of one address for many cores, not yet tied to a runtime.
     pub struct SharedPort {
         addr: SocketAddr,
+        /// The one that claimed it, until a core takes it. Were it closed in between, somebody else could claim the
+        /// address meanwhile, above all where the system chooses the port.
+        first: Mutex<Option<std::net::TcpListener>>,
     }
 
     impl SharedPort {
         /// Claims the address. Fails if any other socket listens there: `SO_REUSEPORT` alone would let two
         /// processes of one user share it in silence, and half of the requests would go astray.
         pub fn claim(addr: SocketAddr) -> io::Result<Self> {
-            let bound = socket(addr, false)?.local_addr()?;
-            Ok(Self { addr: bound })
+            let first = socket(addr, Others::Later)?;
+            Ok(Self { addr: first.local_addr()?, first: Mutex::new(Some(first)) })
         }
 
         /// The address, with the port that the system chose for port 0.
@@ -169,7 +188,9 @@ pub mod net {
         /// One core's own listener; the kernel spreads connections. Call inside that core's runtime.
         #[expect(clippy::unused_async, reason = "the simulator takes its time to bind")]
         pub async fn listener(&self) -> io::Result<TcpListener> {
-            TcpListener::from_std(socket(self.addr, true)?)
+            let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let listener = first.map_or_else(|| socket(self.addr, Others::Now), Ok)?;
+            TcpListener::from_std(listener)
         }
     }
 }
@@ -186,5 +207,26 @@ pub mod rng {
     /// A generator of one's own.
     pub fn generator() -> StdRng {
         StdRng::seed_from_u64(random_u64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::net::SharedPort;
+    use std::net::SocketAddr;
+
+    #[tokio::test]
+    async fn a_claimed_port_is_nobody_else_s_at_any_time() {
+        let claimed = SharedPort::claim(SocketAddr::from(([127, 0, 0, 1], 0))).expect("some port is free");
+        let address = claimed.local_addr();
+        let taken = |when: &str| assert!(SharedPort::claim(address).is_err(), "{when}");
+        taken("before a core listens");
+        let first = claimed.listener().await.expect("the one that claimed it");
+        taken("while one core listens");
+        let second = claimed.listener().await.expect("shared with the first");
+        assert_eq!((first.local_addr().ok(), second.local_addr().ok()), (Some(address), Some(address)));
+        taken("while two cores listen");
+        drop((claimed, first, second));
+        SharedPort::claim(address).expect("free again");
     }
 }
