@@ -17,11 +17,6 @@ impl Loads {
         self.0.get(worker)
     }
 
-    /// Whether a worker can take requests for `service`, as far as it said.
-    pub fn takes(&self, worker: &str, service: &str) -> bool {
-        self.of(worker).is_none_or(|load| load.takes(service))
-    }
-
     /// How many are known.
     pub fn len(&self) -> usize {
         self.0.len()

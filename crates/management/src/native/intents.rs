@@ -2,7 +2,7 @@
 
 use super::writes::{self, Outcome};
 use crate::{
-    answer::{Answer, Fault, decided, with_etag},
+    answer::{Answer, Fault, decided},
     document::{BodyRefusals, Conditions, DecisionRefusals, ReadRefusals, RecordWriteParams},
     request,
     server::App,
@@ -16,7 +16,7 @@ use quorate_api::{
     intent::{self, Decided, InFlightBody, NodeInFlight, WeightBody},
     query::Await,
 };
-use quorate_model::{Command, Duty, LogIndex, Reply, WorkerId};
+use quorate_model::{Command, Duty, LogIndex, WorkerId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -131,11 +131,7 @@ async fn decide(app: &App, command: Command, id: &WorkerId, query: &Query) -> An
     let index = committed.index.0;
     let body = Decided { duty: worker.intent.duty.into(), weight: worker.weight(), index, visible };
     let answer = decided(committed.index, &body);
-    match committed.reply {
-        Reply::Done => Ok(with_etag(answer, committed.index)),
-        // It was so before: its last change is older than this.
-        Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => Ok(answer),
-    }
+    Ok(writes::tagged(answer, &committed))
 }
 
 /// Count what is under way at a worker

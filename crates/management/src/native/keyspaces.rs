@@ -17,7 +17,7 @@ use quorate_api::{
     answer::{Page, WriteAnswer, Written},
     keyspace::{self, KeyspaceBody, KeyspacePut, PartitionBody, Settings},
 };
-use quorate_model::{Command, KeyspaceName, Kind, PartitionCount, Reply};
+use quorate_model::{Command, KeyspaceName, Kind, PartitionCount};
 use quorate_state::{KeyspaceView, View};
 
 type KeyspacePath = Result<Path<String>, PathRejection>;
@@ -121,11 +121,7 @@ pub(super) async fn put(State(app): State<App>, path: KeyspacePath, request: Req
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(committed) => {
             let answer = decided(committed.index, &Written { index: committed.index.0, visible });
-            match committed.reply {
-                Reply::Done => Ok(with_etag(answer, committed.index)),
-                // It was so before: its last change is older than this.
-                Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => Ok(answer),
-            }
+            Ok(writes::tagged(answer, &committed))
         }
     }
 }

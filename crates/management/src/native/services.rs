@@ -20,7 +20,7 @@ use quorate_api::{
     answer::{Page, WriteAnswer, Written},
     service::{self, ENDPOINTS_LISTED_MAX, ServicePut, ServiceShown},
 };
-use quorate_model::{Command, Kind, LogIndex, Reply, ServiceName, WorkerId};
+use quorate_model::{Command, Kind, LogIndex, ServiceName, WorkerId};
 use quorate_state::{Endpoint, Loads, ServiceView};
 use std::sync::Arc;
 
@@ -73,7 +73,8 @@ fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
         return service.serving_count();
     }
     let serves = |endpoint: &&Endpoint| {
-        endpoint.serves() && loads.takes(endpoint.worker().id().as_str(), service.name().as_str())
+        let worker = endpoint.worker();
+        worker.serves_now(endpoint.offer(), loads.of(worker.id().as_str()).map(|load| &**load))
     };
     service.endpoints().filter(serves).count()
 }
@@ -148,11 +149,7 @@ pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Requ
         Outcome::Valid(index) => writes::validated(index),
         Outcome::Committed(committed) => {
             let answer = decided(committed.index, &Written { index: committed.index.0, visible });
-            match committed.reply {
-                Reply::Done => Ok(with_etag(answer, committed.index)),
-                // It was so before: its last change is older than this.
-                Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => Ok(answer),
-            }
+            Ok(writes::tagged(answer, &committed))
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Writes: a command is carried out, or only checked, and a refusal becomes a problem.
 
 use crate::{
-    answer::{Answer, Fault, decided},
+    answer::{Answer, Fault, decided, with_etag},
     cluster::Committed,
     server::App,
 };
+use axum::response::Response;
 use quorate_api::{
     Problem, Query,
     answer::{Validated, VisibleBody},
@@ -80,6 +81,15 @@ fn check(app: &App, command: Command) -> Result<Outcome, Fault> {
 
 fn refused(app: &App, refusal: &Refusal) -> Fault {
     Fault::from(Problem::from(refusal)).hinting(app.cluster.standing().leader.as_ref())
+}
+
+/// With the record's new tag, if the write has changed it.
+pub(super) fn tagged(answer: Response, committed: &Committed) -> Response {
+    match committed.reply {
+        Reply::Done => with_etag(answer, committed.index),
+        // It was so before: its last change is older than this.
+        Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => answer,
+    }
 }
 
 /// The answer to a dry run.
