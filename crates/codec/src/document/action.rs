@@ -322,10 +322,8 @@ impl HeaderEdits {
 
     fn read(self, field: &str) -> Result<model::route::HeaderEdits, Invalid> {
         use model::route::HeaderEdits as M;
-        let header =
-            |header: Header| Ok((M::name(field, &header.name)?, M::value(field, &header.value)?));
-        let headers =
-            |list: Vec<Header>| list.into_iter().map(header).collect::<Result<Vec<_>, Invalid>>();
+        let header = |header: Header| Ok((M::name(field, &header.name)?, M::value(field, &header.value)?));
+        let headers = |list: Vec<Header>| list.into_iter().map(header).collect::<Result<Vec<_>, Invalid>>();
         let remove = self.remove.iter().map(|name| M::name(field, name));
         Ok(M { set: headers(self.set)?, add: headers(self.add)?, remove: remove.collect::<Result<_, _>>()? })
     }

@@ -63,8 +63,7 @@ impl TryFrom<Config> for model::Config {
         let policy = |(name, policy): (String, Option<Policy>)| {
             Ok((ServiceName::parse(&name)?, policy.map(TryInto::try_into).transpose()?))
         };
-        let keyspace =
-            |(name, k): (String, Keyspace)| Ok((KeyspaceName::parse(&name)?, k.try_into()?));
+        let keyspace = |(name, k): (String, Keyspace)| Ok((KeyspaceName::parse(&name)?, k.try_into()?));
         Ok(Self {
             routes: config.routes.into_iter().map(route).collect::<Result<_, Invalid>>()?,
             services: config.services.into_iter().map(policy).collect::<Result<_, Invalid>>()?,

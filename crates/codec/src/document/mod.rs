@@ -36,7 +36,11 @@ pub(crate) fn from_text<T: DeserializeOwned>(what: &str, text: &str) -> Result<T
     serde_json::from_str(text).map_err(|error| {
         // It may quote a name from the text, however long.
         let problem: String = error.to_string().chars().take(200).collect();
-        Invalid::new(what, format!("can't be read: {problem}"), "a document of a version that this node knows")
+        Invalid::new(
+            what,
+            format!("can't be read: {problem}"),
+            "a document of a version that this node knows",
+        )
     })
 }
 

@@ -53,12 +53,7 @@ impl Route {
 impl From<&model::StoredRoute> for StoredRoute {
     fn from(stored: &model::StoredRoute) -> Self {
         let model::StoredRoute { route, created, changed } = stored;
-        Self {
-            name: route.name().to_string(),
-            created: created.0,
-            changed: changed.0,
-            route: route.into(),
-        }
+        Self { name: route.name().to_string(), created: created.0, changed: changed.0, route: route.into() }
     }
 }
 

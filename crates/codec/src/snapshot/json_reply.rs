@@ -34,6 +34,7 @@ pub(super) enum Refusal {
     UnknownService { name: String },
     HasPolicies { policies: u64 },
     UnknownRoute { name: String },
+    HasRoutes { routes: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +106,7 @@ impl From<&model::Refusal> for Refusal {
             M::RestoreUnsound { why } => Self::RestoreUnsound { why: why.clone() },
             M::UnknownService { name } => Self::UnknownService { name: name.to_string() },
             M::HasPolicies { policies } => Self::HasPolicies { policies: *policies },
+            M::HasRoutes { routes } => Self::HasRoutes { routes: *routes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
         }
     }
@@ -148,6 +150,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::RestoreUnsound { why } => Self::RestoreUnsound { why },
             Refusal::UnknownService { name } => Self::UnknownService { name: ServiceName::parse(&name)? },
             Refusal::HasPolicies { policies } => Self::HasPolicies { policies },
+            Refusal::HasRoutes { routes } => Self::HasRoutes { routes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
         })
     }

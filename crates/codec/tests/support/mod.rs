@@ -5,6 +5,7 @@ mod later;
 pub mod replies;
 pub mod services;
 mod snapshots;
+pub mod traffic;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use snapshots::{keyspace_records, later_snapshot, snapshot, workers};
@@ -113,6 +114,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     ]);
     let mut named: Vec<_> = commands.into_iter().map(|c| (command_name(&c), c)).collect();
     named.extend(services::commands());
+    named.extend(traffic::commands());
     named
 }
 
@@ -132,7 +134,12 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetWeight { .. } => "set-weight",
         Command::PutService { .. } => "put-service",
         Command::DeleteService { .. } => "delete-service",
+        Command::PutRoute { .. } => "put-route",
+        Command::DeleteRoute { .. } => "delete-route",
+        Command::Configure { .. } => "configure",
+        Command::ChangeHealth(_) => "change-health",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
+        Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -158,6 +165,10 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::UnknownService { name: services::service("chat") },
         Refusal::HasPolicies { policies: 3 },
         Refusal::Full { what: Bounded::ServicePolicies, max: 12 },
+        Refusal::UnknownRoute { name: traffic::route_name("r") },
+        Refusal::HasRoutes { routes: 4 },
+        Refusal::Full { what: Bounded::Routes, max: 13 },
+        Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -188,6 +199,10 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::RestoreUnsound { .. } => "restore-unsound",
         Refusal::UnknownService { .. } => "unknown-service",
         Refusal::HasPolicies { .. } => "has-policies",
+        Refusal::UnknownRoute { .. } => "unknown-route",
+        Refusal::HasRoutes { .. } => "has-routes",
+        Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
+        Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
     }
 }
 
@@ -356,6 +371,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         ),
         later::any_command(),
         services::any_command(),
+        traffic::any_command(),
     ]
 }
 
