@@ -84,7 +84,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             if_index: Some(LogIndex(3)),
         },
         Command::AdoptWorker { registration: registration() },
-        Command::UnregisterWorker { id: worker_id("w1"), epoch: Some(Epoch(4)), if_index: None },
+        unregister(),
         Command::ChangeLeases(vec![
             change("a", LeaseEvent::Suspected),
             change("b", LeaseEvent::Recovered),
@@ -116,6 +116,10 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(services::commands());
     named.extend(traffic::commands());
     named
+}
+
+fn unregister() -> Command {
+    Command::UnregisterWorker { id: worker_id("w1"), epoch: Some(Epoch(4)), if_index: None }
 }
 
 fn command_name(command: &Command) -> &'static str {
@@ -220,8 +224,7 @@ pub fn membership() -> Membership {
 
 /// One log record of each kind.
 pub fn records() -> Vec<(&'static str, LogRecord)> {
-    let (_, command) = commands().swap_remove(3);
-    let entry = Entry { at: LogTime(1_790_000_000_000), proposals: vec![proposal(1, command)] };
+    let entry = Entry { at: LogTime(1_790_000_000_000), proposals: vec![proposal(1, unregister())] };
     let payloads = vec![Payload::Blank, Payload::Normal(entry), Payload::Membership(membership())];
     let record = |payload| LogRecord { term: 2, leader: 7, index: 41, payload };
     payloads.into_iter().map(|p| (payload_name(&p), record(p))).collect()
