@@ -5,6 +5,7 @@
 
 mod shown;
 
+pub(crate) use shown::span;
 pub use shown::{
     BackoffBody, BalancingBody, BreakerBody, BudgetBody, GrpcHealthBody, HealthBody, HttpHealthBody, KeyBody,
     LimitsBody, OutlierBody, ProtocolBody, RetriesBody,
@@ -56,13 +57,14 @@ pub(crate) fn retries(value: Value) -> Result<Retries, Wrong> {
     nested(value, |fields| {
         let default = Retries::default();
         let status = |value| number(999)(value).map(|status| u16::try_from(status).unwrap_or(u16::MAX));
-        Some(Retries {
+        let read = Retries {
             max: fields.optional("max", count(limit::RETRIES_MAX)).unwrap_or(default.max),
             on: fields.optional("on", list(STATUSES_MAX, status)).unwrap_or(default.on),
             backoff: fields.optional("backoff", backoff).unwrap_or_default(),
             non_idempotent: fields.optional("retry_non_idempotent", flag).unwrap_or(default.non_idempotent),
             budget: fields.optional("budget", budget).unwrap_or_default(),
-        })
+        };
+        checked(fields, read.validate())
     })
 }
 
@@ -97,14 +99,21 @@ pub(crate) fn health(value: Value) -> Result<HealthCheck, Wrong> {
         let interval = fields.optional("interval", millis);
         let timeout = fields.optional("timeout", millis);
         let interval_ms = interval.unwrap_or(default.interval_ms);
-        Some(HealthCheck {
+        let read = HealthCheck {
             probe: tcp.or(http).or(grpc).unwrap_or(default.probe),
             interval_ms,
             // A short interval alone is no mistake: the timeout that nobody named shrinks with it.
             timeout_ms: timeout.unwrap_or(default.timeout_ms.min(interval_ms)),
             unhealthy: fields.optional("unhealthy", count(100u8)).unwrap_or(default.unhealthy),
             healthy: fields.optional("healthy", count(100u8)).unwrap_or(default.healthy),
-        })
+        };
+        // The model does not know where in a document they stand.
+        let place = |wrong: Invalid| match wrong.field.as_str() {
+            "path" => wrong.renamed("http.path"),
+            "service" => wrong.renamed("grpc.service"),
+            _ => wrong,
+        };
+        checked(fields, read.validate().map_err(|wrong| wrong.into_iter().map(place).collect()))
     })
 }
 
@@ -134,13 +143,14 @@ fn grpc_probe(value: Value) -> Result<HealthProbe, Wrong> {
 pub(crate) fn breaker(value: Value) -> Result<Breaker, Wrong> {
     nested(value, |fields| {
         let default = Breaker::default();
-        Some(Breaker {
+        let read = Breaker {
             failures: fields.optional("failures", count(u32::MAX)).unwrap_or(default.failures),
             open_ms: fields.optional("open", millis).unwrap_or(default.open_ms),
             successes: fields.optional("successes", count(u32::MAX)).unwrap_or(default.successes),
             trials: fields.optional("trials", count(u32::MAX)).unwrap_or(default.trials),
             shared: fields.optional("shared", flag).unwrap_or(default.shared),
-        })
+        };
+        checked(fields, read.validate())
     })
 }
 
@@ -151,7 +161,7 @@ pub(crate) fn outlier(value: Value) -> Result<Outlier, Wrong> {
         let ejection_ms = fields.optional("ejection", millis).unwrap_or(default.ejection_ms);
         let longest = fields.optional("ejection_max", millis);
         let percent = count(100u8);
-        Some(Outlier {
+        let read = Outlier {
             failures: fields.optional("failures", count(u32::MAX)).unwrap_or(default.failures),
             ejection_ms,
             ejection_ms_max: longest.unwrap_or(default.ejection_ms_max.max(ejection_ms)),
@@ -159,29 +169,26 @@ pub(crate) fn outlier(value: Value) -> Result<Outlier, Wrong> {
                 .optional("ejected_percent_max", percent)
                 .unwrap_or(default.ejected_percent_max),
             panic_percent: fields.optional("panic_percent", count(100u8)).unwrap_or(default.panic_percent),
-        })
+        };
+        checked(fields, read.validate())
     })
 }
 
 /// How much one node gives to one endpoint at once.
 pub(crate) fn limits(value: Value) -> Result<EndpointLimits, Wrong> {
     nested(value, |fields| {
-        Some(EndpointLimits {
+        let read = EndpointLimits {
             connections_max: fields.optional("connections_max", count(u32::MAX)),
             pending_max: fields.optional("pending_max", count(u32::MAX)),
             in_flight_max: fields.optional("in_flight_max", count(u32::MAX)),
-        })
+        };
+        checked(fields, read.validate())
     })
 }
 
-/// What a health check calls wrong, by the place that it has in a document.
-pub(crate) fn health_place(wrong: Invalid) -> Invalid {
-    let place = match wrong.field.as_str() {
-        "health.path" => "health.http.path",
-        "health.service" => "health.grpc.service",
-        _ => return wrong,
-    };
-    wrong.renamed(place)
+/// What the model says of what `fields` were read to. `None`: it is wrong, and listed.
+fn checked<T>(fields: &mut Fields, checked: Result<T, Vec<Invalid>>) -> Option<T> {
+    checked.map_err(|wrong| add_unless_unread(fields, wrong)).ok()
 }
 
 /// Adds what the model finds wrong with what `fields` were read to, but not what is listed already: a field that could
@@ -189,7 +196,7 @@ pub(crate) fn health_place(wrong: Invalid) -> Invalid {
 pub(crate) fn add_unless_unread(fields: &mut Fields, wrong: Vec<Invalid>) {
     let mut unread = fields.wrong_places();
     // What these say is held against what those should have said.
-    for (field, said_of) in [("balancing", "hash_on"), ("match", "rewrite"), ("match", "redirect")] {
+    for (field, said_of) in [("balancing", "hash_on"), ("match", "rewrite"), ("match", "redirect"), ("redirect", "destinations")] {
         if unread.iter().any(|place| is_inside(field, place)) {
             unread.push(said_of.into());
         }

@@ -4,16 +4,19 @@
 //! `destinations[1].weight`. What is read back is what was written, with the defaults of what was begun: who names
 //! `retries` sees all of them, who does not sees none.
 
+pub(crate) use matching::method;
+
 mod action;
 mod matching;
+mod parts;
 mod shown;
 #[cfg(test)]
 mod tests;
 
-pub use shown::{
-    CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, RouteBody,
-    RoutePut, ValueBody, ValuesBody,
+pub use parts::{
+    CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, ValueBody, ValuesBody,
 };
+pub use shown::{RouteBody, RoutePut};
 
 use crate::{
     Wrong,

@@ -54,7 +54,7 @@ fn path(fields: &mut Fields) -> PathMatch {
 }
 
 /// A method, in any case.
-pub(super) fn method(value: Value) -> Result<Method, Wrong> {
+pub(crate) fn method(value: Value) -> Result<Method, Wrong> {
     const ALLOWED: &str = "a method such as GET";
     text(ALLOWED, |text| {
         let method = Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok();
