@@ -1,12 +1,12 @@
 //! Health checks of endpoints, as far as nodes have to do with each other: who is there to share the work, and what
 //! another one finds. What is asked of an endpoint, and by whom, is the composition root's to know.
 
+pub use crate::peer::wire::{Found, ProbeAsked};
 use crate::{
     consensus::{Consensus, Shared},
     membership::Picture,
     peer::{path, wire},
 };
-pub use crate::peer::wire::{Found, ProbeAsked};
 use futures_util::future::BoxFuture;
 use quorate_model::{NodeId, NodeName};
 use quorate_rt::time;

@@ -105,12 +105,16 @@ mod tests {
     #[test]
     fn the_whole_table() {
         let mut table = String::new();
-        for (connections, pending) in [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(1)), (Some(2), Some(0))] {
+        for (connections, pending) in
+            [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(1)), (Some(2), Some(0))]
+        {
             let limits = Limits { connections, pending, in_flight: None };
             for (open, idle, waiting) in [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1)] {
                 let usage = Usage { connections: open, idle, pending: waiting, in_flight: 0 };
                 let then = connection(&limits, &usage);
-                table += &format!("{connections:?} {pending:?}: {open} open, {idle} idle, {waiting} wait: {then:?}\n");
+                table += &format!(
+                    "{connections:?} {pending:?}: {open} open, {idle} idle, {waiting} wait: {then:?}\n"
+                );
             }
         }
         expect![[r#""#]].assert_eq(&table);

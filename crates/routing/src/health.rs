@@ -9,16 +9,7 @@
 //! One that got better needs nobody else: the prober has reached the endpoint, several times.
 
 use crate::balance::key::hash_pair;
-
-/// What the checks say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// It takes requests. So does one that has just registered: it says itself that it is there.
-    #[default]
-    Healthy,
-    /// It gets none.
-    Unhealthy,
-}
+use quorate_model::Verdict;
 
 /// Results in a row that change a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +36,7 @@ pub enum Probe {
 }
 
 /// What a prober makes of its results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
     verdict: Verdict,
     /// Results in a row that speak against it.
@@ -122,7 +113,9 @@ pub enum Step {
 /// What a prober does with its verdict, where the cluster holds `held`.
 pub fn step(own: Verdict, held: Verdict, second: Second) -> Step {
     match (own, held, second) {
-        (Verdict::Healthy, Verdict::Healthy, _) | (Verdict::Unhealthy, Verdict::Unhealthy, _) => Step::Nothing,
+        (Verdict::Healthy, Verdict::Healthy, _) | (Verdict::Unhealthy, Verdict::Unhealthy, _) => {
+            Step::Nothing
+        }
         (Verdict::Healthy, Verdict::Unhealthy, _) => Step::Propose(own),
         (Verdict::Unhealthy, Verdict::Healthy, Second::NotAsked | Second::Silent) => Step::Ask,
         (Verdict::Unhealthy, Verdict::Healthy, Second::Agrees | Second::NobodyElse) => Step::Propose(own),
@@ -139,7 +132,7 @@ mod tests {
     const THRESHOLDS: Thresholds = Thresholds { unhealthy: 3, healthy: 2 };
 
     fn run(results: &str) -> String {
-        let mut check = Check::default();
+        let mut check = Check::new(Verdict::Healthy);
         let note = |result| match result {
             '+' => check.note(Probe::Passed, &THRESHOLDS),
             _ => check.note(Probe::Failed, &THRESHOLDS),

@@ -247,12 +247,16 @@ mod tests {
         for failure in [Refused, Unsent, Died, TimedOut, TryTimedOut, BadAnswer] {
             for connection in [Connection::Pooled, Connection::Fresh] {
                 for replay in [Replay::Safe, Replay::Unsafe] {
-                    for (lookup, budget) in
-                        [(Once, Budget::Left), (Once, Budget::Spent), (Again, Budget::Left), (Again, Budget::Spent)]
-                    {
+                    for (lookup, budget) in [
+                        (Once, Budget::Left),
+                        (Once, Budget::Spent),
+                        (Again, Budget::Left),
+                        (Again, Budget::Spent),
+                    ] {
                         let then = next(Case { failure, connection, replay, lookup, budget });
-                        table +=
-                            &format!("{failure:?} {connection:?} {replay:?} {lookup:?} {budget:?}: {then:?}\n");
+                        table += &format!(
+                            "{failure:?} {connection:?} {replay:?} {lookup:?} {budget:?}: {then:?}\n"
+                        );
                     }
                 }
             }
@@ -274,7 +278,10 @@ mod tests {
     #[test]
     fn a_policy_says_what_is_worth_a_retry() {
         let policy = Policy { on: [502, 503, 504].into(), ..Policy::default() };
-        assert_eq!([500, 502, 503, 504, 505].map(|status| policy.lists(status)), [false, true, true, true, false]);
+        assert_eq!(
+            [500, 502, 503, 504, 505].map(|status| policy.lists(status)),
+            [false, true, true, true, false]
+        );
         assert!(!Policy::default().lists(503), "today's services: whatever was answered is the answer");
         assert!(policy.repeats(&http::Method::GET) && !policy.repeats(&http::Method::POST));
         let all = Policy { repeat: Repeat::All, ..policy };

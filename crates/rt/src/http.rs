@@ -9,8 +9,12 @@ use crate::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use http::{HeaderValue, header};
-use hyper::{Request, Response, body::Incoming, rt::Executor};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+    rt::Executor,
+};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use std::{

@@ -40,12 +40,7 @@ struct Checks {
 }
 
 /// Probes until the node ends.
-pub(crate) async fn run(
-    consensus: Consensus,
-    me: NodeName,
-    metrics: Arc<Metrics>,
-    mut shutdown: Shutdown,
-) {
+pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics>, mut shutdown: Shutdown) {
     let prober = Prober::default();
     Confirmer::new(&consensus, prober.clone()).install(&consensus);
     // Never more in it than probes that are under way.
@@ -82,7 +77,7 @@ pub(crate) async fn run(
                 Probed {
                     service: job.service.as_str(),
                     worker: job.worker.as_str(),
-                    failure: result.as_ref().err().map(|failure| failure as &dyn std::error::Error),
+                    failure: result.as_ref().err().map(|failure| failure as &dyn std::fmt::Display),
                 }
                 .emit(&checks.metrics.control());
                 let probe = if result.is_ok() { Probe::Passed } else { Probe::Failed };

@@ -87,7 +87,11 @@ impl Prober {
             (Scheme::Https, speaks_http2) => {
                 let connector = self.tls.get_or_try_init(|| blocking(|| tls::Connector::new(None))).await?;
                 let stream = connector.connect(target.address.host(), tcp).await?;
-                if speaks_http2 { http2_once(stream, request).await? } else { http1_once(stream, request).await? }
+                if speaks_http2 {
+                    http2_once(stream, request).await?
+                } else {
+                    http1_once(stream, request).await?
+                }
             }
         })
     }

@@ -1,8 +1,6 @@
 //! Which endpoints are probed from here, and when the next time. Pure: time is an argument, in milliseconds.
 
-use quorate_model::{
-    Address, Epoch, HealthCheck, NodeName, Protocol, ServiceName, Verdict, WorkerId,
-};
+use quorate_model::{Address, Epoch, HealthCheck, NodeName, Protocol, ServiceName, Verdict, WorkerId};
 use quorate_routing::{
     health::{Check, Probe, Thresholds, probers},
     pick,
@@ -154,3 +152,6 @@ fn spread(key: &Key) -> u64 {
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     name(key).bytes().fold(start, hash) >> 16
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,11 @@ fn the_whole_table() {
             let lets_through = breaker.lets_through(&SETTINGS, NOW);
             let came = happen(event, &mut breaker, pass);
             if event == "request" {
-                assert_eq!(came.starts_with("through"), lets_through, "{name}: the question and the act agree");
+                assert_eq!(
+                    came.starts_with("through"),
+                    lets_through,
+                    "{name}: the question and the act agree"
+                );
             }
             table += &format!("{name}: {event}: {came} => {}\n", show(breaker.state()));
         }
