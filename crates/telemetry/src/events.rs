@@ -242,6 +242,8 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::LeasesHandedOver { .. }
         | Event::IntentChanged { .. }
         | Event::ServiceChanged { .. }
+        | Event::RouteChanged { .. }
+        | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
         | Event::Restored { .. } => None,
     }
@@ -283,6 +285,14 @@ fn log_applied(index: u64, event: &Event) {
                 weight,
                 "worker's duty changed"
             );
+        }
+        Event::RouteChanged { name } => {
+            // Below info: one document may change many thousands.
+            tracing::debug!(index, route = name.as_str(), "route changed");
+        }
+        Event::HealthChanged { service, worker, verdict } => {
+            let (service, worker) = (service.as_str(), worker.as_str());
+            tracing::info!(index, service, worker, verdict = verdict.as_str(), "endpoint health changed");
         }
         Event::ServiceChanged { name } => {
             tracing::info!(index, service = name.as_str(), "service policy changed");
