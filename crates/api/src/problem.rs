@@ -6,6 +6,7 @@
 use crate::{Wrong, delegate::HeartbeatDelegate};
 use quorate_model::{Invalid, MemberRefusal, Refusal};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// Most entries of `errors[]`; a body of a megabyte can have a hundred thousand wrong fields.
@@ -187,7 +188,10 @@ impl Problem {
     }
 
     /// One about wrong fields; at least one is expected.
-    pub fn of_fields(wrong: Wrong) -> Self {
+    pub fn of_fields(mut wrong: Wrong) -> Self {
+        // Once for each field: what was found first caused the rest.
+        let mut seen = BTreeSet::new();
+        wrong.retain(|one| seen.insert(one.field.clone()));
         let detail = match &wrong[..] {
             [one] => one.to_string(),
             all => format!("{} fields are wrong", all.len()),
@@ -277,6 +281,17 @@ mod tests {
         let problem = Problem::of_fields(wrong);
         assert_eq!(problem.detail, "100000 fields are wrong");
         assert_eq!(problem.errors.len(), ERRORS_MAX);
+    }
+
+    #[test]
+    fn a_field_is_listed_once() {
+        let wrong = |field: &str, problem: &str| Invalid::new(field, problem, "x");
+        let all =
+            vec![wrong("query.limit", "is there twice"), wrong("b", "is 0"), wrong("query.limit", "is 0")];
+        let problem = Problem::of_fields(all);
+        let shown: Vec<_> = problem.errors.iter().map(|e| format!("{}: {}", e.field, e.detail)).collect();
+        assert_eq!(shown, ["query.limit: is there twice; allowed: x", "b: is 0; allowed: x"]);
+        assert_eq!(problem.detail, "2 fields are wrong");
     }
 
     #[test]

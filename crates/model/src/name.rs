@@ -39,6 +39,11 @@ pub(crate) fn excerpt(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// A key as errors show it: a caller's text, of any length.
+pub fn shown_key(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
 fn check(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
     let allowed = || format!("1 to {bytes_max} bytes of printable text without leading or trailing spaces");
     if text.is_empty() {
@@ -111,6 +116,15 @@ name!(
     /// A service that workers offer.
     ServiceName, "services.name", limit::NAME_BYTES_MAX
 );
+
+impl ServiceName {
+    /// Whether requests can name it: as one segment of a path that every server reads alike. A record may have
+    /// another name from a time when nobody asked; what registers anew may not.
+    pub fn fits_in_path(name: &str) -> bool {
+        let is_hidden = |c: char| matches!(c, '/' | '\\') || c.is_control();
+        !matches!(name, "." | "..") && !name.contains(is_hidden)
+    }
+}
 
 impl KeyspaceName {
     /// The keyspace that the original dialects speak of without naming it.
