@@ -9,11 +9,11 @@ use std::time::Duration;
 pub const LIMIT_DEFAULT: usize = 100;
 /// Most items of a page.
 pub const LIMIT_MAX: usize = 1_000;
-/// Longest wait for `min_index`; more is cut down to this.
+/// Longest wait for `min_index`; more is refused.
 pub const MIN_INDEX_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Longest wait of a blocking query; more is cut down to this.
+/// Longest wait of a blocking query; more is refused.
 pub const BLOCKING_WAIT_MAX: Duration = Duration::from_secs(300);
-/// Longest wait for other nodes to have a write; more is cut down to this.
+/// Longest wait for other nodes to have a write; more is refused.
 pub const VISIBLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Wait of a blocking query, if not said otherwise.
 pub const BLOCKING_WAIT: Duration = Duration::from_secs(30);
@@ -172,7 +172,8 @@ impl Query {
                 }
             }
         }
-        let wait_for = raw.wait_for().map_err(|e| wrong.push(e)).unwrap_or_default();
+        let wait_for = raw.wait_for(&seen).map_err(|e| wrong.push(e)).unwrap_or_default();
+        let visible = raw.visible_within().map_err(|e| wrong.push(e)).unwrap_or_default();
         if raw.visible && raw.dry_run == Some(true) {
             wrong.push(Invalid::new(field("visible"), "is there with dry_run", "one of the two"));
         }
@@ -190,7 +191,7 @@ impl Query {
             wait_for,
             mode: if raw.dry_run == Some(true) { Mode::Validate } else { Mode::Commit },
             lease: raw.lease.map(Epoch),
-            visible: raw.visible.then(|| raw.wait.unwrap_or(VISIBLE_WAIT).min(VISIBLE_WAIT_MAX)),
+            visible,
             from: raw.from,
             kinds: raw.kinds,
             prefix: raw.prefix,
@@ -217,23 +218,37 @@ impl Raw {
         Ok(())
     }
 
-    fn wait_for(&self) -> Result<Await, Invalid> {
-        let wait = |default: Duration, max| self.wait.unwrap_or(default).min(max);
+    /// `seen`: what is there, right or wrong. What is wrong is listed by itself.
+    fn wait_for(&self, seen: &[Param]) -> Result<Await, Invalid> {
+        let belongs =
+            [Param::Index, Param::MinIndex, Param::Visible].iter().any(|param| seen.contains(param));
         match (self.min_index, self.index) {
             (Some(_), Some(_)) => {
                 Err(Invalid::new(field("index"), "is there with min_index", "one of the two"))
             }
             (Some(index), None) => {
-                Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)))
+                Ok(Await::Reached(LogIndex(index), self.within(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)?))
             }
-            (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT, BLOCKING_WAIT_MAX))),
-            (None, None) if self.wait.is_some() && !self.visible => Err(Invalid::new(
+            (None, Some(index)) => {
+                Ok(Await::Passed(LogIndex(index), self.within(BLOCKING_WAIT, BLOCKING_WAIT_MAX)?))
+            }
+            (None, None) if self.wait.is_some() && !belongs => Err(Invalid::new(
                 field("wait"),
                 "is there alone",
                 "together with index or min_index, or with visible",
             )),
             (None, None) => Ok(Await::Nothing),
         }
+    }
+
+    fn visible_within(&self) -> Result<Option<Duration>, Invalid> {
+        if self.visible { self.within(VISIBLE_WAIT, VISIBLE_WAIT_MAX).map(Some) } else { Ok(None) }
+    }
+
+    /// The wait that was asked for. A shorter one than that would be an answer to another question.
+    fn within(&self, default: Duration, max: Duration) -> Result<Duration, Invalid> {
+        let asked = self.wait.unwrap_or(default);
+        duration::within(asked, Duration::ZERO..=max).map_err(|e| e.renamed(field("wait")))
     }
 }
 
@@ -319,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_have_defaults_and_a_cap() {
+    fn waits_have_defaults_and_a_bound() {
         let wait_for = |text| read(text, Param::LIST).expect(text).wait_for;
         assert_eq!(wait_for("min_index=7"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT));
         assert_eq!(
@@ -327,8 +342,28 @@ mod tests {
             Await::Reached(LogIndex(7), Duration::from_millis(100))
         );
         assert_eq!(wait_for("index=7"), Await::Passed(LogIndex(7), BLOCKING_WAIT));
-        assert_eq!(wait_for("index=7&wait=2h"), Await::Passed(LogIndex(7), BLOCKING_WAIT_MAX));
-        assert_eq!(wait_for("min_index=7&wait=2h"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT_MAX));
+        assert_eq!(wait_for("index=7&wait=5m"), Await::Passed(LogIndex(7), BLOCKING_WAIT_MAX));
+        assert_eq!(wait_for("min_index=7&wait=1m"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT_MAX));
+        for (text, wrong) in [
+            ("index=7&wait=2h", "query.wait: is 2h; allowed: 0s to 5m"),
+            ("index=7&wait=5m1ms", "query.wait: is 5m1ms; allowed: 0s to 5m"),
+            ("min_index=7&wait=61s", "query.wait: is 1m1s; allowed: 0s to 1m"),
+        ] {
+            assert_eq!(read(text, Param::LIST), Err(vec![wrong.into()]), "{text}");
+        }
+    }
+
+    /// What is wrong with one parameter is no reason to call another one lonely.
+    #[test]
+    fn a_wrong_index_is_the_only_error() {
+        for text in ["index=x&wait=5s", "min_index=-1&wait=5s", "index=1&index=2&wait=5s"] {
+            let wrong = read(text, Param::LIST).expect_err(text);
+            assert!(wrong.len() == 1 && !wrong[0].starts_with("query.wait"), "{text}: {wrong:?}");
+        }
+        let wrong = read("index=7&wait=soon", Param::LIST).expect_err("no duration");
+        assert!(wrong.len() == 1 && wrong[0].starts_with("query.wait: is no duration"), "{wrong:?}");
+        let wrong = read("visible=some&wait=5s", Param::RECORD_WRITE).expect_err("no such word");
+        assert_eq!(wrong, ["query.visible: is no such word; allowed: all"]);
     }
 
     #[test]
@@ -336,9 +371,10 @@ mod tests {
         let visible = |text| read(text, Param::RECORD_WRITE).expect(text).visible;
         assert_eq!(visible(""), None);
         assert_eq!(visible("visible=all"), Some(VISIBLE_WAIT));
-        assert_eq!(visible("visible=all&wait=1h"), Some(VISIBLE_WAIT_MAX));
+        assert_eq!(visible("visible=all&wait=30s"), Some(VISIBLE_WAIT_MAX));
         for (text, wrong) in [
             ("visible=some", "query.visible: is no such word; allowed: all"),
+            ("visible=all&wait=1h", "query.wait: is 1h; allowed: 0s to 30s"),
             ("visible=all&dry_run=true", "query.visible: is there with dry_run; allowed: one of the two"),
             (
                 "wait=1s",
