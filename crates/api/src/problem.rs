@@ -72,6 +72,8 @@ codes! {
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
     /// Another delegate of the group stands, or none.
     DelegateStale = "delegate_stale", 409, "Another delegate of the group stands";
+    /// A delegate speaks for its own group only.
+    NotInGroup = "not_in_group", 409, "The worker is of another group";
     /// Some node runs an older version.
     FeatureLevel = "feature_level", 409, "Some node of the cluster can't do this yet";
     /// Another node is a member under this name.
@@ -166,7 +168,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<LeaderBody>)]
     pub leader: Option<Option<LeaderBody>>,
-    /// With `delegate_stale`: the delegate that stands, or null.
+    /// With `delegate_stale`: the delegate that stands, with `not_in_group` that of the worker's group; or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<HeartbeatDelegate>)]
     pub delegate: Option<Option<HeartbeatDelegate>>,

@@ -30,8 +30,7 @@ use fault::{Fault, RegisterFault};
 use http::StatusCode;
 use quorate_api::{
     coordinator::{
-        self, ErrorBody, HEALTH, HEARD, HealthBody, NOT_YET_UNREGISTERED, StatusBody, UNREGISTERED,
-        WAS_NOT_THERE,
+        ErrorBody, HEALTH, HEARD, HealthBody, NOT_YET_UNREGISTERED, StatusBody, UNREGISTERED, WAS_NOT_THERE,
         heartbeat::{self, HeartbeatBody},
         register::{self, RegisterBody, RegisteredBody, Registering},
     },

@@ -1,13 +1,18 @@
 //! What the fake knows about workers besides the state: what is in flight, and who is down.
 
 use super::{Fake, node};
-use quorate_management::{InFlightAt, Look};
+use quorate_management::{InFlightAt, Look, Reason};
 use quorate_model::{Epoch, LogIndex, WorkerId};
 
 impl Fake {
     /// What a look at any worker comes to from now on.
     pub fn find(&self, look: Look) {
-        self.inner.lock().expect("no panic").look = look;
+        self.inner.lock().expect("no panic").look = Ok(look);
+    }
+
+    /// Nobody looks at a worker from now on, and why.
+    pub fn refuse_looks(&self, reason: Reason) {
+        self.inner.lock().expect("no panic").look = Err(reason);
     }
 
     /// Who was looked at, and in which life.
