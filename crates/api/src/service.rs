@@ -75,16 +75,6 @@ pub(crate) fn hold(fields: &mut Fields) -> Option<Hold> {
     }
 }
 
-/// The name of a service that a worker registers: one that requests can name.
-pub(crate) fn offered(name: &str) -> Result<ServiceName, Invalid> {
-    let parsed = ServiceName::parse(name)?;
-    if ServiceName::fits_in_path(name) {
-        return Ok(parsed);
-    }
-    let allowed = "a name other than `.` and `..`, without slashes and backslashes";
-    Err(Invalid::new("", format!("is `{name}`, which no path of a request can name"), allowed))
-}
-
 /// Which of `names` are there a second time.
 pub(crate) fn repeated<'a>(
     names: impl Iterator<Item = &'a ServiceName>,

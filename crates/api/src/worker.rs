@@ -7,12 +7,12 @@ use crate::{
     duration,
     fields::{Fields, any_text, entries, flag, list, nested, number, partition, span_in, text},
     intent::DutyBody,
-    service::{offered, repeated},
+    service::repeated,
     timestamp,
 };
 use quorate_model::{
     Address, Capability, Epoch, Extras, Invalid, KeyspaceName, Lifecycle, LogTime, Partition, Registration,
-    RegistrationParts, ServiceOffer, Ttl, Worker, WorkerId, limit,
+    RegistrationParts, ServiceName, ServiceOffer, Ttl, Worker, WorkerId, limit,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -141,7 +141,8 @@ fn ttl(value: Value) -> Result<Ttl, Wrong> {
 
 fn service(value: Value) -> Result<ServiceOffer, Wrong> {
     nested(value, |fields| {
-        let name = fields.required("name", "the service's name", text("a string", offered));
+        let name =
+            fields.required("name", "the service's name", text("a string", ServiceName::parse_offered));
         let version = fields.optional("version", any_text);
         let url = fields.optional("url", text("an absolute http or https URL", Address::parse));
         Some(ServiceOffer { name: name?, version: version.unwrap_or_default().into(), url })

@@ -118,6 +118,20 @@ name!(
 );
 
 impl ServiceName {
+    /// The same of a service that a worker offers from now on: one that requests can name.
+    pub fn parse_offered(text: &str) -> Result<Self, Invalid> {
+        let name = Self::parse(text)?;
+        if Self::fits_in_path(text) {
+            return Ok(name);
+        }
+        let problem = format!("{} can't be named by the path of a request", excerpt(text));
+        Err(Invalid::new(
+            "services.name",
+            problem,
+            "a name other than . and .., without slashes and backslashes",
+        ))
+    }
+
     /// Whether requests can name it: as one segment of a path that every server reads alike. A record may have
     /// another name from a time when nobody asked; what registers anew may not.
     pub fn fits_in_path(name: &str) -> bool {
@@ -152,6 +166,15 @@ mod tests {
             assert_eq!(error.field, "id");
             assert!(error.allowed.contains("253"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_service_that_no_path_can_name_is_a_name_and_is_not_offered() {
+        for stored in ["a/b", ".", "..", "a\\b"] {
+            assert!(ServiceName::parse(stored).is_ok(), "an old record may have it");
+            assert!(ServiceName::parse_offered(stored).is_err(), "{stored}");
+        }
+        assert!(ServiceName::parse_offered("...").is_ok() && ServiceName::parse_offered("a\n").is_err());
     }
 
     #[test]

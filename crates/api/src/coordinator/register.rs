@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Wrong,
     fields::{Fields, any_text, list, text},
-    service::{offered, repeated},
+    service::repeated,
 };
 use quorate_model::{
     Address, Epoch, Extras, Invalid, Registration, RegistrationParts, ServiceName, Tier, Ttl, WorkerId,
@@ -301,7 +301,7 @@ impl Spoken {
 fn service(value: Value) -> Result<Spoken, Wrong> {
     match &value {
         Value::String(name) => {
-            let name = offered(name).map_err(|e| vec![e.renamed("")])?;
+            let name = ServiceName::parse_offered(name).map_err(|e| vec![e.renamed("")])?;
             Ok(Spoken { name, version: None, url: None, said: Said::Name })
         }
         Value::Object(_) => object(value),
@@ -313,7 +313,8 @@ fn service(value: Value) -> Result<Spoken, Wrong> {
 
 fn object(value: Value) -> Result<Spoken, Wrong> {
     inner(value, SERVICE_FIELDS, |fields| {
-        let name = fields.required("name", "the service's name", text("a string", offered));
+        let name =
+            fields.required("name", "the service's name", text("a string", ServiceName::parse_offered));
         let version = fields.optional("version", text_or_number);
         let url = fields.optional("service_url", url).flatten();
         let details = Details {
