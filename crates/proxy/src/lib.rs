@@ -19,6 +19,7 @@
 //! | `upgrade` | a 101 from the worker turns the connection into a tunnel |
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
+//! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //!
 //! Cores share nothing but the View: sockets, pools, deadlines and counters belong to the core that accepted the
@@ -43,6 +44,7 @@ pub mod in_flight;
 pub mod inlet;
 mod listen;
 mod pool;
+pub mod probe;
 mod serve;
 mod services;
 pub mod start;
