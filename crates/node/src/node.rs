@@ -142,7 +142,7 @@ impl Node {
         );
         let management_ended = quorate_rt::spawn(serving);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
-        let room = disk_room::watch(consensus.clone(), disk.clone(), control, stopped.clone());
+        let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
         let checks =
             health::run(consensus.clone(), config.node_name.clone(), metrics.clone(), stopped.clone());
