@@ -34,9 +34,11 @@ pub mod probe;
 pub mod worker;
 
 mod backoff;
+mod delegate;
 mod tasks;
 mod tls;
 
+pub use delegate::{DelegateOffer, HeartbeatWay, WhenSilent};
 pub use error::{Error, Problem};
 pub use nodes::routers;
 pub use operator::Operator;

@@ -1,6 +1,7 @@
 //! The library against routers that answer, fail, forget, and fall silent.
 
 mod contract;
+mod delegate;
 mod detect;
 mod operator;
 mod services;
