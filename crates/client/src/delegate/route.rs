@@ -2,7 +2,7 @@
 //!
 //! A worker goes by a delegate only while the last router that it heard names one. Whatever goes wrong sends it back to
 //! the routers, and their answer decides anew. What went wrong decides for how long that delegate is left alone: one
-//! that refuses for the moment, for one heartbeat; one that is silent, for as long as it would otherwise be trusted;
+//! that refuses for the moment, for one heartbeat; one that is silent, for a TTL or so, since each question takes time;
 //! one that is somebody else, or has let this worker expire, until the role has a new epoch.
 
 use crate::Url;
@@ -10,7 +10,10 @@ use crate::Url;
 /// So many heartbeats in a row go by the delegate alone; the next one is sent to the routers as well. Three TTLs or so:
 /// often enough to notice another process under the same id, a new fencing token, or a delegate that lies; seldom
 /// enough that the routers hear of a group of many little more than its delegate.
-pub(super) const ALONE_MAX: u32 = 9;
+const ALONE_MAX: u32 = 9;
+
+/// So many heartbeats after one that a delegate did not answer go to the routers alone.
+const SILENT_FOR: u32 = 3;
 
 /// Who has the role, as routers say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +103,7 @@ impl Route {
     pub fn failed(&mut self, epoch: u64, failure: Failure) {
         let shunned = match failure {
             Failure::NotNow => Shunned::For(0),
-            Failure::Silent => Shunned::For(ALONE_MAX),
+            Failure::Silent => Shunned::For(SILENT_FOR),
             Failure::Useless => Shunned::Ever,
         };
         self.shunned = Some((epoch, shunned));
@@ -166,11 +169,9 @@ mod tests {
 
     #[test]
     fn what_went_wrong_decides_for_how_long_a_delegate_is_left_alone() {
-        for (failure, expected) in [
-            (Failure::NotNow, "rdddd"),
-            (Failure::Silent, "rrrrrrrrrrddd"),
-            (Failure::Useless, "rrrrrrrrrrrrrrr"),
-        ] {
+        for (failure, expected) in
+            [(Failure::NotNow, "rdddd"), (Failure::Silent, "rrrrddd"), (Failure::Useless, "rrrrrrrrrrrrrrr")]
+        {
             let mut route = named(7);
             route.failed(7, failure);
             assert_eq!(ways(&mut route, 7, expected.len()), expected, "{failure:?}");
