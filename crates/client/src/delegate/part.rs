@@ -157,6 +157,11 @@ impl Part {
         self.route.told(named);
     }
 
+    /// No router was heard, and the delegate has passed the heartbeat on.
+    pub fn unheard(&mut self) {
+        self.route.unheard();
+    }
+
     /// Whether the delegate has passed the heartbeat on.
     pub async fn by_delegate(&mut self, due: Due) -> bool {
         let Some(Delegate { worker, url, epoch }) = self.route.delegate().cloned() else { return false };

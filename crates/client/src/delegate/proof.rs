@@ -7,7 +7,7 @@
 //! nothing, on either side; without one the group's network is trusted, as it is by routers.
 
 use aws_lc_rs::hmac;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 /// How what a member says is told apart from what a delegate answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,30 +27,22 @@ pub(super) struct Said<'a> {
     pub ms: u64,
 }
 
-/// Makes proofs and checks them.
-#[derive(Clone, Debug)]
-pub(crate) enum Prover {
-    /// Nothing is proven.
-    Open,
-    /// By this key.
-    Keyed(hmac::Key),
-}
+/// Makes proofs and checks them. Without a key nothing is proven, and nothing asked for.
+#[derive(Clone)]
+pub(super) struct Prover(Option<Arc<hmac::Key>>);
 
 impl Prover {
     pub fn of(token: Option<&str>) -> Self {
-        token.map_or(Self::Open, |token| Self::Keyed(hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes())))
+        Self(token.map(|token| Arc::new(hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes()))))
     }
 
     pub(super) fn prove(&self, side: Side, said: Said<'_>) -> Option<String> {
-        match self {
-            Self::Open => None,
-            Self::Keyed(key) => Some(hex(hmac::sign(key, &transcript(side, said)).as_ref())),
-        }
+        self.0.as_ref().map(|key| hex(hmac::sign(key, &transcript(side, said)).as_ref()))
     }
 
     /// Whether `proof` is good for `said`.
     pub(super) fn accepts(&self, side: Side, said: Said<'_>, proof: Option<&str>) -> bool {
-        let Self::Keyed(key) = self else { return true };
+        let Some(key) = &self.0 else { return true };
         let proof = proof.and_then(unhex);
         proof.is_some_and(|proof| hmac::verify(key, &transcript(side, said), &proof).is_ok())
     }
@@ -80,7 +72,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

@@ -75,6 +75,11 @@ impl Route {
         }
     }
 
+    /// No router could be heard, while the delegate goes on passing heartbeats: they are asked again in their turn.
+    pub fn unheard(&mut self) {
+        self.alone = 0;
+    }
+
     /// Which way the next heartbeat goes.
     pub fn next(&mut self) -> Way {
         let Some(named) = &self.named else { return Way::Direct };
@@ -165,6 +170,16 @@ mod tests {
     #[test]
     fn every_so_often_one_goes_to_the_routers_as_well() {
         assert_eq!(ways(&mut named(7), 7, 22), "dddddddddbddddddddbddd");
+    }
+
+    #[test]
+    fn one_that_reaches_its_delegate_alone_does_not_ask_the_routers_each_time() {
+        let mut route = named(7);
+        assert_eq!(ways(&mut route, 7, 9), "ddddddddd");
+        assert_eq!(route.next(), Way::Both);
+        route.passed();
+        route.unheard();
+        assert_eq!(ways(&mut route, 7, 10), "dddddddddb");
     }
 
     #[test]

@@ -219,6 +219,7 @@ impl Session {
         if let Phase::Keep { lease, failures: 1.., wish } = self.phase
             && passed
         {
+            self.part.unheard();
             self.phase = Phase::Keep { lease, failures: 0, wish };
             self.tell(WorkerState::Registered { epoch: lease.epoch });
         }

@@ -2,7 +2,9 @@
 
 mod contract;
 mod delegate;
+mod delegate_endpoint;
 mod detect;
+mod group;
 mod operator;
 mod services;
 mod support;
