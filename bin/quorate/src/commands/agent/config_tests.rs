@@ -116,27 +116,6 @@ fn lists_and_bounds_are_checked() {
         ("detect_host: h:80\n", "detect_host (a.yaml, line 1): `h:80` is not allowed here"),
         ("weight: -1\n", "weight (a.yaml, line 1): `-1` is not allowed here; allowed: 0 to 1000000"),
         ("capabilities:\n  a: [1]\n", "capabilities.a (a.yaml, line 2): is no text; allowed: true, false"),
-        ("delegate: yes\n", "delegate (a.yaml, line 1): is no mapping"),
-        (
-            "delegate: {}\n",
-            "delegate.listen (a.yaml, line 1): is missing; allowed: an address such as 0.0.0.0:7947",
-        ),
-        (
-            "delegate: {listen: '0.0.0.0:0'}\n",
-            "delegate.listen (a.yaml, line 1): `0.0.0.0:0` is not allowed here; allowed: an IP address and a port",
-        ),
-        (
-            "delegate:\n  listen: 10.0.0.7:1\n  url: https://h\n",
-            "delegate.url (a.yaml, line 3): `https://h` is not allowed here; allowed: an http URL",
-        ),
-        (
-            "delegate:\n  listen: 10.0.0.7:1\n  report_down: maybe\n",
-            "delegate.report_down (a.yaml, line 3): `maybe` is not allowed here; allowed: true or false",
-        ),
-        (
-            "delegate:\n  listen: 10.0.0.7:1\n  urls: a\n",
-            "delegate.urls (a.yaml, line 3): there is no such key; allowed: listen, url, report_down",
-        ),
         ("- a\n", "a.yaml: is no mapping of keys to values"),
         ("a: [", "a.yaml: is no valid YAML"),
         ("server: []\n", "server (a.yaml, line 1): "),
@@ -158,6 +137,36 @@ fn lists_and_bounds_are_checked() {
     let many: String = (0..65).map(|nth| format!("  l{nth}: a\n")).collect();
     let told = wrong(&format!("labels:\n{many}"));
     assert!(told.len() == 1 && told[0].starts_with("labels in a.yaml: "), "{told:?}");
+}
+
+#[test]
+fn a_delegate_says_where_it_listens() {
+    for (text, part) in [
+        ("delegate: yes\n", "delegate (a.yaml, line 1): is no mapping"),
+        (
+            "delegate: {}\n",
+            "delegate.listen (a.yaml, line 1): is missing; allowed: an address such as 0.0.0.0:7947",
+        ),
+        (
+            "delegate: {listen: '0.0.0.0:0'}\n",
+            "delegate.listen (a.yaml, line 1): `0.0.0.0:0` is not allowed here; allowed: an IP address and a port",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  url: https://h\n",
+            "delegate.url (a.yaml, line 3): `https://h` is not allowed here; allowed: an http URL",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  report_down: maybe\n",
+            "delegate.report_down (a.yaml, line 3): `maybe` is not allowed here; allowed: true or false",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  urls: a\n",
+            "delegate.urls (a.yaml, line 3): there is no such key; allowed: listen, url, report_down",
+        ),
+    ] {
+        let told = wrong(text);
+        assert!(told.len() == 1 && told[0].starts_with(part), "{told:?}\n{part}");
+    }
 }
 
 #[test]
