@@ -155,6 +155,10 @@ impl<'a> Forwarding<'a> {
                 Ok(arrived) => return self.arrived(arrived),
                 Err(failed) => failed,
             };
+            if self.client.upload_is(Upload::Failed) {
+                // Sent again, what there is of it would end like a whole one.
+                return self.gave_up(&failed);
+            }
             source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
             {
                 Next::Reconnect => Source::Dial,

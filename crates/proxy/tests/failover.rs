@@ -8,6 +8,7 @@ use rig::{
     Client, Rig, Worker, config, eventually,
     service::{Dead, call, check_cors, fatal, get, put, rig},
 };
+use tokio::io::AsyncWriteExt;
 
 /// The original's "failover" never tried the second worker.
 #[tokio::test]
@@ -141,4 +142,22 @@ async fn three_workers_are_tried_and_no_more() {
     let answer = rig.ask(&get("/api/service/s/x")).await;
     assert!(answer.body.ends_with(r#""retry_after":10,"healthy_workers":1}"#), "{}", answer.body);
     assert_eq!(answer.header("Retry-After"), Some("10"));
+}
+
+/// A client broke off, the worker's connection ended with its body, and what had been kept of it went to the next
+/// worker: there it looked like the whole.
+#[tokio::test]
+async fn a_body_that_broke_off_is_not_given_to_another_worker() {
+    let rig = rig().await;
+    let workers = [Worker::ok().await, Worker::ok().await];
+    rig.offer("w1", &workers[0].url(), &["s"]);
+    rig.offer("w2", &workers[1].url(), &["s"]);
+    let mut client = rig.client().await;
+    let head = call("PUT", "/api/service/s/x", "Transfer-Encoding: chunked\r\n");
+    client.send(format!("{head}5\r\nhello\r\n").as_bytes()).await.unwrap();
+    eventually("a worker is dialled", || workers.iter().any(|worker| worker.connections() > 0)).await;
+    client.tcp.shutdown().await.unwrap();
+    let ended = |outcome| rig.metric(&format!("quorate_proxy_requests_total{{outcome=\"{outcome}\"}}"));
+    eventually("it is over", || ended("bad_request") + ended("abandoned") == 1).await;
+    assert_eq!(workers.iter().map(|worker| worker.heard().len()).sum::<usize>(), 0);
 }
