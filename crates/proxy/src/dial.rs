@@ -47,7 +47,7 @@ pub(crate) enum Error {
     Setup { authority: String, source: hyper::Error },
     /// It does not greet as HTTP/2 has it.
     #[error("HTTP/2 with {authority}: {source}")]
-    Greeting { authority: String, source: h2::Error },
+    Greeting { authority: String, source: Box<h2::Error> },
     /// It speaks TLS, and not HTTP/2.
     #[error("HTTP/2 with {authority}: the worker did not choose it in the TLS handshake")]
     NotHttp2 { authority: String },
@@ -94,7 +94,9 @@ impl Dialer {
                 }
             }
             let greeted = Fresh::greet(socket, &self.limits).await;
-            greeted.map(Ok).map_err(|source| Error::Greeting { authority: endpoint.authority.clone(), source })
+            greeted.map(Ok).map_err(|source| {
+                Error::Greeting { authority: endpoint.authority.clone(), source: source.into() }
+            })
         });
         match greeted.await? {
             Ok(fresh) => Ok(Dialled::Shared(fresh, dialling.opened())),

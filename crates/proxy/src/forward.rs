@@ -111,7 +111,7 @@ enum Error {
     #[error("{0}")]
     Unreachable(Arc<dial::Error>),
     #[error("{authority}: {}", chain(source))]
-    Stream { authority: String, source: h2::Error },
+    Stream { authority: String, source: Box<h2::Error> },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]

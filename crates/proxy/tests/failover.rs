@@ -161,3 +161,36 @@ async fn a_body_that_broke_off_is_not_given_to_another_worker() {
     eventually("it is over", || ended("bad_request") + ended("abandoned") == 1).await;
     assert_eq!(workers.iter().map(|worker| worker.heard().len()).sum::<usize>(), 0);
 }
+
+#[tokio::test]
+async fn the_next_worker_gets_the_trailers_too() {
+    let rig = rig().await;
+    // Takes all of the request, trailers included, and dies with it.
+    let whole = "2\r\nhi\r\n0\r\nx-sum: 2\r\n\r\n";
+    let heard: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let mut workers = Vec::new();
+    for is_well in [false, true] {
+        let record = heard.clone();
+        let script = move |tcp, _| {
+            let record = record.clone();
+            async move {
+                let mut client = Client::of(tcp);
+                client.head().await.unwrap();
+                let body = client.exactly(whole.len()).await.unwrap();
+                record.lock().unwrap().push(String::from_utf8(body).unwrap());
+                if is_well {
+                    client.send(rig::ok("ok").as_bytes()).await.unwrap();
+                    client.head().await;
+                }
+            }
+        };
+        workers.push(Worker::scripted(script).await);
+    }
+    rig.offer("dying", &workers[0].url(), &["s"]);
+    rig.offer("well", &workers[1].url(), &["s"]);
+    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
+    let head = "TE: trailers\r\nConnection: TE\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n";
+    let answer = rig.ask(&(call("PUT", "/api/service/s/x", head) + whole)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(*heard.lock().unwrap(), [whole, whole]);
+}

@@ -90,8 +90,8 @@ impl Forwarding<'_> {
                 (Failure::Died, Error::Closed { authority })
             }
             Err(Broken::Unsent) => (Failure::Unsent, Error::Closed { authority }),
-            Err(Broken::Unprocessed(source)) => (Failure::Unsent, Error::Stream { authority, source }),
-            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source }),
+            Err(Broken::Unprocessed(source)) => (Failure::Unsent, Error::Stream { authority, source: source.into() }),
+            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source: source.into() }),
             Err(Broken::Upload(source)) => (Failure::Died, Error::Died { authority, source }),
             Err(Broken::TimedOut) => (Failure::TimedOut, self.timed_out()),
         };
