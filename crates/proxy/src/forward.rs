@@ -291,9 +291,9 @@ impl<'a> Forwarding<'a> {
             Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
             }
-            Arrived::Own(response, upstream) => Ok(passed_on(response.map(|body| {
-                AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)
-            }))),
+            Arrived::Own(response, upstream) => Ok(passed_on(
+                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+            )),
             Arrived::Shared(response) => {
                 self.outbound.settle();
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
@@ -328,10 +328,9 @@ impl<'a> Forwarding<'a> {
             Failure::Refused | Failure::Unsent | Failure::Died => Outcome::WorkerUnavailable,
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
-        let is_crowded = matches!(failed.error, Error::NoRoom { .. } | Error::Crowded { .. });
         match after.left {
             // The worker is well: it will have room again.
-            None if is_crowded => answer::service::try_again(outcome, 1, 1),
+            None if failed.error.is_crowd() => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -362,9 +361,29 @@ fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
 /// As the workspace router's contract has it.
 fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
-        (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => answer::invalid_worker_url(),
+        (error, _) if error.is_bad_address() => answer::invalid_worker_url(),
         (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
         (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
+    }
+}
+
+impl Error {
+    fn dial(&self) -> Option<&dial::Error> {
+        match self {
+            Self::Dial(error) => Some(error),
+            Self::Unreachable(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn is_bad_address(&self) -> bool {
+        matches!(self, Self::BadTarget) || matches!(self.dial(), Some(dial::Error::BadName { .. }))
+    }
+
+    /// Whether there are only too many others.
+    fn is_crowd(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
+            || matches!(self.dial(), Some(dial::Error::Full { .. }))
     }
 }
 
