@@ -2,6 +2,7 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod error;
 mod shared;
 
 use crate::{
@@ -11,13 +12,13 @@ use crate::{
     deadline::ticks,
     decide::{By, Destination, Patience, Terms, Verdict},
     destination::Outstanding,
-    dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
-    http2::upstream::{Answer, Got, Place},
+    http2::upstream::{Answer, Place},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
+use error::{Error, Failed, worker_failed};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
@@ -90,36 +91,6 @@ enum Arrived {
     Shared(Response<Answer>),
 }
 
-struct Failed {
-    failure: Failure,
-    connection: Connection,
-    error: Error,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Dial(#[from] dial::Error),
-    #[error("{authority}: the connection was closed")]
-    Closed { authority: String },
-    #[error("{authority}: {}", chain(source))]
-    Died { authority: String, source: hyper::Error },
-    #[error("{authority}: no room on its connections within {after:?}")]
-    NoRoom { authority: String, after: Duration },
-    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
-    Crowded { authority: String, waiting_max: usize },
-    #[error("{0}")]
-    Unreachable(Arc<dial::Error>),
-    #[error("{authority}: {}", chain(source))]
-    Stream { authority: String, source: Box<h2::Error> },
-    #[error("{authority}: no answer within {after:?}")]
-    TimedOut { authority: String, after: Duration },
-    #[error("{authority}: {reason}")]
-    Switched { authority: String, reason: upgrade::Refused },
-    #[error("the address's path makes no request target")]
-    BadTarget,
-}
-
 impl<'a> Forwarding<'a> {
     pub fn new(
         client: &'a Arc<Client>,
@@ -190,31 +161,6 @@ impl<'a> Forwarding<'a> {
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
-    }
-
-    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
-        if let Some(links) = self.to.endpoint.links()
-            && self.upgrade.is_none()
-        {
-            // A shared one may always have been about to end.
-            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
-            let got = match links.take() {
-                Some(Got::Place(place)) => {
-                    self.client.core.counters.upstream(UpstreamUse::Reused);
-                    Got::Place(place)
-                }
-                Some(got) => got,
-                // Boxed: it is rare, and its state would be part of each connection's.
-                None => Box::pin(self.turn(links, connection)).await?,
-            };
-            match got {
-                Got::Place(place) => return Ok((Line::Shared(place), connection)),
-                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
-                Got::Http1 => {}
-            }
-        }
-        let (upstream, connection) = self.connect(source).await?;
-        Ok((Line::Own(upstream), connection))
     }
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
@@ -358,35 +304,6 @@ fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     answer
 }
 
-/// As the workspace router's contract has it.
-fn worker_failed(failed: &Failed) -> Own {
-    match (&failed.error, failed.failure) {
-        (error, _) if error.is_bad_address() => answer::invalid_worker_url(),
-        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
-        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
-    }
-}
-
-impl Error {
-    fn dial(&self) -> Option<&dial::Error> {
-        match self {
-            Self::Dial(error) => Some(error),
-            Self::Unreachable(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    fn is_bad_address(&self) -> bool {
-        matches!(self, Self::BadTarget) || matches!(self.dial(), Some(dial::Error::BadName { .. }))
-    }
-
-    /// Whether there are only too many others.
-    fn is_crowd(&self) -> bool {
-        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
-            || matches!(self.dial(), Some(dial::Error::Full { .. }))
-    }
-}
-
 impl Outbound {
     /// Whether it may be sent again after some of it may have arrived.
     fn replay(&self) -> Replay {
@@ -476,16 +393,4 @@ const RETRY_TTL: Duration = Duration::from_secs(30);
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {
     HeaderValue::from_str(&endpoint.authority).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-}
-
-/// An error and its causes: hyper's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }

@@ -70,6 +70,7 @@ pub(crate) enum Turn {
 }
 
 /// What was dialled.
+#[expect(clippy::large_enum_variant, reason = "rare, and large nearly each time")]
 pub(crate) enum Dialled {
     /// A connection that many can use.
     Shared(Fresh, Counted),
