@@ -1,7 +1,5 @@
 //! Bodies to and from workers that speak HTTP/2, and their ends.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use bytes::Bytes;
