@@ -117,6 +117,11 @@ name!(
     ServiceName, "services.name", limit::NAME_BYTES_MAX
 );
 
+name!(
+    /// A route, as operators call it.
+    RouteName, "name", limit::NAME_BYTES_MAX
+);
+
 impl ServiceName {
     /// The same of a service that a worker offers from now on: one that requests can name.
     pub fn parse_offered(text: &str) -> Result<Self, Invalid> {
