@@ -265,7 +265,9 @@ impl<'a> Forwarding<'a> {
         }
         let outcome = match failed.failure {
             Failure::TimedOut | Failure::TryTimedOut => Outcome::Timeout,
-            Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => Outcome::WorkerUnavailable,
+            Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => {
+                Outcome::WorkerUnavailable
+            }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {

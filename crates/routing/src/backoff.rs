@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn it_doubles_up_to_its_bound() {
         let longest = |nth| wait_ms(&Settings::default(), nth, u64::MAX);
-        assert_eq!([0, 1, 2, 3, 6, 7, 31, u32::MAX].map(longest), [100, 200, 400, 800, 6_400, 10_000, 10_000, 10_000]);
+        assert_eq!(
+            [0, 1, 2, 3, 6, 7, 31, u32::MAX].map(longest),
+            [100, 200, 400, 800, 6_400, 10_000, 10_000, 10_000]
+        );
         let equal = Settings { jitter: Jitter::Equal, ..Settings::default() };
         assert_eq!([0, 1, 9].map(|nth| wait_ms(&equal, nth, 0)), [50, 100, 5_000]);
         assert_eq!([0, 1, 9].map(|nth| wait_ms(&equal, nth, u64::MAX)), [100, 200, 10_000]);

@@ -141,7 +141,8 @@ impl Record {
 
     /// One more attempt ended: whether that is one too many.
     pub fn note(&mut self, settings: &Settings, seen: Seen) -> Option<Cause> {
-        let count = |counter: &mut u32, is_one: bool| *counter = if is_one { counter.saturating_add(1) } else { 0 };
+        let count =
+            |counter: &mut u32, is_one: bool| *counter = if is_one { counter.saturating_add(1) } else { 0 };
         let rank = match seen {
             Seen::Good => 0,
             Seen::Error => 1,

@@ -247,17 +247,119 @@ mod tests {
         for failure in [Refused, Unsent, Died, TimedOut, TryTimedOut, BadAnswer] {
             for connection in [Connection::Pooled, Connection::Fresh] {
                 for replay in [Replay::Safe, Replay::Unsafe] {
-                    for (lookup, budget) in
-                        [(Once, Budget::Left), (Once, Budget::Spent), (Again, Budget::Left), (Again, Budget::Spent)]
-                    {
+                    for (lookup, budget) in [
+                        (Once, Budget::Left),
+                        (Once, Budget::Spent),
+                        (Again, Budget::Left),
+                        (Again, Budget::Spent),
+                    ] {
                         let then = next(Case { failure, connection, replay, lookup, budget });
-                        table +=
-                            &format!("{failure:?} {connection:?} {replay:?} {lookup:?} {budget:?}: {then:?}\n");
+                        table += &format!(
+                            "{failure:?} {connection:?} {replay:?} {lookup:?} {budget:?}: {then:?}\n"
+                        );
                     }
                 }
             }
         }
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            Refused Pooled Safe Once Left: Reconnect
+            Refused Pooled Safe Once Spent: Reconnect
+            Refused Pooled Safe Again Left: Reconnect
+            Refused Pooled Safe Again Spent: Reconnect
+            Refused Pooled Unsafe Once Left: Reconnect
+            Refused Pooled Unsafe Once Spent: Reconnect
+            Refused Pooled Unsafe Again Left: Reconnect
+            Refused Pooled Unsafe Again Spent: Reconnect
+            Refused Fresh Safe Once Left: LookAgain
+            Refused Fresh Safe Once Spent: GiveUp(BudgetSpent)
+            Refused Fresh Safe Again Left: GiveUp(Tried)
+            Refused Fresh Safe Again Spent: GiveUp(Tried)
+            Refused Fresh Unsafe Once Left: LookAgain
+            Refused Fresh Unsafe Once Spent: GiveUp(BudgetSpent)
+            Refused Fresh Unsafe Again Left: GiveUp(Tried)
+            Refused Fresh Unsafe Again Spent: GiveUp(Tried)
+            Unsent Pooled Safe Once Left: Reconnect
+            Unsent Pooled Safe Once Spent: Reconnect
+            Unsent Pooled Safe Again Left: Reconnect
+            Unsent Pooled Safe Again Spent: Reconnect
+            Unsent Pooled Unsafe Once Left: Reconnect
+            Unsent Pooled Unsafe Once Spent: Reconnect
+            Unsent Pooled Unsafe Again Left: Reconnect
+            Unsent Pooled Unsafe Again Spent: Reconnect
+            Unsent Fresh Safe Once Left: LookAgain
+            Unsent Fresh Safe Once Spent: GiveUp(BudgetSpent)
+            Unsent Fresh Safe Again Left: GiveUp(Tried)
+            Unsent Fresh Safe Again Spent: GiveUp(Tried)
+            Unsent Fresh Unsafe Once Left: LookAgain
+            Unsent Fresh Unsafe Once Spent: GiveUp(BudgetSpent)
+            Unsent Fresh Unsafe Again Left: GiveUp(Tried)
+            Unsent Fresh Unsafe Again Spent: GiveUp(Tried)
+            Died Pooled Safe Once Left: Reconnect
+            Died Pooled Safe Once Spent: Reconnect
+            Died Pooled Safe Again Left: Reconnect
+            Died Pooled Safe Again Spent: Reconnect
+            Died Pooled Unsafe Once Left: GiveUp(Unrepeatable)
+            Died Pooled Unsafe Once Spent: GiveUp(Unrepeatable)
+            Died Pooled Unsafe Again Left: GiveUp(Unrepeatable)
+            Died Pooled Unsafe Again Spent: GiveUp(Unrepeatable)
+            Died Fresh Safe Once Left: LookAgain
+            Died Fresh Safe Once Spent: GiveUp(BudgetSpent)
+            Died Fresh Safe Again Left: GiveUp(Tried)
+            Died Fresh Safe Again Spent: GiveUp(Tried)
+            Died Fresh Unsafe Once Left: GiveUp(Unrepeatable)
+            Died Fresh Unsafe Once Spent: GiveUp(Unrepeatable)
+            Died Fresh Unsafe Again Left: GiveUp(Unrepeatable)
+            Died Fresh Unsafe Again Spent: GiveUp(Unrepeatable)
+            TimedOut Pooled Safe Once Left: GiveUp(Overdue)
+            TimedOut Pooled Safe Once Spent: GiveUp(Overdue)
+            TimedOut Pooled Safe Again Left: GiveUp(Overdue)
+            TimedOut Pooled Safe Again Spent: GiveUp(Overdue)
+            TimedOut Pooled Unsafe Once Left: GiveUp(Overdue)
+            TimedOut Pooled Unsafe Once Spent: GiveUp(Overdue)
+            TimedOut Pooled Unsafe Again Left: GiveUp(Overdue)
+            TimedOut Pooled Unsafe Again Spent: GiveUp(Overdue)
+            TimedOut Fresh Safe Once Left: GiveUp(Overdue)
+            TimedOut Fresh Safe Once Spent: GiveUp(Overdue)
+            TimedOut Fresh Safe Again Left: GiveUp(Overdue)
+            TimedOut Fresh Safe Again Spent: GiveUp(Overdue)
+            TimedOut Fresh Unsafe Once Left: GiveUp(Overdue)
+            TimedOut Fresh Unsafe Once Spent: GiveUp(Overdue)
+            TimedOut Fresh Unsafe Again Left: GiveUp(Overdue)
+            TimedOut Fresh Unsafe Again Spent: GiveUp(Overdue)
+            TryTimedOut Pooled Safe Once Left: LookAgain
+            TryTimedOut Pooled Safe Once Spent: GiveUp(BudgetSpent)
+            TryTimedOut Pooled Safe Again Left: GiveUp(Tried)
+            TryTimedOut Pooled Safe Again Spent: GiveUp(Tried)
+            TryTimedOut Pooled Unsafe Once Left: GiveUp(Unrepeatable)
+            TryTimedOut Pooled Unsafe Once Spent: GiveUp(Unrepeatable)
+            TryTimedOut Pooled Unsafe Again Left: GiveUp(Unrepeatable)
+            TryTimedOut Pooled Unsafe Again Spent: GiveUp(Unrepeatable)
+            TryTimedOut Fresh Safe Once Left: LookAgain
+            TryTimedOut Fresh Safe Once Spent: GiveUp(BudgetSpent)
+            TryTimedOut Fresh Safe Again Left: GiveUp(Tried)
+            TryTimedOut Fresh Safe Again Spent: GiveUp(Tried)
+            TryTimedOut Fresh Unsafe Once Left: GiveUp(Unrepeatable)
+            TryTimedOut Fresh Unsafe Once Spent: GiveUp(Unrepeatable)
+            TryTimedOut Fresh Unsafe Again Left: GiveUp(Unrepeatable)
+            TryTimedOut Fresh Unsafe Again Spent: GiveUp(Unrepeatable)
+            BadAnswer Pooled Safe Once Left: LookAgain
+            BadAnswer Pooled Safe Once Spent: GiveUp(BudgetSpent)
+            BadAnswer Pooled Safe Again Left: GiveUp(Tried)
+            BadAnswer Pooled Safe Again Spent: GiveUp(Tried)
+            BadAnswer Pooled Unsafe Once Left: GiveUp(Unrepeatable)
+            BadAnswer Pooled Unsafe Once Spent: GiveUp(Unrepeatable)
+            BadAnswer Pooled Unsafe Again Left: GiveUp(Unrepeatable)
+            BadAnswer Pooled Unsafe Again Spent: GiveUp(Unrepeatable)
+            BadAnswer Fresh Safe Once Left: LookAgain
+            BadAnswer Fresh Safe Once Spent: GiveUp(BudgetSpent)
+            BadAnswer Fresh Safe Again Left: GiveUp(Tried)
+            BadAnswer Fresh Safe Again Spent: GiveUp(Tried)
+            BadAnswer Fresh Unsafe Once Left: GiveUp(Unrepeatable)
+            BadAnswer Fresh Unsafe Once Spent: GiveUp(Unrepeatable)
+            BadAnswer Fresh Unsafe Again Left: GiveUp(Unrepeatable)
+            BadAnswer Fresh Unsafe Again Spent: GiveUp(Unrepeatable)
+        "#]]
+        .assert_eq(&table);
     }
 
     #[test]
@@ -274,7 +376,10 @@ mod tests {
     #[test]
     fn a_policy_says_what_is_worth_a_retry() {
         let policy = Policy { on: [502, 503, 504].into(), ..Policy::default() };
-        assert_eq!([500, 502, 503, 504, 505].map(|status| policy.lists(status)), [false, true, true, true, false]);
+        assert_eq!(
+            [500, 502, 503, 504, 505].map(|status| policy.lists(status)),
+            [false, true, true, true, false]
+        );
         assert!(!Policy::default().lists(503), "today's services: whatever was answered is the answer");
         assert!(policy.repeats(&http::Method::GET) && !policy.repeats(&http::Method::POST));
         let all = Policy { repeat: Repeat::All, ..policy };

@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn draws_are_in_proportion_to_weights() {
-        for weights in [vec![1, 1, 1], vec![100, 50, 25], vec![1, 1_000], vec![7, 1, 1, 3, 1_000_000, 500_000]] {
+        for weights in
+            [vec![1, 1, 1], vec![100, 50, 25], vec![1, 1_000], vec![7, 1, 1, 3, 1_000_000, 500_000]]
+        {
             let (alias, mut chance) = (Alias::new(&weights), 7);
             let mut counts = vec![0u64; weights.len()];
             (0..200_000).for_each(|_| counts[alias.draw(next_random(&mut chance))] += 1);

@@ -237,7 +237,11 @@ impl<T> Table<T> {
 
     /// Whether too many are ejected, where the core itself has ejected `ejected` of those that the checks find well.
     pub fn mode(&self, ejected: usize) -> Mode {
-        if (self.unwell + ejected) * 100 > self.members.len() * PANIC_PERCENT { Mode::Panic } else { Mode::Calm }
+        if (self.unwell + ejected) * 100 > self.members.len() * PANIC_PERCENT {
+            Mode::Panic
+        } else {
+            Mode::Calm
+        }
     }
 
     /// Who gets the request. `standing` and `latency` (in microseconds) are what the core knows of a member. `None`:
@@ -272,9 +276,8 @@ fn levels<T>(
     let is_near = |member: &Member<T>| zone.is_none_or(|zone| member.zone == Some(zone));
     let of_rank = |(nth, rank): (usize, &Rank)| {
         let of = |near: bool| {
-            let is_in = |member: &Member<T>| {
-                member.rank == *rank && belongs(member) && is_near(member) == near
-            };
+            let is_in =
+                |member: &Member<T>| member.rank == *rank && belongs(member) && is_near(member) == near;
             let at = (0..members.len()).filter(|at| is_in(&members[*at]));
             Group::new(first + 2 * nth + usize::from(near), members, at.map(|at| at as u32).collect())
         };

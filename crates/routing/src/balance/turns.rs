@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn the_clock_is_set_back_and_nobody_notices() {
         let mut turns = Turns::new(3, |_| 1_000, 1);
-        let late = turns.due.into_iter().map(|turn| Reverse((turn.0.0 + CLOCK_MAX - 2 * LAP / 1_000, turn.0.1)));
+        let late =
+            turns.due.into_iter().map(|turn| Reverse((turn.0.0 + CLOCK_MAX - 2 * LAP / 1_000, turn.0.1)));
         turns.due = late.collect();
         let order: Vec<_> = (0..30).filter_map(|_| turns.next(|_| 1_000, |_| true)).collect();
         assert!(order.chunks(3).all(|lap| lap == &order[..3]), "{order:?}");

@@ -25,17 +25,48 @@ fn the_whole_table() {
     let patient = Settings { connect_failures: 3, gateway_errors: 4, errors: 6, ..default };
     let off = Settings { connect_failures: 0, gateway_errors: 0, errors: 0, ..default };
     let mut table = String::new();
-    let rows = ["+++++++", "eeee", "eeeee", "eee+eeee", "gggg", "ggggg", "egegegeg", "c", "+c", "ccc", "cc+cc", "ccgccg", "eccc", "eeegggg"];
+    let rows = [
+        "+++++++", "eeee", "eeeee", "eee+eeee", "gggg", "ggggg", "egegegeg", "c", "+c", "ccc", "cc+cc",
+        "ccgccg", "eccc", "eeegggg",
+    ];
     for results in rows {
         let [a, b, c] = [default, patient, off].map(|settings| run(&settings, results));
         table += &format!("{results}: default {a}; patient {b}; off {c}\n");
     }
-    expect![[r#""#]].assert_eq(&table);
+    expect![[r#"
+        +++++++: default -; patient -; off -
+        eeee: default -; patient -; off -
+        eeeee: default 5 errors; patient -; off -
+        eee+eeee: default -; patient -; off -
+        gggg: default -; patient 4 gateway_errors; off -
+        ggggg: default 5 gateway_errors; patient 4 gateway_errors; off -
+        egegegeg: default 5 errors; patient 6 errors; off -
+        c: default 1 connect_failures; patient -; off -
+        +c: default 2 connect_failures; patient -; off -
+        ccc: default 1 connect_failures; patient 3 connect_failures; off -
+        cc+cc: default 1 connect_failures; patient -; off -
+        ccgccg: default 1 connect_failures; patient 4 gateway_errors; off -
+        eccc: default 2 connect_failures; patient 4 connect_failures; off -
+        eeegggg: default 5 errors; patient 6 errors; off -
+    "#]]
+    .assert_eq(&table);
 }
 
 #[test]
 fn what_a_status_says() {
-    let table = [(200, Seen::Good), (404, Seen::Good), (429, Seen::Good), (500, Seen::Error), (501, Seen::Error), (502, Seen::GatewayError), (503, Seen::GatewayError), (504, Seen::GatewayError), (505, Seen::Error), (599, Seen::Error), (600, Seen::Good)];
+    let table = [
+        (200, Seen::Good),
+        (404, Seen::Good),
+        (429, Seen::Good),
+        (500, Seen::Error),
+        (501, Seen::Error),
+        (502, Seen::GatewayError),
+        (503, Seen::GatewayError),
+        (504, Seen::GatewayError),
+        (505, Seen::Error),
+        (599, Seen::Error),
+        (600, Seen::Good),
+    ];
     for (status, expected) in table {
         assert_eq!(Seen::of_status(status), expected, "{status}");
     }
@@ -69,7 +100,18 @@ fn a_bound_on_how_many_are_out() {
         let settings = Settings { percent_max, ..Settings::default() };
         (0..members).take_while(|ejected| may_eject(&settings, *ejected, members)).count()
     };
-    let table = [(50, 0, 0), (50, 1, 0), (50, 2, 1), (50, 3, 1), (50, 4, 2), (50, 10, 5), (10, 3, 1), (10, 30, 3), (100, 3, 2), (0, 10, 0)];
+    let table = [
+        (50, 0, 0),
+        (50, 1, 0),
+        (50, 2, 1),
+        (50, 3, 1),
+        (50, 4, 2),
+        (50, 10, 5),
+        (10, 3, 1),
+        (10, 30, 3),
+        (100, 3, 2),
+        (0, 10, 0),
+    ];
     for (percent, members, expected) in table {
         assert_eq!(of(percent, members), expected, "{percent} % of {members}");
     }
@@ -77,7 +119,8 @@ fn a_bound_on_how_many_are_out() {
 
 #[test]
 fn who_is_far_below_the_others_is_found() {
-    let tallies = |good: &[u32]| -> Vec<Tally> { good.iter().map(|good| Tally { good: *good, all: 1_000 }).collect() };
+    let tallies =
+        |good: &[u32]| -> Vec<Tally> { good.iter().map(|good| Tally { good: *good, all: 1_000 }).collect() };
     let low = |tallies: &[Tally]| low_success(&SuccessRate::default(), tallies);
     assert_eq!(low(&tallies(&[990, 995, 985, 992, 700, 990])), [4]);
     assert!(low(&tallies(&[990, 995, 985, 700])).is_empty(), "too few to compare");
