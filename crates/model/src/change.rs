@@ -6,11 +6,13 @@
 
 use crate::{
     address::Address,
+    health::Verdict,
     keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
-    name::{Invalid, ServiceName, WorkerId},
+    name::{Invalid, RouteName, ServiceName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
+    route::StoredRoute,
     service::{Delegate, StoredPolicy},
     worker::{Capability, Status, Worker},
 };
@@ -79,6 +81,8 @@ pub enum Kind {
     Keyspace,
     /// What an operator decided about a service.
     Service,
+    /// A route.
+    Route,
     /// Who sends heartbeats for a whole group.
     Delegate,
     /// What a node says about itself.
@@ -89,8 +93,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Worker, Self::Keyspace, Self::Service, Self::Delegate, Self::Node, Self::Level];
+    pub const ALL: [Self; 7] =
+        [Self::Worker, Self::Keyspace, Self::Service, Self::Route, Self::Delegate, Self::Node, Self::Level];
 
     /// As in events and parameters.
     pub fn as_str(self) -> &'static str {
@@ -98,6 +102,7 @@ impl Kind {
             Self::Worker => "worker",
             Self::Keyspace => "keyspace",
             Self::Service => "service",
+            Self::Route => "route",
             Self::Delegate => "delegate",
             Self::Node => "node",
             Self::Level => "level",
@@ -139,6 +144,22 @@ pub enum What {
         name: ServiceName,
         /// What was decided.
         policy: Option<StoredPolicy>,
+    },
+    /// A route is another one, or none any more.
+    Route {
+        /// Which.
+        name: RouteName,
+        /// What it says.
+        route: Option<Arc<StoredRoute>>,
+    },
+    /// Health checks have found a service's endpoint well, or not.
+    Health {
+        /// Which service.
+        service: ServiceName,
+        /// Who.
+        worker: WorkerId,
+        /// How it is.
+        verdict: Verdict,
     },
     /// A group has another delegate, or none any more.
     Delegate {
@@ -184,7 +205,8 @@ impl What {
         match self {
             Self::Worker { .. } | Self::WorkerForgotten { .. } => Some(Kind::Worker),
             Self::Keyspace(_) => Some(Kind::Keyspace),
-            Self::Service { .. } => Some(Kind::Service),
+            Self::Service { .. } | Self::Health { .. } => Some(Kind::Service),
+            Self::Route { .. } => Some(Kind::Route),
             Self::Delegate { .. } => Some(Kind::Delegate),
             Self::Node(_) => Some(Kind::Node),
             Self::Level(_) => Some(Kind::Level),
@@ -198,7 +220,8 @@ impl What {
             Self::Worker { record, .. } => record.id().as_str(),
             Self::WorkerForgotten { id } => id.as_str(),
             Self::Keyspace(keyspace) => keyspace.name.as_str(),
-            Self::Service { name, .. } => name.as_str(),
+            Self::Service { name, .. } | Self::Health { service: name, .. } => name.as_str(),
+            Self::Route { name, .. } => name.as_str(),
             Self::Delegate { group, .. } => group,
             Self::Node(node) => node.name.as_str(),
             Self::Level(_) | Self::Replaced => "",
@@ -211,11 +234,13 @@ impl What {
         const EACH: usize = 256;
         EACH + match self {
             Self::Worker { record, .. } => weight_of(record),
+            Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }
             | Self::Keyspace(_)
             | Self::Service { .. }
+            | Self::Health { .. }
             | Self::Delegate { .. }
             | Self::Level(_)
             | Self::Replaced => 0,

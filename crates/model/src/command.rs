@@ -2,12 +2,15 @@
 //! that a late one never undoes a newer fact.
 
 use crate::{
+    config::{Config, ConfigMode},
+    health::HealthChange,
     keyspace::{KeyspaceSource, PartitionCount},
     level::FeatureLevel,
-    name::{KeyspaceName, ServiceName, WorkerId},
+    name::{KeyspaceName, RouteName, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
     restore::RestoreStep,
+    route::Route,
     service::{Duty, Hold, ServicePolicy},
     worker::Registration,
 };
@@ -127,6 +130,34 @@ pub enum Command {
         /// `If-Match`.
         if_index: Option<LogIndex>,
     },
+    /// An operator sets a route.
+    PutRoute {
+        /// The route as a whole.
+        route: Box<Route>,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// An operator takes a route away.
+    DeleteRoute {
+        /// Which.
+        name: RouteName,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// An operator sets many objects at once: all of it, or nothing.
+    Configure {
+        /// The document.
+        config: Box<Config>,
+        /// What becomes of the objects that it does not name.
+        mode: ConfigMode,
+        /// `If-Match`: apply only if what operators declare last changed at this index (0: never).
+        if_index: Option<LogIndex>,
+    },
+    /// Nodes have found that endpoints are well, or not.
+    ChangeHealth(
+        /// In no particular order.
+        Vec<HealthChange>,
+    ),
     /// A step of a restore from a backup.
     Restore {
         /// Which restore.
@@ -145,6 +176,8 @@ pub enum Subject<'a> {
     Keyspace(&'a str),
     /// A service.
     Service(&'a str),
+    /// A route.
+    Route(&'a str),
 }
 
 impl Command {
@@ -163,8 +196,12 @@ impl Command {
             Self::PutService { name, .. } | Self::DeleteService { name, .. } => {
                 Some(Subject::Service(name.as_str()))
             }
+            Self::PutRoute { route, .. } => Some(Subject::Route(route.name().as_str())),
+            Self::DeleteRoute { name, .. } => Some(Subject::Route(name.as_str())),
             Self::FormCluster { .. }
             | Self::ChangeLeases(_)
+            | Self::Configure { .. }
+            | Self::ChangeHealth(_)
             | Self::DescribeNode(_)
             | Self::RaiseLevel { .. }
             | Self::HandOverLeases { .. }

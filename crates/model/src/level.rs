@@ -18,8 +18,10 @@ impl FeatureLevel {
     pub const SECOND: Self = Self(2);
     /// Services: operator intent, policies, delegates, requests that wait.
     pub const THIRD: Self = Self(3);
+    /// Routes, policies of more than waiting, health verdicts, many objects in one entry.
+    pub const FOURTH: Self = Self(4);
     /// The highest one that this binary knows.
-    pub const NEWEST: Self = Self::THIRD;
+    pub const NEWEST: Self = Self::FOURTH;
 
     /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
     pub fn new(level: u16) -> Result<Self, Invalid> {
@@ -66,7 +68,12 @@ impl Command {
                 with(registration.extras.is_some())
             }
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
-            Self::Restore { step, .. } => with(step.has_services()),
+            Self::Restore { step, .. } => step.feature_level(),
+            Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
+            Self::PutRoute { .. }
+            | Self::DeleteRoute { .. }
+            | Self::Configure { .. }
+            | Self::ChangeHealth(_) => FeatureLevel::FOURTH,
             Self::FormCluster { .. }
             | Self::UnregisterWorker { .. }
             | Self::ChangeLeases(_)

@@ -12,6 +12,10 @@
 //! | [`facts`] | names with values that a fleet states alike |
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`service`] | operator intent, service policies, delegates |
+//! | [`route`] | which requests go where |
+//! | [`policy`] | balancing, retries, breakers, health checks, limits |
+//! | [`health`] | what health checks have found |
+//! | [`config`] | all that operators declare, as one document |
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
 //! | [`membership`] | joining and leaving the cluster |
@@ -29,7 +33,9 @@
 pub mod address;
 pub mod change;
 pub mod command;
+pub mod config;
 pub mod facts;
+pub mod health;
 pub mod heartbeat;
 pub mod keyspace;
 pub mod level;
@@ -41,8 +47,10 @@ pub mod node;
 pub mod number;
 pub mod own;
 pub mod peer_address;
+pub mod policy;
 pub mod reply;
 pub mod restore;
+pub mod route;
 pub mod service;
 pub mod sharing;
 pub mod tier;
@@ -51,19 +59,26 @@ pub mod worker;
 pub use address::{Address, Scheme};
 pub use change::{Change, Kind, Position, What, WorkerChange};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
+pub use config::{Config, ConfigMode, KeyspaceConfig};
 pub use facts::Facts;
+pub use health::{Ailment, HealthChange, Verdict};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};
 pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
-pub use name::{Invalid, KeyspaceName, NodeName, ServiceName, WorkerId};
+pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use own::{OwnAddresses, points_at_self};
 pub use peer_address::PeerAddress;
+pub use policy::{
+    Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, KeySource, Outlier, Protocol,
+    Retries, RetryBudget,
+};
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
+pub use route::{Route, RouteParts, StoredRoute};
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
 pub use sharing::Sharing;
 pub use tier::Tier;

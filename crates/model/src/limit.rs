@@ -38,6 +38,36 @@ pub const HOLD_WAITING_MAX: u32 = 100_000;
 pub const TIMEOUT_MS_MIN: u32 = 10;
 /// See [`TIMEOUT_MS_MIN`].
 pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
+/// Most routes. When full: a new name is refused, known ones can be changed.
+pub const ROUTES_MAX: usize = 200_000;
+/// Most routes that match by a regular expression on the path. When full: another one is refused.
+pub const REGEX_ROUTES_MAX: usize = 1_000;
+/// Most destinations of one route. More: refused.
+pub const DESTINATIONS_MAX: usize = 64;
+/// Most headers, query parameters, methods, header changes or origins of one route. More: refused.
+pub const MATCH_VALUES_MAX: usize = 32;
+/// Longest path of a route or health check, in bytes. Longer: refused.
+pub const PATH_BYTES_MAX: usize = 1_024;
+/// Longest value that a route compares with or sets, in bytes. Longer: refused.
+pub const VALUE_BYTES_MAX: usize = 1_024;
+/// Longest regular expression, in bytes. Longer: refused.
+pub const PATTERN_BYTES_MAX: usize = 1_024;
+/// Most memory of a compiled regular expression, in bytes. More: refused.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 256 << 10;
+/// Largest number of a path segment that a key is taken from.
+pub const PATH_SEGMENT_MAX: u16 = 64;
+/// Most attempts after the first one. More: refused.
+pub const RETRIES_MAX: u8 = 10;
+/// Largest number of retries per second that a budget always allows. Larger: refused.
+pub const RETRIES_PER_SECOND_MAX: u32 = 100_000;
+/// Longest time between two attempts, in milliseconds.
+pub const BACKOFF_MS_MAX: u32 = 60_000;
+/// Longest slow start, in milliseconds.
+pub const SLOW_START_MS_MAX: u32 = 3_600_000;
+/// Largest number of connections or requests that a policy may allow one node for one endpoint.
+pub const PER_ENDPOINT_MAX: u32 = 1_000_000;
+/// Most objects that one document may change at once. More: refused; they fit one log entry.
+pub const CONFIG_OBJECTS_MAX: usize = 20_000;
 /// Most nodes of a cluster, learners included. When full: another one can't join.
 pub const NODES_MAX: usize = 15;
 /// Most commands in one log entry; the rest waits for the next one.

@@ -112,6 +112,11 @@ name!(
     ServiceName, "services.name", limit::NAME_BYTES_MAX
 );
 
+name!(
+    /// A route, as operators call it.
+    RouteName, "name", limit::NAME_BYTES_MAX
+);
+
 impl KeyspaceName {
     /// The keyspace that the original dialects speak of without naming it.
     pub fn default_name() -> Self {

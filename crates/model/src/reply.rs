@@ -2,8 +2,9 @@
 
 use crate::{
     command::Silence,
+    health::Verdict,
     level::FeatureLevel,
-    name::{KeyspaceName, NodeName, ServiceName, WorkerId},
+    name::{KeyspaceName, NodeName, RouteName, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     service::Duty,
     worker::Status,
@@ -55,6 +56,12 @@ pub enum Refusal {
     UnknownService {
         /// The name.
         name: ServiceName,
+    },
+    /// No such route.
+    #[error("there is no route {name}")]
+    UnknownRoute {
+        /// The name.
+        name: RouteName,
     },
     /// A partition that the keyspace does not have.
     #[error("partition {partition} is outside keyspace {keyspace}, which has {count} partitions")]
@@ -108,6 +115,12 @@ pub enum Refusal {
         /// How many.
         policies: u64,
     },
+    /// A backup is restored only where there is nothing to lose: here are routes.
+    #[error("the cluster is not empty; routes: {routes}")]
+    HasRoutes {
+        /// How many.
+        routes: u64,
+    },
     /// A step of a restore that is not the next one: another restore took its place, or it rested for too long.
     #[error("this restore is no longer under way: another one took its place, or it rested for too long")]
     RestoreVoid,
@@ -128,6 +141,10 @@ pub enum Bounded {
     Keyspaces,
     /// [`crate::limit::SERVICE_POLICIES_MAX`].
     ServicePolicies,
+    /// [`crate::limit::ROUTES_MAX`].
+    Routes,
+    /// [`crate::limit::REGEX_ROUTES_MAX`].
+    RegexRoutes,
 }
 
 impl std::fmt::Display for Bounded {
@@ -136,6 +153,8 @@ impl std::fmt::Display for Bounded {
             Self::Workers => "workers",
             Self::Keyspaces => "keyspaces",
             Self::ServicePolicies => "service policies",
+            Self::Routes => "routes",
+            Self::RegexRoutes => "routes with a regular expression for the path",
         })
     }
 }
@@ -195,6 +214,20 @@ pub enum Event {
     ServiceChanged {
         /// Which.
         name: ServiceName,
+    },
+    /// An operator changed a route, or took it away.
+    RouteChanged {
+        /// Which.
+        name: RouteName,
+    },
+    /// Health checks have found an endpoint well, or not.
+    HealthChanged {
+        /// For which service.
+        service: ServiceName,
+        /// Who.
+        worker: WorkerId,
+        /// How it is.
+        verdict: Verdict,
     },
     /// A group has another delegate, or none any more.
     DelegateChanged {

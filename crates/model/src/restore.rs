@@ -1,7 +1,10 @@
 //! A restore from a backup. It does not fit one log entry, and nobody may see the half of it: so its steps gather a
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
-use crate::{keyspace::Keyspace, number::Epoch, service::StoredPolicy, worker::Worker};
+use crate::{
+    keyspace::Keyspace, level::FeatureLevel, number::Epoch, route::StoredRoute, service::StoredPolicy,
+    worker::Worker,
+};
 use std::sync::Arc;
 
 /// One step of a restore.
@@ -15,6 +18,13 @@ pub enum RestoreStep {
         policies: Vec<StoredPolicy>,
         /// The largest fencing token that was granted before the backup was made.
         last_epoch: Epoch,
+    },
+    /// Some of the backup's routes.
+    Routes {
+        /// Counts from 0, workers' batches included; void unless it is the next one.
+        batch: u32,
+        /// By name.
+        routes: Vec<StoredRoute>,
     },
     /// Some of the backup's workers.
     Workers {
@@ -36,14 +46,22 @@ pub enum RestoreStep {
 }
 
 impl RestoreStep {
-    /// Whether something in it came with services: whoever is at an earlier level can't read it.
-    pub fn has_services(&self) -> bool {
+    /// The lowest level at which every member can read it.
+    pub fn feature_level(&self) -> FeatureLevel {
         match self {
-            Self::Begin { keyspaces, policies, .. } => {
-                !policies.is_empty() || keyspaces.iter().any(|k| k.hold.is_some())
+            Self::Routes { .. } => FeatureLevel::FOURTH,
+            Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {
+                FeatureLevel::FOURTH
             }
-            Self::Workers { workers, .. } => workers.iter().any(|w| w.has_more()),
-            Self::Finish { .. } | Self::Abandon => false,
+            Self::Begin { keyspaces, policies, .. }
+                if !policies.is_empty() || keyspaces.iter().any(|k| k.hold.is_some()) =>
+            {
+                FeatureLevel::THIRD
+            }
+            Self::Workers { workers, .. } if workers.iter().any(|w| w.has_more()) => FeatureLevel::THIRD,
+            Self::Begin { .. } | Self::Workers { .. } | Self::Finish { .. } | Self::Abandon => {
+                FeatureLevel::FIRST
+            }
         }
     }
 }

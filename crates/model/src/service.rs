@@ -5,6 +5,9 @@ use crate::{
     limit,
     name::{Invalid, ServiceName, WorkerId},
     number::{Epoch, LogIndex, LogTime},
+    policy::{
+        Balancing, Breaker, EndpointLimits, HealthCheck, KeySource, Outlier, Protocol, Retries, span_ms,
+    },
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -108,6 +111,26 @@ pub struct ServicePolicy {
     pub hold: Option<Hold>,
     /// Until the head of an answer, in milliseconds; `None`: as the node is set.
     pub timeout_ms: Option<u32>,
+    /// What its endpoints speak; `None`: HTTP/1.1, over TLS what ALPN says.
+    pub protocol: Option<Protocol>,
+    /// Which endpoint gets a request; `None`: by score, see `routing::pick`.
+    pub balancing: Option<Balancing>,
+    /// For [`Balancing::ConsistentHash`].
+    pub hash_on: Option<KeySource>,
+    /// `None`: only heartbeats say who is well.
+    pub health: Option<HealthCheck>,
+    /// `None`: what may be repeated goes to two more endpoints when one can't be reached.
+    pub retries: Option<Retries>,
+    /// `None`: off.
+    pub breaker: Option<Breaker>,
+    /// `None`: off.
+    pub outlier: Option<Outlier>,
+    /// What one node gives to one endpoint at once.
+    pub limits: EndpointLimits,
+    /// How long an endpoint that came in takes to get its full share, in milliseconds.
+    pub slow_start_ms: Option<u32>,
+    /// Whether endpoints are preferred whose label `zone` is that of the node.
+    pub prefer_zone: bool,
 }
 
 impl ServicePolicy {
@@ -116,9 +139,41 @@ impl ServicePolicy {
         let ms = |timeout: Duration| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         let timeout_ms = timeout.map(ms);
         match timeout_ms.filter(|ms| !(limit::TIMEOUT_MS_MIN..=limit::TIMEOUT_MS_MAX).contains(ms)) {
-            None => Ok(Self { hold, timeout_ms }),
+            None => Ok(Self { hold, timeout_ms, ..Self::default() }),
             Some(ms) => Err(Invalid::new("timeout", format!("is {ms} ms"), "10ms to 1h")),
         }
+    }
+
+    /// Checks what [`Self::new`] does not see, by the names of the public fields.
+    pub fn validate(self) -> Result<Self, Vec<Invalid>> {
+        let mut wrong = Vec::new();
+        let needs_key = self.balancing == Some(Balancing::ConsistentHash);
+        if self.hash_on.is_some() != needs_key {
+            let problem = if needs_key { "is not there" } else { "is there" };
+            wrong.push(Invalid::new("hash_on", problem, "together with `balancing: consistent-hash`"));
+        }
+        let mut under = |field: &str, mistakes: Option<Vec<Invalid>>| {
+            wrong.extend(mistakes.into_iter().flatten().map(|one| {
+                let field = format!("{field}.{}", one.field);
+                one.renamed(field)
+            }));
+        };
+        under("health", self.health.clone().and_then(|health| health.validate().err()));
+        under("retries", self.retries.clone().and_then(|retries| retries.validate().err()));
+        under("breaker", self.breaker.and_then(|breaker| breaker.validate().err()));
+        under("outlier", self.outlier.and_then(|outlier| outlier.validate().err()));
+        under("limits", self.limits.validate().err());
+        if let Some(ms) = self.slow_start_ms {
+            let span = Duration::from_millis(ms.into());
+            wrong.extend(span_ms("slow_start", span, 1, limit::SLOW_START_MS_MAX).err());
+        }
+        if wrong.is_empty() { Ok(self) } else { Err(wrong) }
+    }
+
+    /// Whether it says only what the third feature level has words for.
+    pub fn is_plain(&self) -> bool {
+        let plain = Self { hold: self.hold, timeout_ms: self.timeout_ms, ..Self::default() };
+        *self == plain
     }
 
     /// Until the head of an answer.
@@ -169,6 +224,20 @@ mod tests {
         assert!(Hold::new(Duration::from_millis(10_001), 1).is_err());
         assert!(Hold::new(Duration::from_secs(1), limit::HOLD_WAITING_MAX + 1).is_err());
         assert!(Hold::new(Duration::MAX, 1).is_err(), "does not wrap");
+    }
+
+    #[test]
+    fn each_wrong_part_of_a_policy_is_named() {
+        let policy = ServicePolicy {
+            balancing: Some(Balancing::ConsistentHash),
+            breaker: Some(Breaker { failures: 0, ..Breaker::default() }),
+            slow_start_ms: Some(0),
+            ..ServicePolicy::default()
+        };
+        assert!(!policy.is_plain() && ServicePolicy::default().is_plain());
+        let wrong = policy.validate().expect_err("three are wrong");
+        let fields: Vec<_> = wrong.iter().map(|w| w.field.as_str()).collect();
+        assert_eq!(fields, ["hash_on", "breaker.failures", "slow_start"]);
     }
 
     #[test]

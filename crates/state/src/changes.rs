@@ -32,6 +32,12 @@ impl State {
                 let policy = service.and_then(|service| service.stored_policy().cloned());
                 What::Service { name: name.clone(), policy }
             }
+            Event::RouteChanged { name } => {
+                What::Route { name: name.clone(), route: self.routes.get(name.as_str()).cloned() }
+            }
+            Event::HealthChanged { service, worker, verdict } => {
+                What::Health { service: service.clone(), worker: worker.clone(), verdict: *verdict }
+            }
             Event::DelegateChanged { group, .. } => {
                 What::Delegate { group: group.clone(), delegate: self.delegate(group).cloned() }
             }

@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 9] = [
+pub const ALL: [(&str, Check); 11] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -30,6 +30,8 @@ pub const ALL: [(&str, Check); 9] = [
     ("windows are bounded", windows_are_bounded),
     ("services list exactly the workers that offer them", services_follow_workers),
     (DELEGATES, delegates_are_candidates),
+    ("only endpoints of services that are checked are found unwell", ailments_are_of_checked),
+    ("each route is known by its name, and by nothing else", routes_are_consistent),
 ];
 
 pub(crate) const DELEGATES: &str =
@@ -146,9 +148,9 @@ fn services_follow_workers(state: &State) -> Result<(), String> {
     }
     for service in state.services.values() {
         let listed: BTreeMap<_, _> =
-            service.endpoints().map(|e| (e.worker().id().as_str(), e.serves())).collect();
+            service.endpoints().map(|e| (e.worker().id().as_str(), e.worker().serves(e.offer()))).collect();
         let current = |e: &crate::Endpoint| state.workers.get(e.worker().id()) == Some(e.worker());
-        let serving = listed.values().filter(|serves| **serves).count();
+        let serving = service.endpoints().filter(|e| e.worker().serves(e.offer()) && !e.is_ailing()).count();
         let wanted = offered.remove(service.name().as_str()).unwrap_or_default();
         if listed != wanted || serving != service.serving_count() || !service.endpoints().all(current) {
             return Err(format!("{}: {listed:?}, {} serve; offered: {wanted:?}", service.name(), serving));
@@ -196,6 +198,24 @@ pub(crate) fn delegates_are_candidates(state: &State) -> Result<(), String> {
     }
 }
 
+fn ailments_are_of_checked(state: &State) -> Result<(), String> {
+    let is_checked = |service: &crate::ServiceView| {
+        service.stored_policy().is_some_and(|stored| stored.policy.health.is_some())
+    };
+    let wrong = state.services.values().find(|s| !is_checked(s) && s.ailments().next().is_some());
+    wrong.map_or(Ok(()), |service| Err(format!("{} is not checked", service.name())))
+}
+
+fn routes_are_consistent(state: &State) -> Result<(), String> {
+    let mut anew = crate::RouteTable::default();
+    state.routes.iter().for_each(|stored| drop(anew.insert(stored.clone())));
+    match state.routes.difference(&anew) {
+        None if state.config_changed <= state.index => Ok(()),
+        None => Err(format!("declared at {}, which is to come", state.config_changed)),
+        Some(what) => Err(what),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +225,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 9] = [
+        let broken: [fn(&mut State); 11] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -219,6 +239,20 @@ mod tests {
             },
             |s| s.policies += 1,
             |s| s.unsettled.push("g".into()),
+            |s| {
+                let mut offering = (*worker("w", 1, &[], Lifecycle::Live).registration).clone().into_parts();
+                offering.services = vec![offer("upload")];
+                let record = worker("w", 1, &[], Lifecycle::Live);
+                let registration = Arc::new(offering.validate().expect("valid"));
+                s.take_in(Arc::new(Worker { registration, ..record })).expect("alone");
+                s.take_ailment(&quorate_model::Ailment {
+                    service: offer("upload").name,
+                    worker: WorkerId::parse("w").expect("valid"),
+                    incarnation: Epoch(1),
+                    since: LogTime(1),
+                });
+            },
+            |s| s.config_changed = quorate_model::LogIndex(99),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();
@@ -226,6 +260,11 @@ mod tests {
             break_it(&mut state);
             assert!(check(&state).is_err(), "{name} is noticed");
         }
+    }
+
+    fn offer(name: &str) -> quorate_model::ServiceOffer {
+        let name = quorate_model::ServiceName::parse(name).expect("valid");
+        quorate_model::ServiceOffer { name, version: "".into(), url: None }
     }
 
     fn formed() -> State {

@@ -12,6 +12,7 @@
 //! | [`keyspace`] | a keyspace with its derived table: partition → worker |
 //! | [`loads`] | what workers say of themselves, which no log entry holds |
 //! | [`service`] | a service with its derived list of endpoints |
+//! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
@@ -24,6 +25,7 @@ pub mod invariant;
 pub mod keyspace;
 pub mod loads;
 pub mod parts;
+pub mod routes;
 pub mod service;
 pub mod state;
 pub mod window;
@@ -33,6 +35,7 @@ pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
+pub use routes::RouteTable;
 pub use service::{Endpoint, ServiceView};
 pub use state::State;
 

@@ -9,8 +9,8 @@ use crate::{
     window::Window,
 };
 use quorate_model::{
-    BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord, Reply,
-    RestoreId, Status, StoredPolicy, Worker, limit,
+    Ailment, BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord,
+    Reply, RestoreId, Status, StoredPolicy, StoredRoute, Worker, limit,
 };
 use std::sync::Arc;
 
@@ -39,6 +39,12 @@ pub struct Parts {
     pub policies: Vec<StoredPolicy>,
     /// By group.
     pub delegates: Vec<Arc<Delegate>>,
+    /// By name.
+    pub routes: Vec<Arc<StoredRoute>>,
+    /// By service and worker.
+    pub ailments: Vec<Ailment>,
+    /// Where what operators declare changed last.
+    pub config_changed: LogIndex,
     /// A restore that is under way.
     pub restoring: Option<RestoringParts>,
 }
@@ -69,6 +75,8 @@ pub struct RestoringParts {
     pub keyspaces: Vec<Keyspace>,
     /// By service.
     pub policies: Vec<StoredPolicy>,
+    /// By name.
+    pub routes: Vec<Arc<StoredRoute>>,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
 }
@@ -124,6 +132,9 @@ impl State {
             windows: self.windows.iter().map(|(boot, w)| window_parts(*boot, w)).collect(),
             policies: self.stored_policies(),
             delegates: self.delegates.values().cloned().collect(),
+            routes: self.routes.iter().cloned().collect(),
+            ailments: self.ailments().collect(),
+            config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
         }
     }
@@ -187,6 +198,8 @@ impl State {
 pub struct Builder {
     state: State,
     epochs: Vec<Epoch>,
+    /// They wait for their workers.
+    ailments: Vec<Ailment>,
 }
 
 impl Builder {
@@ -202,11 +215,13 @@ impl Builder {
             windows: head.windows.iter().map(window_from_parts).collect(),
             restoring: head.restoring.as_ref().map(|r| Arc::new(Restoring::from_head(r))),
             delegates: head.delegates.iter().map(|d| (d.group.clone(), d.clone())).collect(),
+            config_changed: head.config_changed,
             ..State::default()
         };
         state.set_keyspaces(&head.keyspaces);
         head.policies.iter().for_each(|policy| state.store_policy(policy.clone()));
-        Self { state, epochs: Vec::new() }
+        head.routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
+        Self { state, epochs: Vec::new(), ailments: head.ailments.clone() }
     }
 
     /// One worker more.
@@ -237,6 +252,8 @@ impl Builder {
 
     /// The state, if it may be used.
     pub fn finish(mut self) -> Result<State, PartsError> {
+        let ailments = std::mem::take(&mut self.ailments);
+        ailments.iter().for_each(|ailment| self.state.take_ailment(ailment));
         invariant::delegates_are_candidates(&self.state)
             .map_err(|detail| self.violation(invariant::DELEGATES, detail))?;
         self.epochs.sort_unstable();

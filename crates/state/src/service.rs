@@ -2,7 +2,8 @@
 
 use imbl::OrdMap;
 use quorate_model::{
-    Duty, LogIndex, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker, WorkerId,
+    Ailment, Duty, LogIndex, LogTime, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker,
+    WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -28,6 +29,8 @@ pub struct Endpoint {
     worker: Arc<Worker>,
     /// Which of its offers.
     offer: usize,
+    /// Since when health checks find it unwell.
+    ailing_since: Option<LogTime>,
 }
 
 impl Endpoint {
@@ -43,7 +46,17 @@ impl Endpoint {
 
     /// Whether new requests may go to it.
     pub fn serves(&self) -> bool {
-        self.worker.serves(self.offer())
+        !self.is_ailing() && self.worker.serves(self.offer())
+    }
+
+    /// Whether health checks have found that it is not well.
+    pub fn is_ailing(&self) -> bool {
+        self.ailing_since.is_some()
+    }
+
+    /// Since when health checks find it unwell.
+    pub fn ailing_since(&self) -> Option<LogTime> {
+        self.ailing_since
     }
 }
 
@@ -120,7 +133,10 @@ impl ServiceView {
     }
 
     pub(crate) fn put(&mut self, worker: &Arc<Worker>, offer: usize, index: LogIndex) {
-        let endpoint = Endpoint { worker: worker.clone(), offer };
+        // What was found is about one life of a worker.
+        let known = self.endpoints.get(worker.id()).filter(|e| e.worker.incarnation == worker.incarnation);
+        let ailing_since = known.and_then(|endpoint| endpoint.ailing_since);
+        let endpoint = Endpoint { worker: worker.clone(), offer, ailing_since };
         let serves = endpoint.serves();
         let old = self.endpoints.insert(worker.id().clone(), endpoint);
         self.offline += usize::from(is_offline(worker));
@@ -128,6 +144,33 @@ impl ServiceView {
         if self.last.as_ref() == Some(worker.id()) {
             self.last_is_offline = is_offline(worker);
         }
+    }
+
+    pub(crate) fn set_ailing(&mut self, id: &WorkerId, ailing_since: Option<LogTime>, index: LogIndex) {
+        let Some(old) = self.endpoints.get(id).cloned() else { return };
+        let endpoint = Endpoint { ailing_since, ..old.clone() };
+        let serves = endpoint.serves();
+        // Counted as if it were new.
+        self.offline += usize::from(is_offline(endpoint.worker()));
+        self.endpoints.insert(id.clone(), endpoint);
+        self.count(id, (Some(&old), serves), index);
+    }
+
+    /// When the last one went is not known.
+    pub(crate) fn forget_vacancy(&mut self) {
+        (self.vacant_since, self.last, self.last_is_offline) = (None, None, false);
+    }
+
+    /// Its endpoints that are not well.
+    pub(crate) fn ailments(&self) -> impl Iterator<Item = Ailment> {
+        self.endpoints.values().filter_map(|endpoint| {
+            Some(Ailment {
+                service: self.name.clone(),
+                worker: endpoint.worker.id().clone(),
+                incarnation: endpoint.worker.incarnation,
+                since: endpoint.ailing_since?,
+            })
+        })
     }
 
     pub(crate) fn remove(&mut self, id: &WorkerId, index: LogIndex) {

@@ -1,6 +1,9 @@
 //! The state and its reads.
 
-use crate::{apply::restore::Restoring, keyspace::KeyspaceView, service::ServiceView, window::Window};
+use crate::{
+    apply::restore::Restoring, keyspace::KeyspaceView, routes::RouteTable, service::ServiceView,
+    window::Window,
+};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
     BootId, ClusterId, Delegate, Epoch, FeatureLevel, KeyspaceName, LogIndex, LogTime, NodeName, NodeRecord,
@@ -32,6 +35,10 @@ pub struct State {
     pub(crate) services: OrdMap<ServiceName, Arc<ServiceView>>,
     /// How many of them have a policy. Derived.
     pub(crate) policies: usize,
+    /// Which requests go where.
+    pub(crate) routes: RouteTable,
+    /// Where what operators declare changed last; zero before the fourth level.
+    pub(crate) config_changed: LogIndex,
     /// Who would be delegate, by group, the oldest registration first. Derived.
     pub(crate) candidates: OrdMap<Box<str>, OrdSet<(Epoch, WorkerId)>>,
     /// Groups whose candidates changed within the command that is being applied. Empty between entries.
@@ -123,6 +130,16 @@ impl State {
     /// Services with names after `cursor`, in order.
     pub fn services_after(&self, cursor: &str) -> impl Iterator<Item = &Arc<ServiceView>> {
         self.services.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded)).map(|(_, service)| service)
+    }
+
+    /// All routes.
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The log index at which what operators declare (routes, policies, keyspaces) changed last, for `If-Match`.
+    pub fn config_changed(&self) -> LogIndex {
+        self.config_changed
     }
 
     /// Who may send heartbeats for all of `group`.

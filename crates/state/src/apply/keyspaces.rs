@@ -83,5 +83,6 @@ impl State {
             }
         }
         self.keyspaces.insert(name, Arc::new(view));
+        self.note_declared();
     }
 }

@@ -10,6 +10,8 @@ impl State {
             return Reply::Unchanged;
         }
         self.level = to;
+        // From here on it is asked for; on each node it begins at the same index.
+        self.note_declared();
         events.push(Event::LevelRaised { to });
         Reply::Done
     }

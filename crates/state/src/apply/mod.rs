@@ -1,10 +1,12 @@
 //! One entry → replies and events.
 
+mod health;
 mod keyspaces;
 pub mod leases;
 mod level;
 mod nodes;
 pub(crate) mod restore;
+mod routes;
 mod services;
 mod workers;
 
@@ -99,6 +101,12 @@ impl State {
                 self.put_service(name, policy, *if_index, events)
             }
             Command::DeleteService { name, if_index } => self.delete_service(name, *if_index, events),
+            Command::PutRoute { route, if_index } => self.put_route(route, *if_index, events),
+            Command::DeleteRoute { name, if_index } => self.delete_route(name, *if_index, events),
+            Command::Configure { config, mode, if_index } => {
+                self.configure((config, *mode), *if_index, events)
+            }
+            Command::ChangeHealth(changes) => Ok(self.change_health(changes, events)),
             Command::Restore { id, step } => self.restore(*id, step, events),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
-    RestoreStep, Status, StoredPolicy, Worker, limit, reply::Bounded,
+    RestoreStep, Status, StoredPolicy, StoredRoute, Worker, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -33,10 +33,12 @@ pub struct Restoring {
 
 impl Restoring {
     pub(crate) fn from_head(head: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, workers: _ } = head;
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, routes, workers: _ } =
+            head;
         let mut state = State::default();
         state.set_keyspaces(keyspaces);
         policies.iter().for_each(|policy| state.store_policy(policy.clone()));
+        routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
         Self { id: *id, touched: *touched, batches: *batches, last_epoch: *last_epoch, state }
     }
 
@@ -48,8 +50,24 @@ impl Restoring {
             last_epoch: self.last_epoch,
             keyspaces: self.state.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
             policies: self.state.stored_policies(),
+            routes: self.state.routes.iter().cloned().collect(),
             workers: Vec::new(),
         }
+    }
+
+    fn gather_routes(&mut self, routes: &[StoredRoute], index: LogIndex) -> Result<(), Refusal> {
+        for stored in routes {
+            if self.state.routes.len() >= limit::ROUTES_MAX {
+                return Err(Refusal::Full { what: Bounded::Routes, max: limit::ROUTES_MAX as u64 });
+            }
+            let name = stored.route.name();
+            // Its age stays: which of two routes is the older one decides where requests go.
+            let here = Arc::new(StoredRoute { changed: index, ..stored.clone() });
+            if self.state.routes.insert(here).is_some() {
+                return Err(Refusal::RestoreUnsound { why: format!("route {name} is there twice").into() });
+            }
+        }
+        Ok(())
     }
 
     fn gather(&mut self, workers: &[Arc<Worker>], index: LogIndex) -> Result<(), Refusal> {
@@ -95,7 +113,12 @@ impl State {
             RestoreStep::Begin { keyspaces, policies, last_epoch } => {
                 self.begin_restore(id, (keyspaces, policies), *last_epoch)
             }
-            RestoreStep::Workers { batch, workers } => self.gather(id, *batch, workers),
+            RestoreStep::Routes { batch, routes } => {
+                self.gather(id, *batch, |restoring, index| restoring.gather_routes(routes, index))
+            }
+            RestoreStep::Workers { batch, workers } => {
+                self.gather(id, *batch, |restoring, index| restoring.gather(workers, index))
+            }
             RestoreStep::Finish { batches, workers } => self.finish_restore(id, *batches, *workers, events),
             RestoreStep::Abandon => {
                 self.take_restoring(id)?;
@@ -140,19 +163,25 @@ impl State {
             last_epoch,
             keyspaces: keyspaces.to_vec(),
             policies: policies.to_vec(),
+            routes: Vec::new(),
             workers: Vec::new(),
         };
         self.restoring = Some(Arc::new(Restoring::from_head(&head)));
         Ok(Reply::Done)
     }
 
-    fn gather(&mut self, id: RestoreId, batch: u32, workers: &[Arc<Worker>]) -> Result<Reply, Refusal> {
+    fn gather(
+        &mut self,
+        id: RestoreId,
+        batch: u32,
+        take: impl FnOnce(&mut Restoring, LogIndex) -> Result<(), Refusal>,
+    ) -> Result<Reply, Refusal> {
         let (now, index) = (self.now, self.index);
         let restoring = self.restoring.as_mut().filter(|r| r.id == id && r.batches == batch);
         let restoring = Arc::make_mut(restoring.ok_or(Refusal::RestoreVoid)?);
         restoring.batches += 1;
         restoring.touched = now;
-        if let Err(refusal) = restoring.gather(workers, index) {
+        if let Err(refusal) = take(restoring, index) {
             // Half of a batch is in it: nothing can come of it any more.
             self.restoring = None;
             return Err(refusal);
@@ -178,10 +207,12 @@ impl State {
         for stored in restored.stored_policies() {
             restored.store_policy(StoredPolicy { changed: index, ..stored });
         }
-        let State { workers, keyspaces, retention, routable, services, policies, candidates, .. } = restored;
+        let State { workers, keyspaces, retention, routable, services, policies, candidates, routes, .. } =
+            restored;
         events.push(Event::Restored { workers: workers.len() as u64 });
         (self.workers, self.retention, self.routable) = (workers, retention, routable);
-        (self.services, self.policies) = (services, policies);
+        (self.services, self.policies, self.routes) = (services, policies, routes);
+        self.note_declared();
         // Nobody of the backup holds a role here: the epochs of the old cluster's delegates are void.
         self.unsettled = candidates.keys().chain(self.delegates.keys()).cloned().collect();
         self.candidates = candidates;
@@ -216,6 +247,9 @@ impl State {
         }
         if self.policies > 0 {
             return Err(Refusal::HasPolicies { policies: self.policies as u64 });
+        }
+        if !self.routes.is_empty() {
+            return Err(Refusal::HasRoutes { routes: self.routes.len() as u64 });
         }
         Ok(())
     }

@@ -71,6 +71,10 @@ impl State {
         }
         let stored = StoredPolicy { service: name.clone(), policy: policy.clone(), changed: self.index };
         self.store_policy(stored);
+        self.note_declared();
+        if policy.health.is_none() {
+            self.forget_ailments(name, events);
+        }
         events.push(Event::ServiceChanged { name: name.clone() });
         Ok(Reply::Done)
     }
@@ -84,8 +88,10 @@ impl State {
         let standing = self.stored_policy(name);
         let standing = standing.ok_or_else(|| Refusal::UnknownService { name: name.clone() })?;
         require_index(if_index, standing.changed)?;
+        self.forget_ailments(name, events);
         self.change_service(name, |service| service.set_policy(None));
         self.policies -= 1;
+        self.note_declared();
         events.push(Event::ServiceChanged { name: name.clone() });
         Ok(Reply::Done)
     }
@@ -100,7 +106,7 @@ impl State {
         self.change_service(&name, |service| service.set_policy(Some(stored)));
     }
 
-    fn change_service(&mut self, name: &ServiceName, change: impl FnOnce(&mut ServiceView)) {
+    pub(super) fn change_service(&mut self, name: &ServiceName, change: impl FnOnce(&mut ServiceView)) {
         if let Some(service) = self.services.get_mut(name) {
             change(Arc::make_mut(service));
             if service.is_empty() {

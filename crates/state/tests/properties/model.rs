@@ -187,7 +187,11 @@ impl Model {
             Command::DeleteService { name, if_index } => {
                 self.delete_policy(name.as_str(), if_index.map(|i| i.0))
             }
-            Command::Restore { .. } => panic!("restores have tests of their own"),
+            Command::PutRoute { .. }
+            | Command::DeleteRoute { .. }
+            | Command::Configure { .. }
+            | Command::ChangeHealth(_)
+            | Command::Restore { .. } => panic!("these have tests of their own"),
         }
     }
 

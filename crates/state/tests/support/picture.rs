@@ -145,6 +145,10 @@ fn event(event: &Event) -> String {
             format!("{id} is to be {}{weight}", duty.as_str())
         }
         Event::ServiceChanged { name } => format!("service {name} has another policy"),
+        Event::RouteChanged { name } => format!("route {name} is another one"),
+        Event::HealthChanged { service, worker, verdict } => {
+            format!("{worker} is {} for {service}", verdict.as_str())
+        }
         Event::DelegateChanged { group, to: Some((id, epoch)) } => {
             format!("{id} is delegate of {group}, epoch {epoch}")
         }

@@ -1,0 +1,129 @@
+//! Routes, and many objects in one entry.
+
+use super::require_index;
+use crate::state::State;
+use quorate_model::{
+    Config, ConfigMode, Event, FeatureLevel, KeyspaceConfig, LogIndex, Refusal, Reply, Route, RouteName,
+    StoredRoute, limit, reply::Bounded, route::PathMatch,
+};
+use std::sync::Arc;
+
+impl State {
+    pub(super) fn put_route(
+        &mut self,
+        route: &Route,
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.routes.get(route.name().as_str());
+        require_index(if_index, standing.map_or(LogIndex(0), |stored| stored.changed))?;
+        if standing.is_some_and(|stored| stored.route == *route) {
+            return Ok(Reply::Unchanged);
+        }
+        if standing.is_none() && self.routes.len() >= limit::ROUTES_MAX {
+            return Err(Refusal::Full { what: Bounded::Routes, max: limit::ROUTES_MAX as u64 });
+        }
+        let is_regex = |route: &Route| matches!(route.matches.path, PathMatch::Regex(_));
+        let counted = standing.is_some_and(|stored| is_regex(&stored.route));
+        if is_regex(route) && !counted && self.routes.regex_count() >= limit::REGEX_ROUTES_MAX {
+            return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::REGEX_ROUTES_MAX as u64 });
+        }
+        let created = standing.map_or_else(|| self.routes.next_created(self.index), |stored| stored.created);
+        self.routes.insert(Arc::new(StoredRoute { route: route.clone(), created, changed: self.index }));
+        self.note_declared();
+        events.push(Event::RouteChanged { name: route.name().clone() });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn delete_route(
+        &mut self,
+        name: &RouteName,
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.routes.get(name.as_str());
+        let standing = standing.ok_or_else(|| Refusal::UnknownRoute { name: name.clone() })?;
+        require_index(if_index, standing.changed)?;
+        self.routes.remove(name);
+        self.note_declared();
+        events.push(Event::RouteChanged { name: name.clone() });
+        Ok(Reply::Done)
+    }
+
+    /// All of a document, or nothing: what is refused half-way leaves no trace.
+    pub(super) fn configure(
+        &mut self,
+        (config, mode): (&Config, ConfigMode),
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        require_index(if_index, self.config_changed)?;
+        let (mut next, mut caused) = (self.clone(), Vec::new());
+        let changed = next.declare(config, mode, &mut caused)?;
+        if !changed {
+            return Ok(Reply::Unchanged);
+        }
+        *self = next;
+        events.append(&mut caused);
+        Ok(Reply::Done)
+    }
+
+    fn declare(
+        &mut self,
+        config: &Config,
+        mode: ConfigMode,
+        events: &mut Vec<Event>,
+    ) -> Result<bool, Refusal> {
+        // What goes makes room for what comes.
+        let gone = match mode {
+            ConfigMode::Merge => false,
+            ConfigMode::Replace => self.drop_undeclared(config, events)?,
+        };
+        let mut changed = gone;
+        for (name, route) in &config.routes {
+            let reply = match route {
+                Some(route) => self.put_route(route, None, events)?,
+                None if self.routes.get(name.as_str()).is_some() => self.delete_route(name, None, events)?,
+                None => Reply::Unchanged,
+            };
+            changed |= reply != Reply::Unchanged;
+        }
+        for (name, policy) in &config.services {
+            let has_policy = self.services.get(name).is_some_and(|service| service.stored_policy().is_some());
+            let reply = match policy {
+                Some(policy) => self.put_service(name, policy, None, events)?,
+                None if has_policy => self.delete_service(name, None, events)?,
+                None => Reply::Unchanged,
+            };
+            changed |= reply != Reply::Unchanged;
+        }
+        for (name, keyspace) in &config.keyspaces {
+            let KeyspaceConfig { partitions, source, hold } = *keyspace;
+            let reply = self.put_keyspace(name, (partitions, source, hold), None, events)?;
+            changed |= reply != Reply::Unchanged;
+        }
+        Ok(changed)
+    }
+
+    fn drop_undeclared(&mut self, config: &Config, events: &mut Vec<Event>) -> Result<bool, Refusal> {
+        let routes = self.routes.iter().map(|stored| stored.route.name());
+        let routes: Vec<_> = routes.filter(|name| !config.routes.contains_key(*name)).cloned().collect();
+        let policies = self.stored_policies().into_iter().map(|stored| stored.service);
+        let policies: Vec<_> = policies.filter(|name| !config.services.contains_key(name)).collect();
+        for name in &routes {
+            self.delete_route(name, None, events)?;
+        }
+        for name in &policies {
+            self.delete_service(name, None, events)?;
+        }
+        Ok(!routes.is_empty() || !policies.is_empty())
+    }
+
+    /// Notes that what operators declare has changed. Before the fourth level nobody asks, and snapshots have no
+    /// words for it: a node that has read one would know less than one that was there.
+    pub(super) fn note_declared(&mut self) {
+        if self.level >= FeatureLevel::FOURTH {
+            self.config_changed = self.index;
+        }
+    }
+}

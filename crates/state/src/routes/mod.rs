@@ -1,0 +1,85 @@
+//! Routes by name, and what is derived from them so that a request finds its own without looking at all.
+
+use imbl::{OrdMap, OrdSet};
+use quorate_model::{LogIndex, RouteName, StoredRoute, route::PathMatch};
+use std::{ops::Bound, sync::Arc};
+
+/// All routes. Cloning costs O(1), a change about as much as the route is long.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    by_name: OrdMap<RouteName, Arc<StoredRoute>>,
+    /// When they were made. Derived.
+    ages: OrdSet<(LogIndex, RouteName)>,
+    /// How many match by a regular expression on the path. Derived.
+    regex: usize,
+}
+
+impl RouteTable {
+    /// A route.
+    pub fn get(&self, name: &str) -> Option<&Arc<StoredRoute>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredRoute>> {
+        self.by_name.values()
+    }
+
+    /// Those with names after `cursor`, in order.
+    pub fn after(&self, cursor: &str) -> impl Iterator<Item = &Arc<StoredRoute>> {
+        self.by_name.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded)).map(|(_, route)| route)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// How many match by a regular expression on the path.
+    pub fn regex_count(&self) -> usize {
+        self.regex
+    }
+
+    /// The age of a route that is made at `index`: later than that of every route that there is, also of those that a
+    /// restore brought from a log with larger indexes.
+    pub(crate) fn next_created(&self, index: LogIndex) -> LogIndex {
+        let youngest = self.ages.get_max().map_or(0, |(created, _)| created.0);
+        LogIndex(index.0.max(youngest + 1))
+    }
+
+    /// What is derived otherwise than in `other`, which has the same routes; `None`: nothing.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        if self.by_name.len() != other.by_name.len() || self.ages != other.ages {
+            return Some(format!("ages: {:?}, wanted {:?}", self.ages, other.ages));
+        }
+        (self.regex != other.regex)
+            .then(|| format!("{} with expressions, wanted {}", self.regex, other.regex))
+    }
+
+    /// Puts a route in the place of the one of its name, which it returns.
+    pub fn insert(&mut self, stored: Arc<StoredRoute>) -> Option<Arc<StoredRoute>> {
+        let name = stored.route.name().clone();
+        let old = self.remove(&name);
+        self.ages.insert((stored.created, name.clone()));
+        self.regex += usize::from(is_regex(&stored));
+        self.by_name.insert(name, stored);
+        old
+    }
+
+    /// Takes a route out.
+    pub fn remove(&mut self, name: &RouteName) -> Option<Arc<StoredRoute>> {
+        let old = self.by_name.remove(name)?;
+        self.ages.remove(&(old.created, name.clone()));
+        self.regex -= usize::from(is_regex(&old));
+        Some(old)
+    }
+}
+
+fn is_regex(stored: &StoredRoute) -> bool {
+    matches!(stored.route.matches.path, PathMatch::Regex(_))
+}

@@ -1,0 +1,231 @@
+//! Routes, documents of many objects, and what health checks have found.
+
+mod support;
+
+use quorate_model::{
+    Address, Command, Config, ConfigMode, Epoch, FeatureLevel, HealthChange, HealthCheck, KeyspaceConfig,
+    KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, PartitionRange, Refusal, RegistrationParts,
+    Reply, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
+    limit,
+    reply::Bounded,
+    route::{Action, Destination, Forwarding, PathMatch, RouteMatch, Target},
+};
+use std::time::Duration;
+use support::Scene;
+
+fn service(name: &str) -> ServiceName {
+    ServiceName::parse(name).expect("a name")
+}
+
+fn name(name: &str) -> RouteName {
+    RouteName::parse(name).expect("a name")
+}
+
+fn worker(id: &str) -> WorkerId {
+    WorkerId::parse(id).expect("an id")
+}
+
+fn route_of(path: PathMatch, called: &str, to: &str) -> Route {
+    let destinations = vec![Destination { target: Target::Service(service(to)), weight: 1 }];
+    let forwarding = Forwarding { destinations, ..Forwarding::default() };
+    let matches = RouteMatch { path, ..RouteMatch::default() };
+    let action = Action::Forward(Box::new(forwarding));
+    RouteParts { matches, action, priority: 0 }.validate(name(called)).expect("valid")
+}
+
+fn route(called: &str, to: &str) -> Route {
+    route_of(PathMatch::prefix("/x").expect("valid"), called, to)
+}
+
+struct Case(Scene);
+
+impl Case {
+    fn new() -> Self {
+        let mut case = Self(Scene::formed());
+        case.run(Command::RaiseLevel { to: FeatureLevel::FOURTH });
+        case
+    }
+
+    fn run(&mut self, command: Command) -> Reply {
+        self.0.apply(vec![(None, command)]).replies.remove(0)
+    }
+
+    fn put(&mut self, route: Route, if_index: Option<u64>) -> Reply {
+        self.run(Command::PutRoute { route: Box::new(route), if_index: if_index.map(LogIndex) })
+    }
+
+    fn configure(&mut self, config: Config, mode: ConfigMode, if_index: Option<u64>) -> Reply {
+        let if_index = if_index.map(LogIndex);
+        self.run(Command::Configure { config: Box::new(config), mode, if_index })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.state.routes().iter().map(|stored| stored.route.name().to_string()).collect()
+    }
+}
+
+fn document(routes: &[&str]) -> Config {
+    let routes = routes.iter().map(|called| (name(called), Some(route(called, "a")))).collect();
+    Config { routes, ..Config::default() }
+}
+
+#[test]
+fn a_route_is_put_changed_and_deleted_under_its_index() {
+    let mut case = Case::new();
+    assert_eq!(case.put(route("r", "a"), Some(0)), Reply::Done);
+    let made = case.0.state.index();
+    assert_eq!(case.put(route("r", "a"), None), Reply::Unchanged);
+    assert!(matches!(case.put(route("r", "b"), Some(0)), Reply::Refused(Refusal::PreconditionFailed { .. })));
+    assert_eq!(case.put(route("r", "b"), Some(made.0)), Reply::Done);
+    let stored = case.0.state.routes().get("r").expect("there").clone();
+    assert_eq!((stored.created, stored.changed), (made, case.0.state.index()), "a change keeps its age");
+    assert_eq!(case.0.state.config_changed(), stored.changed);
+    let delete = |if_index| Command::DeleteRoute { name: name("r"), if_index };
+    assert!(matches!(case.run(delete(Some(made))), Reply::Refused(Refusal::PreconditionFailed { .. })));
+    assert_eq!(case.run(delete(None)), Reply::Done);
+    assert!(matches!(case.run(delete(None)), Reply::Refused(Refusal::UnknownRoute { .. })));
+    assert!(case.names().is_empty());
+}
+
+#[test]
+fn a_younger_route_is_younger_than_each_that_stands() {
+    let mut case = Case::new();
+    assert_eq!(case.configure(document(&["a", "b", "c"]), ConfigMode::Merge, None), Reply::Done);
+    let created = |case: &Case, name: &str| case.0.state.routes().get(name).expect("there").created;
+    assert!(created(&case, "a") < created(&case, "b") && created(&case, "b") < created(&case, "c"));
+    case.put(route("A", "a"), None);
+    assert!(created(&case, "A") > created(&case, "c"));
+}
+
+#[test]
+fn a_document_is_applied_as_a_whole_or_not_at_all() {
+    let mut case = Case::new();
+    case.configure(document(&["a", "b"]), ConfigMode::Merge, None);
+    let before = case.0.state.parts();
+    let mut half = document(&["c"]);
+    half.routes.insert(name("a"), None);
+    // Too many keyspaces: what comes before them would have been possible.
+    for nth in 0..=limit::KEYSPACES_MAX {
+        let keyspace = KeyspaceConfig {
+            partitions: PartitionCount::new(1).ok(),
+            source: KeyspaceSource::Static,
+            hold: None,
+        };
+        half.keyspaces.insert(KeyspaceName::parse(&format!("k{nth}")).expect("a name"), keyspace);
+    }
+    let refused = case.configure(half, ConfigMode::Merge, None);
+    assert!(matches!(refused, Reply::Refused(Refusal::Full { what: Bounded::Keyspaces, .. })), "{refused:?}");
+    let after = case.0.state.parts();
+    assert_eq!((after.routes, after.keyspaces), (before.routes, before.keyspaces));
+}
+
+#[test]
+fn merging_leaves_what_is_not_named_and_replacing_does_not() {
+    let mut case = Case::new();
+    case.configure(document(&["a", "b"]), ConfigMode::Merge, None);
+    let mut merge = document(&["c"]);
+    merge.routes.insert(name("a"), None);
+    merge.routes.insert(name("never-there"), None);
+    let policy = ServicePolicy::new(None, Some(Duration::from_secs(3))).expect("valid");
+    merge.services.insert(service("s"), Some(policy));
+    assert_eq!(case.configure(merge, ConfigMode::Merge, None), Reply::Done);
+    assert_eq!(case.names(), ["b", "c"]);
+    let at = case.0.state.config_changed();
+    assert_eq!(at, case.0.state.index());
+    assert_eq!(case.configure(document(&["b", "c"]), ConfigMode::Merge, None), Reply::Unchanged);
+    assert_eq!(case.0.state.config_changed(), at, "what changes nothing is no change");
+    let stale = case.configure(document(&["d"]), ConfigMode::Replace, Some(at.0 - 1));
+    assert!(matches!(stale, Reply::Refused(Refusal::PreconditionFailed { .. })));
+    assert_eq!(case.configure(document(&["d"]), ConfigMode::Replace, Some(at.0)), Reply::Done);
+    assert_eq!(case.names(), ["d"]);
+    assert!(case.0.state.service("s").is_none(), "its policy went, and nobody offers it");
+    assert!(case.0.state.keyspace("default").is_some(), "keyspaces stay");
+}
+
+/// Before all members know of documents, a snapshot has no words for their index: a node that came by one would refuse
+/// what another one accepts.
+#[test]
+fn the_documents_index_begins_with_the_level() {
+    let mut scene = Scene::formed();
+    assert_eq!(scene.state.config_changed(), LogIndex(0));
+    scene.apply(vec![(None, Command::RaiseLevel { to: FeatureLevel::FOURTH })]);
+    assert_eq!(scene.state.config_changed(), LogIndex(2));
+}
+
+#[test]
+fn expressions_are_bounded() {
+    let mut case = Case::new();
+    let regex = |nth: usize| route_of(PathMatch::regex("/x.*").expect("compiles"), &format!("r{nth}"), "a");
+    let mut all = Config::default();
+    all.routes.extend((0..limit::REGEX_ROUTES_MAX).map(|nth| (regex(nth).name().clone(), Some(regex(nth)))));
+    assert_eq!(case.configure(all, ConfigMode::Merge, None), Reply::Done);
+    let refused = case.put(regex(limit::REGEX_ROUTES_MAX), None);
+    assert!(matches!(refused, Reply::Refused(Refusal::Full { what: Bounded::RegexRoutes, .. })));
+    assert_eq!(case.put(route("plain", "a"), None), Reply::Done);
+    // One that is there may become another one.
+    let changed = route_of(PathMatch::regex("/y.*").expect("compiles"), "r0", "a");
+    assert_eq!(case.put(changed, None), Reply::Done);
+}
+
+fn register(case: &mut Case, id: &str) -> Epoch {
+    let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
+    let parts = RegistrationParts::new(worker(id), Address::parse("http://h:1").expect("valid"), ttl);
+    let services = vec![ServiceOffer { name: service("s"), version: "".into(), url: None }];
+    let registration = RegistrationParts { services, ..parts }.validate().expect("valid");
+    let command = Command::RegisterWorker { registration, range: PartitionRange::Strict, if_index: None };
+    match case.run(command) {
+        Reply::Registered { epoch } => epoch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn found(id: &str, incarnation: Epoch, verdict: Verdict) -> Command {
+    Command::ChangeHealth(vec![HealthChange {
+        service: service("s"),
+        worker: worker(id),
+        incarnation,
+        verdict,
+    }])
+}
+
+fn serving(case: &Case) -> usize {
+    case.0.state.service("s").map_or(0, |service| service.serving_count())
+}
+
+fn checked(case: &mut Case, health: Option<HealthCheck>) {
+    let policy = ServicePolicy { health, ..ServicePolicy::default() };
+    assert_eq!(case.run(Command::PutService { name: service("s"), policy, if_index: None }), Reply::Done);
+}
+
+#[test]
+fn a_verdict_is_about_one_life_of_a_worker() {
+    let mut case = Case::new();
+    let first = register(&mut case, "w");
+    assert_eq!(case.run(found("w", first, Verdict::Unhealthy)), Reply::Unchanged, "nobody wants to know");
+    checked(&mut case, Some(HealthCheck::default()));
+    assert_eq!(case.run(found("w", first, Verdict::Healthy)), Reply::Unchanged);
+    assert_eq!((case.run(found("w", first, Verdict::Unhealthy)), serving(&case)), (Reply::Done, 0));
+    assert_eq!(case.run(found("w", first, Verdict::Unhealthy)), Reply::Unchanged);
+    let second = register(&mut case, "w");
+    assert_eq!(serving(&case), 1, "who registers anew is well until it is found otherwise");
+    assert_eq!(case.run(found("w", first, Verdict::Unhealthy)), Reply::Unchanged, "it came late");
+    assert_eq!((case.run(found("w", second, Verdict::Unhealthy)), serving(&case)), (Reply::Done, 0));
+    assert_eq!((case.run(found("w", second, Verdict::Healthy)), serving(&case)), (Reply::Done, 1));
+}
+
+#[test]
+fn a_verdict_goes_with_the_check() {
+    let mut case = Case::new();
+    let epoch = register(&mut case, "w");
+    checked(&mut case, Some(HealthCheck::default()));
+    case.run(found("w", epoch, Verdict::Unhealthy));
+    assert_eq!(case.0.state.ailments().count(), 1);
+    case.0.run("snapshot");
+    assert_eq!((case.0.state.ailments().count(), serving(&case)), (1, 0), "a snapshot keeps it");
+    checked(&mut case, None);
+    assert_eq!((case.0.state.ailments().count(), serving(&case)), (0, 1));
+    checked(&mut case, Some(HealthCheck::default()));
+    case.run(found("w", epoch, Verdict::Unhealthy));
+    case.run(Command::DeleteService { name: service("s"), if_index: None });
+    assert_eq!((case.0.state.ailments().count(), serving(&case)), (0, 1));
+}
