@@ -57,6 +57,8 @@ codes! {
     KeyspaceUnknown = "keyspace_unknown", 404, "There is no such keyspace";
     /// The service has no policy, or nobody offers it.
     ServiceUnknown = "service_unknown", 404, "There is no such service";
+    /// No such route.
+    RouteUnknown = "route_unknown", 404, "There is no such route";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// The path does not have this method.
@@ -222,7 +224,8 @@ impl From<&Refusal> for Problem {
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
             Refusal::UnknownService { .. } => Self::new(Code::ServiceUnknown, detail),
-            Refusal::NotEmpty { .. } | Refusal::HasPolicies { .. } => {
+            Refusal::UnknownRoute { .. } => Self::new(Code::RouteUnknown, detail),
+            Refusal::NotEmpty { .. } | Refusal::HasPolicies { .. } | Refusal::HasRoutes { .. } => {
                 Self::new(Code::ClusterNotEmpty, detail)
             }
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),

@@ -308,6 +308,8 @@ impl LeaseKeeper {
                 | Event::LevelRaised { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
+                | Event::RouteChanged { .. }
+                | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),

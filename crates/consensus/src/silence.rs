@@ -60,6 +60,8 @@ impl Silences {
                 | Event::NodeDescribed { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
+                | Event::RouteChanged { .. }
+                | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LevelRaised { .. } => {}
             }

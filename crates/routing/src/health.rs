@@ -9,16 +9,7 @@
 //! One that got better needs nobody else: the prober has reached the endpoint, several times.
 
 use crate::balance::key::hash_pair;
-
-/// What the checks say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// It takes requests. So does one that has just registered: it says itself that it is there.
-    #[default]
-    Healthy,
-    /// It gets none.
-    Unhealthy,
-}
+use quorate_model::Verdict;
 
 /// Results in a row that change a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +36,7 @@ pub enum Probe {
 }
 
 /// What a prober makes of its results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
     verdict: Verdict,
     /// Results in a row that speak against it.
@@ -141,7 +132,7 @@ mod tests {
     const THRESHOLDS: Thresholds = Thresholds { unhealthy: 3, healthy: 2 };
 
     fn run(results: &str) -> String {
-        let mut check = Check::default();
+        let mut check = Check::new(Verdict::Healthy);
         let note = |result| match result {
             '+' => check.note(Probe::Passed, &THRESHOLDS),
             _ => check.note(Probe::Failed, &THRESHOLDS),

@@ -32,10 +32,11 @@ pub mod ramp;
 mod turns;
 pub mod zone;
 
-use crate::{health::Verdict, pick::Rank, pick::next_random};
+use crate::{pick::Rank, pick::next_random};
 use alias::Alias;
 use choose::Choice;
 use maglev::{Claim, Maglev};
+use quorate_model::Verdict;
 use std::{collections::BTreeSet, sync::OnceLock};
 use turns::Turns;
 
