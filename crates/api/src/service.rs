@@ -6,7 +6,8 @@ use crate::{
     duration,
     fields::{Fields, flag, millis, number, span},
     policy::{
-        self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody, RetriesBody,
+        self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody,
+        RetriesBody,
     },
 };
 use quorate_model::{
@@ -192,9 +193,9 @@ pub(crate) fn hold(fields: &mut Fields) -> Option<Hold> {
             fields.add_inside([alone]);
             None
         }
-        (Some(wait), max) => {
-            Hold::new(wait, max.unwrap_or(Hold::WAITING_DEFAULT)).map_err(|wrong| fields.add_inside(wrong)).ok()
-        }
+        (Some(wait), max) => Hold::new(wait, max.unwrap_or(Hold::WAITING_DEFAULT))
+            .map_err(|wrong| fields.add_inside(wrong))
+            .ok(),
     }
 }
 
@@ -244,11 +245,7 @@ impl ServiceShown {
 
     /// With at most `limit` of `endpoints`.
     #[must_use]
-    pub fn with_endpoints(
-        mut self,
-        endpoints: impl Iterator<Item = EndpointBody>,
-        limit: usize,
-    ) -> Self {
+    pub fn with_endpoints(mut self, endpoints: impl Iterator<Item = EndpointBody>, limit: usize) -> Self {
         let mut endpoints: Vec<_> = endpoints.take(limit.saturating_add(1)).collect();
         let more = endpoints.len() > limit;
         endpoints.truncate(limit);

@@ -94,13 +94,13 @@ impl Dialer {
                 }
             }
             let greeted = Fresh::greet(socket, &self.limits).await;
-            greeted.map(Ok).map_err(|source| Error::Greeting { authority: endpoint.authority.clone(), source })
+            greeted
+                .map(Ok)
+                .map_err(|source| Error::Greeting { authority: endpoint.authority.clone(), source })
         });
         match greeted.await? {
             Ok(fresh) => Ok(Dialled::Shared(fresh, dialling.opened())),
-            Err(socket) => {
-                self.upstream(endpoint, socket, dialling.opened()).await.map(Dialled::Own)
-            }
+            Err(socket) => self.upstream(endpoint, socket, dialling.opened()).await.map(Dialled::Own),
         }
     }
 

@@ -109,14 +109,8 @@ mod tests {
     #[test]
     fn the_whole_table() {
         let mut table = String::new();
-<<<<<<< HEAD
         let limits = [(None, None), (Some(2), None), (None, Some(0)), (Some(2), Some(1)), (Some(2), Some(0))];
         for (connections, pending) in limits {
-=======
-        for (connections, pending) in
-            [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(1)), (Some(2), Some(0))]
-        {
->>>>>>> ground
             let limits = Limits { connections, pending, in_flight: None };
             for (open, idle, waiting) in
                 [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1), (2, 0, 1_024)]

@@ -18,11 +18,7 @@ use std::sync::Arc;
 
 impl Forwarding<'_> {
     /// Waits for a place on one of the worker's connections, within its own time and the request's.
-    pub(super) async fn turn(
-        &self,
-        links: &Arc<Links>,
-        connection: Connection,
-    ) -> Result<Got, Failed> {
+    pub(super) async fn turn(&self, links: &Arc<Links>, connection: Connection) -> Result<Got, Failed> {
         let refused = |error| Failed { failure: Failure::Refused, connection: Connection::Fresh, error };
         let authority = || self.to.endpoint.authority.clone();
         let limits = &self.client.core.config.limits;

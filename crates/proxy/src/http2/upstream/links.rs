@@ -6,11 +6,7 @@
 //! it with him.
 
 use super::link::{Bounds, Fresh, Link};
-use crate::{
-    dial,
-    http1::Upstream,
-    pool::Counted,
-};
+use crate::{dial, http1::Upstream, pool::Counted};
 use std::{
     collections::VecDeque,
     mem,
