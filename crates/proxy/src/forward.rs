@@ -2,6 +2,7 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod again;
 mod error;
 mod shared;
 
@@ -10,7 +11,7 @@ use crate::{
     answer::{self, Own},
     client::{Client, Upload},
     deadline::ticks,
-    decide::{By, Destination, Patience, Terms, Verdict},
+    decide::{By, Destination},
     destination::Outstanding,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
@@ -18,17 +19,13 @@ use crate::{
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
+use again::Then;
 use error::{Error, Failed, worker_failed};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
-use quorate_routing::{
-    RequestHead,
-    budget::Budget,
-    retry::{self, Case, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
-};
-use quorate_rt::planted::{self, Bug};
+use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_telemetry::{
-    events::{FailedOver, WorkerFailed},
+    events::WorkerFailed,
     label::{Outcome, UpstreamUse},
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -59,7 +56,12 @@ struct Outbound {
     target: Uri,
     headers: HeaderMap,
     body: Payload,
+    /// Whether the method may be repeated, or the service's policy says so.
+    repeats: bool,
 }
+
+/// Which attempt it is that a worker gets.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attempt");
 
 /// What becomes of its body when it has to be sent again.
 enum Payload {
@@ -105,15 +107,22 @@ impl<'a> Forwarding<'a> {
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
         let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
-        let body = match (retry::is_idempotent(&head.method), to.by) {
+        let repeats = match &to.care {
+            Some(care) => care.rules.retry.repeats(&head.method),
+            None => retry::is_idempotent(&head.method),
+        };
+        let body = match (repeats, to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
             // Kept also for what may not be repeated: a worker can say that it has not looked at it.
             _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
             (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
-        let outbound = Outbound { method: head.method, target: head.uri, headers: head.headers, body };
-        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup: Lookup::Once, attempts: 0 }
+        let outbound =
+            Outbound { method: head.method, target: head.uri, headers: head.headers, body, repeats };
+        let may_look = to.care.as_ref().is_none_or(|care| care.rules.retry.max > 0);
+        let lookup = if may_look { Lookup::Once } else { Lookup::Again };
+        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup, attempts: 0 }
     }
 
     /// Tries until there is an answer, or nothing left to try.
@@ -123,25 +132,19 @@ impl<'a> Forwarding<'a> {
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
-            let failed = match self.attempt(source).await {
-                Ok(arrived) => return self.arrived(arrived),
-                Err(failed) => failed,
-            };
-            if self.client.upload_is(Upload::Failed) {
+            source = match self.attempt_in_time(source).await {
+                Ok(arrived) => match self.judge(arrived).await {
+                    Some(arrived) => return self.arrived(arrived),
+                    None => Source::Any,
+                },
                 // Sent again, what there is of it would end like a whole one.
-                return self.gave_up(&failed);
-            }
-            let case = Case {
-                failure: failed.failure,
-                connection: failed.connection,
-                replay: self.outbound.replay(),
-                lookup: self.lookup,
-                budget: Budget::Left,
-            };
-            source = match retry::next(case) {
-                Next::Reconnect => Source::Dial,
-                Next::LookAgain if self.look_again(&failed.error) => Source::Any,
-                Next::LookAgain | Next::GiveUp(_) => return self.gave_up(&failed),
+                Err(failed) if self.client.upload_is(Upload::Failed) => return self.gave_up(&failed),
+                // Boxed: it is rare, and its state would be part of each connection's.
+                Err(failed) => match Box::pin(self.after(&failed)).await {
+                    Then::Reconnect => Source::Dial,
+                    Then::GoOn => Source::Any,
+                    Then::GiveUp => return self.gave_up(&failed),
+                },
             };
             self.client.core.counters.retried();
         }
@@ -151,7 +154,8 @@ impl<'a> Forwarding<'a> {
         let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
-        let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let request = self.outbound.request(&self.to, self.attempts);
+        let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
         let mut upstream = match line {
             Line::Own(upstream) => upstream,
             // Boxed: its state would be part of each connection's.
@@ -194,42 +198,6 @@ impl<'a> Forwarding<'a> {
             links.forget();
         }
         Err(Failed { failure, connection: Connection::Fresh, error })
-    }
-
-    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
-    /// worker that failed, or nobody.
-    fn look_again(&mut self, error: &Error) -> bool {
-        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
-            return false;
-        }
-        let core = &self.client.core;
-        self.tried.push(self.to.ticket.of().clone());
-        self.lookup = match self.to.by {
-            By::Service { .. } if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
-            By::Service { .. } | By::Workspace => Lookup::Again,
-        };
-        let head = RequestHead {
-            method: &self.outbound.method,
-            path: self.outbound.target.path(),
-            headers: &self.outbound.headers,
-            entropy: 0,
-        };
-        let terms = Terms { tried: &self.tried, patience: Patience::Over };
-        let decided = core.desk.decide(head, core.deadlines.now(), terms);
-        let next = match decided.verdict {
-            Verdict::Forward(to) => to,
-            Verdict::Answer(_) | Verdict::Hold(_) => return false,
-        };
-        match next.by {
-            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
-            By::Workspace => {}
-            By::Service { .. } => {
-                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
-            }
-        }
-        self.to = next;
-        self.index = decided.index;
-        true
     }
 
     fn arrived(self, arrived: Arrived) -> Forwarded {
@@ -318,7 +286,7 @@ impl Outbound {
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() && retry::is_idempotent(&self.method) => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && self.repeats => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
         }
     }
@@ -341,12 +309,15 @@ impl Outbound {
     }
 
     /// The request as a worker gets it. What can't be sent again is moved into it.
-    fn request(&mut self, to: &Destination) -> Result<Request<RequestBody>, Error> {
-        let (headers, body) = match &mut self.body {
+    fn request(&mut self, to: &Destination, attempt: u32) -> Result<Request<RequestBody>, Error> {
+        let (mut headers, body) = match &mut self.body {
             Payload::None => (self.headers.clone(), RequestBody::Empty),
             Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
             Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
         };
+        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.rules.counts_attempts) {
+            headers.insert(ATTEMPT, attempt.into());
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target_of(to)?;

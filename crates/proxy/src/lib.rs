@@ -13,6 +13,7 @@
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
+//! | `resilience` | a service's policy: balancing, breakers, ejections, bounds, what is retried |
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
@@ -45,6 +46,7 @@ pub mod in_flight;
 pub mod inlet;
 mod listen;
 mod pool;
+mod resilience;
 mod serve;
 mod services;
 pub mod start;

@@ -19,7 +19,6 @@ use std::{
 
 /// What a worker is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no policy names a protocol yet"))]
 pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http1,

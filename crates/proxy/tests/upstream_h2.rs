@@ -5,13 +5,15 @@
 mod rig;
 
 use h2::Reason;
+use quorate_model::{Protocol, ServicePolicy};
 use quorate_proxy::Limits;
+use quorate_rt::time::timeout;
 use rig::{
-    Answer, Client, PATIENCE, Rig,
+    Answer, Client, PATIENCE, Rig, Worker,
     authority::Authority,
     eventually, get,
     h2::{Call, Gate, Manner, Pair, by_tls, post, serve},
-    ok,
+    ok, service,
 };
 use std::{
     sync::{
@@ -42,7 +44,9 @@ async fn statuses(asked: JoinSet<Answer>) -> Vec<u16> {
 }
 
 /// Waits at the gate, then says 200 and `ok`.
-fn at_gate(gate: &Gate) -> impl Fn(Call) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + use<> {
+fn at_gate(
+    gate: &Gate,
+) -> impl Fn(Call) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + use<> {
     let gate = gate.clone();
     move |mut call| {
         let gate = gate.clone();
@@ -349,4 +353,51 @@ async fn a_worker_that_chooses_http1_gets_it() {
         assert_eq!(client.ask(&get("/x", "")).await.body, "ok");
     }
     assert_eq!((heard.load(Ordering::SeqCst), pair.worker.connections()), (20, opened));
+}
+
+/// A worker's service is spoken to as its policy says, from one request to the next.
+#[tokio::test]
+async fn a_policy_says_what_is_spoken_in_the_clear() {
+    let gate = Gate::new();
+    let handle = at_gate(&gate);
+    let worker = Worker::scripted(move |tcp, nth| serve(tcp, nth, Manner::default(), handle.clone())).await;
+    let rig = service::rig().await;
+    rig.offer("w1", &worker.url(), &["s"]);
+    // It does not speak HTTP/1.1, and nobody said otherwise.
+    assert_eq!(rig.ask(&service::get("/api/service/s/x")).await.status, 502);
+    let before = worker.connections();
+    rig.policy("s", ServicePolicy { protocol: Some(Protocol::H2c), ..ServicePolicy::default() });
+    let asked = ask_at_once(&rig, 30, &service::get("/api/service/s/x"));
+    eventually("all are asked", || gate.came() == 30).await;
+    gate.open();
+    assert_eq!(statuses(asked).await, [200; 30]);
+    assert_eq!(worker.connections(), before + 1);
+}
+
+/// There are no upgrades in what is spoken otherwise.
+#[tokio::test]
+async fn an_upgrade_goes_by_http1() {
+    let heads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let record = heads.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let record = record.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            let head = client.head().await.unwrap();
+            record.lock().unwrap().push(head);
+            let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhello";
+            client.send(answer.as_bytes()).await.unwrap();
+            client.head().await;
+        }
+    })
+    .await;
+    let rig = service::rig().await;
+    rig.offer("w1", &worker.url(), &["s"]);
+    rig.policy("s", ServicePolicy { protocol: Some(Protocol::H2c), ..ServicePolicy::default() });
+    let mut client = rig.client().await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: x\r\n";
+    let answer = client.ask(&service::call("GET", "/api/service/s/x", upgrade)).await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(timeout(PATIENCE, client.exactly(5)).await.unwrap().unwrap(), b"hello");
+    assert!(heads.lock().unwrap()[0].starts_with("GET /x HTTP/1.1\r\n"), "{heads:?}");
 }

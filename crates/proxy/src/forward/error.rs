@@ -52,6 +52,22 @@ impl Error {
         matches!(self, Self::BadTarget) || matches!(self.dial(), Some(dial::Error::BadName { .. }))
     }
 
+    /// Whether it says nothing about the worker: it was not even asked.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } | Self::Crowded { .. } | Self::BadTarget => true,
+            Self::Dial(_) | Self::Unreachable(_) => matches!(
+                self.dial(),
+                Some(dial::Error::Full { .. } | dial::Error::BadName { .. } | dial::Error::Authorities(_))
+            ),
+            Self::Closed { .. }
+            | Self::Died { .. }
+            | Self::Stream { .. }
+            | Self::TimedOut { .. }
+            | Self::Switched { .. } => false,
+        }
+    }
+
     /// Whether there are only too many others.
     pub fn is_crowd(&self) -> bool {
         matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
