@@ -15,7 +15,7 @@ use crate::{
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
     RequestHead,
@@ -106,7 +106,8 @@ impl<'a> Forwarding<'a> {
         let (mut head, body) = request.into_parts();
         let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
-        let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
+        let (from, hops) = ((&client.address, client.scheme), admitted.hops);
+        let facts = ToWorker { client: from, host, hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
         let body = match (retry::is_idempotent(&head.method), to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
@@ -218,7 +219,7 @@ impl<'a> Forwarding<'a> {
     fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
         let client = self.client;
         let Destination { endpoint, ticket, .. } = self.to;
-        let answer = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let answer = if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) {
             upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
                 let authority = endpoint.authority.clone();
                 let error = Error::Switched { authority, reason };

@@ -6,7 +6,9 @@
 //! |---|---|
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
-//! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
+//! | `http1` | the bytes: HTTP/1.1 on both sides |
+//! | `http2` | the bytes: HTTP/2 on the client's side. Nothing else knows what carries them |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
@@ -15,8 +17,9 @@
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
+//! | `grpc` | what calls of gRPC say in their headers |
 //! | `answer` | the answers that are made here, byte for byte |
-//! | `upgrade` | a 101 from the worker turns the connection into a tunnel |
+//! | `upgrade`, `websocket` | a 101 from the worker turns the connection, or the stream, into a tunnel |
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
@@ -36,20 +39,25 @@ mod destination;
 mod dial;
 mod forward;
 mod freshness;
+mod grpc;
 mod headers;
 mod hold;
 mod http1;
+mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
+mod opening;
 mod pool;
 mod serve;
 mod services;
 pub mod start;
 mod timeline;
+mod transport;
 mod upgrade;
+mod websocket;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
 pub use http1::AnswerBody;
 pub use in_flight::InFlight;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
 
 mod client;
+pub mod http2;
 pub mod service;
 
 pub use client::{Answer, Client, fields};

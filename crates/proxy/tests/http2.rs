@@ -1,0 +1,416 @@
+//! Clients that speak HTTP/2, to workers that speak HTTP/1.1.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
+
+mod rig;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use quorate_rt::time::{sleep, timeout};
+use rig::{
+    Client, PATIENCE, Rig, Worker, config, eventually, get,
+    http2::{Http2, get2, request, whole},
+    ok,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{io::AsyncWriteExt, sync::Notify};
+
+#[tokio::test]
+async fn one_port_speaks_both() {
+    let worker = Worker::ok().await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let answer = client.ask(get2("/v1/things?a=b%20c")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "ok"));
+    assert_eq!((answer.header("x-quorate-node"), answer.header("content-length")), (Some("n1"), Some("2")));
+    let heard = worker.last();
+    assert_eq!(heard.line(), "GET /v1/things?a=b%20c HTTP/1.1");
+    for (name, value) in [
+        ("host", "r.example"),
+        ("x-forwarded-host", "r.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-workspace-id", "w1"),
+    ] {
+        assert_eq!(heard.header(name), Some(value), "{name}");
+    }
+    assert_eq!(rig.ask(&get("/", "")).await.body, "ok");
+    // And again, each on what it has.
+    assert_eq!(client.ask(get2("/")).await.body, "ok");
+    assert_eq!(rig.metric("quorate_proxy_requests_total{outcome=\"forwarded\"}"), 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_dribbles_its_preface_is_understood() {
+    let worker = Worker::ok().await;
+    let rig = Rig::with(&worker).await;
+    // HTTP/1.1 that begins like the preface, byte by byte.
+    let mut client = rig.client().await;
+    for byte in get("/", "").replace("GET", "PRI").into_bytes() {
+        client.send(&[byte]).await.unwrap();
+    }
+    assert_eq!(client.answer("PRI").await.body, "ok");
+    assert_eq!(worker.last().line(), "PRI / HTTP/1.1");
+    let (near, mut far) = tokio::io::duplex(1 << 16);
+    let mut tcp = tokio::net::TcpStream::connect(rig.addr).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    quorate_rt::spawn(async move {
+        let (mut from, mut to) = tcp.split();
+        let (mut out, mut back) = tokio::io::split(&mut far);
+        let dribble = async {
+            let mut byte = [0];
+            while tokio::io::AsyncReadExt::read_exact(&mut out, &mut byte).await.is_ok() {
+                to.write_all(&byte).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        let _ = tokio::join!(dribble, tokio::io::copy(&mut from, &mut back));
+    });
+    assert_eq!(Http2::over(near).await.ask(get2("/")).await.body, "ok");
+}
+
+#[tokio::test]
+async fn many_streams_share_a_connection() {
+    // Answers the first request of each connection only when all have come.
+    let (all, waiting) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let count = waiting.clone();
+    let gate = all.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let (gate, count) = (gate.clone(), count.clone());
+        async move {
+            let mut client = Client::of(tcp);
+            let Some((head, _)) = client.message().await else { return };
+            let told = gate.notified();
+            count.fetch_add(1, Ordering::SeqCst);
+            told.await;
+            let _ = client.send(ok(head.split(' ').nth(1).unwrap()).as_bytes()).await;
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let mut answers = Vec::new();
+    for nth in 0..100 {
+        answers.push((nth, client.start(get2(&format!("/{nth}"))).await));
+    }
+    eventually("all are at the worker", || waiting.load(Ordering::SeqCst) == 100).await;
+    assert_eq!(rig.in_flight("w1"), 100);
+    all.notify_waiters();
+    for (nth, answer) in answers {
+        assert_eq!(whole(answer).await.unwrap().body, format!("/{nth}"));
+    }
+    assert_eq!(rig.metric("quorate_proxy_connections_open"), 1);
+    assert_eq!(rig.in_flight("w1"), 0);
+}
+
+#[tokio::test]
+async fn trailers_go_both_ways() {
+    let (go, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let told = gate.clone();
+    let heard = Arc::new(std::sync::Mutex::new(String::new()));
+    let (record, done) = (heard.clone(), go.clone());
+    let worker = Worker::scripted(move |tcp, _| {
+        let (record, done) = (record.clone(), done.clone());
+        let _ = &told;
+        async move {
+            let mut client = Client::of(tcp);
+            let head = client.head().await.unwrap();
+            while client.chunk_line().await.unwrap() != "0" {
+                client.chunk_rest().await.unwrap();
+            }
+            let trailers = client.head_after_chunks().await.unwrap();
+            *record.lock().unwrap() = format!("{head}\n--\n{trailers}");
+            done.notify_one();
+            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\n\
+                          x-sum: 7\r\n\r\n";
+            let _ = client.send(answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let request = request("POST", "/").header("te", "trailers").header("trailer", "x-check").body(()).unwrap();
+    let (answer, mut body) = client.send.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"abc"), false).unwrap();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-check", "9".parse().unwrap());
+    body.send_trailers(trailers).unwrap();
+    timeout(PATIENCE, go.notified()).await.expect("the worker has all");
+    let answer = whole(answer).await.unwrap();
+    assert_eq!((answer.body.as_str(), answer.trailer("x-sum")), ("ok", Some("7")));
+    let heard = heard.lock().unwrap().to_lowercase();
+    let (head, trailers) = heard.split_once("\n--\n").unwrap();
+    assert!(head.contains("te: trailers") && head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(trailers.contains("x-check: 9"), "{trailers}");
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let worker = Worker::answering(|heard| {
+        let body = if heard.line().starts_with("HEAD") { "" } else { "hello" };
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{body}")
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    for _ in 0..2 {
+        let answer = client.ask(request("HEAD", "/").body(()).unwrap()).await;
+        assert_eq!((answer.header("content-length"), answer.body.as_str()), (Some("5"), ""));
+    }
+    assert_eq!(worker.connections(), 1, "its connection is used again");
+    // Our own answers too.
+    let own = http::Request::head("http://r.example/nowhere").body(()).unwrap();
+    let answer = client.ask(own).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (400, ""));
+    assert_eq!(client.ask(get2("/")).await.body, "hello");
+}
+
+#[tokio::test]
+async fn a_worker_may_answer_before_it_has_heard_all() {
+    let worker = Worker::scripted(|tcp, _| async move {
+        let mut client = Client::of(tcp);
+        while client.head().await.is_some() {
+            let _ = client.send(ok("enough").as_bytes()).await;
+            while client.chunk().await.is_some_and(|chunk| !chunk.is_empty()) {}
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let (answer, mut body) = client.send.send_request(request("POST", "/").body(()).unwrap(), false).unwrap();
+    body.send_data(Bytes::from_static(b"some"), false).unwrap();
+    assert_eq!(whole(answer).await.unwrap().body, "enough");
+    // The client is told that the rest is not wanted, and that nothing is wrong.
+    let reason = timeout(PATIENCE, std::future::poll_fn(|cx| body.poll_reset(cx))).await.expect("in time");
+    assert_eq!(reason.unwrap(), h2::Reason::NO_ERROR);
+    assert_eq!(client.ask(get2("/next")).await.body, "enough");
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_the_worker_back() {
+    const MIB: u64 = 1 << 20;
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = sent.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let count = count.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            let Some(head) = client.head().await else { return };
+            if head.starts_with("GET /small") {
+                let _ = client.send(ok("small").as_bytes()).await;
+                return;
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 256 * MIB);
+            let _ = client.send(head.as_bytes()).await;
+            for _ in 0..256 * 16 {
+                if client.send(&[b'x'; 64 << 10]).await.is_err() {
+                    return;
+                }
+                count.fetch_add(64 << 10, Ordering::SeqCst);
+            }
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let large = client.start(get2("/large")).await;
+    let mut large = timeout(PATIENCE, large).await.unwrap().unwrap().into_body();
+    // What is on its way is what the sockets and windows hold, and then it stands still.
+    let (mut last, mut still) = (u64::MAX, 0);
+    while still < 10 {
+        sleep(Duration::from_millis(20)).await;
+        let now = sent.load(Ordering::SeqCst);
+        still = if now == last { still + 1 } else { 0 };
+        last = now;
+    }
+    assert!(last < 32 * MIB, "{last} bytes on their way to a client that reads none");
+    // Others on the connection notice nothing.
+    assert_eq!(client.ask(get2("/small")).await.body, "small");
+    let mut taken = 0;
+    while taken < 64 * MIB {
+        let data = timeout(PATIENCE, large.data()).await.expect("in time").unwrap().unwrap();
+        large.flow_control().release_capacity(data.len()).unwrap();
+        taken += data.len() as u64;
+    }
+    assert!(sent.load(Ordering::SeqCst) >= 64 * MIB, "it goes on once the client does");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_loses_its_stream_and_not_the_connection() {
+    let worker = Worker::answering(|heard| {
+        if heard.line().contains("large") { ok(&"x".repeat(4 << 20)) } else { ok("small") }
+    })
+    .await;
+    let mut config = config();
+    config.limits.client_stall = Duration::from_millis(300);
+    let rig = Rig::start(config, Some(12)).await;
+    rig.register("w1", &worker.url(), 0..12);
+    let mut client = Http2::connect(rig.addr).await;
+    let large = client.start(get2("/large")).await;
+    let mut large = timeout(PATIENCE, large).await.unwrap().unwrap().into_body();
+    // Takes what the window lets through, and allows for no more.
+    let error = timeout(PATIENCE, async {
+        loop {
+            match large.data().await.expect("no end") {
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+    })
+    .await
+    .expect("the stream is reset in time");
+    assert!(error.is_reset() && error.is_remote(), "{error}");
+    assert_eq!(client.ask(get2("/small")).await.body, "small");
+}
+
+#[tokio::test]
+async fn a_cancelled_request_reaches_the_worker() {
+    let (began, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, gone) = (began.clone(), ended.clone());
+    let worker = Worker::scripted(move |tcp, _| {
+        let (told, gone) = (told.clone(), gone.clone());
+        async move {
+            let mut client = Client::of(tcp);
+            let Some(head) = client.head().await else { return };
+            if head.contains("/answering") {
+                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n";
+                let _ = client.send(head.as_bytes()).await;
+            }
+            told.notify_one();
+            if client.head().await.is_none() {
+                gone.notify_one();
+            }
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    for path in ["/waiting", "/answering"] {
+        let answer = client.start(get2(path)).await;
+        timeout(PATIENCE, began.notified()).await.expect("the worker has it");
+        // Dropped before its head, or with its body: reset.
+        if path == "/answering" {
+            drop(timeout(PATIENCE, answer).await.unwrap().unwrap());
+        } else {
+            drop(answer);
+        }
+        timeout(PATIENCE, ended.notified()).await.expect("the worker's connection ends");
+    }
+    rig.until_metric("quorate_proxy_connections_open", 1).await;
+    eventually("nothing is in flight", || rig.in_flight("w1") == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_requests_with_it() {
+    let worker = Worker::scripted(|tcp, _| async move {
+        let mut client = Client::of(tcp);
+        while client.head().await.is_some() {}
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let answers = [client.start(get2("/1")).await, client.start(get2("/2")).await];
+    eventually("both are at the worker", || rig.in_flight("w1") == 2).await;
+    client.connection.abort();
+    eventually("nobody asks any more", || rig.in_flight("w1") == 0).await;
+    rig.until_metric("quorate_proxy_connections_open", 0).await;
+    drop(answers);
+}
+
+#[tokio::test]
+async fn a_timeout_is_answered_on_its_stream() {
+    let worker = Worker::scripted(|tcp, _| async move {
+        let mut client = Client::of(tcp);
+        while let Some(head) = client.head().await {
+            if head.contains("/quick") {
+                let _ = client.send(ok("quick").as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let mut config = config();
+    config.request_timeout = Duration::from_millis(300);
+    let rig = Rig::start(config, Some(12)).await;
+    rig.register("w1", &worker.url(), 0..12);
+    let mut client = Http2::connect(rig.addr).await;
+    let slow = client.start(get2("/slow")).await;
+    assert_eq!(client.ask(get2("/quick")).await.body, "quick");
+    let answer = whole(slow).await.unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("no answer within 300ms"), "{}", answer.body);
+    assert_eq!(client.ask(get2("/quick")).await.body, "quick");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_ended_in_an_orderly_way() {
+    let worker = Worker::ok().await;
+    let mut config = config();
+    config.limits.client_idle = Duration::from_millis(300);
+    let rig = Rig::start(config, Some(12)).await;
+    rig.register("w1", &worker.url(), 0..12);
+    let mut client = Http2::connect(rig.addr).await;
+    assert_eq!(client.ask(get2("/")).await.body, "ok");
+    let Http2 { send, connection } = client;
+    // Held, as a client does that wants to use it again.
+    let ended = timeout(PATIENCE, connection).await.expect("it ends in time").unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+    drop(send);
+    rig.until_metric("quorate_proxy_connections_open", 0).await;
+}
+
+#[tokio::test]
+async fn a_drain_lets_streams_finish_and_takes_no_new_ones() {
+    let go = Arc::new(Notify::new());
+    let gate = go.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let gate = gate.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            while client.head().await.is_some() {
+                gate.notified().await;
+                let _ = client.send(ok("late").as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let mut rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let answer = client.start(get2("/")).await;
+    eventually("it is at the worker", || rig.in_flight("w1") == 1).await;
+    let proxy = rig.proxy.take().unwrap();
+    let drained = quorate_rt::spawn(proxy.drain());
+    // GOAWAY: the client sees that it must go elsewhere with what comes next.
+    timeout(PATIENCE, async {
+        while client.send.clone().ready().await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("told in time");
+    go.notify_one();
+    assert_eq!(whole(answer).await.unwrap().body, "late");
+    assert!(client.ended().await.is_ok(), "an orderly end");
+    timeout(PATIENCE, drained).await.expect("drained in time").unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_asks_clients_to_go_after_their_request() {
+    let worker = Worker::ok().await;
+    let rig = Rig::with(&worker).await;
+    let mut old = Http2::connect(rig.addr).await;
+    assert_eq!(old.ask(get2("/")).await.body, "ok");
+    rig.proxy.as_ref().unwrap().ask_to_leave();
+    let Http2 { send, connection } = old;
+    assert!(timeout(PATIENCE, connection).await.expect("asked in time").unwrap().is_ok());
+    drop(send);
+    // Those who come now are served, once.
+    let mut new = Http2::connect(rig.addr).await;
+    assert_eq!(new.ask(get2("/")).await.body, "ok");
+    assert!(timeout(PATIENCE, new.connection).await.expect("asked in time").unwrap().is_ok());
+}
