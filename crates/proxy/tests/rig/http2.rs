@@ -48,14 +48,14 @@ impl Http2 {
     }
 
     pub async fn over(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
-        Self::with(&h2::client::Builder::new(), io).await
-    }
-
-    pub async fn with(
-        builder: &h2::client::Builder,
-        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Self {
-        let (send, connection) = builder.handshake(io).await.expect("a handshake");
+        // A stream that is not read must not hold up the others: its window is a part of the connection's.
+        let mut builder = h2::client::Builder::new();
+        let (send, connection) = builder
+            .initial_window_size(64 << 10)
+            .initial_connection_window_size(1 << 20)
+            .handshake(io)
+            .await
+            .expect("a handshake");
         let connection = quorate_rt::spawn(connection);
         // Our settings are known when the client's are.
         let send = timeout(PATIENCE, send.ready()).await.expect("in time").expect("ready");
