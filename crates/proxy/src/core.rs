@@ -64,6 +64,7 @@ pub(crate) struct Core {
     pub kept_bytes: AtomicUsize,
     stage: AtomicU8,
     open: AtomicUsize,
+    streams: AtomicUsize,
 }
 
 /// What all cores are made of.
@@ -103,6 +104,7 @@ impl Core {
             kept_bytes: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             open: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             config,
         });
         shared.in_flight.add(&core);
@@ -127,6 +129,19 @@ impl Core {
     pub fn connection_closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.counters.client_gone();
+    }
+
+    /// Takes a place for one more HTTP/2 stream. `false`: the core has as many as it takes.
+    pub fn stream_opened(&self) -> bool {
+        let is_room = self.streams.load(Ordering::Relaxed) < self.config.limits.http2_streams_of_core_max;
+        if is_room {
+            self.streams.fetch_add(1, Ordering::Relaxed);
+        }
+        is_room
+    }
+
+    pub fn stream_closed(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Sweeps deadlines each tick and the pool each second, for as long as the core lives.

@@ -61,7 +61,15 @@ impl Session {
 
     /// A new stream. `None`: the core has as many as it takes.
     pub fn open(self: &Arc<Self>) -> Option<Arc<Client>> {
-        let watch = self.connection.core.deadlines.watch()?;
+        let core = &self.connection.core;
+        if !core.stream_opened() {
+            return None;
+        }
+        // There is a watch for each place.
+        let Some(watch) = core.deadlines.watch() else {
+            core.stream_closed();
+            return None;
+        };
         self.used.store(true, Ordering::Relaxed);
         if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
             self.connection.watch.disarm();
@@ -78,6 +86,7 @@ impl Session {
 
     /// A stream's conversation is over.
     pub fn stream_ended(&self) {
+        self.connection.core.stream_closed();
         if self.open.fetch_sub(1, Ordering::Relaxed) == 1 && !self.is(Life::Lingering) {
             let spans = &self.connection.core.spans;
             self.connection.watch.arm(if self.is(Life::Open) { spans.idle } else { spans.header });

@@ -57,7 +57,6 @@ impl Http2 {
             .await
             .expect("a handshake");
         let connection = quorate_rt::spawn(connection);
-        // Our settings are known when the client's are.
         let send = timeout(PATIENCE, send.ready()).await.expect("in time").expect("ready");
         Self { send, connection }
     }
