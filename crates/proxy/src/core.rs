@@ -93,7 +93,9 @@ impl Core {
         let core = Arc::new(Self {
             spans,
             counters,
-            deadlines: Deadlines::new(limits.connections_max.saturating_add(limits.http2_streams_of_core_max)),
+            deadlines: Deadlines::new(
+                limits.connections_max.saturating_add(limits.http2_streams_of_core_max),
+            ),
             desk,
             dialer: shared.dialer.clone(),
             stamp: Stamp::new(&config.node_name),

@@ -5,13 +5,13 @@ use crate::{
     core::{Core, Stage},
     http1, opening,
 };
+use quorate_model::Scheme;
 use quorate_rt::{
     net::{TcpListener, TcpStream},
     shutdown::Shutdown,
     time::sleep,
     tls,
 };
-use quorate_model::Scheme;
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -33,12 +33,7 @@ pub(crate) struct Door {
 
 /// Accepts until it is told to close. What the kernel has accepted by then is served too: closing the listener
 /// would reset it.
-pub(crate) async fn accept(
-    core: &Arc<Core>,
-    door: Door,
-    places: &Arc<Semaphore>,
-    mut ends: Ends,
-) {
+pub(crate) async fn accept(core: &Arc<Core>, door: Door, places: &Arc<Semaphore>, mut ends: Ends) {
     let Door { listener, tls } = door;
     let mut leaving = false;
     loop {

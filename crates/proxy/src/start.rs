@@ -78,7 +78,8 @@ impl Proxy {
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
         let Feeds { view, loads, freshness, metrics } = feeds;
         let ports = Ports::claim(&config).await?;
-        let (addr, https_addr) = (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
+        let (addr, https_addr) =
+            (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
         let threads = cores::actual(config.threads);
         let (leave, leaving) = shutdown::channel();
         let (close, closing) = shutdown::channel();

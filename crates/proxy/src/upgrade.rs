@@ -18,10 +18,7 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
-use std::{
-    pin::pin,
-    sync::Arc,
-};
+use std::{pin::pin, sync::Arc};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 /// What a client wants to speak instead of HTTP.

@@ -27,7 +27,9 @@ impl Handshake {
 
     /// Whether a worker's answer completes it.
     pub fn is_completed_by(&self, headers: &HeaderMap) -> bool {
-        headers.get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|said| said.as_bytes() == self.accept.as_bytes())
+        headers
+            .get(header::SEC_WEBSOCKET_ACCEPT)
+            .is_some_and(|said| said.as_bytes() == self.accept.as_bytes())
     }
 }
 

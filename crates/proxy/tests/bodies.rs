@@ -280,3 +280,25 @@ async fn trailers_pass_for_those_who_take_them() {
     assert_eq!(String::from_utf8(trailers).unwrap().to_lowercase(), "x-sum: 7\r\n\r\n");
     assert_eq!(worker.last().header("TE"), Some("trailers"));
 }
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
+    let worker =
+        Worker::answering(|heard| rig::ok(&String::from_utf8_lossy(&heard.body).to_uppercase())).await;
+    let rig = Rig::with(&worker).await;
+    let mut client = rig.client().await;
+    for _ in 0..2 {
+        let head = "POST / HTTP/1.1\r\nHost: r\r\nX-Workspace-ID: w1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+        client.send(head.as_bytes()).await.unwrap();
+        // Not a byte of the body before that.
+        let asked = timeout(PATIENCE, client.head()).await.expect("asked in time").unwrap();
+        assert_eq!(asked, "HTTP/1.1 100 Continue");
+        client.send(b"hello").await.unwrap();
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "HELLO"));
+    }
+    // Who is refused before is not asked.
+    let head = "POST / HTTP/1.1\r\nHost: r\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    client.send(head.as_bytes()).await.unwrap();
+    assert_eq!(client.answer("POST").await.status, 400);
+}

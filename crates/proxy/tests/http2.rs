@@ -128,7 +128,8 @@ async fn trailers_go_both_ways() {
     .await;
     let rig = Rig::with(&worker).await;
     let mut client = Http2::connect(rig.addr).await;
-    let request = request("POST", "/").header("te", "trailers").header("trailer", "x-check").body(()).unwrap();
+    let request =
+        request("POST", "/").header("te", "trailers").header("trailer", "x-check").body(()).unwrap();
     let (answer, mut body) = client.send.send_request(request, false).unwrap();
     body.send_data(Bytes::from_static(b"abc"), false).unwrap();
     let mut trailers = HeaderMap::new();

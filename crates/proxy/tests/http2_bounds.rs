@@ -87,7 +87,8 @@ async fn streams_that_are_reset_when_the_worker_has_them_end_the_connection_too(
             quorate_rt::time::sleep(Duration::from_millis(5)).await;
             waited += 1;
         }
-        if !arrived() || client.0.write_all(&frame(RST_STREAM, 0, 2 * nth + 1, &[0, 0, 0, 8])).await.is_err() {
+        if !arrived() || client.0.write_all(&frame(RST_STREAM, 0, 2 * nth + 1, &[0, 0, 0, 8])).await.is_err()
+        {
             break;
         }
         resets += 1;
@@ -105,7 +106,8 @@ async fn floods_of_frames_that_do_nothing_end_the_connection() {
     let settings = frame(SETTINGS, 0, 0, &[]);
     let priority = frame(2, 0, 1, &[0, 0, 0, 3, 1]);
     let unknown = frame(0xbe, 0, 0, b"x");
-    for (what, one) in [("ping", ping), ("settings", settings), ("priority", priority), ("unknown", unknown)] {
+    for (what, one) in [("ping", ping), ("settings", settings), ("priority", priority), ("unknown", unknown)]
+    {
         assert_eq!(flood(&rig, &one.repeat(2_500)).await, Some(Reason::ENHANCE_YOUR_CALM), "{what}");
     }
     let open = frame(HEADERS, END_HEADERS, 1, &get_block());
@@ -191,8 +193,13 @@ async fn fields_that_are_for_a_connection_are_refused() {
     let worker = Worker::ok().await;
     let rig = Rig::with(&worker).await;
     let mut client = Frames::connect(rig.addr).await;
-    let fields =
-        [("connection", "x"), ("transfer-encoding", "chunked"), ("upgrade", "h2c"), ("keep-alive", "5"), ("te", "gzip")];
+    let fields = [
+        ("connection", "x"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("keep-alive", "5"),
+        ("te", "gzip"),
+    ];
     for (nth, (name, value)) in fields.into_iter().enumerate() {
         let stream = 2 * u32::try_from(nth).unwrap() + 1;
         let mut block = get_block();

@@ -121,7 +121,8 @@ async fn a_tunnel_carries_bytes_both_ways_beside_other_streams() {
     let head = heard.lock().unwrap().clone();
     assert_eq!(head.lines().next(), Some("GET /chat?room=1 HTTP/1.1"));
     let head = head.to_lowercase();
-    for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", "origin: http://r.example"]
+    for line in
+        ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", "origin: http://r.example"]
     {
         assert!(head.lines().any(|l| l == line), "{line} is not in\n{head}");
     }

@@ -115,7 +115,12 @@ mod tests {
         let host = HeaderValue::from_static("r.example");
         to_worker(
             &mut headers,
-            ToWorker { client: (&client, Scheme::Http), host, hops: 2, upgrade: upgrade.map(HeaderValue::from_static) },
+            ToWorker {
+                client: (&client, Scheme::Http),
+                host,
+                hops: 2,
+                upgrade: upgrade.map(HeaderValue::from_static),
+            },
         );
         let added = [
             ("host", "r.example"),

@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn frames_are_found_however_they_come() {
         let mut bytes = crate::opening::PREFACE.to_vec();
-        let parts = [(4, 0, 18), (1, 4, 40), (3, 0, 4), (0, 0, 300), (0, 0, 0), (0, 1, 0), (6, 1, 8), (8, 0, 4)];
+        let parts =
+            [(4, 0, 18), (1, 4, 40), (3, 0, 4), (0, 0, 300), (0, 0, 0), (0, 1, 0), (6, 1, 8), (8, 0, 4)];
         for (kind, flags, length) in parts {
             bytes.extend(frame(kind, flags, length));
         }

@@ -39,7 +39,8 @@ mod tests {
     #[test]
     fn the_host_is_said_where_http1_says_it() {
         let host = |version, fields: &[&'static str]| {
-            let mut request = Request::builder().version(version).uri("https://a.example:1/x").body(()).unwrap();
+            let mut request =
+                Request::builder().version(version).uri("https://a.example:1/x").body(()).unwrap();
             for field in fields {
                 request.headers_mut().append(header::HOST, HeaderValue::from_static(field));
             }

@@ -1,12 +1,6 @@
 //! A client's connection, and a task for each of its streams; served by hyper.
 
-use super::{
-    Session,
-    body::PiecedBody,
-    request,
-    session::Overdue,
-    socket::Socket,
-};
+use super::{Session, body::PiecedBody, request, session::Overdue, socket::Socket};
 use crate::{Limits, client::Client, core::Stage, serve::serve, transport::Transport, websocket};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
