@@ -101,6 +101,17 @@ fn spoken(early: &[u8]) -> Option<Speaks> {
 mod tests {
     use super::*;
 
+    /// What the state of a connection takes, whichever it turns out to be.
+    fn state_of<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_is_rare_costs_an_ordinary_connection_nothing() {
+        let (whole, http1) = (state_of(connection), state_of(http1::serve::connection));
+        assert!(whole <= http1 + 512, "{whole} bytes, of which HTTP/1.1 takes {http1}");
+    }
+
     #[test]
     fn the_preface_and_nothing_else_is_http2() {
         for end in 0..PREFACE.len() {
