@@ -9,6 +9,7 @@ use crate::{
     destination::Ticket,
     headers::lists,
     http1::{AnswerBody, Upstream},
+    http2::tunnel::StreamEnd,
     websocket::Handshake,
 };
 use bytes::Bytes;
@@ -90,15 +91,15 @@ pub(crate) fn switch(
     Ok(answer)
 }
 
-/// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. The
-/// client's place among the connections stays taken.
+/// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. A reset of
+/// the client's stream ends it at once. The client's place among the connections stays taken.
 async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), client: Arc<Client>) {
     // Fails if the client went away first; then there is nothing to connect.
     let Ok(client_side) = client_side.await else { return };
     client.tunnelled();
     client.core.counters.tunnel_opened();
     let (mut worker_io, early) = upstream.into_socket().await;
-    let mut client_io = TokioIo::new(client_side);
+    let mut client_io = StreamEnd::new(TokioIo::new(client_side));
     let mut copying = pin!(async {
         // What the worker said in one breath with its 101.
         client_io.write_all(&early).await?;

@@ -1,7 +1,5 @@
 //! Clients that speak HTTP/2, to workers that speak HTTP/1.1.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use bytes::Bytes;

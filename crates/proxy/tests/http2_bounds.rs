@@ -1,7 +1,5 @@
 //! What an HTTP/2 client can make a node do and hold is bounded.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use h2::Reason;

@@ -139,17 +139,31 @@ async fn a_tunnel_carries_bytes_both_ways_beside_other_streams() {
 }
 
 #[tokio::test]
-async fn a_reset_ends_the_tunnel_at_the_worker() {
-    let (worker, _) = worker(Says::Yes).await;
+async fn a_reset_ends_the_tunnel_also_of_a_worker_that_does_not_close() {
+    let worker = Worker::scripted(|tcp, _| async move {
+        let mut client = Client::of(tcp);
+        let Some(head) = client.head().await else { return };
+        let yes = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            accept(&head)
+        );
+        let _ = client.send(yes.as_bytes()).await;
+        // Hears the end and does nothing about it.
+        std::future::pending::<()>().await;
+    })
+    .await;
     let rig = Rig::with(&worker).await;
     let mut client = Http2::connect(rig.addr).await;
-    let (answer, mut send) = client.send.send_request(handshake("websocket"), false).unwrap();
-    let answer = timeout(PATIENCE, answer).await.expect("in time").unwrap();
-    rig.until_metric("quorate_proxy_tunnels_open", 1).await;
-    send.send_reset(h2::Reason::CANCEL);
-    drop(answer);
-    rig.until_metric("quorate_proxy_tunnels_open", 0).await;
-    assert_eq!((rig.in_flight("w1"), rig.metric("quorate_proxy_connections_open")), (0, 1));
+    for _ in 0..2 {
+        let (answer, mut send) = client.send.send_request(handshake("websocket"), false).unwrap();
+        let answer = timeout(PATIENCE, answer).await.expect("in time").unwrap();
+        rig.until_metric("quorate_proxy_tunnels_open", 1).await;
+        send.send_reset(h2::Reason::CANCEL);
+        drop(answer);
+        rig.until_metric("quorate_proxy_tunnels_open", 0).await;
+        assert_eq!((rig.in_flight("w1"), rig.metric("quorate_proxy_connections_open")), (0, 1));
+    }
 }
 
 #[tokio::test]

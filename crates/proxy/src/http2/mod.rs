@@ -12,6 +12,7 @@
 //! | [`calm`] | how much work without use a client may make |
 //! | [`request`] | a request, as HTTP/1.1 would have said it; WebSockets too (RFC 8441) |
 //! | [`body`] | an answer's body, in pieces |
+//! | [`tunnel`] | a stream that is no longer HTTP |
 
 pub(crate) mod body;
 mod calm;
@@ -19,5 +20,6 @@ pub(crate) mod request;
 pub(crate) mod serve;
 mod session;
 mod socket;
+pub(crate) mod tunnel;
 
 pub(crate) use session::Session;
