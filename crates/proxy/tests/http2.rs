@@ -246,6 +246,52 @@ async fn a_slow_reader_holds_the_worker_back() {
 }
 
 #[tokio::test]
+async fn a_slow_worker_holds_an_uploading_client_back() {
+    const MIB: usize = 1 << 20;
+    let go = Arc::new(Notify::new());
+    let gate = go.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let gate = gate.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            let Some(_) = client.head().await else { return };
+            gate.notified().await;
+            let Some(body) = client.exactly(64 * MIB).await else { return };
+            let _ = client.send(ok(&format!("{}", body.len())).as_bytes()).await;
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = Http2::connect(rig.addr).await;
+    let request = request("PUT", "/").header("content-length", 64 * MIB).body(()).unwrap();
+    let (answer, mut body) = client.send.send_request(request, false).unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = sent.clone();
+    let uploading = quorate_rt::spawn(async move {
+        let mut left = 64 * MIB;
+        while left > 0 {
+            body.reserve_capacity(left);
+            let room = std::future::poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap().min(left);
+            left -= room;
+            body.send_data(Bytes::from(vec![b'x'; room]), left == 0).unwrap();
+            count.fetch_add(room, Ordering::SeqCst);
+        }
+    });
+    // What is on its way is what the sockets and windows hold, and then it stands still.
+    let (mut last, mut still) = (usize::MAX, 0);
+    while still < 10 {
+        sleep(Duration::from_millis(20)).await;
+        let now = sent.load(Ordering::SeqCst);
+        still = if now == last && now > 0 { still + 1 } else { 0 };
+        last = now;
+    }
+    assert!(last < 32 * MIB, "{last} bytes on their way to a worker that reads none");
+    go.notify_one();
+    assert_eq!(whole(answer).await.unwrap().body, (64 * MIB).to_string());
+    uploading.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cancelled_request_reaches_the_worker() {
     let (began, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (told, gone) = (began.clone(), ended.clone());
