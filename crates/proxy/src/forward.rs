@@ -2,6 +2,9 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod error;
+mod shared;
+
 use crate::{
     admit::Admitted,
     answer::{self, Own},
@@ -9,12 +12,13 @@ use crate::{
     deadline::ticks,
     decide::{By, Destination, Patience, Terms, Verdict},
     destination::Outstanding,
-    dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
+    http2::upstream::{Answer, Place},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
+use error::{Error, Failed, worker_failed};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
@@ -73,26 +77,18 @@ enum Source {
     Dial,
 }
 
-struct Failed {
-    failure: Failure,
-    connection: Connection,
-    error: Error,
+/// What an attempt is made on.
+enum Line {
+    /// A connection of its own.
+    Own(Upstream),
+    /// A place on a shared one.
+    Shared(Place),
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Dial(#[from] dial::Error),
-    #[error("{authority}: the connection was closed")]
-    Closed { authority: String },
-    #[error("{authority}: {}", chain(source))]
-    Died { authority: String, source: hyper::Error },
-    #[error("{authority}: no answer within {after:?}")]
-    TimedOut { authority: String, after: Duration },
-    #[error("{authority}: {reason}")]
-    Switched { authority: String, reason: upgrade::Refused },
-    #[error("the address's path makes no request target")]
-    BadTarget,
+/// The head of an answer, and what its body comes on.
+enum Arrived {
+    Own(Response<Incoming>, Upstream),
+    Shared(Response<Answer>),
 }
 
 impl<'a> Forwarding<'a> {
@@ -111,6 +107,8 @@ impl<'a> Forwarding<'a> {
         to_worker(&mut head.headers, facts);
         let body = match (retry::is_idempotent(&head.method), to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
+            // Kept also for what may not be repeated: a worker can say that it has not looked at it.
+            _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
             (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
@@ -126,9 +124,13 @@ impl<'a> Forwarding<'a> {
         loop {
             self.attempts += 1;
             let failed = match self.attempt(source).await {
-                Ok((response, upstream)) => return self.arrived(response, upstream),
+                Ok(arrived) => return self.arrived(arrived),
                 Err(failed) => failed,
             };
+            if self.client.upload_is(Upload::Failed) {
+                // Sent again, what there is of it would end like a whole one.
+                return self.gave_up(&failed);
+            }
             source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
             {
                 Next::Reconnect => Source::Dial,
@@ -139,13 +141,18 @@ impl<'a> Forwarding<'a> {
         }
     }
 
-    async fn attempt(&mut self, source: Source) -> Result<(Response<Incoming>, Upstream), Failed> {
-        let (mut upstream, connection) = self.connect(source).await?;
+    async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
+        let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
         let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let mut upstream = match line {
+            Line::Own(upstream) => upstream,
+            // Boxed: its state would be part of each connection's.
+            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+        };
         match upstream.exchange(request, &self.client.watch).await {
-            Ok(response) => Ok((response, upstream)),
+            Ok(response) => Ok(Arrived::Own(response, upstream)),
             Err(Broken::Unsent(request)) => {
                 self.outbound.restore(*request);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
@@ -177,6 +184,9 @@ impl<'a> Forwarding<'a> {
             None => (Failure::TimedOut, self.timed_out()),
         };
         counters.upstream(UpstreamUse::Failed);
+        if let Some(links) = self.to.endpoint.links() {
+            links.forget();
+        }
         Err(Failed { failure, connection: Connection::Fresh, error })
     }
 
@@ -216,22 +226,27 @@ impl<'a> Forwarding<'a> {
         true
     }
 
-    fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
+    fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
         let Destination { endpoint, ticket, .. } = self.to;
-        let answer = if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) {
-            upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
-                let authority = endpoint.authority.clone();
-                let error = Error::Switched { authority, reason };
-                self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-                answer::failed_to_route()
-            })
-        } else {
-            let from_worker = |body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client);
-            let mut answer = response.map(from_worker);
-            Stamp::strip(answer.headers_mut());
-            *answer.version_mut() = http::Version::HTTP_11;
-            Ok(answer)
+        let refuse = |reason| {
+            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
+            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
+            answer::failed_to_route()
+        };
+        let answer = match arrived {
+            Arrived::Own(response, upstream)
+                if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) =>
+            {
+                upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
+            }
+            Arrived::Own(response, upstream) => Ok(passed_on(
+                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+            )),
+            Arrived::Shared(response) => {
+                self.outbound.settle();
+                Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
+            }
         };
         Forwarded { answer, index: self.index }
     }
@@ -263,6 +278,8 @@ impl<'a> Forwarding<'a> {
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {
+            // The worker is well: it will have room again.
+            None if failed.error.is_crowd() => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -283,13 +300,11 @@ impl<'a> Forwarding<'a> {
     }
 }
 
-/// As the workspace router's contract has it.
-fn worker_failed(failed: &Failed) -> Own {
-    match (&failed.error, failed.failure) {
-        (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => answer::invalid_worker_url(),
-        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
-        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
-    }
+/// A worker's answer as it is passed on, still without what every answer carries.
+fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
+    Stamp::strip(answer.headers_mut());
+    *answer.version_mut() = http::Version::HTTP_11;
+    answer
 }
 
 impl Outbound {
@@ -297,8 +312,25 @@ impl Outbound {
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && retry::is_idempotent(&self.method) => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+        }
+    }
+
+    /// Whether all of it is still at hand.
+    fn is_whole(&self) -> bool {
+        match &self.body {
+            Payload::None => true,
+            Payload::Kept(kept) => kept.is_whole(),
+            Payload::Once(_) => false,
+        }
+    }
+
+    /// It is not sent again.
+    fn settle(&self) {
+        match &self.body {
+            Payload::Kept(kept) => kept.settle(),
+            Payload::None | Payload::Once(_) => {}
         }
     }
 
@@ -364,16 +396,4 @@ const RETRY_TTL: Duration = Duration::from_secs(30);
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {
     HeaderValue::from_str(&endpoint.authority).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-}
-
-/// An error and its causes: hyper's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }

@@ -7,8 +7,8 @@
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
 //! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
-//! | `http1` | the bytes: HTTP/1.1 on both sides |
-//! | `http2` | the bytes: HTTP/2 on the client's side. Nothing else knows what carries them |
+//! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
@@ -59,7 +59,7 @@ mod websocket;
 
 pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
-pub use http1::AnswerBody;
+pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use start::{Feeds, Proxy, StartError};

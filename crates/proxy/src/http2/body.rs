@@ -3,7 +3,10 @@
 //! Whether the client takes it shows in whether more of it is asked for. So it is handed on in pieces, and time runs
 //! from each piece until the next one is asked for.
 
-use crate::{client::Client, http1::AnswerBody};
+use crate::{
+    client::Client,
+    http1::{AnswerBody, AnswerError},
+};
 use bytes::Bytes;
 use http::Method;
 use hyper::body::{Body, Frame, SizeHint};
@@ -36,7 +39,7 @@ impl PiecedBody {
         Self { body, rest: Bytes::new(), client: client.clone() }
     }
 
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         if self.rest.is_empty() {
             let polled = Pin::new(body).poll_frame(cx);
@@ -53,12 +56,12 @@ impl PiecedBody {
 
 impl Body for PiecedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let polled = self.poll_more(cx);
         match &polled {
             Poll::Ready(_) => self.client.piece_given(),

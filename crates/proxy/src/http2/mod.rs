@@ -1,5 +1,6 @@
-//! The client's side in HTTP/2: hyper, within bounds of our own.
+//! HTTP/2, beside [`crate::http1`]. Towards workers it is h2's ([`upstream`]).
 //!
+//! Towards clients it is hyper's, within bounds of our own.
 //! Each stream is a conversation ([`crate::client::Client`]) and a task of its own, with a deadline in the core's row;
 //! everything after that is the same as for HTTP/1.1. The connection is a conversation too, one that is idle while it
 //! has no streams.
@@ -21,5 +22,6 @@ pub(crate) mod serve;
 mod session;
 mod socket;
 pub(crate) mod tunnel;
+pub(crate) mod upstream;
 
 pub(crate) use session::Session;

@@ -6,7 +6,7 @@
 use crate::{
     client::Client,
     core::{Core, Stage},
-    http1::AnswerBody,
+    http1::{AnswerBody, AnswerError},
     http2::body::PiecedBody,
 };
 use bytes::Bytes;
@@ -35,12 +35,12 @@ impl InletBody {
 
 impl Body for InletBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
