@@ -174,6 +174,11 @@ impl Node {
         self.proxy.local_addr()
     }
 
+    /// Where requests are routed that come by TLS.
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        self.proxy.https_addr()
+    }
+
     /// Where the APIs are.
     pub fn management_addr(&self) -> SocketAddr {
         self.management
@@ -316,7 +321,7 @@ fn management_config(
     quorate_management::Config {
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
-        own: own_addresses(config, [config.routing, management, peer]),
+        own: own_addresses(config, (management, peer)),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,
@@ -325,10 +330,11 @@ fn management_config(
 }
 
 /// The listeners, under each name by which others know this machine.
-fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
+fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
+    let bound = [config.routing, management, peer].into_iter();
+    let all = bound.chain(config.https.as_ref().map(|https| https.listen));
     // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = bound.into_iter().filter(|listener| listener.port() != 0).collect();
-    let [_, management, peer] = bound;
+    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
     let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
         .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
     hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
