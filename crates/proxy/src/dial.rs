@@ -67,18 +67,16 @@ impl Dialer {
         Ok(Self { tls: Arc::new(tls), limits })
     }
 
-    /// A new connection to a worker for one request at a time, TLS included.
-    pub async fn dial(&self, endpoint: &Endpoint) -> Result<Upstream, Error> {
+    /// A new connection to a worker for one request at a time, TLS included. The core may have `max` to it.
+    pub async fn dial(&self, endpoint: &Endpoint, max: usize) -> Result<Upstream, Error> {
         let authority = || endpoint.authority.clone();
-        let max = self.limits.worker_connections_max;
         let dialling = endpoint.dialling(max).ok_or_else(|| Error::Full { authority: authority(), max })?;
         let socket = self.within(endpoint, self.socket(endpoint, Alpn::Http1)).await?;
         self.upstream(endpoint, socket, dialling.opened()).await
     }
 
     /// A new connection for many requests, or what the worker chooses instead of it.
-    pub async fn dial_shared(&self, endpoint: &Endpoint) -> Result<Dialled, Error> {
-        let max = self.limits.worker_connections_max;
+    pub async fn dial_shared(&self, endpoint: &Endpoint, max: usize) -> Result<Dialled, Error> {
         let full = || Error::Full { authority: endpoint.authority.clone(), max };
         let dialling = endpoint.dialling(max).ok_or_else(full)?;
         let greeted = self.within(endpoint, async {

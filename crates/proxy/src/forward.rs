@@ -3,6 +3,7 @@
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
 mod again;
+mod room;
 mod shared;
 
 use crate::{
@@ -124,6 +125,11 @@ enum Error {
 }
 
 impl Error {
+    /// Whether the worker is well, and has no room.
+    fn is_crowd(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. } | Self::Dial(dial::Error::Full { .. }))
+    }
+
     /// Whether it says nothing about the worker: it was not even asked.
     fn is_ours(&self) -> bool {
         match self {
@@ -251,15 +257,18 @@ impl<'a> Forwarding<'a> {
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        if source == Source::Any
-            && let Some(upstream) = self.to.endpoint.take()
-        {
+        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
+        if pooled.is_none() && self.is_bounded() {
+            pooled = Box::pin(self.room()).await?;
+        }
+        if let Some(upstream) = pooled {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
+        let max = self.connections_max();
         // Boxed: it is rare, and its state would be part of each connection's.
         let dialled =
-            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint, max))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);
@@ -326,7 +335,7 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
-        let is_crowded = matches!(failed.error, Error::NoRoom { .. } | Error::Crowded { .. });
+        let is_crowded = failed.error.is_crowd();
         match after.left {
             // The worker is well: it will have room again.
             None if is_crowded => answer::service::try_again(outcome, 1, 1),

@@ -404,3 +404,39 @@ async fn requests_stay_in_the_nodes_zone() {
     workers[0].die().await;
     assert_ne!(ask(&rig).await, "a1");
 }
+
+/// One connection to a worker, and one request that may wait for it.
+#[tokio::test]
+async fn requests_wait_for_a_connection_and_no_more_than_may() {
+    let rig = rig().await;
+    let (go, _) = tokio::sync::watch::channel(false);
+    let told = go.subscribe();
+    let slow = Worker::scripted(move |tcp, _| {
+        let mut told = told.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            while client.message().await.is_some() {
+                told.wait_for(|go| *go).await.unwrap();
+                client.send(ok("slow").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    rig.offer("w1", &slow.url(), &["s"]);
+    let limits =
+        EndpointLimits { connections_max: Some(1), pending_max: Some(1), ..EndpointLimits::default() };
+    rig.policy("s", ServicePolicy { limits, ..ServicePolicy::default() });
+    let (mut first, mut second) = (rig.client().await, rig.client().await);
+    first.send(get("/api/service/s/x").as_bytes()).await.unwrap();
+    eventually("it has one", || slow.connections() == 1).await;
+    second.send(get("/api/service/s/x").as_bytes()).await.unwrap();
+    eventually("and the next waits", || rig.in_flight("w1") == 2).await;
+    let answer = rig.ask(&get("/api/service/s/x")).await;
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("1")), "{}", answer.body);
+    go.send_replace(true);
+    for client in [&mut first, &mut second] {
+        let answer = client.answer("GET").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "slow"));
+    }
+    assert_eq!(slow.connections(), 1);
+}
