@@ -56,6 +56,7 @@ fn proxy_config(config: &Config) -> quorate_proxy::Config {
     quorate_proxy::Config {
         https,
         threads: config.threads,
+        zone: config.zone.clone(),
         request_timeout: config.request_timeout,
         drain: config.drain_limit,
         ..quorate_proxy::Config::new(config.routing, config.node_name.clone())

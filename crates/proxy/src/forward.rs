@@ -4,6 +4,7 @@
 
 mod again;
 mod error;
+mod room;
 mod shared;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 };
 use again::Then;
 use error::{Error, Failed, worker_failed};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_telemetry::{
@@ -177,15 +178,18 @@ impl<'a> Forwarding<'a> {
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        if source == Source::Any
-            && let Some(upstream) = self.to.endpoint.take()
-        {
+        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
+        if pooled.is_none() && self.is_bounded() {
+            pooled = Box::pin(self.room()).await?;
+        }
+        if let Some(upstream) = pooled {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
+        let max = self.connections_max();
         // Boxed: it is rare, and its state would be part of each connection's.
         let dialled =
-            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint, max))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);
