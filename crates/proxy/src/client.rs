@@ -17,7 +17,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     task::{Poll, Waker},
 };
@@ -32,6 +32,8 @@ pub(crate) enum Phase {
     Head,
     /// Between requests.
     Idle,
+    /// The same, for longer: nothing is kept of the connection but its socket.
+    Resting,
     /// A worker is asked and its answer's head is awaited, or a worker is.
     Waiting,
     /// An answer is being sent.
@@ -71,6 +73,8 @@ pub(crate) struct Client {
     carrier: Carrier,
     phase: AtomicU8,
     upload: AtomicU8,
+    /// The socket took no more the last time.
+    write_is_blocked: AtomicBool,
     /// How long the worker that is asked may take, in ticks.
     span: AtomicU32,
     /// When the request's own time is over, whatever its worker may take: the tick.
@@ -115,6 +119,7 @@ impl Client {
             carrier,
             phase: AtomicU8::new(Phase::Head as u8),
             upload: AtomicU8::new(Upload::Done as u8),
+            write_is_blocked: AtomicBool::new(false),
             span,
             until: AtomicU32::new(NEVER),
         }
@@ -148,7 +153,7 @@ impl Client {
     /// Bytes arrived. Between requests that means that a head has begun, and its time runs from here: a client
     /// that dribbles one can't use its idle time for it.
     pub fn received(&self) {
-        if self.is(Phase::Idle) {
+        if self.is(Phase::Idle) || self.is(Phase::Resting) {
             self.enter(Phase::Head);
             self.watch.arm(self.core.spans.header);
         }
@@ -190,8 +195,26 @@ impl Client {
     pub fn answered(&self) {
         if self.is(Phase::Answering) {
             self.enter(Phase::Idle);
-            self.watch.arm(self.core.spans.idle);
+            self.watch.arm(self.core.spans.rest);
         }
+    }
+
+    /// Whether nothing is under way on an HTTP/1.1 connection, and has not been for a while.
+    pub fn may_rest(&self) -> bool {
+        self.is(Phase::Idle) && self.watch.is_due() && {
+            let is_done = self.upload_is(Upload::Done) && !self.write_is_blocked.load(Ordering::Relaxed);
+            if !is_done {
+                // The end of an answer is still to be taken, or of a request to come: that has its idle time.
+                self.resting();
+            }
+            is_done
+        }
+    }
+
+    /// Nothing more is expected until the idle time is over.
+    pub fn resting(&self) {
+        self.enter(Phase::Resting);
+        self.watch.arm(self.core.spans.idle.saturating_sub(self.core.spans.rest).max(1));
     }
 
     /// From here on the connection is a tunnel.
@@ -216,6 +239,7 @@ impl Client {
 
     /// The socket takes no more bytes of the answer for now.
     pub fn write_blocked(&self) {
+        self.write_is_blocked.store(true, Ordering::Relaxed);
         if self.is(Phase::Answering) && !self.watch.is_armed() {
             self.watch.arm(self.core.spans.stall);
         }
@@ -223,6 +247,7 @@ impl Client {
 
     /// The socket took bytes.
     pub fn write_went_on(&self) {
+        self.write_is_blocked.store(false, Ordering::Relaxed);
         if self.is(Phase::Answering) && self.watch.is_armed() {
             self.watch.disarm();
         }

@@ -66,6 +66,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// A client connection may be without a request for this long. When it is over: closed.
     pub client_idle: Duration,
+    /// After this long without a request only an HTTP/1.1 connection's socket is kept, and no buffers.
+    pub client_rest: Duration,
     /// A client may take this long to accept the next byte of its answer. When it is over: closed.
     pub client_stall: Duration,
     /// Largest request head, in bytes. Beyond it 431 (and 414 for a target of 64 KiB). The same for the heads of
@@ -134,6 +136,7 @@ impl Default for Limits {
             connections_max: 16_384,
             header_timeout: Duration::from_secs(10),
             client_idle: Duration::from_secs(60),
+            client_rest: Duration::from_secs(2),
             client_stall: Duration::from_secs(60),
             header_bytes_max: 64 << 10,
             uri_bytes_max: 16 << 10,

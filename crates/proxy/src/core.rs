@@ -45,6 +45,7 @@ pub(crate) enum Stage {
 pub(crate) struct Spans {
     pub header: u32,
     pub idle: u32,
+    pub rest: u32,
     pub stall: u32,
     pub request: u32,
     pub pool_idle: u32,
@@ -89,6 +90,7 @@ impl Core {
         let spans = Spans {
             header: ticks(limits.header_timeout),
             idle: ticks(limits.client_idle),
+            rest: ticks(limits.client_rest).min(ticks(limits.client_idle)),
             stall: ticks(limits.client_stall),
             request: ticks(config.request_timeout),
             pool_idle: ticks(limits.pool_idle),

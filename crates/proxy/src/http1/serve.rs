@@ -1,4 +1,8 @@
-//! A client's connection, served by hyper.
+//! A client's connection, served by hyper while it has something to serve.
+//!
+//! hyper keeps two buffers of 8 KiB for each connection, and the state of a request, for as long as it has the
+//! connection. Most connections of most clients are idle. So after a while without a request hyper is taken away and
+//! only the socket is kept, until there is something to read.
 
 use super::socket::ClientSocket;
 use crate::{client::Client, core::Stage, serve::serve, transport::Transport};
@@ -8,13 +12,29 @@ use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::{Poll, Waker, ready},
 };
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Most bytes of the first read after a rest. What does not fit is read after it.
+const FIRST_READ: usize = 2 << 10;
 
 /// Serves one client until the connection ends, is overdue, or is told to end. `early` was read from it already.
-pub(crate) async fn connection(transport: Transport, early: Bytes, client: Arc<Client>) {
+pub(crate) async fn connection(mut transport: Transport, mut early: Bytes, client: Arc<Client>) {
+    // Boxed: what a connection at rest does not need is given back.
+    while let Some(rested) = Box::pin(serve_on(transport, early, &client)).await {
+        (transport, early) = rested;
+        if early.is_empty() {
+            let Some(more) = rest(&mut transport, &client).await else { return };
+            early = more;
+        }
+    }
+}
+
+/// Serves until the connection is over, or has had nothing to do for a while. What of it was read and not looked at.
+async fn serve_on(transport: Transport, early: Bytes, client: &Arc<Client>) -> Option<(Transport, Bytes)> {
     let socket = ClientSocket { transport, early, client: client.clone() };
     let header_bytes_max = client.core.config.limits.header_bytes_max;
     let service = {
@@ -24,7 +44,7 @@ pub(crate) async fn connection(transport: Transport, early: Bytes, client: Arc<C
             async move { Ok::<_, Infallible>(serve(&client, request).await) }
         })
     };
-    let connection = Builder::new()
+    let mut connection = Builder::new()
         // Its timer is one per request; deadlines here are the core's.
         .header_read_timeout(None)
         .max_header_size(header_bytes_max)
@@ -32,25 +52,59 @@ pub(crate) async fn connection(transport: Transport, early: Bytes, client: Arc<C
         .max_buf_size(header_bytes_max + BUFFER_SLACK)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
     let mut registered: Option<Waker> = None;
     let mut told_to_finish = false;
-    poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         if !registered.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             client.watch.register(cx.waker());
             registered = Some(cx.waker().clone());
         }
+        if client.may_rest() {
+            return Poll::Ready(End::Idle);
+        }
         if client.core.is(Stage::Halted) || client.is_overdue() {
-            return Poll::Ready(());
+            return Poll::Ready(End::Over);
         }
         if client.core.is(Stage::Draining) && !told_to_finish {
             told_to_finish = true;
-            connection.as_mut().graceful_shutdown();
+            Pin::new(&mut connection).graceful_shutdown();
         }
         // How a connection ended is the client's affair: what went wrong in a request was told there.
-        connection.as_mut().poll(cx).map(drop)
+        Pin::new(&mut connection).poll(cx).map(|_| End::Over)
     })
     .await;
+    match end {
+        End::Over => None,
+        End::Idle => {
+            let parts = connection.into_parts()?;
+            client.resting();
+            Some((parts.io.into_inner().transport, parts.read_buf))
+        }
+    }
+}
+
+/// Why hyper is done with a connection.
+enum End {
+    Over,
+    Idle,
+}
+
+/// Waits for something to read, and reads it. `None`: the connection is over.
+async fn rest(transport: &mut Transport, client: &Client) -> Option<Bytes> {
+    let read = client.attend(poll_fn(|cx| {
+        if client.core.is(Stage::Draining) {
+            return Poll::Ready(None);
+        }
+        let mut space = [0; FIRST_READ];
+        let mut buf = ReadBuf::new(&mut space);
+        let read = ready!(Pin::new(&mut *transport).poll_read(cx, &mut buf));
+        Poll::Ready(
+            read.ok().filter(|()| !buf.filled().is_empty()).map(|()| Bytes::copy_from_slice(buf.filled())),
+        )
+    }));
+    let early = read.await.flatten()?;
+    client.received();
+    Some(early)
 }
 
 const BUFFER_SLACK: usize = 8 << 10;
