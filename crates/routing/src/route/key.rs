@@ -132,5 +132,6 @@ mod tests {
         assert_eq!([b"".as_slice(), b"a", b"user-17"].map(hash), HASHES);
     }
 
-    const HASHES: [u64; 3] = [0, 0, 0];
+    const HASHES: [u64; 3] =
+        [17_665_956_581_633_026_203, 198_367_012_849_983_736, 9_010_221_644_199_825_511];
 }

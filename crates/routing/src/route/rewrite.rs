@@ -118,7 +118,7 @@ mod tests {
         check("/", prefix("/v2"), "/a/b", "/v2/a/b");
         check("/", prefix("/v2"), "/", "/v2/");
         // The client's own spelling is recognised, and what follows is left as it came.
-        check("/a b", prefix("/x"), "/a%20b/c%20d", "/x/c%20d");
+        check("/a%20b", prefix("/x"), "/%61%20b/c%20d", "/x/c%20d");
         check("/api", prefix("/x"), "/%61pi/y", "/x/y");
         let full = |to| PathRewrite::full("f", to).expect("a path");
         check("/api", full("/one"), "/api/a?b", "/one?b");
