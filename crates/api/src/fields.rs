@@ -5,9 +5,20 @@
 //! unknown field. Depth is bounded by serde_json (128), size by whoever read the bytes.
 
 use crate::{Wrong, duration};
-use quorate_model::{Invalid, Partition};
+use quorate_model::{Invalid, Partition, shown_key};
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
+
+/// What is wrong, in one line. What is allowed may have commas.
+pub fn in_one_line(wrong: &[Invalid]) -> String {
+    const SHOWN_MAX: usize = 10;
+    let mut all = wrong.iter();
+    let mut shown: Vec<_> = all.by_ref().take(SHOWN_MAX).map(ToString::to_string).collect();
+    if all.len() > 0 {
+        shown.push(format!("and {} more", all.len()));
+    }
+    shown.join("; ")
+}
 
 /// Why the bytes of a body are not even an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,17 +93,69 @@ impl Fields {
         self.read(name, value, read)
     }
 
+    /// Whether a field that was not taken yet is there, right or wrong.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Adds what was found wrong by other means.
     pub fn add(&mut self, wrong: impl IntoIterator<Item = Invalid>) {
         self.wrong.extend(wrong);
+    }
+
+    /// The same, of what is called by its place in this object: behind the place of the object itself.
+    pub fn add_inside(&mut self, wrong: impl IntoIterator<Item = Invalid>) {
+        let prefix = self.prefix.clone();
+        self.wrong.extend(wrong.into_iter().map(|one| {
+            let place = format!("{prefix}{}", one.field);
+            one.renamed(place)
+        }));
+    }
+
+    /// The places inside of this object that are listed already.
+    pub fn wrong_places(&self) -> Vec<String> {
+        let inside = |one: &Invalid| one.field.strip_prefix(&self.prefix).map(str::to_owned);
+        self.wrong.iter().filter_map(inside).collect()
+    }
+
+    /// Whether a field was sent that is not taken yet.
+    pub fn is_there(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether the object has nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.map.values().all(Value::is_null)
+    }
+
+    /// Which of `names`, of which one must be there; more than one, or none, is wrong.
+    pub fn one_of<const N: usize>(&mut self, names: [&'static str; N]) -> Option<&'static str> {
+        let there: Vec<_> = names.into_iter().filter(|name| self.is_there(name)).collect();
+        if there.is_empty() {
+            let problem = format!("has none of {}", names.join(", "));
+            // The object itself: its place is what stands before its fields.
+            let place = self.prefix.strip_suffix('.').unwrap_or_default().to_owned();
+            self.wrong.push(Invalid::new(place, problem, "one of them"));
+        }
+        self.at_most_one_of(names)
+    }
+
+    /// Which of `names`, of which at most one may be there.
+    pub fn at_most_one_of<const N: usize>(&mut self, names: [&'static str; N]) -> Option<&'static str> {
+        let mut there = names.into_iter().filter(|name| self.is_there(name));
+        let first = there.next();
+        if let (Some(first), Some(second)) = (first, there.next()) {
+            let allowed = format!("one of {}", names.join(", "));
+            self.wrong.push(Invalid::new(self.path(second), format!("is there with {first}"), allowed));
+        }
+        first
     }
 
     /// Everything that is wrong, unknown fields included.
     pub fn finish(mut self) -> Wrong {
         let allowed = if self.known.is_empty() { "no field at all".into() } else { self.known.join(", ") };
         for name in self.map.keys() {
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            let path = format!("{}{shown}", self.prefix);
+            let path = format!("{}{}", self.prefix, shown_key(name));
             self.wrong.push(Invalid::new(path, "is no known field", allowed.clone()));
         }
         self.wrong
@@ -146,13 +209,21 @@ pub fn text<T>(
 
 /// A whole number from 0 to `max`.
 pub fn number(max: u64) -> impl FnOnce(Value) -> Result<u64, Wrong> {
-    move |value| match value.as_u64() {
-        Some(number) if number <= max => Ok(number),
-        Some(number) => Err(vec![Invalid::new("", format!("is {number}"), format!("0 to {max}"))]),
-        None if value.is_number() => {
-            Err(vec![Invalid::new("", "is no whole number, or out of range", format!("0 to {max}"))])
+    number_in(0..=max)
+}
+
+/// A whole number within `bounds`.
+pub fn number_in(bounds: RangeInclusive<u64>) -> impl FnOnce(Value) -> Result<u64, Wrong> {
+    move |value| {
+        let allowed = format!("{} to {}", bounds.start(), bounds.end());
+        match value.as_u64() {
+            Some(number) if bounds.contains(&number) => Ok(number),
+            Some(number) => Err(vec![Invalid::new("", format!("is {number}"), allowed)]),
+            None if value.is_number() => {
+                Err(vec![Invalid::new("", "is no whole number, or out of range", allowed)])
+            }
+            None => Err(vec![is_not(&value, format!("a number, {allowed}"))]),
         }
-        None => Err(vec![is_not(&value, format!("a number, 0 to {max}"))]),
     }
 }
 
@@ -166,6 +237,14 @@ pub fn span(value: Value) -> Result<Duration, Wrong> {
     text(duration::ALLOWED, |text| {
         duration::parse(text).ok_or_else(|| Invalid::new("", "is no duration", duration::ALLOWED))
     })(value)
+}
+
+/// A span of time within `bounds`.
+pub fn span_in(bounds: RangeInclusive<Duration>) -> impl FnOnce(Value) -> Result<Duration, Wrong> {
+    move |value| {
+        let asked = span(value)?;
+        duration::within(asked, bounds).map_err(|wrong| vec![wrong])
+    }
 }
 
 /// An array of at most `max` items; each is read by `item`.
@@ -197,15 +276,50 @@ pub fn entries<T>(
     move |value| {
         let Value::Object(map) = value else { return Err(vec![is_not(&value, "an object")]) };
         let (mut items, mut wrong) = (Vec::with_capacity(map.len()), Vec::new());
-        for (at, (key, value)) in map.into_iter().enumerate() {
+        for (key, value) in map {
             match item(value) {
                 Ok(item) => items.push((key, item)),
-                // By place, not by name: a key is the caller's text, of any length.
-                Err(found) => wrong.extend(found.into_iter().map(|w| under(&format!("[{at}]"), w))),
+                Err(found) => {
+                    let path = format!(".{}", shown_key(&key));
+                    wrong.extend(found.into_iter().map(|w| under(&path, w)));
+                }
             }
         }
         if wrong.is_empty() { Ok(items) } else { Err(wrong) }
     }
+}
+
+/// An object whose keys are names; each name with its value is read by `item`, and is the place of what is wrong.
+pub fn named<T>(
+    max: usize,
+    item: impl Fn(&str, Value) -> Result<T, Wrong>,
+) -> impl FnOnce(Value) -> Result<Vec<T>, Wrong> {
+    move |value| {
+        let Value::Object(map) = value else { return Err(vec![is_not(&value, "an object")]) };
+        if map.len() > max {
+            let problem = format!("has {} items", map.len());
+            return Err(vec![Invalid::new("", problem, format!("at most {max}"))]);
+        }
+        let (mut items, mut wrong) = (Vec::with_capacity(map.len()), Vec::new());
+        for (name, value) in map {
+            match item(&name, value) {
+                Ok(item) => items.push(item),
+                Err(found) => wrong.extend(found.into_iter().map(|w| under(&place(&name), w))),
+            }
+        }
+        if wrong.is_empty() { Ok(items) } else { Err(wrong) }
+    }
+}
+
+/// `.name`, or `["na.me"]` where it would be taken for something else.
+fn place(name: &str) -> String {
+    const SHOWN_MAX: usize = 128;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.len() <= SHOWN_MAX && name.chars().all(is_plain) {
+        return format!(".{name}");
+    }
+    let shown: String = name.chars().filter(|c| !c.is_control() && *c != '"').take(SHOWN_MAX).collect();
+    format!("[\"{shown}\"]")
 }
 
 /// An object inside of a body, read like one.
@@ -217,6 +331,31 @@ pub fn nested<T>(value: Value, read: impl FnOnce(&mut Fields) -> Option<T>) -> R
     match read {
         Some(value) if wrong.is_empty() => Ok(value),
         Some(_) | None => Err(wrong),
+    }
+}
+
+/// A whole number up to `max`, as what the model counts with.
+pub fn count<N: TryFrom<u64>>(max: N) -> impl FnOnce(Value) -> Result<N, Wrong>
+where
+    N: Copy + Into<u64>,
+{
+    move |value| {
+        let found = number(max.into())(value)?;
+        Ok(N::try_from(found).unwrap_or(max))
+    }
+}
+
+/// A span in milliseconds; whether it is within bounds is the model's to say.
+pub fn millis(value: Value) -> Result<u32, Wrong> {
+    span(value).map(|span| u32::try_from(span.as_millis()).unwrap_or(u32::MAX))
+}
+
+/// What is either said or not: true, and nothing else.
+pub fn only_true(value: Value) -> Result<(), Wrong> {
+    match value {
+        Value::Bool(true) => Ok(()),
+        Value::Bool(false) => Err(vec![Invalid::new("", "is false", "true, or nothing")]),
+        other => Err(vec![is_not(&other, "true, or nothing")]),
     }
 }
 

@@ -51,6 +51,18 @@ pub struct KeyspacePut {
     pub hold_waiting_max: Option<u32>,
 }
 
+impl From<&Keyspace> for KeyspacePut {
+    fn from(keyspace: &Keyspace) -> Self {
+        let (hold, hold_waiting_max) = service::shown_hold(keyspace.hold);
+        Self {
+            partitions: keyspace.partitions.map(PartitionCount::get),
+            source: Some(keyspace.source.into()),
+            hold,
+            hold_waiting_max,
+        }
+    }
+}
+
 /// What an operator sets of a keyspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -65,6 +77,13 @@ pub struct Settings {
 /// Reads the body of a keyspace.
 pub fn keyspace(body: Map<String, Value>) -> Result<Settings, Wrong> {
     let mut fields = Fields::of_body(body);
+    let settings = document(&mut fields);
+    let wrong = fields.finish();
+    if wrong.is_empty() { Ok(settings) } else { Err(wrong) }
+}
+
+/// Reads what is said of a keyspace wherever it stands. What is wrong is listed.
+pub(crate) fn document(fields: &mut Fields) -> Settings {
     let allowed = format!("a whole number, 1 to {}", limit::PARTITION_COUNT_MAX);
     let source = fields.optional("source", text("static, kafka", source));
     let source = source.unwrap_or(KeyspaceSource::Static);
@@ -73,9 +92,7 @@ pub fn keyspace(body: Map<String, Value>) -> Result<Settings, Wrong> {
         KeyspaceSource::Kafka => fields.optional("partitions", count),
         KeyspaceSource::Static => fields.required("partitions", &allowed, count),
     };
-    let hold = service::hold(&mut fields);
-    let wrong = fields.finish();
-    if wrong.is_empty() { Ok(Settings { partitions, source, hold }) } else { Err(wrong) }
+    Settings { partitions, source, hold: service::hold(fields) }
 }
 
 fn source(text: &str) -> Result<KeyspaceSource, Invalid> {

@@ -12,6 +12,8 @@
 //! | [`fields`] | JSON objects, read field by field |
 //! | [`duration`], [`timestamp`] | how spans and points of time are written |
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`service`], [`cluster`] | bodies of the native API |
+//! | [`route`], [`policy`], [`config`] | routes, how traffic is treated, all that is declared as one document |
+//! | [`explain`] | why a request goes where it goes |
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
 //! | [`answer`] | bodies that several resources share |
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
@@ -20,17 +22,21 @@
 
 pub mod answer;
 pub mod cluster;
+pub mod config;
 pub mod coordinator;
 pub mod delegate;
 pub mod duration;
+pub mod explain;
 pub mod fields;
 pub mod heartbeat;
 pub mod intent;
 pub mod keyspace;
 pub mod lease;
 pub mod original;
+pub mod policy;
 pub mod problem;
 pub mod query;
+pub mod route;
 pub mod service;
 pub mod timestamp;
 pub mod watch;

@@ -3,10 +3,11 @@
 //! `id` is the position of a change, the same on every node, and what a watcher sends back as `Last-Event-ID`.
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
-use crate::{duration, keyspace::KeyspaceBody, timestamp, worker::WorkerBody};
+use crate::{
+    keyspace::KeyspaceBody, route::RouteBody, service::PolicyDescription, timestamp, worker::WorkerBody,
+};
 use quorate_model::{
-    Change, Delegate, Hold, Kind, LogIndex, NodeRecord, Position, Status, StoredPolicy, What, Worker,
-    WorkerChange,
+    Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -54,6 +55,16 @@ pub struct ChangeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<PolicyDescription>)]
     pub policy: Option<Option<PolicyDescription>>,
+    /// Of `route`: what it says; null: it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RouteBody>)]
+    pub route: Option<Option<RouteBody>>,
+    /// Of `health`: the worker whose endpoint of the service it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Of `health`: `healthy` or `unhealthy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<&'static str>,
     /// Of `delegate`, whose name is the group's: who has the role; null: nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DelegateDescription>)]
@@ -82,37 +93,14 @@ pub enum ChangeWord {
     Removed,
     /// An operator decided anew about a worker.
     Intent,
-    /// A keyspace, the policy of a service, or the delegate of a group is another one.
+    /// A keyspace, the policy of a service, a route, or the delegate of a group is another one.
     Changed,
+    /// Health checks have found an endpoint of a service well, or not.
+    Health,
     /// A node has started, or moved.
     Described,
     /// The cluster can do more.
     Raised,
-}
-
-/// What an operator decided about a service.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PolicyDescription {
-    /// How long requests wait for the next endpoint; null: not at all.
-    pub hold: Option<String>,
-    /// How many may wait on one node.
-    pub hold_waiting_max: Option<u32>,
-    /// Until the head of an answer; null: as the node is set.
-    pub timeout: Option<String>,
-    /// The log index of its last change, for `If-Match`.
-    pub changed_index: u64,
-}
-
-impl From<&StoredPolicy> for PolicyDescription {
-    fn from(stored: &StoredPolicy) -> Self {
-        let StoredPolicy { service: _, policy, changed } = stored;
-        Self {
-            hold: policy.hold.map(|hold| duration::format(hold.wait())),
-            hold_waiting_max: policy.hold.map(Hold::waiting_max),
-            timeout: policy.timeout().map(duration::format),
-            changed_index: changed.0,
-        }
-    }
 }
 
 /// The worker that sends heartbeats for its whole group.
@@ -248,6 +236,9 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         duty: None,
         weight: None,
         policy: None,
+        route: None,
+        endpoint: None,
+        health: None,
         delegate: None,
         keyspace: None,
         node: None,
@@ -278,6 +269,10 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         What::Service { policy, .. } => {
             ChangeBody { policy: Some(policy.as_ref().map(Into::into)), ..nothing }
         }
+        What::Route { route, .. } => ChangeBody { route: Some(route.as_deref().map(Into::into)), ..nothing },
+        What::Health { worker, verdict, .. } => {
+            ChangeBody { endpoint: Some(worker.to_string()), health: Some(verdict.as_str()), ..nothing }
+        }
         What::Delegate { delegate, .. } => {
             ChangeBody { delegate: Some(delegate.as_deref().map(Into::into)), ..nothing }
         }
@@ -300,10 +295,13 @@ fn word_of(what: &What) -> ChangeWord {
         What::Worker { how: WorkerChange::Lost { .. }, .. } => ChangeWord::Lost,
         What::Worker { how: WorkerChange::Intent, .. } => ChangeWord::Intent,
         What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
-        What::Delegate { delegate: None, .. } => ChangeWord::Removed,
-        What::Keyspace(_) | What::Service { .. } | What::Delegate { .. } | What::Replaced => {
-            ChangeWord::Changed
-        }
+        What::Delegate { delegate: None, .. } | What::Route { route: None, .. } => ChangeWord::Removed,
+        What::Keyspace(_)
+        | What::Service { .. }
+        | What::Route { .. }
+        | What::Delegate { .. }
+        | What::Replaced => ChangeWord::Changed,
+        What::Health { .. } => ChangeWord::Health,
         What::Node(_) => ChangeWord::Described,
         What::Level(_) => ChangeWord::Raised,
     }

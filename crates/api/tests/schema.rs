@@ -4,14 +4,24 @@
 use quorate_api::{
     Wrong,
     cluster::{self, TransferBody},
+    config::{self, ConfigBody},
     delegate::{self, ReportDownBody},
+    explain::{self, ExplainPut},
     heartbeat::{self, HeartbeatBody, HeartbeatsBody},
     intent::{self, WeightBody},
     keyspace::{self, KeyspacePut},
+    policy::{
+        BackoffBody, BreakerBody, BudgetBody, GrpcHealthBody, HealthBody, HttpHealthBody, KeyBody,
+        LimitsBody, OutlierBody, RetriesBody,
+    },
+    route::{
+        self, CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody,
+        RoutePut,
+    },
     service::{self, ServicePut},
     worker::{self, RegisterBody},
 };
-use quorate_model::{Ttl, WorkerId};
+use quorate_model::{ConfigMode, RouteName, Ttl, WorkerId};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, time::Duration};
 use utoipa::{PartialSchema, openapi::RefOr};
@@ -50,8 +60,57 @@ fn the_document_shows_the_fields_that_are_read() {
     assert_eq!(documented::<ServicePut>(), read(|body| service::policy(body).err()));
     assert_eq!(documented::<WeightBody>(), read(|body| intent::weight(body).err()));
     assert_eq!(documented::<ReportDownBody>(), read(|body| delegate::report_down(body).err()));
+    assert_eq!(documented::<ConfigBody>(), read(|body| config::config(body, ConfigMode::Replace).err()));
+    assert_eq!(documented::<ExplainPut>(), read(|body| explain::asked(body).err()));
+    // A route has destinations or a redirect, which the document says in words.
+    let (fields, missing) = read(|body| route_of(body).err());
+    assert_eq!(documented::<RoutePut>().0, fields);
+    assert_eq!(missing, BTreeSet::from(["match".to_owned(), "destinations".to_owned()]));
     // A count must be there only without Kafka, which the document says in words.
     let (fields, missing) = read(|body| keyspace::keyspace(body).err());
     assert_eq!(documented::<KeyspacePut>().0, fields);
     assert_eq!(missing, BTreeSet::from(["partitions".to_owned()]));
+}
+
+fn route_of(body: Map<String, Value>) -> Result<quorate_model::Route, Wrong> {
+    route::route(RouteName::parse("r").expect("valid"), body)
+}
+
+/// The fields that an object inside of a body may have, as the refusal of one that it may not have lists them.
+fn inside(place: &[&str], body: impl Fn(Value) -> Option<Wrong>) -> BTreeSet<String> {
+    let one = json!({"no_such_field": 1});
+    let nested = place.iter().rev().fold(one, |inner, key| match *key {
+        "[]" => json!([inner]),
+        key => json!({key: inner}),
+    });
+    let wrong = body(nested).expect("refused");
+    let unknown = wrong.iter().find(|w| w.field.ends_with(".no_such_field")).expect("refused by name");
+    unknown.allowed.split(", ").map(Into::into).collect()
+}
+
+#[test]
+fn the_document_shows_the_fields_of_the_parts() {
+    let object = |value: Value| value.as_object().expect("an object").clone();
+    let in_route = |place: &[&str]| inside(place, |body| route_of(object(body)).err());
+    assert_eq!(documented::<MatchBody>().0, in_route(&["match"]));
+    assert_eq!(documented::<DestinationBody>().0, in_route(&["destinations", "[]"]));
+    assert_eq!(documented::<RedirectBody>().0, in_route(&["redirect"]));
+    assert_eq!(documented::<RewriteBody>().0, in_route(&["rewrite"]));
+    assert_eq!(documented::<CorsBody>().0, in_route(&["cors"]));
+    assert_eq!(documented::<MirrorBody>().0, in_route(&["mirror"]));
+    assert_eq!(documented::<EditsBody>().0, in_route(&["request_headers"]));
+    assert_eq!(documented::<EditsBody>().0, in_route(&["response_headers"]));
+    assert_eq!(documented::<KeyBody>().0, in_route(&["sticky"]));
+    assert_eq!(documented::<KeyBody>().0, in_route(&["hash_on"]));
+    let in_policy = |place: &[&str]| inside(place, |body| service::policy(object(body)).err());
+    assert_eq!(documented::<RetriesBody>().0, in_policy(&["retries"]));
+    assert_eq!(documented::<BackoffBody>().0, in_policy(&["retries", "backoff"]));
+    assert_eq!(documented::<BudgetBody>().0, in_policy(&["retries", "budget"]));
+    assert_eq!(documented::<HealthBody>().0, in_policy(&["health"]));
+    assert_eq!(documented::<HttpHealthBody>().0, in_policy(&["health", "http"]));
+    assert_eq!(documented::<GrpcHealthBody>().0, in_policy(&["health", "grpc"]));
+    assert_eq!(documented::<BreakerBody>().0, in_policy(&["breaker"]));
+    assert_eq!(documented::<OutlierBody>().0, in_policy(&["outlier"]));
+    assert_eq!(documented::<LimitsBody>().0, in_policy(&["limits"]));
+    assert_eq!(documented::<KeyBody>().0, in_policy(&["hash_on"]));
 }

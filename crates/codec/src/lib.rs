@@ -12,6 +12,7 @@
 //! | [`identity`] | who a data folder belongs to |
 //! | [`wire`] | the one way from a frozen struct to bytes, and its limit |
 
+mod document;
 pub mod error;
 pub mod identity;
 pub mod log;

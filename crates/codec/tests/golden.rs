@@ -116,6 +116,14 @@ fn snapshots_with_services_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_routes_keep_their_bytes() {
+    let (meta, parts) = support::traffic::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-routes", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -159,6 +167,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-level-2",
         "snapshot-restoring",
         "snapshot-services",
+        "snapshot-routes",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

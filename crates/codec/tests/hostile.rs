@@ -11,6 +11,7 @@ use quorate_codec::{
     reply::{decode_replies, encode_replies},
     snapshot,
 };
+use quorate_model::Proposal;
 
 type Decoder = fn(&[u8]) -> bool;
 
@@ -109,6 +110,84 @@ fn a_value_that_the_model_refuses_is_refused_here() {
     assert!(
         matches!(decode_proposals(&bad), Err(DecodeError::Invalid { source, .. }) if source.field == "id")
     );
+}
+
+/// An entry whose text `from` is `to` now, of the same length.
+fn changed(name: &str, from: &str, to: &str) -> Result<Vec<Proposal>, DecodeError> {
+    assert_eq!(from.len(), to.len(), "lengths stand before the text");
+    let (_, command) = support::commands().into_iter().find(|(n, _)| *n == name).expect("a sample");
+    let mut bytes = encode_proposals(&[support::proposal(1, command)]);
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect("it is there");
+    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    decode_proposals(&bytes)
+}
+
+/// A field that came later must not be dropped in silence by a node that does not know it.
+#[test]
+fn a_document_with_an_unknown_field_is_refused_wherever_it_stands() {
+    for (name, from, to, field) in [
+        ("put-route", "\"sticky\"", "\"sticki\"", "route"),
+        ("put-route", "\"budget_percent\"", "\"budget_percenT\"", "route"),
+        ("put-route", "\"per_million\"", "\"pro_million\"", "route"),
+        ("put-route", "\"allow_credentials\"", "\"allow_credentialS\"", "route"),
+        ("put-route", "\"remove\"", "\"revove\"", "route"),
+        ("put-route", "\"consistent_hash\"", "\"inconstant_hash\"", "route"),
+        ("put-route", "\"protocol\"", "\"protokol\"", "route"),
+        ("put-route-redirect", "\"port\"", "\"part\"", "route"),
+        ("put-service-traffic", "\"panic_percent\"", "\"havoc_percent\"", "policy"),
+        ("put-service-traffic", "\"shared\"", "\"sharde\"", "policy"),
+        ("put-service-traffic", "\"waiting_max\"", "\"waiting_min\"", "policy"),
+        ("put-service-traffic", "\"prefer_zone\"", "\"prefer_zome\"", "policy"),
+        ("configure", "\"priority\"", "\"priorita\"", "config"),
+        ("configure", "\"keyspaces\"", "\"keyspacez\"", "config"),
+        ("restore-routes", "\"action\"", "\"oction\"", "route"),
+        ("restore-begin-traffic", "\"traffic\"", "\"trafiic\"", "policy"),
+    ] {
+        match changed(name, from, to) {
+            Err(DecodeError::Invalid { source, .. }) => {
+                assert_eq!(source.field, field, "{from}: {source}");
+                assert!(source.problem.contains("unknown"), "{from}: {source}");
+            }
+            other => panic!("{from} in {name}: {other:?}"),
+        }
+    }
+}
+
+/// Read from a disk or from the network, a document is as valid as from the API.
+#[test]
+fn a_document_that_the_model_refuses_is_refused_here() {
+    for (name, from, to, field) in [
+        ("put-route", "/v1", "v1/", "match.path_prefix"),
+        ("put-route", "*.example.com", "*.example:com", "match.host"),
+        ("put-route", "gold|silver", "gold|silve(", "match.headers"),
+        ("put-route", "\"max\":2", "\"max\":9", ""),
+        ("put-route", "\"on\":[502", "\"on\":[202", "retries.on[0]"),
+        ("put-route", "x-env", "te\\u0", "route"),
+        ("put-route", "server", "expect", "request_headers"),
+        ("put-route", "\"priority\":-7", "\"priority\":x7", "route"),
+        ("put-route-redirect", "308", "304", "redirect.status"),
+        ("put-service-traffic", "\"healthy\":1", "\"healthy\":0", "health.healthy"),
+        ("put-service-traffic", "\"path_segment\":2", "\"path_segment\":0", "path_segment"),
+        ("configure", "\"partitions\":12", "\"partitions\":00", "config"),
+        ("configure", "\"gone\"", "\" one\"", "name"),
+        ("restore-routes", "pkg.Greeter", "pkg/Greeter", "match.grpc_service"),
+    ] {
+        match changed(name, from, to) {
+            Err(DecodeError::Invalid { source, .. }) => assert_eq!(source.field, field, "{to}: {source}"),
+            Ok(_) if field.is_empty() => {}
+            other => panic!("{to} in {name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_with_routes_is_whole_or_refused() {
+    let (meta, parts) = support::traffic::snapshot();
+    let whole = snapshot::encode(&meta, &parts);
+    // Each section has its checksum, so a few cuts of each say as much as all.
+    for length in (0..whole.len()).step_by(31) {
+        assert!(snapshot::decode(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
+    }
 }
 
 #[test]

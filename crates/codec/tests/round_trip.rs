@@ -9,7 +9,9 @@ use quorate_codec::{
     reply::{decode_replies, encode_replies},
     snapshot::{self, SnapshotMeta},
 };
-use quorate_model::{Entry, Epoch, Intent, Lifecycle, LogIndex, LogTime, RegistrationParts, Worker};
+use quorate_model::{
+    Entry, Epoch, Intent, Lifecycle, LogIndex, LogTime, RegistrationParts, StoredRoute, Worker,
+};
 use quorate_state::Parts;
 use std::sync::Arc;
 
@@ -49,6 +51,34 @@ proptest! {
         let meta = SnapshotMeta::default();
         prop_assert_eq!(snapshot::decode(&snapshot::encode(&meta, &parts)), Ok((meta, parts)));
     }
+
+    #[test]
+    fn routes_and_policies_in_snapshots(
+        routes in collection::vec(support::traffic::any_stored_route(), 0..4),
+        policies in collection::vec(support::traffic::any_stored_policy(), 0..4),
+    ) {
+        let parts = Parts { routes, policies, ..Parts::default() };
+        let meta = SnapshotMeta::default();
+        prop_assert_eq!(snapshot::decode(&snapshot::encode(&meta, &parts)), Ok((meta, parts)));
+    }
+}
+
+#[test]
+fn many_routes_are_many_sections() {
+    let (meta, parts) = support::traffic::snapshot();
+    let route = |i: usize| {
+        let name = support::traffic::route_name(&format!("r{i:05}"));
+        let one = &*parts.routes[i % parts.routes.len()];
+        let route = (*one.route).clone().validate(name).expect("valid");
+        Arc::new(StoredRoute { route, ..one.clone() })
+    };
+    let parts = Parts { routes: (0..2_000).map(route).collect(), ..parts.clone() };
+    let mut out = snapshot::Writer::begin(&meta, &parts, Vec::new()).expect("written");
+    parts.workers.iter().for_each(|w| out.worker(snapshot::Place::Standing, w).expect("written"));
+    let (bytes, written) = out.finish().expect("written");
+    assert!(written.held_bytes_max < 300 << 10, "one of {}, of {}", written.held_bytes_max, bytes.len());
+    assert!(bytes.len() > 2 * written.held_bytes_max);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use quorate_codec::{
 };
 use quorate_model::{
     BootId, Command, Epoch, Keyspace, LogIndex, Origin, Proposal, Refusal, Reply, RestoreId, RestoreStep,
-    StoredPolicy, Worker, WorkerId,
+    StoredPolicy, StoredRoute, Worker, WorkerId,
 };
 use quorate_rt::{rng, time};
 use quorate_state::{Parts, View};
@@ -35,6 +35,8 @@ const READER_WITHIN: Duration = Duration::from_secs(30);
 const STEP_RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Pieces of a backup that are ready before they are read.
 const PIECES_AHEAD: usize = 2;
+/// Routes that are weighed and written in one go: not so many that anything else of this node waits.
+const ROUTES_AT_ONCE: usize = 500;
 /// A piece of a backup ends here; a single worker may take it beyond.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -99,8 +101,10 @@ impl Export {
     fn step(self) -> io::Result<(Vec<u8>, Option<Self>)> {
         let (view, mut writer, last) = match self {
             Self::Begin(view) => {
-                // A backup belongs to no log: no members, no replies, no restore.
-                let head = Parts { windows: Vec::new(), restoring: None, ..view.head() };
+                // A backup belongs to no log: no members, no replies, no restore. What health checks have found is of
+                // this moment.
+                let (windows, ailments, config_changed) = (Vec::new(), Vec::new(), LogIndex(0));
+                let head = Parts { windows, ailments, config_changed, restoring: None, ..view.head() };
                 let writer = Writer::begin(&SnapshotMeta::default(), &head, Vec::new())?;
                 (view, writer, None)
             }
@@ -151,13 +155,20 @@ async fn carry_out(
     data: SnapshotData,
 ) -> Result<Restored, RestoreError> {
     let mut reader = Source::begin(data).await?;
-    let (keyspaces, policies, last_epoch) = reader.head();
+    let Head { keyspaces, policies, routes, last_epoch } = reader.head();
     let mut restored = Restored { index: LogIndex(0), workers: 0, keyspaces: keyspaces.len() as u64 };
     step(consensus, id, RestoreStep::Begin { keyspaces, policies, last_epoch }).await?;
     let mut batch = 0;
+    for some in routes.chunks(ROUTES_AT_ONCE) {
+        let routes = some.iter().map(|route| (**route).clone()).collect();
+        for routes in fitting_entries(id, routes, |routes| RestoreStep::Routes { batch: 0, routes }) {
+            step(consensus, id, RestoreStep::Routes { batch, routes }).await?;
+            batch += 1;
+        }
+    }
     while let Some(workers) = reader.next().await? {
         restored.workers += workers.len() as u64;
-        for workers in fitting_entries(id, workers) {
+        for workers in fitting_entries(id, workers, |workers| RestoreStep::Workers { batch: 0, workers }) {
             step(consensus, id, RestoreStep::Workers { batch, workers }).await?;
             batch += 1;
         }
@@ -167,21 +178,29 @@ async fn carry_out(
     Ok(restored)
 }
 
-/// A section of a backup may be far larger than a log entry.
-fn fitting_entries(id: RestoreId, workers: Vec<Arc<Worker>>) -> Vec<Vec<Arc<Worker>>> {
-    let bytes_of = |worker: &Arc<Worker>| {
-        let step = RestoreStep::Workers { batch: 0, workers: vec![worker.clone()] };
+/// What a backup has of something may be far larger than a log entry.
+fn fitting_entries<T: Clone>(
+    id: RestoreId,
+    items: Vec<T>,
+    step: impl Fn(Vec<T>) -> RestoreStep,
+) -> Vec<Vec<T>> {
+    let bytes_of = |item: &T| {
         let origin = Origin { boot: BootId(0), sequence: 0 };
-        encoded_len(&Proposal { origin, command: Command::Restore { id, step } })
+        encoded_len(&Proposal { origin, command: Command::Restore { id, step: step(vec![item.clone()]) } })
     };
-    let (mut parts, mut bytes) = (vec![Vec::new()], 0);
-    for worker in workers {
-        bytes += bytes_of(&worker);
-        if bytes > ENTRY_BYTES_MAX && parts.last().is_some_and(|part| !part.is_empty()) {
-            bytes = bytes_of(&worker);
-            parts.push(Vec::new());
+    let (mut parts, mut bytes) = (Vec::<Vec<T>>::new(), 0);
+    for item in items {
+        let more = bytes_of(&item);
+        match parts.last_mut() {
+            Some(part) if bytes + more <= ENTRY_BYTES_MAX => {
+                bytes += more;
+                part.push(item);
+            }
+            _ => {
+                bytes = more;
+                parts.push(vec![item]);
+            }
         }
-        parts.last_mut().expect("there is one from the start").push(worker);
     }
     parts
 }
@@ -203,6 +222,15 @@ async fn step(consensus: &Consensus, id: RestoreId, step: RestoreStep) -> Result
     }
 }
 
+/// What a restore begins with.
+#[derive(Default)]
+struct Head {
+    keyspaces: Vec<Keyspace>,
+    policies: Vec<StoredPolicy>,
+    routes: Vec<Arc<StoredRoute>>,
+    last_epoch: Epoch,
+}
+
 /// The file, read off the async threads.
 struct Source(Option<Reader<quorate_storage::snapshots::Reader>>);
 
@@ -212,9 +240,15 @@ impl Source {
         reader.map(|reader| Self(Some(reader))).map_err(|e| RestoreError::Unsound(e.into()))
     }
 
-    fn head(&self) -> (Vec<Keyspace>, Vec<StoredPolicy>, Epoch) {
+    fn head(&self) -> Head {
         let head = self.0.as_ref().map(Reader::head);
-        head.map(|head| (head.keyspaces.clone(), head.policies.clone(), head.last_epoch)).unwrap_or_default()
+        head.map(|head| Head {
+            keyspaces: head.keyspaces.clone(),
+            policies: head.policies.clone(),
+            routes: head.routes.clone(),
+            last_epoch: head.last_epoch,
+        })
+        .unwrap_or_default()
     }
 
     /// The next batch; what a restore had gathered where the backup was made is none of ours.

@@ -21,6 +21,7 @@ use crate::{
         server::PeerService,
         wire,
     },
+    probing::Confirmer,
     proposer::{Committed, Proposer, Route},
     reads,
     room::{Gauge, Room},
@@ -105,6 +106,8 @@ pub struct Shared {
     /// Who counts what this node has under way, once it routes.
     pub(crate) counter: OnceLock<Counter>,
     pub(crate) looks: Looks,
+    /// Who looks at endpoints for other nodes, once this one does for itself.
+    pub(crate) confirmer: OnceLock<Confirmer>,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -175,6 +178,7 @@ impl Consensus {
             heard: Hearing::default(),
             counter: OnceLock::new(),
             looks: Looks::default(),
+            confirmer: OnceLock::new(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };

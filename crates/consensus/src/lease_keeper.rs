@@ -301,13 +301,15 @@ impl LeaseKeeper {
                     None => self.remove(id),
                 },
                 Event::WorkerStatus { id, epoch, to, .. } => self.change(id, *epoch, *to, now),
-                Event::WorkerForgotten { id } => self.remove(id),
+                Event::WorkerForgotten { id, .. } => self.remove(id),
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
                 | Event::NodeDescribed { .. }
                 | Event::LevelRaised { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
+                | Event::RouteChanged { .. }
+                | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),

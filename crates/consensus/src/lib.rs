@@ -17,6 +17,7 @@
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
+//! | [`probing`] | who shares the health checks, and what another node finds |
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | [`observer`] | what happens after each apply |
@@ -53,6 +54,7 @@ pub mod options;
 pub mod peer;
 #[cfg(madsim)]
 mod planted_expiry;
+pub mod probing;
 pub mod proposer;
 pub mod reads;
 mod replacing;

@@ -44,7 +44,7 @@ impl Silences {
                 }
                 Event::WorkerStatus { id, .. }
                 | Event::WorkerRegistered { id, .. }
-                | Event::WorkerForgotten { id } => {
+                | Event::WorkerForgotten { id, .. } => {
                     self.suspects.remove(id);
                 }
                 Event::LeasesHandedOver { term, silences } => {
@@ -60,6 +60,8 @@ impl Silences {
                 | Event::NodeDescribed { .. }
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
+                | Event::RouteChanged { .. }
+                | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LevelRaised { .. } => {}
             }

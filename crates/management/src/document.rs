@@ -15,6 +15,8 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "cluster", description = "The cluster and its nodes"),
         (name = "workers", description = "Who serves what"),
         (name = "services", description = "Who offers what, and how requests for it are treated"),
+        (name = "routes", description = "Which requests go where"),
+        (name = "config", description = "All that operators declare, in one document"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
         (name = "original", description = "The dialects of the workspace router that Quorate replaces"),
@@ -102,7 +104,7 @@ pub(crate) struct WatchParams {
     /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
     #[param(example = "57")]
     from: Option<String>,
-    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, delegate, node, level.
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, delegate, node, level.
     #[param(example = "worker,keyspace")]
     kinds: Option<String>,
     /// Only changes of what has a name, or an id, that begins so.
@@ -218,6 +220,18 @@ refusals! {
 refusals! {
     /// What a service's policy may be answered with.
     PolicyRefusals {
+        /// Some node runs an older version.
+        OldNode = 409,
+        /// It has changed.
+        Changed = 412,
+        /// There are too many.
+        TooMany = 422,
+    }
+}
+
+refusals! {
+    /// What a route or a document of many objects may be answered with.
+    DeclaredRefusals {
         /// Some node runs an older version.
         OldNode = 409,
         /// It has changed.

@@ -4,6 +4,7 @@
 //! answered after it is applied on this node, or only checked ([`writes`]).
 
 mod cluster;
+mod config;
 mod delegates;
 mod heartbeats;
 mod intents;
@@ -11,6 +12,7 @@ mod keyspaces;
 mod leases;
 mod nodes;
 mod reads;
+mod routes;
 mod services;
 mod snapshot;
 mod watch;
@@ -41,6 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(intents::in_flight))
         .routes(routes!(services::list))
         .routes(routes!(services::show, services::put, services::remove))
+        .routes(routes!(self::routes::list))
+        .routes(routes!(self::routes::show, self::routes::put, self::routes::remove))
+        .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))
         .routes(routes!(delegates::report_down))
         .routes(routes!(snapshot::export, snapshot::restore))

@@ -12,13 +12,16 @@ use std::{fmt, io, time::Duration};
 
 /// Largest body. Larger: 413.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// Largest document of many objects, several times smaller than a log entry may be. Larger: 413.
+const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// A body has this long to arrive. Longer: 408.
 pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why there is no body.
 #[derive(Debug)]
 pub(crate) enum NoBody {
-    TooLarge,
+    /// It has more bytes than this.
+    TooLarge(usize),
     TooSlow,
     /// The connection broke, or the framing is wrong.
     Broken(io::Error),
@@ -26,14 +29,18 @@ pub(crate) enum NoBody {
 
 /// The body's bytes.
 pub(crate) async fn bytes(request: Request) -> Result<Bytes, NoBody> {
+    bytes_within(request, BODY_BYTES_MAX).await
+}
+
+async fn bytes_within(request: Request, max: usize) -> Result<Bytes, NoBody> {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|n| n > BODY_BYTES_MAX as u64) {
-        return Err(NoBody::TooLarge);
+    if announced.is_some_and(|n| n > max as u64) {
+        return Err(NoBody::TooLarge(max));
     }
-    match time::timeout(BODY_WITHIN, read_body(request.into_body(), BODY_BYTES_MAX)).await {
+    match time::timeout(BODY_WITHIN, read_body(request.into_body(), max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => Err(NoBody::TooLarge),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => Err(NoBody::TooLarge(max)),
         Ok(Err(error)) => Err(NoBody::Broken(error)),
         Err(_) => Err(NoBody::TooSlow),
     }
@@ -43,7 +50,7 @@ impl NoBody {
     /// Of an answer that says so.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken(_) => StatusCode::BAD_REQUEST,
         }
@@ -54,7 +61,7 @@ impl NoBody {
 impl fmt::Display for NoBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge => write!(f, "body: has more than {BODY_BYTES_MAX} bytes"),
+            Self::TooLarge(max) => write!(f, "body: has more than {max} bytes"),
             Self::TooSlow => write!(f, "body: did not arrive within {BODY_WITHIN:?}"),
             Self::Broken(error) => write!(f, "body: broke off ({error})"),
         }
@@ -64,8 +71,8 @@ impl fmt::Display for NoBody {
 impl From<NoBody> for Fault {
     fn from(no_body: NoBody) -> Self {
         match no_body {
-            NoBody::TooLarge => {
-                Self::new(Code::BodyTooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
+            NoBody::TooLarge(max) => {
+                Self::new(Code::BodyTooLarge, format!("the body has more than {max} bytes"))
             }
             NoBody::TooSlow => {
                 Self::new(Code::BodyTimeout, format!("the body did not arrive within {BODY_WITHIN:?}"))
@@ -79,6 +86,12 @@ impl From<NoBody> for Fault {
 pub(crate) async fn object(request: Request) -> Result<Map<String, Value>, Fault> {
     require_json(request.headers())?;
     parsed(&bytes(request).await?)
+}
+
+/// The same where it names many objects.
+pub(crate) async fn large_object(request: Request) -> Result<Map<String, Value>, Fault> {
+    require_json(request.headers())?;
+    parsed(&bytes_within(request, DOCUMENT_BYTES_MAX).await?)
 }
 
 /// The same where it may be left out, content type and all.

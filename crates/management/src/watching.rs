@@ -9,7 +9,7 @@ use crate::{cluster::Cluster, places::Place};
 use bytes::Bytes;
 use futures_util::Stream;
 use quorate_api::watch::{self, ResetReason};
-use quorate_model::{Kind, LogIndex, Position, Status, What, WorkerChange};
+use quorate_model::{Kind, LogIndex, Position, Status, Verdict, What, WorkerChange};
 use quorate_rt::{shutdown::Shutdown, time};
 use quorate_state::{KeyspaceView, View};
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -150,6 +150,19 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         let policy = service.stored_policy()?.clone();
         Some(What::Service { name: service.name().clone(), policy: Some(policy) })
     });
+    let routes = view
+        .routes()
+        .iter()
+        .map(|stored| What::Route { name: stored.route.name().clone(), route: Some(stored.clone()) });
+    // Who is well is told by its being there.
+    let ailing = view.services().flat_map(|service| {
+        let unwell = service.endpoints().filter(|endpoint| endpoint.is_ailing());
+        unwell.map(|endpoint| What::Health {
+            service: service.name().clone(),
+            worker: endpoint.worker().id().clone(),
+            verdict: Verdict::Unhealthy,
+        })
+    });
     let delegates = view
         .delegates()
         .map(|delegate| What::Delegate { group: delegate.group.clone(), delegate: Some(delegate.clone()) });
@@ -158,7 +171,14 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         let count = keyspace.and_then(KeyspaceView::count);
         What::Worker { record: worker.clone(), count, how: WorkerChange::Registered }
     });
-    level.chain(nodes).chain(keyspaces).chain(services).chain(delegates).chain(workers)
+    level
+        .chain(nodes)
+        .chain(keyspaces)
+        .chain(services)
+        .chain(routes)
+        .chain(delegates)
+        .chain(workers)
+        .chain(ailing)
 }
 
 /// The way to a watcher.

@@ -6,12 +6,14 @@
 //! | [`config`] | what a node is told: flags over environment over file over defaults |
 //! | [`node`] | start, wiring, shutdown |
 //! | [`readiness`] | whether it may be sent requests |
+//! | `health` | health checks of endpoints: which this node probes, and what becomes of it |
 //! | [`partition_source`] | where a partition count is read from, if not from an operator |
 
 mod cluster;
 pub mod config;
 mod data_plane;
 mod disk_room;
+mod health;
 mod measure;
 pub mod node;
 mod partition_poller;

@@ -3,7 +3,7 @@
 use crate::{
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, measure, partition_poller,
+    data_plane, disk_room, health, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
 };
@@ -148,6 +148,9 @@ impl Node {
             control.clone(),
             stopped.clone(),
         ));
+        let checks =
+            health::run(consensus.clone(), config.node_name.clone(), metrics.clone(), stopped.clone());
+        quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);

@@ -19,7 +19,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::{
     RequestHead,
-    retry::{self, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
+    budget::Budget,
+    retry::{self, Case, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
 };
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{
@@ -128,11 +129,17 @@ impl<'a> Forwarding<'a> {
                 Ok((response, upstream)) => return self.arrived(response, upstream),
                 Err(failed) => failed,
             };
-            source = match retry::next(failed.failure, failed.connection, self.outbound.replay(), self.lookup)
-            {
+            let case = Case {
+                failure: failed.failure,
+                connection: failed.connection,
+                replay: self.outbound.replay(),
+                lookup: self.lookup,
+                budget: Budget::Left,
+            };
+            source = match retry::next(case) {
                 Next::Reconnect => Source::Dial,
                 Next::LookAgain if self.look_again(&failed.error) => Source::Any,
-                Next::LookAgain | Next::GiveUp => return self.gave_up(&failed),
+                Next::LookAgain | Next::GiveUp(_) => return self.gave_up(&failed),
             };
             self.client.core.counters.retried();
         }
@@ -257,8 +264,10 @@ impl<'a> Forwarding<'a> {
             self.tried.push(this.clone());
         }
         let outcome = match failed.failure {
-            Failure::TimedOut => Outcome::Timeout,
-            Failure::Refused | Failure::Unsent | Failure::Died => Outcome::WorkerUnavailable,
+            Failure::TimedOut | Failure::TryTimedOut => Outcome::Timeout,
+            Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => {
+                Outcome::WorkerUnavailable
+            }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {

@@ -12,14 +12,27 @@
 //! | [`service`] | which service a request is about |
 //! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
 //! | [`pick`] | which of a service's workers it is |
+//! | [`balance`] | the same, by a strategy that an operator names |
+//! | [`admission`] | whether a service's request is taken on |
+//! | [`breaker`] | whether an endpoint that fails is left alone |
+//! | [`outlier`] | whether an endpoint is worse than it may be |
+//! | [`health`] | what active checks say of an endpoint, and who does them |
 //! | [`vacancy`] | whether a request that finds nobody may wait |
 //! | [`hops`] | whether a request goes in circles |
 //! | [`explain`] | nothing: it tells why |
 //! | [`retry`] | what next when a worker could not be reached |
+//! | [`budget`], [`backoff`] | whether there is a retry left, and when |
 
+pub mod admission;
+pub mod backoff;
+pub mod balance;
+pub mod breaker;
+pub mod budget;
 pub mod decide;
 pub mod explain;
+pub mod health;
 pub mod hops;
+pub mod outlier;
 pub mod partition;
 pub mod pick;
 pub mod retry;

@@ -331,7 +331,7 @@ fn draw(of: usize, count: usize, chance: &mut u64, mut note: impl FnMut(usize)) 
 }
 
 /// A number below `bound`, by the high half of a random one: no division.
-fn below(random: u64, bound: usize) -> usize {
+pub(crate) fn below(random: u64, bound: usize) -> usize {
     (((random >> 32) * bound as u64) >> 32) as usize
 }
 

@@ -1,13 +1,25 @@
-//! What next when a worker could not be reached.
+//! What next when a worker could not be reached, or answered that it can't.
 //!
 //! Two things can be wrong, and each is worth one more attempt. A pooled connection may have died while it was
 //! idle, which says nothing about the worker: dial it anew. Or the worker itself is gone, and then its partition
-//! may have a new owner by now: look once more. Beyond that the cluster does not know better either, and the
-//! client is told.
+//! may have a new owner by now, and a service has others: look once more. Beyond that the cluster does not know better
+//! either, and the client is told.
 //!
 //! A request is sent a second time only if no byte of it can have had an effect, or if its method promises that
-//! twice is as good as once (RFC 9110, 9.2.2) and all of it is still at hand.
+//! twice is as good as once (RFC 9110, 9.2.2) and all of it is still at hand. A [`Policy`] may say that its service's
+//! other methods may be repeated too.
+//!
+//! No worker is tried twice. To dial one anew is no retry: its idle connection had died, and what was sent into it is
+//! sent again, to where it should have gone.
+//!
+//! Going on to another worker costs a token of the service's [`crate::budget`]: when all fail, requests must not
+//! become three times as many. Where the first worker refused the connection the next one is asked at once, as nobody
+//! was burdened; after anything else the request waits a little ([`Policy::wait_ms`]).
 
+use crate::{
+    backoff,
+    budget::{self, Budget},
+};
 use std::time::Duration;
 
 /// How many workers of a service one request is given to, at most.
@@ -22,8 +34,78 @@ pub enum Failure {
     Unsent,
     /// It died after something may have been written.
     Died,
-    /// No head of an answer in time. The worker may still be at it.
+    /// No head of an answer in the request's time. The worker may still be at it.
     TimedOut,
+    /// No head of an answer in the attempt's time. The worker may still be at it, and the request has time left.
+    TryTimedOut,
+    /// An answer whose status the policy lists. It is passed on if nothing better comes.
+    BadAnswer,
+}
+
+/// An operator's rules of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How many times a request goes on to another worker, at most.
+    pub max: u32,
+    /// Statuses that are worth another attempt, in ascending order.
+    pub on: Box<[u16]>,
+    /// Which methods may be repeated.
+    pub repeat: Repeat,
+    /// How long one attempt may take, to the head of its answer.
+    pub per_try_ms: Option<u32>,
+    /// How long to wait before another attempt.
+    pub backoff: backoff::Settings,
+    /// How much of all may be repeated.
+    pub budget: budget::Settings,
+}
+
+impl Default for Policy {
+    /// Of a service of which nobody has said anything.
+    fn default() -> Self {
+        Self {
+            max: ENDPOINTS_MAX as u32 - 1,
+            on: Box::default(),
+            repeat: Repeat::Idempotent,
+            per_try_ms: None,
+            backoff: backoff::Settings::default(),
+            budget: budget::Settings::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether an answer is worth another attempt.
+    pub fn lists(&self, status: u16) -> bool {
+        self.on.binary_search(&status).is_ok()
+    }
+
+    /// Whether a method may be repeated.
+    pub fn repeats(&self, method: &http::Method) -> bool {
+        match self.repeat {
+            Repeat::Idempotent => is_idempotent(method),
+            Repeat::All => true,
+        }
+    }
+
+    /// How long a request that has failed waits, before it goes on to its `nth` other worker, counted from 0.
+    pub fn wait_ms(&self, failure: Failure, nth: u32, entropy: u64) -> u32 {
+        match failure {
+            Failure::Refused | Failure::Unsent => 0,
+            Failure::Died | Failure::TimedOut | Failure::TryTimedOut | Failure::BadAnswer => {
+                backoff::wait_ms(&self.backoff, nth, entropy)
+            }
+        }
+    }
+}
+
+/// Which methods may be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// Those that promise that twice is as good as once.
+    #[default]
+    Idempotent,
+    /// All: the operator promises it for the others (`retry_non_idempotent`).
+    All,
 }
 
 /// Where the connection of the failed attempt came from.
@@ -61,22 +143,66 @@ pub enum Next {
     /// Ask the View who owns the partition now; try that worker, unless it is the one that failed. Of a service: the
     /// next best of its workers that has not been tried.
     LookAgain,
-    /// Tell the client.
-    GiveUp,
+    /// Tell the client: the worker's own answer, if there is one.
+    GiveUp(Why),
+}
+
+/// Why there is no other attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// It may have had an effect, and must not have two.
+    Unrepeatable,
+    /// The request's time is over.
+    Overdue,
+    /// It was tried as often as it may be.
+    Tried,
+    /// The service's budget is spent.
+    BudgetSpent,
+}
+
+impl Why {
+    /// As in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unrepeatable => "unrepeatable",
+            Self::Overdue => "overdue",
+            Self::Tried => "tried",
+            Self::BudgetSpent => "budget_spent",
+        }
+    }
+}
+
+/// A failure, and what decides what is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// What happened.
+    pub failure: Failure,
+    /// On what.
+    pub connection: Connection,
+    /// Whether it may be sent again.
+    pub replay: Replay,
+    /// Whether another worker may be looked for.
+    pub lookup: Lookup,
+    /// Whether the service's budget allows it. A partition has no budget: it has one owner.
+    pub budget: Budget,
 }
 
 /// What next after a failure.
-pub fn next(failure: Failure, connection: Connection, replay: Replay, lookup: Lookup) -> Next {
-    let resendable = match failure {
-        Failure::Refused | Failure::Unsent => true,
-        Failure::Died => replay == Replay::Safe,
-        Failure::TimedOut => false,
+pub fn next(case: Case) -> Next {
+    let Case { failure, connection, replay, lookup, budget } = case;
+    let (is_repeatable, may_reconnect) = match failure {
+        Failure::Refused | Failure::Unsent => (true, true),
+        Failure::Died => (replay == Replay::Safe, true),
+        // The connection lives; the worker is slow, or says no.
+        Failure::TryTimedOut | Failure::BadAnswer => (replay == Replay::Safe, false),
+        Failure::TimedOut => return Next::GiveUp(Why::Overdue),
     };
-    match (resendable, connection, lookup) {
-        (false, _, _) => Next::GiveUp,
-        (true, Connection::Pooled, _) => Next::Reconnect,
-        (true, Connection::Fresh, Lookup::Once) => Next::LookAgain,
-        (true, Connection::Fresh, Lookup::Again) => Next::GiveUp,
+    match (connection, lookup, budget) {
+        _ if !is_repeatable => Next::GiveUp(Why::Unrepeatable),
+        (Connection::Pooled, ..) if may_reconnect => Next::Reconnect,
+        (_, Lookup::Again, _) => Next::GiveUp(Why::Tried),
+        (_, Lookup::Once, Budget::Spent) => Next::GiveUp(Why::BudgetSpent),
+        (_, Lookup::Once, Budget::Left) => Next::LookAgain,
     }
 }
 
@@ -116,52 +242,50 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
+        use {Failure::*, Lookup::*};
         let mut table = String::new();
-        for failure in [Failure::Refused, Failure::Unsent, Failure::Died, Failure::TimedOut] {
+        for failure in [Refused, Unsent, Died, TimedOut, TryTimedOut, BadAnswer] {
             for connection in [Connection::Pooled, Connection::Fresh] {
                 for replay in [Replay::Safe, Replay::Unsafe] {
-                    for lookup in [Lookup::Once, Lookup::Again] {
-                        let then = next(failure, connection, replay, lookup);
-                        table += &format!("{failure:?} {connection:?} {replay:?} {lookup:?}: {then:?}\n");
+                    for (lookup, budget) in [
+                        (Once, Budget::Left),
+                        (Once, Budget::Spent),
+                        (Again, Budget::Left),
+                        (Again, Budget::Spent),
+                    ] {
+                        let then = next(Case { failure, connection, replay, lookup, budget });
+                        table += &format!(
+                            "{failure:?} {connection:?} {replay:?} {lookup:?} {budget:?}: {then:?}\n"
+                        );
                     }
                 }
             }
         }
-        expect![[r#"
-            Refused Pooled Safe Once: Reconnect
-            Refused Pooled Safe Again: Reconnect
-            Refused Pooled Unsafe Once: Reconnect
-            Refused Pooled Unsafe Again: Reconnect
-            Refused Fresh Safe Once: LookAgain
-            Refused Fresh Safe Again: GiveUp
-            Refused Fresh Unsafe Once: LookAgain
-            Refused Fresh Unsafe Again: GiveUp
-            Unsent Pooled Safe Once: Reconnect
-            Unsent Pooled Safe Again: Reconnect
-            Unsent Pooled Unsafe Once: Reconnect
-            Unsent Pooled Unsafe Again: Reconnect
-            Unsent Fresh Safe Once: LookAgain
-            Unsent Fresh Safe Again: GiveUp
-            Unsent Fresh Unsafe Once: LookAgain
-            Unsent Fresh Unsafe Again: GiveUp
-            Died Pooled Safe Once: Reconnect
-            Died Pooled Safe Again: Reconnect
-            Died Pooled Unsafe Once: GiveUp
-            Died Pooled Unsafe Again: GiveUp
-            Died Fresh Safe Once: LookAgain
-            Died Fresh Safe Again: GiveUp
-            Died Fresh Unsafe Once: GiveUp
-            Died Fresh Unsafe Again: GiveUp
-            TimedOut Pooled Safe Once: GiveUp
-            TimedOut Pooled Safe Again: GiveUp
-            TimedOut Pooled Unsafe Once: GiveUp
-            TimedOut Pooled Unsafe Again: GiveUp
-            TimedOut Fresh Safe Once: GiveUp
-            TimedOut Fresh Safe Again: GiveUp
-            TimedOut Fresh Unsafe Once: GiveUp
-            TimedOut Fresh Unsafe Again: GiveUp
-        "#]]
-        .assert_eq(&table);
+        expect![[r#""#]].assert_eq(&table);
+    }
+
+    #[test]
+    fn only_who_was_burdened_is_waited_for() {
+        let policy = Policy::default();
+        let longest = |failure| [0, 1, 2].map(|nth| policy.wait_ms(failure, nth, u64::MAX));
+        assert_eq!(longest(Failure::Refused), [0, 0, 0]);
+        assert_eq!(longest(Failure::Unsent), [0, 0, 0]);
+        assert_eq!(longest(Failure::Died), [100, 200, 400]);
+        assert_eq!(longest(Failure::BadAnswer), [100, 200, 400]);
+        assert_eq!(longest(Failure::TryTimedOut), [100, 200, 400]);
+    }
+
+    #[test]
+    fn a_policy_says_what_is_worth_a_retry() {
+        let policy = Policy { on: [502, 503, 504].into(), ..Policy::default() };
+        assert_eq!(
+            [500, 502, 503, 504, 505].map(|status| policy.lists(status)),
+            [false, true, true, true, false]
+        );
+        assert!(!Policy::default().lists(503), "today's services: whatever was answered is the answer");
+        assert!(policy.repeats(&http::Method::GET) && !policy.repeats(&http::Method::POST));
+        let all = Policy { repeat: Repeat::All, ..policy };
+        assert!(all.repeats(&http::Method::POST));
     }
 
     #[test]

@@ -9,7 +9,12 @@ use crate::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::{Request, Response, body::Incoming, rt::Executor};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+    rt::Executor,
+};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use std::{
@@ -322,6 +327,41 @@ impl H2Client {
         self.0.ready().await.map_err(io::Error::other)?;
         self.0.send_request(request).await.map_err(io::Error::other)
     }
+}
+
+/// One HTTP/1.1 request on `io`, which is closed when the answer is dropped. No deadline of its own.
+pub async fn http1_once<S>(io: S, request: Request<BoxBody>) -> io::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut request = request;
+    // HTTP/1.1 names the host in a field and the path alone in the request line (RFC 9112, 3.2.1).
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(io::Error::other)?;
+        request.headers_mut().insert(header::HOST, host);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = path.parse().map_err(io::Error::other)?;
+    }
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(DirtyFlush::new(io)));
+    let (mut sender, connection) = handshake.await.map_err(io::Error::other)?;
+    crate::spawn(async move {
+        let _ = connection.await;
+    });
+    sender.send_request(request).await.map_err(io::Error::other)
+}
+
+/// The same by HTTP/2.
+pub async fn http2_once<S>(io: S, request: Request<BoxBody>) -> io::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handshake =
+        hyper::client::conn::http2::Builder::new(Exec).handshake(TokioIo::new(DirtyFlush::new(io)));
+    let (mut sender, connection) = handshake.await.map_err(io::Error::other)?;
+    crate::spawn(async move {
+        let _ = connection.await;
+    });
+    sender.send_request(request).await.map_err(io::Error::other)
 }
 
 /// One HTTP/1.1 request on a connection of its own; the answer's body is read up to `bytes_max`.

@@ -3,7 +3,7 @@
 
 use crate::{
     histogram::Durations,
-    label::{CommandStage, HeartbeatResult, Label, LeaseTransition, WorkerStatus},
+    label::{CommandStage, HeartbeatResult, Label, LeaseTransition, ProbeResult, WorkerStatus},
     proxy::add,
     sheet::Sheet,
 };
@@ -46,6 +46,7 @@ pub struct Control {
     leases: [AtomicU64; LeaseTransition::COUNT],
     heartbeats: [AtomicU64; HeartbeatResult::COUNT],
     workers: [AtomicU64; WorkerStatus::COUNT],
+    probes: [AtomicU64; ProbeResult::COUNT],
     expiries_held: AtomicU64,
     guard_activations: AtomicU64,
     feature_level: AtomicU64,
@@ -98,6 +99,10 @@ impl Control {
     /// Counts one change of a lease. [`crate::events::applied`] does so for each applied event.
     pub fn count_lease(&self, transition: LeaseTransition) {
         add(&self.leases[transition.position()]);
+    }
+
+    pub(crate) fn count_probe(&self, result: ProbeResult) {
+        add(&self.probes[result.position()]);
     }
 
     /// Sets the cluster's feature level as this node sees it.
@@ -159,6 +164,11 @@ impl Collector for Shared {
         sheet.gauges::<WorkerStatus>("quorate_lease_workers", "Worker records, by status", |l| {
             get(&c.workers[l.position()])
         })?;
+        sheet.counters::<ProbeResult>(
+            "quorate_health_probes",
+            "Health checks' probes by this node",
+            |l| get(&c.probes[l.position()]),
+        )?;
         sheet.gauge(
             "quorate_lease_expiries_held",
             "Expiries that the guard against mass expiry holds back now",

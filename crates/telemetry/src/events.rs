@@ -2,11 +2,31 @@
 
 use crate::{
     control::Control,
-    label::{Label, LeaseTransition, Outcome, StatusClass, WorkerStatus},
+    label::{Label, LeaseTransition, Outcome, ProbeResult, StatusClass, WorkerStatus},
     proxy::{CoreCounters, add},
 };
 use quorate_model::{Event, LogIndex, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
+
+/// A health check's probe has found an endpoint well, or not.
+pub struct Probed<'a> {
+    /// For which service.
+    pub service: &'a str,
+    /// Which worker.
+    pub worker: &'a str,
+    /// Why it is not well; `None`: it is.
+    pub failure: Option<&'a dyn fmt::Display>,
+}
+
+impl Probed<'_> {
+    /// Counts it. The line is for whoever looks for a cause: what the checks come to is told when it changes.
+    pub fn emit(&self, control: &Control) {
+        control.count_probe(if self.failure.is_none() { ProbeResult::Passed } else { ProbeResult::Failed });
+        if let Some(failure) = self.failure {
+            tracing::debug!(service = self.service, worker = self.worker, %failure, "a health check failed");
+        }
+    }
+}
 
 /// A request has the head of its answer. No log line: at 50,000 a second nobody would read them.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +242,8 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::LeasesHandedOver { .. }
         | Event::IntentChanged { .. }
         | Event::ServiceChanged { .. }
+        | Event::RouteChanged { .. }
+        | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
         | Event::Restored { .. } => None,
     }
@@ -243,7 +265,7 @@ fn log_applied(index: u64, event: &Event) {
         Event::KeyspaceChanged { name, partitions } => {
             tracing::info!(index, keyspace = name.as_str(), partitions, "keyspace changed");
         }
-        Event::WorkerForgotten { id } => {
+        Event::WorkerForgotten { id, .. } => {
             tracing::debug!(index, worker = id.as_str(), "worker forgotten");
         }
         Event::NodeDescribed { name } => {
@@ -263,6 +285,14 @@ fn log_applied(index: u64, event: &Event) {
                 weight,
                 "worker's duty changed"
             );
+        }
+        Event::RouteChanged { name } => {
+            // Below info: one document may change many thousands.
+            tracing::debug!(index, route = name.as_str(), "route changed");
+        }
+        Event::HealthChanged { service, worker, verdict } => {
+            let (service, worker) = (service.as_str(), worker.as_str());
+            tracing::info!(index, service, worker, verdict = verdict.as_str(), "endpoint health changed");
         }
         Event::ServiceChanged { name } => {
             tracing::info!(index, service = name.as_str(), "service policy changed");

@@ -39,6 +39,16 @@ macro_rules! label {
 }
 
 label! {
+    /// What a health check's probe found.
+    ProbeResult as "result" {
+        /// The endpoint is well.
+        Passed = "passed",
+        /// It is not, or could not be reached.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// How a request on the routing listener ended, as far as its head goes.
     Outcome as "outcome" {
         /// The worker answered.

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod consensus;
 pub mod loads;
 pub mod membership;
+pub mod probe;
 pub mod proof;
 pub mod work;
 
@@ -26,6 +27,7 @@ pub use membership::{
     MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
     encode_join, encode_leave, encode_member_outcome, encode_members,
 };
+pub use probe::{ProbeAsked, decode_probe_asked, encode_probe_asked};
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
     encode_challenge, encode_introduction, encode_proof,

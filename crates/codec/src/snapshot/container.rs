@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 const END: &str = "end";
 /// A reader that does not know the section may leave it out.
 const FLAG_OPTIONAL: u8 = 1;
-/// A longer section is refused. What is written stays far below it: see `WORKERS_BYTES` in the module above.
+/// A longer section is refused. What is written stays far below it: see `LIST_BYTES` in the module above.
 const SECTION_BYTES_MAX: u64 = 64 << 20;
 
 /// A part of a snapshot.

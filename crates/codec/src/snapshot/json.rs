@@ -229,7 +229,7 @@ impl TryFrom<Window> for WindowParts {
     }
 }
 
-/// A restore that is under way, its workers excepted.
+/// A restore that is under way, its routes and workers excepted.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Restoring {
     id: u64,
@@ -244,7 +244,8 @@ pub(super) struct Restoring {
 
 impl From<&RestoringParts> for Restoring {
     fn from(restoring: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, workers: _ } = restoring;
+        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, routes: _, workers: _ } =
+            restoring;
         Self {
             id: id.0,
             touched_ms: touched.0,
@@ -267,6 +268,7 @@ impl TryFrom<Restoring> for RestoringParts {
             last_epoch: Epoch(restoring.last_epoch),
             keyspaces: crate::v1::all(restoring.keyspaces)?,
             policies: crate::v1::all(restoring.policies)?,
+            routes: Vec::new(),
             workers: Vec::new(),
         })
     }

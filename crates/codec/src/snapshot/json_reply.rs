@@ -2,7 +2,8 @@
 
 use quorate_model as model;
 use quorate_model::{
-    Epoch, Invalid, KeyspaceName, LogIndex, Partition, ServiceName, WorkerId, reply::Bounded as ModelBounded,
+    Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, ServiceName, WorkerId,
+    reply::Bounded as ModelBounded,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub(super) enum Refusal {
     RestoreUnsound { why: Box<str> },
     UnknownService { name: String },
     HasPolicies { policies: u64 },
+    UnknownRoute { name: String },
+    HasRoutes { routes: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +43,8 @@ pub(super) enum Bounded {
     Workers,
     Keyspaces,
     ServicePolicies,
+    Routes,
+    RegexRoutes,
 }
 
 impl From<&model::Reply> for Reply {
@@ -89,6 +94,8 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::Workers => Bounded::Workers,
                     ModelBounded::Keyspaces => Bounded::Keyspaces,
                     ModelBounded::ServicePolicies => Bounded::ServicePolicies,
+                    ModelBounded::Routes => Bounded::Routes,
+                    ModelBounded::RegexRoutes => Bounded::RegexRoutes,
                 },
                 max: *max,
             },
@@ -99,6 +106,8 @@ impl From<&model::Refusal> for Refusal {
             M::RestoreUnsound { why } => Self::RestoreUnsound { why: why.clone() },
             M::UnknownService { name } => Self::UnknownService { name: name.to_string() },
             M::HasPolicies { policies } => Self::HasPolicies { policies: *policies },
+            M::HasRoutes { routes } => Self::HasRoutes { routes: *routes },
+            M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
         }
     }
 }
@@ -129,6 +138,8 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::Workers => ModelBounded::Workers,
                     Bounded::Keyspaces => ModelBounded::Keyspaces,
                     Bounded::ServicePolicies => ModelBounded::ServicePolicies,
+                    Bounded::Routes => ModelBounded::Routes,
+                    Bounded::RegexRoutes => ModelBounded::RegexRoutes,
                 },
                 max,
             },
@@ -139,6 +150,8 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::RestoreUnsound { why } => Self::RestoreUnsound { why },
             Refusal::UnknownService { name } => Self::UnknownService { name: ServiceName::parse(&name)? },
             Refusal::HasPolicies { policies } => Self::HasPolicies { policies },
+            Refusal::HasRoutes { routes } => Self::HasRoutes { routes },
+            Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What came with services, at the third level: fields that are left out where they say nothing, and sections of
 //! their own. A node of an earlier level never reads them: it refuses the snapshot by its level.
 
+use crate::document::Traffic;
 use quorate_model as model;
 use quorate_model::{Address, Epoch, Invalid, LogIndex, LogTime, ServiceName, WorkerId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub(super) struct StoredPolicy {
     hold: Option<Hold>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u32>,
+    /// Since the fourth level.
+    #[serde(default, skip_serializing_if = "Traffic::is_empty")]
+    traffic: Traffic,
     changed: u64,
 }
 
@@ -134,11 +138,11 @@ impl TryFrom<Hold> for model::Hold {
 impl From<&model::StoredPolicy> for StoredPolicy {
     fn from(stored: &model::StoredPolicy) -> Self {
         let model::StoredPolicy { service, policy, changed } = stored;
-        let model::ServicePolicy { hold, timeout_ms } = policy;
         Self {
             service: service.to_string(),
-            hold: hold.map(Hold::from),
-            timeout_ms: *timeout_ms,
+            hold: policy.hold.map(Hold::from),
+            timeout_ms: policy.timeout_ms,
+            traffic: policy.into(),
             changed: changed.0,
         }
     }
@@ -152,7 +156,7 @@ impl TryFrom<StoredPolicy> for model::StoredPolicy {
         let timeout = stored.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         Ok(Self {
             service: ServiceName::parse(&stored.service)?,
-            policy: model::ServicePolicy::new(hold, timeout)?,
+            policy: stored.traffic.put_on(model::ServicePolicy::new(hold, timeout)?)?,
             changed: LogIndex(stored.changed),
         })
     }

@@ -7,7 +7,7 @@
 //!
 //! A state may hold a million workers, so nothing here holds them all: [`Writer`] takes one after the other and
 //! writes a section whenever enough has gathered, [`Reader`] gives them back section by section. What comes before
-//! the workers (the head) is small, and always whole. To read and to understand a section are two steps, so that
+//! the workers (the head) is small beside them, and always whole. To read and to understand a section are two steps, so that
 //! several can be understood at once: [`Reader::next_sealed`], [`Opener::open`].
 
 mod container;
@@ -15,26 +15,31 @@ mod json;
 mod json_level;
 mod json_reply;
 mod json_services;
+mod json_traffic;
 mod json_worker;
 mod known;
 mod reader;
 
 pub use reader::{Batch, Opener, Place, ReadError, Reader, Sealed, decode, verify};
 
-use crate::raft::{LogId, Membership};
+use crate::{
+    document::StoredRoute,
+    raft::{LogId, Membership},
+};
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
 use json_level::Level;
 use json_services::{Delegate, StoredPolicy};
+use json_traffic::{Ailment, Declared};
 use json_worker::Worker;
-use quorate_model::{self as model, FeatureLevel};
+use quorate_model::{self as model, FeatureLevel, LogIndex};
 use quorate_state::Parts;
 use serde::Serialize;
 use std::io::{self, Write};
 
 const WHAT: &str = "a snapshot";
 
-/// A section of workers ends once it has so many bytes: what writer and reader hold at once.
-const WORKERS_BYTES: usize = 256 << 10;
+/// A section of workers, routes or ailments ends once it has so many bytes: what writer and reader hold at once.
+const LIST_BYTES: usize = 256 << 10;
 
 /// The names of the sections.
 mod section {
@@ -49,9 +54,17 @@ mod section {
     pub const SERVICES: &str = "services";
     /// Only there where somebody is one.
     pub const DELEGATES: &str = "delegates";
+    /// Only there where there are some; as many as it takes.
+    pub const ROUTES: &str = "routes";
+    /// Endpoints that are not well: only there where there are some; as many as it takes.
+    pub const HEALTH: &str = "health";
+    /// Only there where operators have declared something since the fourth level.
+    pub const CONFIG: &str = "config";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
+    /// Only there where it has some; as many as it takes.
+    pub const RESTORING_ROUTES: &str = "restoring_routes";
     pub const RESTORING_WORKERS: &str = "restoring_workers";
 }
 
@@ -79,15 +92,14 @@ pub struct Written {
 pub struct Writer<W> {
     sections: container::Writer<W>,
     place: Place,
-    /// JSON of the workers that are not written yet.
-    gathered: Vec<u8>,
-    held_bytes_max: usize,
+    /// The workers that are not written yet.
+    gathered: List,
 }
 
 impl<W: Write> Writer<W> {
     /// Writes the head: everything in `parts` but the workers.
     pub fn begin(meta: &SnapshotMeta, parts: &Parts, out: W) -> io::Result<Self> {
-        let mut sections = container::Writer::begin(out)?;
+        let (mut sections, mut gathered) = (container::Writer::begin(out)?, List::default());
         sections.section(section::META, &json(&Meta::from(meta)))?;
         sections.section(section::STATE, &json(&State::from(parts)))?;
         if parts.level > FeatureLevel::FIRST {
@@ -108,10 +120,22 @@ impl<W: Write> Writer<W> {
             let delegates = parts.delegates.iter().map(|d| Delegate::from(&**d)).collect::<Vec<_>>();
             sections.section(section::DELEGATES, &json(&delegates))?;
         }
+        gathered.put_all(
+            &mut sections,
+            section::ROUTES,
+            parts.routes.iter().map(|r| StoredRoute::from(&**r)),
+        )?;
+        gathered.put_all(&mut sections, section::HEALTH, parts.ailments.iter().map(Ailment::from))?;
+        if parts.config_changed > LogIndex(0) {
+            sections.section(section::CONFIG, &json(&Declared::from(parts.config_changed)))?;
+        }
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
+            let routes = restoring.routes.iter().map(|r| StoredRoute::from(&**r));
+            gathered.put_all(&mut sections, section::RESTORING_ROUTES, routes)?;
         }
-        Ok(Self { sections, place: Place::Standing, gathered: Vec::new(), held_bytes_max: keyspaces.len() })
+        gathered.longest = gathered.longest.max(keyspaces.len());
+        Ok(Self { sections, place: Place::Standing, gathered })
     }
 
     /// One worker more. All that stand come first, then all of a restore.
@@ -120,24 +144,11 @@ impl<W: Write> Writer<W> {
             self.flush()?;
             self.place = place;
         }
-        self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
-        serde_json::to_writer(&mut self.gathered, &Worker::from(worker))?;
-        if self.gathered.len() >= WORKERS_BYTES { self.flush() } else { Ok(()) }
+        self.gathered.put(&mut self.sections, self.place.section(), &Worker::from(worker))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.gathered.is_empty() {
-            return Ok(());
-        }
-        self.gathered.push(b']');
-        self.held_bytes_max = self.held_bytes_max.max(self.gathered.len());
-        let name = match self.place {
-            Place::Standing => section::WORKERS,
-            Place::Restoring => section::RESTORING_WORKERS,
-        };
-        self.sections.section(name, &self.gathered)?;
-        self.gathered.clear();
-        Ok(())
+        self.gathered.flush(&mut self.sections, self.place.section())
     }
 
     /// Where it is written to.
@@ -149,7 +160,59 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self) -> io::Result<(W, Written)> {
         self.flush()?;
         let (out, bytes) = self.sections.finish()?;
-        Ok((out, Written { bytes, held_bytes_max: self.held_bytes_max }))
+        Ok((out, Written { bytes, held_bytes_max: self.gathered.longest }))
+    }
+}
+
+impl Place {
+    fn section(self) -> &'static str {
+        match self {
+            Self::Standing => section::WORKERS,
+            Self::Restoring => section::RESTORING_WORKERS,
+        }
+    }
+}
+
+/// What is written one after the other, as sections that are JSON lists.
+#[derive(Default)]
+struct List {
+    /// JSON of what is not written yet.
+    gathered: Vec<u8>,
+    /// The longest section so far, in bytes.
+    longest: usize,
+}
+
+impl List {
+    fn put<T: Serialize, W: Write>(
+        &mut self,
+        sections: &mut container::Writer<W>,
+        name: &str,
+        item: &T,
+    ) -> io::Result<()> {
+        self.gathered.push(if self.gathered.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut self.gathered, item)?;
+        if self.gathered.len() >= LIST_BYTES { self.flush(sections, name) } else { Ok(()) }
+    }
+
+    fn put_all<T: Serialize, W: Write>(
+        &mut self,
+        sections: &mut container::Writer<W>,
+        name: &str,
+        mut items: impl Iterator<Item = T>,
+    ) -> io::Result<()> {
+        items.try_for_each(|item| self.put(sections, name, &item))?;
+        self.flush(sections, name)
+    }
+
+    fn flush<W: Write>(&mut self, sections: &mut container::Writer<W>, name: &str) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        self.gathered.push(b']');
+        self.longest = self.longest.max(self.gathered.len());
+        sections.section(name, &self.gathered)?;
+        self.gathered.clear();
+        Ok(())
     }
 }
 

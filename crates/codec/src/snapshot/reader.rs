@@ -5,12 +5,14 @@ use super::{
     json::{Keyspace, Meta, NodeRecord, Restoring, State, Window},
     json_level::Level,
     json_services::{Delegate, StoredPolicy},
+    json_traffic::{Ailment, Declared},
     json_worker::Worker,
     known::Known,
     section,
 };
-use crate::error::DecodeError;
+use crate::{document::StoredRoute, error::DecodeError};
 use quorate_model as model;
+use quorate_model::{Invalid, LogIndex};
 use quorate_state::Parts;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
@@ -192,7 +194,9 @@ struct Draft {
     level: Option<Level>,
     policies: Option<Vec<StoredPolicy>>,
     delegates: Option<Vec<Delegate>>,
+    declared: Option<Declared>,
     restoring: Option<Restoring>,
+    restoring_routes: Vec<Arc<model::StoredRoute>>,
     parts: Parts,
 }
 
@@ -206,7 +210,15 @@ impl Draft {
             section::NODES => once(&mut self.nodes, section),
             section::SERVICES => once(&mut self.policies, section),
             section::DELEGATES => once(&mut self.delegates, section),
+            section::CONFIG => once(&mut self.declared, section),
             section::RESTORING => once(&mut self.restoring, section),
+            section::ROUTES => {
+                append::<StoredRoute, model::StoredRoute, _>(&mut self.parts.routes, section, Arc::new)
+            }
+            section::RESTORING_ROUTES => {
+                append::<StoredRoute, model::StoredRoute, _>(&mut self.restoring_routes, section, Arc::new)
+            }
+            section::HEALTH => append::<Ailment, _, _>(&mut self.parts.ailments, section, |ailment| ailment),
             section::WINDOW => {
                 let window =
                     parse::<Window>(section.payload)?.try_into().map_err(DecodeError::invalid(WHAT))?;
@@ -240,6 +252,12 @@ impl Draft {
         }
         parts.restoring =
             self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;
+        match &mut parts.restoring {
+            Some(restoring) => restoring.routes = self.restoring_routes,
+            None if self.restoring_routes.is_empty() => {}
+            None => return Err(missing(section::RESTORING)),
+        }
+        parts.config_changed = self.declared.map(LogIndex::from).unwrap_or_default();
         state.fill(&mut parts).map_err(DecodeError::invalid(WHAT))?;
         Ok((meta.into(), parts))
     }
@@ -262,6 +280,18 @@ fn once<T: DeserializeOwned>(
         return Err(DecodeError::malformed(WHAT, format!("the section `{}` is there twice", section.name)));
     }
     *slot = Some(parse(section.payload)?);
+    Ok(())
+}
+
+/// Takes in one section of several that make one list.
+fn append<W: DeserializeOwned, M: TryFrom<W, Error = Invalid>, T>(
+    list: &mut Vec<T>,
+    section: &container::Section<'_>,
+    make: impl Fn(M) -> T,
+) -> Result<(), DecodeError> {
+    for item in parse::<Vec<W>>(section.payload)? {
+        list.push(make(M::try_from(item).map_err(DecodeError::invalid(WHAT))?));
+    }
     Ok(())
 }
 

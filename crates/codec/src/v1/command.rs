@@ -4,6 +4,7 @@ use super::{
     registration::Registration,
     restore::RestoreStep,
     services::{self, ServiceCommand, is_plain},
+    traffic::{self, TrafficCommand},
 };
 use quorate_model as model;
 use quorate_model::{
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     HandOverLeases { term: u64, silences: Vec<Silence> },
     Restore { id: u64, step: RestoreStep },
     Services(ServiceCommand),
+    Traffic(TrafficCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -156,8 +158,15 @@ impl From<&model::Command> for Command {
             }
             M::SetDuty { id, duty, if_index } => services::set_duty(id, *duty, *if_index),
             M::SetWeight { id, weight, if_index } => services::set_weight(id, *weight, *if_index),
-            M::PutService { name, policy, if_index } => services::put_service(name, policy, *if_index),
+            M::PutService { name, policy, if_index } if policy.is_plain() => {
+                services::put_service(name, policy, *if_index)
+            }
+            M::PutService { name, policy, if_index } => traffic::put_policy(name, policy, *if_index),
             M::DeleteService { name, if_index } => services::delete_service(name, *if_index),
+            M::PutRoute { route, if_index } => traffic::put_route(route, *if_index),
+            M::DeleteRoute { name, if_index } => traffic::delete_route(name, *if_index),
+            M::Configure { config, mode, if_index } => traffic::configure(config, *mode, *if_index),
+            M::ChangeHealth(changes) => traffic::change_health(changes),
             M::ObservePartitions { keyspace, partitions } => {
                 Self::ObservePartitions { keyspace: keyspace.to_string(), partitions: partitions.get() }
             }
@@ -191,6 +200,7 @@ impl TryFrom<Command> for model::Command {
                 Self::AdoptWorker { registration: registration.try_into()? }
             }
             Command::Services(later) => later.try_into()?,
+            Command::Traffic(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

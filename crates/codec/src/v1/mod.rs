@@ -4,6 +4,9 @@
 //! Each converts from the model (exhaustively: a new variant of the model does not compile until its bytes are
 //! decided) and back through the model's constructors, so that a value from the disk or the network is as valid
 //! as one from the API.
+//!
+//! Objects that grow (routes, and policies that say more than at the third level) are JSON documents with named
+//! fields, held here as strings: see [`crate::document`].
 
 pub(crate) mod command;
 pub(crate) mod heartbeat;
@@ -15,6 +18,7 @@ pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;
 pub(crate) mod services;
+pub(crate) mod traffic;
 pub(crate) mod work;
 
 pub(crate) use command::Proposal;

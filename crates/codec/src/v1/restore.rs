@@ -4,9 +4,10 @@ use super::{
     command::KeyspaceSource,
     registration::Registration,
     services::{KeyspaceWith, StoredPolicy, WorkerWith},
+    traffic::{PolicyDocument, RouteDocument},
 };
 use quorate_model as model;
-use quorate_model::{Epoch, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
+use quorate_model::{Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub(crate) enum RestoreStep {
     Abandon,
     BeginWith { keyspaces: Vec<KeyspaceWith>, policies: Vec<StoredPolicy>, last_epoch: u64 },
     WorkersWith { batch: u32, workers: Vec<WorkerWith> },
+    BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
+    Routes { batch: u32, routes: Vec<RouteDocument> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,8 +54,16 @@ enum Lifecycle {
 impl From<&model::RestoreStep> for RestoreStep {
     fn from(step: &model::RestoreStep) -> Self {
         use model::RestoreStep as M;
+        let level = step.feature_level();
         match step {
-            M::Begin { keyspaces, policies, last_epoch } if step.has_services() => Self::BeginWith {
+            M::Begin { keyspaces, policies, last_epoch } if level >= FeatureLevel::FOURTH => {
+                Self::BeginWithTraffic {
+                    keyspaces: keyspaces.iter().map(KeyspaceWith::from).collect(),
+                    policies: policies.iter().map(PolicyDocument::from).collect(),
+                    last_epoch: last_epoch.0,
+                }
+            }
+            M::Begin { keyspaces, policies, last_epoch } if level >= FeatureLevel::THIRD => Self::BeginWith {
                 keyspaces: keyspaces.iter().map(KeyspaceWith::from).collect(),
                 policies: policies.iter().map(StoredPolicy::from).collect(),
                 last_epoch: last_epoch.0,
@@ -61,12 +72,15 @@ impl From<&model::RestoreStep> for RestoreStep {
                 keyspaces: keyspaces.iter().map(Keyspace::from).collect(),
                 last_epoch: last_epoch.0,
             },
-            M::Workers { batch, workers } if step.has_services() => Self::WorkersWith {
+            M::Workers { batch, workers } if level >= FeatureLevel::THIRD => Self::WorkersWith {
                 batch: *batch,
                 workers: workers.iter().map(|w| WorkerWith::from(&**w)).collect(),
             },
             M::Workers { batch, workers } => {
                 Self::Workers { batch: *batch, workers: workers.iter().map(|w| Worker::from(&**w)).collect() }
+            }
+            M::Routes { batch, routes } => {
+                Self::Routes { batch: *batch, routes: routes.iter().map(RouteDocument::from).collect() }
             }
             M::Finish { batches, workers } => Self::Finish { batches: *batches, workers: *workers },
             M::Abandon => Self::Abandon,
@@ -87,6 +101,11 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
                 let (keyspaces, policies) = (super::all(keyspaces)?, super::all(policies)?);
                 Self::Begin { keyspaces, policies, last_epoch: Epoch(last_epoch) }
             }
+            RestoreStep::BeginWithTraffic { keyspaces, policies, last_epoch } => {
+                let (keyspaces, policies) = (super::all(keyspaces)?, super::all(policies)?);
+                Self::Begin { keyspaces, policies, last_epoch: Epoch(last_epoch) }
+            }
+            RestoreStep::Routes { batch, routes } => Self::Routes { batch, routes: super::all(routes)? },
             RestoreStep::Workers { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));
                 Self::Workers { batch, workers: workers.collect::<Result<_, Invalid>>()? }

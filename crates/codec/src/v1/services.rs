@@ -294,7 +294,8 @@ fn hold(hold: Option<Hold>) -> Result<Option<model::Hold>, Invalid> {
 
 impl From<&model::ServicePolicy> for ServicePolicy {
     fn from(policy: &model::ServicePolicy) -> Self {
-        let model::ServicePolicy { hold, timeout_ms } = policy;
+        // What it has more is a document: see `traffic`.
+        let model::ServicePolicy { hold, timeout_ms, .. } = policy;
         Self { hold: hold.map(Hold::from), timeout_ms: *timeout_ms }
     }
 }

@@ -41,3 +41,10 @@ pub(crate) enum Believed {
     Heard,
     Expired,
 }
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ProbeAsked {
+    pub(crate) service: String,
+    pub(crate) worker: String,
+    pub(crate) incarnation: u64,
+}

@@ -5,6 +5,7 @@ mod later;
 pub mod replies;
 pub mod services;
 mod snapshots;
+pub mod traffic;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use snapshots::{keyspace_records, later_snapshot, snapshot, workers};
@@ -83,7 +84,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             if_index: Some(LogIndex(3)),
         },
         Command::AdoptWorker { registration: registration() },
-        Command::UnregisterWorker { id: worker_id("w1"), epoch: Some(Epoch(4)), if_index: None },
+        unregister(),
         Command::ChangeLeases(vec![
             change("a", LeaseEvent::Suspected),
             change("b", LeaseEvent::Recovered),
@@ -113,7 +114,12 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     ]);
     let mut named: Vec<_> = commands.into_iter().map(|c| (command_name(&c), c)).collect();
     named.extend(services::commands());
+    named.extend(traffic::commands());
     named
+}
+
+fn unregister() -> Command {
+    Command::UnregisterWorker { id: worker_id("w1"), epoch: Some(Epoch(4)), if_index: None }
 }
 
 fn command_name(command: &Command) -> &'static str {
@@ -132,7 +138,12 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetWeight { .. } => "set-weight",
         Command::PutService { .. } => "put-service",
         Command::DeleteService { .. } => "delete-service",
+        Command::PutRoute { .. } => "put-route",
+        Command::DeleteRoute { .. } => "delete-route",
+        Command::Configure { .. } => "configure",
+        Command::ChangeHealth(_) => "change-health",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
+        Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -158,6 +169,10 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::UnknownService { name: services::service("chat") },
         Refusal::HasPolicies { policies: 3 },
         Refusal::Full { what: Bounded::ServicePolicies, max: 12 },
+        Refusal::UnknownRoute { name: traffic::route_name("r") },
+        Refusal::HasRoutes { routes: 4 },
+        Refusal::Full { what: Bounded::Routes, max: 13 },
+        Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -188,6 +203,10 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::RestoreUnsound { .. } => "restore-unsound",
         Refusal::UnknownService { .. } => "unknown-service",
         Refusal::HasPolicies { .. } => "has-policies",
+        Refusal::UnknownRoute { .. } => "unknown-route",
+        Refusal::HasRoutes { .. } => "has-routes",
+        Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
+        Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
     }
 }
 
@@ -205,8 +224,7 @@ pub fn membership() -> Membership {
 
 /// One log record of each kind.
 pub fn records() -> Vec<(&'static str, LogRecord)> {
-    let (_, command) = commands().swap_remove(3);
-    let entry = Entry { at: LogTime(1_790_000_000_000), proposals: vec![proposal(1, command)] };
+    let entry = Entry { at: LogTime(1_790_000_000_000), proposals: vec![proposal(1, unregister())] };
     let payloads = vec![Payload::Blank, Payload::Normal(entry), Payload::Membership(membership())];
     let record = |payload| LogRecord { term: 2, leader: 7, index: 41, payload };
     payloads.into_iter().map(|p| (payload_name(&p), record(p))).collect()
@@ -356,6 +374,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         ),
         later::any_command(),
         services::any_command(),
+        traffic::any_command(),
     ]
 }
 

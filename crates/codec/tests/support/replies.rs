@@ -5,8 +5,14 @@ use proptest::prelude::*;
 use quorate_model::{Epoch, LogIndex, Partition, Refusal, Reply, reply::Bounded};
 
 pub fn any_reply() -> impl Strategy<Value = Reply> {
-    let bounded =
-        prop_oneof![Just(Bounded::Workers), Just(Bounded::Keyspaces), Just(Bounded::ServicePolicies)];
+    let bounded = [
+        Bounded::Workers,
+        Bounded::Keyspaces,
+        Bounded::ServicePolicies,
+        Bounded::Routes,
+        Bounded::RegexRoutes,
+    ];
+    let bounded = prop::sample::select(bounded.to_vec());
     let refusals = prop_oneof![
         ids().prop_map(|id| Refusal::UnknownWorker { id }),
         (ids(), any::<(u64, u64)>()).prop_map(|(id, (current, got))| Refusal::StaleEpoch {
@@ -25,6 +31,8 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         }),
         (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
         any::<u64>().prop_map(|policies| Refusal::HasPolicies { policies }),
+        any::<u64>().prop_map(|routes| Refusal::HasRoutes { routes }),
+        Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),

@@ -91,9 +91,10 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         last_epoch: Epoch(30),
         keyspaces: keyspaces_with(),
         policies: stored(),
+        routes: Vec::new(),
         workers: Vec::new(),
     };
-    let replies = replies().into_iter().skip(16).enumerate();
+    let replies = replies().into_iter().skip(16).take(3).enumerate();
     let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
     let parts = Parts {
         level: FeatureLevel::THIRD,

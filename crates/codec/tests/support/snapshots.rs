@@ -67,6 +67,9 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         }],
         policies: Vec::new(),
         delegates: Vec::new(),
+        routes: Vec::new(),
+        ailments: Vec::new(),
+        config_changed: LogIndex(0),
         restoring: None,
     };
     (meta, parts)
@@ -82,6 +85,7 @@ pub fn later_snapshot() -> (SnapshotMeta, Parts) {
         last_epoch: Epoch(30),
         keyspaces: keyspace_records(),
         policies: Vec::new(),
+        routes: Vec::new(),
         workers: workers(),
     };
     let replies = replies().into_iter().skip(13).take(3).enumerate();

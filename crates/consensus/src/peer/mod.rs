@@ -64,6 +64,8 @@ pub mod path {
     pub const LOOK: &str = "/peer/v1/look";
     /// A worker is down: for the leader.
     pub const DOWN: &str = "/peer/v1/down";
+    /// Do you find an endpoint well?
+    pub const PROBE: &str = "/peer/v1/probe";
     /// What workers said about their load.
     pub const LOADS: &str = "/peer/v1/loads";
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, options::TRY_WITHIN,
-    proposer, reads, visible,
+    probing, proposer, reads, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -251,6 +251,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         path::DOWN => {
             let down = wire::decode_down(&body)?;
             Ok(wire::encode_believed(&looking::believe(shared, &down).into()))
+        }
+        path::PROBE => {
+            let asked = wire::decode_probe_asked(&body)?;
+            Ok(wire::encode_found(&probing::probe_for_another(shared, asked).await))
         }
         path::LOADS => {
             shared.loads.learn(wire::decode_loads(&body)?, shared.applied.now());

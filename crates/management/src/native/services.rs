@@ -18,9 +18,9 @@ use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem,
     answer::{Page, WriteAnswer, Written},
-    service::{self, ENDPOINTS_LISTED_MAX, ServicePut, ServiceShown},
+    service::{self, ENDPOINTS_LISTED_MAX, EndpointBody, ServicePut, ServiceShown},
 };
-use quorate_model::{Command, Kind, LogIndex, ServiceName, WorkerId};
+use quorate_model::{Command, Kind, LogIndex, ServiceName, Verdict, WorkerId};
 use quorate_state::{Endpoint, Loads, ServiceView};
 use std::sync::Arc;
 
@@ -62,9 +62,13 @@ fn shown<'a>(
     limit: usize,
 ) -> ServiceShown {
     let counts = (service.endpoint_count(), serving_count(service, loads));
-    let load = |endpoint: &Endpoint| loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
-    let offers = endpoints.map(|endpoint| (&**endpoint.worker(), endpoint.offer(), load(endpoint)));
-    ServiceShown::new(service.name(), service.stored_policy(), counts).with_endpoints(offers, limit)
+    let show = |endpoint: &Endpoint| {
+        let load = loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
+        let found = if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy };
+        EndpointBody::new(endpoint.worker(), endpoint.offer(), load, found)
+    };
+    ServiceShown::new(service.name(), service.stored_policy(), counts)
+        .with_endpoints(endpoints.map(show), limit)
 }
 
 /// As requests see it: also who says in its heartbeats that it is not well gets none.
@@ -74,7 +78,8 @@ fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
     }
     let serves = |endpoint: &&Endpoint| {
         let worker = endpoint.worker();
-        worker.serves_now(endpoint.offer(), loads.of(worker.id().as_str()).map(|load| &**load))
+        let load = loads.of(worker.id().as_str()).map(|load| &**load);
+        !endpoint.is_ailing() && worker.serves_now(endpoint.offer(), load)
     };
     service.endpoints().filter(serves).count()
 }

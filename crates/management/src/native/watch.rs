@@ -19,8 +19,8 @@ const X_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Watch the cluster
 ///
-/// Server-Sent Events: one for each change, named by its kind (`worker`, `keyspace`, `service`, `delegate`,
-/// `node`, `level`), in the order of the log. `id` is the position of the change, the same on every node; a watch with `Last-Event-ID`, or with
+/// Server-Sent Events: one for each change, named by its kind (`worker`, `keyspace`, `service`, `route`,
+/// `delegate`, `node`, `level`), in the order of the log. `id` is the position of the change, the same on every node; a watch with `Last-Event-ID`, or with
 /// `from`, goes on right behind it, at any node. Without one, or where what followed is not known any more, it begins
 /// with `reset` and everything that stands. `synced` follows once everything is told. A watcher that is too slow gets
 /// a last `reset` and has to begin anew.

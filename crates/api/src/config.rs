@@ -1,0 +1,255 @@
+//! All that operators declare, as one document.
+
+use crate::{
+    Wrong,
+    answer::VisibleBody,
+    fields::{Fields, named, nested},
+    keyspace::{self, KeyspacePut, Settings},
+    route::{self, RoutePut},
+    service::{self, ServicePut},
+};
+use quorate_model::{
+    Config, ConfigMode, Invalid, KeyspaceConfig, KeyspaceName, RouteName, ServiceName, limit,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// `/v1/config`: each object by its name, written as its own resource is. With PATCH a null in the place of a route or
+/// a policy says that it is to go.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigBody {
+    /// Routes.
+    #[schema(required = false)]
+    pub routes: BTreeMap<String, RoutePut>,
+    /// Sandboxes: none yet.
+    #[schema(required = false, value_type = BTreeMap<String, Object>)]
+    pub sandboxes: BTreeMap<String, Value>,
+    /// Policies of services.
+    #[schema(required = false)]
+    pub services: BTreeMap<String, ServicePut>,
+    /// Keyspaces. They are never taken away.
+    #[schema(required = false)]
+    pub keyspaces: BTreeMap<String, KeyspacePut>,
+}
+
+/// What a document would change, or has changed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ConfigAnswer {
+    /// True with `dry_run`: nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+    /// The log index at which it was applied; with `dry_run` that of the View that it was checked against.
+    pub index: u64,
+    /// With `visible`: which nodes have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible: Option<VisibleBody>,
+    /// Each object that is another one now than this node knew just before.
+    pub changes: Vec<ConfigChange>,
+}
+
+/// An object that a document changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ConfigChange {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub change: ObjectChange,
+}
+
+/// What operators declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// A route.
+    Route,
+    /// The policy of a service.
+    Service,
+    /// A keyspace.
+    Keyspace,
+}
+
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectChange {
+    /// It was not there before.
+    Created,
+    /// It says something else.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// Reads a document. `mode` decides what a null says: with a merge that the object is to go, otherwise nothing that is
+/// allowed.
+pub fn config(body: Map<String, Value>, mode: ConfigMode) -> Result<Config, Wrong> {
+    const MAX: usize = limit::CONFIG_OBJECTS_MAX;
+    let mut fields = Fields::of_body(body);
+    let routes = fields.optional("routes", named(MAX, |name, value| read_route(name, value, mode)));
+    fields.optional("sandboxes", no_sandboxes);
+    let services = fields.optional("services", named(MAX, |name, value| read_policy(name, value, mode)));
+    let keyspaces = fields.optional("keyspaces", named(MAX, read_keyspace));
+    let config = Config {
+        routes: routes.into_iter().flatten().collect(),
+        services: services.into_iter().flatten().collect(),
+        keyspaces: keyspaces.into_iter().flatten().collect(),
+    };
+    if config.len() > MAX {
+        let problem = format!("names {} objects", config.len());
+        fields.add([Invalid::new("body", problem, format!("at most {MAX} at once"))]);
+    }
+    let wrong = fields.finish();
+    if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+}
+
+type Named<N, T> = (N, Option<T>);
+
+fn read_route(
+    name: &str,
+    value: Value,
+    mode: ConfigMode,
+) -> Result<Named<RouteName, quorate_model::Route>, Wrong> {
+    let name = RouteName::parse(name).map_err(|wrong| vec![wrong.renamed("")])?;
+    match value {
+        Value::Null => gone(mode).map(|()| (name, None)),
+        value => {
+            let route = nested(value, |fields| route::document(name.clone(), fields))?;
+            Ok((name, Some(route)))
+        }
+    }
+}
+
+fn read_policy(
+    name: &str,
+    value: Value,
+    mode: ConfigMode,
+) -> Result<Named<ServiceName, quorate_model::ServicePolicy>, Wrong> {
+    let name = ServiceName::parse(name).map_err(|wrong| vec![wrong.renamed("")])?;
+    match value {
+        Value::Null => gone(mode).map(|()| (name, None)),
+        value => Ok((name, Some(nested(value, service::document)?))),
+    }
+}
+
+fn read_keyspace(name: &str, value: Value) -> Result<(KeyspaceName, KeyspaceConfig), Wrong> {
+    let name = KeyspaceName::parse(name).map_err(|wrong| vec![wrong.renamed("")])?;
+    if value.is_null() {
+        let allowed = "an object; a keyspace is never taken away, because workers' claims hang on it";
+        return Err(vec![Invalid::new("", "is null", allowed)]);
+    }
+    let Settings { partitions, source, hold } = nested(value, |fields| Some(keyspace::document(fields)))?;
+    Ok((name, KeyspaceConfig { partitions, source, hold }))
+}
+
+fn gone(mode: ConfigMode) -> Result<(), Wrong> {
+    match mode {
+        ConfigMode::Merge => Ok(()),
+        ConfigMode::Replace => {
+            let allowed = "an object; what a replacing document does not name goes by itself";
+            Err(vec![Invalid::new("", "is null", allowed)])
+        }
+    }
+}
+
+/// The key is part of the contract before there is anything to say under it.
+fn no_sandboxes(value: Value) -> Result<(), Wrong> {
+    match &value {
+        Value::Object(map) if map.is_empty() => Ok(()),
+        Value::Object(map) => {
+            let problem = format!("has {} items", map.len());
+            Err(vec![Invalid::new("", problem, "{}: this version knows no sandboxes")])
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(vec![Invalid::new("", "is no object", "{}")])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{KeyspaceSource, route::Action};
+    use serde_json::json;
+
+    fn read(body: Value, mode: ConfigMode) -> Result<Config, Vec<String>> {
+        config(body.as_object().expect("an object").clone(), mode)
+            .map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
+    }
+
+    fn places(body: Value, mode: ConfigMode) -> Vec<String> {
+        let wrong = config(body.as_object().expect("an object").clone(), mode).expect_err("wrong");
+        wrong.into_iter().map(|one| one.field).collect()
+    }
+
+    #[test]
+    fn a_document_names_objects_of_all_kinds() {
+        let body = json!({
+            "routes": {"web": {"match": {}, "destinations": [{"service": "upload"}]}},
+            "sandboxes": {},
+            "services": {"upload": {"timeout": "3s"}},
+            "keyspaces": {"default": {"partitions": 12}, "k": {"source": "kafka"}},
+        });
+        let read = read(body, ConfigMode::Replace).expect("valid");
+        assert_eq!((read.routes.len(), read.services.len(), read.keyspaces.len()), (1, 1, 2));
+        let route = read.routes["web"].as_ref().expect("not to go");
+        assert!(matches!(&route.action, Action::Forward(forwarding) if forwarding.destinations.len() == 1));
+        assert_eq!(read.keyspaces["k"].source, KeyspaceSource::Kafka);
+        assert!(config(Map::new(), ConfigMode::Merge).expect("valid").is_empty());
+    }
+
+    #[test]
+    fn a_null_takes_away_where_objects_are_merged() {
+        let body = json!({"routes": {"web": null}, "services": {"upload": null}});
+        let merged = read(body.clone(), ConfigMode::Merge).expect("valid");
+        assert_eq!((&merged.routes["web"], &merged.services["upload"]), (&None, &None));
+        assert_eq!(places(body, ConfigMode::Replace), ["routes.web", "services.upload"]);
+        assert_eq!(places(json!({"keyspaces": {"k": null}}), ConfigMode::Merge), ["keyspaces.k"]);
+    }
+
+    #[test]
+    fn every_mistake_of_every_object_has_its_place() {
+        let body = json!({
+            "routes": {
+                "web": {"match": {"path_prefix": "x"}, "destinations": [{"service": "a", "weight": -1}]},
+                "a.b": {"match": {}, "destinations": []},
+                " ": {"match": {}, "destinations": [{"service": "a"}]},
+                "ok": {"match": {}, "destinations": [{"service": "a"}]},
+            },
+            "sandboxes": {"k": {}},
+            "services": {"upload": {"breaker": {"failures": 0}, "hold": "1h"}},
+            "keyspaces": {"default": {}},
+            "gateways": {},
+        });
+        assert_eq!(
+            places(body, ConfigMode::Merge),
+            [
+                "routes[\" \"]",
+                "routes[\"a.b\"].destinations",
+                "routes.web.match.path_prefix",
+                "routes.web.destinations[0].weight",
+                "sandboxes",
+                "services.upload.hold",
+                "services.upload.breaker.failures",
+                "keyspaces.default.partitions",
+                "gateways",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_document_is_bounded() {
+        let routes: Map<String, Value> =
+            (0..=limit::CONFIG_OBJECTS_MAX).map(|nth| (nth.to_string(), Value::Null)).collect();
+        let wrong = read(json!({"routes": routes}), ConfigMode::Merge).expect_err("too many");
+        assert_eq!(wrong, ["routes: has 20001 items; allowed: at most 20000"]);
+        let half: Map<String, Value> =
+            (0..limit::CONFIG_OBJECTS_MAX).map(|nth| (nth.to_string(), Value::Null)).collect();
+        let both = json!({"routes": half, "services": {"a": null}});
+        assert_eq!(places(both, ConfigMode::Merge), ["body"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Why a request goes where it goes.
+
+use crate::{
+    Wrong,
+    fields::{Fields, any_text, list, named, text},
+    route::ValuesBody,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use quorate_model::{Invalid, limit};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, net::IpAddr};
+use utoipa::ToSchema;
+
+/// Most headers of a request that is asked about.
+const HEADERS_MAX: usize = 100;
+/// Longest URL, in bytes.
+const URL_BYTES_MAX: usize = 8 << 10;
+
+/// `POST /v1/explain`: a request that is asked about. Nothing is sent anywhere.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainPut {
+    /// Its method; GET if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// What is asked for: `http://host/path?query`, or only a path.
+    #[schema(examples("http://api.example.com/v1/items?page=2"))]
+    pub url: String,
+    /// Its headers, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub headers: BTreeMap<String, ValuesBody>,
+    /// Who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("10.0.0.9"))]
+    pub client_ip: Option<String>,
+}
+
+/// A request that is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its method.
+    pub method: Method,
+    /// Path and query, with the host where it is an absolute one.
+    pub uri: Uri,
+    /// Its headers; `host` is among them where the URL names one.
+    pub headers: HeaderMap,
+    /// Who asks, if it was said.
+    pub client: Option<IpAddr>,
+}
+
+/// Reads a request that is asked about.
+pub fn asked(body: Map<String, Value>) -> Result<Asked, Wrong> {
+    let mut fields = Fields::of_body(body);
+    let method = fields.optional("method", crate::route::method).unwrap_or(Method::GET);
+    let uri = fields.required("url", URL, text(URL, url));
+    let headers = fields.optional("headers", named(HEADERS_MAX, header_values)).unwrap_or_default();
+    let client = fields.optional("client_ip", text(IP, ip));
+    let wrong = fields.finish();
+    match uri {
+        Some(uri) if wrong.is_empty() => {
+            let mut map: HeaderMap = headers.into_iter().flatten().collect();
+            let host = uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+            if let Some(host) = host {
+                // As a client would send it.
+                map.entry(header::HOST).or_insert(host);
+            }
+            Ok(Asked { method, uri, headers: map, client })
+        }
+        Some(_) | None => Err(wrong),
+    }
+}
+
+const URL: &str = "an http or https URL, or a path that begins with a slash";
+const IP: &str = "an IP address";
+
+fn url(text: &str) -> Result<Uri, Invalid> {
+    let is_right = |uri: &Uri| {
+        let is_path = uri.authority().is_none() && text.starts_with('/');
+        let is_absolute = matches!(uri.scheme_str(), Some("http" | "https"));
+        // A password is not echoed, and no request has one.
+        (is_path || is_absolute) && uri.authority().is_none_or(|host| !host.as_str().contains('@'))
+    };
+    let uri = Some(text).filter(|text| text.len() <= URL_BYTES_MAX).and_then(|text| text.parse().ok());
+    uri.filter(is_right).ok_or_else(|| Invalid::new("", "is no such URL", URL))
+}
+
+fn ip(text: &str) -> Result<IpAddr, Invalid> {
+    text.parse().map_err(|_| Invalid::new("", "is no IP address", IP))
+}
+
+fn header_values(name: &str, value: Value) -> Result<Vec<(HeaderName, HeaderValue)>, Wrong> {
+    let wrong = |problem: &str, allowed: &str| vec![Invalid::new("", problem, allowed)];
+    let name = HeaderName::from_bytes(name.as_bytes());
+    let name = name.map_err(|_| wrong("is no name of a header", "letters, digits and -"))?;
+    let one = |value| {
+        let text = any_text(value)?;
+        let value = HeaderValue::from_str(&text).ok().filter(|_| text.len() <= URL_BYTES_MAX);
+        value.ok_or_else(|| wrong("is no value of a header", "printable text"))
+    };
+    let values = match value {
+        Value::Array(_) => list(limit::MATCH_VALUES_MAX, one)(value)?,
+        value => vec![one(value)?],
+    };
+    Ok(values.into_iter().map(|value| (name.clone(), value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(body: Value) -> Result<Asked, Vec<String>> {
+        asked(body.as_object().expect("an object").clone())
+            .map_err(|wrong| wrong.into_iter().map(|one| one.field).collect())
+    }
+
+    #[test]
+    fn a_request_is_asked_about_as_a_client_would_send_it() {
+        let asked = read(json!({
+            "method": "post", "url": "http://api.example.com:81/v1/x?q=1", "client_ip": "10.0.0.9",
+            "headers": {"X-A": "1", "x-b": ["2", "3"]},
+        }))
+        .expect("valid");
+        assert_eq!((asked.method, asked.uri.path(), asked.uri.query()), (Method::POST, "/v1/x", Some("q=1")));
+        assert_eq!(asked.headers["host"], "api.example.com:81");
+        assert_eq!(
+            (asked.headers["x-a"].as_bytes(), asked.headers.get_all("x-b").iter().count()),
+            (&b"1"[..], 2)
+        );
+        assert_eq!(asked.client, "10.0.0.9".parse().ok());
+        let path = read(json!({"url": "/x", "headers": {"Host": "h"}})).expect("valid");
+        assert_eq!((path.method, path.headers["host"].as_bytes()), (Method::GET, &b"h"[..]));
+    }
+
+    #[test]
+    fn a_request_that_nobody_can_send_is_refused() {
+        for (body, fields) in [
+            (json!({}), vec!["url"]),
+            (json!({"url": "x"}), vec!["url"]),
+            (json!({"url": "ftp://h/"}), vec!["url"]),
+            (json!({"url": "http://user:secret@h/"}), vec!["url"]),
+            (json!({"url": "/", "method": "a b", "client_ip": "h"}), vec!["method", "client_ip"]),
+            (json!({"url": "/", "headers": {"x": "a\n", "a b": "v"}}), vec!["headers[\"a b\"]", "headers.x"]),
+            (json!({"url": "/", "body": ""}), vec!["body"]),
+        ] {
+            assert_eq!(read(body.clone()).expect_err("wrong"), fields, "{body}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One probe: a connection, and a question on it.
+
+use super::schedule::Target;
+use http::{Method, Request, StatusCode, Version, header};
+use http_body_util::BodyExt;
+use quorate_model::{Address, HealthProbe, Protocol, Scheme};
+use quorate_rt::{
+    blocking,
+    http::{full, http1_once, http2_once},
+    net::TcpStream,
+    time, tls,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
+
+/// The most of an answer that is read. Health answers are a few bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// `SERVING` of `grpc.health.v1.HealthCheckResponse`.
+const SERVING: u8 = 1;
+
+/// Probes endpoints. Clones share what TLS needs.
+#[derive(Clone, Default)]
+pub(super) struct Prober {
+    tls: Arc<OnceCell<tls::Connector>>,
+}
+
+/// Why an endpoint is not well.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("no answer within {0:?}")]
+    TooSlow(Duration),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] tls::Error),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("grpc-status {0}")]
+    GrpcStatus(String),
+    #[error("its gRPC answer is not SERVING")]
+    NotServing,
+}
+
+impl Prober {
+    /// Whether the endpoint is well.
+    pub async fn probe(&self, target: &Target) -> Result<(), Failure> {
+        let limit = Duration::from_millis(target.check.timeout_ms.into());
+        time::timeout(limit, self.ask(target)).await.map_err(|_| Failure::TooSlow(limit))?
+    }
+
+    async fn ask(&self, target: &Target) -> Result<(), Failure> {
+        let address = &target.address;
+        let tcp = TcpStream::connect(address.authority().as_str()).await?;
+        match &target.check.probe {
+            HealthProbe::Tcp => Ok(()),
+            HealthProbe::Http { path } => {
+                let request = request(address, Method::GET, path).body(full("")).map_err(io::Error::other)?;
+                let answer = self.send(tcp, target, request).await?;
+                match answer.status() {
+                    status if (200..400).contains(&status.as_u16()) => Ok(()),
+                    status => Err(Failure::Status(status)),
+                }
+            }
+            HealthProbe::Grpc { service } => {
+                let request = request(address, Method::POST, "/grpc.health.v1.Health/Check")
+                    .version(Version::HTTP_2)
+                    .header(header::CONTENT_TYPE, "application/grpc")
+                    .header(header::TE, "trailers")
+                    .body(full(question(service)))
+                    .map_err(io::Error::other)?;
+                is_serving(self.send(tcp, target, request).await?).await
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        tcp: TcpStream,
+        target: &Target,
+        request: Request<quorate_rt::http::BoxBody>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+        let speaks_http2 = matches!(target.protocol, Some(Protocol::H2c | Protocol::H2))
+            || matches!(target.check.probe, HealthProbe::Grpc { .. });
+        Ok(match (target.address.scheme(), speaks_http2) {
+            (Scheme::Http, false) => http1_once(tcp, request).await?,
+            (Scheme::Http, true) => http2_once(tcp, request).await?,
+            (Scheme::Https, speaks_http2) => {
+                let connector = self.tls.get_or_try_init(|| blocking(|| tls::Connector::new(None))).await?;
+                let stream = connector.connect(target.address.host(), tcp).await?;
+                if speaks_http2 {
+                    http2_once(stream, request).await?
+                } else {
+                    http1_once(stream, request).await?
+                }
+            }
+        })
+    }
+}
+
+fn request(address: &Address, method: Method, path: &str) -> http::request::Builder {
+    let scheme = match address.scheme() {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    Request::builder()
+        .method(method)
+        .uri(format!("{scheme}://{}{path}", address.authority()))
+        .header(header::USER_AGENT, "quorate-health")
+}
+
+/// `HealthCheckRequest { service: 1 }` in one gRPC message.
+fn question(service: &str) -> Vec<u8> {
+    let mut message = Vec::new();
+    if !service.is_empty() {
+        // Field 1, length-delimited. A service's name has at most 256 bytes, so its length takes one or two.
+        message.push(0x0a);
+        let mut length = service.len();
+        while length >= 0x80 {
+            message.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        message.push(length as u8);
+        message.extend(service.as_bytes());
+    }
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    framed.extend(message);
+    framed
+}
+
+async fn is_serving(answer: http::Response<hyper::body::Incoming>) -> Result<(), Failure> {
+    if answer.status() != StatusCode::OK {
+        return Err(Failure::Status(answer.status()));
+    }
+    let status = |headers: &http::HeaderMap| {
+        let status = headers.get("grpc-status")?.to_str().ok()?;
+        (status != "0").then(|| Failure::GrpcStatus(status.chars().take(8).collect()))
+    };
+    if let Some(failure) = status(answer.headers()) {
+        return Err(failure);
+    }
+    let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+    let collected = body.collect().await.map_err(io::Error::other)?;
+    if let Some(failure) = collected.trailers().and_then(status) {
+        return Err(failure);
+    }
+    // One message: a flag, four bytes of length, then `status`, field 1, a varint.
+    match collected.to_bytes().get(5..7) {
+        Some([0x08, SERVING]) => Ok(()),
+        _ => Err(Failure::NotServing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_is_one_protobuf_message_in_a_frame() {
+        assert_eq!(question(""), [0, 0, 0, 0, 0]);
+        assert_eq!(question("a.B"), [0, 0, 0, 0, 5, 0x0a, 3, b'a', b'.', b'B']);
+        let long = question(&"x".repeat(200));
+        assert_eq!(long[..8], [0, 0, 0, 0, 203, 0x0a, 0xc8, 0x01]);
+    }
+}

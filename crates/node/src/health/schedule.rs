@@ -1,0 +1,157 @@
+//! Which endpoints are probed from here, and when the next time. Pure: time is an argument, in milliseconds.
+
+use quorate_model::{Address, Epoch, HealthCheck, NodeName, Protocol, ServiceName, Verdict, WorkerId};
+use quorate_routing::{
+    health::{Check, Probe, Thresholds, probers},
+    pick,
+};
+use quorate_state::{Endpoint, ServiceView, View};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What is probed, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub address: Address,
+    pub protocol: Option<Protocol>,
+    pub check: HealthCheck,
+}
+
+impl Target {
+    pub fn of(service: &ServiceView, endpoint: &Endpoint) -> Option<Self> {
+        let policy = &service.stored_policy()?.policy;
+        let check = policy.health.clone()?;
+        Some(Self { address: pick::address(endpoint).clone(), protocol: policy.protocol, check })
+    }
+}
+
+/// One probe.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub service: ServiceName,
+    pub worker: WorkerId,
+    pub incarnation: Epoch,
+    pub target: Arc<Target>,
+}
+
+/// What it found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub job: Job,
+    pub probe: Probe,
+}
+
+type Key = (ServiceName, WorkerId);
+
+/// The endpoints that this node probes.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    slots: BTreeMap<Key, Slot>,
+    /// Those that are not being probed, by the time of their next probe.
+    queue: BTreeSet<(u64, Key)>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    incarnation: Epoch,
+    target: Arc<Target>,
+    check: Check,
+    /// What the cluster holds.
+    held: Verdict,
+    due: u64,
+    is_running: bool,
+}
+
+impl Schedule {
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Brings it up to the View and to the nodes that are there.
+    pub fn follow(&mut self, view: &View, (me, nodes): (&NodeName, &[NodeName]), now: u64) {
+        let mut left = std::mem::take(&mut self.slots);
+        self.queue.clear();
+        for service in view.services() {
+            let is_checked = service.stored_policy().is_some_and(|stored| stored.policy.health.is_some());
+            let endpoints = service.endpoints().filter(|e| is_checked && e.worker().takes_requests());
+            for endpoint in endpoints {
+                let names = nodes.iter().map(NodeName::as_str);
+                let key = (service.name().clone(), endpoint.worker().id().clone());
+                if probers(names, &name(&key)).first() != Some(&me.as_str()) {
+                    continue;
+                }
+                let Some(target) = Target::of(service, endpoint) else { continue };
+                let slot = Slot::follow(left.remove(&key), (endpoint, target), &key, now);
+                if !slot.is_running {
+                    self.queue.insert((slot.due, key.clone()));
+                }
+                self.slots.insert(key, slot);
+            }
+        }
+    }
+
+    /// An endpoint whose probe is due.
+    pub fn next(&mut self, now: u64) -> Option<Job> {
+        let (due, key) = self.queue.first().filter(|(due, _)| *due <= now).cloned()?;
+        self.queue.remove(&(due, key.clone()));
+        let slot = self.slots.get_mut(&key)?;
+        slot.is_running = true;
+        let (service, worker) = key;
+        Some(Job { service, worker, incarnation: slot.incarnation, target: slot.target.clone() })
+    }
+
+    /// Takes a result in. The verdict, where it is not what the cluster holds.
+    pub fn note(&mut self, found: Found, now: u64) -> Option<(Job, Verdict)> {
+        let key = (found.job.service.clone(), found.job.worker.clone());
+        // Whoever has registered anew meanwhile was given a slot of its own.
+        let slot = self.slots.get_mut(&key).filter(|slot| slot.incarnation == found.job.incarnation)?;
+        let check = &slot.target.check;
+        let thresholds = Thresholds { unhealthy: check.unhealthy.into(), healthy: check.healthy.into() };
+        slot.check.note(found.probe, &thresholds);
+        slot.is_running = false;
+        // On a fixed beat, unless a probe took longer than that.
+        slot.due = (slot.due + u64::from(check.interval_ms)).max(now);
+        self.queue.insert((slot.due, key));
+        let verdict = slot.check.verdict();
+        (verdict != slot.held).then_some((found.job, verdict))
+    }
+}
+
+impl Slot {
+    fn follow(old: Option<Self>, (endpoint, target): (&Endpoint, Target), key: &Key, now: u64) -> Self {
+        let held = if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy };
+        let incarnation = endpoint.worker().incarnation;
+        match old {
+            Some(mut slot) if slot.incarnation == incarnation && *slot.target == target => {
+                // Another node has found otherwise meanwhile.
+                if slot.held != held && slot.check.verdict() != held {
+                    slot.check = Check::new(held);
+                }
+                slot.held = held;
+                slot
+            }
+            _ => {
+                // Spread over the interval: endpoints that came at once must not be probed at once.
+                let due = now + spread(key) % u64::from(target.check.interval_ms.max(1));
+                let check = Check::new(held);
+                Self { incarnation, target: Arc::new(target), check, held, due, is_running: false }
+            }
+        }
+    }
+}
+
+fn name((service, worker): &Key) -> String {
+    format!("{service}\n{worker}")
+}
+
+/// FNV-1a: the same in each run, and even enough to spread probes.
+fn spread(key: &Key) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325_u64;
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    name(key).bytes().fold(start, hash) >> 16
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Whether a request to a service is taken on, by how much of it there is on this node already.
+//!
+//! Three bounds, each for a different shortage. *Requests*: how many the service's workers have to do at once.
+//! *Connections*: how many sockets one worker gives us. *Pending*: how many requests wait for a connection; those are
+//! the queue, and a long queue only makes every answer late. What is beyond a bound is refused at once, with the
+//! bound's name: refusing is cheap, and the client can go elsewhere.
+
+/// The bounds; `None`: none but the node's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections to one worker.
+    pub connections: Option<u32>,
+    /// Requests of a service that have no connection yet.
+    pub pending: Option<u32>,
+    /// Requests of a service that are not done.
+    pub in_flight: Option<u32>,
+}
+
+impl Limits {
+    /// One core's part of a node's bounds: evenly, the first ones one more, and none of them nothing where there is
+    /// something, or a bound of 1 would shut all cores but one. So a node may go beyond a bound by one for each core.
+    pub fn of_core(self, nth: u32, cores: u32) -> Self {
+        let cores = cores.max(1);
+        let part = |all: u32| if all == 0 { 0 } else { (all / cores + u32::from(nth < all % cores)).max(1) };
+        Self {
+            connections: self.connections.map(part),
+            pending: self.pending.map(part),
+            in_flight: self.in_flight.map(part),
+        }
+    }
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections to the worker, used and unused.
+    pub connections: u32,
+    /// Of those, the unused ones.
+    pub idle: u32,
+    /// Requests of the service that have no connection yet.
+    pub pending: u32,
+    /// Requests of the service that are not done, the pending ones among them.
+    pub in_flight: u32,
+}
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Full {
+    /// [`Limits::connections`], and nobody may wait for one.
+    Connections,
+    /// [`Limits::pending`].
+    Pending,
+    /// [`Limits::in_flight`].
+    InFlight,
+}
+
+impl Full {
+    /// As in metrics and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Pending => "pending",
+            Self::InFlight => "in_flight",
+        }
+    }
+}
+
+/// What becomes of one more request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It takes an unused connection.
+    Reuse,
+    /// It opens one.
+    Open,
+    /// It waits for one.
+    Wait,
+    /// It is refused.
+    Refuse(Full),
+}
+
+/// Whether one more request of a service is taken on at all.
+pub fn request(limits: &Limits, in_flight: u32) -> Result<(), Full> {
+    if limits.in_flight.is_some_and(|max| in_flight >= max) { Err(Full::InFlight) } else { Ok(()) }
+}
+
+/// How a request that was taken on gets a connection to its worker.
+pub fn connection(limits: &Limits, usage: &Usage) -> Admission {
+    let may_wait = limits.pending.is_none_or(|max| usage.pending < max);
+    let may_open = limits.connections.is_none_or(|max| usage.connections < max);
+    match (usage.idle > 0, may_open, may_wait) {
+        (true, _, _) => Admission::Reuse,
+        (false, true, true) => Admission::Open,
+        (false, false, true) => Admission::Wait,
+        (false, _, false) if limits.pending == Some(0) && !may_open => Admission::Refuse(Full::Connections),
+        // Opening one is waiting too.
+        (false, _, false) => Admission::Refuse(Full::Pending),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for (connections, pending) in
+            [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(1)), (Some(2), Some(0))]
+        {
+            let limits = Limits { connections, pending, in_flight: None };
+            for (open, idle, waiting) in [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1)] {
+                let usage = Usage { connections: open, idle, pending: waiting, in_flight: 0 };
+                let then = connection(&limits, &usage);
+                table += &format!(
+                    "{connections:?} {pending:?}: {open} open, {idle} idle, {waiting} wait: {then:?}\n"
+                );
+            }
+        }
+        expect![[r#""#]].assert_eq(&table);
+    }
+
+    #[test]
+    fn requests_are_bounded() {
+        let limits = Limits { in_flight: Some(2), ..Limits::default() };
+        assert_eq!([0, 1, 2, 3].map(|n| request(&limits, n).is_ok()), [true, true, false, false]);
+        assert_eq!(request(&limits, 2), Err(Full::InFlight));
+        assert_eq!(request(&Limits::default(), u32::MAX), Ok(()));
+    }
+
+    #[test]
+    fn cores_share_a_bound() {
+        let of = |all: u32, cores: u32| -> Vec<u32> {
+            let limits = Limits { in_flight: Some(all), ..Limits::default() };
+            (0..cores).filter_map(|nth| limits.of_core(nth, cores).in_flight).collect()
+        };
+        assert_eq!(of(10, 4), [3, 3, 2, 2]);
+        assert_eq!(of(1, 3), [1, 1, 1], "each core has to have one");
+        assert_eq!(of(0, 3), [0, 0, 0], "none is none");
+    }
+}
