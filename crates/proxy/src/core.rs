@@ -8,6 +8,7 @@ use crate::{
     headers::Stamp,
     hold::{Holds, Waiting},
     in_flight::InFlight,
+    pool::PoolBounds,
 };
 use quorate_rt::{
     published::Published,
@@ -88,7 +89,7 @@ impl Core {
             request: ticks(config.request_timeout),
             pool_idle: ticks(limits.pool_idle),
         };
-        let desk = Desk::new(&shared.view, &shared.loads, &counters, limits.pool_idle_per_endpoint_max);
+        let desk = Desk::new(&shared.view, &shared.loads, &counters, PoolBounds::of(limits));
         let core = Arc::new(Self {
             spans,
             counters,

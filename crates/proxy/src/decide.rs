@@ -10,7 +10,7 @@ use crate::{
     deadline::ticks,
     destination::{Outstanding, Seat, Ticket, Workers},
     hold::{Awaited, Held},
-    pool::Endpoint,
+    pool::{Endpoint, PoolBounds, Protocol},
     services::{Left, Services},
     timeline::Timeline,
 };
@@ -127,7 +127,7 @@ impl Desk {
         view: &Arc<Published<View>>,
         loads: &Arc<Published<Loads>>,
         counters: &Arc<CoreCounters>,
-        idle_max: usize,
+        bounds: PoolBounds,
     ) -> Self {
         let mut view = view.reader();
         let index = view.load().index();
@@ -136,7 +136,7 @@ impl Desk {
         Self(Mutex::new(Papers {
             view,
             index: (index, index.0.into()),
-            workers: Workers::new(idle_max),
+            workers: Workers::new(bounds),
             services: Services::new(loads, counters.clone()),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
@@ -234,7 +234,8 @@ impl Case<'_> {
         let verdict = match by_rules(self.view, head) {
             Decision::Forward(forward) => {
                 let worker = forward.worker;
-                let seat = self.workers.seat(worker.id(), &worker.registration.address);
+                let address = &worker.registration.address;
+                let seat = self.workers.seat(worker.id(), address, Protocol::of(address));
                 let (endpoint, ticket) = seat.take(self.now);
                 Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
             }

@@ -2,6 +2,8 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod shared;
+
 use crate::{
     admit::Admitted,
     answer::{self, Own},
@@ -12,6 +14,7 @@ use crate::{
     dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
+    http2::upstream::{Answer, Got, Place},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
@@ -74,6 +77,20 @@ enum Source {
     Dial,
 }
 
+/// What an attempt is made on.
+enum Line {
+    /// A connection of its own.
+    Own(Upstream),
+    /// A place on a shared one.
+    Shared(Place),
+}
+
+/// The head of an answer, and what its body comes on.
+enum Arrived {
+    Own(Response<Incoming>, Upstream),
+    Shared(Response<Answer>),
+}
+
 struct Failed {
     failure: Failure,
     connection: Connection,
@@ -88,6 +105,14 @@ enum Error {
     Closed { authority: String },
     #[error("{authority}: {}", chain(source))]
     Died { authority: String, source: hyper::Error },
+    #[error("{authority}: no room on its connections within {after:?}")]
+    NoRoom { authority: String, after: Duration },
+    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
+    Crowded { authority: String, waiting_max: usize },
+    #[error("{0}")]
+    Unreachable(Arc<dial::Error>),
+    #[error("{authority}: {}", chain(source))]
+    Stream { authority: String, source: Box<h2::Error> },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]
@@ -111,6 +136,8 @@ impl<'a> Forwarding<'a> {
         to_worker(&mut head.headers, facts);
         let body = match (retry::is_idempotent(&head.method), to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
+            // Kept also for what may not be repeated: a worker can say that it has not looked at it.
+            _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
             (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
@@ -126,9 +153,13 @@ impl<'a> Forwarding<'a> {
         loop {
             self.attempts += 1;
             let failed = match self.attempt(source).await {
-                Ok((response, upstream)) => return self.arrived(response, upstream),
+                Ok(arrived) => return self.arrived(arrived),
                 Err(failed) => failed,
             };
+            if self.client.upload_is(Upload::Failed) {
+                // Sent again, what there is of it would end like a whole one.
+                return self.gave_up(&failed);
+            }
             let case = Case {
                 failure: failed.failure,
                 connection: failed.connection,
@@ -145,13 +176,18 @@ impl<'a> Forwarding<'a> {
         }
     }
 
-    async fn attempt(&mut self, source: Source) -> Result<(Response<Incoming>, Upstream), Failed> {
-        let (mut upstream, connection) = self.connect(source).await?;
+    async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
+        let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
         let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let mut upstream = match line {
+            Line::Own(upstream) => upstream,
+            // Boxed: its state would be part of each connection's.
+            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+        };
         match upstream.exchange(request, &self.client.watch).await {
-            Ok(response) => Ok((response, upstream)),
+            Ok(response) => Ok(Arrived::Own(response, upstream)),
             Err(Broken::Unsent(request)) => {
                 self.outbound.restore(*request);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
@@ -161,6 +197,31 @@ impl<'a> Forwarding<'a> {
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
+    }
+
+    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
+        if let Some(links) = self.to.endpoint.links()
+            && self.upgrade.is_none()
+        {
+            // A shared one may always have been about to end.
+            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
+            let got = match links.take() {
+                Some(Got::Place(place)) => {
+                    self.client.core.counters.upstream(UpstreamUse::Reused);
+                    Got::Place(place)
+                }
+                Some(got) => got,
+                // Boxed: it is rare, and its state would be part of each connection's.
+                None => Box::pin(self.turn(links, connection)).await?,
+            };
+            match got {
+                Got::Place(place) => return Ok((Line::Shared(place), connection)),
+                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
+                Got::Http1 => {}
+            }
+        }
+        let (upstream, connection) = self.connect(source).await?;
+        Ok((Line::Own(upstream), connection))
     }
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
@@ -183,6 +244,9 @@ impl<'a> Forwarding<'a> {
             None => (Failure::TimedOut, self.timed_out()),
         };
         counters.upstream(UpstreamUse::Failed);
+        if let Some(links) = self.to.endpoint.links() {
+            links.forget();
+        }
         Err(Failed { failure, connection: Connection::Fresh, error })
     }
 
@@ -222,22 +286,25 @@ impl<'a> Forwarding<'a> {
         true
     }
 
-    fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
+    fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
         let Destination { endpoint, ticket, .. } = self.to;
-        let answer = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
-                let authority = endpoint.authority.clone();
-                let error = Error::Switched { authority, reason };
-                self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-                answer::failed_to_route()
-            })
-        } else {
-            let from_worker = |body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client);
-            let mut answer = response.map(from_worker);
-            Stamp::strip(answer.headers_mut());
-            *answer.version_mut() = http::Version::HTTP_11;
-            Ok(answer)
+        let refuse = |reason| {
+            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
+            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
+            answer::failed_to_route()
+        };
+        let answer = match arrived {
+            Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
+            }
+            Arrived::Own(response, upstream) => Ok(passed_on(response.map(|body| {
+                AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)
+            }))),
+            Arrived::Shared(response) => {
+                self.outbound.settle();
+                Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
+            }
         };
         Forwarded { answer, index: self.index }
     }
@@ -270,7 +337,10 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
+        let is_crowded = matches!(failed.error, Error::NoRoom { .. } | Error::Crowded { .. });
         match after.left {
+            // The worker is well: it will have room again.
+            None if is_crowded => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -291,6 +361,13 @@ impl<'a> Forwarding<'a> {
     }
 }
 
+/// A worker's answer as it is passed on, still without what every answer carries.
+fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
+    Stamp::strip(answer.headers_mut());
+    *answer.version_mut() = http::Version::HTTP_11;
+    answer
+}
+
 /// As the workspace router's contract has it.
 fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
@@ -305,8 +382,25 @@ impl Outbound {
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && retry::is_idempotent(&self.method) => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+        }
+    }
+
+    /// Whether all of it is still at hand.
+    fn is_whole(&self) -> bool {
+        match &self.body {
+            Payload::None => true,
+            Payload::Kept(kept) => kept.is_whole(),
+            Payload::Once(_) => false,
+        }
+    }
+
+    /// It is not sent again.
+    fn settle(&self) {
+        match &self.body {
+            Payload::Kept(kept) => kept.settle(),
+            Payload::None | Payload::Once(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
 //! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
@@ -39,6 +40,7 @@ mod freshness;
 mod headers;
 mod hold;
 mod http1;
+mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
@@ -51,7 +53,7 @@ mod upgrade;
 
 pub use config::{Config, Limits};
 pub use freshness::Freshness;
-pub use http1::AnswerBody;
+pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use start::{Feeds, Proxy, StartError};
