@@ -13,6 +13,7 @@
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
+//! | `routes` | what a route makes of a request and of its answer; `mirror`: who else gets a copy |
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
@@ -44,7 +45,9 @@ mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
+mod mirror;
 mod pool;
+mod routes;
 mod serve;
 mod services;
 pub mod start;
