@@ -98,7 +98,8 @@ impl Workers {
 
     /// Who answers at an address that a route names.
     pub fn at(&mut self, address: &Address, protocol: Option<Spoken>) -> Seat {
-        let protocol = protocol.map_or_else(|| Protocol::of(address), |spoken| Protocol::named(spoken, address));
+        let protocol =
+            protocol.map_or_else(|| Protocol::of(address), |spoken| Protocol::named(spoken, address));
         let key = (Box::from(address.as_str()), protocol);
         if let Some(seat) = self.named.get(&key) {
             return seat.clone();

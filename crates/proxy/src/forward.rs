@@ -15,8 +15,8 @@ use crate::{
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Got, Place},
-    pool::Endpoint,
     mirror,
+    pool::Endpoint,
     routes::{Finish, Plan},
     upgrade::{self, Wanted},
 };
@@ -359,9 +359,9 @@ impl<'a> Forwarding<'a> {
             Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
             }
-            Arrived::Own(response, upstream) => Ok(passed_on(response.map(|body| {
-                AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)
-            }))),
+            Arrived::Own(response, upstream) => Ok(passed_on(
+                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+            )),
             Arrived::Shared(response) => {
                 self.outbound.settle();
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))

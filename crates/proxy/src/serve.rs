@@ -63,9 +63,7 @@ async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mu
         Verdict::Forward(to) => Forwarding::new(client, request, admitted, (to, decided.index)).run().await,
         Verdict::Answer(own) => refused(own, &request, (decided.index, decided.finish)),
         // Whoever has waited is told what there is.
-        Verdict::Hold(_) => {
-            refused(answer::failed_to_route(), &request, (decided.index, decided.finish))
-        }
+        Verdict::Hold(_) => refused(answer::failed_to_route(), &request, (decided.index, decided.finish)),
     }
 }
 

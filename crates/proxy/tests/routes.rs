@@ -7,8 +7,8 @@ use quorate_model::{
     Address, Command, Hold, RouteName, ServicePolicy,
     policy::KeySource,
     route::{
-        Action, Cors, Destination, Forwarding, HeaderEdits, HostMatch, Mirror, OriginMatch, PathMatch, PathRewrite,
-        Redirect, Rewrite, RouteMatch, RouteParts, Target,
+        Action, Cors, Destination, Forwarding, HeaderEdits, HostMatch, Mirror, OriginMatch, PathMatch,
+        PathRewrite, Redirect, Rewrite, RouteMatch, RouteParts, Target,
     },
 };
 use rig::{
@@ -65,7 +65,10 @@ async fn a_route_decides_before_all_else() {
     check(&rig.ask(&get("/api/service/upload/z")).await, 200, "ok");
     check(&rig.ask(&call("GET", "/v1/x", "X-Workspace-ID: w1\r\n")).await, 200, "ok");
     let answer = rig.ask(&get("/api/service/upload/x/y")).await;
-    assert_eq!((answer.header("X-Quorate-Node"), answer.header("Access-Control-Allow-Origin")), (Some("n1"), None));
+    assert_eq!(
+        (answer.header("X-Quorate-Node"), answer.header("Access-Control-Allow-Origin")),
+        (Some("n1"), None)
+    );
     assert!(answer.header("X-Quorate-Index").is_some());
     // Gone, and all is as it was.
     rig.apply(Command::DeleteRoute { name: RouteName::parse("r").unwrap(), if_index: None });
@@ -97,8 +100,16 @@ async fn path_host_and_headers_are_changed_on_the_way() {
     .await;
     let rig = rig().await;
     let pair = |name: &str, value: &'static str| (Box::from(name), HeaderValue::from_static(value));
-    let edits = HeaderEdits { set: vec![pair("x-env", "test")], add: vec![pair("x-tag", "2")], remove: vec!["x-secret".into()] };
-    let answer_edits = HeaderEdits { set: vec![pair("x-new", "1")], add: vec![], remove: vec!["server".into(), "x-old".into()] };
+    let edits = HeaderEdits {
+        set: vec![pair("x-env", "test")],
+        add: vec![pair("x-tag", "2")],
+        remove: vec!["x-secret".into()],
+    };
+    let answer_edits = HeaderEdits {
+        set: vec![pair("x-new", "1")],
+        add: vec![],
+        remove: vec!["server".into(), "x-old".into()],
+    };
     let forwarding = Forwarding {
         rewrite: Rewrite {
             path: Some(PathRewrite::prefix("f", "/v2").unwrap()),
@@ -109,12 +120,19 @@ async fn path_host_and_headers_are_changed_on_the_way() {
         ..forward(vec![to_url(&format!("{}/base", worker.url()), 1)])
     };
     put_route(&rig, "r", by("/api", forwarding));
-    let answer = rig.ask(&call("GET", "/%61pi/a%20b?c=d", "X-Secret: 1\r\nX-Env: prod\r\nX-Tag: 1\r\n")).await;
+    let answer =
+        rig.ask(&call("GET", "/%61pi/a%20b?c=d", "X-Secret: 1\r\nX-Env: prod\r\nX-Tag: 1\r\n")).await;
     check(&answer, 200, "ok");
-    assert_eq!((answer.header("X-New"), answer.header("Server"), answer.header("X-Old")), (Some("1"), None, None));
+    assert_eq!(
+        (answer.header("X-New"), answer.header("Server"), answer.header("X-Old")),
+        (Some("1"), None, None)
+    );
     let heard = worker.last();
     assert_eq!(heard.line(), "GET /base/v2/a%20b?c=d HTTP/1.1");
-    assert_eq!((heard.header("Host"), heard.header("X-Forwarded-Host")), (Some("inner.example:81"), Some("r.example")));
+    assert_eq!(
+        (heard.header("Host"), heard.header("X-Forwarded-Host")),
+        (Some("inner.example:81"), Some("r.example"))
+    );
     assert_eq!((heard.header("X-Env"), heard.header("X-Secret")), (Some("test"), None));
     assert_eq!(heard.all("X-Tag"), ["1", "2"]);
 }
@@ -171,13 +189,24 @@ fn cors() -> Cors {
 #[tokio::test]
 async fn a_browser_is_told_what_the_route_allows() {
     let worker = Worker::answering(|_| {
-        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\nVary: Accept\r\n\r\n".to_owned()
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\nVary: Accept\r\n\r\n"
+            .to_owned()
     })
     .await;
     let rig = rig().await;
-    put_route(&rig, "r", by("/c", Forwarding { cors: Some(cors()), ..forward(vec![to_url(&worker.url(), 1)]) }));
+    put_route(
+        &rig,
+        "r",
+        by("/c", Forwarding { cors: Some(cors()), ..forward(vec![to_url(&worker.url(), 1)]) }),
+    );
     let asked = |origin: &str| {
-        call("OPTIONS", "/c/x", &format!("Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: x-user\r\n"))
+        call(
+            "OPTIONS",
+            "/c/x",
+            &format!(
+                "Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: x-user\r\n"
+            ),
+        )
     };
     let answer = rig.ask(&asked("https://a.test")).await;
     check(&answer, 204, "");
@@ -272,13 +301,21 @@ async fn a_keyspace_is_a_destination() {
 async fn the_gateways_errors_are_said_in_its_words() {
     let (dead, rig) = (Dead::new(), rig().await);
     put_route(&rig, "dead", by("/dead", forward(vec![to_url(&dead.url, 1)])));
-    put_route(&rig, "none", by("/none", Forwarding { cors: Some(cors()), ..forward(vec![to_service("nobody")]) }));
+    put_route(
+        &rig,
+        "none",
+        by("/none", Forwarding { cors: Some(cors()), ..forward(vec![to_service("nobody")]) }),
+    );
     let answer = rig.ask(&get("/dead/x")).await;
     check(&answer, 502, "Error communicating with backend service");
     assert_eq!(answer.header("Content-Type"), Some("text/plain; charset=utf-8"));
     let answer = rig.ask(&call("GET", "/none/x", "Origin: https://app.example\r\n")).await;
     check(&answer, 503, "No backend service available");
-    assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("https://app.example"), "a page may read why");
+    assert_eq!(
+        answer.header("Access-Control-Allow-Origin"),
+        Some("https://app.example"),
+        "a page may read why"
+    );
     let fatal = rig::service::fatal().await;
     put_route(&rig, "fatal", by("/fatal", forward(vec![to_url(&fatal.url(), 1)])));
     check(&rig.ask(&get("/fatal")).await, 502, "Error communicating with backend service");
@@ -337,7 +374,10 @@ async fn a_copy_goes_to_the_mirror_and_delays_nobody() {
     let post = call("POST", "/m", "Content-Length: 4\r\n") + "body";
     check(&rig.ask(&post).await, 200, "ok");
     eventually("a copy with its body", || mirror.heard().len() == 2).await;
-    assert_eq!((mirror.last().line(), mirror.last().body.as_slice()), ("POST /v2 HTTP/1.1", b"body".as_slice()));
+    assert_eq!(
+        (mirror.last().line(), mirror.last().body.as_slice()),
+        ("POST /v2 HTTP/1.1", b"body".as_slice())
+    );
     for _ in 0..3 {
         check(&rig.ask(&get("/stuck")).await, 200, "ok");
     }

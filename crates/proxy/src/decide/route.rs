@@ -48,7 +48,12 @@ impl Case<'_> {
         (Verdict::Forward(destination), Finish::ByRoute(plan), counters)
     }
 
-    fn plan(&mut self, head: &RequestHead<'_>, stored: &Arc<StoredRoute>, (sent, partition): (&Sent<'_, '_>, u32)) -> Plan {
+    fn plan(
+        &mut self,
+        head: &RequestHead<'_>,
+        stored: &Arc<StoredRoute>,
+        (sent, partition): (&Sent<'_, '_>, u32),
+    ) -> Plan {
         let forwarding = sent.forwarding;
         let target = rewrite::target(&stored.route, forwarding.rewrite.path.as_ref(), head);
         let own = forwarding.timeouts.total_ms.map(|ms| Duration::from_millis(ms.into()));
@@ -105,7 +110,9 @@ impl Case<'_> {
             Aim::Owner(_, Err(Homeless::NoWorkspace)) => {
                 Err((Verdict::Answer(answer::no_workspace(head.path)), None))
             }
-            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => Err((unserved(), None)),
+            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => {
+                Err((unserved(), None))
+            }
         }
     }
 
@@ -127,7 +134,12 @@ impl Case<'_> {
 impl Desk {
     /// After a destination's endpoint has failed a routed request: the next one of the same destination, on the newest
     /// View. `None`: there is no other. The destination stays: what is sticky stays where it is.
-    pub fn another(&self, plan: &Arc<Plan>, head: &RequestHead<'_>, (now, terms): (u32, Terms<'_>)) -> Option<Decided> {
+    pub fn another(
+        &self,
+        plan: &Arc<Plan>,
+        head: &RequestHead<'_>,
+        (now, terms): (u32, Terms<'_>),
+    ) -> Option<Decided> {
         let mut papers = self.papers();
         papers.read();
         let Papers { view, workers, services, entropy, index, .. } = &mut *papers;

@@ -1,6 +1,10 @@
 //! Bodies. They stream: at no time is more of one in memory than a connection's buffers.
 
-use super::{Upstream, kept::{Pieced, Sending}, upstream::quiet};
+use super::{
+    Upstream,
+    kept::{Pieced, Sending},
+    upstream::quiet,
+};
 use crate::{
     client::{Client, Upload},
     destination::Ticket,

@@ -28,12 +28,17 @@ fn check(state: &State, request: &str, expected: &Expect) {
     }
     if let Some(chosen) = &result.destination {
         let by = chosen.by.as_deref().unwrap_or("chance");
-        writeln!(text, "   destination {}: {}, {} of {}, by {by}", chosen.nth, chosen.target, chosen.weight, chosen.total)
-            .unwrap();
+        writeln!(
+            text,
+            "   destination {}: {}, {} of {}, by {by}",
+            chosen.nth, chosen.target, chosen.weight, chosen.total
+        )
+        .unwrap();
     }
     for endpoint in &result.endpoints {
         let who = endpoint.worker.as_deref().unwrap_or("-");
-        writeln!(text, "   endpoint {who} at {}: {:?}, {}", endpoint.address, endpoint.rank, endpoint.status).unwrap();
+        writeln!(text, "   endpoint {who} at {}: {:?}, {}", endpoint.address, endpoint.rank, endpoint.status)
+            .unwrap();
     }
     expected.assert_eq(&text);
 }

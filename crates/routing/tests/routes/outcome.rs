@@ -3,8 +3,8 @@
 use crate::{Asked, asked, route};
 use http::HeaderMap;
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Entry, KeyspaceName, KeyspaceSource, LogIndex, LogTime, Origin, Partition,
-    PartitionCount, PartitionRange, Proposal, RouteName, ServiceName, ServiceOffer, Ttl, WorkerId,
+    Address, BootId, ClusterId, Command, Entry, KeyspaceName, KeyspaceSource, LogIndex, LogTime, Origin,
+    Partition, PartitionCount, PartitionRange, Proposal, RouteName, ServiceName, ServiceOffer, Ttl, WorkerId,
     policy::KeySource,
     route::{Action, Cors, Destination, Forwarding, Mirror, OriginMatch, RouteParts, Target},
     worker::RegistrationParts,
@@ -33,7 +33,10 @@ pub(crate) fn put(state: &mut State, name: &str, parts: RouteParts) {
 pub(crate) fn cluster() -> State {
     let mut state = State::new();
     let partitions = PartitionCount::new(12).ok();
-    apply(&mut state, Command::FormCluster { cluster: ClusterId(1), partitions, source: KeyspaceSource::Kafka });
+    apply(
+        &mut state,
+        Command::FormCluster { cluster: ClusterId(1), partitions, source: KeyspaceSource::Kafka },
+    );
     let mut parts = RegistrationParts::new(
         WorkerId::parse("w1").unwrap(),
         Address::parse("http://w1:80").unwrap(),
@@ -43,7 +46,10 @@ pub(crate) fn cluster() -> State {
     let name = ServiceName::parse("upload").unwrap();
     parts.services = vec![ServiceOffer { name, version: "1".into(), url: None }];
     let registration = parts.validate().unwrap();
-    apply(&mut state, Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None });
+    apply(
+        &mut state,
+        Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None },
+    );
     state
 }
 
@@ -146,7 +152,9 @@ fn a_share_of_requests_is_mirrored() {
             ..request.head()
         };
         match decide(&state, &head) {
-            Decision::Route(routed) => matches!(routed.outcome, Outcome::Forward(sent) if sent.mirror.is_some()),
+            Decision::Route(routed) => {
+                matches!(routed.outcome, Outcome::Forward(sent) if sent.mirror.is_some())
+            }
             _ => false,
         }
     });
@@ -177,7 +185,11 @@ fn a_preflight_is_answered_for_the_request_that_it_is_about() {
     };
     assert_eq!(asks("/c/x", "PUT"), "preflight");
     assert_eq!(asks("/c/x", "GET"), "Preflight", "no route is for a GET: as everywhere else");
-    assert_eq!(asks("/c/plain", "PUT"), "Preflight", "that route has no answer, and the one behind it has no say");
+    assert_eq!(
+        asks("/c/plain", "PUT"),
+        "Preflight",
+        "that route has no answer, and the one behind it has no say"
+    );
     assert_eq!(asks("/t", "GET"), "preflight", "a preflight never has the request's headers");
     assert_eq!(asks("/o", "GET"), "service o false");
     assert_eq!(goes(&state, &asked("OPTIONS r/c/x")), "Preflight");
@@ -194,9 +206,18 @@ fn what_a_browser_is_told() {
     assert_eq!(cors::allowed_origin(&any, &headers("https://x")).unwrap(), "*");
     let mut answer = HeaderMap::new();
     cors::answer(&any, cors::allowed_origin(&any, &headers("https://x")).as_ref(), &mut answer);
-    assert_eq!((answer.get("vary"), answer["access-control-allow-origin"].as_bytes()), (None, b"*".as_slice()));
+    assert_eq!(
+        (answer.get("vary"), answer["access-control-allow-origin"].as_bytes()),
+        (None, b"*".as_slice())
+    );
     let some = cors_of(&["https://a", "https://*.b.test"]);
-    for (origin, allowed) in [("https://a", true), ("HTTPS://A", true), ("https://x.b.test", true), ("https://b.test", false), ("null", false)] {
+    for (origin, allowed) in [
+        ("https://a", true),
+        ("HTTPS://A", true),
+        ("https://x.b.test", true),
+        ("https://b.test", false),
+        ("null", false),
+    ] {
         assert_eq!(cors::allowed_origin(&some, &headers(origin)).is_some(), allowed, "{origin}");
     }
     let mut two = headers("https://a");
