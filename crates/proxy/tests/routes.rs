@@ -4,50 +4,19 @@ mod rig;
 
 use http::{HeaderValue, Method};
 use quorate_model::{
-    Address, Command, Hold, RouteName, ServicePolicy,
+    Command, Hold, KeyspaceName, LeaseEvent, RouteName, ServicePolicy,
     policy::KeySource,
     route::{
-        Action, Cors, Destination, Forwarding, HeaderEdits, HostMatch, Mirror, OriginMatch, PathMatch,
-        PathRewrite, Redirect, Rewrite, RouteMatch, RouteParts, Target,
+        Action, Cors, Destination, Forwarding, HeaderEdits, HostMatch, Mirror, OriginMatch, PathRewrite,
+        Redirect, Rewrite, Target,
     },
 };
 use rig::{
     Answer, Client, Rig, Worker, eventually, ok,
+    route::{by, forward, put_route, to_service, to_url},
     service::{Dead, call, get, put, rig},
 };
 use std::time::Duration;
-
-fn to_url(url: &str, weight: u32) -> Destination {
-    Destination { target: Target::Url { address: Address::parse(url).unwrap(), protocol: None }, weight }
-}
-
-fn to_service(name: &str) -> Destination {
-    Destination { target: Target::Service(name.parse_name()), weight: 100 }
-}
-
-trait ParseName {
-    fn parse_name(&self) -> quorate_model::ServiceName;
-}
-
-impl ParseName for str {
-    fn parse_name(&self) -> quorate_model::ServiceName {
-        quorate_model::ServiceName::parse(self).unwrap()
-    }
-}
-
-fn by(prefix: &str, forwarding: Forwarding) -> RouteParts {
-    let matches = RouteMatch { path: PathMatch::prefix(prefix).unwrap(), ..RouteMatch::default() };
-    RouteParts { matches, action: Action::Forward(Box::new(forwarding)), priority: 0 }
-}
-
-fn forward(destinations: Vec<Destination>) -> Forwarding {
-    Forwarding { destinations, ..Forwarding::default() }
-}
-
-fn put_route(rig: &Rig, name: &str, parts: RouteParts) {
-    let route = parts.validate(RouteName::parse(name).unwrap()).unwrap();
-    rig.apply(Command::PutRoute { route: Box::new(route), if_index: None });
-}
 
 fn check(answer: &Answer, status: u16, body: &str) {
     assert_eq!((answer.status, answer.body.as_str()), (status, body), "{}", answer.head);
@@ -291,7 +260,7 @@ async fn a_service_is_a_destination_and_fails_over() {
 async fn a_keyspace_is_a_destination() {
     let worker = Worker::ok().await;
     let rig = Rig::with(&worker).await;
-    let keyspace = Target::Keyspace(quorate_model::KeyspaceName::parse("default").unwrap());
+    let keyspace = Target::Keyspace(KeyspaceName::parse("default").unwrap());
     put_route(&rig, "r", by("/k", forward(vec![Destination { target: keyspace, weight: 1 }])));
     check(&rig.ask(&get("/k/workspaces/w1/x")).await, 200, "ok");
     assert_eq!(rig.ask(&get("/k/x")).await.status, 400, "no workspace");
@@ -352,7 +321,7 @@ async fn an_attempt_that_takes_too_long_leaves_time_for_another() {
         check(&rig.ask(&get("/up")).await, 200, "ok");
     }
     // Which may have had an effect is not sent twice.
-    rig.lease("w2", quorate_model::LeaseEvent::Expired);
+    rig.lease("w2", LeaseEvent::Expired);
     let post = call("POST", "/up", "Content-Length: 0\r\n");
     check(&rig.ask(&post).await, 504, "Backend service request timeout");
 }
@@ -393,7 +362,7 @@ async fn a_request_for_a_service_that_is_away_for_a_moment_waits() {
     rig.offer("w1", &worker.url(), &["upload"]);
     put_route(&rig, "r", by("/up", forward(vec![to_service("upload")])));
     check(&rig.ask(&get("/up")).await, 200, "ok");
-    rig.lease("w1", quorate_model::LeaseEvent::Expired);
+    rig.lease("w1", LeaseEvent::Expired);
     let mut waiting = rig.client().await;
     waiting.send(get("/up").as_bytes()).await.unwrap();
     rig.until_metric("quorate_proxy_holds_open", 1).await;

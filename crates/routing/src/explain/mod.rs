@@ -5,26 +5,17 @@
 //! [`OTHERS_MAX`] others.
 
 mod endpoints;
+mod rules;
 
 pub use endpoints::EndpointFacts;
 
 use crate::{
     decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, decide},
-    route::{
-        Aim, Outcome, Routed,
-        condition::{Condition, Facts, conditions, is_host, is_path},
-        host, key,
-        path::{Readings, readings},
-    },
+    route::{Aim, Outcome, Routed, key},
 };
-use http::Method;
-use quorate_model::{
-    LogIndex, StoredRoute,
-    policy::KeySource,
-    route::{HostMatch, PathMatch, Target},
-};
-use quorate_state::{Loads, View, routes::Rank};
-use std::sync::Arc;
+use quorate_model::{LogIndex, policy::KeySource, route::Target};
+use quorate_state::{Loads, View};
+use rules::{others, routes};
 
 /// Most routes that are told of besides those that path and host lead to.
 pub const OTHERS_MAX: usize = 100;
@@ -118,132 +109,14 @@ pub fn explain(view: &View, head: &RequestHead<'_>, loads: &Loads) -> Explanatio
     let decision = decide(view, head);
     let (mut tried, left_out) = routes(view, head, &decision);
     tried.extend(others(head, &decision));
-    Explanation { index: view.index(), tried, left_out, result: result(view, head, (&decision, loads)) }
-}
-
-/// The routes, up to the one that decides.
-fn routes(view: &View, head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> (Vec<Tried>, usize) {
-    let bare = host::bare(head.host);
-    let path = match readings(head.path) {
-        Readings::One(path) => path.into_owned(),
-        Readings::Several { paths, .. } => paths.into_iter().next().unwrap_or_default(),
-    };
-    let facts =
-        Facts { method: head.method, path: &path, host: &bare, query: head.query, headers: head.headers };
-    let winner = match decision {
-        Decision::Route(routed) => Some(routed.route),
-        _ => None,
-    };
-    let is_winner = |route: &Arc<StoredRoute>| winner.is_some_and(|winner| Arc::ptr_eq(winner, route));
-    let rank = |route: &Arc<StoredRoute>| (Rank::of(route), route.route.name().clone());
-    let (mut near, mut far) = (Vec::new(), Vec::new());
-    for route in view.routes().iter() {
-        let is_near = is_path(&route.route.matches.path, &path) && is_host(&route.route, &bare);
-        if is_near || is_winner(route) { near.push(route) } else { far.push(route) }
-    }
-    let all = far.len();
-    if far.len() > OTHERS_MAX {
-        far.select_nth_unstable_by_key(OTHERS_MAX - 1, |route| rank(route));
-        far.truncate(OTHERS_MAX);
-    }
-    let left_out = all - far.len();
-    near.extend(far);
-    near.sort_by_key(|route| rank(route));
-    let last = near.iter().position(|route| is_winner(route)).map_or(near.len(), |at| at + 1);
-    let tried = near.into_iter().take(last).map(|route| Tried {
-        kind: "route",
-        name: Some(route.route.name().to_string()),
-        decides: is_winner(route),
-        reasons: if is_winner(route) { Vec::new() } else { reasons(route, &facts) },
-    });
-    (tried.collect(), left_out)
-}
-
-/// Everything of a route that a request has not.
-fn reasons(stored: &StoredRoute, facts: &Facts<'_>) -> Vec<Reason> {
-    let (route, matches) = (&stored.route, &stored.route.matches);
-    let mut reasons = Vec::new();
-    if !is_path(&matches.path, facts.path) {
-        let (field, wanted) = path_asked(&matches.path);
-        reasons.push(Reason { field: field.into(), wanted, found: facts.path.to_owned() });
-    }
-    if !is_host(route, facts.host) {
-        let wanted = matches.host.as_ref().map(HostMatch::to_string).unwrap_or_default();
-        let found = if facts.host.is_empty() { "nothing" } else { facts.host };
-        reasons.push(Reason { field: "match.host".into(), wanted, found: found.to_owned() });
-    }
-    let failed = conditions(matches).filter(|condition| !condition.holds(facts));
-    reasons.extend(failed.map(|condition: Condition<'_>| Reason {
-        field: condition.field(),
-        wanted: condition.to_string(),
-        found: condition.found(facts),
-    }));
-    if reasons.is_empty() {
-        // All of it holds, and yet another rule decided.
-        let found = if *facts.method == Method::OPTIONS {
-            "OPTIONS"
-        } else {
-            "a path that can be read in several ways"
-        };
-        reasons.push(Reason {
-            field: "match".into(),
-            wanted: "a request that routes may have".into(),
-            found: found.into(),
-        });
-    }
-    reasons
-}
-
-fn path_asked(path: &PathMatch) -> (&'static str, String) {
-    match path {
-        PathMatch::Any => ("match", "every path".into()),
-        PathMatch::Exact(path) => ("match.path_exact", path.to_string()),
-        PathMatch::Prefix(path) => ("match.path_prefix", format!("{path}/*")),
-        PathMatch::Regex(pattern) => ("match.path_regex", format!("{pattern:?}")),
-        PathMatch::Grpc { service, method: None } => ("match.grpc_service", format!("/{service}/*")),
-        PathMatch::Grpc { service, method: Some(method) } => {
-            ("match.grpc_method", format!("/{service}/{method}"))
-        }
-    }
-}
-
-/// The rules behind the routes.
-fn others(head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec<Tried> {
-    let tried = |kind, name: Option<String>, decides, reasons| Tried { kind, name, decides, reasons };
-    let no_service = || {
-        let (wanted, found) = ("/api/service/{name}/...".into(), head.path.to_owned());
-        tried("service", None, false, vec![Reason { field: "path".into(), wanted, found }])
-    };
-    match decision {
-        Decision::Route(_) | Decision::AmbiguousPath(_) => Vec::new(),
-        Decision::ServicePreflight | Decision::BadServicePath(_) => {
-            vec![tried("service", None, true, Vec::new())]
-        }
-        Decision::NoService(path) | Decision::Service(path, _) => {
-            vec![tried("service", Some(path.name.to_string()), true, Vec::new())]
-        }
-        Decision::NoWorkspace => {
-            let wanted = "X-Workspace-ID, or /workspaces/{id} in the path".into();
-            let reason = Reason { field: "workspace".into(), wanted, found: "nothing".into() };
-            vec![no_service(), tried("workspace", None, false, vec![reason])]
-        }
-        Decision::Preflight | Decision::PartitionCountUnknown(_) => {
-            vec![no_service(), tried("workspace", None, true, Vec::new())]
-        }
-        Decision::NoWorker { workspace, .. } => {
-            vec![no_service(), tried("workspace", Some(text(workspace.id())), true, Vec::new())]
-        }
-        Decision::Forward(forward) => {
-            vec![no_service(), tried("workspace", Some(text(forward.workspace.id())), true, Vec::new())]
-        }
-    }
+    Explanation { index: view.index(), tried, left_out, result: result(head, (&decision, loads)) }
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn result(view: &View, head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)) -> Result {
+fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)) -> Result {
     let answer = |status: u16, why: String| Result {
         action: "answer",
         status: Some(status),
@@ -251,7 +124,7 @@ fn result(view: &View, head: &RequestHead<'_>, (decision, loads): (&Decision<'_,
         ..Result::default()
     };
     match decision {
-        Decision::Route(routed) => of_route(view, head, (routed, loads)),
+        Decision::Route(routed) => of_route(head, (routed, loads)),
         Decision::AmbiguousPath(bad) => answer(400, bad.to_string()),
         Decision::Preflight => answer(204, "OPTIONS is answered here".into()),
         Decision::ServicePreflight => answer(200, "OPTIONS is answered here".into()),
@@ -316,7 +189,7 @@ fn count_unknown(why: CountUnknown) -> &'static str {
     }
 }
 
-fn of_route(view: &View, head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) -> Result {
+fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) -> Result {
     let name = routed.route.route.name().to_string();
     let base = Result { route: Some(name.clone()), ..Result::default() };
     let sent = match &routed.outcome {
@@ -381,7 +254,6 @@ fn of_route(view: &View, head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '
                     ..answer(503, unserved(why, *partition))
                 },
             };
-            debug_assert!(view.index() >= routed.route.changed, "a route of this View");
             Result { keyspace, ..found }
         }
     }
