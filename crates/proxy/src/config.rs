@@ -12,6 +12,8 @@ pub struct Config {
     pub threads: usize,
     /// This node, as answers name it in `X-Quorate-Node`.
     pub node_name: NodeName,
+    /// Where this node is, as workers say it of themselves in their label `zone`.
+    pub zone: Option<Box<str>>,
     /// How long a worker may take to send the head of its answer, counted from the last byte of the request that
     /// it was given. When it is over: 503.
     pub request_timeout: Duration,
@@ -30,6 +32,7 @@ impl Config {
             listen,
             threads: 1,
             node_name,
+            zone: None,
             request_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             authorities: None,

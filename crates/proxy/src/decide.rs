@@ -10,11 +10,12 @@ use crate::{
     answer::{self, Own},
     client::Client,
     deadline::ticks,
-    destination::{Outstanding, Seat, Ticket, Workers},
+    destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
     pool::{Endpoint, PoolBounds},
+    resilience::{Care, Here, Keys},
     routes::{Finish, Plan, Routes},
-    services::{Left, Services},
+    services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
 };
 use http::{HeaderValue, Request, header};
@@ -72,6 +73,8 @@ pub(crate) struct Destination {
     pub endpoint: Arc<Endpoint>,
     pub ticket: Ticket,
     pub by: By,
+    /// Of a service: what becomes of it there.
+    pub care: Option<Care>,
 }
 
 /// By which rule.
@@ -118,11 +121,14 @@ pub(crate) struct Terms<'a> {
     /// Workers that have failed it.
     pub tried: &'a [Arc<Outstanding>],
     pub patience: Patience,
+    pub query: &'a str,
+    /// The client's address.
+    pub client: &'a [u8],
 }
 
 /// Decides a request that is on the core's hands.
 pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patience) -> Decided {
-    let host = request.headers().get(header::HOST);
+    let (core, host) = (&client.core, request.headers().get(header::HOST));
     let head = RequestHead {
         query: request.uri().query().unwrap_or(""),
         host: host.and_then(|host| host.to_str().ok()).unwrap_or(""),
@@ -130,8 +136,9 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
         // The desk draws a number.
         ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };
-    let core = &client.core;
-    core.desk.decide(head, core.deadlines.now(), Terms { tried: &[], patience })
+    let query = request.uri().query().unwrap_or_default();
+    let terms = Terms { tried: &[], patience, query, client: client.address.as_bytes() };
+    core.desk.decide(head, core.deadlines.now(), terms)
 }
 
 impl Desk {
@@ -139,7 +146,7 @@ impl Desk {
         view: &Arc<Published<View>>,
         loads: &Arc<Published<Loads>>,
         counters: &Arc<CoreCounters>,
-        bounds: PoolBounds,
+        (bounds, here): (PoolBounds, Here),
     ) -> Self {
         let mut view = view.reader();
         let index = view.load().index();
@@ -149,7 +156,7 @@ impl Desk {
             view,
             index: (index, index.0.into()),
             workers: Workers::new(bounds),
-            services: Services::new(loads, counters.clone()),
+            services: Services::new(loads, counters.clone(), (here, quorate_rt::rng::random_u64())),
             routes: Routes::default(),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
@@ -252,7 +259,7 @@ impl Case<'_> {
             Decision::Forward(forward) => {
                 let worker = forward.worker;
                 let (endpoint, ticket) = self.workers.owner(worker).take(self.now);
-                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
+                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace, care: None })
             }
             Decision::Preflight => Verdict::Answer(answer::preflight()),
             Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
@@ -268,11 +275,15 @@ impl Case<'_> {
             }
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let wanted = (ask, self.terms.tried);
-                let choice = self.services.choice_for(service, self.workers, self.now, wanted);
-                let counters = Some(choice.counters.clone());
-                let verdict = self.choose(head, &path, (service, choice.pick(ask, self.terms.tried)));
-                return (verdict, Finish::ByPath, counters);
+                let Terms { tried, query, client, .. } = self.terms;
+                let keys = Keys { headers: head.headers, path: head.path, query, client };
+                let wish = Wish { ask, keys, tried, now: self.now };
+                let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
+                if tried.is_empty() {
+                    choice.count_request(self.now);
+                }
+                let verdict = self.choose(head, &path, (service, &choice, picked));
+                return (verdict, Finish::ByPath, Some(choice.counters.clone()));
             }
         };
         (verdict, Finish::ByPath, None)
@@ -282,11 +293,13 @@ impl Case<'_> {
         &mut self,
         head: &RequestHead<'_>,
         path: &ServicePath<'_>,
-        (service, seat): (&ServiceView, Option<&Seat>),
+        (service, choice, picked): (&ServiceView, &Choice, Option<Entrant>),
     ) -> Verdict {
-        if let Some(seat) = seat {
-            let (endpoint, ticket) = seat.take(self.now);
-            return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
+        if let Some(entrant) = picked {
+            let (endpoint, ticket) = entrant.seat.take(self.now);
+            let care = Some(choice.send_to(&entrant, self.now));
+            let by = by_service(head, path, service);
+            return Verdict::Forward(Destination { endpoint, ticket, by, care });
         }
         match self.may_wait(vacancy::of_service(service)) {
             Some(vacancy) => {

@@ -2,6 +2,8 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod again;
+mod error;
 mod shared;
 
 use crate::{
@@ -9,27 +11,23 @@ use crate::{
     answer::{self, Own},
     client::{Client, Upload},
     deadline::ticks,
-    decide::{By, Destination, Patience, Terms, Verdict},
+    decide::{By, Destination},
     destination::{Outstanding, Seat},
-    dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
-    http2::upstream::{Answer, Got, Place},
+    http2::upstream::{Answer, Place},
     mirror,
     pool::Endpoint,
     routes::{Finish, Plan},
     upgrade::{self, Wanted},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use again::Then;
+use error::{Error, Failed, destination_failed, worker_failed};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
-use quorate_routing::{
-    RequestHead,
-    budget::Budget,
-    retry::{self, Case, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
-};
-use quorate_rt::planted::{self, Bug};
+use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_telemetry::{
-    events::{FailedOver, WorkerFailed},
+    events::WorkerFailed,
     label::{Outcome, UpstreamUse},
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -62,7 +60,12 @@ struct Outbound {
     target: Uri,
     headers: HeaderMap,
     body: Payload,
+    /// Whether the method may be repeated, or the service's policy says so.
+    repeats: bool,
 }
+
+/// Which attempt it is that a worker gets.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attempt");
 
 /// What becomes of its body when it has to be sent again.
 enum Payload {
@@ -95,56 +98,6 @@ enum Arrived {
     Shared(Response<Answer>),
 }
 
-/// Whose time it is that an attempt has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Time {
-    /// The request's: with it all is over.
-    OfRequest,
-    /// Less: there may be another attempt.
-    ForTry,
-}
-
-struct Failed {
-    failure: Failure,
-    connection: Connection,
-    error: Error,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Dial(#[from] dial::Error),
-    #[error("{authority}: the connection was closed")]
-    Closed { authority: String },
-    #[error("{authority}: {}", chain(source))]
-    Died { authority: String, source: hyper::Error },
-    #[error("{authority}: no room on its connections within {after:?}")]
-    NoRoom { authority: String, after: Duration },
-    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
-    Crowded { authority: String, waiting_max: usize },
-    #[error("{0}")]
-    Unreachable(Arc<dial::Error>),
-    #[error("{authority}: {}", chain(source))]
-    Stream { authority: String, source: Box<h2::Error> },
-    #[error("{authority}: no answer within {after:?}")]
-    TimedOut { authority: String, after: Duration },
-    #[error("{authority}: {reason}")]
-    Switched { authority: String, reason: upgrade::Refused },
-    #[error("the address's path makes no request target")]
-    BadTarget,
-}
-
-impl Failed {
-    /// It had a part of the request's time.
-    fn within_try(self) -> Self {
-        let failure = match self.failure {
-            Failure::TimedOut => Failure::TryTimedOut,
-            other => other,
-        };
-        Self { failure, ..self }
-    }
-}
-
 impl<'a> Forwarding<'a> {
     pub fn new(
         client: &'a Arc<Client>,
@@ -166,7 +119,11 @@ impl<'a> Forwarding<'a> {
             plan.put_host(&mut head.headers);
             is_copied = plan.copy.is_some() && upgrade.is_none();
         }
-        let body = match (retry::is_idempotent(&head.method), &to.by) {
+        let repeats = match &to.care {
+            Some(care) => care.rules.retry.repeats(&head.method),
+            None => retry::is_idempotent(&head.method),
+        };
+        let body = match (repeats, &to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
             // What is kept may still not be sent again to whom it was meant for: `replay` says.
             _ if is_copied => Payload::Kept(Kept::new(body, client)),
@@ -175,59 +132,35 @@ impl<'a> Forwarding<'a> {
             (true, By::Service { .. } | By::Route(_)) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
-        let outbound = Outbound { method: head.method, target: head.uri, headers: head.headers, body };
-        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup: Lookup::Once, attempts: 0 }
+        let outbound =
+            Outbound { method: head.method, target: head.uri, headers: head.headers, body, repeats };
+        let may_look = to.care.as_ref().is_none_or(|care| care.rules.retry.max > 0);
+        let lookup = if may_look { Lookup::Once } else { Lookup::Again };
+        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup, attempts: 0 }
     }
 
     /// Tries until there is an answer, or nothing left to try.
     pub async fn run(mut self) -> Forwarded {
         let spans = &self.client.core.spans;
-        let span = self.to.by.timeout().map_or(spans.request, ticks);
-        let until = self.client.core.deadlines.now() + span;
-        self.client.waiting_for(span);
+        self.client.waiting_for(self.to.by.timeout().map_or(spans.request, ticks));
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
-            let per_try = self.give_time(until);
-            let failed = match self.attempt(source).await {
-                Ok(arrived) => return self.arrived(arrived),
-                Err(failed) if per_try == Time::ForTry => failed.within_try(),
-                Err(failed) => failed,
-            };
-            if self.client.upload_is(Upload::Failed) {
+            source = match self.attempt_in_time(source).await {
+                Ok(arrived) => match self.judge(arrived).await {
+                    Some(arrived) => return self.arrived(arrived),
+                    None => Source::Any,
+                },
                 // Sent again, what there is of it would end like a whole one.
-                return self.gave_up(&failed);
-            }
-            let case = Case {
-                failure: failed.failure,
-                connection: failed.connection,
-                replay: self.outbound.replay(),
-                lookup: self.lookup,
-                budget: Budget::Left,
-            };
-            source = match retry::next(case) {
-                Next::Reconnect => Source::Dial,
-                Next::LookAgain if self.look_again(&failed.error) => Source::Any,
-                Next::LookAgain | Next::GiveUp(_) => return self.gave_up(&failed),
+                Err(failed) if self.client.upload_is(Upload::Failed) => return self.gave_up(&failed),
+                // Boxed: it is rare, and its state would be part of each connection's.
+                Err(failed) => match Box::pin(self.after(&failed)).await {
+                    Then::Reconnect => Source::Dial,
+                    Then::GoOn => Source::Any,
+                    Then::GiveUp => return self.gave_up(&failed),
+                },
             };
             self.client.core.counters.retried();
-        }
-    }
-
-    /// Gives the attempt its time, if it has less than the request.
-    fn give_time(&self, until: u32) -> Time {
-        let By::Route(plan) = &self.to.by else { return Time::OfRequest };
-        let left = until.saturating_sub(self.client.core.deadlines.now());
-        match plan.per_try().map(ticks) {
-            Some(span) if span < left => {
-                self.client.waiting_for(span);
-                Time::ForTry
-            }
-            Some(_) => {
-                self.client.waiting_for(left.max(1));
-                Time::OfRequest
-            }
-            None => Time::OfRequest,
         }
     }
 
@@ -235,7 +168,8 @@ impl<'a> Forwarding<'a> {
         let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
-        let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let request = self.outbound.request(&self.to, self.attempts);
+        let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
         let mut upstream = match line {
             Line::Own(upstream) => upstream,
             // Boxed: its state would be part of each connection's.
@@ -252,31 +186,6 @@ impl<'a> Forwarding<'a> {
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
-    }
-
-    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
-        if let Some(links) = self.to.endpoint.links()
-            && self.upgrade.is_none()
-        {
-            // A shared one may always have been about to end.
-            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
-            let got = match links.take() {
-                Some(Got::Place(place)) => {
-                    self.client.core.counters.upstream(UpstreamUse::Reused);
-                    Got::Place(place)
-                }
-                Some(got) => got,
-                // Boxed: it is rare, and its state would be part of each connection's.
-                None => Box::pin(self.turn(links, connection)).await?,
-            };
-            match got {
-                Got::Place(place) => return Ok((Line::Shared(place), connection)),
-                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
-                Got::Http1 => {}
-            }
-        }
-        let (upstream, connection) = self.connect(source).await?;
-        Ok((Line::Own(upstream), connection))
     }
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
@@ -303,45 +212,6 @@ impl<'a> Forwarding<'a> {
             links.forget();
         }
         Err(Failed { failure, connection: Connection::Fresh, error })
-    }
-
-    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
-    /// worker that failed, or nobody.
-    fn look_again(&mut self, error: &Error) -> bool {
-        if planted::is(Bug::NoFailover) && !matches!(self.to.by, By::Workspace) {
-            return false;
-        }
-        let core = &self.client.core;
-        self.tried.push(self.to.ticket.of().clone());
-        self.lookup = match &self.to.by {
-            By::Service { .. } | By::Route(_) if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
-            By::Service { .. } | By::Route(_) | By::Workspace => Lookup::Again,
-        };
-        let path = self.outbound.target.path();
-        let head = RequestHead::of(&self.outbound.method, path, &self.outbound.headers);
-        let terms = Terms { tried: &self.tried, patience: Patience::Over };
-        let now = core.deadlines.now();
-        let decided = match &self.to.by {
-            By::Route(plan) => match core.desk.another(plan, &head, (now, terms)) {
-                Some(decided) => decided,
-                None => return false,
-            },
-            By::Workspace | By::Service { .. } => core.desk.decide(head, now, terms),
-        };
-        let next = match decided.verdict {
-            Verdict::Forward(to) => to,
-            Verdict::Answer(_) | Verdict::Hold(_) => return false,
-        };
-        match &next.by {
-            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
-            By::Workspace => {}
-            By::Service { .. } | By::Route(_) => {
-                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
-            }
-        }
-        self.to = next;
-        self.index = decided.index;
-        true
     }
 
     fn arrived(self, arrived: Arrived) -> Forwarded {
@@ -424,10 +294,9 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
-        let is_crowded = matches!(failed.error, Error::NoRoom { .. } | Error::Crowded { .. });
         match after.left {
             // The worker is well: it will have room again.
-            None if is_crowded => answer::service::try_again(outcome, 1, 1),
+            None if failed.error.is_crowd() => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -455,29 +324,12 @@ fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     answer
 }
 
-/// As the workspace router's contract has it.
-fn worker_failed(failed: &Failed) -> Own {
-    match (&failed.error, failed.failure) {
-        (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => answer::invalid_worker_url(),
-        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
-        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
-    }
-}
-
-/// As the gateway's contract has it.
-fn destination_failed(failed: &Failed) -> Own {
-    match failed.failure {
-        Failure::TimedOut | Failure::TryTimedOut => answer::route::timed_out(),
-        Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => answer::route::failed(),
-    }
-}
-
 impl Outbound {
     /// Whether it may be sent again after some of it may have arrived.
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() && retry::is_idempotent(&self.method) => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && self.repeats => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
         }
     }
@@ -500,12 +352,15 @@ impl Outbound {
     }
 
     /// The request as a worker gets it. What can't be sent again is moved into it.
-    fn request(&mut self, to: &Destination) -> Result<Request<RequestBody>, Error> {
-        let (headers, body) = match &mut self.body {
+    fn request(&mut self, to: &Destination, attempt: u32) -> Result<Request<RequestBody>, Error> {
+        let (mut headers, body) = match &mut self.body {
             Payload::None => (self.headers.clone(), RequestBody::Empty),
             Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
             Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
         };
+        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.rules.counts_attempts) {
+            headers.insert(ATTEMPT, attempt.into());
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target_of(to)?;
@@ -584,16 +439,4 @@ const RETRY_TTL: Duration = Duration::from_secs(30);
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {
     HeaderValue::from_str(&endpoint.authority).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-}
-
-/// An error and its causes: hyper's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }

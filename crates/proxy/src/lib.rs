@@ -14,6 +14,7 @@
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
 //! | `routes` | what a route makes of a request and of its answer; `mirror`: who else gets a copy |
+//! | `resilience` | a service's policy: balancing, breakers, ejections, bounds, what is retried |
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
@@ -47,6 +48,7 @@ pub mod inlet;
 mod listen;
 mod mirror;
 mod pool;
+mod resilience;
 mod routes;
 mod serve;
 mod services;

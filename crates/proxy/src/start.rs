@@ -89,8 +89,8 @@ impl Proxy {
         let config = Arc::new(config);
         let shared = Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
         let inlet = Inlet::new(&shared, metrics.add_core());
-        let cores = Cores::start(threads, "proxy", move |_| {
-            let core = Core::new(&shared, metrics.add_core());
+        let cores = Cores::start(threads, "proxy", move |nth| {
+            let core = Core::new(&shared, nth, metrics.add_core());
             run(core, port.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;

@@ -153,6 +153,8 @@ async fn a_worker_has_no_more_connections_than_allowed() {
     for client in &mut clients {
         assert_eq!(client.answer("GET").await.status, 200);
     }
-    assert_eq!(rig.ask(&get("/x", "")).await.status, 200, "they are free again");
+    timeout(PATIENCE, async { while rig.ask(&get("/x", "")).await.status != 200 {} })
+        .await
+        .expect("free again");
     assert_eq!(worker.connections(), 2);
 }

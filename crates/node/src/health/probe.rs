@@ -152,14 +152,4 @@ async fn is_serving(answer: http::Response<hyper::body::Incoming>) -> Result<(),
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_question_is_one_protobuf_message_in_a_frame() {
-        assert_eq!(question(""), [0, 0, 0, 0, 0]);
-        assert_eq!(question("a.B"), [0, 0, 0, 0, 5, 0x0a, 3, b'a', b'.', b'B']);
-        let long = question(&"x".repeat(200));
-        assert_eq!(long[..8], [0, 0, 0, 0, 203, 0x0a, 0xc8, 0x01]);
-    }
-}
+mod tests;

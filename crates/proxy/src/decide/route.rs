@@ -3,10 +3,11 @@
 use super::{By, Case, Decided, Desk, Destination, Papers, Terms, Verdict};
 use crate::{
     answer::{self, Own},
-    destination::{Outstanding, Seat, Workers},
+    destination::{Outstanding, Seat},
     hold::{Awaited, Held},
+    resilience::{Care, Keys},
     routes::{Finish, Plan},
-    services::Services,
+    services::{Left, Wish},
 };
 use http::Uri;
 use quorate_model::{StoredRoute, route::Target};
@@ -17,9 +18,23 @@ use quorate_routing::{
     route::{Aim, Outcome, Routed, Sent, cors, rewrite},
     vacancy,
 };
-use quorate_state::View;
 use quorate_telemetry::ServiceCounters;
 use std::{sync::Arc, time::Duration};
+
+/// Who gets a request, and how it is followed there.
+struct Aimed {
+    seat: Seat,
+    /// Of a keyspace: which partition.
+    partition: u32,
+    care: Option<Care>,
+    counters: Option<Arc<ServiceCounters>>,
+}
+
+impl Aimed {
+    fn at(seat: Seat, partition: u32) -> Self {
+        Self { seat, partition, care: None, counters: None }
+    }
+}
 
 /// A verdict, how its answer is finished, and where the request is counted.
 pub(super) type Ruled = (Verdict, Finish, Option<Arc<ServiceCounters>>);
@@ -35,7 +50,7 @@ impl Case<'_> {
     }
 
     fn send(&mut self, head: &RequestHead<'_>, stored: &Arc<StoredRoute>, sent: &Sent<'_, '_>) -> Ruled {
-        let (seat, partition, counters) = match self.aim(head, &sent.aim) {
+        let Aimed { seat, partition, care, counters } = match self.aim(head, &sent.aim) {
             Ok(aimed) => aimed,
             Err((verdict, counters)) => {
                 let plan = self.plan(head, stored, (sent, 0));
@@ -44,7 +59,7 @@ impl Case<'_> {
         };
         let plan = Arc::new(self.plan(head, stored, (sent, partition)));
         let (endpoint, ticket) = seat.take(self.now);
-        let destination = Destination { endpoint, ticket, by: By::Route(plan.clone()) };
+        let destination = Destination { endpoint, ticket, by: By::Route(plan.clone()), care };
         (Verdict::Forward(destination), Finish::ByRoute(plan), counters)
     }
 
@@ -76,43 +91,39 @@ impl Case<'_> {
     }
 
     /// Who gets the request.
-    #[expect(clippy::type_complexity, reason = "read at one place")]
     fn aim(
         &mut self,
         head: &RequestHead<'_>,
         aim: &Aim<'_, '_>,
-    ) -> Result<(Seat, u32, Option<Arc<ServiceCounters>>), (Verdict, Option<Arc<ServiceCounters>>)> {
+    ) -> Result<Aimed, (Verdict, Option<Arc<ServiceCounters>>)> {
         let unserved = || Verdict::Answer(answer::route::unavailable());
         match aim {
-            Aim::Url(address, protocol) => Ok((self.workers.at(address, *protocol), 0, None)),
+            Aim::Url(address, protocol) => Ok(Aimed::at(self.workers.at(address, *protocol), 0)),
             Aim::Service(_, None) | Aim::Nobody => Err((unserved(), None)),
             Aim::Service(name, Some(service)) => {
-                let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let wanted = (ask, self.terms.tried);
-                let choice = self.services.choice_for(service, self.workers, self.now, wanted);
+                let wish = wish(head, &self.terms, self.now);
+                let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
+                if self.terms.tried.is_empty() {
+                    choice.count_request(self.now);
+                }
                 let counters = Some(choice.counters.clone());
-                match choice.pick(ask, self.terms.tried) {
-                    Some(seat) => Ok((seat.clone(), 0, counters)),
-                    None => match self.may_wait(vacancy::of_service(service)) {
-                        Some(vacancy) => {
-                            let awaited = Awaited::Service((*name).clone());
-                            Err((Verdict::Hold(Held { awaited, vacancy }), counters))
-                        }
-                        None => Err((unserved(), counters)),
-                    },
+                match (picked, self.may_wait(vacancy::of_service(service))) {
+                    (Some(entrant), _) => {
+                        let care = Some(choice.send_to(&entrant, self.now));
+                        Ok(Aimed { care, counters, ..Aimed::at(entrant.seat, 0) })
+                    }
+                    (None, Some(vacancy)) => {
+                        let awaited = Awaited::Service((*name).clone());
+                        Err((Verdict::Hold(Held { awaited, vacancy }), counters))
+                    }
+                    (None, None) => Err((unserved(), counters)),
                 }
             }
-            Aim::Owner(_, Ok(forward)) => {
-                let worker = forward.worker;
-                let seat = self.workers.owner(worker);
-                Ok((seat, forward.partition, None))
-            }
+            Aim::Owner(_, Ok(forward)) => Ok(Aimed::at(self.workers.owner(forward.worker), forward.partition)),
             Aim::Owner(_, Err(Homeless::NoWorkspace)) => {
                 Err((Verdict::Answer(answer::no_workspace(head.path)), None))
             }
-            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => {
-                Err((unserved(), None))
-            }
+            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => Err((unserved(), None)),
         }
     }
 
@@ -122,13 +133,20 @@ impl Case<'_> {
             Target::Url { address, protocol } => Some(self.workers.at(address, *protocol)),
             Target::Service(name) => {
                 let service = self.view.service(name.as_str())?;
-                let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let choice = self.services.choice_for(service, self.workers, self.now, (ask, &[]));
-                choice.pick(ask, &[]).cloned()
+                let wish = Wish { tried: &[], ..wish(head, &self.terms, self.now) };
+                let (_, picked) = self.services.choice_for(service, self.workers, &wish);
+                picked.map(|entrant| entrant.seat)
             }
             Target::Keyspace(_) => None,
         }
     }
+}
+
+/// What a request wants of a service.
+fn wish<'a>(head: &RequestHead<'a>, terms: &Terms<'a>, now: u32) -> Wish<'a> {
+    let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
+    let keys = Keys { headers: head.headers, path: head.path, query: terms.query, client: terms.client };
+    Wish { ask, keys, tried: terms.tried, now }
 }
 
 impl Desk {
@@ -144,35 +162,40 @@ impl Desk {
         papers.read();
         let Papers { view, workers, services, entropy, index, .. } = &mut *papers;
         let view = view.load();
-        let entropy = quorate_routing::pick::next_random(entropy);
-        let ask = Ask { entropy, model: wanted_model(head.headers) };
-        let seat = other_seat(plan, view, (workers, services), (now, ask, terms.tried))?;
+        let head = RequestHead { entropy: quorate_routing::pick::next_random(entropy), ..*head };
+        let (seat, care) = match plan.destination()? {
+            Target::Url { .. } => return None,
+            Target::Service(name) => {
+                let service = view.service(name.as_str())?;
+                let (choice, picked) = services.choice_for(service, workers, &wish(&head, &terms, now));
+                let entrant = picked?;
+                let care = choice.send_to(&entrant, now);
+                (entrant.seat, Some(care))
+            }
+            Target::Keyspace(name) => {
+                let owner = view.keyspace(name.as_str())?.claimant(plan.partition)?;
+                (owner.takes_requests().then(|| workers.owner(owner))?, None)
+            }
+        };
         if terms.tried.iter().any(|one| Arc::ptr_eq(one, &seat.outstanding)) {
             return None;
         }
         let (endpoint, ticket) = seat.take(now);
-        let to = Destination { endpoint, ticket, by: By::Route(plan.clone()) };
+        let to = Destination { endpoint, ticket, by: By::Route(plan.clone()), care };
         let (verdict, finish) = (Verdict::Forward(to), Finish::ByRoute(plan.clone()));
         Some(Decided { verdict, index: index.1.clone(), service: None, finish })
     }
-}
 
-fn other_seat(
-    plan: &Plan,
-    view: &View,
-    (workers, services): (&mut Workers, &mut Services),
-    (now, ask, tried): (u32, Ask<'_>, &[Arc<Outstanding>]),
-) -> Option<Seat> {
-    match plan.destination()? {
-        Target::Url { .. } => None,
-        Target::Service(name) => {
-            let service = view.service(name.as_str())?;
-            let choice = services.choice_for(service, workers, now, (ask, tried));
-            choice.pick(ask, tried).cloned()
-        }
-        Target::Keyspace(name) => {
-            let owner = view.keyspace(name.as_str())?.claimant(plan.partition)?;
-            owner.takes_requests().then(|| workers.owner(owner))
+    /// Who of a routed request's destination is left that was not tried.
+    pub fn left(&self, plan: &Plan, tried: &[Arc<Outstanding>], now: u32) -> Option<Left> {
+        let mut papers = self.papers();
+        let Papers { view, workers, services, .. } = &mut *papers;
+        match plan.destination()? {
+            Target::Service(name) => {
+                let service = view.load().service(name.as_str())?;
+                services.choice(service, workers, now).left(tried)
+            }
+            Target::Url { .. } | Target::Keyspace(_) => None,
         }
     }
 }

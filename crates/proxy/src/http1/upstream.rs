@@ -56,11 +56,7 @@ pub(crate) enum Broken {
 
 impl Upstream {
     /// Makes a connection of a socket. Sends nothing yet.
-    pub async fn new(
-        socket: WorkerSocket,
-        header_bytes_max: usize,
-        counted: Counted,
-    ) -> hyper::Result<Self> {
+    pub async fn new(socket: WorkerSocket, header_bytes_max: usize, counted: Counted) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new()
             .max_header_size(header_bytes_max)
             .handshake::<_, RequestBody>(TokioIo::new(socket))
