@@ -133,6 +133,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
         query: request.uri().query().unwrap_or(""),
         host: host.and_then(|host| host.to_str().ok()).unwrap_or(""),
         source: client.address.to_str().unwrap_or(""),
+        scheme: client.scheme,
         // The desk draws a number.
         ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };

@@ -67,18 +67,16 @@ impl Dialer {
         Ok(Self { tls: Arc::new(tls), limits })
     }
 
-    /// A new connection to a worker for one request at a time, TLS included.
-    pub async fn dial(&self, endpoint: &Endpoint) -> Result<Upstream, Error> {
+    /// A new connection to a worker for one request at a time, TLS included. The core may have `max` to it.
+    pub async fn dial(&self, endpoint: &Endpoint, max: usize) -> Result<Upstream, Error> {
         let authority = || endpoint.authority.clone();
-        let max = self.limits.worker_connections_max;
         let dialling = endpoint.dialling(max).ok_or_else(|| Error::Full { authority: authority(), max })?;
         let socket = self.within(endpoint, self.socket(endpoint, Alpn::Http1)).await?;
         self.upstream(endpoint, socket, dialling.opened()).await
     }
 
     /// A new connection for many requests, or what the worker chooses instead of it.
-    pub async fn dial_shared(&self, endpoint: &Endpoint) -> Result<Dialled, Error> {
-        let max = self.limits.worker_connections_max;
+    pub async fn dial_shared(&self, endpoint: &Endpoint, max: usize) -> Result<Dialled, Error> {
         let full = || Error::Full { authority: endpoint.authority.clone(), max };
         let dialling = endpoint.dialling(max).ok_or_else(full)?;
         let greeted = self.within(endpoint, async {
@@ -178,7 +176,8 @@ mod tests {
         let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         quorate_rt::spawn(async move { serve(listener.accept().await.unwrap().0).await });
         let endpoint = Endpoint::new(address, protocol, PoolBounds::of(&limits));
-        Dialer::new(None, limits).await.unwrap().dial_shared(&endpoint).await
+        let max = limits.worker_connections_max;
+        Dialer::new(None, limits).await.unwrap().dial_shared(&endpoint, max).await
     }
 
     async fn serve_http2(tcp: TcpStream) {
@@ -221,15 +220,15 @@ mod tests {
     async fn connections_are_counted_while_they_live() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let limits = Limits { worker_connections_max: 2, ..Limits::default() };
+        let limits = Limits::default();
         let endpoint = Endpoint::new(address, Protocol::Http1, PoolBounds::of(&limits));
         let dialer = Dialer::new(None, limits).await.unwrap();
         let dialling = endpoint.dialling(2).expect("room");
-        let first = dialer.dial(&endpoint).await.expect("it listens");
+        let first = dialer.dial(&endpoint, 2).await.expect("it listens");
         assert_eq!((endpoint.open(), endpoint.being_dialled()), (1, 1));
-        assert!(matches!(dialer.dial(&endpoint).await, Err(Error::Full { max: 2, .. })));
+        assert!(matches!(dialer.dial(&endpoint, 2).await, Err(Error::Full { max: 2, .. })));
         drop(dialling);
-        let second = dialer.dial(&endpoint).await.expect("it listens");
+        let second = dialer.dial(&endpoint, 2).await.expect("it listens");
         assert_eq!((endpoint.open(), endpoint.being_dialled()), (2, 0));
         drop((first, second));
         assert_eq!(endpoint.open(), 0);

@@ -4,6 +4,7 @@
 
 mod again;
 mod error;
+mod room;
 mod shared;
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 use again::Then;
 use error::{Error, Failed, destination_failed, worker_failed};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_telemetry::{
@@ -112,7 +113,8 @@ impl<'a> Forwarding<'a> {
         if let By::Route(plan) = &to.by {
             plan.edit_request(&mut head.headers);
         }
-        let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
+        let (from, hops) = ((&client.address, client.scheme), admitted.hops);
+        let facts = ToWorker { client: from, host, hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
         let mut is_copied = false;
         if let By::Route(plan) = &to.by {
@@ -190,15 +192,18 @@ impl<'a> Forwarding<'a> {
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        if source == Source::Any
-            && let Some(upstream) = self.to.endpoint.take()
-        {
+        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
+        if pooled.is_none() && self.is_bounded() {
+            pooled = Box::pin(self.room()).await?;
+        }
+        if let Some(upstream) = pooled {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
+        let max = self.connections_max();
         // Boxed: it is rare, and its state would be part of each connection's.
         let dialled =
-            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint, max))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);
@@ -226,7 +231,9 @@ impl<'a> Forwarding<'a> {
             answer::failed_to_route()
         };
         let answer = match arrived {
-            Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Arrived::Own(response, upstream)
+                if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) =>
+            {
                 upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
             }
             Arrived::Own(response, upstream) => Ok(passed_on(

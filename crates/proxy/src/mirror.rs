@@ -50,7 +50,7 @@ pub(crate) fn send(core: &Arc<Core>, to: &Seat, request: Request<RequestBody>) {
 async fn exchange(core: &Core, endpoint: &Endpoint, request: Request<RequestBody>) -> Option<()> {
     let mut upstream = match endpoint.take() {
         Some(upstream) => upstream,
-        None => core.dialer.dial(endpoint).await.ok()?,
+        None => core.dialer.dial(endpoint, core.config.limits.worker_connections_max).await.ok()?,
     };
     let watch = core.deadlines.watch()?;
     let answer = upstream.exchange(request, &watch).await.ok()?;

@@ -9,6 +9,7 @@ use crate::{
     http2::upstream::{Links, link::Bounds},
 };
 use quorate_model::{Address, Scheme};
+use quorate_routing::admission::Usage;
 use std::{
     collections::VecDeque,
     sync::{
@@ -16,6 +17,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+use tokio::sync::Notify;
 
 /// What a worker is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +73,36 @@ pub(crate) struct Endpoint {
 pub(crate) struct Counts {
     open: AtomicU32,
     dialling: AtomicU32,
+    /// Requests that wait for one.
+    waiting: AtomicU32,
+    /// One is free, or may be opened.
+    room: Notify,
+}
+
+impl Counts {
+    fn tell(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.room.notify_one();
+        }
+    }
+}
+
+/// A request that waits for a connection.
+pub(crate) struct Queued<'a>(&'a Counts);
+
+impl Queued<'_> {
+    /// There may be one. Whoever hears it and leaves without one tells the next.
+    pub async fn told(&self) {
+        self.0.room.notified().await;
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        // It may have been told as it left.
+        self.0.tell();
+    }
 }
 
 /// One of them, for as long as it lives.
@@ -79,6 +111,7 @@ pub(crate) struct Counted(Arc<Counts>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell();
     }
 }
 
@@ -96,6 +129,7 @@ impl Dialling {
 impl Drop for Dialling {
     fn drop(&mut self) {
         self.0.dialling.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell();
     }
 }
 
@@ -154,6 +188,23 @@ impl Endpoint {
         Some(Dialling(self.counts.clone()))
     }
 
+    /// A place among those who wait for a connection.
+    pub fn queue(&self) -> Queued<'_> {
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        Queued(&self.counts)
+    }
+
+    /// What there is of connections.
+    pub fn usage(&self) -> Usage {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Usage {
+            connections: number(self.open() + self.being_dialled()),
+            idle: number(self.idle().len()),
+            pending: self.counts.waiting.load(Ordering::Relaxed),
+            in_flight: 0,
+        }
+    }
+
     /// How many connections this core has open, used and unused ones.
     pub fn open(&self) -> usize {
         self.counts.open.load(Ordering::Relaxed) as usize
@@ -178,6 +229,7 @@ impl Endpoint {
         let mut idle = self.idle();
         if idle.len() < self.idle_max {
             idle.push_back(Idle { upstream, since: now });
+            self.counts.tell();
         }
     }
 

@@ -1,9 +1,9 @@
 //! A choice by each strategy among 3, 100 and 10,000 endpoints, and what a core does when a service has changed.
 
 use divan::{Bencher, black_box};
+use quorate_model::Verdict;
 use quorate_routing::{
     balance::{Ask, Member, Options, Standing, State, Strategy, Table, key},
-    health::Verdict,
     pick::Rank,
 };
 

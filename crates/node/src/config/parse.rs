@@ -5,7 +5,7 @@ use super::{
     duration::{self, Bare},
     error::{Wrong, quoted},
 };
-use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl};
+use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl, limit};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -79,6 +79,13 @@ pub(super) fn node_name(text: &str) -> Result<NodeName, Wrong> {
     NodeName::parse(text).map_err(Wrong::from)
 }
 
+/// As a worker's label may be.
+pub(super) fn zone(text: &str) -> Result<Box<str>, Wrong> {
+    let allowed = format!("1 to {} bytes of printable text", limit::LABEL_BYTES_MAX);
+    let is_right = (1..=limit::LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if is_right { Ok(text.into()) } else { Err(Wrong::value(text, allowed)) }
+}
+
 pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
     if text.is_empty() { Err(Wrong::new("is empty", "a path")) } else { Ok(text.into()) }
 }
@@ -113,6 +120,14 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
         "localhost" => Ok((Ipv4Addr::LOCALHOST, port).into()),
         _ => Err(Wrong::value(text, allowed)),
     }
+}
+
+/// A listener, or none.
+pub(super) fn listener_or_off(text: &str) -> Result<Option<SocketAddr>, Wrong> {
+    if text == "off" {
+        return Ok(None);
+    }
+    listener(text).map(Some).map_err(|wrong| Wrong { allowed: format!("off, or {}", wrong.allowed), ..wrong })
 }
 
 /// The host part of a listener, as `HOST` gives it.

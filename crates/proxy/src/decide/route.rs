@@ -119,11 +119,15 @@ impl Case<'_> {
                     (None, None) => Err((unserved(), counters)),
                 }
             }
-            Aim::Owner(_, Ok(forward)) => Ok(Aimed::at(self.workers.owner(forward.worker), forward.partition)),
+            Aim::Owner(_, Ok(forward)) => {
+                Ok(Aimed::at(self.workers.owner(forward.worker), forward.partition))
+            }
             Aim::Owner(_, Err(Homeless::NoWorkspace)) => {
                 Err((Verdict::Answer(answer::no_workspace(head.path)), None))
             }
-            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => Err((unserved(), None)),
+            Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => {
+                Err((unserved(), None))
+            }
         }
     }
 

@@ -1,13 +1,16 @@
 //! Whether a request is sent again, when, and to whom.
 
 use super::{Arrived, Error, Failed, Forwarding};
-use crate::decide::{By, Patience, Terms, Verdict};
+use crate::{
+    client::Upload,
+    decide::{By, Patience, Terms, Verdict},
+};
 use http::StatusCode;
 use hyper::body::Body;
 use quorate_routing::{
     RequestHead,
     budget::Budget,
-    retry::{self, Case, Connection, Failure, Lookup, Next, Why},
+    retry::{self, Case, Connection, Failure, Lookup, Next, Replay, Why},
 };
 use quorate_rt::{
     planted::{self, Bug},
@@ -82,7 +85,7 @@ impl Forwarding<'_> {
         if let Some(care) = &mut self.to.care
             && !failed.error.is_ours()
         {
-            care.failed(failed.failure, self.client.core.deadlines.now());
+            care.failed((failed.failure, failed.connection), self.client.core.deadlines.now());
         }
         self.then((failed.failure, failed.connection), &failed.error).await
     }
@@ -94,7 +97,7 @@ impl Forwarding<'_> {
     ) -> Then {
         let core = &self.client.core;
         let budget = self.to.care.as_ref().map_or(Budget::Left, |care| care.budget(core.deadlines.now()));
-        let replay = self.outbound.replay();
+        let replay = if self.is_still_sent(failure) { Replay::Unsafe } else { self.outbound.replay() };
         let case = Case { failure, connection, replay, lookup: self.lookup, budget };
         let refusal = match retry::next(case) {
             Next::Reconnect => return Then::Reconnect,
@@ -107,6 +110,14 @@ impl Forwarding<'_> {
         };
         self.client.core.counters.retry_refused(refusal);
         Then::GiveUp
+    }
+
+    /// Whether its body may still be read for the worker that is given up: on a shared connection another task sends
+    /// it, and two can't read one body.
+    fn is_still_sent(&self, failure: Failure) -> bool {
+        matches!(failure, Failure::BadAnswer | Failure::TryTimedOut)
+            && self.to.endpoint.links().is_some()
+            && self.client.upload_is(Upload::Running)
     }
 
     /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the

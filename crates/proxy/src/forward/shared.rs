@@ -85,9 +85,10 @@ impl Forwarding<'_> {
     /// Dials in the background, for all who wait.
     fn dial(&self, mut dial: Dial) {
         let (core, endpoint) = (self.client.core.clone(), self.to.endpoint.clone());
+        let connections_max = self.connections_max();
         quorate_rt::spawn(async move {
             loop {
-                let dialled = core.dialer.dial_shared(&endpoint).await;
+                let dialled = core.dialer.dial_shared(&endpoint, connections_max).await;
                 let used = if dialled.is_ok() { UpstreamUse::Opened } else { UpstreamUse::Failed };
                 core.counters.upstream(used);
                 if dial.done(dialled, core.deadlines.now()) == More::Enough {

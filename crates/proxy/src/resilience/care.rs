@@ -2,7 +2,12 @@
 
 use super::{Book, Conduct, Rules, conduct::Result};
 use crate::deadline::now_ms;
-use quorate_routing::{breaker::Pass, budget::Budget, outlier::Seen, retry::Failure};
+use quorate_routing::{
+    breaker::Pass,
+    budget::Budget,
+    outlier::Seen,
+    retry::{Connection, Failure},
+};
 use quorate_rt::time::Instant;
 use std::sync::Arc;
 
@@ -36,15 +41,16 @@ impl Care {
         self.ended(Seen::of_status(status), tick);
     }
 
-    /// None came.
-    pub fn failed(&mut self, failure: Failure, tick: u32) {
-        match failure {
-            Failure::Refused => self.ended(Seen::NoConnection, tick),
-            Failure::Died | Failure::TimedOut | Failure::TryTimedOut => self.ended(Seen::GatewayError, tick),
-            // A connection that had died while it was idle says nothing about the worker.
-            Failure::Unsent => {}
+    /// None came. A connection that had died in the pool says nothing about the worker.
+    pub fn failed(&mut self, (failure, connection): (Failure, Connection), tick: u32) {
+        match (failure, connection) {
+            (Failure::Refused, _) => self.ended(Seen::NoConnection, tick),
+            (Failure::Died, Connection::Fresh) | (Failure::TimedOut | Failure::TryTimedOut, _) => {
+                self.ended(Seen::GatewayError, tick);
+            }
+            (Failure::Unsent, _) | (Failure::Died, Connection::Pooled) => {}
             // It was said when it came.
-            Failure::BadAnswer => {}
+            (Failure::BadAnswer, _) => {}
         }
     }
 
