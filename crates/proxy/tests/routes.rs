@@ -144,8 +144,8 @@ async fn an_ambiguous_path_is_refused_where_it_matters() {
 fn cors() -> Cors {
     Cors {
         allowed_origins: vec![
-            OriginMatch::parse("f", "https://app.example").unwrap(),
-            OriginMatch::parse("f", "https://*.test").unwrap(),
+            OriginMatch::parse("f", "https://app.example").expect("an origin"),
+            OriginMatch::parse("f", "https://*.test").expect("origins"),
         ],
         allowed_methods: vec![Method::GET, Method::PUT],
         allowed_headers: vec!["x-user".into()],
