@@ -66,6 +66,8 @@ pub(crate) struct Core {
     pub waiting: Arc<Waiting>,
     /// Bytes of requests' bodies that are kept to be sent again.
     pub kept_bytes: AtomicUsize,
+    /// Copies of requests that are under way.
+    pub copies: AtomicUsize,
     stage: AtomicU8,
     open: AtomicUsize,
     streams: AtomicUsize,
@@ -115,6 +117,7 @@ impl Core {
             holds: Holds::default(),
             waiting: shared.waiting.clone(),
             kept_bytes: AtomicUsize::new(0),
+            copies: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             open: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),

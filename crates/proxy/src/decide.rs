@@ -4,18 +4,21 @@
 //! ticket that only this core counts references of. Cloning the View, or a worker's record in it, would have all
 //! cores write to one reference count for each request.
 
+mod route;
+
 use crate::{
     answer::{self, Own},
     client::Client,
     deadline::ticks,
     destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
-    pool::{Endpoint, PoolBounds, Protocol},
+    pool::{Endpoint, PoolBounds},
     resilience::{Care, Here, Keys},
+    routes::{Finish, Plan, Routes},
     services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
 };
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, header};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
@@ -40,6 +43,7 @@ struct Papers {
     index: (LogIndex, HeaderValue),
     workers: Workers,
     services: Services,
+    routes: Routes,
     timeline: Timeline,
     entropy: u64,
 }
@@ -50,6 +54,8 @@ pub(crate) struct Decided {
     pub index: HeaderValue,
     /// Where the request is counted, if it is for a service that there is.
     pub service: Option<Arc<ServiceCounters>>,
+    /// How its answer is finished.
+    pub finish: Finish,
 }
 
 /// What to do with a request.
@@ -72,7 +78,7 @@ pub(crate) struct Destination {
 }
 
 /// By which rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum By {
     /// It owns the workspace's partition. The worker gets the path as it came.
     Workspace,
@@ -83,14 +89,17 @@ pub(crate) enum By {
         /// How long it may take, if the service's policy says.
         timeout: Option<Duration>,
     },
+    /// A route says so.
+    Route(Arc<Plan>),
 }
 
 impl By {
     /// How long a request may take, if the rule says so.
-    pub fn timeout(self) -> Option<Duration> {
+    pub fn timeout(&self) -> Option<Duration> {
         match self {
-            Self::Service { timeout, .. } => timeout,
+            Self::Service { timeout, .. } => *timeout,
             Self::Workspace => None,
+            Self::Route(plan) => plan.timeout,
         }
     }
 }
@@ -119,12 +128,14 @@ pub(crate) struct Terms<'a> {
 
 /// Decides a request that is on the core's hands.
 pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patience) -> Decided {
-    let core = &client.core;
+    let (core, host) = (&client.core, request.headers().get(header::HOST));
     let head = RequestHead {
-        method: request.method(),
-        path: request.uri().path(),
-        headers: request.headers(),
-        entropy: 0, // the desk's to draw
+        query: request.uri().query().unwrap_or(""),
+        host: host.and_then(|host| host.to_str().ok()).unwrap_or(""),
+        source: client.address.to_str().unwrap_or(""),
+        scheme: client.scheme,
+        // The desk draws a number.
+        ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };
     let query = request.uri().query().unwrap_or_default();
     let terms = Terms { tried: &[], patience, query, client: client.address.as_bytes() };
@@ -147,6 +158,7 @@ impl Desk {
             index: (index, index.0.into()),
             workers: Workers::new(bounds),
             services: Services::new(loads, counters.clone(), (here, quorate_rt::rng::random_u64())),
+            routes: Routes::default(),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
         }))
@@ -156,11 +168,11 @@ impl Desk {
     pub fn decide(&self, head: RequestHead<'_>, now: u32, terms: Terms<'_>) -> Decided {
         let mut papers = self.papers();
         papers.read();
-        let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
+        let Papers { view, index, workers, services, routes, timeline, entropy } = &mut *papers;
         let head = RequestHead { entropy: next_random(entropy), ..head };
-        let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
-        let (verdict, service) = case.decide(&head);
-        Decided { verdict, index: index.1.clone(), service }
+        let mut case = Case { view: view.load(), workers, services, routes, timeline, now, terms };
+        let (verdict, finish, service) = case.decide(&head);
+        Decided { verdict, index: index.1.clone(), service, finish }
     }
 
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
@@ -215,6 +227,7 @@ impl Desk {
     pub fn sweep(&self, now: u32, ticks_max: u32) {
         let mut papers = self.papers();
         papers.services.sweep(now, ticks_max);
+        papers.routes.sweep(now, ticks_max);
         papers.workers.sweep(now, ticks_max);
     }
 
@@ -233,19 +246,20 @@ struct Case<'a> {
     view: &'a View,
     workers: &'a mut Workers,
     services: &'a mut Services,
+    routes: &'a mut Routes,
     timeline: &'a Timeline,
     now: u32,
     terms: Terms<'a>,
 }
 
 impl Case<'_> {
-    fn decide(&mut self, head: &RequestHead<'_>) -> (Verdict, Option<Arc<ServiceCounters>>) {
+    fn decide(&mut self, head: &RequestHead<'_>) -> route::Ruled {
         let verdict = match by_rules(self.view, head) {
+            Decision::Route(routed) => return self.routed(head, &routed),
+            Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {
                 let worker = forward.worker;
-                let address = &worker.registration.address;
-                let seat = self.workers.seat(worker.id(), address, Protocol::of(address));
-                let (endpoint, ticket) = seat.take(self.now);
+                let (endpoint, ticket) = self.workers.owner(worker).take(self.now);
                 Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace, care: None })
             }
             Decision::Preflight => Verdict::Answer(answer::preflight()),
@@ -269,10 +283,11 @@ impl Case<'_> {
                 if tried.is_empty() {
                     choice.count_request(self.now);
                 }
-                return (self.choose(head, &path, (service, &choice, picked)), Some(choice.counters.clone()));
+                let verdict = self.choose(head, &path, (service, &choice, picked));
+                return (verdict, Finish::ByPath, Some(choice.counters.clone()));
             }
         };
-        (verdict, None)
+        (verdict, Finish::ByPath, None)
     }
 
     fn choose(

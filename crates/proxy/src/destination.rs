@@ -4,7 +4,7 @@
 //! requests a worker still has (a drain that waits, say) asks all cores, which happens rarely.
 
 use crate::pool::{Endpoint, PoolBounds, Protocol};
-use quorate_model::{Address, WorkerId};
+use quorate_model::{Address, Worker, WorkerId, policy::Protocol as Spoken};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, DefaultHasher},
@@ -75,6 +75,8 @@ pub(crate) struct Workers {
     /// By the address as registered, and the protocol. Shared where two workers are at one address: one that came
     /// back under another name finds its connections again.
     endpoints: Registered<(Box<str>, Protocol), Arc<Endpoint>>,
+    /// Those that nobody registered, by the address that a route names and the protocol.
+    named: Registered<(Box<str>, Protocol), Seat>,
     bounds: PoolBounds,
 }
 
@@ -85,7 +87,31 @@ struct Known {
 
 impl Workers {
     pub fn new(bounds: PoolBounds) -> Self {
-        Self { known: HashMap::default(), endpoints: HashMap::default(), bounds }
+        Self { known: HashMap::default(), endpoints: HashMap::default(), named: HashMap::default(), bounds }
+    }
+
+    /// The owner of a partition, where it registered.
+    pub fn owner(&mut self, worker: &Worker) -> Seat {
+        let address = &worker.registration.address;
+        self.seat(worker.id(), address, Protocol::of(address))
+    }
+
+    /// Who answers at an address that a route names.
+    pub fn at(&mut self, address: &Address, protocol: Option<Spoken>) -> Seat {
+        let protocol =
+            protocol.map_or_else(|| Protocol::of(address), |spoken| Protocol::named(spoken, address));
+        let key = (Box::from(address.as_str()), protocol);
+        if let Some(seat) = self.named.get(&key) {
+            return seat.clone();
+        }
+        let make = || Arc::new(Endpoint::new(address.clone(), protocol, self.bounds));
+        let endpoint = self.endpoints.entry(key.clone()).or_insert_with(make).clone();
+        // It is nobody's id: these are kept apart from those who registered.
+        let worker = WorkerId::parse(&endpoint.authority).unwrap_or_else(|_| unnamed());
+        let outstanding = Arc::new(Outstanding { worker, count: AtomicU32::new(0) });
+        let seat = Seat { outstanding, endpoint };
+        self.named.insert(key, seat.clone());
+        seat
     }
 
     /// A worker at an address, to be spoken to in a protocol. Its id and its address are cloned only the first time: cloning what the View holds
@@ -123,6 +149,7 @@ impl Workers {
         for endpoint in self.endpoints.values() {
             endpoint.sweep(now, ticks_max);
         }
+        self.named.retain(|_, seat| Arc::strong_count(&seat.outstanding) > 1 || !is_old(&seat.endpoint));
         self.known.retain(|_, known| {
             // An endpoint that somebody holds stays among the endpoints, and is found there again.
             known.at.retain(|endpoint| !is_old(endpoint));
@@ -135,6 +162,10 @@ impl Workers {
     pub fn clear(&self) {
         self.endpoints.values().for_each(|endpoint| endpoint.clear());
     }
+}
+
+fn unnamed() -> WorkerId {
+    WorkerId::parse("-").expect("one letter is an id")
 }
 
 #[cfg(test)]

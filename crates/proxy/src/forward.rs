@@ -13,15 +13,17 @@ use crate::{
     client::{Client, Upload},
     deadline::ticks,
     decide::{By, Destination},
-    destination::Outstanding,
+    destination::{Outstanding, Seat},
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Place},
+    mirror,
     pool::Endpoint,
+    routes::{Finish, Plan},
     upgrade::{self, Wanted},
 };
 use again::Then;
-use error::{Error, Failed, worker_failed};
+use error::{Error, Failed, destination_failed, worker_failed};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
@@ -49,6 +51,8 @@ pub(crate) struct Forwarded {
     pub answer: Result<Response<AnswerBody>, Own>,
     /// The log index of the View that decided in the end.
     pub index: HeaderValue,
+    /// How the answer is finished.
+    pub finish: Finish,
 }
 
 /// What a worker is sent: at hand, as long as it may have to be sent again.
@@ -106,18 +110,28 @@ impl<'a> Forwarding<'a> {
         let (mut head, body) = request.into_parts();
         let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
+        if let By::Route(plan) = &to.by {
+            plan.edit_request(&mut head.headers);
+        }
         let (from, hops) = ((&client.address, client.scheme), admitted.hops);
         let facts = ToWorker { client: from, host, hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
+        let mut is_copied = false;
+        if let By::Route(plan) = &to.by {
+            plan.put_host(&mut head.headers);
+            is_copied = plan.copy.is_some() && upgrade.is_none();
+        }
         let repeats = match &to.care {
             Some(care) => care.rules.retry.repeats(&head.method),
             None => retry::is_idempotent(&head.method),
         };
-        let body = match (repeats, to.by) {
+        let body = match (repeats, &to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
+            // What is kept may still not be sent again to whom it was meant for: `replay` says.
+            _ if is_copied => Payload::Kept(Kept::new(body, client)),
             // Kept also for what may not be repeated: a worker can say that it has not looked at it.
             _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
-            (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
+            (true, By::Service { .. } | By::Route(_)) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
         let outbound =
@@ -207,6 +221,9 @@ impl<'a> Forwarding<'a> {
 
     fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
+        self.copy();
+        let finish = self.finish();
+        let edited = finish.clone();
         let Destination { endpoint, ticket, .. } = self.to;
         let refuse = |reason| {
             let error = Error::Switched { authority: endpoint.authority.clone(), reason };
@@ -227,21 +244,47 @@ impl<'a> Forwarding<'a> {
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
             }
         };
-        Forwarded { answer, index: self.index }
+        let answer = answer.map(|mut answer| {
+            edited.edit(answer.headers_mut());
+            answer
+        });
+        Forwarded { answer, index: self.index, finish }
+    }
+
+    /// How the answer is finished.
+    fn finish(&self) -> Finish {
+        match &self.to.by {
+            By::Route(plan) => Finish::ByRoute(plan.clone()),
+            By::Workspace | By::Service { .. } => Finish::ByPath,
+        }
+    }
+
+    /// Sends the copy that the route wants somebody to have.
+    fn copy(&self) {
+        let By::Route(plan) = &self.to.by else { return };
+        if let Some(to) = &plan.copy
+            && self.upgrade.is_none()
+            && let Some(request) = self.outbound.copy(plan, to)
+        {
+            mirror::send(&self.client.core, to, request);
+        }
     }
 
     fn gave_up(mut self, failed: &Failed) -> Forwarded {
+        self.copy();
         let own = if self.client.upload_is(Upload::Failed) {
             answer::bad_request("The request's body broke off")
         } else {
-            let own = match self.to.by {
+            let own = match &self.to.by {
                 By::Workspace => worker_failed(failed),
+                By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
             self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
             own
         };
-        Forwarded { answer: Err(own), index: self.index }
+        let finish = self.finish();
+        Forwarded { answer: Err(own), index: self.index, finish }
     }
 
     /// The contract knows two answers: others exist, or none does.
@@ -336,17 +379,40 @@ impl Outbound {
     /// service's name.
     fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
         let prefix = to.endpoint.address.path_prefix();
-        let target = match to.by {
+        let target = match &to.by {
+            By::Route(plan) => return self.target_by(plan, prefix),
             By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
             By::Workspace => format!("{prefix}{}", self.target),
             By::Service { rest_at, .. } => {
                 let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
-                let rest = whole.get(rest_at..).unwrap_or_default();
+                let rest = whole.get(*rest_at..).unwrap_or_default();
                 let slash = if rest.starts_with('/') { "" } else { "/" };
                 format!("{prefix}{slash}{rest}")
             }
         };
         target.parse().map_err(|_| Error::BadTarget)
+    }
+
+    fn target_by(&self, plan: &Plan, prefix: &str) -> Result<Uri, Error> {
+        let target = plan.target.as_ref().unwrap_or(&self.target);
+        if prefix.is_empty() {
+            return Ok(target.clone());
+        }
+        format!("{prefix}{target}").parse().map_err(|_| Error::BadTarget)
+    }
+
+    /// The same request once more, for somebody else; `None`: not all of it is at hand.
+    fn copy(&self, plan: &Plan, to: &Seat) -> Option<Request<RequestBody>> {
+        let body = match &self.body {
+            Payload::None => RequestBody::Empty,
+            Payload::Kept(kept) => RequestBody::Copy(kept.copy()?),
+            Payload::Once(_) => return None,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target_by(plan, to.endpoint.address.path_prefix()).ok()?;
+        *request.headers_mut() = self.headers.clone();
+        Some(request)
     }
 
     /// Takes an unsent request apart again.

@@ -14,6 +14,7 @@
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
+//! | `routes` | what a route makes of a request and of its answer; `mirror`: who else gets a copy |
 //! | `resilience` | a service's policy: balancing, breakers, ejections, bounds, what is retried |
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
@@ -49,10 +50,12 @@ mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
+mod mirror;
 mod opening;
 mod pool;
 pub mod probe;
 mod resilience;
+mod routes;
 mod serve;
 mod services;
 pub mod start;

@@ -33,6 +33,18 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    /// As a route or policy says it.
+    pub fn named(spoken: quorate_model::policy::Protocol, address: &Address) -> Self {
+        use quorate_model::policy::Protocol as Spoken;
+        match spoken {
+            Spoken::Http1 => Self::Http1,
+            Spoken::H2c => Self::H2c,
+            // Without TLS there is nothing to speak it in.
+            Spoken::H2 if address.scheme() == Scheme::Http => Self::H2c,
+            Spoken::H2 => Self::H2,
+        }
+    }
+
     /// Where nobody says anything.
     pub fn of(address: &Address) -> Self {
         match address.scheme() {

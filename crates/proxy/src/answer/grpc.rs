@@ -66,6 +66,10 @@ impl Own {
 /// The texts of `error` and `message` in a body as they are made here: `{"error":"...","message":"...",...}`.
 fn words(body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
+    if !body.starts_with('{') {
+        // A route's are plain text.
+        return body.into_owned();
+    }
     let mut words = String::new();
     for field in ["{\"error\":\"", ",\"message\":\""] {
         if let Some((_, rest)) = body.split_once(field) {

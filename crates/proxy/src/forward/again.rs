@@ -38,9 +38,13 @@ pub(super) enum Then {
 impl Forwarding<'_> {
     /// One attempt, within its own time if it has one.
     pub(super) async fn attempt_in_time(&mut self, source: super::Source) -> Result<Arrived, Failed> {
-        let per_try_ms = self.to.care.as_ref().and_then(|care| care.rules.retry.per_try_ms);
-        let Some(ms) = per_try_ms else { return self.attempt(source).await };
-        let after = Duration::from_millis(ms.into());
+        let own = match &self.to.by {
+            By::Route(plan) => plan.per_try(),
+            By::Workspace | By::Service { .. } => None,
+        };
+        let policys = || self.to.care.as_ref().and_then(|care| care.rules.retry.per_try_ms);
+        let per_try = own.or_else(|| policys().map(|ms| Duration::from_millis(ms.into())));
+        let Some(after) = per_try else { return self.attempt(source).await };
         // Boxed: its state would be part of each connection's.
         match Box::pin(timeout(after, self.attempt(source))).await {
             Ok(ended) => ended,
@@ -119,7 +123,7 @@ impl Forwarding<'_> {
     /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
     /// worker that failed, or nobody.
     async fn look_again(&mut self, failure: Failure, error: &(dyn fmt::Display + Sync)) -> bool {
-        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
+        if planted::is(Bug::NoFailover) && !matches!(self.to.by, By::Workspace) {
             return false;
         }
         let core = &self.client.core;
@@ -132,7 +136,11 @@ impl Forwarding<'_> {
             }
             let (path, now) = (self.outbound.target.path(), core.deadlines.now());
             // Nobody waits, and no token is spent, for nobody.
-            if core.desk.after_failure(path, &self.tried, now).left.is_none() {
+            let left = match &self.to.by {
+                By::Route(plan) => core.desk.left(plan, &self.tried, now),
+                By::Workspace | By::Service { .. } => core.desk.after_failure(path, &self.tried, now).left,
+            };
+            if left.is_none() {
                 return false;
             }
             care.goes_on(now);
@@ -147,24 +155,27 @@ impl Forwarding<'_> {
 
     fn move_on(&mut self, error: &dyn fmt::Display) -> bool {
         let core = &self.client.core;
-        let head = RequestHead {
-            method: &self.outbound.method,
-            path: self.outbound.target.path(),
-            headers: &self.outbound.headers,
-            entropy: 0,
-        };
+        let path = self.outbound.target.path();
+        let head = RequestHead::of(&self.outbound.method, path, &self.outbound.headers);
         let query = self.outbound.target.query().unwrap_or_default();
         let client = self.client.address.as_bytes();
         let terms = Terms { tried: &self.tried, patience: Patience::Over, query, client };
-        let decided = core.desk.decide(head, core.deadlines.now(), terms);
+        let now = core.deadlines.now();
+        let decided = match &self.to.by {
+            By::Route(plan) => match core.desk.another(plan, &head, (now, terms)) {
+                Some(decided) => decided,
+                None => return false,
+            },
+            By::Workspace | By::Service { .. } => core.desk.decide(head, now, terms),
+        };
         let next = match decided.verdict {
             Verdict::Forward(to) => to,
             Verdict::Answer(_) | Verdict::Hold(_) => return false,
         };
-        match next.by {
+        match &next.by {
             By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
             By::Workspace => {}
-            By::Service { .. } => {
+            By::Service { .. } | By::Route(_) => {
                 FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
             }
         }

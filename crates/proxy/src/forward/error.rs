@@ -75,6 +75,14 @@ impl Error {
     }
 }
 
+/// As the gateway's contract has it.
+pub(super) fn destination_failed(failed: &Failed) -> Own {
+    match failed.failure {
+        Failure::TimedOut | Failure::TryTimedOut => answer::route::timed_out(),
+        Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => answer::route::failed(),
+    }
+}
+
 /// As the workspace router's contract has it.
 pub(super) fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {

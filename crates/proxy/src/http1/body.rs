@@ -1,6 +1,10 @@
 //! Bodies. They stream: at no time is more of one in memory than a connection's buffers.
 
-use super::{Upstream, kept::Sending, upstream::quiet};
+use super::{
+    Upstream,
+    kept::{Pieced, Sending},
+    upstream::quiet,
+};
 use crate::{
     client::{Client, Upload},
     destination::Ticket,
@@ -24,6 +28,8 @@ pub(crate) enum RequestBody {
     Stream(Uploading),
     /// The same, and kept for another try.
     Kept(Sending),
+    /// A copy of what another destination got.
+    Copy(Pieced),
 }
 
 /// A body that is under way.
@@ -62,6 +68,7 @@ impl Body for RequestBody {
         let body = match &mut *self {
             Self::Empty => return Poll::Ready(None),
             Self::Kept(body) => return Pin::new(body).poll_frame(cx),
+            Self::Copy(body) => return Pin::new(body).poll_frame(cx),
             Self::Stream(body) => body,
         };
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
@@ -78,6 +85,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Stream(body) => body.incoming.is_end_stream(),
             Self::Kept(body) => body.is_end_stream(),
+            Self::Copy(body) => body.is_end_stream(),
         }
     }
 
@@ -86,6 +94,7 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Stream(body) => body.incoming.size_hint(),
             Self::Kept(body) => body.size_hint(),
+            Self::Copy(body) => body.size_hint(),
         }
     }
 }

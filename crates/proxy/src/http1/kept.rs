@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     task::{Context, Poll},
@@ -23,6 +24,29 @@ pub(crate) struct Sending {
     kept: Kept,
     /// How many of the kept pieces it has handed on; beyond the last one there are the trailers.
     next: usize,
+}
+
+/// A copy of a whole body.
+pub(crate) struct Pieced(VecDeque<Bytes>);
+
+impl Body for Pieced {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 /// Pieces of at least this size are kept as they came: hyper's read buffers have this size or more.
@@ -128,6 +152,18 @@ impl Kept {
         source.pieces.finish();
         source.is_caught_up = false;
         Sending { kept: self.clone(), next: 0 }
+    }
+
+    /// All of it, for somebody else; `None`: it is not all there, or was not all kept.
+    pub fn copy(&self) -> Option<Pieced> {
+        let source = self.source();
+        let is_there = source.client.upload_is(Upload::Done) || source.incoming.is_end_stream();
+        if source.lost || !is_there {
+            return None;
+        }
+        let tail = Some(&source.pieces.tail).filter(|tail| !tail.is_empty());
+        let tail = tail.map(|tail| Bytes::copy_from_slice(tail));
+        Some(Pieced(source.pieces.done.iter().cloned().chain(tail).collect()))
     }
 
     /// Whether it can be sent from its beginning.
