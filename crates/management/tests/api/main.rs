@@ -1,6 +1,7 @@
 //! The HTTP APIs against a real replicated state, without sockets: each line of the contracts is a test.
 
 mod ask;
+mod config;
 mod coordinator;
 mod coordinator_defects;
 mod coordinator_wrong;
@@ -18,6 +19,7 @@ mod original;
 mod probes;
 mod reads;
 mod registry;
+mod routes;
 mod services;
 mod serving;
 mod settings;
