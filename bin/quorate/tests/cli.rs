@@ -117,6 +117,7 @@ fn the_version_is_printed() {
 fn help_is_as_documented() {
     expect_test::expect_file!["help/quorate.txt"].assert_eq(&run(&["--help"]).out);
     expect_test::expect_file!["help/serve.txt"].assert_eq(&run(&["serve", "--help"]).out);
+    expect_test::expect_file!["help/dev.txt"].assert_eq(&run(&["dev", "--help"]).out);
     expect_test::expect_file!["help/agent.txt"].assert_eq(&run(&["agent", "--help"]).out);
     expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);

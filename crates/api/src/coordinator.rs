@@ -115,15 +115,6 @@ impl ErrorBody {
     }
 }
 
-/// What is wrong with a body, in one line.
-pub fn in_one_line(wrong: &[Invalid]) -> String {
-    const SHOWN_MAX: usize = 10;
-    let shown: Vec<_> = wrong.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
-    let more = wrong.len().saturating_sub(SHOWN_MAX);
-    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
-    format!("{}{more}", shown.join(", "))
-}
-
 /// What was done.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = CoordinatorStatus)]

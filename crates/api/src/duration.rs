@@ -2,7 +2,8 @@
 //!
 //! Whole milliseconds, without floats: what was written is what is read back.
 
-use std::time::Duration;
+use quorate_model::Invalid;
+use std::{ops::RangeInclusive, time::Duration};
 
 const UNITS_MS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// Ten years. Longer is refused: no setting is meant to take so long.
@@ -51,6 +52,15 @@ pub fn format(duration: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".into() } else { text }
+}
+
+/// `asked`, if it is within `bounds`.
+pub(crate) fn within(asked: Duration, bounds: RangeInclusive<Duration>) -> Result<Duration, Invalid> {
+    if bounds.contains(&asked) {
+        return Ok(asked);
+    }
+    let allowed = format!("{} to {}", format(*bounds.start()), format(*bounds.end()));
+    Err(Invalid::new("", format!("is {}", format(asked)), allowed))
 }
 
 #[cfg(test)]

@@ -234,7 +234,10 @@ mod tests {
         .expect("valid");
         assert_eq!((asked.method, asked.uri.path(), asked.uri.query()), (Method::POST, "/v1/x", Some("q=1")));
         assert_eq!(asked.headers["host"], "api.example.com:81");
-        assert_eq!((asked.headers["x-a"].as_bytes(), asked.headers.get_all("x-b").iter().count()), (&b"1"[..], 2));
+        assert_eq!(
+            (asked.headers["x-a"].as_bytes(), asked.headers.get_all("x-b").iter().count()),
+            (&b"1"[..], 2)
+        );
         assert_eq!(asked.client, "10.0.0.9".parse().ok());
         let path = read(json!({"url": "/x", "headers": {"Host": "h"}})).expect("valid");
         assert_eq!((path.method, path.headers["host"].as_bytes()), (Method::GET, &b"h"[..]));

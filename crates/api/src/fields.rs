@@ -5,9 +5,20 @@
 //! unknown field. Depth is bounded by serde_json (128), size by whoever read the bytes.
 
 use crate::{Wrong, duration};
-use quorate_model::{Invalid, Partition};
+use quorate_model::{Invalid, Partition, shown_key};
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
+
+/// What is wrong, in one line. What is allowed may have commas.
+pub fn in_one_line(wrong: &[Invalid]) -> String {
+    const SHOWN_MAX: usize = 10;
+    let mut all = wrong.iter();
+    let mut shown: Vec<_> = all.by_ref().take(SHOWN_MAX).map(ToString::to_string).collect();
+    if all.len() > 0 {
+        shown.push(format!("and {} more", all.len()));
+    }
+    shown.join("; ")
+}
 
 /// Why the bytes of a body are not even an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +93,11 @@ impl Fields {
         self.read(name, value, read)
     }
 
+    /// Whether a field that was not taken yet is there, right or wrong.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Adds what was found wrong by other means.
     pub fn add(&mut self, wrong: impl IntoIterator<Item = Invalid>) {
         self.wrong.extend(wrong);
@@ -139,8 +155,7 @@ impl Fields {
     pub fn finish(mut self) -> Wrong {
         let allowed = if self.known.is_empty() { "no field at all".into() } else { self.known.join(", ") };
         for name in self.map.keys() {
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            let path = format!("{}{shown}", self.prefix);
+            let path = format!("{}{}", self.prefix, shown_key(name));
             self.wrong.push(Invalid::new(path, "is no known field", allowed.clone()));
         }
         self.wrong
@@ -194,13 +209,21 @@ pub fn text<T>(
 
 /// A whole number from 0 to `max`.
 pub fn number(max: u64) -> impl FnOnce(Value) -> Result<u64, Wrong> {
-    move |value| match value.as_u64() {
-        Some(number) if number <= max => Ok(number),
-        Some(number) => Err(vec![Invalid::new("", format!("is {number}"), format!("0 to {max}"))]),
-        None if value.is_number() => {
-            Err(vec![Invalid::new("", "is no whole number, or out of range", format!("0 to {max}"))])
+    number_in(0..=max)
+}
+
+/// A whole number within `bounds`.
+pub fn number_in(bounds: RangeInclusive<u64>) -> impl FnOnce(Value) -> Result<u64, Wrong> {
+    move |value| {
+        let allowed = format!("{} to {}", bounds.start(), bounds.end());
+        match value.as_u64() {
+            Some(number) if bounds.contains(&number) => Ok(number),
+            Some(number) => Err(vec![Invalid::new("", format!("is {number}"), allowed)]),
+            None if value.is_number() => {
+                Err(vec![Invalid::new("", "is no whole number, or out of range", allowed)])
+            }
+            None => Err(vec![is_not(&value, format!("a number, {allowed}"))]),
         }
-        None => Err(vec![is_not(&value, format!("a number, 0 to {max}"))]),
     }
 }
 
@@ -214,6 +237,14 @@ pub fn span(value: Value) -> Result<Duration, Wrong> {
     text(duration::ALLOWED, |text| {
         duration::parse(text).ok_or_else(|| Invalid::new("", "is no duration", duration::ALLOWED))
     })(value)
+}
+
+/// A span of time within `bounds`.
+pub fn span_in(bounds: RangeInclusive<Duration>) -> impl FnOnce(Value) -> Result<Duration, Wrong> {
+    move |value| {
+        let asked = span(value)?;
+        duration::within(asked, bounds).map_err(|wrong| vec![wrong])
+    }
 }
 
 /// An array of at most `max` items; each is read by `item`.
@@ -245,11 +276,13 @@ pub fn entries<T>(
     move |value| {
         let Value::Object(map) = value else { return Err(vec![is_not(&value, "an object")]) };
         let (mut items, mut wrong) = (Vec::with_capacity(map.len()), Vec::new());
-        for (at, (key, value)) in map.into_iter().enumerate() {
+        for (key, value) in map {
             match item(value) {
                 Ok(item) => items.push((key, item)),
-                // By place, not by name: a key is the caller's text, of any length.
-                Err(found) => wrong.extend(found.into_iter().map(|w| under(&format!("[{at}]"), w))),
+                Err(found) => {
+                    let path = format!(".{}", shown_key(&key));
+                    wrong.extend(found.into_iter().map(|w| under(&path, w)));
+                }
             }
         }
         if wrong.is_empty() { Ok(items) } else { Err(wrong) }

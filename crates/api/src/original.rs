@@ -147,11 +147,7 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// A body or a field of it is wrong.
     pub fn invalid(wrong: &[Invalid]) -> Self {
-        const SHOWN_MAX: usize = 10;
-        let shown: Vec<_> = wrong.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
-        let more = wrong.len().saturating_sub(SHOWN_MAX);
-        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
-        Self { error: format!("Invalid request: {}{more}", shown.join(", ")) }
+        Self { error: format!("Invalid request: {}", fields::in_one_line(wrong)) }
     }
 }
 
@@ -348,6 +344,6 @@ mod tests {
         let wrong: Vec<_> =
             (0..50).map(|i| Invalid::new(format!("partitions[{i}]"), "is null", "n")).collect();
         let error = ErrorBody::invalid(&wrong).error;
-        assert!(error.ends_with(", and 40 more"), "{error}");
+        assert!(error.ends_with("; and 40 more"), "{error}");
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     fields::{Fields, any_text, count, flag, list, millis, nested, number, only_true, text},
 };
 use quorate_model::{
-    Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, Invalid, KeySource, Outlier, Protocol,
-    Retries, RetryBudget, limit,
+    Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, Invalid, KeySource, Outlier,
+    Protocol, Retries, RetryBudget, limit,
 };
 use serde_json::Value;
 
@@ -196,12 +196,15 @@ fn checked<T>(fields: &mut Fields, checked: Result<T, Vec<Invalid>>) -> Option<T
 pub(crate) fn add_unless_unread(fields: &mut Fields, wrong: Vec<Invalid>) {
     let mut unread = fields.wrong_places();
     // What these say is held against what those should have said.
-    for (field, said_of) in [("balancing", "hash_on"), ("match", "rewrite"), ("match", "redirect"), ("redirect", "destinations")] {
+    for (field, said_of) in
+        [("balancing", "hash_on"), ("match", "rewrite"), ("match", "redirect"), ("redirect", "destinations")]
+    {
         if unread.iter().any(|place| is_inside(field, place)) {
             unread.push(said_of.into());
         }
     }
-    let is_known = |place: &str| unread.iter().any(|other| is_inside(other, place) || is_inside(place, other));
+    let is_known =
+        |place: &str| unread.iter().any(|other| is_inside(other, place) || is_inside(place, other));
     let wrong: Vec<_> = wrong.into_iter().filter(|one| !is_known(&one.field)).collect();
     fields.add_inside(wrong);
 }

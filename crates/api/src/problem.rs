@@ -6,6 +6,7 @@
 use crate::{Wrong, delegate::HeartbeatDelegate};
 use quorate_model::{Invalid, MemberRefusal, Refusal};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// Most entries of `errors[]`; a body of a megabyte can have a hundred thousand wrong fields.
@@ -73,6 +74,8 @@ codes! {
     AlreadyFormed = "already_formed", 409, "The cluster is already formed";
     /// Another delegate of the group stands, or none.
     DelegateStale = "delegate_stale", 409, "Another delegate of the group stands";
+    /// A delegate speaks for its own group only.
+    NotInGroup = "not_in_group", 409, "The worker is of another group";
     /// Some node runs an older version.
     FeatureLevel = "feature_level", 409, "Some node of the cluster can't do this yet";
     /// Another node is a member under this name.
@@ -167,7 +170,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<LeaderBody>)]
     pub leader: Option<Option<LeaderBody>>,
-    /// With `delegate_stale`: the delegate that stands, or null.
+    /// With `delegate_stale`: the delegate that stands, with `not_in_group` that of the worker's group; or null.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<HeartbeatDelegate>)]
     pub delegate: Option<Option<HeartbeatDelegate>>,
@@ -189,7 +192,10 @@ impl Problem {
     }
 
     /// One about wrong fields; at least one is expected.
-    pub fn of_fields(wrong: Wrong) -> Self {
+    pub fn of_fields(mut wrong: Wrong) -> Self {
+        // Once for each field: what was found first caused the rest.
+        let mut seen = BTreeSet::new();
+        wrong.retain(|one| seen.insert(one.field.clone()));
         let detail = match &wrong[..] {
             [one] => one.to_string(),
             all => format!("{} fields are wrong", all.len()),
@@ -280,6 +286,17 @@ mod tests {
         let problem = Problem::of_fields(wrong);
         assert_eq!(problem.detail, "100000 fields are wrong");
         assert_eq!(problem.errors.len(), ERRORS_MAX);
+    }
+
+    #[test]
+    fn a_field_is_listed_once() {
+        let wrong = |field: &str, problem: &str| Invalid::new(field, problem, "x");
+        let all =
+            vec![wrong("query.limit", "is there twice"), wrong("b", "is 0"), wrong("query.limit", "is 0")];
+        let problem = Problem::of_fields(all);
+        let shown: Vec<_> = problem.errors.iter().map(|e| format!("{}: {}", e.field, e.detail)).collect();
+        assert_eq!(shown, ["query.limit: is there twice; allowed: x", "b: is 0; allowed: x"]);
+        assert_eq!(problem.detail, "2 fields are wrong");
     }
 
     #[test]

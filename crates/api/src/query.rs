@@ -9,11 +9,11 @@ use std::time::Duration;
 pub const LIMIT_DEFAULT: usize = 100;
 /// Most items of a page.
 pub const LIMIT_MAX: usize = 1_000;
-/// Longest wait for `min_index`; more is cut down to this.
+/// Longest wait for `min_index`; more is refused.
 pub const MIN_INDEX_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Longest wait of a blocking query; more is cut down to this.
+/// Longest wait of a blocking query; more is refused.
 pub const BLOCKING_WAIT_MAX: Duration = Duration::from_secs(300);
-/// Longest wait for other nodes to have a write; more is cut down to this.
+/// Longest wait for other nodes to have a write; more is refused.
 pub const VISIBLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Wait of a blocking query, if not said otherwise.
 pub const BLOCKING_WAIT: Duration = Duration::from_secs(30);
@@ -172,7 +172,8 @@ impl Query {
                 }
             }
         }
-        let wait_for = raw.wait_for().map_err(|e| wrong.push(e)).unwrap_or_default();
+        let wait_for = raw.wait_for(&seen).map_err(|e| wrong.push(e)).unwrap_or_default();
+        let visible = raw.visible_within().map_err(|e| wrong.push(e)).unwrap_or_default();
         if raw.visible && raw.dry_run == Some(true) {
             wrong.push(Invalid::new(field("visible"), "is there with dry_run", "one of the two"));
         }
@@ -190,7 +191,7 @@ impl Query {
             wait_for,
             mode: if raw.dry_run == Some(true) { Mode::Validate } else { Mode::Commit },
             lease: raw.lease.map(Epoch),
-            visible: raw.visible.then(|| raw.wait.unwrap_or(VISIBLE_WAIT).min(VISIBLE_WAIT_MAX)),
+            visible,
             from: raw.from,
             kinds: raw.kinds,
             prefix: raw.prefix,
@@ -217,23 +218,37 @@ impl Raw {
         Ok(())
     }
 
-    fn wait_for(&self) -> Result<Await, Invalid> {
-        let wait = |default: Duration, max| self.wait.unwrap_or(default).min(max);
+    /// `seen`: what is there, right or wrong. What is wrong is listed by itself.
+    fn wait_for(&self, seen: &[Param]) -> Result<Await, Invalid> {
+        let belongs =
+            [Param::Index, Param::MinIndex, Param::Visible].iter().any(|param| seen.contains(param));
         match (self.min_index, self.index) {
             (Some(_), Some(_)) => {
                 Err(Invalid::new(field("index"), "is there with min_index", "one of the two"))
             }
             (Some(index), None) => {
-                Ok(Await::Reached(LogIndex(index), wait(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)))
+                Ok(Await::Reached(LogIndex(index), self.within(MIN_INDEX_WAIT, MIN_INDEX_WAIT_MAX)?))
             }
-            (None, Some(index)) => Ok(Await::Passed(LogIndex(index), wait(BLOCKING_WAIT, BLOCKING_WAIT_MAX))),
-            (None, None) if self.wait.is_some() && !self.visible => Err(Invalid::new(
+            (None, Some(index)) => {
+                Ok(Await::Passed(LogIndex(index), self.within(BLOCKING_WAIT, BLOCKING_WAIT_MAX)?))
+            }
+            (None, None) if self.wait.is_some() && !belongs => Err(Invalid::new(
                 field("wait"),
                 "is there alone",
                 "together with index or min_index, or with visible",
             )),
             (None, None) => Ok(Await::Nothing),
         }
+    }
+
+    fn visible_within(&self) -> Result<Option<Duration>, Invalid> {
+        if self.visible { self.within(VISIBLE_WAIT, VISIBLE_WAIT_MAX).map(Some) } else { Ok(None) }
+    }
+
+    /// The wait that was asked for. A shorter one than that would be an answer to another question.
+    fn within(&self, default: Duration, max: Duration) -> Result<Duration, Invalid> {
+        let asked = self.wait.unwrap_or(default);
+        duration::within(asked, Duration::ZERO..=max).map_err(|e| e.renamed(field("wait")))
     }
 }
 
@@ -295,102 +310,4 @@ fn span(value: &str) -> Result<Duration, Invalid> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str, known: &[Param]) -> Result<Query, Vec<String>> {
-        let pairs: Vec<_> = text
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Query::read(&pairs, known).map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn nothing_asked_means_a_local_page_of_a_hundred() {
-        let query = read("", Param::LIST).expect("valid");
-        assert_eq!(
-            (query.limit, query.consistency, query.wait_for),
-            (100, Consistency::Local, Await::Nothing)
-        );
-        assert_eq!(query.mode, Mode::Commit);
-    }
-
-    #[test]
-    fn waits_have_defaults_and_a_cap() {
-        let wait_for = |text| read(text, Param::LIST).expect(text).wait_for;
-        assert_eq!(wait_for("min_index=7"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT));
-        assert_eq!(
-            wait_for("min_index=7&wait=100ms"),
-            Await::Reached(LogIndex(7), Duration::from_millis(100))
-        );
-        assert_eq!(wait_for("index=7"), Await::Passed(LogIndex(7), BLOCKING_WAIT));
-        assert_eq!(wait_for("index=7&wait=2h"), Await::Passed(LogIndex(7), BLOCKING_WAIT_MAX));
-        assert_eq!(wait_for("min_index=7&wait=2h"), Await::Reached(LogIndex(7), MIN_INDEX_WAIT_MAX));
-    }
-
-    #[test]
-    fn a_write_waits_for_the_others_only_where_it_is_asked_to() {
-        let visible = |text| read(text, Param::RECORD_WRITE).expect(text).visible;
-        assert_eq!(visible(""), None);
-        assert_eq!(visible("visible=all"), Some(VISIBLE_WAIT));
-        assert_eq!(visible("visible=all&wait=1h"), Some(VISIBLE_WAIT_MAX));
-        for (text, wrong) in [
-            ("visible=some", "query.visible: is no such word; allowed: all"),
-            ("visible=all&dry_run=true", "query.visible: is there with dry_run; allowed: one of the two"),
-            (
-                "wait=1s",
-                "query.wait: is there alone; allowed: together with index or min_index, or with visible",
-            ),
-        ] {
-            assert_eq!(read(text, Param::RECORD_WRITE), Err(vec![wrong.into()]), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_watch_names_where_it_begins_and_what_it_is_about() {
-        let query = read("from=57.0&kinds=worker,level&prefix=w", Param::WATCH).expect("valid");
-        assert_eq!(query.from.map(|from| from.to_string()), Some("57.0".into()));
-        assert_eq!((query.kinds, query.prefix), (Some(vec![Kind::Worker, Kind::Level]), Some("w".into())));
-        let long = format!("prefix={}", "x".repeat(254));
-        for (text, field) in [
-            ("from=-1", "query.from"),
-            ("kinds=", "query.kinds"),
-            ("kinds=workers", "query.kinds"),
-            (&long, "query.prefix"),
-        ] {
-            let wrong = read(text, Param::WATCH).expect_err(text);
-            assert!(wrong.len() == 1 && wrong[0].starts_with(field), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn whatever_is_not_known_or_not_right_is_refused_by_name() {
-        for (text, expected) in [
-            (
-                "limti=1",
-                "query.limti: is no known parameter; allowed: limit, cursor, consistent, min_index, index, wait",
-            ),
-            ("limit=0", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
-            ("limit=1001", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
-            ("limit=+5", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
-            ("limit=", "query.limit: is no such number; allowed: a whole number, 1 to 1000"),
-            ("consistent", "query.consistent: is neither true nor false; allowed: true, false"),
-            (
-                "wait=5s",
-                "query.wait: is there alone; allowed: together with index or min_index, or with visible",
-            ),
-            ("index=1&min_index=2", "query.index: is there with min_index; allowed: one of the two"),
-            ("limit=1&limit=2", "query.limit: is there twice; allowed: once"),
-        ] {
-            assert_eq!(read(text, Param::LIST), Err(vec![expected.to_owned()]), "{text}");
-        }
-        let wrong = read("index=1&wait=soon", Param::LIST).expect_err("no duration");
-        assert!(wrong[0].starts_with("query.wait: is no duration"), "{wrong:?}");
-        let wrong = read("dry-run=true&wait=x", Param::WRITE).expect_err("both unknown");
-        assert_eq!(wrong.len(), 2);
-        assert!(read("a=1", &[]).expect_err("none known")[0].ends_with("allowed: no parameter at all"));
-    }
-}
+mod tests;

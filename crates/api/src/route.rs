@@ -14,7 +14,8 @@ mod shown;
 mod tests;
 
 pub use parts::{
-    CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, ValueBody, ValuesBody,
+    CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, ValueBody,
+    ValuesBody,
 };
 pub use shown::{RouteBody, RoutePut};
 

@@ -4,17 +4,19 @@ use crate::{
     Wrong,
     coordinator::lists::serves,
     duration,
-    fields::{Fields, flag, millis, number, span},
+    fields::{Fields, flag, millis, number_in, span_in},
     policy::{
-        self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody, RetriesBody,
+        self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody,
+        RetriesBody,
     },
 };
 use quorate_model::{
-    Duty, Hold, Load, LogIndex, ServiceName, ServiceOffer, ServicePolicy, Status, StoredPolicy, Verdict,
-    Worker,
+    Duty, Hold, Invalid, Load, LogIndex, ServiceName, ServiceOffer, ServicePolicy, Status, StoredPolicy,
+    Verdict, Worker, limit,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::{collections::BTreeSet, time::Duration};
 use utoipa::ToSchema;
 
 /// Endpoints of each service in a list of services; a single service pages them.
@@ -154,7 +156,8 @@ pub fn policy(body: Map<String, Value>) -> Result<ServicePolicy, Wrong> {
 /// Reads a policy wherever it stands. `None`: it is wrong, and listed.
 pub(crate) fn document(fields: &mut Fields) -> Option<ServicePolicy> {
     let hold = hold(fields);
-    let timeout = fields.optional("timeout", span);
+    let bounds = ms(limit::TIMEOUT_MS_MIN)..=ms(limit::TIMEOUT_MS_MAX);
+    let timeout = fields.optional("timeout", span_in(bounds));
     let plain = ServicePolicy::new(hold, timeout).map_err(|wrong| fields.add_inside([wrong]));
     let policy = ServicePolicy {
         protocol: fields.optional("protocol", policy::protocol),
@@ -178,24 +181,39 @@ pub(crate) fn document(fields: &mut Fields) -> Option<ServicePolicy> {
     }
 }
 
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
 /// The two fields of waiting for an owner, which services and keyspaces share.
 pub(crate) fn hold(fields: &mut Fields) -> Option<Hold> {
-    let wait = fields.optional("hold", span);
-    let waiting_max = fields.optional("hold_waiting_max", number(u32::MAX.into()));
+    let is_there = fields.has("hold");
+    let wait = fields.optional("hold", span_in(ms(limit::HOLD_MS_MIN)..=ms(limit::HOLD_MS_MAX)));
+    let waiting_max = fields.optional("hold_waiting_max", number_in(1..=limit::HOLD_WAITING_MAX.into()));
     let waiting_max = waiting_max.map(|max| u32::try_from(max).unwrap_or(u32::MAX));
     match (wait, waiting_max) {
         (None, None) => None,
+        // A `hold` that is there and wrong is listed already.
+        (None, Some(_)) if is_there => None,
         (None, Some(_)) => {
-            // A `hold` that is there and wrong is listed already.
-            let alone =
-                quorate_model::Invalid::new("hold_waiting_max", "is there without hold", "both, or none");
-            fields.add_inside([alone]);
+            fields.add_inside([Invalid::new("hold_waiting_max", "is there without hold", "both, or none")]);
             None
         }
-        (Some(wait), max) => {
-            Hold::new(wait, max.unwrap_or(Hold::WAITING_DEFAULT)).map_err(|wrong| fields.add_inside(wrong)).ok()
-        }
+        (Some(wait), max) => Hold::new(wait, max.unwrap_or(Hold::WAITING_DEFAULT))
+            .map_err(|wrong| fields.add_inside(wrong))
+            .ok(),
     }
+}
+
+/// Which of `names` are there a second time.
+pub(crate) fn repeated<'a>(
+    names: impl Iterator<Item = &'a ServiceName>,
+) -> impl Iterator<Item = (usize, Invalid)> {
+    let mut seen = BTreeSet::new();
+    names
+        .enumerate()
+        .filter(move |(_, name)| !seen.insert(*name))
+        .map(|(at, name)| (at, Invalid::new("", format!("is `{name}` once more"), "each service once")))
 }
 
 /// How a hold is written: its wait, and how many may wait.
@@ -244,11 +262,7 @@ impl ServiceShown {
 
     /// With at most `limit` of `endpoints`.
     #[must_use]
-    pub fn with_endpoints(
-        mut self,
-        endpoints: impl Iterator<Item = EndpointBody>,
-        limit: usize,
-    ) -> Self {
+    pub fn with_endpoints(mut self, endpoints: impl Iterator<Item = EndpointBody>, limit: usize) -> Self {
         let mut endpoints: Vec<_> = endpoints.take(limit.saturating_add(1)).collect();
         let more = endpoints.len() > limit;
         endpoints.truncate(limit);
@@ -332,7 +346,6 @@ impl EndpointBody {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::time::Duration;
 
     fn read(body: Value) -> Result<ServicePolicy, Vec<String>> {
         policy(body.as_object().expect("an object").clone())
@@ -417,6 +430,36 @@ mod tests {
         let health = |body: Value| json!(ServicePut::from(&read(json!({"health": body})).expect("valid")));
         assert_eq!(health(json!({"tcp": {}, "interval": "1s"}))["health"]["timeout"], "1s");
         assert_eq!(health(json!({"tcp": true}))["health"]["tcp"], true);
+    }
+
+    #[test]
+    fn a_bound_is_told_as_it_is_written() {
+        for (body, expected) in [
+            (json!({"hold": "11s"}), vec!["hold: is 11s; allowed: 1s to 10s"]),
+            (json!({"hold": "9999h"}), vec!["hold: is 9999h; allowed: 1s to 10s"]),
+            (json!({"timeout": "2h"}), vec!["timeout: is 2h; allowed: 10ms to 1h"]),
+            (
+                json!({"hold": "5s", "hold_waiting_max": -1}),
+                vec!["hold_waiting_max: is no whole number, or out of range; allowed: 1 to 100000"],
+            ),
+            (
+                json!({"hold": "5s", "hold_waiting_max": 5_000_000_000u64}),
+                vec!["hold_waiting_max: is 5000000000; allowed: 1 to 100000"],
+            ),
+            // The hold is there: nobody is told that it is missing.
+            (
+                json!({"hold": 5, "hold_waiting_max": 5}),
+                vec!["hold: is a number; allowed: a duration such as 500ms, 30s, 1m30s or 1.5h"],
+            ),
+            (
+                json!({"hold_waiting_max": 5}),
+                vec!["hold_waiting_max: is there without hold; allowed: both, or none"],
+            ),
+        ] {
+            let wrong = policy(body.as_object().expect("an object").clone()).expect_err("wrong");
+            let shown: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, expected, "{body}");
+        }
     }
 
     #[test]

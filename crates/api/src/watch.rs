@@ -3,7 +3,9 @@
 //! `id` is the position of a change, the same on every node, and what a watcher sends back as `Last-Event-ID`.
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
-use crate::{keyspace::KeyspaceBody, route::RouteBody, service::PolicyDescription, timestamp, worker::WorkerBody};
+use crate::{
+    keyspace::KeyspaceBody, route::RouteBody, service::PolicyDescription, timestamp, worker::WorkerBody,
+};
 use quorate_model::{
     Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
 };
@@ -267,9 +269,7 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         What::Service { policy, .. } => {
             ChangeBody { policy: Some(policy.as_ref().map(Into::into)), ..nothing }
         }
-        What::Route { route, .. } => {
-            ChangeBody { route: Some(route.as_deref().map(Into::into)), ..nothing }
-        }
+        What::Route { route, .. } => ChangeBody { route: Some(route.as_deref().map(Into::into)), ..nothing },
         What::Health { worker, verdict, .. } => {
             ChangeBody { endpoint: Some(worker.to_string()), health: Some(verdict.as_str()), ..nothing }
         }

@@ -5,8 +5,9 @@ use crate::{
     answer::{Validated, VisibleBody},
     delegate::HeartbeatDelegate,
     duration,
-    fields::{Fields, any_text, entries, flag, list, nested, number, partition, span, text},
+    fields::{Fields, any_text, entries, flag, list, nested, number, partition, span_in, text},
     intent::DutyBody,
+    service::repeated,
     timestamp,
 };
 use quorate_model::{
@@ -109,7 +110,12 @@ fn registration_parts(fields: &mut Fields, id: WorkerId, default_ttl: Ttl) -> Op
     let address = fields.required("address", uri, text(uri, Address::parse));
     let partitions = fields.optional("partitions", list(limit::PARTITIONS_PER_WORKER_MAX, partition));
     let keyspace = fields.optional("keyspace", text("a string", KeyspaceName::parse));
-    let services = fields.optional("services", list(limit::SERVICES_PER_WORKER_MAX, service));
+    let services =
+        fields.optional("services", list(limit::SERVICES_PER_WORKER_MAX, service)).unwrap_or_default();
+    fields.add(
+        repeated(services.iter().map(|service| &service.name))
+            .map(|(at, wrong)| wrong.renamed(format!("services[{at}].name"))),
+    );
     let labels = fields.optional("labels", entries(any_text));
     let capabilities = fields.optional("capabilities", entries(capability));
     let ttl = fields.optional("ttl", ttl);
@@ -119,7 +125,7 @@ fn registration_parts(fields: &mut Fields, id: WorkerId, default_ttl: Ttl) -> Op
     Some(RegistrationParts {
         keyspace: keyspace.unwrap_or_default(),
         partitions: partitions.unwrap_or_default(),
-        services: services.unwrap_or_default(),
+        services,
         labels: labels.unwrap_or_default().into_iter().map(boxed).collect(),
         capabilities: capabilities.unwrap_or_default().into_iter().map(|(k, v)| (k.into(), v)).collect(),
         weight: weight.map_or(100, |w| u32::try_from(w).unwrap_or(u32::MAX)),
@@ -129,12 +135,14 @@ fn registration_parts(fields: &mut Fields, id: WorkerId, default_ttl: Ttl) -> Op
 }
 
 fn ttl(value: Value) -> Result<Ttl, Wrong> {
-    Ttl::new(span(value)?).map_err(|e| vec![e.renamed("")])
+    let bounds = Duration::from_millis(limit::TTL_MS_MIN)..=Duration::from_millis(limit::TTL_MS_MAX);
+    Ttl::new(span_in(bounds)(value)?).map_err(|e| vec![e.renamed("")])
 }
 
 fn service(value: Value) -> Result<ServiceOffer, Wrong> {
     nested(value, |fields| {
-        let name = fields.required("name", "the service's name", text("a string", ServiceName::parse));
+        let name =
+            fields.required("name", "the service's name", text("a string", ServiceName::parse_offered));
         let version = fields.optional("version", any_text);
         let url = fields.optional("url", text("an absolute http or https URL", Address::parse));
         Some(ServiceOffer { name: name?, version: version.unwrap_or_default().into(), url })

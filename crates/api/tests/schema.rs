@@ -4,18 +4,19 @@
 use quorate_api::{
     Wrong,
     cluster::{self, TransferBody},
-    delegate::{self, ReportDownBody},
     config::{self, ConfigBody},
+    delegate::{self, ReportDownBody},
     explain::{self, ExplainPut},
     heartbeat::{self, HeartbeatBody, HeartbeatsBody},
     intent::{self, WeightBody},
     keyspace::{self, KeyspacePut},
     policy::{
-        BackoffBody, BreakerBody, BudgetBody, GrpcHealthBody, HealthBody, HttpHealthBody, KeyBody, LimitsBody, OutlierBody,
-        RetriesBody,
+        BackoffBody, BreakerBody, BudgetBody, GrpcHealthBody, HealthBody, HttpHealthBody, KeyBody,
+        LimitsBody, OutlierBody, RetriesBody,
     },
     route::{
-        self, CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, RoutePut,
+        self, CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody,
+        RoutePut,
     },
     service::{self, ServicePut},
     worker::{self, RegisterBody},

@@ -116,17 +116,22 @@ fn each_wrong_field_is_named_with_what_is_allowed() {
             "services[0].uri: is no known field; allowed: name, version, url",
         ),
         ("services", json!([{"name": "a", "url": "h:1"}]), "services[0].url: "),
-        ("labels", json!({"a": 1}), "labels[0]: is a number; allowed: a string"),
-        ("labels", json!({"a": "x".repeat(257)}), "labels.`a`: "),
+        (
+            "services",
+            json!([{"name": "a"}, {"name": "b"}, {"name": "a"}]),
+            "services[2].name: is `a` once more; allowed: each service once",
+        ),
+        ("labels", json!({"a": 1}), "labels.a: is a number; allowed: a string"),
+        ("labels", json!({"a": "x".repeat(257)}), "labels.a: "),
         (
             "capabilities",
-            json!({"a": [1]}),
-            "capabilities[0]: is no such value; allowed: true, false, a number",
+            json!({"cpu_cores": [1]}),
+            "capabilities.cpu_cores: is no such value; allowed: true, false, a number",
         ),
         ("ttl", json!("30"), "ttl: is no duration; allowed: a duration such as"),
         ("ttl", json!(30), "ttl: is a number; allowed: a duration such as"),
-        ("ttl", json!("500ms"), "ttl: is 500 ms; allowed: 1s to 24h"),
-        ("ttl", json!("25h"), "ttl: is 90000000 ms; allowed: 1s to 24h"),
+        ("ttl", json!("500ms"), "ttl: is 500ms; allowed: 1s to 24h"),
+        ("ttl", json!("25h"), "ttl: is 25h; allowed: 1s to 24h"),
         ("weight", json!(-1), "weight: is no whole number, or out of range; allowed: 0 to 1000000"),
         ("weight", json!(1_000_001), "weight: is 1000001; allowed: 0 to 1000000"),
         (
@@ -137,6 +142,20 @@ fn each_wrong_field_is_named_with_what_is_allowed() {
     ] {
         let wrong = with(field, value);
         assert!(wrong.len() == 1 && wrong[0].starts_with(expected), "{wrong:?} should be {expected}");
+    }
+}
+
+/// Its worker would be listed and get no request, ever.
+#[test]
+fn a_service_that_no_path_can_name_is_refused() {
+    for name in ["a/b", "/", ".", "..", "a\\b", "a\u{7}b", "a\u{85}b"] {
+        let body = json!({"address": "http://h:1", "services": [{"name": "fine"}, {"name": name}]});
+        let wrong = read(body).expect_err(name);
+        assert!(wrong.len() == 1 && wrong[0].starts_with("services[1].name: "), "{wrong:?}");
+    }
+    for name in ["...", ".a", "a b", "a%2Fb", "日本"] {
+        let body = json!({"address": "http://h:1", "services": [{"name": name}]});
+        assert!(read(body).is_ok(), "{name}");
     }
 }
 

@@ -39,6 +39,11 @@ impl Error {
             Self::Invalid(_) | Self::Setup(_) | Self::Unreachable(_) | Self::Answer { .. } => None,
         }
     }
+
+    /// Whether a node said that no such worker is registered.
+    pub fn is_unknown_worker(&self) -> bool {
+        self.problem().is_some_and(|problem| problem.code == "worker_unknown")
+    }
 }
 
 /// One node that gave no answer.

@@ -301,7 +301,7 @@ impl LeaseKeeper {
                     None => self.remove(id),
                 },
                 Event::WorkerStatus { id, epoch, to, .. } => self.change(id, *epoch, *to, now),
-                Event::WorkerForgotten { id } => self.remove(id),
+                Event::WorkerForgotten { id, .. } => self.remove(id),
                 Event::PartitionsTaken { .. }
                 | Event::KeyspaceChanged { .. }
                 | Event::NodeDescribed { .. }

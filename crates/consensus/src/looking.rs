@@ -44,9 +44,9 @@ const LINK_WITHIN: Duration = Duration::from_secs(5);
 const SECONDS_MAX: usize = 2;
 /// A worker is looked at by a node once in so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Looks at once. When full: `Busy`.
+/// Looks at once. When full: [`NotLooked::Full`].
 const AT_ONCE_MAX: usize = 16;
-/// Workers that were looked at lately. When full: `Busy`.
+/// Workers that were looked at lately. When full: [`NotLooked::Full`].
 const LATELY_MAX: usize = 10_000;
 /// A worker with more addresses is not looked at.
 const ADDRESSES_MAX: usize = 16;
@@ -83,6 +83,23 @@ pub struct Look {
     pub found: Vec<(NodeName, Found)>,
 }
 
+/// Why nobody looked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotLooked {
+    /// Somebody asked a moment ago; that look may still be under way.
+    #[error("the worker is looked at already, or was a moment ago")]
+    Lately {
+        /// When the next look may begin.
+        again_in: Duration,
+    },
+    /// So many workers are looked at.
+    #[error("too many workers are looked at")]
+    Full,
+    /// The leader could not be asked.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// Bounds how often, and how many, workers are looked at.
 #[derive(Debug)]
 pub struct Looks {
@@ -98,23 +115,26 @@ impl Default for Looks {
 
 impl Looks {
     /// A place to look at `worker`.
-    fn enter(&self, worker: &WorkerId) -> Option<SemaphorePermit<'_>> {
-        let place = self.at_once.try_acquire().ok()?;
+    fn enter(&self, worker: &WorkerId) -> Result<SemaphorePermit<'_>, NotLooked> {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         lately.retain(|_, at| at.elapsed() < AGAIN_AFTER);
-        if lately.contains_key(worker) || lately.len() >= LATELY_MAX {
-            return None;
+        if let Some(at) = lately.get(worker) {
+            return Err(NotLooked::Lately { again_in: AGAIN_AFTER.saturating_sub(at.elapsed()) });
+        }
+        let place = self.at_once.try_acquire().map_err(|_| NotLooked::Full)?;
+        if lately.len() >= LATELY_MAX {
+            return Err(NotLooked::Full);
         }
         lately.insert(worker.clone(), time::Instant::now());
-        Some(place)
+        Ok(place)
     }
 }
 
 impl Consensus {
     /// Looks whether `worker` is down in its life `epoch`; if it is, its lease ends.
-    pub async fn look_at(&self, worker: &WorkerId, epoch: Epoch) -> Result<Look, Unavailable> {
+    pub async fn look_at(&self, worker: &WorkerId, epoch: Epoch) -> Result<Look, NotLooked> {
         let shared = self.shared();
-        let _place = shared.looks.enter(worker).ok_or(Unavailable::Busy)?;
+        let _place = shared.looks.enter(worker)?;
         let begun = time::Instant::now();
         let asked = wire::LookAsked { worker: worker.clone(), epoch };
         let (seen, verdict) = first(standing(shared, &asked)).await;
@@ -365,14 +385,16 @@ mod tests {
         let looks = Looks::default();
         let id = |i: usize| WorkerId::parse(&format!("w{i}")).expect("valid");
         let first = looks.enter(&id(0));
-        assert!(first.is_some());
-        assert!(looks.enter(&id(0)).is_none(), "just now");
+        assert!(first.is_ok());
+        let again = looks.enter(&id(0)).expect_err("just now");
+        assert!(matches!(again, NotLooked::Lately { again_in } if again_in <= AGAIN_AFTER), "{again}");
         let _places: Vec<_> = (1..AT_ONCE_MAX).map(|i| looks.enter(&id(i)).expect("a place")).collect();
-        assert!(looks.enter(&id(AT_ONCE_MAX)).is_none(), "full");
-        drop(first);
+        assert_eq!(looks.enter(&id(AT_ONCE_MAX)).err(), Some(NotLooked::Full));
         assert!(
-            looks.enter(&id(AT_ONCE_MAX)).is_some(),
-            "who was refused for want of room was not looked at"
+            matches!(looks.enter(&id(1)).err(), Some(NotLooked::Lately { .. })),
+            "it is looked at, also where there is no place left"
         );
+        drop(first);
+        assert!(looks.enter(&id(AT_ONCE_MAX)).is_ok(), "who was refused for want of room was not looked at");
     }
 }

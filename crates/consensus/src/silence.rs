@@ -44,7 +44,7 @@ impl Silences {
                 }
                 Event::WorkerStatus { id, .. }
                 | Event::WorkerRegistered { id, .. }
-                | Event::WorkerForgotten { id } => {
+                | Event::WorkerForgotten { id, .. } => {
                     self.suspects.remove(id);
                 }
                 Event::LeasesHandedOver { term, silences } => {

@@ -114,7 +114,7 @@ impl From<Unavailable> for Fault {
     fn from(unavailable: Unavailable) -> Self {
         let code = match unavailable.reason {
             Reason::NoQuorum => Code::NoQuorum,
-            Reason::Busy { .. } => Code::Busy,
+            Reason::Busy { .. } | Reason::LookedAt { .. } | Reason::TooManyLooks { .. } => Code::Busy,
             Reason::DiskFull => Code::DiskFull,
             Reason::ShuttingDown => Code::ShuttingDown,
             Reason::OutcomeUnknown => Code::OutcomeUnknown,
@@ -143,7 +143,9 @@ impl IntoResponse for Fault {
 /// When to ask again after `reason`.
 pub(crate) fn retry_after(reason: Reason) -> Duration {
     match reason {
-        Reason::Busy { retry_after } => retry_after,
+        Reason::Busy { retry_after }
+        | Reason::LookedAt { retry_after }
+        | Reason::TooManyLooks { retry_after } => retry_after,
         Reason::NoQuorum
         | Reason::DiskFull
         | Reason::ShuttingDown

@@ -182,6 +182,18 @@ pub enum Reason {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The worker is looked at already, or was a moment ago; nothing was done.
+    #[error("the worker is being looked at already, or was a moment ago")]
+    LookedAt {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// So many workers are looked at already; nothing was done.
+    #[error("too many workers are being looked at")]
+    TooManyLooks {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// Some member can't read such a command yet; nothing was done.
     #[error(
         "the change needs feature level {needs}, the cluster is at {stands}: some node runs an older version"

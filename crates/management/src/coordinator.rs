@@ -28,11 +28,13 @@ use axum::{
 };
 use fault::{Fault, RegisterFault};
 use http::StatusCode;
-use quorate_api::coordinator::{
-    self, ErrorBody, HEALTH, HEARD, HealthBody, NOT_YET_UNREGISTERED, StatusBody, UNREGISTERED,
-    WAS_NOT_THERE,
-    heartbeat::{self, HeartbeatBody},
-    register::{self, RegisterBody, RegisteredBody, Registering},
+use quorate_api::{
+    coordinator::{
+        ErrorBody, HEALTH, HEARD, HealthBody, NOT_YET_UNREGISTERED, StatusBody, UNREGISTERED, WAS_NOT_THERE,
+        heartbeat::{self, HeartbeatBody},
+        register::{self, RegisterBody, RegisteredBody, Registering},
+    },
+    fields,
 };
 use quorate_model::{
     Command, Epoch, Extras, FeatureLevel, Heartbeat, HeartbeatOutcome, Invalid, Load, LogIndex,
@@ -296,6 +298,6 @@ impl From<Invalid> for Fault {
 
 impl From<quorate_api::Wrong> for Fault {
     fn from(wrong: quorate_api::Wrong) -> Self {
-        Self::Invalid(coordinator::in_one_line(&wrong))
+        Self::Invalid(fields::in_one_line(&wrong))
     }
 }

@@ -150,10 +150,10 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         let policy = service.stored_policy()?.clone();
         Some(What::Service { name: service.name().clone(), policy: Some(policy) })
     });
-    let routes = view.routes().iter().map(|stored| What::Route {
-        name: stored.route.name().clone(),
-        route: Some(stored.clone()),
-    });
+    let routes = view
+        .routes()
+        .iter()
+        .map(|stored| What::Route { name: stored.route.name().clone(), route: Some(stored.clone()) });
     // Who is well is told by its being there.
     let ailing = view.services().flat_map(|service| {
         let unwell = service.endpoints().filter(|endpoint| endpoint.is_ailing());
@@ -171,7 +171,14 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         let count = keyspace.and_then(KeyspaceView::count);
         What::Worker { record: worker.clone(), count, how: WorkerChange::Registered }
     });
-    level.chain(nodes).chain(keyspaces).chain(services).chain(routes).chain(delegates).chain(workers).chain(ailing)
+    level
+        .chain(nodes)
+        .chain(keyspaces)
+        .chain(services)
+        .chain(routes)
+        .chain(delegates)
+        .chain(workers)
+        .chain(ailing)
 }
 
 /// The way to a watcher.

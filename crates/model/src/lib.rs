@@ -67,7 +67,7 @@ pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
-pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId};
+pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId, shown_key};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use own::{OwnAddresses, points_at_self};

@@ -39,6 +39,11 @@ pub(crate) fn excerpt(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// A key as errors show it: a caller's text, of any length.
+pub fn shown_key(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
 fn check(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
     let allowed = || format!("1 to {bytes_max} bytes of printable text without leading or trailing spaces");
     if text.is_empty() {
@@ -117,6 +122,29 @@ name!(
     RouteName, "name", limit::NAME_BYTES_MAX
 );
 
+impl ServiceName {
+    /// The same of a service that a worker offers from now on: one that requests can name.
+    pub fn parse_offered(text: &str) -> Result<Self, Invalid> {
+        let name = Self::parse(text)?;
+        if Self::fits_in_path(text) {
+            return Ok(name);
+        }
+        let problem = format!("{} can't be named by the path of a request", excerpt(text));
+        Err(Invalid::new(
+            "services.name",
+            problem,
+            "a name other than . and .., without slashes and backslashes",
+        ))
+    }
+
+    /// Whether requests can name it: as one segment of a path that every server reads alike. A record may have
+    /// another name from a time when nobody asked; what registers anew may not.
+    pub fn fits_in_path(name: &str) -> bool {
+        let is_hidden = |c: char| matches!(c, '/' | '\\') || c.is_control();
+        !matches!(name, "." | "..") && !name.contains(is_hidden)
+    }
+}
+
 impl KeyspaceName {
     /// The keyspace that the original dialects speak of without naming it.
     pub fn default_name() -> Self {
@@ -143,6 +171,15 @@ mod tests {
             assert_eq!(error.field, "id");
             assert!(error.allowed.contains("253"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_service_that_no_path_can_name_is_a_name_and_is_not_offered() {
+        for stored in ["a/b", ".", "..", "a\\b"] {
+            assert!(ServiceName::parse(stored).is_ok(), "an old record may have it");
+            assert!(ServiceName::parse_offered(stored).is_err(), "{stored}");
+        }
+        assert!(ServiceName::parse_offered("...").is_ok() && ServiceName::parse_offered("a\n").is_err());
     }
 
     #[test]

@@ -240,6 +240,8 @@ pub enum Event {
     WorkerForgotten {
         /// Who.
         id: WorkerId,
+        /// What it was until then.
+        was: Status,
     },
     /// The cluster can do more than before.
     LevelRaised {

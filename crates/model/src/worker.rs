@@ -5,7 +5,7 @@ use crate::{
     facts::Facts,
     limit,
     load::Load,
-    name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt},
+    name::{Invalid, KeyspaceName, ServiceName, WorkerId, excerpt, shown_key},
     number::{Epoch, LogIndex, LogTime, Partition, Ttl},
     service::{DEFAULT_GROUP, Duty, Extras, Intent, NO_EXTRAS},
 };
@@ -96,13 +96,13 @@ impl RegistrationParts {
         at_most(&mut wrong, "labels", self.labels.len(), limit::LABELS_PER_WORKER_MAX);
         at_most(&mut wrong, "capabilities", self.capabilities.len(), limit::CAPABILITIES_PER_WORKER_MAX);
         for (key, value) in &self.labels {
-            short(&mut wrong, || "labels".into(), key);
-            short(&mut wrong, || format!("labels.{}", excerpt(key)), value);
+            short(&mut wrong, || format!("labels.{}", shown_key(key)), key);
+            short(&mut wrong, || format!("labels.{}", shown_key(key)), value);
         }
         for (key, value) in &self.capabilities {
-            short(&mut wrong, || "capabilities".into(), key);
+            short(&mut wrong, || format!("capabilities.{}", shown_key(key)), key);
             if let Capability::Number(text) | Capability::Text(text) = value {
-                short(&mut wrong, || format!("capabilities.{}", excerpt(key)), text);
+                short(&mut wrong, || format!("capabilities.{}", shown_key(key)), text);
             }
         }
         for (i, service) in self.services.iter().enumerate() {
@@ -335,6 +335,6 @@ mod tests {
         let mut p = RegistrationParts { weight: 1_000_001, ..parts() };
         p.labels.insert("k".into(), "v".repeat(257).into());
         let fields: Vec<_> = p.validate().expect_err("two are wrong").into_iter().map(|e| e.field).collect();
-        assert_eq!(fields, ["labels.`k`", "weight"]);
+        assert_eq!(fields, ["labels.k", "weight"]);
     }
 }

@@ -6,7 +6,10 @@ use crate::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{
-    Consensus, Leader, Unavailable as Lost, backup, in_flight::Count, looking, peer::wire::Found,
+    Consensus, Leader, Unavailable as Lost, backup,
+    in_flight::Count,
+    looking::{self, NotLooked},
+    peer::wire::Found,
     types::Metrics,
 };
 use quorate_management::{
@@ -53,6 +56,15 @@ impl NodeCluster {
             Lost::FeatureLevel { needs, stands } => Reason::FeatureLevel { needs: *needs, stands: *stands },
             Lost::DiskFull => Reason::DiskFull,
             Lost::ShuttingDown => Reason::ShuttingDown,
+        };
+        Unavailable { reason, leader: self.hint() }
+    }
+
+    fn not_looked(&self, why: &NotLooked) -> Unavailable {
+        let reason = match why {
+            NotLooked::Unavailable(lost) => return self.unavailable(lost),
+            NotLooked::Lately { again_in } => Reason::LookedAt { retry_after: *again_in },
+            NotLooked::Full => Reason::TooManyLooks { retry_after: RETRY_BUSY_AFTER },
         };
         Unavailable { reason, leader: self.hint() }
     }
@@ -282,7 +294,7 @@ impl Cluster for NodeCluster {
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
         async move {
             let look = self.consensus.look_at(&worker, epoch).await;
-            look.map(shown_look).map_err(|lost| self.unavailable(&lost))
+            look.map(shown_look).map_err(|why| self.not_looked(&why))
         }
         .boxed()
     }

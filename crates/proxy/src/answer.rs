@@ -8,7 +8,7 @@ pub(crate) mod service;
 use crate::{client::Client, http1::AnswerBody};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use quorate_routing::workspace::decoded;
+use quorate_routing::{hops::HOPS_MAX, workspace::decoded};
 use quorate_telemetry::label::Outcome;
 use std::{fmt::Write as _, sync::Arc};
 
@@ -140,8 +140,9 @@ pub(crate) fn bad_request(message: &str) -> Own {
 /// It went through routers too often.
 pub(crate) fn loop_detected(hops: u8) -> Own {
     let message = format!(
-        "The request went through routers {hops} times: the address of a worker or of a service points at the \
-         router itself"
+        "The request went through routers {hops} times, as its header x-quorate-hops says, and {HOPS_MAX} is the end: \
+         the address of a worker or of a service points at the router itself, or the client sent that header, which \
+         routers write"
     );
     refused(StatusCode::LOOP_DETECTED, Outcome::Loop, "Loop detected", &message)
 }

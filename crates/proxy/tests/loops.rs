@@ -23,7 +23,11 @@ async fn a_loop_is_cut_by_counting_hops() {
     assert_eq!(timeout(PATIENCE, rig.ask(&rig::get("/", ""))).await.expect("it ends").status, 508);
     // Nobody takes the count off by naming it in `Connection`; a router before us counts.
     let nominated = "Connection: X-Quorate-Hops\r\nX-Quorate-Hops: 8\r\n";
-    assert_eq!(rig.ask(&call("GET", "/api/service/s/x", nominated)).await.status, 508);
+    let cut = rig.ask(&call("GET", "/api/service/s/x", nominated)).await;
+    assert_eq!(cut.status, 508);
+    // Nobody looks for a loop where a client has written the count.
+    assert!(cut.body.contains("8 times, as its header x-quorate-hops says"), "{}", cut.body);
+    assert!(cut.body.contains("or the client sent that header"), "{}", cut.body);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ fn run(bencher: Bencher<'_, '_>, workers: u32, partitions: u32) {
         requests
             .iter()
             .filter(|headers| {
-                let head = RequestHead { method: &method, path: "/v1/jobs", headers, entropy: 0 };
+                let head = RequestHead::of(&method, "/v1/jobs", headers);
                 matches!(black_box(decide(&view, black_box(&head))), Decision::Forward(_))
             })
             .count()
@@ -101,7 +101,7 @@ fn path_3_workers_12_partitions(bencher: Bencher<'_, '_>) {
         paths
             .iter()
             .filter(|path| {
-                let head = RequestHead { method: &method, path, headers: &headers, entropy: 0 };
+                let head = RequestHead::of(&method, path, &headers);
                 matches!(black_box(decide(&view, black_box(&head))), Decision::Forward(_))
             })
             .count()
@@ -123,7 +123,7 @@ fn choose(bencher: Bencher<'_, '_>, workers: u32) {
     let paths: Vec<_> = (0..IDS).map(|i| format!("/api/service/upload/files/{i}")).collect();
     bencher.counter(IDS).bench_local(|| {
         let picked = |(nth, path): (usize, &String)| {
-            let head = RequestHead { method: &method, path, headers: &headers, entropy: 0 };
+            let head = RequestHead::of(&method, path, &headers);
             match black_box(decide(&view, black_box(&head))) {
                 Decision::Service(..) => {
                     let ask = Ask { entropy: nth as u64, model: None };

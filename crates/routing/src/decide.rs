@@ -6,12 +6,13 @@
 
 use crate::{
     partition::partition_of,
+    route::{self, AmbiguousPath, Routed},
     service::{self, BadPath, ServicePath},
     vacancy::{self, Vacancy},
     workspace::{self, Workspace},
 };
 use http::{HeaderMap, Method};
-use quorate_model::{PartitionCount, Status, Worker, keyspace::Keyspace};
+use quorate_model::{PartitionCount, Scheme, Status, Worker, keyspace::Keyspace};
 use quorate_state::{KeyspaceView, ServiceView, View};
 use std::sync::Arc;
 
@@ -22,15 +23,34 @@ pub struct RequestHead<'h> {
     pub method: &'h Method,
     /// The path as it came, not decoded, without the query.
     pub path: &'h str,
+    /// The query, without its `?`; empty: none.
+    pub query: &'h str,
+    /// The host that was asked for, with its port, as it came; empty: an HTTP/1.0 client did not say.
+    pub host: &'h str,
+    /// How it came.
+    pub scheme: Scheme,
+    /// The client's address.
+    pub source: &'h str,
     /// All headers.
     pub headers: &'h HeaderMap,
     /// A random number, for requests that don't care where they go.
     pub entropy: u64,
 }
 
+impl<'h> RequestHead<'h> {
+    /// A request of which no more is known.
+    pub fn of(method: &'h Method, path: &'h str, headers: &'h HeaderMap) -> Self {
+        Self { method, path, query: "", host: "", scheme: Scheme::Http, source: "", headers, entropy: 0 }
+    }
+}
+
 /// What to do with a request, and why.
 #[derive(Debug)]
 pub enum Decision<'v, 'h> {
+    /// A route is for it.
+    Route(Routed<'v, 'h>),
+    /// One or another route is for it, depending on how its path is read.
+    AmbiguousPath(AmbiguousPath),
     /// `OPTIONS`: answered here, whatever its path; never forwarded.
     Preflight,
     /// The same, for a service.
@@ -93,8 +113,36 @@ pub struct Forward<'v, 'h> {
     pub workspace: Workspace<'h>,
 }
 
-/// Decides. Allocates only for a percent-encoded path.
+/// Why nobody gets a request that is about a workspace.
+#[derive(Debug)]
+pub enum Homeless<'v, 'h> {
+    /// Neither header nor path name a workspace.
+    NoWorkspace,
+    /// There is no partition to find it in.
+    CountUnknown(CountUnknown),
+    /// Nobody can serve its partition.
+    NoWorker {
+        /// What the request is about.
+        workspace: Workspace<'h>,
+        /// Where that is.
+        partition: u32,
+        /// Why nobody serves it.
+        why: Unserved<'v>,
+        /// Whether it may wait for somebody who does.
+        vacancy: Option<Vacancy>,
+    },
+}
+
+/// Decides. Allocates only for a percent-encoded path, and what a route says anew.
 pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
+    if !view.routes().is_empty()
+        && let Some(routed) = route::decide(view, head)
+    {
+        return match routed {
+            Ok(routed) => Decision::Route(routed),
+            Err(ambiguous) => Decision::AmbiguousPath(ambiguous),
+        };
+    }
     if head.method == Method::OPTIONS {
         let is_service = service::is_service(head.path);
         return if is_service { Decision::ServicePreflight } else { Decision::Preflight };
@@ -102,15 +150,26 @@ pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h
     if let Some(path) = service::find(head.path) {
         return of_service(view, path);
     }
+    match owner_in(view.default_keyspace(), head) {
+        Ok(forward) => Decision::Forward(forward),
+        Err(Homeless::NoWorkspace) => Decision::NoWorkspace,
+        Err(Homeless::CountUnknown(why)) => Decision::PartitionCountUnknown(why),
+        Err(Homeless::NoWorker { workspace, partition, why, vacancy }) => {
+            Decision::NoWorker { workspace, partition, why, vacancy }
+        }
+    }
+}
+
+/// The owner of a request's partition in a keyspace, which may not be there.
+pub fn owner_in<'v, 'h>(
+    keyspace: Option<&'v KeyspaceView>,
+    head: &RequestHead<'h>,
+) -> Result<Forward<'v, 'h>, Homeless<'v, 'h>> {
     let Some(workspace) = workspace::find(head.headers, head.path) else {
-        return Decision::NoWorkspace;
+        return Err(Homeless::NoWorkspace);
     };
-    let Some(keyspace) = view.default_keyspace() else {
-        return Decision::PartitionCountUnknown(CountUnknown::NoCluster);
-    };
-    let Some(count) = keyspace.count() else {
-        return Decision::PartitionCountUnknown(CountUnknown::NotObserved);
-    };
+    let keyspace = keyspace.ok_or(Homeless::CountUnknown(CountUnknown::NoCluster))?;
+    let count = keyspace.count().ok_or(Homeless::CountUnknown(CountUnknown::NotObserved))?;
     let partition = match &workspace {
         Workspace::Any => any_partition(keyspace, count, head.entropy),
         Workspace::Header(id) => partition_of(id, count),
@@ -158,19 +217,18 @@ fn draw(count: PartitionCount, entropy: u64, nth: u64) -> u32 {
     (((random >> 32) * u64::from(count.get())) >> 32) as u32
 }
 
-fn owner<'v, 'h>(keyspace: &'v KeyspaceView, partition: u32, workspace: Workspace<'h>) -> Decision<'v, 'h> {
+fn owner<'v, 'h>(
+    keyspace: &'v KeyspaceView,
+    partition: u32,
+    workspace: Workspace<'h>,
+) -> Result<Forward<'v, 'h>, Homeless<'v, 'h>> {
     let why = match keyspace.claimant(partition) {
         Some(worker) if worker.takes_requests() => {
-            return Decision::Forward(Forward {
-                worker,
-                keyspace: keyspace.keyspace(),
-                partition,
-                workspace,
-            });
+            return Ok(Forward { worker, keyspace: keyspace.keyspace(), partition, workspace });
         }
         Some(worker) if worker.is_routable() => Unserved::OwnerOut(worker),
         Some(worker) => Unserved::OwnerGone(worker),
         None => Unserved::Unowned,
     };
-    Decision::NoWorker { workspace, partition, why, vacancy: vacancy::of_partition(keyspace, partition) }
+    Err(Homeless::NoWorker { workspace, partition, why, vacancy: vacancy::of_partition(keyspace, partition) })
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`workspace`] | which workspace a request is about |
 //! | [`partition`] | which partition a workspace is in |
+//! | [`route`] | which route a request is for, and what becomes of it |
 //! | [`service`] | which service a request is about |
 //! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
 //! | [`pick`] | which of a service's workers it is |
@@ -18,6 +19,7 @@
 //! | [`health`] | what active checks say of an endpoint, and who does them |
 //! | [`vacancy`] | whether a request that finds nobody may wait |
 //! | [`hops`] | whether a request goes in circles |
+//! | [`explain`] | nothing: it tells why |
 //! | [`retry`] | what next when a worker could not be reached |
 //! | [`budget`], [`backoff`] | whether there is a retry left, and when |
 
@@ -27,12 +29,14 @@ pub mod balance;
 pub mod breaker;
 pub mod budget;
 pub mod decide;
+pub mod explain;
 pub mod health;
 pub mod hops;
 pub mod outlier;
 pub mod partition;
 pub mod pick;
 pub mod retry;
+pub mod route;
 pub mod service;
 pub mod vacancy;
 pub mod workspace;

@@ -8,6 +8,7 @@
 //! The original dropped empty segments, so there `/api/service//x` was the service `x`. Here that name is empty.
 
 use percent_encoding::percent_decode_str;
+use quorate_model::ServiceName;
 use std::borrow::Cow;
 
 const PREFIX: &str = "/api/service";
@@ -65,8 +66,7 @@ fn parse(after: &str) -> Result<ServicePath<'_>, BadPath> {
         return Err(BadPath::NoName);
     }
     let name = percent_decode_str(name).decode_utf8().map_err(|_| BadPath::BadName)?;
-    let is_hidden = |c: char| matches!(c, '/' | '\\') || c.is_control();
-    if matches!(&*name, "." | "..") || name.contains(is_hidden) {
+    if !ServiceName::fits_in_path(&name) {
         return Err(BadPath::BadName);
     }
     check_rest(rest)?;

@@ -75,6 +75,8 @@ fn show(decision: &Decision<'_, '_>) -> String {
         format!("{} by {source}", String::from_utf8_lossy(workspace.id()))
     };
     match decision {
+        Decision::Route(routed) => format!("route {}", routed.route.route.name()),
+        Decision::AmbiguousPath(_) => "an ambiguous path".into(),
         Decision::Preflight => "answered here".into(),
         Decision::ServicePreflight => "answered here, for a service".into(),
         Decision::BadServicePath(bad) => format!("bad: {bad:?}"),
@@ -117,7 +119,7 @@ fn check(view: &State, request: &str, entropy: u64, expected: &Expect) {
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
-    let head = RequestHead { method: &method, path, headers: &headers, entropy };
+    let head = RequestHead { entropy, ..RequestHead::of(&method, path, &headers) };
     expected.assert_eq(&show(&decide(view, &head)));
 }
 
@@ -183,7 +185,7 @@ fn drawn(view: &State) -> std::collections::BTreeMap<String, u32> {
     let mut drawn = std::collections::BTreeMap::new();
     for nth in 0..1_000u64 {
         let entropy = nth.wrapping_mul(0xd134_2543_de82_ef95);
-        let head = RequestHead { method: &Method::GET, path: "/", headers: &headers, entropy };
+        let head = RequestHead { entropy, ..RequestHead::of(&Method::GET, "/", &headers) };
         let who = match decide(view, &head) {
             Decision::Forward(forward) => forward.worker.id().to_string(),
             _ => "nobody".into(),

@@ -2,7 +2,7 @@
 //! after the entry. Derived from nothing but the state and the entry, so it is the same on every node.
 
 use crate::{keyspace::KeyspaceView, state::State};
-use quorate_model::{Change, Event, Position, What, WorkerChange, WorkerId};
+use quorate_model::{Change, Event, Position, Status, What, WorkerChange, WorkerId};
 
 impl State {
     /// What `events`, those of the entry that was applied last, tell to watchers.
@@ -22,10 +22,14 @@ impl State {
             Event::PartitionsTaken { from, to, count } => {
                 self.told_worker(from, WorkerChange::Lost { to: to.clone(), count: *count })
             }
-            Event::WorkerForgotten { id } => What::WorkerForgotten { id: id.clone() },
+            // Who has departed is gone for watchers since then.
+            Event::WorkerForgotten { was: Status::Departed, .. } => return None,
+            Event::WorkerForgotten { id, .. } => What::WorkerForgotten { id: id.clone() },
             Event::KeyspaceChanged { name, .. } => {
                 What::Keyspace(self.keyspace(name.as_str())?.keyspace().clone())
             }
+            // A decision about one that has departed waits for its return, and is told with that.
+            Event::IntentChanged { id, .. } if self.has_departed(id) => return None,
             Event::IntentChanged { id, .. } => self.told_worker(id, WorkerChange::Intent),
             Event::ServiceChanged { name } => {
                 let service = self.service(name.as_str());
@@ -49,6 +53,10 @@ impl State {
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
         })
+    }
+
+    fn has_departed(&self, id: &WorkerId) -> bool {
+        self.worker(id.as_str()).is_some_and(|worker| worker.status() == Status::Departed)
     }
 
     fn told_worker(&self, id: &WorkerId, how: WorkerChange) -> What {

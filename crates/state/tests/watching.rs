@@ -10,9 +10,10 @@ use support::{Scene, script};
 fn told(scene: &mut Scene, script: &str) -> Vec<Change> {
     let mut all = Vec::new();
     for entry in script.split(';') {
-        let script::Step::Entry { commands, .. } = script::parse(entry.trim(), &scene.state) else {
+        let script::Step::Entry { at, commands } = script::parse(entry.trim(), &scene.state) else {
             panic!("{entry} is no entry")
         };
+        scene.at = at.unwrap_or(scene.at);
         let events = scene.apply(commands).events;
         all.extend(scene.state.changes(&events));
     }
@@ -59,6 +60,31 @@ fn changes_carry_the_record_as_it_stood_after_their_entry() {
             "4.1 a live>departed [] departed",
             "4.2 c registered [0] live",
             "4 b live>departed [] departed",
+        ]
+    );
+}
+
+/// Scenario: a worker that was drained and said goodbye was told as `removed` again when an operator resumed it, and
+/// once more when its record ended. Cause: whatever was told of a record that watchers can't see was told as its end.
+#[test]
+fn who_has_departed_is_removed_once() {
+    let mut scene = Scene::formed();
+    let changes = told(
+        &mut scene,
+        "register a 0; drain a; @1 unregister a; resume a; @62 tick; register b 0; @63 expire b; @90000 tick; \
+         register c 0; drain c & unregister c",
+    );
+    assert_eq!(
+        shown(&changes),
+        [
+            "2 a registered [0] live",
+            "3 a draining [0] live",
+            "4 a live>departed [] departed",
+            "7 b registered [0] live",
+            "8 b live>expired [0] expired",
+            "9 b Some(Worker)",
+            "10 c registered [0] live",
+            "11 c live>departed [] departed",
         ]
     );
 }

@@ -265,7 +265,7 @@ fn log_applied(index: u64, event: &Event) {
         Event::KeyspaceChanged { name, partitions } => {
             tracing::info!(index, keyspace = name.as_str(), partitions, "keyspace changed");
         }
-        Event::WorkerForgotten { id } => {
+        Event::WorkerForgotten { id, .. } => {
             tracing::debug!(index, worker = id.as_str(), "worker forgotten");
         }
         Event::NodeDescribed { name } => {

@@ -22,7 +22,14 @@ pub fn run(args: &WatchArgs) -> Result<(), Failure> {
                         return Ok(());
                     }
                 }
-                Step::Lost { why } => say(&format!("{why}; going on at another node")),
+                Step::Lost { why } => say(&format!("{why}; going on at the next node that answers")),
+                Step::Regained { node } => say(&format!("the watch goes on at {node}")),
+                Step::Stale { node, since } => {
+                    say(&format!(
+                        "{node} has heard no leader for {since}: there may be changes it can't tell"
+                    ));
+                }
+                Step::Fresh { node } => say(&format!("{node} hears a leader again")),
             }
         }
     })

@@ -220,7 +220,7 @@ fn the_program_goes_on_when_the_node_that_it_watches_is_killed() {
     assert!(once.out.contains("worker    stands      w0 live http://127.0.0.1:1\n"), "{}", once.out);
     let mut command =
         quorate(&["watch", "--kinds", "worker", "--output", "json", "--server", &servers.join(",")]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut program = Program(command.spawn().expect("it starts"));
     let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines();
     let mut next = || -> Value {
@@ -241,4 +241,10 @@ fn the_program_goes_on_when_the_node_that_it_watches_is_killed() {
     // w0 lost its only partition to it, and is gone.
     let expected = ["w0", "w0", "w1"].map(|name| (json!("worker"), json!(name)));
     assert_eq!(told, expected);
+    // A person who looks on is told why it was quiet, and that it is over.
+    program.0.kill().expect("it runs");
+    let mut said = String::new();
+    program.0.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    let (before, after) = said.split_once("; going on at the next node that answers\n").expect("the loss");
+    assert!(before.contains(&servers[0]) && after.contains("the watch goes on at http://"), "{said}");
 }

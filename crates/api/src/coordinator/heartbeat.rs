@@ -168,7 +168,7 @@ mod tests {
     use serde_json::json;
 
     fn refused(body: &Value) -> String {
-        super::super::in_one_line(&read(body.to_string().as_bytes()).expect_err("wrong"))
+        crate::fields::in_one_line(&read(body.to_string().as_bytes()).expect_err("wrong"))
     }
 
     fn load(body: &Value, before: Option<&Load>) -> Load {

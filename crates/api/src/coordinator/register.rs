@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Wrong,
     fields::{Fields, any_text, list, text},
+    service::repeated,
 };
 use quorate_model::{
     Address, Epoch, Extras, Invalid, Registration, RegistrationParts, ServiceName, Tier, Ttl, WorkerId,
@@ -225,6 +226,8 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
     let capabilities = fields.optional("capabilities", capabilities::read).unwrap_or_default();
     let services = fields.optional("services", list(SERVICES_MAX, service)).unwrap_or_default();
     let containers = fields.optional("containers", list(SERVICES_MAX, object)).unwrap_or_default();
+    // Of one service both lists may speak, each of them once.
+    fields.add(twice("services", &services).chain(twice("containers", &containers)));
     let place = Place {
         ip: fields.optional("ip_address", any_text).filter(|text| !text.is_empty()),
         tunnel: fields.optional("tunnel_url", url).flatten(),
@@ -263,6 +266,13 @@ pub fn read(body: &[u8], ttl: Ttl) -> Result<Registering, Wrong> {
     Ok(Registering { id, registration, urls })
 }
 
+fn twice(list: &'static str, all: &[Spoken]) -> impl Iterator<Item = Invalid> {
+    repeated(all.iter().map(|one| &one.name)).map(move |(at, wrong)| {
+        let inside = if matches!(all[at].said, Said::Name) { "" } else { ".name" };
+        wrong.renamed(format!("{list}[{at}]{inside}"))
+    })
+}
+
 /// One service, as it was said.
 pub(super) struct Spoken {
     pub name: ServiceName,
@@ -291,7 +301,7 @@ impl Spoken {
 fn service(value: Value) -> Result<Spoken, Wrong> {
     match &value {
         Value::String(name) => {
-            let name = ServiceName::parse(name).map_err(|e| vec![e.renamed("")])?;
+            let name = ServiceName::parse_offered(name).map_err(|e| vec![e.renamed("")])?;
             Ok(Spoken { name, version: None, url: None, said: Said::Name })
         }
         Value::Object(_) => object(value),
@@ -303,7 +313,8 @@ fn service(value: Value) -> Result<Spoken, Wrong> {
 
 fn object(value: Value) -> Result<Spoken, Wrong> {
     inner(value, SERVICE_FIELDS, |fields| {
-        let name = fields.required("name", "the service's name", text("a string", ServiceName::parse));
+        let name =
+            fields.required("name", "the service's name", text("a string", ServiceName::parse_offered));
         let version = fields.optional("version", text_or_number);
         let url = fields.optional("service_url", url).flatten();
         let details = Details {

@@ -26,7 +26,8 @@ pub(super) fn destinations(value: Value) -> Result<Vec<Destination>, Wrong> {
 fn destination(value: Value) -> Result<Destination, Wrong> {
     nested(value, |fields| {
         fields.one_of(["service", "url", "keyspace"]);
-        let weight = fields.optional("weight", count(limit::WEIGHT_MAX)).unwrap_or(Destination::WEIGHT_DEFAULT);
+        let weight =
+            fields.optional("weight", count(limit::WEIGHT_MAX)).unwrap_or(Destination::WEIGHT_DEFAULT);
         let keyspace = fields.optional("keyspace", text("the name of a keyspace", KeyspaceName::parse));
         let target = service_or_url(fields).or(keyspace.map(Target::Keyspace));
         Some(Destination { target: target?, weight })

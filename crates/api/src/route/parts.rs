@@ -6,8 +6,8 @@ use http::HeaderValue;
 use quorate_model::{
     Scheme,
     route::{
-        Cors, Destination, HeaderEdits, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, RouteMatch, Target,
-        ValueMatch,
+        Cors, Destination, HeaderEdits, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, RouteMatch,
+        Target, ValueMatch,
     },
 };
 use serde::Serialize;

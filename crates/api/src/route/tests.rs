@@ -109,7 +109,8 @@ fn one_thing_is_written_in_several_ways() {
         let body = with(json!({"destinations": [{"url": url}]}));
         assert_eq!(shown(body)["destinations"], json!([kept]), "{url}");
     }
-    let any = with(json!({"cors": {"allowed_origins": ["*"], "allowed_methods": ["*"], "allowed_headers": ["*"]}}));
+    let any =
+        with(json!({"cors": {"allowed_origins": ["*"], "allowed_methods": ["*"], "allowed_headers": ["*"]}}));
     assert_eq!(shown(any)["cors"], json!({"allowed_origins": ["*"], "allow_credentials": false}));
 }
 
@@ -160,7 +161,10 @@ fn each_mistake_has_its_place() {
         (with(json!({"balancing": "consistent-hash"})), &["hash_on"]),
         (with(json!({"hash_on": {"path_segment": 1}})), &["hash_on"]),
         (with(json!({"balancing": "best", "hash_on": {"query": "q"}})), &["balancing"]),
-        (with(json!({"balancing": "consistent-hash", "hash_on": {"path_segment": 0}})), &["hash_on.path_segment"]),
+        (
+            with(json!({"balancing": "consistent-hash", "hash_on": {"path_segment": 0}})),
+            &["hash_on.path_segment"],
+        ),
         (with(json!({"timeout": "1ms", "idle_timeout": 5})), &["idle_timeout", "timeout"]),
         (
             with(json!({"cors": {"allowed_origins": ["*"], "allow_credentials": true}})),

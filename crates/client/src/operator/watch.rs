@@ -46,10 +46,28 @@ pub struct Event {
 pub enum Step {
     /// An event.
     Event(Event),
-    /// The node that told them is gone. The watch goes on with the next step, at any node.
+    /// The node that told them is gone. The watch goes on with the next steps, at any node. Told once, however long it
+    /// takes.
     Lost {
         /// What happened to it.
         why: String,
+    },
+    /// After [`Step::Lost`]: a node tells again, from where the watch was.
+    Regained {
+        /// Which.
+        node: String,
+    },
+    /// The node that tells hears no leader: nothing may have happened, or it does not know. Told once.
+    Stale {
+        /// Which.
+        node: String,
+        /// For how long, in its own words.
+        since: String,
+    },
+    /// After [`Step::Stale`]: it hears a leader again.
+    Fresh {
+        /// Which.
+        node: String,
     },
 }
 
@@ -59,6 +77,10 @@ pub struct Watch<'a> {
     watched: Watched,
     stream: Option<Stream>,
     failures: u32,
+    /// The loss was told, and nothing was heard since.
+    lost: bool,
+    /// The node that tells was said to hear no leader.
+    stale: bool,
 }
 
 struct Stream {
@@ -69,7 +91,8 @@ struct Stream {
 impl Operator {
     /// `GET /v1/watch`. An error where no node can be watched at all; once it is open, a watch comes back by itself.
     pub async fn watch(&self, watched: Watched) -> Result<Watch<'_>, Error> {
-        let mut watch = Watch { operator: self, watched, stream: None, failures: 0 };
+        let mut watch =
+            Watch { operator: self, watched, stream: None, failures: 0, lost: false, stale: false };
         watch.stream = Some(watch.open().await?);
         Ok(watch)
     }
@@ -79,10 +102,11 @@ impl Watch<'_> {
     /// The next step. An error only if the cluster refuses what is watched.
     pub async fn next(&mut self) -> Result<Step, Error> {
         loop {
+            if let Some(turn) = self.turn() {
+                return Ok(turn);
+            }
             let Some(stream) = &mut self.stream else {
-                if let Some(lost) = self.come_back().await? {
-                    return Ok(lost);
-                }
+                self.come_back().await?;
                 continue;
             };
             match stream.reader.take() {
@@ -91,16 +115,38 @@ impl Watch<'_> {
                     self.remember(&event);
                     return Ok(Step::Event(event));
                 }
-                Some(Told::Position(position)) => {
-                    self.watched.from = Some(position);
+                Some(Told::Silence { position, .. }) => {
+                    self.watched.from = position.or(self.watched.from.take());
                     continue;
                 }
                 None => {}
             }
             if let Err(why) = stream.read_on().await {
-                self.stream = None;
-                return Ok(Step::Lost { why });
+                (self.stream, self.stale) = (None, false);
+                if !std::mem::replace(&mut self.lost, true) {
+                    return Ok(Step::Lost { why });
+                }
             }
+        }
+    }
+
+    /// What the word that is heard next says about who tells it. It is still to be taken.
+    fn turn(&mut self) -> Option<Step> {
+        let stream = self.stream.as_ref()?;
+        let (told, node) = (stream.reader.told.front()?, || stream.download.node.clone());
+        if std::mem::take(&mut self.lost) {
+            return Some(Step::Regained { node: node() });
+        }
+        let since = match told {
+            Told::Silence { stale, .. } => stale.as_ref(),
+            Told::Event(event) if is_change(event) => None,
+            Told::Event(_) => return None,
+        };
+        let was_stale = std::mem::replace(&mut self.stale, since.is_some());
+        match since {
+            Some(since) if !was_stale => Some(Step::Stale { node: node(), since: since.clone() }),
+            None if was_stale => Some(Step::Fresh { node: node() }),
+            Some(_) | None => None,
         }
     }
 
@@ -114,19 +160,20 @@ impl Watch<'_> {
         }
     }
 
-    async fn come_back(&mut self) -> Result<Option<Step>, Error> {
+    async fn come_back(&mut self) -> Result<(), Error> {
         self.failures = self.failures.saturating_add(1);
         tasks::sleep(backoff::delay(self.failures, tasks::random())).await;
         match self.open().await {
             Ok(stream) => {
                 self.stream = Some(stream);
-                Ok(None)
+                Ok(())
             }
             Err(Error::Refused(problem)) if (400..429).contains(&problem.status) => {
                 Err(Error::Refused(problem))
             }
             Err(error @ (Error::Invalid(_) | Error::Setup(_))) => Err(error),
-            Err(error) => Ok(Some(Step::Lost { why: error.to_string() })),
+            // The loss was told.
+            Err(Error::Refused(_) | Error::Unreachable(_) | Error::Answer { .. }) => Ok(()),
         }
     }
 
@@ -164,8 +211,17 @@ impl Stream {
 #[derive(Debug, PartialEq)]
 enum Told {
     Event(Event),
-    /// With no event: nothing has happened up to here.
-    Position(String),
+    /// No event: nothing has happened, up to a position where it names one. `stale`: for how long the node has heard
+    /// no leader.
+    Silence {
+        position: Option<String>,
+        stale: Option<String>,
+    },
+}
+
+/// Whether it has just happened: then the node hears a leader.
+fn is_change(event: &Event) -> bool {
+    event.id.is_some() && event.kind != "synced"
 }
 
 /// Events out of the text of a stream.
@@ -201,7 +257,11 @@ impl Reader {
                 Ok(())
             }
             (None, None) => {
-                self.told.extend(id.map(Told::Position));
+                let said = block.lines().find_map(|line| line.strip_prefix(": keep-alive"));
+                let stale = said.and_then(|said| said.strip_prefix(", stale for ")).map(str::to_owned);
+                if said.is_some() || id.is_some() {
+                    self.told.push_back(Told::Silence { position: id, stale });
+                }
                 Ok(())
             }
             _ => Err("a block is neither an event nor silence".into()),
@@ -219,7 +279,7 @@ mod tests {
     use serde_json::json;
 
     const STREAM: &str = "retry: 1000\n\nevent: reset\ndata: {\"index\":2}\n\nevent: worker\nid: 3.0\n\
-        data: {\"name\":\"w:1\"}\n\n: keep-alive\nid: 7\n\nevent: reset\nid:\ndata: {}\n\n";
+        data: {\"name\":\"w:1\"}\n\n: keep-alive\nid: 7\n\n: keep-alive, stale for 12 s\nid: 7\n\nevent: reset\nid:\ndata: {}\n\n";
 
     fn read(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<Told> {
         let mut reader = Reader::default();
@@ -236,7 +296,8 @@ mod tests {
         let expected = [
             event("reset", None, json!({"index": 2})),
             event("worker", Some("3.0"), json!({"name": "w:1"})),
-            Told::Position("7".into()),
+            Told::Silence { position: Some("7".into()), stale: None },
+            Told::Silence { position: Some("7".into()), stale: Some("12 s".into()) },
             event("reset", None, json!({})),
         ];
         assert_eq!(whole, expected);

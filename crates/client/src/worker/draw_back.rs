@@ -208,16 +208,23 @@ impl WorkerHandle {
     async fn wait_until_idle(&self, index: u64, progress: &mut Progress) {
         let (path, index) = (["v1", "workers", &self.id, "in-flight"], index.to_string());
         loop {
-            // Whoever can't answer now is asked again: the time is bounded by the caller.
-            if let Ok(InFlight { nodes }) = self.ask(Method::GET, &path, &[("index", &index)]).await {
-                let in_flight: u64 = nodes.iter().filter_map(|node| node.in_flight).sum();
-                // A node that can't be asked may be cut off only, and go on sending.
-                let all_tell = !nodes.is_empty() && nodes.iter().all(|node| node.in_flight.is_some());
-                if in_flight == 0 && all_tell {
+            match self.ask::<InFlight>(Method::GET, &path, &[("index", &index)]).await {
+                Ok(InFlight { nodes }) => {
+                    let in_flight: u64 = nodes.iter().filter_map(|node| node.in_flight).sum();
+                    // A node that can't be asked may be cut off only, and go on sending.
+                    let all_tell = !nodes.is_empty() && nodes.iter().all(|node| node.in_flight.is_some());
+                    if in_flight == 0 && all_tell {
+                        progress.told = DrawnBack::Idle;
+                        return;
+                    }
+                    progress.told = DrawnBack::Busy { in_flight: Some(in_flight).filter(|count| *count > 0) };
+                }
+                Err(error) if error.is_unknown_worker() => {
                     progress.told = DrawnBack::Idle;
                     return;
                 }
-                progress.told = DrawnBack::Busy { in_flight: Some(in_flight).filter(|count| *count > 0) };
+                // Whoever can't answer now is asked again: the time is bounded by the caller.
+                Err(_) => {}
             }
             tasks::sleep(LOOK_EVERY).await;
         }

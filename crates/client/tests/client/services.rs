@@ -186,6 +186,20 @@ async fn it_waits_no_longer_than_it_is_told() {
     assert_eq!(lines[lines.len() - 2..], [DELETE, RESUME]);
 }
 
+/// A record that ended while it was drained (an operator removed it, say) leaves nothing to wait for.
+#[tokio::test]
+async fn a_worker_that_nobody_knows_any_more_is_idle() {
+    let mut rest = draining(&[]);
+    let router = Router::start(move |seen| match seen.line.as_str() {
+        line if line.contains("/in-flight") => {
+            Say::Answer(404, json!({"code": "worker_unknown", "detail": "worker w1 is not registered"}))
+        }
+        _ => rest(seen),
+    })
+    .await;
+    assert_eq!(start(&router).await.draw_back(LIMIT).await, DrawnBack::Idle);
+}
+
 /// A node that can't be asked may be cut off only, and go on sending: nobody may say that nothing is in flight.
 #[tokio::test]
 async fn while_a_node_can_not_tell_nobody_says_that_nothing_is_in_flight() {

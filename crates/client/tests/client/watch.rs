@@ -23,6 +23,9 @@ async fn steps(routers: &[&Router], count: usize) -> Vec<String> {
         steps.push(match watch.next().await.expect("a step") {
             Step::Event(event) => format!("{} {}", event.kind, event.id.unwrap_or("-".into())),
             Step::Lost { .. } => "lost".into(),
+            Step::Regained { .. } => "regained".into(),
+            Step::Stale { since, .. } => format!("stale for {since}"),
+            Step::Fresh { .. } => "fresh".into(),
         });
     }
     steps
@@ -47,10 +50,13 @@ async fn it_goes_on_behind_what_it_handed_out_and_begins_anew_where_it_has_to() 
         "synced 2",
         "worker 3.0",
         "lost",
+        "regained",
         "worker 3",
         "lost",
+        "regained",
         "reset -",
         "lost",
+        "regained",
         "reset -",
         "synced 2",
     ];
@@ -74,7 +80,40 @@ async fn it_goes_on_at_another_node() {
         Say::Events("event: worker\nid: 3\ndata: {}\n\n")
     })
     .await;
-    assert_eq!(steps(&[&first, &second], 3).await, ["synced 2", "lost", "worker 3"]);
+    assert_eq!(steps(&[&first, &second], 4).await, ["synced 2", "lost", "regained", "worker 3"]);
+}
+
+/// Whoever looks on is told once that nobody answers, however often it is tried, and once that somebody does.
+#[tokio::test]
+async fn a_loss_is_told_once_and_so_is_its_end() {
+    let mut opened = 0;
+    let router = Router::start(move |_| {
+        opened += 1;
+        match opened {
+            1 => Say::Events("event: synced\nid: 2\ndata: {}\n\n"),
+            2 => problem(503, "shutting_down"),
+            // It breaks off before it has said anything.
+            3 => Say::Events("retry: 1000\n\n"),
+            4 => Say::Hangup,
+            _ => Say::Events("retry: 1000\n\nevent: synced\nid: 2\ndata: {}\n\n"),
+        }
+    })
+    .await;
+    assert_eq!(steps(&[&router], 4).await, ["synced 2", "lost", "regained", "synced 2"]);
+}
+
+#[tokio::test]
+async fn a_node_that_hears_no_leader_is_told_of_once_and_so_is_the_end_of_that() {
+    let router = Router::start(|_| {
+        Say::Events(
+            "event: synced\nid: 2\ndata: {}\n\n: keep-alive\nid: 2\n\n: keep-alive, stale for 12 s\nid: 2\n\n\
+             : keep-alive, stale for 27 s\nid: 2\n\n: keep-alive\nid: 2\n\n: keep-alive, stale for 3 s\nid: 2\n\n\
+             event: worker\nid: 3\ndata: {}\n\n",
+        )
+    })
+    .await;
+    let expected = ["synced 2", "stale for 12 s", "fresh", "stale for 3 s", "fresh", "worker 3", "lost"];
+    assert_eq!(steps(&[&router], expected.len()).await, expected);
 }
 
 #[tokio::test]

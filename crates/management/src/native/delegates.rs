@@ -153,7 +153,7 @@ pub(super) async fn report_down(
     if !group.may_include(&id) {
         let (theirs, ours) = (worker.group(), &group.name);
         let detail = format!("worker {id} is of group {theirs}; {} speaks for group {ours}", by.worker);
-        return Err(Fault::new(Code::DelegateStale, detail).with_delegate(current(&group.view, theirs)));
+        return Err(Fault::new(Code::NotInGroup, detail).with_delegate(current(&group.view, theirs)));
     }
     let epoch = worker.epoch;
     let look = if worker.is_routable() {

@@ -148,7 +148,16 @@ async fn decide(app: &App, command: Command, id: &WorkerId, query: &Query) -> An
         ("id" = String, Path, description = "The worker's id; it need not be registered any more", min_length = 1, max_length = 253),
         ("index" = Option<u64>, Query, description = "What each node must have applied before it counts; what this node has applied if not said"),
     ),
-    responses((status = 200, description = "What each node tells", body = InFlightBody), ReadRefusals),
+    responses(
+        (status = 200, description = "What each node tells", body = InFlightBody),
+        (
+            status = 404,
+            description = "It has no record, and no node has requests at it",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        ReadRefusals,
+    ),
 )]
 pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri) -> Answer {
     let query = request::query(&uri, &[Param::Index])?;
@@ -161,7 +170,13 @@ pub(super) async fn in_flight(State(app): State<App>, path: WorkerPath, uri: Uri
     }
     // Each node takes its time to get there.
     let _place = app.places.waiting()?;
-    let nodes = app.cluster.in_flight(id, index).await;
+    let nodes = app.cluster.in_flight(id.clone(), index).await;
+    // A drain goes on after a goodbye, and even after the record's end, while anybody has, or may have, requests there.
+    let may_be_busy = nodes.is_empty() || nodes.iter().any(|node| node.in_flight != Ok(0));
+    if !may_be_busy && app.cluster.view().worker(id.as_str()).is_none() {
+        let detail = format!("worker {id} is not registered, and no node has requests at it");
+        return Err(Fault::new(Code::WorkerUnknown, detail));
+    }
     let nodes = nodes.into_iter().map(|node| NodeInFlight {
         node: node.node.to_string(),
         applied_index: node.applied.map(|index| index.0),

@@ -44,9 +44,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let show = |stored: &Arc<StoredRoute>| RouteBody::from(&**stored);
     let page = match &after {
         None => Page::cut(view.routes().iter(), query.limit, view.index(), name, show),
-        Some(after) => {
-            Page::cut(view.routes().after(after.as_str()), query.limit, view.index(), name, show)
-        }
+        Some(after) => Page::cut(view.routes().after(after.as_str()), query.limit, view.index(), name, show),
     };
     Ok(decided(view.index(), &page))
 }
@@ -138,12 +136,7 @@ pub(super) async fn put(State(app): State<App>, path: RoutePath, request: Reques
         RemoveRefusals,
     ),
 )]
-pub(super) async fn remove(
-    State(app): State<App>,
-    path: RoutePath,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Answer {
+pub(super) async fn remove(State(app): State<App>, path: RoutePath, uri: Uri, headers: HeaderMap) -> Answer {
     let query = request::query(&uri, Param::RECORD_WRITE)?;
     let if_index = request::condition(&headers)?;
     let name = request::named("path.name", path, RouteName::parse)?;

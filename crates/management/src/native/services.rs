@@ -67,7 +67,8 @@ fn shown<'a>(
         let found = if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy };
         EndpointBody::new(endpoint.worker(), endpoint.offer(), load, found)
     };
-    ServiceShown::new(service.name(), service.stored_policy(), counts).with_endpoints(endpoints.map(show), limit)
+    ServiceShown::new(service.name(), service.stored_policy(), counts)
+        .with_endpoints(endpoints.map(show), limit)
 }
 
 /// As requests see it: also who says in its heartbeats that it is not well gets none.

@@ -7,7 +7,7 @@ use crate::{
 use quorate_management::{Look, ProbedBy, Reason, Verdict};
 use quorate_model::{LeaseEvent, NodeName};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 async fn register(fake: &Arc<Fake>, id: &str, group: &str, wants: bool) -> Value {
     let body = json!({"address": format!("http://{id}:1"), "services": [{"name": "upload"}],
@@ -128,15 +128,32 @@ async fn a_report_is_looked_into_under_the_workers_own_epoch() {
 }
 
 #[tokio::test]
+async fn a_second_report_is_told_that_the_worker_is_looked_at() {
+    let fake = Fake::formed();
+    let epoch = register(&fake, "d1", "g", true).await["heartbeat_delegate"]["epoch"].clone();
+    register(&fake, "m1", "g", false).await;
+    fake.refuse_looks(Reason::LookedAt { retry_after: Duration::from_millis(4_100) });
+    let again = report(&fake, "m1", "d1", &epoch).await;
+    assert_eq!((again.status, again.problem(), again.header("retry-after")), (503, "busy".into(), Some("5")));
+    assert_eq!(again.json()["detail"], "the worker is being looked at already, or was a moment ago");
+    fake.refuse_looks(Reason::TooManyLooks { retry_after: Duration::from_secs(1) });
+    let full = report(&fake, "m1", "d1", &epoch).await;
+    assert_eq!(full.json()["detail"], "too many workers are being looked at");
+}
+
+#[tokio::test]
 async fn only_the_delegate_of_the_group_may_report() {
     let fake = Fake::formed();
     let epoch = register(&fake, "d1", "g", true).await["heartbeat_delegate"]["epoch"].clone();
     register(&fake, "m1", "g", false).await;
     register(&fake, "other", "h", false).await;
-    for (id, by, at) in [("m1", "d1", json!(1)), ("m1", "m1", epoch.clone()), ("other", "d1", epoch.clone())]
-    {
+    for (id, by, at) in [("m1", "d1", json!(1)), ("m1", "m1", epoch.clone())] {
         assert_eq!(report(&fake, id, by, &at).await.problem(), "delegate_stale", "{id} by {by} at {at}");
     }
+    // Its role stands: it must not be told that it has lost it.
+    let strange = report(&fake, "other", "d1", &epoch).await;
+    assert_eq!((strange.status, strange.problem()), (409, "not_in_group".into()));
+    assert_eq!(strange.json()["delegate"], Value::Null, "that group has none");
     assert_eq!(report(&fake, "m9", "d1", &epoch).await.problem(), "worker_unknown");
     let wrong = fake.ask(Ask::json("POST", "/v1/workers/m1/report-down", json!({"why": 1}))).await;
     assert_eq!(wrong.wrong_fields(), ["by", "epoch", "why"]);

@@ -71,7 +71,7 @@ struct Inner {
     overtaking: Option<Command>,
     proposals: u64,
     /// What a look at a worker comes to, and who was looked at.
-    look: Look,
+    look: Result<Look, Reason>,
     looked_at: Vec<(WorkerId, Epoch)>,
 }
 
@@ -93,7 +93,7 @@ impl Fake {
             stale: None,
             overtaking: None,
             proposals: 0,
-            look: Look { verdict: Verdict::Up, probes: Vec::new() },
+            look: Ok(Look { verdict: Verdict::Up, probes: Vec::new() }),
             looked_at: Vec::new(),
         };
         Arc::new(Self {
@@ -322,7 +322,8 @@ impl Cluster for Fake {
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
         let mut inner = self.inner.lock().expect("no panic");
         inner.looked_at.push((worker, epoch));
-        let result = inner.available().map(|()| inner.look.clone());
+        let refused = |reason| Unavailable { reason, leader: None };
+        let result = inner.available().and_then(|()| inner.look.clone().map_err(refused));
         async { result }.boxed()
     }
 

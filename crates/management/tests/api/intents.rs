@@ -134,3 +134,20 @@ async fn what_is_in_flight_is_told_by_node_and_unknown_where_one_is_silent() {
     let beyond = format!("/v1/workers/w/in-flight?index={}", u64::MAX);
     assert_eq!(fake.ask(Ask::get(&beyond)).await.wrong_fields(), ["query.index"], "no drain answered that");
 }
+
+/// Scenario: `in-flight` of a misspelt id answered 0, as if its drain were done. Whoever waits for a worker that has
+/// gone is not turned away before its requests have ended.
+#[tokio::test]
+async fn an_unknown_worker_has_no_count_and_one_that_said_goodbye_has() {
+    let fake = Fake::formed();
+    let ask = |id: &str| Ask::get(&format!("/v1/workers/{id}/in-flight"));
+    let unknown = fake.ask(ask("w1")).await;
+    assert_eq!((unknown.status, unknown.problem()), (404, "worker_unknown".into()));
+    assert_eq!(fake.ask(ask("busy")).await.status, 200, "somebody has requests there");
+    let unsure = fake.ask(ask("unsure")).await;
+    assert_eq!((unsure.status, &unsure.json()["in_flight"]), (200, &Value::Null), "n3 may have some");
+    register(&fake, "w1").await;
+    assert_eq!(fake.ask(ask("w1")).await.json()["in_flight"], 0);
+    assert_eq!(fake.ask(Ask::new("DELETE", "/v1/workers/w1")).await.status, 200);
+    assert_eq!(fake.ask(ask("w1")).await.json()["in_flight"], 0, "it said goodbye a moment ago");
+}

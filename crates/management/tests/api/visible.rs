@@ -28,7 +28,7 @@ async fn a_write_names_who_has_it_and_who_has_not() {
     assert!(registered["lease"]["id"].is_u64() && registered["index"] == 2, "all that it says otherwise");
     let keyspace = Ask::json("PUT", "/v1/keyspaces/k?visible=all&wait=500ms", json!({"partitions": 3}));
     assert_eq!(fake.ask(keyspace).await.json()["visible"], expected(3, "500ms"));
-    let removed = fake.ask(Ask::new("DELETE", "/v1/workers/w1?visible=all&wait=1h")).await.json();
+    let removed = fake.ask(Ask::new("DELETE", "/v1/workers/w1?visible=all&wait=30s")).await.json();
     assert_eq!(removed["visible"], expected(4, "30s"));
 }
 

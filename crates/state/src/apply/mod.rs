@@ -148,13 +148,13 @@ impl State {
             if at > self.now {
                 return;
             }
-            self.remove_worker(&id);
-            events.push(Event::WorkerForgotten { id });
+            let Some(worker) = self.remove_worker(&id) else { continue };
+            events.push(Event::WorkerForgotten { id, was: worker.status() });
         }
     }
 
-    fn remove_worker(&mut self, id: &WorkerId) {
-        let Some(worker) = self.workers.remove(id) else { return };
+    fn remove_worker(&mut self, id: &WorkerId) -> Option<Arc<Worker>> {
+        let worker = self.workers.remove(id)?;
         self.routable -= usize::from(worker.is_routable());
         if let Some(at) = forgotten_at(&worker) {
             self.retention.remove(&(at, id.clone()));
@@ -162,6 +162,7 @@ impl State {
         self.follow_offers(Some(&worker), None);
         self.follow_candidates(Some(&worker), None);
         self.release_all(&worker);
+        Some(worker)
     }
 
     fn release_all(&mut self, worker: &Worker) {

@@ -1,4 +1,22 @@
 //! Routes by name, and what is derived from them so that a request finds its own without looking at all.
+//!
+//! | module | what |
+//! |---|---|
+//! | `tree` | the index: by path segment, then by host |
+//! | [`rank`] | which route is asked before which |
+//! | [`path`] | the form in which paths are compared |
+//! | `list`, `text` | what the index is made of |
+//! | `literal` | where in the index an expression is |
+
+mod list;
+mod literal;
+pub mod path;
+pub mod rank;
+mod text;
+mod tree;
+
+pub use rank::Rank;
+pub use tree::{Candidate, Candidates};
 
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{LogIndex, RouteName, StoredRoute, route::PathMatch};
@@ -12,6 +30,8 @@ pub struct RouteTable {
     ages: OrdSet<(LogIndex, RouteName)>,
     /// How many match by a regular expression on the path. Derived.
     regex: usize,
+    /// Where each is found by a request. Derived.
+    index: tree::Index,
 }
 
 impl RouteTable {
@@ -45,6 +65,12 @@ impl RouteTable {
         self.regex
     }
 
+    /// The routes that a request with this path and host may be for, in the order in which they are asked: [`Rank`].
+    /// The path in the form of [`path::canonical`]; the host in lower case, without a port.
+    pub fn find(&self, path: &str, host: &str) -> Candidates<'_> {
+        self.index.find(path, host)
+    }
+
     /// The age of a route that is made at `index`: later than that of every route that there is, also of those that a
     /// restore brought from a log with larger indexes.
     pub(crate) fn next_created(&self, index: LogIndex) -> LogIndex {
@@ -57,8 +83,11 @@ impl RouteTable {
         if self.by_name.len() != other.by_name.len() || self.ages != other.ages {
             return Some(format!("ages: {:?}, wanted {:?}", self.ages, other.ages));
         }
-        (self.regex != other.regex)
-            .then(|| format!("{} with expressions, wanted {}", self.regex, other.regex))
+        if self.regex != other.regex {
+            return Some(format!("{} with expressions, wanted {}", self.regex, other.regex));
+        }
+        let (lists, wanted) = (self.index.lists(), other.index.lists());
+        (lists != wanted).then(|| format!("index: {lists:?}, wanted {wanted:?}"))
     }
 
     /// Puts a route in the place of the one of its name, which it returns.
@@ -67,6 +96,7 @@ impl RouteTable {
         let old = self.remove(&name);
         self.ages.insert((stored.created, name.clone()));
         self.regex += usize::from(is_regex(&stored));
+        self.index.insert(&stored);
         self.by_name.insert(name, stored);
         old
     }
@@ -76,6 +106,7 @@ impl RouteTable {
         let old = self.by_name.remove(name)?;
         self.ages.remove(&(old.created, name.clone()));
         self.regex -= usize::from(is_regex(&old));
+        self.index.remove(&old);
         Some(old)
     }
 }

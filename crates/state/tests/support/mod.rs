@@ -33,7 +33,7 @@ pub fn check_unformed(script: &str, expected: Expect) {
 /// A state, its log and what was seen so far.
 pub struct Scene {
     pub state: State,
-    at: LogTime,
+    pub at: LogTime,
     sequence: u64,
     transcript: String,
 }

@@ -134,7 +134,7 @@ fn event(event: &Event) -> String {
         Event::KeyspaceChanged { name, partitions } => {
             format!("{name} has {} partitions", partitions.map_or("?".into(), |p| p.to_string()))
         }
-        Event::WorkerForgotten { id } => format!("{id} is forgotten"),
+        Event::WorkerForgotten { id, .. } => format!("{id} is forgotten"),
         Event::NodeDescribed { name } => format!("described {name}"),
         Event::LevelRaised { to } => format!("level {to}"),
         Event::LeasesHandedOver { term, silences } => {

@@ -93,6 +93,10 @@ fn lists_and_bounds_are_checked() {
             "services[1].name (a.yaml, line 3): `upload` is on line 2 already",
         ),
         (
+            "services:\n- name: a/b\n  port: 1\n",
+            "services[0].name (a.yaml, line 2): `a/b` can't be named by the path of a request",
+        ),
+        (
             "services:\n- name: ' a'\n  port: 1\n",
             "services[0].name (a.yaml, line 2): ` a` has spaces around it",
         ),

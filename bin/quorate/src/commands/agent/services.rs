@@ -50,7 +50,7 @@ fn service(reader: &mut Reader, nth: usize, item: Line<Yaml>) -> Option<Service>
         }
     };
     let name = reader.required(&mut section, "name", "the service's name", |text| {
-        Ok(ServiceName::parse(text)?.to_string())
+        Ok(ServiceName::parse_offered(text)?.to_string())
     });
     let version = reader.inner(&mut section, "version", super::config::short_text);
     let place = place(reader, &mut section, name.as_deref());

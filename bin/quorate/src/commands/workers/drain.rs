@@ -25,6 +25,8 @@ async fn idle(operator: &Operator, id: &str, index: u64, limit: Duration) -> Res
         let now = match operator.in_flight(id, index).await {
             Ok(told) if told.value.in_flight == Some(0) => return Ok(()),
             Ok(told) => words(id, &told.value),
+            // Its record has ended since, and no node has anything left.
+            Err(error) if error.is_unknown_worker() => return Ok(()),
             Err(error @ Error::Unreachable(_)) => error.to_string(),
             // Busy, or without a leader for a moment.
             Err(Error::Refused(problem)) if problem.status >= 500 => problem.to_string(),
@@ -48,10 +50,10 @@ fn words(id: &str, told: &InFlight) -> String {
         .map(|node| format!("{}: {}", node.node, node.why.as_deref().unwrap_or("it does not tell")))
         .collect();
     let requests = if known == 1 { "1 request is".to_owned() } else { format!("{known} requests are") };
-    if unknown.is_empty() {
-        format!("{requests} in flight at worker {id}")
-    } else {
-        format!("at least {requests} in flight at worker {id}; {}", unknown.join("; "))
+    match (unknown.is_empty(), known) {
+        (true, _) => format!("{requests} in flight at worker {id}"),
+        (false, 0) => format!("no request is known to be in flight at worker {id}; {}", unknown.join("; ")),
+        (false, _) => format!("at least {requests} in flight at worker {id}; {}", unknown.join("; ")),
     }
 }
 
@@ -72,6 +74,10 @@ mod tests {
         assert_eq!(
             words("w", &told(vec![node("n1", Some(2)), node("n2", None)])),
             "at least 2 requests are in flight at worker w; n2: it does not answer"
+        );
+        assert_eq!(
+            words("w", &told(vec![node("n1", Some(0)), node("n2", None)])),
+            "no request is known to be in flight at worker w; n2: it does not answer"
         );
     }
 }

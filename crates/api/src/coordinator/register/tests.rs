@@ -12,7 +12,7 @@ fn registering(body: &Value) -> Registering {
 }
 
 fn refused(body: &Value) -> String {
-    super::super::in_one_line(&read(body.to_string().as_bytes(), ttl()).expect_err(&body.to_string()))
+    crate::fields::in_one_line(&read(body.to_string().as_bytes(), ttl()).expect_err(&body.to_string()))
 }
 
 /// Where each service is reached.
@@ -94,7 +94,7 @@ fn each_wrong_field_is_named() {
         (json!({"worker_id": ""}), "worker_id: is empty"),
         (json!({"worker_id": 7}), "worker_id: is a number"),
         (json!({"capabilities": [1]}), "capabilities: is an array"),
-        (json!({"capabilities": {"k": "x".repeat(300)}}), "capabilities.`k`: "),
+        (json!({"capabilities": {"k": "x".repeat(300)}}), "capabilities.k: "),
         (json!({"services": "upload"}), "services: is a string"),
         (json!({"services": [""]}), "services[0]: is empty"),
         (json!({"services": [{"name": ""}]}), "services[0].name: is empty"),
@@ -103,6 +103,12 @@ fn each_wrong_field_is_named() {
         (json!({"services": [{"name": "a", "port": 0}]}), "services[0].port: is no port"),
         (json!({"services": [{"name": "a", "port": 70_000}]}), "services[0].port: is no port"),
         (json!({"services": [{"name": "a", "container": "\""}]}), "services[0].container: is too long"),
+        (json!({"services": ["a", "a/b"]}), "services[1]: `a/b` can't be named by the path of a request"),
+        (json!({"services": [{"name": ".."}]}), "services[0].name: `..` can't"),
+        (json!({"containers": [{"name": "a\\b"}]}), "containers[0].name: `a\\b` can't"),
+        (json!({"services": ["a", {"name": "a"}]}), "services[1].name: is `a` once more"),
+        (json!({"services": [{"name": "a"}, "b", "a"]}), "services[2]: is `a` once more"),
+        (json!({"containers": [{"name": "a"}, {"name": "a"}]}), "containers[1].name: is `a` once more"),
         (json!({"services": vec!["s"; 49]}), "services: has 49 items"),
         (json!({"containers": [{"name": "a", "service_url": "a:1"}]}), "containers[0].service_url: "),
         (json!({"containers": ["a"]}), "containers[0]: is a string"),

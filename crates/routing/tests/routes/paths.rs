@@ -1,0 +1,58 @@
+//! A route can not be dodged by another spelling of its path.
+
+use crate::{check, table};
+
+#[test]
+fn another_spelling_meets_the_same_route() {
+    let table = table(&["all:", "admin: prefix=/admin", "cafe: exact=/caf%C3%a9"]);
+    for path in ["/admin", "/%61dmin/x", "/adm%69n/", "/%61%64%6D%69%6e"] {
+        check(&table, &format!("GET r{path}"), "admin");
+    }
+    check(&table, "GET r/caf%c3%A9", "cafe");
+    check(&table, "GET r/%2561dmin", "all");
+}
+
+#[test]
+fn a_path_that_reads_as_another_route_is_refused() {
+    for routes in [&["admin: prefix=/admin"][..], &["all:", "admin: prefix=/admin"], &["admin: exact=/admin/x"]] {
+        let table = table(routes);
+        for path in [
+            "/x/../admin/x",
+            "/x/%2e%2E/admin/x",
+            "/x/..;a=b/admin/x",
+            "/./admin/x",
+            "//admin/x",
+            "/admin//x/../x",
+            "/x%2F..%2Fadmin/x",
+            "/%2Fadmin/x",
+            "/\\admin/x",
+            "/%5cadmin/x",
+            "/a//../admin/x",
+            "/admin/../admin/x",
+        ] {
+            check(&table, &format!("GET r{path}"), "ambiguous");
+        }
+    }
+    // What decides may also be what stands before the dots.
+    check(&table(&["a: prefix=/a"]), "GET r/a/../b", "ambiguous");
+    check(&table(&["x: prefix=/a/b h:x=1", "all:"]), "GET r/a/%2e/b x:1", "ambiguous");
+}
+
+#[test]
+fn what_no_route_is_for_is_left_to_the_rules_behind() {
+    let table = table(&["a: prefix=/a", "host: host=other"]);
+    for path in ["/v1/workspaces/a%2Fb", "//workspaces/w1//", "/x/../y", "/x%00"] {
+        check(&table, &format!("GET r{path}"), "none");
+    }
+}
+
+#[test]
+fn one_route_for_every_reading_gets_the_request() {
+    let table = table(&["pkg: prefix=/pkg", "all: host=h"]);
+    check(&table, "GET r/pkg/@scope%2Fname", "pkg");
+    check(&table, "GET r/pkg//x/", "pkg");
+    check(&table, "GET h/a%5Cb//c", "all");
+    // But dots lead out of what a destination puts before them.
+    check(&table, "GET h/a/../../b", "ambiguous");
+    check(&table, "GET h/a%0d%0ab", "ambiguous");
+}

@@ -1,0 +1,111 @@
+//! The routes at one place of the index, in the order in which they are asked.
+
+use super::{rank::Entry, text::Left};
+use imbl::{OrdSet, ordset};
+use std::{fmt, slice};
+
+/// Nearly always there is one. Where a thousand share path and host and differ in headers, each change still costs little.
+#[derive(Clone, Default)]
+pub(super) enum List {
+    #[default]
+    Empty,
+    One(Entry),
+    Few(Vec<Entry>),
+    Many(OrdSet<Entry>),
+}
+
+/// As many are kept in one piece, which a change copies.
+const FEW: usize = 16;
+
+impl List {
+    pub fn insert(&mut self, entry: Entry) {
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(entry),
+            Self::One(one) => Self::Few(if one < entry { vec![one, entry] } else { vec![entry, one] }),
+            Self::Few(mut few) if few.len() < FEW => {
+                few.insert(few.partition_point(|known| *known < entry), entry);
+                Self::Few(few)
+            }
+            Self::Few(few) => Self::Many(few.into_iter().chain([entry]).collect()),
+            Self::Many(mut many) => {
+                many.insert(entry);
+                Self::Many(many)
+            }
+        };
+    }
+
+    pub fn remove(&mut self, entry: &Entry) -> Left {
+        match self {
+            Self::Empty => {}
+            Self::One(one) if one == entry => *self = Self::Empty,
+            Self::One(_) => {}
+            Self::Few(few) => {
+                few.retain(|known| known != entry);
+                if few.is_empty() {
+                    *self = Self::Empty;
+                }
+            }
+            Self::Many(many) => {
+                many.remove(entry);
+                if many.is_empty() {
+                    *self = Self::Empty;
+                }
+            }
+        }
+        self.left()
+    }
+
+    pub fn left(&self) -> Left {
+        match self {
+            Self::Empty => Left::Nothing,
+            Self::One(_) | Self::Few(_) | Self::Many(_) => Left::Something,
+        }
+    }
+
+    /// The first one, and those behind it.
+    pub fn head(&self) -> Option<Head<'_>> {
+        match self {
+            Self::Empty => None,
+            Self::One(one) => Some(Head { entry: one, rest: Rest::Few([].iter()) }),
+            Self::Few(few) => few.split_first().map(|(entry, rest)| Head { entry, rest: Rest::Few(rest.iter()) }),
+            Self::Many(many) => {
+                let mut rest = Box::new(many.iter());
+                rest.next().map(|entry| Head { entry, rest: Rest::Many(rest) })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        let mut head = self.head();
+        while let Some(at) = head {
+            list.entry(at.entry);
+            head = at.next();
+        }
+        list.finish()
+    }
+}
+
+/// A list that is being gone through.
+pub(super) struct Head<'t> {
+    pub entry: &'t Entry,
+    rest: Rest<'t>,
+}
+
+enum Rest<'t> {
+    Few(slice::Iter<'t, Entry>),
+    Many(Box<ordset::Iter<'t, Entry, imbl::shared_ptr::DefaultSharedPtr>>),
+}
+
+impl<'t> Head<'t> {
+    /// What is behind the first one.
+    pub fn next(mut self) -> Option<Self> {
+        let entry = match &mut self.rest {
+            Rest::Few(rest) => rest.next()?,
+            Rest::Many(rest) => rest.next()?,
+        };
+        Some(Self { entry, rest: self.rest })
+    }
+}
