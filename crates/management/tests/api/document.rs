@@ -92,6 +92,7 @@ async fn documented_parameters_are_the_known_ones() {
             "get" => "GET",
             "put" => "PUT",
             "post" => "POST",
+            "patch" => "PATCH",
             _ => "DELETE",
         };
         let answer = fake.ask(Ask::json(method, &url, json!({}))).await;

@@ -7,6 +7,7 @@ mod coordinator_defects;
 mod coordinator_wrong;
 mod delegates;
 mod document;
+mod explain;
 mod fake;
 mod frame;
 mod heartbeats;

@@ -76,10 +76,14 @@ async fn an_endpoint_that_health_checks_find_unwell_is_ejected() {
     for id in ["a", "b"] {
         offer(&fake, id, json!({})).await;
     }
+    // Whoever is not checked is not found to be anything.
+    found(&fake, "a", Verdict::Unhealthy);
+    fake.ask(Ask::json("PUT", "/v1/services/upload", json!({"health": {}}))).await;
     let status = async |fake: &Arc<Fake>| {
         let service = get(fake, "/v1/services/upload").await;
         (service["endpoints"][0]["status"].clone(), service["serving_count"].clone())
     };
+    assert_eq!(status(&fake).await, (json!("live"), json!(2)));
     found(&fake, "a", Verdict::Unhealthy);
     assert_eq!(status(&fake).await, (json!("ejected"), json!(1)));
     // An operator's word, and a silence, weigh more than a check.
