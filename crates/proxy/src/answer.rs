@@ -3,11 +3,12 @@
 //! The original is written in Go, whose JSON escapes `<`, `>` and `&` and replaces what is no UTF-8; clients that
 //! compare bytes see the same here. What is about services is in [`service`].
 
+pub(crate) mod route;
 pub(crate) mod service;
 
 use crate::{client::Client, http1::AnswerBody};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use quorate_routing::{hops::HOPS_MAX, workspace::decoded};
 use quorate_telemetry::label::Outcome;
 use std::{fmt::Write as _, sync::Arc};
@@ -24,6 +25,8 @@ pub(crate) struct Own {
     body: Bytes,
     content_type: HeaderValue,
     retry_after: Option<u64>,
+    /// What else it says; boxed, since nearly none does.
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What becomes of the client's connection.
@@ -38,7 +41,12 @@ pub(crate) enum After {
 impl Own {
     fn new(status: StatusCode, outcome: Outcome, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { status, outcome, connection: After::KeepAlive, body, content_type: JSON, retry_after: None }
+        let connection = After::KeepAlive;
+        Self { status, outcome, connection, body, content_type: JSON, retry_after: None, headers: None }
+    }
+
+    fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers: Some(Box::new(headers)), ..self }
     }
 
     /// With the content type of the coordinator.
@@ -65,6 +73,9 @@ impl Own {
         let has_body = !self.body.is_empty();
         let mut response = Response::new(AnswerBody::own(self.body, client));
         *response.status_mut() = self.status;
+        if let Some(headers) = self.headers {
+            *response.headers_mut() = *headers;
+        }
         if has_body {
             response.headers_mut().insert(header::CONTENT_TYPE, self.content_type);
         }

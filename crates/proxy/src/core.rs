@@ -8,6 +8,7 @@ use crate::{
     headers::Stamp,
     hold::{Holds, Waiting},
     in_flight::InFlight,
+    pool::PoolBounds,
 };
 use quorate_rt::{
     published::Published,
@@ -62,6 +63,8 @@ pub(crate) struct Core {
     pub waiting: Arc<Waiting>,
     /// Bytes of requests' bodies that are kept to be sent again.
     pub kept_bytes: AtomicUsize,
+    /// Copies of requests that are under way.
+    pub copies: AtomicUsize,
     stage: AtomicU8,
     open: AtomicUsize,
 }
@@ -88,7 +91,7 @@ impl Core {
             request: ticks(config.request_timeout),
             pool_idle: ticks(limits.pool_idle),
         };
-        let desk = Desk::new(&shared.view, &shared.loads, &counters, limits.pool_idle_per_endpoint_max);
+        let desk = Desk::new(&shared.view, &shared.loads, &counters, PoolBounds::of(limits));
         let core = Arc::new(Self {
             spans,
             counters,
@@ -101,6 +104,7 @@ impl Core {
             holds: Holds::default(),
             waiting: shared.waiting.clone(),
             kept_bytes: AtomicUsize::new(0),
+            copies: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             open: AtomicUsize::new(0),
             config,

@@ -4,17 +4,20 @@
 //! ticket that only this core counts references of. Cloning the View, or a worker's record in it, would have all
 //! cores write to one reference count for each request.
 
+mod route;
+
 use crate::{
     answer::{self, Own},
-    core::Core,
+    client::Client,
     deadline::ticks,
     destination::{Outstanding, Seat, Ticket, Workers},
     hold::{Awaited, Held},
-    pool::Endpoint,
+    pool::{Endpoint, PoolBounds},
+    routes::{Finish, Plan, Routes},
     services::{Left, Services},
     timeline::Timeline,
 };
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, header};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
@@ -39,6 +42,7 @@ struct Papers {
     index: (LogIndex, HeaderValue),
     workers: Workers,
     services: Services,
+    routes: Routes,
     timeline: Timeline,
     entropy: u64,
 }
@@ -49,6 +53,8 @@ pub(crate) struct Decided {
     pub index: HeaderValue,
     /// Where the request is counted, if it is for a service that there is.
     pub service: Option<Arc<ServiceCounters>>,
+    /// How its answer is finished.
+    pub finish: Finish,
 }
 
 /// What to do with a request.
@@ -69,7 +75,7 @@ pub(crate) struct Destination {
 }
 
 /// By which rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum By {
     /// It owns the workspace's partition. The worker gets the path as it came.
     Workspace,
@@ -80,14 +86,17 @@ pub(crate) enum By {
         /// How long it may take, if the service's policy says.
         timeout: Option<Duration>,
     },
+    /// A route says so.
+    Route(Arc<Plan>),
 }
 
 impl By {
     /// How long a request may take, if the rule says so.
-    pub fn timeout(self) -> Option<Duration> {
+    pub fn timeout(&self) -> Option<Duration> {
         match self {
-            Self::Service { timeout, .. } => timeout,
+            Self::Service { timeout, .. } => *timeout,
             Self::Workspace => None,
+            Self::Route(plan) => plan.timeout,
         }
     }
 }
@@ -112,13 +121,16 @@ pub(crate) struct Terms<'a> {
 }
 
 /// Decides a request that is on the core's hands.
-pub(crate) fn decide<B>(core: &Core, request: &Request<B>, patience: Patience) -> Decided {
+pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patience) -> Decided {
+    let host = request.headers().get(header::HOST);
     let head = RequestHead {
-        method: request.method(),
-        path: request.uri().path(),
-        headers: request.headers(),
-        entropy: 0, // the desk's to draw
+        query: request.uri().query().unwrap_or(""),
+        host: host.and_then(|host| host.to_str().ok()).unwrap_or(""),
+        source: client.address.to_str().unwrap_or(""),
+        // The desk draws a number.
+        ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };
+    let core = &client.core;
     core.desk.decide(head, core.deadlines.now(), Terms { tried: &[], patience })
 }
 
@@ -127,7 +139,7 @@ impl Desk {
         view: &Arc<Published<View>>,
         loads: &Arc<Published<Loads>>,
         counters: &Arc<CoreCounters>,
-        idle_max: usize,
+        bounds: PoolBounds,
     ) -> Self {
         let mut view = view.reader();
         let index = view.load().index();
@@ -136,8 +148,9 @@ impl Desk {
         Self(Mutex::new(Papers {
             view,
             index: (index, index.0.into()),
-            workers: Workers::new(idle_max),
+            workers: Workers::new(bounds),
             services: Services::new(loads, counters.clone()),
+            routes: Routes::default(),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
         }))
@@ -147,11 +160,11 @@ impl Desk {
     pub fn decide(&self, head: RequestHead<'_>, now: u32, terms: Terms<'_>) -> Decided {
         let mut papers = self.papers();
         papers.read();
-        let Papers { view, index, workers, services, timeline, entropy } = &mut *papers;
+        let Papers { view, index, workers, services, routes, timeline, entropy } = &mut *papers;
         let head = RequestHead { entropy: next_random(entropy), ..head };
-        let mut case = Case { view: view.load(), workers, services, timeline, now, terms };
-        let (verdict, service) = case.decide(&head);
-        Decided { verdict, index: index.1.clone(), service }
+        let mut case = Case { view: view.load(), workers, services, routes, timeline, now, terms };
+        let (verdict, finish, service) = case.decide(&head);
+        Decided { verdict, index: index.1.clone(), service, finish }
     }
 
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
@@ -206,6 +219,7 @@ impl Desk {
     pub fn sweep(&self, now: u32, ticks_max: u32) {
         let mut papers = self.papers();
         papers.services.sweep(now, ticks_max);
+        papers.routes.sweep(now, ticks_max);
         papers.workers.sweep(now, ticks_max);
     }
 
@@ -224,18 +238,20 @@ struct Case<'a> {
     view: &'a View,
     workers: &'a mut Workers,
     services: &'a mut Services,
+    routes: &'a mut Routes,
     timeline: &'a Timeline,
     now: u32,
     terms: Terms<'a>,
 }
 
 impl Case<'_> {
-    fn decide(&mut self, head: &RequestHead<'_>) -> (Verdict, Option<Arc<ServiceCounters>>) {
+    fn decide(&mut self, head: &RequestHead<'_>) -> route::Ruled {
         let verdict = match by_rules(self.view, head) {
+            Decision::Route(routed) => return self.routed(head, &routed),
+            Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {
                 let worker = forward.worker;
-                let seat = self.workers.seat(worker.id(), &worker.registration.address);
-                let (endpoint, ticket) = seat.take(self.now);
+                let (endpoint, ticket) = self.workers.owner(worker).take(self.now);
                 Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
             }
             Decision::Preflight => Verdict::Answer(answer::preflight()),
@@ -255,10 +271,11 @@ impl Case<'_> {
                 let wanted = (ask, self.terms.tried);
                 let choice = self.services.choice_for(service, self.workers, self.now, wanted);
                 let counters = Some(choice.counters.clone());
-                return (self.choose(head, &path, (service, choice.pick(ask, self.terms.tried))), counters);
+                let verdict = self.choose(head, &path, (service, choice.pick(ask, self.terms.tried)));
+                return (verdict, Finish::ByPath, counters);
             }
         };
-        (verdict, None)
+        (verdict, Finish::ByPath, None)
     }
 
     fn choose(

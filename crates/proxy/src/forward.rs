@@ -2,17 +2,22 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod shared;
+
 use crate::{
     admit::Admitted,
     answer::{self, Own},
     client::{Client, Upload},
     deadline::ticks,
     decide::{By, Destination, Patience, Terms, Verdict},
-    destination::Outstanding,
+    destination::{Outstanding, Seat},
     dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
+    http2::upstream::{Answer, Got, Place},
+    mirror,
     pool::Endpoint,
+    routes::{Finish, Plan},
     upgrade::{self, Wanted},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -47,6 +52,8 @@ pub(crate) struct Forwarded {
     pub answer: Result<Response<AnswerBody>, Own>,
     /// The log index of the View that decided in the end.
     pub index: HeaderValue,
+    /// How the answer is finished.
+    pub finish: Finish,
 }
 
 /// What a worker is sent: at hand, as long as it may have to be sent again.
@@ -74,6 +81,29 @@ enum Source {
     Dial,
 }
 
+/// What an attempt is made on.
+enum Line {
+    /// A connection of its own.
+    Own(Upstream),
+    /// A place on a shared one.
+    Shared(Place),
+}
+
+/// The head of an answer, and what its body comes on.
+enum Arrived {
+    Own(Response<Incoming>, Upstream),
+    Shared(Response<Answer>),
+}
+
+/// Whose time it is that an attempt has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// The request's: with it all is over.
+    OfRequest,
+    /// Less: there may be another attempt.
+    ForTry,
+}
+
 struct Failed {
     failure: Failure,
     connection: Connection,
@@ -88,12 +118,31 @@ enum Error {
     Closed { authority: String },
     #[error("{authority}: {}", chain(source))]
     Died { authority: String, source: hyper::Error },
+    #[error("{authority}: no room on its connections within {after:?}")]
+    NoRoom { authority: String, after: Duration },
+    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
+    Crowded { authority: String, waiting_max: usize },
+    #[error("{0}")]
+    Unreachable(Arc<dial::Error>),
+    #[error("{authority}: {}", chain(source))]
+    Stream { authority: String, source: Box<h2::Error> },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]
     Switched { authority: String, reason: upgrade::Refused },
     #[error("the address's path makes no request target")]
     BadTarget,
+}
+
+impl Failed {
+    /// It had a part of the request's time.
+    fn within_try(self) -> Self {
+        let failure = match self.failure {
+            Failure::TimedOut => Failure::TryTimedOut,
+            other => other,
+        };
+        Self { failure, ..self }
+    }
 }
 
 impl<'a> Forwarding<'a> {
@@ -107,11 +156,23 @@ impl<'a> Forwarding<'a> {
         let (mut head, body) = request.into_parts();
         let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
+        if let By::Route(plan) = &to.by {
+            plan.edit_request(&mut head.headers);
+        }
         let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
-        let body = match (retry::is_idempotent(&head.method), to.by) {
+        let mut is_copied = false;
+        if let By::Route(plan) = &to.by {
+            plan.put_host(&mut head.headers);
+            is_copied = plan.copy.is_some() && upgrade.is_none();
+        }
+        let body = match (retry::is_idempotent(&head.method), &to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
-            (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
+            // What is kept may still not be sent again to whom it was meant for: `replay` says.
+            _ if is_copied => Payload::Kept(Kept::new(body, client)),
+            // Kept also for what may not be repeated: a worker can say that it has not looked at it.
+            _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
+            (true, By::Service { .. } | By::Route(_)) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
         let outbound = Outbound { method: head.method, target: head.uri, headers: head.headers, body };
@@ -121,14 +182,22 @@ impl<'a> Forwarding<'a> {
     /// Tries until there is an answer, or nothing left to try.
     pub async fn run(mut self) -> Forwarded {
         let spans = &self.client.core.spans;
-        self.client.waiting_for(self.to.by.timeout().map_or(spans.request, ticks));
+        let span = self.to.by.timeout().map_or(spans.request, ticks);
+        let until = self.client.core.deadlines.now() + span;
+        self.client.waiting_for(span);
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
+            let per_try = self.give_time(until);
             let failed = match self.attempt(source).await {
-                Ok((response, upstream)) => return self.arrived(response, upstream),
+                Ok(arrived) => return self.arrived(arrived),
+                Err(failed) if per_try == Time::ForTry => failed.within_try(),
                 Err(failed) => failed,
             };
+            if self.client.upload_is(Upload::Failed) {
+                // Sent again, what there is of it would end like a whole one.
+                return self.gave_up(&failed);
+            }
             let case = Case {
                 failure: failed.failure,
                 connection: failed.connection,
@@ -145,13 +214,35 @@ impl<'a> Forwarding<'a> {
         }
     }
 
-    async fn attempt(&mut self, source: Source) -> Result<(Response<Incoming>, Upstream), Failed> {
-        let (mut upstream, connection) = self.connect(source).await?;
+    /// Gives the attempt its time, if it has less than the request.
+    fn give_time(&self, until: u32) -> Time {
+        let By::Route(plan) = &self.to.by else { return Time::OfRequest };
+        let left = until.saturating_sub(self.client.core.deadlines.now());
+        match plan.per_try().map(ticks) {
+            Some(span) if span < left => {
+                self.client.waiting_for(span);
+                Time::ForTry
+            }
+            Some(_) => {
+                self.client.waiting_for(left.max(1));
+                Time::OfRequest
+            }
+            None => Time::OfRequest,
+        }
+    }
+
+    async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
+        let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
         let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let mut upstream = match line {
+            Line::Own(upstream) => upstream,
+            // Boxed: its state would be part of each connection's.
+            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+        };
         match upstream.exchange(request, &self.client.watch).await {
-            Ok(response) => Ok((response, upstream)),
+            Ok(response) => Ok(Arrived::Own(response, upstream)),
             Err(Broken::Unsent(request)) => {
                 self.outbound.restore(*request);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
@@ -161,6 +252,31 @@ impl<'a> Forwarding<'a> {
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
+    }
+
+    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
+        if let Some(links) = self.to.endpoint.links()
+            && self.upgrade.is_none()
+        {
+            // A shared one may always have been about to end.
+            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
+            let got = match links.take() {
+                Some(Got::Place(place)) => {
+                    self.client.core.counters.upstream(UpstreamUse::Reused);
+                    Got::Place(place)
+                }
+                Some(got) => got,
+                // Boxed: it is rare, and its state would be part of each connection's.
+                None => Box::pin(self.turn(links, connection)).await?,
+            };
+            match got {
+                Got::Place(place) => return Ok((Line::Shared(place), connection)),
+                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
+                Got::Http1 => {}
+            }
+        }
+        let (upstream, connection) = self.connect(source).await?;
+        Ok((Line::Own(upstream), connection))
     }
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
@@ -183,37 +299,43 @@ impl<'a> Forwarding<'a> {
             None => (Failure::TimedOut, self.timed_out()),
         };
         counters.upstream(UpstreamUse::Failed);
+        if let Some(links) = self.to.endpoint.links() {
+            links.forget();
+        }
         Err(Failed { failure, connection: Connection::Fresh, error })
     }
 
     /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
     /// worker that failed, or nobody.
     fn look_again(&mut self, error: &Error) -> bool {
-        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
+        if planted::is(Bug::NoFailover) && !matches!(self.to.by, By::Workspace) {
             return false;
         }
         let core = &self.client.core;
         self.tried.push(self.to.ticket.of().clone());
-        self.lookup = match self.to.by {
-            By::Service { .. } if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
-            By::Service { .. } | By::Workspace => Lookup::Again,
+        self.lookup = match &self.to.by {
+            By::Service { .. } | By::Route(_) if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
+            By::Service { .. } | By::Route(_) | By::Workspace => Lookup::Again,
         };
-        let head = RequestHead {
-            method: &self.outbound.method,
-            path: self.outbound.target.path(),
-            headers: &self.outbound.headers,
-            entropy: 0,
-        };
+        let path = self.outbound.target.path();
+        let head = RequestHead::of(&self.outbound.method, path, &self.outbound.headers);
         let terms = Terms { tried: &self.tried, patience: Patience::Over };
-        let decided = core.desk.decide(head, core.deadlines.now(), terms);
+        let now = core.deadlines.now();
+        let decided = match &self.to.by {
+            By::Route(plan) => match core.desk.another(plan, &head, (now, terms)) {
+                Some(decided) => decided,
+                None => return false,
+            },
+            By::Workspace | By::Service { .. } => core.desk.decide(head, now, terms),
+        };
         let next = match decided.verdict {
             Verdict::Forward(to) => to,
             Verdict::Answer(_) | Verdict::Hold(_) => return false,
         };
-        match next.by {
+        match &next.by {
             By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
             By::Workspace => {}
-            By::Service { .. } => {
+            By::Service { .. } | By::Route(_) => {
                 FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
             }
         }
@@ -222,38 +344,70 @@ impl<'a> Forwarding<'a> {
         true
     }
 
-    fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
+    fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
+        self.copy();
+        let finish = self.finish();
+        let edited = finish.clone();
         let Destination { endpoint, ticket, .. } = self.to;
-        let answer = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
-                let authority = endpoint.authority.clone();
-                let error = Error::Switched { authority, reason };
-                self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-                answer::failed_to_route()
-            })
-        } else {
-            let from_worker = |body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client);
-            let mut answer = response.map(from_worker);
-            Stamp::strip(answer.headers_mut());
-            *answer.version_mut() = http::Version::HTTP_11;
-            Ok(answer)
+        let refuse = |reason| {
+            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
+            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
+            answer::failed_to_route()
         };
-        Forwarded { answer, index: self.index }
+        let answer = match arrived {
+            Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
+            }
+            Arrived::Own(response, upstream) => Ok(passed_on(
+                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+            )),
+            Arrived::Shared(response) => {
+                self.outbound.settle();
+                Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
+            }
+        };
+        let answer = answer.map(|mut answer| {
+            edited.edit(answer.headers_mut());
+            answer
+        });
+        Forwarded { answer, index: self.index, finish }
+    }
+
+    /// How the answer is finished.
+    fn finish(&self) -> Finish {
+        match &self.to.by {
+            By::Route(plan) => Finish::ByRoute(plan.clone()),
+            By::Workspace | By::Service { .. } => Finish::ByPath,
+        }
+    }
+
+    /// Sends the copy that the route wants somebody to have.
+    fn copy(&self) {
+        let By::Route(plan) = &self.to.by else { return };
+        if let Some(to) = &plan.copy
+            && self.upgrade.is_none()
+            && let Some(request) = self.outbound.copy(plan, to)
+        {
+            mirror::send(&self.client.core, to, request);
+        }
     }
 
     fn gave_up(mut self, failed: &Failed) -> Forwarded {
+        self.copy();
         let own = if self.client.upload_is(Upload::Failed) {
             answer::bad_request("The request's body broke off")
         } else {
-            let own = match self.to.by {
+            let own = match &self.to.by {
                 By::Workspace => worker_failed(failed),
+                By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
             self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
             own
         };
-        Forwarded { answer: Err(own), index: self.index }
+        let finish = self.finish();
+        Forwarded { answer: Err(own), index: self.index, finish }
     }
 
     /// The contract knows two answers: others exist, or none does.
@@ -270,7 +424,10 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
+        let is_crowded = matches!(failed.error, Error::NoRoom { .. } | Error::Crowded { .. });
         match after.left {
+            // The worker is well: it will have room again.
+            None if is_crowded => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -291,6 +448,13 @@ impl<'a> Forwarding<'a> {
     }
 }
 
+/// A worker's answer as it is passed on, still without what every answer carries.
+fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
+    Stamp::strip(answer.headers_mut());
+    *answer.version_mut() = http::Version::HTTP_11;
+    answer
+}
+
 /// As the workspace router's contract has it.
 fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
@@ -300,13 +464,38 @@ fn worker_failed(failed: &Failed) -> Own {
     }
 }
 
+/// As the gateway's contract has it.
+fn destination_failed(failed: &Failed) -> Own {
+    match failed.failure {
+        Failure::TimedOut | Failure::TryTimedOut => answer::route::timed_out(),
+        Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => answer::route::failed(),
+    }
+}
+
 impl Outbound {
     /// Whether it may be sent again after some of it may have arrived.
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && retry::is_idempotent(&self.method) => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+        }
+    }
+
+    /// Whether all of it is still at hand.
+    fn is_whole(&self) -> bool {
+        match &self.body {
+            Payload::None => true,
+            Payload::Kept(kept) => kept.is_whole(),
+            Payload::Once(_) => false,
+        }
+    }
+
+    /// It is not sent again.
+    fn settle(&self) {
+        match &self.body {
+            Payload::Kept(kept) => kept.settle(),
+            Payload::None | Payload::Once(_) => {}
         }
     }
 
@@ -328,17 +517,40 @@ impl Outbound {
     /// service's name.
     fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
         let prefix = to.endpoint.address.path_prefix();
-        let target = match to.by {
+        let target = match &to.by {
+            By::Route(plan) => return self.target_by(plan, prefix),
             By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
             By::Workspace => format!("{prefix}{}", self.target),
             By::Service { rest_at, .. } => {
                 let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
-                let rest = whole.get(rest_at..).unwrap_or_default();
+                let rest = whole.get(*rest_at..).unwrap_or_default();
                 let slash = if rest.starts_with('/') { "" } else { "/" };
                 format!("{prefix}{slash}{rest}")
             }
         };
         target.parse().map_err(|_| Error::BadTarget)
+    }
+
+    fn target_by(&self, plan: &Plan, prefix: &str) -> Result<Uri, Error> {
+        let target = plan.target.as_ref().unwrap_or(&self.target);
+        if prefix.is_empty() {
+            return Ok(target.clone());
+        }
+        format!("{prefix}{target}").parse().map_err(|_| Error::BadTarget)
+    }
+
+    /// The same request once more, for somebody else; `None`: not all of it is at hand.
+    fn copy(&self, plan: &Plan, to: &Seat) -> Option<Request<RequestBody>> {
+        let body = match &self.body {
+            Payload::None => RequestBody::Empty,
+            Payload::Kept(kept) => RequestBody::Copy(kept.copy()?),
+            Payload::Once(_) => return None,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target_by(plan, to.endpoint.address.path_prefix()).ok()?;
+        *request.headers_mut() = self.headers.clone();
+        Some(request)
     }
 
     /// Takes an unsent request apart again.

@@ -10,6 +10,7 @@ use crate::{
     headers::{Dialect, Stamped},
     hold,
     http1::AnswerBody,
+    routes::Finish,
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -25,8 +26,8 @@ use std::sync::Arc;
 pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Response<AnswerBody> {
     let mut record = Record::begin(client);
     let core = &client.core;
-    let dialect = Dialect::of(request.uri().path());
-    let Forwarded { answer, index } = route(client, request, &mut record).await;
+    let by_path = Dialect::of(request.uri().path());
+    let Forwarded { answer, index, finish } = route(client, request, &mut record).await;
     client.answering();
     let (outcome, mut response) = match answer {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => (Outcome::Upgraded, response),
@@ -36,7 +37,12 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
     if core.is(Stage::Leaving) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    let dialect = match finish {
+        Finish::ByPath => by_path,
+        Finish::AsItIs | Finish::ByRoute(_) => Dialect::Route,
+    };
     core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
+    finish.finish(response.headers_mut());
     record.end(outcome, response.status());
     response
 }
@@ -45,9 +51,9 @@ async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mu
     let core = &client.core;
     let admitted = match admit(&mut request, &core.config.limits) {
         Ok(admitted) => admitted,
-        Err(own) => return refused(own, &request, core.desk.index()),
+        Err(own) => return refused(own, &request, (core.desk.index(), Finish::ByPath)),
     };
-    let mut decided = decide(core, &request, Patience::Fresh);
+    let mut decided = decide(client, &request, Patience::Fresh);
     if let Verdict::Hold(held) = decided.verdict {
         // Boxed: it is rare, and its state would be part of each connection's.
         decided = Box::pin(hold::wait(client, &request, held)).await;
@@ -55,14 +61,14 @@ async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mu
     record.service = decided.service;
     match decided.verdict {
         Verdict::Forward(to) => Forwarding::new(client, request, admitted, (to, decided.index)).run().await,
-        Verdict::Answer(own) => refused(own, &request, decided.index),
+        Verdict::Answer(own) => refused(own, &request, (decided.index, decided.finish)),
         // Whoever has waited is told what there is.
-        Verdict::Hold(_) => refused(answer::failed_to_route(), &request, decided.index),
+        Verdict::Hold(_) => refused(answer::failed_to_route(), &request, (decided.index, decided.finish)),
     }
 }
 
-fn refused(own: Own, request: &Request<Incoming>, index: HeaderValue) -> Forwarded {
-    if own.outcome != Outcome::Preflight {
+fn refused(own: Own, request: &Request<Incoming>, (index, finish): (HeaderValue, Finish)) -> Forwarded {
+    if !matches!(own.outcome, Outcome::Preflight | Outcome::Redirected) {
         Refused {
             outcome: own.outcome,
             method: request.method().as_str(),
@@ -71,7 +77,7 @@ fn refused(own: Own, request: &Request<Incoming>, index: HeaderValue) -> Forward
         }
         .emit();
     }
-    Forwarded { answer: Err(own), index }
+    Forwarded { answer: Err(own), index, finish }
 }
 
 /// Sees to it that each request is counted once, also the one whose client went away.

@@ -8,7 +8,10 @@
 //! but for who is picked: the worker gets the request only if on the newest View it still is one of those whose turn it
 //! is first, at the same address. A node that has applied a drain therefore gives the drained worker nothing more.
 
-use crate::destination::{Outstanding, Registered, Seat, Workers};
+use crate::{
+    destination::{Outstanding, Registered, Seat, Workers},
+    pool::Protocol,
+};
 use quorate_model::{LogIndex, ServiceName};
 use quorate_routing::{
     pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address},
@@ -132,7 +135,8 @@ fn candidates(service: &ServiceView, loads: &Loads, workers: &mut Workers) -> Ca
     let candidates = service.endpoints().filter_map(|endpoint| {
         let worker = endpoint.worker();
         let candidate = Candidate::of(worker, endpoint.offer(), loads.of(worker.id().as_str()))?;
-        Some(candidate.named(workers.seat(worker.id(), address(endpoint))))
+        let address = address(endpoint);
+        Some(candidate.named(workers.seat(worker.id(), address, Protocol::of(address))))
     });
     Candidates::new(candidates.collect())
 }

@@ -83,8 +83,7 @@ impl Proxy {
         let ends = Ends { leave: leaving, close: closing };
         let (started, mut starting) = mpsc::channel(threads);
         let limits = &config.limits;
-        let dialer =
-            Dialer::new(config.authorities.clone(), limits.header_bytes_max, limits.dial_timeout).await?;
+        let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight) = (Arc::default(), InFlight::new());
         let config = Arc::new(config);

@@ -57,6 +57,8 @@ label! {
         Upgraded = "upgraded",
         /// `OPTIONS`, answered here.
         Preflight = "preflight",
+        /// A route tells its client to ask elsewhere.
+        Redirected = "redirected",
         /// It names no workspace.
         NoWorkspace = "no_workspace",
         /// The keyspace's partition count is not known yet.

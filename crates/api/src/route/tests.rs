@@ -241,3 +241,16 @@ fn a_stored_route_says_when_it_was_made_and_changed() {
             "destinations": [{"service": "a", "weight": 100}], "priority": 0})
     );
 }
+
+/// What the page on routes shows is what is read.
+#[test]
+fn the_documents_of_the_page_are_read() {
+    let page = include_str!("../../../../docs/routes.md");
+    let documents: Vec<&str> =
+        page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(documents.len(), 3);
+    for document in documents {
+        let body: Value = serde_json::from_str(document).expect(document);
+        read(body).unwrap_or_else(|wrong| panic!("{document}: {wrong:?}"));
+    }
+}

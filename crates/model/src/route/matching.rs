@@ -91,7 +91,7 @@ pub(super) fn is_host(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(is_label)
 }
 
-/// A path, as it came: not decoded.
+/// A path, as it is written. It is compared with needless escapes undone (`quorate_state::routes::path`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PathMatch {
     /// Every path.

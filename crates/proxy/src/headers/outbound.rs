@@ -16,6 +16,8 @@ pub(crate) enum Dialect {
     Router,
     /// The service coordinator's.
     Coordinator,
+    /// A route's: what browsers are told is for it to say, or for its destination.
+    Route,
 }
 
 impl Dialect {
@@ -28,6 +30,7 @@ impl Dialect {
         match self {
             Self::Router => &CORS,
             Self::Coordinator => &COORDINATOR_CORS,
+            Self::Route => &[],
         }
     }
 }

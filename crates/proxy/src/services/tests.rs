@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::PoolBounds;
 use quorate_model::{
     Address, BootId, ClusterId, Command, Duty, Entry, KeyspaceSource, LogTime, Origin, PartitionCount,
     PartitionRange, Proposal, ServiceOffer, Ttl, WorkerId, worker::RegistrationParts,
@@ -23,7 +24,7 @@ impl Scene {
     /// With so many workers of one service.
     fn new(workers: usize) -> Self {
         let services = Services::new(&Published::new(Arc::default()), Metrics::new().add_core());
-        let mut scene = Self { state: State::new(), services, workers: Workers::new(1) };
+        let mut scene = Self { state: State::new(), services, workers: Workers::new(PoolBounds::of(&crate::Limits::default())) };
         scene.apply(Command::FormCluster {
             cluster: ClusterId(1),
             partitions: Some(PartitionCount::new(1).unwrap()),

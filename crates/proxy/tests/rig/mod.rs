@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
 
+pub mod authority;
 mod client;
+pub mod h2;
 pub mod service;
 
 pub use client::{Answer, Client, fields};

@@ -29,7 +29,12 @@ pub(super) fn of_service(service: &ServiceView, loads: &Loads) -> (Vec<EndpointF
             let load = loads.of(worker.id().as_str()).map(|load| &**load);
             let rank = Rank::of(worker, endpoint.offer(), load);
             let address = address(endpoint).to_string();
-            EndpointFacts { worker: Some(worker.id().to_string()), address, rank, status: status(worker, rank) }
+            EndpointFacts {
+                worker: Some(worker.id().to_string()),
+                address,
+                rank,
+                status: status(worker, rank),
+            }
         })
         .collect();
     // Stable: of one rank by id.

@@ -180,8 +180,16 @@ fn reasons(stored: &StoredRoute, facts: &Facts<'_>) -> Vec<Reason> {
     }));
     if reasons.is_empty() {
         // All of it holds, and yet another rule decided.
-        let found = if *facts.method == Method::OPTIONS { "OPTIONS" } else { "a path that can be read in several ways" };
-        reasons.push(Reason { field: "match".into(), wanted: "a request that routes may have".into(), found: found.into() });
+        let found = if *facts.method == Method::OPTIONS {
+            "OPTIONS"
+        } else {
+            "a path that can be read in several ways"
+        };
+        reasons.push(Reason {
+            field: "match".into(),
+            wanted: "a request that routes may have".into(),
+            found: found.into(),
+        });
     }
     reasons
 }
@@ -193,7 +201,9 @@ fn path_asked(path: &PathMatch) -> (&'static str, String) {
         PathMatch::Prefix(path) => ("match.path_prefix", format!("{path}/*")),
         PathMatch::Regex(pattern) => ("match.path_regex", format!("{pattern:?}")),
         PathMatch::Grpc { service, method: None } => ("match.grpc_service", format!("/{service}/*")),
-        PathMatch::Grpc { service, method: Some(method) } => ("match.grpc_method", format!("/{service}/{method}")),
+        PathMatch::Grpc { service, method: Some(method) } => {
+            ("match.grpc_method", format!("/{service}/{method}"))
+        }
     }
 }
 
@@ -206,7 +216,9 @@ fn others(head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec<Tried> {
     };
     match decision {
         Decision::Route(_) | Decision::AmbiguousPath(_) => Vec::new(),
-        Decision::ServicePreflight | Decision::BadServicePath(_) => vec![tried("service", None, true, Vec::new())],
+        Decision::ServicePreflight | Decision::BadServicePath(_) => {
+            vec![tried("service", None, true, Vec::new())]
+        }
         Decision::NoService(path) | Decision::Service(path, _) => {
             vec![tried("service", Some(path.name.to_string()), true, Vec::new())]
         }
@@ -232,7 +244,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn result(view: &View, head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)) -> Result {
-    let answer = |status: u16, why: String| Result { action: "answer", status: Some(status), why, ..Result::default() };
+    let answer = |status: u16, why: String| Result {
+        action: "answer",
+        status: Some(status),
+        why,
+        ..Result::default()
+    };
     match decision {
         Decision::Route(routed) => of_route(view, head, (routed, loads)),
         Decision::AmbiguousPath(bad) => answer(400, bad.to_string()),
@@ -267,7 +284,8 @@ fn to_service(result: Result, name: String, (endpoints, left_out): (Vec<Endpoint
 }
 
 fn owned(result: Result, forward: &crate::decide::Forward<'_, '_>) -> Result {
-    let why = format!("partition {} of the keyspace {} is its worker's", forward.partition, forward.keyspace.name);
+    let why =
+        format!("partition {} of the keyspace {} is its worker's", forward.partition, forward.keyspace.name);
     Result {
         action: "forward",
         why,
@@ -282,7 +300,9 @@ fn owned(result: Result, forward: &crate::decide::Forward<'_, '_>) -> Result {
 fn unserved(why: &Unserved<'_>, partition: u32) -> String {
     match why {
         Unserved::Unowned => format!("no worker owns partition {partition}"),
-        Unserved::OwnerGone(worker) => format!("the owner of partition {partition}, {}, is gone", worker.id()),
+        Unserved::OwnerGone(worker) => {
+            format!("the owner of partition {partition}, {}, is gone", worker.id())
+        }
         Unserved::OwnerOut(worker) => {
             format!("the owner of partition {partition}, {}, was taken out of service", worker.id())
         }
@@ -322,16 +342,23 @@ fn of_route(view: &View, head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '
             target: target(&one.target),
             weight: one.weight,
             total: destinations.iter().map(|one| u64::from(one.weight)).sum(),
-            by: sent.forwarding.sticky.as_ref().filter(|source| key::of(source, head).is_some()).map(key_source),
+            by: sent
+                .forwarding
+                .sticky
+                .as_ref()
+                .filter(|source| key::of(source, head).is_some())
+                .map(key_source),
         }),
         mirror: sent.forwarding.mirror.as_ref().map(|mirror| (target(&mirror.target), mirror.per_million)),
         ..base
     };
-    let answer = |status: u16, why: String| Result { action: "answer", status: Some(status), why, ..base.clone() };
+    let answer =
+        |status: u16, why: String| Result { action: "answer", status: Some(status), why, ..base.clone() };
     match &sent.aim {
-        Aim::Service(name, None) => {
-            Result { service: Some(name.to_string()), ..answer(503, format!("no worker offers the service {name}")) }
-        }
+        Aim::Service(name, None) => Result {
+            service: Some(name.to_string()),
+            ..answer(503, format!("no worker offers the service {name}"))
+        },
         Aim::Service(name, Some(service)) => {
             to_service(base, name.to_string(), endpoints::of_service(service, loads))
         }

@@ -98,7 +98,10 @@ mod tests {
     const KEYS: usize = 100_000;
 
     fn chosen(destinations: &[Destination]) -> Vec<&str> {
-        let name = |nth: usize| match &destinations[choose(destinations, Some(format!("user-{nth}").as_bytes()), 0)].target {
+        let name = |nth: usize| match &destinations
+            [choose(destinations, Some(format!("user-{nth}").as_bytes()), 0)]
+        .target
+        {
             Target::Service(name) => name.as_str(),
             _ => "",
         };
@@ -159,7 +162,8 @@ mod tests {
 
     #[test]
     fn no_key_moves_between_those_that_did_not_change() {
-        let (before, after) = (split(&[("a", 50), ("b", 30), ("c", 20)]), split(&[("a", 50), ("b", 30), ("c", 0)]));
+        let (before, after) =
+            (split(&[("a", 50), ("b", 30), ("c", 20)]), split(&[("a", 50), ("b", 30), ("c", 0)]));
         for (before, after) in chosen(&before).iter().zip(chosen(&after)) {
             assert!(*before == "c" || *before == after, "{before} {after}");
         }

@@ -94,13 +94,19 @@ impl Condition<'_> {
             Self::Regex(_) => facts.path.to_owned(),
             Self::Grpc => {
                 let types = facts.headers.get_all(header::CONTENT_TYPE).iter();
-                list(types.map(|value| format!("content-type {}", String::from_utf8_lossy(value.as_bytes()))).collect())
+                list(
+                    types
+                        .map(|value| format!("content-type {}", String::from_utf8_lossy(value.as_bytes())))
+                        .collect(),
+                )
             }
             Self::Methods(_) => facts.method.to_string(),
             // Its value may be a secret.
             Self::Header(name, _) if !facts.headers.contains_key(name) => "nothing".into(),
             Self::Header(..) => "another value".into(),
-            Self::Query(name, _) if !parameters(facts.query).any(|(known, _)| known == name) => "nothing".into(),
+            Self::Query(name, _) if !parameters(facts.query).any(|(known, _)| known == name) => {
+                "nothing".into()
+            }
             Self::Query(..) => "another value".into(),
         }
     }
@@ -128,7 +134,8 @@ impl fmt::Display for Condition<'_> {
 fn is_grpc(headers: &HeaderMap) -> bool {
     let is = |value: &[u8]| {
         let (kind, rest) = value.split_at_checked(b"application/grpc".len()).unwrap_or((value, b""));
-        kind.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b'-' | b';' | b' '))
+        kind.eq_ignore_ascii_case(b"application/grpc")
+            && matches!(rest.first(), None | Some(b'+' | b'-' | b';' | b' '))
     };
     headers.get(header::CONTENT_TYPE).is_some_and(|value| is(value.as_bytes()))
 }
@@ -137,9 +144,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 /// gRPC are conditions of their own. The index answers this for all routes at once; `explain` asks for one.
 pub fn is_path(matches: &PathMatch, path: &str) -> bool {
     use quorate_state::routes::path::canonical;
-    let is_below = |prefix: &str| {
-        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
+    let is_below =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     match matches {
         PathMatch::Any | PathMatch::Regex(_) => true,
         PathMatch::Exact(exact) => canonical(exact) == path,

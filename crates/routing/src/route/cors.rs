@@ -41,7 +41,8 @@ pub fn preflight(matches: &RouteMatch, cors: &Cors, asked: &HeaderMap) -> Header
         [] => asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
         some => list(some.iter().map(|name| &**name)),
     };
-    let said = [(header::ACCESS_CONTROL_ALLOW_METHODS, methods), (header::ACCESS_CONTROL_ALLOW_HEADERS, names)];
+    let said =
+        [(header::ACCESS_CONTROL_ALLOW_METHODS, methods), (header::ACCESS_CONTROL_ALLOW_HEADERS, names)];
     headers.extend(said.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if cors.allow_credentials {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -66,7 +67,9 @@ pub fn answer(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut HeaderMap
     if cors.allow_credentials {
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
-    if let Some(names) = list(cors.exposed_headers.iter().map(|name| &**name)).filter(|names| !names.is_empty()) {
+    if let Some(names) =
+        list(cors.exposed_headers.iter().map(|name| &**name)).filter(|names| !names.is_empty())
+    {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, names);
     }
 }

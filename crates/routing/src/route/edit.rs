@@ -36,7 +36,8 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         }
         edit(&edits, &mut headers);
-        let mut shown: Vec<_> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().expect("text"))).collect();
+        let mut shown: Vec<_> =
+            headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().expect("text"))).collect();
         shown.sort_unstable();
         assert_eq!(shown, ["x-env: more", "x-env: test", "x-tag: 1", "x-tag: 2"]);
     }

@@ -80,7 +80,12 @@ mod tests {
     use super::*;
     use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-    fn check(source: KeySource, target: &str, fields: &[(&'static str, &'static str)], expected: Option<&str>) {
+    fn check(
+        source: KeySource,
+        target: &str,
+        fields: &[(&'static str, &'static str)],
+        expected: Option<&str>,
+    ) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -132,6 +137,5 @@ mod tests {
         assert_eq!([b"".as_slice(), b"a", b"user-17"].map(hash), HASHES);
     }
 
-    const HASHES: [u64; 3] =
-        [17_665_956_581_633_026_203, 198_367_012_849_983_736, 9_010_221_644_199_825_511];
+    const HASHES: [u64; 3] = [17_665_956_581_633_026_203, 198_367_012_849_983_736, 9_010_221_644_199_825_511];
 }

@@ -98,7 +98,10 @@ pub enum Found<'v> {
 }
 
 /// Decides for a request, if routes have a say in it. `Err`: its path is ambiguous.
-pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Option<Result<Routed<'v, 'h>, AmbiguousPath>> {
+pub fn decide<'v, 'h>(
+    view: &'v View,
+    head: &RequestHead<'h>,
+) -> Option<Result<Routed<'v, 'h>, AmbiguousPath>> {
     match find(view.routes(), head) {
         Found::None => None,
         Found::Ambiguous => Some(Err(AmbiguousPath)),
@@ -122,7 +125,8 @@ pub fn find<'v>(routes: &'v RouteTable, head: &RequestHead<'_>) -> Found<'v> {
     }
     let host = host::bare(head.host);
     let asked = if head.method == Method::OPTIONS { cors::asked_method(head.headers) } else { None };
-    let facts = |path| Facts { method: head.method, path, host: &host, query: head.query, headers: head.headers };
+    let facts =
+        |path| Facts { method: head.method, path, host: &host, query: head.query, headers: head.headers };
     match readings(head.path) {
         Readings::One(path) => of_path(routes, &facts(&path), asked.as_ref()),
         Readings::Several { paths, is_refused } => {

@@ -117,14 +117,19 @@ mod tests {
         match readings(path) {
             Readings::One(read) => assert_eq!((&[&*read][..], false), (expected, refused), "{path}"),
             Readings::Several { paths, is_refused } => {
-                assert_eq!((paths, is_refused), (expected.iter().map(|p| (*p).to_owned()).collect(), refused), "{path}");
+                assert_eq!(
+                    (paths, is_refused),
+                    (expected.iter().map(|p| (*p).to_owned()).collect(), refused),
+                    "{path}"
+                );
             }
         }
     }
 
     #[test]
     fn an_ordinary_path_is_read_in_one_way() {
-        for path in ["/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a/...", "/a/..b", "/a;b=c/d", "/a/~b"] {
+        for path in ["/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a/...", "/a/..b", "/a;b=c/d", "/a/~b"]
+        {
             check(path, &[path], false);
         }
         check("/%61/b%20c%3Bd", &["/a/b c;d"], false);

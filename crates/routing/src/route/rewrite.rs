@@ -36,7 +36,8 @@ pub fn redirection(route: &Route, redirect: &Redirect, head: &RequestHead<'_>) -
         format!("/{}", target.trim_start_matches('/'))
     } else {
         let scheme = redirect.scheme.unwrap_or(head.scheme);
-        let asked = if redirect.scheme.is_none_or(|scheme| scheme == head.scheme) { port(head.host) } else { None };
+        let asked =
+            if redirect.scheme.is_none_or(|scheme| scheme == head.scheme) { port(head.host) } else { None };
         let (name, usual) = match scheme {
             Scheme::Http => ("http", 80),
             Scheme::Https => ("https", 443),
@@ -87,11 +88,19 @@ mod tests {
 
     fn route(path: PathMatch, action: Action) -> Route {
         let matches = RouteMatch { path, ..RouteMatch::default() };
-        RouteParts { matches, action, priority: 0 }.validate(RouteName::parse("r").expect("a name")).expect("valid")
+        RouteParts { matches, action, priority: 0 }
+            .validate(RouteName::parse("r").expect("a name"))
+            .expect("valid")
     }
 
     fn redirect() -> Redirect {
-        Redirect { status: 308, scheme: None, host: None, port: None, path: PathRewrite::full("f", "/x").ok() }
+        Redirect {
+            status: 308,
+            scheme: None,
+            host: None,
+            port: None,
+            path: PathRewrite::full("f", "/x").ok(),
+        }
     }
 
     fn prefixed(prefix: &str) -> Route {
@@ -137,11 +146,26 @@ mod tests {
         let host = |to: &str| Some(Box::from(to));
         for (redirect, host, asked, expected) in [
             (redirect(), "r.example:8080", "/old/a?b", "http://r.example:8080/x?b"),
-            (Redirect { host: host("n.example"), ..none() }, "r:8080", "/old/a?b", "http://n.example:8080/old/a?b"),
+            (
+                Redirect { host: host("n.example"), ..none() },
+                "r:8080",
+                "/old/a?b",
+                "http://n.example:8080/old/a?b",
+            ),
             (Redirect { scheme: Some(Scheme::Https), ..none() }, "R:8080", "/old", "https://r/old"),
-            (Redirect { scheme: Some(Scheme::Https), port: Some(8443), ..none() }, "r", "/", "https://r:8443/"),
+            (
+                Redirect { scheme: Some(Scheme::Https), port: Some(8443), ..none() },
+                "r",
+                "/",
+                "https://r:8443/",
+            ),
             (Redirect { port: Some(80), ..none() }, "r:8080", "/old", "http://r/old"),
-            (Redirect { path: PathRewrite::prefix("f", "/new").ok(), ..none() }, "r", "/old/a", "http://r/new/a"),
+            (
+                Redirect { path: PathRewrite::prefix("f", "/new").ok(), ..none() },
+                "r",
+                "/old/a",
+                "http://r/new/a",
+            ),
             (redirect(), "", "/old", "/x"),
             (none(), "", "//evil.example/x", "/evil.example/x"),
         ] {

@@ -110,7 +110,18 @@ fn words() -> impl Strategy<Value = String> {
         2 => host().prop_map(|host| format!("host={host}")),
         2 => host().prop_map(|host| format!("host=*.{host}")),
     ];
-    let rest = ["", "", "", "h:x=1", "h:x=1 h:y=1", "q:k=1", "method=GET", "method=PUT method=POST", "priority=3", "priority=-2"];
+    let rest = [
+        "",
+        "",
+        "",
+        "h:x=1",
+        "h:x=1 h:y=1",
+        "q:k=1",
+        "method=GET",
+        "method=PUT method=POST",
+        "priority=3",
+        "priority=-2",
+    ];
     (place, on, prop::sample::subsequence(rest.to_vec(), 0..4))
         .prop_map(|(place, on, rest)| format!("{place} {on} {}", rest.join(" ")))
 }

@@ -45,7 +45,8 @@ fn route(name: &str, words: &str) -> RouteParts {
                 "prefix" => matches.path = PathMatch::prefix(value).unwrap(),
                 "regex" => matches.path = PathMatch::regex(value).unwrap(),
                 "grpc" => {
-                    let (service, method) = value.split_once('/').map_or((value, None), |(s, m)| (s, Some(m)));
+                    let (service, method) =
+                        value.split_once('/').map_or((value, None), |(s, m)| (s, Some(m)));
                     matches.path = PathMatch::grpc(service, method).unwrap();
                 }
                 "method" => matches.methods.push(value.parse().unwrap()),

@@ -93,7 +93,12 @@ fn more_headers_then_age() {
 
 #[test]
 fn a_priority_goes_before_everything() {
-    let table = table(&["exact: exact=/a", "first: prefix=/ h:x=1 priority=5", "last: exact=/b priority=-1", "all: prefix=/"]);
+    let table = table(&[
+        "exact: exact=/a",
+        "first: prefix=/ h:x=1 priority=5",
+        "last: exact=/b priority=-1",
+        "all: prefix=/",
+    ]);
     check(&table, "GET r/a", "exact");
     check(&table, "GET r/a x:1", "first");
     check(&table, "GET r/b", "all");
@@ -101,7 +106,8 @@ fn a_priority_goes_before_everything() {
 
 #[test]
 fn grpc_is_known_by_its_content_type() {
-    let table = table(&["svc: grpc=pkg.S", "get: grpc=pkg.S/Get", "path: exact=/pkg.S/Get", "rest: prefix=/pkg.S"]);
+    let table =
+        table(&["svc: grpc=pkg.S", "get: grpc=pkg.S/Get", "path: exact=/pkg.S/Get", "rest: prefix=/pkg.S"]);
     check(&table, "POST r/pkg.S/Get content-type:application/grpc", "get");
     check(&table, "POST r/pkg.S/Get content-type:application/grpc+proto", "get");
     check(&table, "POST r/pkg.S/Put content-type:Application/GRPC", "svc");

@@ -14,7 +14,9 @@ fn another_spelling_meets_the_same_route() {
 
 #[test]
 fn a_path_that_reads_as_another_route_is_refused() {
-    for routes in [&["admin: prefix=/admin"][..], &["all:", "admin: prefix=/admin"], &["admin: exact=/admin/x"]] {
+    for routes in
+        [&["admin: prefix=/admin"][..], &["all:", "admin: prefix=/admin"], &["admin: exact=/admin/x"]]
+    {
         let table = table(routes);
         for path in [
             "/x/../admin/x",

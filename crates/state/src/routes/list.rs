@@ -67,7 +67,9 @@ impl List {
         match self {
             Self::Empty => None,
             Self::One(one) => Some(Head { entry: one, rest: Rest::Few([].iter()) }),
-            Self::Few(few) => few.split_first().map(|(entry, rest)| Head { entry, rest: Rest::Few(rest.iter()) }),
+            Self::Few(few) => {
+                few.split_first().map(|(entry, rest)| Head { entry, rest: Rest::Few(rest.iter()) })
+            }
             Self::Many(many) => {
                 let mut rest = Box::new(many.iter());
                 rest.next().map(|entry| Head { entry, rest: Rest::Many(rest) })

@@ -11,7 +11,11 @@ use std::borrow::Cow;
 
 /// The form of a path that is compared. Borrowed where it is that already, as nearly all are.
 pub fn canonical(path: &str) -> Cow<'_, str> {
-    if path.bytes().all(|b| b != b'%' && b.is_ascii()) { Cow::Borrowed(path) } else { Cow::Owned(spelt(path)) }
+    if path.bytes().all(|b| b != b'%' && b.is_ascii()) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(spelt(path))
+    }
 }
 
 fn spelt(path: &str) -> String {

@@ -1,0 +1,160 @@
+//! What a core keeps of the routes that it has sent requests by, and what becomes of one such request.
+//!
+//! The View's own record is shared by all cores: were it cloned for each request, all of them would write to one
+//! reference count. So each core has a record of its own of each route that it uses, made anew when the route changes.
+
+use crate::destination::{Registered, Seat};
+use http::{HeaderMap, HeaderValue, Uri, header};
+use quorate_model::{
+    RouteName, StoredRoute,
+    route::{Action, Forwarding, Target},
+};
+use quorate_routing::route::{cors, edit::edit};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+/// One core's routes.
+#[derive(Default)]
+pub(crate) struct Routes {
+    known: Registered<RouteName, Arc<Known>>,
+}
+
+/// A route, as one core has it.
+pub(crate) struct Known {
+    stored: Arc<StoredRoute>,
+    /// The host that destinations are told instead of the one that was asked for.
+    host: Option<HeaderValue>,
+    used: AtomicU32,
+}
+
+/// One request that a route has sent on.
+pub(crate) struct Plan {
+    pub known: Arc<Known>,
+    /// Which of its destinations.
+    pub nth: usize,
+    /// Of a keyspace: which partition.
+    pub partition: u32,
+    /// What the destination is asked for; `None`: what the client asked for.
+    pub target: Option<Uri>,
+    /// Until the head of the answer, all attempts together, if anybody says so.
+    pub timeout: Option<Duration>,
+    /// Who gets a copy.
+    pub copy: Option<Seat>,
+    /// The origin that is told to a browser.
+    pub origin: Option<HeaderValue>,
+}
+
+/// How an answer is finished.
+#[derive(Clone)]
+pub(crate) enum Finish {
+    /// As the contract of its path has it.
+    ByPath,
+    /// A route's own, which says all there is to say.
+    AsItIs,
+    /// As its route says.
+    ByRoute(Arc<Plan>),
+}
+
+impl Routes {
+    /// A route, as this core has it.
+    pub fn known(&mut self, stored: &Arc<StoredRoute>, now: u32) -> Arc<Known> {
+        if let Some(known) = self.known.get(stored.route.name())
+            && Arc::ptr_eq(&known.stored, stored)
+        {
+            known.used.store(now, Ordering::Relaxed);
+            return known.clone();
+        }
+        let known = Arc::new(Known::new(stored, now));
+        self.known.insert(stored.route.name().clone(), known.clone());
+        known
+    }
+
+    /// Forgets those that nobody was sent by for `ticks_max`.
+    pub fn sweep(&mut self, now: u32, ticks_max: u32) {
+        self.known.retain(|_, known| now.saturating_sub(known.used.load(Ordering::Relaxed)) < ticks_max);
+    }
+}
+
+impl Known {
+    fn new(stored: &Arc<StoredRoute>, now: u32) -> Self {
+        let host = forwarding_of(stored).and_then(|forwarding| forwarding.rewrite.host.as_deref());
+        let host = host.and_then(|host| HeaderValue::from_str(host).ok());
+        Self { stored: stored.clone(), host, used: AtomicU32::new(now) }
+    }
+
+    /// How its requests are sent on; `None`: it redirects.
+    pub fn forwarding(&self) -> Option<&Forwarding> {
+        forwarding_of(&self.stored)
+    }
+}
+
+fn forwarding_of(stored: &StoredRoute) -> Option<&Forwarding> {
+    match &stored.route.action {
+        Action::Forward(forwarding) => Some(forwarding),
+        Action::Redirect(_) => None,
+    }
+}
+
+impl Plan {
+    /// Who the destination is, by its document.
+    pub fn destination(&self) -> Option<&Target> {
+        let forwarding = self.known.forwarding()?;
+        forwarding.destinations.get(self.nth).map(|destination| &destination.target)
+    }
+
+    /// How long one attempt may take.
+    pub fn per_try(&self) -> Option<Duration> {
+        let ms = self.known.forwarding()?.timeouts.per_try_ms?;
+        Some(Duration::from_millis(ms.into()))
+    }
+
+    /// Changes a request's headers, before ours are put on top of them.
+    pub fn edit_request(&self, headers: &mut HeaderMap) {
+        if let Some(forwarding) = self.known.forwarding() {
+            edit(&forwarding.request_headers, headers);
+        }
+    }
+
+    /// Puts the host in that the destination is to see.
+    pub fn put_host(&self, headers: &mut HeaderMap) {
+        if let Some(host) = &self.known.host {
+            headers.insert(header::HOST, host.clone());
+        }
+    }
+
+    fn edit_answer(&self, headers: &mut HeaderMap) {
+        if let Some(forwarding) = self.known.forwarding() {
+            edit(&forwarding.response_headers, headers);
+        }
+    }
+
+    /// Tells a browser what it may do with an answer, our own ones included: a page must be able to read why.
+    fn allow(&self, headers: &mut HeaderMap) {
+        if let Some(cors) = self.known.forwarding().and_then(|forwarding| forwarding.cors.as_ref()) {
+            cors::answer(cors, self.origin.as_ref(), headers);
+        }
+    }
+}
+
+impl Finish {
+    /// Changes the headers of a destination's answer, before ours are put in.
+    pub fn edit(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::ByPath | Self::AsItIs => {}
+            Self::ByRoute(plan) => plan.edit_answer(headers),
+        }
+    }
+
+    /// What is left to do when all else is in an answer.
+    pub fn finish(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::ByPath | Self::AsItIs => {}
+            Self::ByRoute(plan) => plan.allow(headers),
+        }
+    }
+}
