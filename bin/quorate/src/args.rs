@@ -3,8 +3,8 @@
 mod routes;
 mod watch;
 
-pub use routes::{ApplyArgs, ExplainArgs, RoutesArgs, RoutesVerb};
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
+pub use routes::{ApplyArgs, ExplainArgs, RoutesArgs, RoutesVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};

@@ -14,7 +14,8 @@ pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
 pub use declared::{
-    Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason, RouteRecord, Rule,
+    Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason,
+    RouteRecord, Rule,
 };
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};

@@ -74,7 +74,8 @@ mod tests {
     fn yaml_and_json_are_read_and_what_is_neither_is_usage() {
         let read = |text: &str| Document::parse("f", text.to_owned());
         let yaml = read("match: {path_prefix: /a}\ndestinations:\n  - service: a\n    weight: 5\n");
-        let json = read(r#"{"match": {"path_prefix": "/a"}, "destinations": [{"service": "a", "weight": 5}]}"#);
+        let json =
+            read(r#"{"match": {"path_prefix": "/a"}, "destinations": [{"service": "a", "weight": 5}]}"#);
         assert_eq!(yaml.ok().map(|y| y.value), json.ok().map(|j| j.value));
         for bad in ["[1]", "a: [", "a: 1\na: 2", "text", ""] {
             assert!(matches!(read(bad), Err(Failure::Usage(text)) if text.starts_with("f: ")), "{bad}");

@@ -20,11 +20,12 @@ fn cluster(line: &str) -> (u16, Value) {
     match line {
         "GET /v1/routes?limit=1000" => (200, json!({"items": [old, web], "next_cursor": null, "index": 9})),
         "GET /v1/routes/web" => (200, web),
-        "PUT /v1/routes/web" | "DELETE /v1/routes/web" | "PUT /v1/services/upload" => (200, json!({"index": 10})),
-        "PATCH /v1/config" => (
-            200,
-            json!({"index": 11, "changes": [{"kind": "route", "name": "web", "change": "created"}]}),
-        ),
+        "PUT /v1/routes/web" | "DELETE /v1/routes/web" | "PUT /v1/services/upload" => {
+            (200, json!({"index": 10}))
+        }
+        "PATCH /v1/config" => {
+            (200, json!({"index": 11, "changes": [{"kind": "route", "name": "web", "change": "created"}]}))
+        }
         "PUT /v1/config?dry_run=true" => (
             200,
             json!({"dry_run": true, "index": 9, "changes": [{"kind": "service", "name": "a", "change": "removed"},
@@ -102,7 +103,10 @@ fn a_route_is_put_from_a_file_or_stdin() {
 fn a_document_is_applied_and_what_changes_is_printed() {
     let document = "routes:\n  web:\n    match: {}\n    destinations:\n      - service: a\n      - service: b\n        weight: -1\n    colour: blue\n";
     let (applied, lines) = asked(&["apply", "-f", "-"], document);
-    assert_eq!((applied.out.as_str(), applied.err.as_str()), ("route web created\n", "1 change at index 11\n"));
+    assert_eq!(
+        (applied.out.as_str(), applied.err.as_str()),
+        ("route web created\n", "1 change at index 11\n")
+    );
     assert_eq!(lines, ["PATCH /v1/config"]);
     let (checked, _) = asked(&["apply", "-f", "-", "--replace", "--dry-run"], document);
     assert_eq!(checked.out, "service a removed\nroute web changed\n");

@@ -191,7 +191,12 @@ impl Operator {
     }
 
     /// `PUT` or `PATCH /v1/config`: many objects in one entry, all of them or none.
-    pub async fn declare(&self, document: &Value, others: Others, carry: Carry) -> Result<Told<Declared>, Error> {
+    pub async fn declare(
+        &self,
+        document: &Value,
+        others: Others,
+        carry: Carry,
+    ) -> Result<Told<Declared>, Error> {
         let method = match others {
             Others::Stay => Method::PATCH,
             Others::Go => Method::PUT,

@@ -65,7 +65,8 @@ async fn a_document_is_put_and_read_back_as_it_was() {
 #[tokio::test]
 async fn a_patch_changes_what_it_names_and_null_takes_away() {
     let fake = formed();
-    let body = json!({"routes": {"a": route("a"), "b": route("b")}, "services": {"upload": {"timeout": "3s"}}});
+    let body =
+        json!({"routes": {"a": route("a"), "b": route("b")}, "services": {"upload": {"timeout": "3s"}}});
     send(&fake, "PUT", "", body).await;
     let patch = json!({"routes": {"a": null, "c": route("c"), "d": null}});
     let answer = send(&fake, "PATCH", "", patch).await;
@@ -87,7 +88,10 @@ async fn a_document_with_a_mistake_changes_nothing() {
     });
     let answer = send(&fake, "PATCH", "", body).await;
     assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid_request"));
-    assert_eq!(answer.wrong_fields(), ["routes.bad.destinations", "sandboxes", "services.upload.limits.pending_max"]);
+    assert_eq!(
+        answer.wrong_fields(),
+        ["routes.bad.destinations", "sandboxes", "services.upload.limits.pending_max"]
+    );
     assert_eq!((fake.proposals(), fake.state().routes().len()), (0, 0));
     let not_json = fake.ask(Ask::new("PATCH", "/v1/config")).await;
     assert_eq!(not_json.status, 415, "{}", not_json.text);

@@ -23,8 +23,8 @@ use quorate_management::{
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, HealthChange, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId,
-    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName,
-    Verdict as Health, WorkerId,
+    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, Verdict as Health,
+    WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -186,7 +186,12 @@ pub fn worker(id: &str) -> WorkerId {
 pub fn found(fake: &Fake, id: &str, verdict: Health) {
     let incarnation = fake.state().worker(id).expect("registered").incarnation;
     let service = ServiceName::parse("upload").expect("a name");
-    fake.apply(Command::ChangeHealth(vec![HealthChange { service, worker: worker(id), incarnation, verdict }]));
+    fake.apply(Command::ChangeHealth(vec![HealthChange {
+        service,
+        worker: worker(id),
+        incarnation,
+        verdict,
+    }]));
 }
 
 fn node(name: &str) -> NodeName {

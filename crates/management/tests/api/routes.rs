@@ -30,7 +30,9 @@ async fn a_route_is_set_read_and_taken_away() {
     assert_eq!(answer.header("etag"), Some(format!("\"{index}\"").as_str()));
     let shown = fake.ask(Ask::get("/v1/routes/web")).await;
     let mut expected = to("upload");
-    for (key, value) in [("name", json!("web")), ("created_index", json!(index)), ("changed_index", json!(index))] {
+    for (key, value) in
+        [("name", json!("web")), ("created_index", json!(index)), ("changed_index", json!(index))]
+    {
         expected[key] = value;
     }
     assert_eq!((shown.json(), shown.header("etag")), (expected, answer.header("etag")));

@@ -108,10 +108,14 @@ async fn a_policy_says_how_traffic_is_treated() {
     let set = fake.ask(Ask::json("PUT", "/v1/services/upload", body)).await;
     assert_eq!(set.status, 200, "{}", set.text);
     let shown = get(&fake, "/v1/services/upload").await["policy"].clone();
-    assert_eq!(shown["health"], json!({"tcp": true, "interval": "2s", "timeout": "2s", "unhealthy": 3, "healthy": 2}));
+    assert_eq!(
+        shown["health"],
+        json!({"tcp": true, "interval": "2s", "timeout": "2s", "unhealthy": 3, "healthy": 2})
+    );
     assert_eq!(shown["breaker"]["open"], "1m");
     assert_eq!((&shown["hash_on"]["header"], &shown["protocol"]), (&json!("x-user"), &json!("h2c")));
-    let wrong = json!({"balancing": "best", "health": {"http": {"path": "x"}}, "limits": {"in_flight_max": 0}});
+    let wrong =
+        json!({"balancing": "best", "health": {"http": {"path": "x"}}, "limits": {"in_flight_max": 0}});
     let answer = fake.ask(Ask::json("PUT", "/v1/services/upload", wrong)).await;
     assert_eq!(answer.wrong_fields(), ["balancing", "health.http.path", "limits.in_flight_max"]);
 }

@@ -48,9 +48,7 @@ impl Node {
     fn child(&self, step: &str) -> Option<(u64, &Self)> {
         match self {
             Self::Scalar => None,
-            Self::List(items) => {
-                items.get(step.parse::<usize>().ok()?).map(|(line, node)| (*line, node))
-            }
+            Self::List(items) => items.get(step.parse::<usize>().ok()?).map(|(line, node)| (*line, node)),
             Self::Map(entries) => {
                 entries.iter().find(|(key, ..)| key == step).map(|(_, line, node)| (*line, node))
             }
