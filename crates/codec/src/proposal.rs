@@ -8,7 +8,8 @@ use crate::{
 use quorate_model::{Invalid, Proposal};
 
 /// Whoever fills a log entry stops here, in bytes as [`encoded_len`] counts them: four of them fit one message.
-/// A single proposal is at most about 1.2 MB (100,000 partitions, 256 services with long addresses).
+/// A single proposal is at most about 1.2 MB (100,000 partitions, 256 services with long addresses). Only a document
+/// of many objects may have more: whoever takes one in refuses it above this.
 pub const ENTRY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(ENTRY_BYTES_MAX * 4 <= wire::BYTES_MAX, "an entry fits a message with room to spare");

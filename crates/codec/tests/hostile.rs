@@ -160,7 +160,6 @@ fn a_document_that_the_model_refuses_is_refused_here() {
         ("put-route", "/v1", "v1/", "match.path_prefix"),
         ("put-route", "*.example.com", "*.example:com", "match.host"),
         ("put-route", "gold|silver", "gold|silve(", "match.headers"),
-        ("put-route", "\"max\":2", "\"max\":9", ""),
         ("put-route", "\"on\":[502", "\"on\":[202", "retries.on[0]"),
         ("put-route", "x-env", "te\\u0", "route"),
         ("put-route", "server", "expect", "request_headers"),
@@ -174,7 +173,6 @@ fn a_document_that_the_model_refuses_is_refused_here() {
     ] {
         match changed(name, from, to) {
             Err(DecodeError::Invalid { source, .. }) => assert_eq!(source.field, field, "{to}: {source}"),
-            Ok(_) if field.is_empty() => {}
             other => panic!("{to} in {name}: {other:?}"),
         }
     }

@@ -54,8 +54,8 @@ proptest! {
 
     #[test]
     fn routes_and_policies_in_snapshots(
-        routes in collection::vec(support::traffic::any_stored_route(), 0..4),
-        policies in collection::vec(support::traffic::any_stored_policy(), 0..4),
+        routes in collection::vec(support::any_traffic::any_stored_route(), 0..4),
+        policies in collection::vec(support::any_traffic::any_stored_policy(), 0..4),
     ) {
         let parts = Parts { routes, policies, ..Parts::default() };
         let meta = SnapshotMeta::default();

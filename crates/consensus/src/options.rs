@@ -2,6 +2,7 @@
 
 use crate::peer::address_book::{AddressBook, SelfId};
 use quorate_model::{KeyspaceSource, NodeLevels, NodeRecord, PartitionCount};
+use quorate_storage::log_store::READ_BYTES_MAX;
 use std::time::Duration;
 
 /// A client is never kept waiting longer than this for a write or a linearizable read.
@@ -14,7 +15,8 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(50);
 pub const TICK: Duration = Duration::from_millis(250);
 /// Commands that may wait for a batch. When full: `Busy`, which clients see as 503 with `Retry-After`.
 pub const QUEUE_MAX: usize = 4_000;
-/// A batch ends here, in bytes as encoded; a single larger command (at most about 1.2 MB) goes alone.
+/// A batch ends here, in bytes as encoded; a single larger command goes alone. Most are below
+/// 1.2 MB; a document of many objects may have [`quorate_codec::proposal::ENTRY_BYTES_MAX`].
 pub const ENTRY_BYTES_MAX: usize = 512 << 10;
 /// Most entries of one append message.
 const APPEND_ENTRIES_MAX: u64 = 32;
@@ -37,7 +39,7 @@ const _: () = assert!(
     "what one node may have in flight fits the reply window"
 );
 const _: () = assert!(
-    APPEND_ENTRIES_MAX as usize * (ENTRY_BYTES_MAX + (1_200 << 10)) < crate::peer::MESSAGE_BYTES_MAX,
+    READ_BYTES_MAX + quorate_codec::proposal::ENTRY_BYTES_MAX < crate::peer::MESSAGE_BYTES_MAX,
     "a follower can always read what it is sent"
 );
 const _: () = assert!(

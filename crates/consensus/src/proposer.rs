@@ -144,10 +144,17 @@ async fn gather(mut waiting: mpsc::Receiver<Waiting>, route: Route) {
 }
 
 /// As many as fit one entry, but never two about one record: they would change it at one log index, and
-/// `If-Match` could not tell them apart.
+/// `If-Match` could not tell them apart. A document may be about any record, so it goes alone.
 fn next_batch(held: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let (mut batch, mut bytes, mut subjects) = (Vec::new(), 0, BTreeSet::new());
     while let Some(next) = held.front() {
+        let is_document = matches!(next.proposal.command, Command::Configure { .. });
+        if is_document {
+            if batch.is_empty() {
+                batch.extend(held.pop_front());
+            }
+            break;
+        }
         bytes += encoded_len(&next.proposal);
         let about_the_same =
             next.proposal.command.subject().is_some_and(|s| !subjects.insert(format!("{s:?}")));
@@ -235,4 +242,38 @@ pub(crate) async fn write(
 /// Whether this node leads, as far as it knows.
 pub(crate) fn leads(raft: &Raft) -> bool {
     raft.metrics().borrow_watched().state == ServerState::Leader
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{Config, ConfigMode, RouteName};
+
+    fn waiting(command: Command) -> Waiting {
+        let proposal = Proposal { origin: Origin { boot: BootId(1), sequence: 1 }, command };
+        Waiting { proposal, deadline: time::Instant::now(), answer: oneshot::channel().0 }
+    }
+
+    fn delete(route: &str) -> Command {
+        Command::DeleteRoute { name: RouteName::parse(route).expect("valid"), if_index: None }
+    }
+
+    fn configure() -> Command {
+        Command::Configure { config: Box::new(Config::default()), mode: ConfigMode::Merge, if_index: None }
+    }
+
+    /// How many commands each entry has.
+    fn batches(commands: Vec<Command>) -> Vec<usize> {
+        let mut held: VecDeque<_> = commands.into_iter().map(waiting).collect();
+        std::iter::from_fn(|| Some(next_batch(&mut held).len()).filter(|count| *count > 0)).collect()
+    }
+
+    /// Two changes of a record at one log index: `If-Match` with that index would let the second writer overwrite
+    /// what it has never seen.
+    #[test]
+    fn no_two_commands_of_an_entry_are_about_one_record() {
+        assert_eq!(batches(vec![delete("a"), delete("b"), delete("a"), delete("c")]), [2, 2]);
+        assert_eq!(batches(vec![delete("a"), configure(), delete("b"), delete("c")]), [1, 1, 2]);
+        assert_eq!(batches(vec![configure(), configure()]), [1, 1]);
+    }
 }

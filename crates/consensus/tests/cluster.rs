@@ -1,6 +1,8 @@
 //! Three consensus nodes in one process: real sockets on loopback, simulated disks.
 #![cfg(not(madsim))]
 
+#[path = "cluster/backup.rs"]
+mod backup;
 #[path = "cluster/leases.rs"]
 mod leases;
 #[path = "cluster/levels.rs"]

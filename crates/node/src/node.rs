@@ -142,12 +142,8 @@ impl Node {
         );
         let management_ended = quorate_rt::spawn(serving);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
-        quorate_rt::spawn(disk_room::watch(
-            consensus.clone(),
-            disk.clone(),
-            control.clone(),
-            stopped.clone(),
-        ));
+        let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
+        quorate_rt::spawn(room);
         let checks =
             health::run(consensus.clone(), config.node_name.clone(), metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);

@@ -21,6 +21,7 @@
 //! | `upgrade` | a 101 from the worker turns the connection into a tunnel |
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
+//! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //!
 //! Cores share nothing but the View: sockets, pools, deadlines and counters belong to the core that accepted the
@@ -47,6 +48,7 @@ pub mod inlet;
 mod listen;
 mod mirror;
 mod pool;
+pub mod probe;
 mod routes;
 mod serve;
 mod services;

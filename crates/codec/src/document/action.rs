@@ -1,7 +1,7 @@
 //! What becomes of a request that a route is for.
 
 use super::{
-    matching::methods,
+    headers::{Cors, HeaderEdits},
     source::{Balancing, KeySource, Protocol, Retries},
 };
 use quorate_model as model;
@@ -94,46 +94,11 @@ enum RedirectScheme {
     Https,
 }
 
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct HeaderEdits {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    set: Vec<Header>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    add: Vec<Header>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    remove: Vec<Box<str>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    name: Box<str>,
-    value: String,
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mirror {
     to: Target,
     per_million: u32,
-}
-
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct Cors {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed_origins: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed_methods: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed_headers: Vec<Box<str>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    exposed_headers: Vec<Box<str>>,
-    #[serde(skip_serializing_if = "super::is_false")]
-    allow_credentials: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_age_seconds: Option<u32>,
 }
 
 impl From<&model::route::Action> for Action {
@@ -315,36 +280,6 @@ impl TryFrom<Redirect> for model::route::Redirect {
     }
 }
 
-impl HeaderEdits {
-    fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
-    }
-
-    fn read(self, field: &str) -> Result<model::route::HeaderEdits, Invalid> {
-        use model::route::HeaderEdits as M;
-        let header = |header: Header| Ok((M::name(field, &header.name)?, M::value(field, &header.value)?));
-        let headers = |list: Vec<Header>| list.into_iter().map(header).collect::<Result<Vec<_>, Invalid>>();
-        let remove = self.remove.iter().map(|name| M::name(field, name));
-        Ok(M { set: headers(self.set)?, add: headers(self.add)?, remove: remove.collect::<Result<_, _>>()? })
-    }
-}
-
-impl From<&model::route::HeaderEdits> for HeaderEdits {
-    fn from(edits: &model::route::HeaderEdits) -> Self {
-        let model::route::HeaderEdits { set, add, remove } = edits;
-        // The model makes them of text, so nothing is lost.
-        let header = |(name, value): &(Box<str>, http::HeaderValue)| Header {
-            name: name.clone(),
-            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        };
-        Self {
-            set: set.iter().map(header).collect(),
-            add: add.iter().map(header).collect(),
-            remove: remove.clone(),
-        }
-    }
-}
-
 impl From<&model::route::Mirror> for Mirror {
     fn from(mirror: &model::route::Mirror) -> Self {
         let model::route::Mirror { target, per_million } = mirror;
@@ -357,48 +292,5 @@ impl TryFrom<Mirror> for model::route::Mirror {
 
     fn try_from(mirror: Mirror) -> Result<Self, Invalid> {
         Self::new(mirror.to.try_into()?, mirror.per_million)
-    }
-}
-
-impl From<&model::route::Cors> for Cors {
-    fn from(cors: &model::route::Cors) -> Self {
-        let model::route::Cors {
-            allowed_origins,
-            allowed_methods,
-            allowed_headers,
-            exposed_headers,
-            allow_credentials,
-            max_age_seconds,
-        } = cors;
-        Self {
-            allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
-            allowed_methods: allowed_methods.iter().map(ToString::to_string).collect(),
-            allowed_headers: allowed_headers.clone(),
-            exposed_headers: exposed_headers.clone(),
-            allow_credentials: *allow_credentials,
-            max_age_seconds: *max_age_seconds,
-        }
-    }
-}
-
-impl TryFrom<Cors> for model::route::Cors {
-    type Error = Invalid;
-
-    fn try_from(cors: Cors) -> Result<Self, Invalid> {
-        let origin = |text: &String| model::route::OriginMatch::parse("cors.allowed_origins", text);
-        for (field, names) in
-            [("cors.allowed_headers", &cors.allowed_headers), ("cors.exposed_headers", &cors.exposed_headers)]
-        {
-            // Checked, and kept in the case that they have.
-            names.iter().try_for_each(|name| model::route::RouteMatch::header_name(field, name).map(drop))?;
-        }
-        Ok(Self {
-            allowed_origins: cors.allowed_origins.iter().map(origin).collect::<Result<_, Invalid>>()?,
-            allowed_methods: methods("cors.allowed_methods", &cors.allowed_methods)?,
-            allowed_headers: cors.allowed_headers,
-            exposed_headers: cors.exposed_headers,
-            allow_credentials: cors.allow_credentials,
-            max_age_seconds: cors.max_age_seconds,
-        })
     }
 }

@@ -14,6 +14,7 @@
 
 mod action;
 mod config;
+mod headers;
 mod matching;
 mod policy;
 mod route;

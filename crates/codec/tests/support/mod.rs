@@ -1,6 +1,7 @@
 //! One sample of everything, and strategies for more.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod any_traffic;
 mod later;
 pub mod replies;
 pub mod services;
@@ -374,7 +375,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         ),
         later::any_command(),
         services::any_command(),
-        traffic::any_command(),
+        any_traffic::any_command(),
     ]
 }
 

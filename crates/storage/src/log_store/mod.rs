@@ -18,6 +18,8 @@ mod open;
 mod reader;
 mod shared;
 
+pub use shared::READ_BYTES_MAX;
+
 use crate::{
     convert::{log_id_of, record_of, vote_of},
     engine::{Batch, Engine},

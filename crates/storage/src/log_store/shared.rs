@@ -25,9 +25,9 @@ pub(super) mod key {
     pub const PURGED: &[u8] = b"mpurged";
 }
 
-/// Bytes of records that one read gives back, at least one record: an append message and a step of a replay
-/// stay bounded.
-pub(super) const READ_BYTES_MAX: usize = 4 << 20;
+/// Once a read has so many bytes of records it ends: an append message and a step of a replay have one record more at
+/// most.
+pub const READ_BYTES_MAX: usize = 4 << 20;
 
 pub(super) fn log_key(index: u64) -> Vec<u8> {
     [&[LOG][..], &index.to_be_bytes()].concat()

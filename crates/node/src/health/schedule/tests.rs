@@ -1,7 +1,8 @@
 use super::*;
 use quorate_model::{
-    BootId, Command, Duty, Entry, FeatureLevel, HealthChange, LogIndex, LogTime, Origin, PartitionRange,
-    Proposal, RegistrationParts, ServiceOffer, ServicePolicy, Ttl,
+    Address, BootId, ClusterId, Command, Duty, Entry, FeatureLevel, HealthChange, HealthCheck,
+    KeyspaceSource, LogIndex, LogTime, Origin, PartitionRange, Proposal, RegistrationParts, ServiceOffer,
+    ServicePolicy, Ttl,
 };
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ impl Scene {
             schedule: Schedule::default(),
             nodes: nodes.iter().map(|name| node(name)).collect(),
         };
+        let (cluster, source) = (ClusterId(1), KeyspaceSource::Static);
+        scene.apply(Command::FormCluster { cluster, partitions: None, source });
         scene.apply(Command::RaiseLevel { to: FeatureLevel::FOURTH });
         scene.check(Some(HealthCheck {
             interval_ms: INTERVAL as u32,
