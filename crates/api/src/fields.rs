@@ -335,9 +335,9 @@ pub fn nested<T>(value: Value, read: impl FnOnce(&mut Fields) -> Option<T>) -> R
 }
 
 /// A whole number up to `max`, as what the model counts with.
-pub fn count<N: TryFrom<u64>>(max: N) -> impl FnOnce(Value) -> Result<N, Wrong>
+pub fn count<N>(max: N) -> impl FnOnce(Value) -> Result<N, Wrong>
 where
-    N: Copy + Into<u64>,
+    N: Copy + Into<u64> + TryFrom<u64>,
 {
     move |value| {
         let found = number(max.into())(value)?;
