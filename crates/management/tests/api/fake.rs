@@ -1,10 +1,13 @@
 //! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
 //! for what can go wrong.
 
+mod health;
 mod leases;
 mod looks;
 mod members;
 mod waiting;
+
+pub use health::found;
 
 use crate::{
     ask::{Answer, Ask},
@@ -21,10 +24,9 @@ use quorate_management::{
     Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, HealthChange, Heartbeat, HeartbeatOutcome, Join,
+    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId,
-    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, Verdict as Health,
-    WorkerId,
+    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -180,18 +182,6 @@ impl Fake {
 
 pub fn worker(id: &str) -> WorkerId {
     WorkerId::parse(id).expect("an id")
-}
-
-/// Health checks find how a worker is that offers `upload`.
-pub fn found(fake: &Fake, id: &str, verdict: Health) {
-    let incarnation = fake.state().worker(id).expect("registered").incarnation;
-    let service = ServiceName::parse("upload").expect("a name");
-    fake.apply(Command::ChangeHealth(vec![HealthChange {
-        service,
-        worker: worker(id),
-        incarnation,
-        verdict,
-    }]));
 }
 
 fn node(name: &str) -> NodeName {

@@ -67,13 +67,12 @@ async fn a_list_waits_for_its_next_change() {
     let fake = Fake::formed();
     let index = set(&fake, "web", to("a")).await.json()["index"].as_u64().expect("a number");
     let path = format!("/v1/routes?index={index}&wait=1m");
-    let waiting = tokio::spawn({
-        let fake = fake.clone();
-        async move { fake.ask(Ask::get(&path)).await.json() }
-    });
-    fake.ask(Ask::json("PUT", "/v1/services/upload", json!({"timeout": "3s"}))).await;
-    let changed = set(&fake, "web", to("b")).await.json()["index"].as_u64().expect("a number");
-    let told = waiting.await.expect("no panic");
+    let change = async {
+        fake.ask(Ask::json("PUT", "/v1/services/upload", json!({"timeout": "3s"}))).await;
+        set(&fake, "web", to("b")).await.json()["index"].as_u64().expect("a number")
+    };
+    let (told, changed) = futures_util::join!(fake.ask(Ask::get(&path)), change);
+    let told = told.json();
     assert!(told["index"].as_u64() >= Some(changed), "{told}");
     assert_eq!(told["items"][0]["destinations"][0]["service"], "b");
 }
