@@ -1,8 +1,10 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
+mod routes;
 mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
+pub use routes::{ApplyArgs, ExplainArgs, RoutesArgs, RoutesVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
@@ -47,6 +49,12 @@ pub enum Command {
     Workers(WorkersArgs),
     /// List and show services, set and take away what is decided about them
     Services(ServicesArgs),
+    /// List, show, set and take away routes: which requests go where
+    Routes(RoutesArgs),
+    /// Set many routes, policies and keyspaces from a file at once: all of it, or nothing
+    Apply(ApplyArgs),
+    /// Say where a request would go, and why; nothing is sent
+    Explain(ExplainArgs),
     /// List, show and set keyspaces and their partitions
     Keyspaces(KeyspacesArgs),
     /// Show the nodes of a cluster, let nodes join and leave, hand leadership over

@@ -1,14 +1,18 @@
 //! One file per command, and what those that talk to a cluster have in common.
 
 pub mod agent;
+pub mod apply;
 pub mod cluster;
 pub mod completions;
 pub mod demo_worker;
 pub mod dev;
+mod document;
+pub mod explain;
 pub mod healthcheck;
 pub mod keyspaces;
 pub mod leases;
 pub mod recover;
+pub mod routes;
 pub mod secret;
 pub mod serve;
 pub mod services;

@@ -95,6 +95,7 @@ fn weight(text: &str) -> Result<Weight, String> {
   quorate services get upload --output json
   quorate services set upload --hold 5s --timeout 30s
   quorate services set upload --hold off
+  quorate services put upload -f policy.yaml
   quorate services delete upload")]
 pub struct ServicesArgs {
     #[command(subcommand)]
@@ -123,6 +124,14 @@ pub enum ServicesVerb {
         /// Until the head of an answer, 10ms to 1h; `off`: as the nodes are set
         #[arg(long, value_name = "DURATION", group = "settings")]
         timeout: Option<String>,
+    },
+    /// Set a service's policy as a whole: what the file does not say is off
+    Put {
+        /// Its name; it need not be offered yet
+        name: String,
+        /// YAML or JSON; - is stdin
+        #[arg(long, short, value_name = "FILE")]
+        file: String,
     },
     /// Take a service's policy away. The workers go on offering it
     Delete {

@@ -4,6 +4,8 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "cli/routes.rs"]
+mod routes;
 #[path = "cli/services.rs"]
 mod services;
 

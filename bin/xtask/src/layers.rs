@@ -29,8 +29,8 @@ const INSIDE: &[(&str, &[&str])] = &[
     ("consensus", &["state", "codec", "storage", "rt", "telemetry"]),
     ("proxy", &["routing", "rt", "telemetry"]),
     ("gateway", &["routing", "rt", "telemetry"]),
-    // `state` read only: lists and lookups are answered from the View itself.
-    ("management", &["api", "state", "rt", "telemetry"]),
+    // `state` read only: lists and lookups are answered from the View itself. `routing` to explain what it decides.
+    ("management", &["api", "state", "routing", "rt", "telemetry"]),
     ("client", &["api"]),
     ("controller", &["api", "client", "telemetry"]),
     (

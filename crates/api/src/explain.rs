@@ -72,6 +72,115 @@ pub fn asked(body: Map<String, Value>) -> Result<Asked, Wrong> {
     }
 }
 
+/// Why a request goes where it goes, by one View. Nothing was sent.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ExplainBody {
+    /// What becomes of it. Where chance has a part, one possible answer.
+    pub decision: DecisionBody,
+    /// The rules, in the order in which they were tried; those behind the one that decides were not.
+    pub rules: Vec<RuleBody>,
+    /// How many routes are not told of, because they ask for another path or host.
+    pub rules_left_out: u64,
+    /// The log index of the View that decided.
+    pub index: u64,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct DecisionBody {
+    /// `forward`, `redirect` or `answer`: it is answered by the node.
+    pub action: String,
+    /// In a sentence.
+    pub why: String,
+    /// The route that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The service that it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The keyspace that its workspace is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyspace: Option<String>,
+    /// The workspace that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Where that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    /// Which of the route's destinations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<ChosenBody>,
+    /// Who may get it, the first in rank first; at most 100.
+    pub endpoints: Vec<CandidateBody>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints_left_out: Option<u64>,
+    /// The status of an answer that the node makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Where a redirect leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Who may get a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+}
+
+/// One of a route's destinations.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChosenBody {
+    /// Its place in the list, from 0.
+    pub nth: u64,
+    /// Such as `service upload`.
+    pub target: String,
+    /// Its weight.
+    pub weight: u32,
+    /// All weights together.
+    pub total_weight: u64,
+    /// What keeps the request there, such as `header x-user`; null: chance.
+    #[schema(required)]
+    pub by: Option<String>,
+}
+
+/// Who may get a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CandidateBody {
+    /// The worker; null: an address that a route names.
+    #[schema(required)]
+    pub worker: Option<String>,
+    /// Where it is reached.
+    pub url: String,
+    /// How it is.
+    pub status: String,
+    /// Whether it may get the request.
+    pub serves: bool,
+}
+
+/// A rule that was tried.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RuleBody {
+    /// `route`, `service` or `workspace`.
+    pub kind: String,
+    /// Of a route: its name. Of a service or a workspace: which one, if the request names one.
+    #[schema(required)]
+    pub name: Option<String>,
+    /// Whether it is the one that decides.
+    pub matched: bool,
+    /// Why it is not.
+    pub reasons: Vec<ReasonBody>,
+}
+
+/// What a rule asks for and the request does not have.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReasonBody {
+    /// Which field of the rule.
+    pub field: String,
+    /// What it asks for.
+    pub wanted: String,
+    /// What the request has; values of headers are not shown.
+    pub found: String,
+}
+
 const URL: &str = "an http or https URL, or a path that begins with a slash";
 const IP: &str = "an IP address";
 

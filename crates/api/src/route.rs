@@ -27,7 +27,7 @@ use crate::{
 use quorate_model::{
     Invalid, Route, RouteParts, limit,
     name::RouteName,
-    route::{Action, Forwarding, RouteMatch, Timeouts},
+    route::{Action, Forwarding, Timeouts},
 };
 use serde_json::{Map, Value};
 
@@ -64,7 +64,7 @@ pub(crate) fn document(name: RouteName, fields: &mut Fields) -> Option<Route> {
     let matches = fields.required("match", "an object; {} is for every request", matching::matches);
     let priority = fields.optional("priority", priority).unwrap_or_default();
     let action = if fields.is_there("redirect") { redirect(fields) } else { forward(fields) };
-    let parts = RouteParts { matches: matches.unwrap_or_else(RouteMatch::default), action, priority };
+    let parts = RouteParts { matches: matches.unwrap_or_default(), action, priority };
     match parts.validate(name) {
         Ok(route) => Some(route),
         Err(wrong) => {

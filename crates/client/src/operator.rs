@@ -3,6 +3,7 @@
 //! Each answer comes twice: typed, as far as this library knows the fields, and as the JSON that the node sent,
 //! so that a tool of today still prints what a router of tomorrow says.
 
+mod declared;
 mod records;
 mod services;
 mod snapshot;
@@ -12,6 +13,10 @@ mod workers;
 pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
+pub use declared::{
+    Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason,
+    RouteRecord, Rule,
+};
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};
 pub use workers::{InFlight, NodeInFlight};

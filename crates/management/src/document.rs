@@ -158,7 +158,7 @@ refusals! {
         Invalid = 400,
         /// The body did not arrive in time.
         TooSlow = 408,
-        /// The body has more than 1 MiB.
+        /// The body has more than 1 MiB; a document of many objects: more than 4 MiB.
         TooLarge = 413,
         /// The body is no JSON.
         NotJson = 415,

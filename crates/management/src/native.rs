@@ -6,6 +6,7 @@
 mod cluster;
 mod config;
 mod delegates;
+mod explain;
 mod heartbeats;
 mod intents;
 mod keyspaces;
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(services::show, services::put, services::remove))
         .routes(routes!(self::routes::list))
         .routes(routes!(self::routes::show, self::routes::put, self::routes::remove))
+        .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))
         .routes(routes!(delegates::report_down))

@@ -13,7 +13,7 @@ use std::{fmt, io, time::Duration};
 /// Largest body. Larger: 413.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Largest document of many objects, several times smaller than a log entry may be. Larger: 413.
-const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 /// A body has this long to arrive. Longer: 408.
 pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(10);
 

@@ -2,6 +2,7 @@
 
 use super::{
     block_on,
+    document::Document,
     keyspaces::{held, unless_changed},
     operator,
 };
@@ -35,6 +36,12 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
                     unless_changed(async || set(&operator, name, hold, timeout.as_ref()).await).await?;
                 done(format, &told, &format!("set service {name}"))
             }
+            ServicesVerb::Put { name, file } => {
+                let document = Document::read(file)?;
+                let told = operator.put_service(name, &document.value).await;
+                let told = told.map_err(|error| document.failure(error))?;
+                done(format, &told, &format!("set service {name}"))
+            }
             ServicesVerb::Delete { name } => {
                 let told = operator.delete_service(name).await?;
                 done(format, &told, &format!("took the policy of service {name} away"))
@@ -50,15 +57,14 @@ async fn set(
     hold: &HoldArgs,
     timeout: Option<&String>,
 ) -> Result<Value, Error> {
-    let (stands, changed) = match operator.standing_service(name).await {
+    let (mut stands, changed) = match operator.standing_service(name).await {
         Ok(service) => (service.policy.unwrap_or_default(), service.changed_index),
         Err(Error::Refused(problem)) if problem.status == 404 => (Policy::default(), Some(0)),
         Err(error) => return Err(error),
     };
-    let (wait, waiting_max) = held(hold, Some((stands.hold, stands.hold_waiting_max)));
-    let timeout = timeout.cloned().or(stands.timeout).filter(|timeout| timeout != "off");
-    let policy = Policy { hold: wait, hold_waiting_max: waiting_max, timeout };
-    operator.set_service(name, &policy, changed).await
+    (stands.hold, stands.hold_waiting_max) = held(hold, Some((stands.hold, stands.hold_waiting_max)));
+    stands.timeout = timeout.cloned().or(stands.timeout).filter(|timeout| timeout != "off");
+    operator.set_service(name, &stands, changed).await
 }
 
 fn rows(services: &[ServiceRecord]) -> Rows {
@@ -97,5 +103,7 @@ fn decided(service: &ServiceRecord) -> String {
         (None, _) => "requests do not wait".to_owned(),
     };
     let timeout = policy.timeout.as_ref().map_or_else(String::new, |timeout| format!(", timeout {timeout}"));
-    format!("service {}: {hold}{timeout}", service.name)
+    let more: Vec<&str> = policy.traffic.keys().map(String::as_str).collect();
+    let more = if more.is_empty() { String::new() } else { format!("; it also says {}", more.join(", ")) };
+    format!("service {}: {hold}{timeout}{more}", service.name)
 }

@@ -117,7 +117,6 @@ fn one_thing_is_written_in_several_ways() {
 #[test]
 fn each_mistake_has_its_place() {
     let two = json!([{"service": "a"}, {"service": "b", "weight": -1}]);
-    let post = |retries: Value| with(json!({"match": {"methods": ["post"]}, "retries": retries}));
     for (body, expected) in [
         (json!({}), &["match", "destinations"][..]),
         (with(json!({"desinations": []})), &["desinations"]),
@@ -149,7 +148,16 @@ fn each_mistake_has_its_place() {
         (with(json!({"match": {"grpc_service": "a/b"}})), &["match.grpc_service"]),
         (with(json!({"match": {"methods": ["GET", "a b"]}})), &["match.methods[1]"]),
         (with(json!({"match": {"host": "a:80"}})), &["match.host"]),
-        (post(json!({})), &["retries"]),
+    ] {
+        assert_eq!(places(body.clone()), expected, "{body}");
+    }
+}
+
+#[test]
+fn each_mistake_of_what_becomes_of_requests_has_its_place() {
+    let post = |retries: Value| with(json!({"match": {"methods": ["post"]}, "retries": retries}));
+    for (body, expected) in [
+        (post(json!({})), &["retries"][..]),
         (post(json!({"retry_non_idempotent": "yes"})), &["retries.retry_non_idempotent"]),
         (with(json!({"retries": {"max": 11}})), &["retries.max"]),
         (with(json!({"retries": {"on": [503, 200]}})), &["retries.on[1]"]),

@@ -43,6 +43,9 @@ pub struct Policy {
     /// Until the head of an answer.
     #[serde(default)]
     pub timeout: Option<String>,
+    /// What else was decided, such as `balancing` or `health`, as the router says it.
+    #[serde(flatten)]
+    pub traffic: Map<String, Value>,
 }
 
 /// A worker that offers a service.
@@ -50,7 +53,7 @@ pub struct Policy {
 pub struct EndpointRecord {
     /// Who.
     pub worker: String,
-    /// live, suspect, draining, offline, unhealthy or expired.
+    /// live, suspect, draining, ejected, offline, unhealthy or expired.
     #[serde(default)]
     pub status: String,
     /// Where requests go.
@@ -127,14 +130,16 @@ impl Operator {
         policy: &Policy,
         if_match: Option<u64>,
     ) -> Result<Value, Error> {
-        let Policy { hold, hold_waiting_max, timeout } = policy;
+        let Policy { hold, hold_waiting_max, timeout, traffic } = policy;
         let said = [
             ("hold", hold.as_ref().map(|hold| json!(hold))),
             ("hold_waiting_max", hold_waiting_max.map(|max| json!(max))),
             ("timeout", timeout.as_ref().map(|timeout| json!(timeout))),
         ];
-        let body: Map<String, Value> =
+        let mut body: Map<String, Value> =
             said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        // An older router does not know these, and says none.
+        body.extend(traffic.clone());
         self.put(&["v1", "services", named("service", name)?], &body.into(), if_match).await
     }
 

@@ -5,7 +5,8 @@ use quorate_api::{answer::Page, cluster, heartbeat, intent, keyspace, lease, pro
 use quorate_client::{Operator, ServiceOffer, WorkerClient};
 use quorate_model::{
     Address, Epoch, Keyspace, KeyspaceName, KeyspaceSource, LeaseInfo, Lifecycle, LogIndex, LogTime,
-    Partition, PartitionCount, Registration, RegistrationParts, ServiceName, Status, Ttl, Worker, WorkerId,
+    Partition, PartitionCount, Registration, RegistrationParts, ServiceName, Status, Ttl, Verdict, Worker,
+    WorkerId,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -115,7 +116,10 @@ fn answer(line: &str) -> Say {
         "GET /v1/keyspaces/default/partitions" => page(keyspace::PartitionBody::new(3, Some(&a_worker()))),
         "GET /v1/services" => page(
             service::ServiceShown::new(&ServiceName::parse("upload").expect("valid"), None, (1, 1))
-                .with_endpoints([(&a_worker(), &offer(), None)].into_iter(), 10),
+                .with_endpoints(
+                    [service::EndpointBody::new(&a_worker(), &offer(), None, Verdict::Healthy)].into_iter(),
+                    10,
+                ),
         ),
         "GET /v1/workers/w1/in-flight" => Say::Answer(
             200,

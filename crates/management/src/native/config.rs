@@ -58,7 +58,7 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
 
 /// Replace everything that is declared
 ///
-/// Routes and policies that the document does not name go; keyspaces stay. At most 20,000 objects and 8 MiB at once.
+/// Routes and policies that the document does not name go; keyspaces stay. At most 20,000 objects and 4 MiB at once.
 #[utoipa::path(
     put,
     operation_id = "put_config",

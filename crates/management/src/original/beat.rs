@@ -13,6 +13,7 @@ use quorate_state::View;
 
 /// What follows from a v2 heartbeat.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, for a moment, on the stack")]
 pub(super) enum Next {
     /// The lease goes on, that is all.
     Nothing,

@@ -28,7 +28,7 @@ fn operations() -> Vec<(String, &'static str, Value)> {
     let paths = document["paths"].as_object().expect("paths");
     let mut all = Vec::new();
     for (path, item) in paths {
-        for method in ["get", "put", "post", "delete"] {
+        for method in ["get", "put", "post", "patch", "delete"] {
             if let Some(operation) = item.get(method) {
                 all.push((path.clone(), method, operation.clone()));
             }
@@ -92,6 +92,7 @@ async fn documented_parameters_are_the_known_ones() {
             "get" => "GET",
             "put" => "PUT",
             "post" => "POST",
+            "patch" => "PATCH",
             _ => "DELETE",
         };
         let answer = fake.ask(Ask::json(method, &url, json!({}))).await;

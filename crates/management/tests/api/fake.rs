@@ -1,10 +1,13 @@
 //! A cluster of one node without a network: a real replicated state, commands applied as they come, and switches
 //! for what can go wrong.
 
+mod health;
 mod leases;
 mod looks;
 mod members;
 mod waiting;
+
+pub use health::found;
 
 use crate::{
     ask::{Answer, Ask},

@@ -1,11 +1,13 @@
 //! The HTTP APIs against a real replicated state, without sockets: each line of the contracts is a test.
 
 mod ask;
+mod config;
 mod coordinator;
 mod coordinator_defects;
 mod coordinator_wrong;
 mod delegates;
 mod document;
+mod explain;
 mod fake;
 mod frame;
 mod heartbeats;
@@ -18,6 +20,7 @@ mod original;
 mod probes;
 mod reads;
 mod registry;
+mod routes;
 mod services;
 mod serving;
 mod settings;

@@ -1,7 +1,10 @@
 //! `/v1/services`.
 
-use crate::{ask::Ask, fake::Fake};
-use quorate_model::LeaseEvent;
+use crate::{
+    ask::Ask,
+    fake::{Fake, found},
+};
+use quorate_model::{LeaseEvent, Verdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -64,6 +67,57 @@ async fn each_endpoint_says_what_becomes_of_requests_and_where_they_go() {
     // Expired weighs more than drained: the drain has nothing to wait for.
     post(&fake, "/v1/workers/c/drain").await;
     assert_eq!(get(&fake, "/v1/services/upload").await["endpoints"][2]["status"], "expired");
+}
+
+/// What health checks have found is shown until they find otherwise, or the worker registers anew.
+#[tokio::test]
+async fn an_endpoint_that_health_checks_find_unwell_is_ejected() {
+    let fake = Fake::formed();
+    for id in ["a", "b"] {
+        offer(&fake, id, json!({})).await;
+    }
+    // Whoever is not checked is not found to be anything.
+    found(&fake, "a", Verdict::Unhealthy);
+    fake.ask(Ask::json("PUT", "/v1/services/upload", json!({"health": {}}))).await;
+    let status = async |fake: &Arc<Fake>| {
+        let service = get(fake, "/v1/services/upload").await;
+        (service["endpoints"][0]["status"].clone(), service["serving_count"].clone())
+    };
+    assert_eq!(status(&fake).await, (json!("live"), json!(2)));
+    found(&fake, "a", Verdict::Unhealthy);
+    assert_eq!(status(&fake).await, (json!("ejected"), json!(1)));
+    // An operator's word, and a silence, weigh more than a check.
+    post(&fake, "/v1/workers/a/drain").await;
+    assert_eq!(status(&fake).await, (json!("draining"), json!(1)));
+    post(&fake, "/v1/workers/a/resume").await;
+    assert_eq!(status(&fake).await, (json!("ejected"), json!(1)));
+    found(&fake, "a", Verdict::Healthy);
+    assert_eq!(status(&fake).await, (json!("live"), json!(2)));
+    found(&fake, "a", Verdict::Unhealthy);
+    offer(&fake, "a", json!({})).await;
+    assert_eq!(status(&fake).await, (json!("live"), json!(2)), "another life");
+}
+
+#[tokio::test]
+async fn a_policy_says_how_traffic_is_treated() {
+    let fake = Fake::formed();
+    let body = json!({
+        "balancing": "consistent-hash", "hash_on": {"header": "x-user"}, "protocol": "h2c",
+        "health": {"tcp": true, "interval": "2s"}, "breaker": {"failures": 3}, "slow_start": "30s",
+    });
+    let set = fake.ask(Ask::json("PUT", "/v1/services/upload", body)).await;
+    assert_eq!(set.status, 200, "{}", set.text);
+    let shown = get(&fake, "/v1/services/upload").await["policy"].clone();
+    assert_eq!(
+        shown["health"],
+        json!({"tcp": true, "interval": "2s", "timeout": "2s", "unhealthy": 3, "healthy": 2})
+    );
+    assert_eq!(shown["breaker"]["open"], "1m");
+    assert_eq!((&shown["hash_on"]["header"], &shown["protocol"]), (&json!("x-user"), &json!("h2c")));
+    let wrong =
+        json!({"balancing": "best", "health": {"http": {"path": "x"}}, "limits": {"in_flight_max": 0}});
+    let answer = fake.ask(Ask::json("PUT", "/v1/services/upload", wrong)).await;
+    assert_eq!(answer.wrong_fields(), ["balancing", "health.http.path", "limits.in_flight_max"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::{
     ask::Ask,
-    fake::{Fake, worker},
+    fake::{Fake, found, worker},
     original::register,
 };
 use axum::body::BodyDataStream;
@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use quorate_management::Readiness;
 use quorate_model::{
     Address, Command, Duty, Extras, Hold, KeyspaceName, KeyspaceSource, LeaseEvent, LogIndex, Partition,
-    PartitionCount, PartitionRange, RegistrationParts, ServiceName, ServicePolicy, Ttl,
+    PartitionCount, PartitionRange, RegistrationParts, ServiceName, ServicePolicy, Ttl, Verdict,
 };
 use quorate_rt::time;
 use serde_json::{Value, json};
@@ -193,6 +193,35 @@ async fn what_operators_decide_is_told_and_stands_for_those_who_come_later() {
 }
 
 #[tokio::test]
+async fn routes_and_what_health_checks_find_are_told_and_stand_for_those_who_come_later() {
+    let fake = Fake::formed();
+    let body = json!({"address": "http://w1:1", "services": [{"name": "upload"}]});
+    assert_eq!(fake.ask(Ask::json("PUT", "/v1/workers/w1", body)).await.status, 200);
+    fake.ask(Ask::json("PUT", "/v1/services/upload", json!({"health": {}}))).await;
+    let from = fake.state().index();
+    let mut watcher = Watcher::on(&fake, &format!("?from={from}")).await;
+    watcher.until_synced().await;
+    let route = json!({"match": {}, "destinations": [{"service": "upload"}]});
+    fake.ask(Ask::json("PUT", "/v1/routes/web", route)).await;
+    found(&fake, "w1", Verdict::Unhealthy);
+    let event = watcher.next().await.expect("an event");
+    assert_eq!((event.kind.as_str(), &event.data["change"]), ("route", &json!("changed")));
+    assert_eq!(event.data["route"]["destinations"][0], json!({"service": "upload", "weight": 100}));
+    let event = watcher.next().await.expect("an event");
+    assert_eq!((event.kind.as_str(), &event.data["change"]), ("service", &json!("health")));
+    let told = |event: &Value| (event["name"].clone(), event["endpoint"].clone(), event["health"].clone());
+    assert_eq!(told(&event.data), (json!("upload"), json!("w1"), json!("unhealthy")));
+    let began = Watcher::on(&fake, "?kinds=service,route").await.until_synced().await;
+    let stands = ["- service stands upload", "- route stands web", "- service stands upload"];
+    assert_eq!(began[1..4], stands, "a policy, a route, and who is not well");
+    found(&fake, "w1", Verdict::Healthy);
+    assert_eq!(told(&watcher.next().await.expect("an event").data).2, "healthy");
+    fake.ask(Ask::new("DELETE", "/v1/routes/web")).await;
+    let event = watcher.next().await.expect("an event");
+    assert_eq!((&event.data["change"], &event.data["route"]), (&json!("removed"), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_group_that_gets_another_delegate_or_none_says_so() {
     let fake = Fake::formed();
     let candidate = |id: &str| {
@@ -357,7 +386,7 @@ async fn bad_questions_are_refused_by_name() {
     let fake = Fake::formed();
     for (ask, field) in [
         (Ask::get("/v1/watch?from=yesterday"), "query.from"),
-        (Ask::get("/v1/watch?kinds=worker,route"), "query.kinds"),
+        (Ask::get("/v1/watch?kinds=worker,routes"), "query.kinds"),
         (Ask::get("/v1/watch?index=5"), "query.index"),
         (Ask::get("/v1/watch").header("last-event-id", "5.x"), "Last-Event-ID"),
     ] {

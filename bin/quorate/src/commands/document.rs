@@ -1,0 +1,84 @@
+//! Documents that operators write: YAML or JSON, from a file or stdin. What a router finds wrong in one is told with
+//! the line that it stands in.
+
+mod lines;
+
+use crate::failure::Failure;
+use lines::Lines;
+use quorate_client::Error;
+use serde_json::Value;
+use std::io::Read as _;
+
+/// Larger files are refused; routers take no larger documents.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// A document.
+pub struct Document {
+    /// How messages call it.
+    name: String,
+    text: String,
+    /// What it says.
+    pub value: Value,
+}
+
+impl Document {
+    /// Reads `file`; `-` is stdin.
+    pub fn read(file: &str) -> Result<Self, Failure> {
+        let name = if file == "-" { "stdin" } else { file };
+        let unreadable = |why: std::io::Error| Failure::Usage(format!("{name}: {why}"));
+        let mut bytes = Vec::new();
+        if file == "-" {
+            std::io::stdin().lock().take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        } else {
+            let open = std::fs::File::open(file).map_err(unreadable)?;
+            open.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        }
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(Failure::Usage(format!("{name}: has more than {BYTES_MAX} bytes")));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name}: is no UTF-8")))?;
+        Self::parse(name, text)
+    }
+
+    fn parse(name: &str, text: String) -> Result<Self, Failure> {
+        // JSON is YAML.
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let value = serde_saphyr::from_str_with_options::<Value>(&text, options);
+        match value {
+            Ok(value @ Value::Object(_)) => Ok(Self { name: name.into(), text, value }),
+            Ok(_) => Err(Failure::Usage(format!("{name}: is no mapping; allowed: fields with their values"))),
+            Err(error) => Err(Failure::Usage(format!("{name}: is no valid YAML: {error}"))),
+        }
+    }
+
+    /// Why a router did not take it. Each mistake with its line, where it is found in the file.
+    pub fn failure(&self, error: Error) -> Failure {
+        let Error::Refused(problem) = &error else { return error.into() };
+        if problem.errors.is_empty() {
+            return error.into();
+        }
+        let lines = Lines::of(&self.text);
+        let told = problem.errors.iter().map(|wrong| {
+            let line = lines.line(&wrong.field).map_or_else(String::new, |line| format!(":{line}"));
+            format!("{}{line}: {}: {}", self.name, wrong.field, wrong.detail)
+        });
+        Failure::Failed(told.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_and_json_are_read_and_what_is_neither_is_usage() {
+        let read = |text: &str| Document::parse("f", text.to_owned());
+        let yaml = read("match: {path_prefix: /a}\ndestinations:\n  - service: a\n    weight: 5\n");
+        let json =
+            read(r#"{"match": {"path_prefix": "/a"}, "destinations": [{"service": "a", "weight": 5}]}"#);
+        assert_eq!(yaml.ok().map(|y| y.value), json.ok().map(|j| j.value));
+        for bad in ["[1]", "a: [", "a: 1\na: 2", "text", ""] {
+            assert!(matches!(read(bad), Err(Failure::Usage(text)) if text.starts_with("f: ")), "{bad}");
+        }
+    }
+}

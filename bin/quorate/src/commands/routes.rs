@@ -1,0 +1,101 @@
+//! `quorate routes`
+
+use super::{block_on, document::Document, operator};
+use crate::{
+    args::{Format, RoutesArgs, RoutesVerb},
+    failure::Failure,
+    output::{Rows, done, print, show, yaml},
+};
+use quorate_client::operator::{DestinationRecord, RouteRecord};
+use serde_json::Value;
+
+pub fn run(args: &RoutesArgs) -> Result<(), Failure> {
+    let (operator, format) = (operator(&args.remote)?, args.remote.output);
+    block_on(async {
+        match &args.verb {
+            RoutesVerb::List => {
+                let told = operator.routes().await?;
+                show(format, &told.json, || rows(&told.value))
+            }
+            RoutesVerb::Get { name } => {
+                let told = operator.route(name).await?;
+                match format {
+                    // A route has too much in it for a row.
+                    Format::Table => print(&yaml(&told.json)?),
+                    Format::Json | Format::Yaml => show(format, &told.json, || Rows::new([])),
+                }
+            }
+            RoutesVerb::Put { name, file } => {
+                let mut document = Document::read(file)?;
+                let shown = take_shown(&mut document.value, name)?;
+                let told = operator.set_route(name, &document.value, shown).await;
+                let told = told.map_err(|error| document.failure(error))?;
+                done(format, &told, &format!("set route {name}"))
+            }
+            RoutesVerb::Delete { name } => {
+                let told = operator.delete_route(name).await?;
+                done(format, &told, &format!("took route {name} away"))
+            }
+        }
+    })
+}
+
+/// Takes out what `get` prints beside the route itself. The index of the change that was shown is the condition.
+fn take_shown(document: &mut Value, name: &str) -> Result<Option<u64>, Failure> {
+    let Some(fields) = document.as_object_mut() else { return Ok(None) };
+    if let Some(other) = fields.remove("name").filter(|shown| shown != name) {
+        let problem = format!("the file is about the route {other}, not about {name}");
+        return Err(Failure::Usage(problem));
+    }
+    fields.remove("created_index");
+    Ok(fields.remove("changed_index").as_ref().and_then(Value::as_u64))
+}
+
+fn rows(routes: &[RouteRecord]) -> Rows {
+    let mut rows = Rows::new(["name", "host", "path", "more", "to", "priority"]);
+    for route in routes {
+        let text = |key: &str| route.matches.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+        let grpc = || {
+            let service = text("grpc_service")?;
+            Some(format!("grpc {service}/{}", text("grpc_method").unwrap_or_else(|| "*".into())))
+        };
+        let path = text("path_exact")
+            .or_else(|| text("path_prefix").map(|prefix| format!("{}/*", prefix.trim_end_matches('/'))))
+            .or_else(|| text("path_regex").map(|regex| format!("~{regex}")))
+            .or_else(grpc);
+        rows.push([
+            route.name.clone(),
+            text("host").unwrap_or_else(|| "*".into()),
+            path.unwrap_or_else(|| "/*".into()),
+            more(&route.matches),
+            to(route),
+            route.priority.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// Methods, and how many headers and parameters are asked for.
+fn more(matches: &Value) -> String {
+    let methods = matches.get("methods").and_then(Value::as_array).into_iter().flatten();
+    let methods: Vec<&str> = methods.filter_map(Value::as_str).collect();
+    let count = |key: &str| matches.get(key).and_then(Value::as_object).map_or(0, |map| map.len());
+    let counts = [("headers", count("headers")), ("query", count("query"))];
+    let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{what}={count}"));
+    let all: Vec<String> =
+        (!methods.is_empty()).then(|| methods.join(",")).into_iter().chain(counts).collect();
+    if all.is_empty() { "-".into() } else { all.join(" ") }
+}
+
+fn to(route: &RouteRecord) -> String {
+    if route.redirect.is_some() {
+        return "redirect".into();
+    }
+    let several = route.destinations.len() > 1;
+    let one = |DestinationRecord { service, url, keyspace, weight }: &DestinationRecord| {
+        let keyspace = keyspace.as_ref().map(|keyspace| format!("keyspace:{keyspace}"));
+        let target = service.clone().or_else(|| url.clone()).or(keyspace).unwrap_or_default();
+        if several { format!("{target}={weight}") } else { target }
+    };
+    route.destinations.iter().map(one).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,153 @@
+//! `quorate routes`, `apply`, `explain` and `services put`.
+
+use super::{Ran, quorate, ran, server};
+use serde_json::{Value, json};
+use std::{
+    io::Write as _,
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
+
+fn cluster(line: &str) -> (u16, Value) {
+    let web = json!({"name": "web", "created_index": 5, "changed_index": 7, "priority": 2,
+        "match": {"host": "*.example.com", "path_prefix": "/api", "methods": ["GET", "PUT"], "headers": {"x": "v"}},
+        "destinations": [{"service": "upload", "weight": 80}, {"url": "http://h:1", "weight": 20}]});
+    let old = json!({"name": "old", "created_index": 6, "changed_index": 6, "priority": 0, "match": {},
+        "redirect": {"status": 302, "host": "new.example.com"}});
+    let wrong = json!({"code": "invalid_request", "detail": "2 fields are wrong", "status": 400, "errors": [
+        {"field": "routes.web.destinations[1].weight", "detail": "is no whole number; allowed: 0 to 1000000"},
+        {"field": "routes.web.colour", "detail": "is no known field; allowed: match"}]});
+    match line {
+        "GET /v1/routes?limit=1000" => (200, json!({"items": [old, web], "next_cursor": null, "index": 9})),
+        "GET /v1/routes/web" => (200, web),
+        "PUT /v1/routes/web" | "DELETE /v1/routes/web" | "PUT /v1/services/upload" => {
+            (200, json!({"index": 10}))
+        }
+        "PATCH /v1/config" => {
+            (200, json!({"index": 11, "changes": [{"kind": "route", "name": "web", "change": "created"}]}))
+        }
+        "PUT /v1/config?dry_run=true" => (
+            200,
+            json!({"dry_run": true, "index": 9, "changes": [{"kind": "service", "name": "a", "change": "removed"},
+                {"kind": "route", "name": "web", "change": "changed"}]}),
+        ),
+        "PUT /v1/config" => (400, wrong),
+        "POST /v1/explain" => (
+            200,
+            json!({"index": 9, "rules_left_out": 2, "decision": {"action": "forward", "why": "it goes to one of the workers",
+                "route": "web", "endpoints": [
+                    {"worker": "w1", "url": "http://h:1", "status": "live", "serves": true},
+                    {"worker": "w2", "url": "http://h:2", "status": "expired", "serves": false}]},
+                "rules": [
+                    {"kind": "route", "name": "blue", "matched": false, "reasons": [
+                        {"field": "match.headers.x-env", "wanted": "blue", "found": "another value"}]},
+                    {"kind": "route", "name": "web", "matched": true, "reasons": []}]}),
+        ),
+        _ => (404, json!({"code": "route_unknown", "detail": "there is no such route", "status": 404})),
+    }
+}
+
+/// Runs against the cluster above, with `input` on stdin; also the requests' first lines.
+fn asked(args: &[&str], input: &str) -> (Ran, Vec<String>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = lines.clone();
+    let address = server(move |line| {
+        seen.lock().expect("no panic").push(line.to_owned());
+        cluster(line)
+    });
+    let mut command = quorate(args);
+    command.env("QUORATE_SERVER", format!("http://{address}"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    // A program that reads nothing is no mistake of the test's.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().expect("it ends by itself");
+    let ran = Ran { code, out: text(output.stdout), err: text(output.stderr) };
+    let lines = lines.lock().expect("no panic").clone();
+    (ran, lines)
+}
+
+#[test]
+fn routes_are_shown_as_a_table_and_whole() {
+    let (listed, _) = asked(&["routes", "list"], "");
+    assert_eq!(
+        listed.out,
+        "NAME  HOST           PATH    MORE               TO                       PRIORITY\n\
+         old   *              /*      -                  redirect                 0\n\
+         web   *.example.com  /api/*  GET,PUT headers=1  upload=80,http://h:1=20  2\n"
+    );
+    let (shown, _) = asked(&["routes", "get", "web"], "");
+    assert!(shown.code == 0 && shown.out.contains("path_prefix: /api\n"), "{}", shown.out);
+    let (missing, _) = asked(&["routes", "get", "nothing"], "");
+    assert_eq!((missing.code, missing.out.as_str()), (4, ""));
+}
+
+/// What `get` prints can be put again, and is only put in the place of what was shown.
+#[test]
+fn a_route_is_put_from_a_file_or_stdin() {
+    let (shown, _) = asked(&["routes", "get", "web", "-o", "yaml"], "");
+    let (put, lines) = asked(&["routes", "put", "web", "-f", "-"], &shown.out);
+    assert_eq!((put.code, put.err.as_str()), (0, "set route web at index 10\n"));
+    assert_eq!(lines, ["PUT /v1/routes/web"]);
+    let (other, lines) = asked(&["routes", "put", "new", "-f", "-"], &shown.out);
+    assert_eq!((other.code, lines.len()), (2, 0), "{}", other.err);
+    let (deleted, _) = asked(&["routes", "delete", "web"], "");
+    assert_eq!(deleted.err, "took route web away at index 10\n");
+    let (policy, lines) = asked(&["services", "put", "upload", "-f", "-"], "balancing: p2c\n");
+    assert_eq!((policy.err.as_str(), lines.len()), ("set service upload at index 10\n", 1));
+}
+
+#[test]
+fn a_document_is_applied_and_what_changes_is_printed() {
+    let document = "routes:\n  web:\n    match: {}\n    destinations:\n      - service: a\n      - service: b\n        weight: -1\n    colour: blue\n";
+    let (applied, lines) = asked(&["apply", "-f", "-"], document);
+    assert_eq!(
+        (applied.out.as_str(), applied.err.as_str()),
+        ("route web created\n", "1 change at index 11\n")
+    );
+    assert_eq!(lines, ["PATCH /v1/config"]);
+    let (checked, _) = asked(&["apply", "-f", "-", "--replace", "--dry-run"], document);
+    assert_eq!(checked.out, "service a removed\nroute web changed\n");
+    assert_eq!(checked.err, "2 changes would be made; nothing was changed\n");
+    let (refused, _) = asked(&["apply", "-f", "-", "--replace"], document);
+    assert_eq!(
+        (refused.code, refused.err.as_str()),
+        (
+            1,
+            "error: stdin:7: routes.web.destinations[1].weight: is no whole number; allowed: 0 to 1000000\n\
+             stdin:8: routes.web.colour: is no known field; allowed: match\n"
+        )
+    );
+    for (args, input) in [
+        (&["apply", "-f", "-"][..], "routes: ["),
+        (&["apply", "-f", "-"], "[]"),
+        (&["apply", "-f", "/no/such/file"], ""),
+        (&["apply"], ""),
+    ] {
+        let (wrong, lines) = asked(args, input);
+        assert_eq!((wrong.code, lines.len()), (2, 0), "{args:?}: {}", wrong.err);
+    }
+}
+
+#[test]
+fn a_request_is_explained_in_words() {
+    let args = ["explain", "GET", "/api/x", "-H", "Host: h", "-H", "X-Env: green", "--client-ip", "10.0.0.9"];
+    let (told, lines) = asked(&args, "");
+    assert_eq!(
+        told.out,
+        "forward\n  it goes to one of the workers\n  -> w1 http://h:1 (live)\n  -> w2 http://h:2 (expired, gets no requests)\n\
+         rules tried:\n  route blue: does not match\n    match.headers.x-env: wants blue, found another value\n\
+         \x20 route web: matches\n  and 2 routes for other paths or hosts\n"
+    );
+    assert_eq!((told.code, lines), (0, vec!["POST /v1/explain".to_owned()]));
+    let (json, _) = asked(&["explain", "GET", "/", "-o", "json"], "");
+    assert!(serde_json::from_str::<Value>(&json.out).is_ok_and(|json| json["index"] == 9));
+    let (wrong, _) = asked(&["explain", "GET", "/", "-H", "nonsense"], "");
+    assert_eq!(wrong.code, 2);
+    let mut command = quorate(&["explain", "GET", "/"]);
+    command.env("QUORATE_SERVER", "http://127.0.0.1:1");
+    let down = ran(command);
+    assert_eq!(down.code, 3, "{}", down.err);
+}

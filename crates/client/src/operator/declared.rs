@@ -1,0 +1,218 @@
+//! What operators declare: routes, and documents of many objects; and why requests go where they go.
+
+use super::{Operator, Told, named, typed};
+use crate::{Error, nodes::Call};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `GET /v1/routes/{name}`, an item of `GET /v1/routes`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct RouteRecord {
+    /// Its name.
+    pub name: String,
+    /// Which requests it is for, as the router says it.
+    #[serde(default, rename = "match")]
+    pub matches: Value,
+    /// Where they go.
+    #[serde(default)]
+    pub destinations: Vec<DestinationRecord>,
+    /// Where the client is told to ask instead.
+    #[serde(default)]
+    pub redirect: Option<Value>,
+    /// Before others that have less of it.
+    #[serde(default)]
+    pub priority: i64,
+    /// The log index of its last change.
+    #[serde(default)]
+    pub changed_index: u64,
+}
+
+/// Where a part of the requests goes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct DestinationRecord {
+    /// To a service.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// To an address.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// To the owner of a partition.
+    #[serde(default)]
+    pub keyspace: Option<String>,
+    /// Its share.
+    #[serde(default)]
+    pub weight: u64,
+}
+
+/// What a document changes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Declared {
+    /// Each object that is another one.
+    #[serde(default)]
+    pub changes: Vec<DeclaredChange>,
+}
+
+/// An object that a document changes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct DeclaredChange {
+    /// route, service or keyspace.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// created, changed or removed.
+    pub change: String,
+}
+
+/// What becomes of the objects that a document does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They stay.
+    Stay,
+    /// Routes and policies go.
+    Go,
+}
+
+/// Whether a write is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// It is.
+    Out,
+    /// It is only checked.
+    Check,
+}
+
+/// Why a request goes where it goes.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Explained {
+    /// What becomes of it.
+    #[serde(default)]
+    pub decision: Decision,
+    /// The rules that were tried, in order.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Routes that are not told of.
+    #[serde(default)]
+    pub rules_left_out: u64,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Decision {
+    /// forward, redirect or answer.
+    #[serde(default)]
+    pub action: String,
+    /// In a sentence.
+    #[serde(default)]
+    pub why: String,
+    /// Where a redirect leads.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// The status of an answer of the node's own.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Who may get it.
+    #[serde(default)]
+    pub endpoints: Vec<Candidate>,
+}
+
+/// Who may get a request.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Candidate {
+    /// The worker, if it is one.
+    #[serde(default)]
+    pub worker: Option<String>,
+    /// Where it is reached.
+    #[serde(default)]
+    pub url: String,
+    /// How it is.
+    #[serde(default)]
+    pub status: String,
+    /// Whether it may get the request.
+    #[serde(default)]
+    pub serves: bool,
+}
+
+/// A rule that was tried.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Rule {
+    /// route, service or workspace.
+    #[serde(default)]
+    pub kind: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it decides.
+    #[serde(default)]
+    pub matched: bool,
+    /// Why it does not.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+}
+
+/// What a rule asks for and the request does not have.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Reason {
+    /// Which field of the rule.
+    #[serde(default)]
+    pub field: String,
+    /// What it asks for.
+    #[serde(default)]
+    pub wanted: String,
+    /// What the request has.
+    #[serde(default)]
+    pub found: String,
+}
+
+impl Operator {
+    /// All of `GET /v1/routes`.
+    pub async fn routes(&self) -> Result<Told<Vec<RouteRecord>>, Error> {
+        self.list(&["v1", "routes"]).await
+    }
+
+    /// `GET /v1/routes/{name}`.
+    pub async fn route(&self, name: &str) -> Result<Told<RouteRecord>, Error> {
+        self.one(Method::GET, &["v1", "routes", named("route", name)?], None).await
+    }
+
+    /// `PUT /v1/routes/{name}`; with `if_match` only in the place of the one that was changed last at this index.
+    pub async fn set_route(&self, name: &str, body: &Value, if_match: Option<u64>) -> Result<Value, Error> {
+        self.put(&["v1", "routes", named("route", name)?], body, if_match).await
+    }
+
+    /// `DELETE /v1/routes/{name}`.
+    pub async fn delete_route(&self, name: &str) -> Result<Value, Error> {
+        self.raw(Method::DELETE, &["v1", "routes", named("route", name)?], None).await
+    }
+
+    /// `PUT /v1/services/{name}` with a policy as it stands in a file.
+    pub async fn put_service(&self, name: &str, body: &Value) -> Result<Value, Error> {
+        self.put(&["v1", "services", named("service", name)?], body, None).await
+    }
+
+    /// `PUT` or `PATCH /v1/config`: many objects in one entry, all of them or none.
+    pub async fn declare(
+        &self,
+        document: &Value,
+        others: Others,
+        carry: Carry,
+    ) -> Result<Told<Declared>, Error> {
+        let method = match others {
+            Others::Stay => Method::PATCH,
+            Others::Go => Method::PUT,
+        };
+        let query: &[(&str, &str)] = match carry {
+            Carry::Out => &[],
+            Carry::Check => &[("dry_run", "true")],
+        };
+        let path = &["v1", "config"];
+        let call = Call { method, path, query, body: Some(document), if_match: None };
+        let answer = self.nodes.call(&call).await?;
+        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+    }
+
+    /// `POST /v1/explain`.
+    pub async fn explain(&self, request: &Value) -> Result<Told<Explained>, Error> {
+        self.one(Method::POST, &["v1", "explain"], Some(request)).await
+    }
+}

@@ -1,0 +1,71 @@
+//! `/v1/explain`.
+
+use crate::{ask::Ask, fake::Fake};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+async fn set(fake: &Arc<Fake>, path: &str, body: Value) {
+    let answer = fake.ask(Ask::json("PUT", path, body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+async fn explain(fake: &Arc<Fake>, body: Value) -> Value {
+    let answer = fake.ask(Ask::json("POST", "/v1/explain", body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
+}
+
+/// A worker that offers `upload`, and two routes to it.
+async fn formed() -> Arc<Fake> {
+    let fake = Fake::formed();
+    let worker = json!({"address": "http://w1:1", "services": [{"name": "upload"}], "partitions": [0]});
+    set(&fake, "/v1/workers/w1", worker).await;
+    let blue = json!({
+        "match": {"path_prefix": "/api", "headers": {"x-env": "blue"}},
+        "destinations": [{"service": "upload"}],
+    });
+    set(&fake, "/v1/routes/blue", blue).await;
+    let rest = json!({"match": {"path_prefix": "/"}, "redirect": {"scheme": "https", "status": 308}});
+    set(&fake, "/v1/routes/rest", rest).await;
+    fake
+}
+
+#[tokio::test]
+async fn a_request_that_a_route_is_for_is_explained_with_what_it_reaches() {
+    let fake = formed().await;
+    let told = explain(&fake, json!({"url": "http://h/api/x", "headers": {"X-Env": "blue"}})).await;
+    let decision = &told["decision"];
+    assert_eq!((&decision["action"], &decision["route"]), (&json!("forward"), &json!("blue")), "{told}");
+    assert_eq!(decision["service"], "upload");
+    let endpoint = &decision["endpoints"][0];
+    assert_eq!((&endpoint["worker"], &endpoint["serves"]), (&json!("w1"), &json!(true)), "{told}");
+    assert_eq!(decision["destination"]["target"], "service upload");
+    assert_eq!(told["rules"], json!([{"kind": "route", "name": "blue", "matched": true, "reasons": []}]));
+    assert_eq!(told["index"], json!(fake.state().index().0));
+}
+
+/// What did not match says why; what a header holds is not told.
+#[tokio::test]
+async fn each_rule_that_did_not_match_says_why() {
+    let fake = formed().await;
+    let told = explain(&fake, json!({"url": "/api/x", "headers": {"x-env": "green", "host": "h"}})).await;
+    assert_eq!(told["decision"]["action"], "redirect", "{told}");
+    assert_eq!(told["decision"]["location"], "https://h/api/x");
+    let rules = told["rules"].as_array().expect("a list");
+    let tried: Vec<_> = rules.iter().map(|rule| (rule["name"].as_str(), rule["matched"].as_bool())).collect();
+    assert_eq!(tried, [(Some("blue"), Some(false)), (Some("rest"), Some(true))]);
+    let reason = &rules[0]["reasons"][0];
+    assert_eq!(reason["field"], "match.headers.x-env", "{told}");
+    assert!(!told.to_string().contains("green"), "{told}");
+}
+
+#[tokio::test]
+async fn a_request_without_a_route_is_explained_too() {
+    let fake = Fake::formed();
+    let told = explain(&fake, json!({"url": "/x"})).await;
+    assert_eq!((&told["decision"]["action"], &told["decision"]["status"]), (&json!("answer"), &json!(400)));
+    let kinds: Vec<_> = told["rules"].as_array().expect("a list").iter().map(|rule| &rule["kind"]).collect();
+    assert_eq!(kinds, ["service", "workspace"]);
+    let wrong = fake.ask(Ask::json("POST", "/v1/explain", json!({"url": "x", "verb": 1}))).await;
+    assert_eq!(wrong.wrong_fields(), ["url", "verb"]);
+}
