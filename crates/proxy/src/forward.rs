@@ -168,6 +168,9 @@ impl<'a> Forwarding<'a> {
 
     async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
         let (line, connection) = self.line(source).await?;
+        if let Some(care) = &mut self.to.care {
+            care.sent();
+        }
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
         let request = self.outbound.request(&self.to, self.attempts);

@@ -223,7 +223,7 @@ async fn a_worker_that_is_killed_under_load_costs_no_idempotent_request() {
     let rig = Arc::new(rig().await);
     let workers = named(&rig, &["w1", "w2", "w3"]).await;
     let (retries, outlier) = (Some(retries()), Some(Outlier::default()));
-    rig.policy("s", ServicePolicy { retries, outlier, ..balanced(Balancing::P2c) });
+    rig.policy("s", ServicePolicy { retries, outlier, ..balanced(Balancing::RoundRobin) });
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let rig = rig.clone();

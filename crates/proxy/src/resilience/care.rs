@@ -31,9 +31,17 @@ impl Care {
         let visit = conduct.map(|conduct| {
             let (pass, change) = conduct.admit(rules, now_ms(tick));
             book.changed(change);
-            Visit { conduct: conduct.clone(), pass, began: rules.watch_latency().then(Instant::now) }
+            Visit { conduct: conduct.clone(), pass, began: None }
         });
         Self { rules: rules.clone(), book: book.clone(), visit }
+    }
+
+    /// There is a connection, and the request is about to be written to it. To get one says little about how long
+    /// answers take, and a worker that is new would look slow for the first one.
+    pub fn sent(&mut self) {
+        if let Some(visit) = &mut self.visit {
+            visit.began = self.rules.watch_latency().then(Instant::now);
+        }
     }
 
     /// The head of an answer came.
@@ -66,8 +74,9 @@ impl Care {
 
     fn ended(&mut self, seen: Seen, tick: u32) {
         let Some(visit) = &mut self.visit else { return };
-        let elapsed = visit.began.map(|began| began.elapsed().as_micros());
-        let took_us = elapsed.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
+        // What was not even sent counts as a failure, whatever time that took.
+        let elapsed = visit.began.map_or(0, |began| began.elapsed().as_micros());
+        let took_us = self.rules.watch_latency().then(|| u32::try_from(elapsed).unwrap_or(u32::MAX));
         let result = Result { seen, took_us };
         let (change, cause) = visit.conduct.ended(&self.rules, (visit.pass.take(), result), now_ms(tick));
         self.book.changed(change);
