@@ -109,7 +109,8 @@ impl<'a> Forwarding<'a> {
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
         let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
-        let body = match (retry::is_idempotent(&head.method), to.by) {
+        let is_repeatable = retry::is_idempotent(&head.method) || planted::is(Bug::RetryPosts);
+        let body = match (is_repeatable, to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
             (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),

@@ -14,7 +14,11 @@ use probe::Prober;
 use quorate_consensus::Consensus;
 use quorate_model::{Command, FeatureLevel, HealthChange, NodeName, Verdict};
 use quorate_routing::health::{Probe, Second, Step, step};
-use quorate_rt::{shutdown::Shutdown, time};
+use quorate_rt::{
+    planted::{self, Bug},
+    shutdown::Shutdown,
+    time,
+};
 use quorate_telemetry::{Metrics, events::Probed};
 use schedule::{Found, Job, Schedule};
 use std::{sync::Arc, time::Duration};
@@ -92,7 +96,8 @@ pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics
 async fn settle(checks: Arc<Checks>, job: Job, own: Verdict) {
     let held = if own == Verdict::Healthy { Verdict::Unhealthy } else { Verdict::Healthy };
     let mut others = confirm::Others::new(&checks.consensus, &checks.me, &job);
-    let mut second = if others.is_alone() { Second::NobodyElse } else { Second::NotAsked };
+    let needs_nobody = others.is_alone() || planted::is(Bug::UnconfirmedVerdict);
+    let mut second = if needs_nobody { Second::NobodyElse } else { Second::NotAsked };
     loop {
         match step(own, held, second) {
             Step::Nothing => return,

@@ -5,6 +5,7 @@ use quorate_routing::{
     health::{Check, Probe, Thresholds, probers},
     pick,
 };
+use quorate_rt::planted::{self, Bug};
 use quorate_state::{Endpoint, ServiceView, View};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -115,7 +116,8 @@ impl Schedule {
         slot.due = (slot.due + u64::from(check.interval_ms)).max(now);
         self.queue.insert((slot.due, key));
         let verdict = slot.check.verdict();
-        (verdict != slot.held).then_some((found.job, verdict))
+        let is_news = verdict != slot.held || planted::is(Bug::KnownVerdictsWritten);
+        is_news.then_some((found.job, verdict))
     }
 }
 

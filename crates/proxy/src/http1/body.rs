@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::events::AnswerCut;
 use std::{
     pin::Pin,
@@ -165,6 +166,10 @@ impl Arriving {
         match polled {
             Poll::Ready(None) => {
                 self.release(client);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) if planted::is(Bug::CutPassesForWhole) => {
+                self.upstream = None;
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
