@@ -110,6 +110,8 @@ pub struct Kafka {
 pub struct Config {
     /// Stable name of this node.
     pub node_name: NodeName,
+    /// Where it is, for services that prefer their own zone.
+    pub zone: Option<Box<str>>,
     /// Everything durable.
     pub data_dir: PathBuf,
     /// Where requests are routed.
@@ -195,6 +197,7 @@ impl Config {
         };
         Self {
             node_name: r.value_or("node-name", &machine.host_name, |text, _| parse::node_name(text)),
+            zone: r.optional("zone", |text, _| parse::zone(text)),
             data_dir: r.value("data-dir", |text, _| parse::path(text)),
             routing: r.legacy_listener("routing", &["PROXY_PORT", "PORT"]),
             management: Self::read_management(r),

@@ -42,6 +42,7 @@ pub(crate) fn routing_failed(config: &Config, source: io::Error) -> StartError {
 fn proxy_config(config: &Config) -> quorate_proxy::Config {
     quorate_proxy::Config {
         threads: config.threads,
+        zone: config.zone.clone(),
         request_timeout: config.request_timeout,
         drain: config.drain_limit,
         ..quorate_proxy::Config::new(config.routing, config.node_name.clone())

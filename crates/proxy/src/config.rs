@@ -12,6 +12,8 @@ pub struct Config {
     pub threads: usize,
     /// This node, as answers name it in `X-Quorate-Node`.
     pub node_name: NodeName,
+    /// Where this node is, as workers say it of themselves in their label `zone`.
+    pub zone: Option<Box<str>>,
     /// How long a worker may take to send the head of its answer, counted from the last byte of the request that
     /// it was given. When it is over: 503.
     pub request_timeout: Duration,
@@ -30,6 +32,7 @@ impl Config {
             listen,
             threads: 1,
             node_name,
+            zone: None,
             request_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             authorities: None,
@@ -61,6 +64,26 @@ pub struct Limits {
     pub pool_idle: Duration,
     /// Most unused connections to one worker, for each core. When full, the one that comes back is closed.
     pub pool_idle_per_endpoint_max: usize,
+    /// Most connections to one worker's address, for each core, used and unused ones. When full, a request that needs
+    /// one more goes to the service's next worker, and is answered 503 if there is none.
+    pub worker_connections_max: usize,
+    /// Most connections of HTTP/2 to one worker's address, for each core. When all of them are full, requests wait.
+    pub worker_h2_connections_max: usize,
+    /// Most requests at once on a connection of HTTP/2; fewer if the worker allows fewer. When full, another
+    /// connection is used.
+    pub worker_h2_streams_max: u32,
+    /// Most requests that wait for a place on a worker's connections, for each core. When full, as above: the next
+    /// worker, or 503.
+    pub worker_waiting_max: usize,
+    /// They wait for at most this long. When it is over: the same.
+    pub worker_waiting_timeout: Duration,
+    /// A connection of HTTP/2 on which nothing came for this long is asked whether it is alive.
+    pub worker_ping_interval: Duration,
+    /// It has this long to say so. When it is over: closed, and its requests fail.
+    pub worker_ping_timeout: Duration,
+    /// What was sent to a worker may be unacknowledged by its machine for this long. When it is over: closed, and its
+    /// requests fail. Zero: as long as the system has it.
+    pub worker_silence: Duration,
     /// Most bytes of an idempotent request's body that are kept, to be sent to another worker of the service if the
     /// first one fails. What is larger is sent to one worker only.
     pub kept_bytes_per_request_max: usize,
@@ -80,6 +103,14 @@ impl Default for Limits {
             dial_timeout: Duration::from_secs(5),
             pool_idle: Duration::from_secs(90),
             pool_idle_per_endpoint_max: 512,
+            worker_connections_max: 16_384,
+            worker_h2_connections_max: 8,
+            worker_h2_streams_max: 100,
+            worker_waiting_max: 1_024,
+            worker_waiting_timeout: Duration::from_secs(5),
+            worker_ping_interval: Duration::from_secs(5),
+            worker_ping_timeout: Duration::from_secs(5),
+            worker_silence: Duration::from_secs(10),
             kept_bytes_per_request_max: 64 << 10,
             kept_bytes_max: 16 << 20,
         }

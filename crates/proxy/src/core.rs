@@ -8,7 +8,10 @@ use crate::{
     headers::Stamp,
     hold::{Holds, Waiting},
     in_flight::InFlight,
+    pool::PoolBounds,
+    resilience::Here,
 };
+use quorate_routing::balance::key::hash;
 use quorate_rt::{
     published::Published,
     time::{Instant, sleep},
@@ -78,7 +81,8 @@ pub(crate) struct Shared {
 }
 
 impl Core {
-    pub fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Arc<Self> {
+    /// Number `nth` of the node.
+    pub fn new(shared: &Shared, nth: usize, counters: Arc<CoreCounters>) -> Arc<Self> {
         let config = shared.config.clone();
         let limits = &config.limits;
         let spans = Spans {
@@ -88,7 +92,12 @@ impl Core {
             request: ticks(config.request_timeout),
             pool_idle: ticks(limits.pool_idle),
         };
-        let desk = Desk::new(&shared.view, &shared.loads, &counters, limits.pool_idle_per_endpoint_max);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let here = Here {
+            zone: config.zone.as_ref().map(|zone| hash(zone.as_bytes())),
+            core: (number(nth), number(config.threads)),
+        };
+        let desk = Desk::new(&shared.view, &shared.loads, &counters, (PoolBounds::of(limits), here));
         let core = Arc::new(Self {
             spans,
             counters,

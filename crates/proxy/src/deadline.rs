@@ -26,6 +26,11 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     u32::try_from(ticks).unwrap_or(NEVER).min(NEVER / 2)
 }
 
+/// A tick in milliseconds, for those who reckon in them.
+pub(crate) fn now_ms(tick: u32) -> u64 {
+    u64::from(tick) * TICK.as_millis() as u64
+}
+
 /// The deadlines of one core.
 pub(crate) struct Deadlines {
     now: AtomicU32,

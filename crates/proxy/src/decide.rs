@@ -6,12 +6,13 @@
 
 use crate::{
     answer::{self, Own},
-    core::Core,
+    client::Client,
     deadline::ticks,
-    destination::{Outstanding, Seat, Ticket, Workers},
+    destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
-    pool::Endpoint,
-    services::{Left, Services},
+    pool::{Endpoint, PoolBounds, Protocol},
+    resilience::{Care, Here, Keys},
+    services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
 };
 use http::{HeaderValue, Request};
@@ -66,6 +67,8 @@ pub(crate) struct Destination {
     pub endpoint: Arc<Endpoint>,
     pub ticket: Ticket,
     pub by: By,
+    /// Of a service: what becomes of it there.
+    pub care: Option<Care>,
 }
 
 /// By which rule.
@@ -109,17 +112,23 @@ pub(crate) struct Terms<'a> {
     /// Workers that have failed it.
     pub tried: &'a [Arc<Outstanding>],
     pub patience: Patience,
+    pub query: &'a str,
+    /// The client's address.
+    pub client: &'a [u8],
 }
 
 /// Decides a request that is on the core's hands.
-pub(crate) fn decide<B>(core: &Core, request: &Request<B>, patience: Patience) -> Decided {
+pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patience) -> Decided {
+    let core = &client.core;
     let head = RequestHead {
         method: request.method(),
         path: request.uri().path(),
         headers: request.headers(),
         entropy: 0, // the desk's to draw
     };
-    core.desk.decide(head, core.deadlines.now(), Terms { tried: &[], patience })
+    let query = request.uri().query().unwrap_or_default();
+    let terms = Terms { tried: &[], patience, query, client: client.address.as_bytes() };
+    core.desk.decide(head, core.deadlines.now(), terms)
 }
 
 impl Desk {
@@ -127,7 +136,7 @@ impl Desk {
         view: &Arc<Published<View>>,
         loads: &Arc<Published<Loads>>,
         counters: &Arc<CoreCounters>,
-        idle_max: usize,
+        (bounds, here): (PoolBounds, Here),
     ) -> Self {
         let mut view = view.reader();
         let index = view.load().index();
@@ -136,8 +145,8 @@ impl Desk {
         Self(Mutex::new(Papers {
             view,
             index: (index, index.0.into()),
-            workers: Workers::new(idle_max),
-            services: Services::new(loads, counters.clone()),
+            workers: Workers::new(bounds),
+            services: Services::new(loads, counters.clone(), (here, quorate_rt::rng::random_u64())),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
         }))
@@ -234,9 +243,10 @@ impl Case<'_> {
         let verdict = match by_rules(self.view, head) {
             Decision::Forward(forward) => {
                 let worker = forward.worker;
-                let seat = self.workers.seat(worker.id(), &worker.registration.address);
+                let address = &worker.registration.address;
+                let seat = self.workers.seat(worker.id(), address, Protocol::of(address));
                 let (endpoint, ticket) = seat.take(self.now);
-                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace })
+                Verdict::Forward(Destination { endpoint, ticket, by: By::Workspace, care: None })
             }
             Decision::Preflight => Verdict::Answer(answer::preflight()),
             Decision::NoWorkspace => Verdict::Answer(answer::no_workspace(head.path)),
@@ -252,10 +262,14 @@ impl Case<'_> {
             }
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let wanted = (ask, self.terms.tried);
-                let choice = self.services.choice_for(service, self.workers, self.now, wanted);
-                let counters = Some(choice.counters.clone());
-                return (self.choose(head, &path, (service, choice.pick(ask, self.terms.tried))), counters);
+                let Terms { tried, query, client, .. } = self.terms;
+                let keys = Keys { headers: head.headers, path: head.path, query, client };
+                let wish = Wish { ask, keys, tried, now: self.now };
+                let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
+                if tried.is_empty() {
+                    choice.count_request(self.now);
+                }
+                return (self.choose(head, &path, (service, &choice, picked)), Some(choice.counters.clone()));
             }
         };
         (verdict, None)
@@ -265,11 +279,13 @@ impl Case<'_> {
         &mut self,
         head: &RequestHead<'_>,
         path: &ServicePath<'_>,
-        (service, seat): (&ServiceView, Option<&Seat>),
+        (service, choice, picked): (&ServiceView, &Choice, Option<Entrant>),
     ) -> Verdict {
-        if let Some(seat) = seat {
-            let (endpoint, ticket) = seat.take(self.now);
-            return Verdict::Forward(Destination { endpoint, ticket, by: by_service(head, path, service) });
+        if let Some(entrant) = picked {
+            let (endpoint, ticket) = entrant.seat.take(self.now);
+            let care = Some(choice.send_to(&entrant, self.now));
+            let by = by_service(head, path, service);
+            return Verdict::Forward(Destination { endpoint, ticket, by, care });
         }
         match self.may_wait(vacancy::of_service(service)) {
             Some(vacancy) => {

@@ -3,7 +3,7 @@
 //! Requests are counted by worker and core. A core writes to its own counters only; whoever wants to know how many
 //! requests a worker still has (a drain that waits, say) asks all cores, which happens rarely.
 
-use crate::pool::Endpoint;
+use crate::pool::{Endpoint, PoolBounds, Protocol};
 use quorate_model::{Address, WorkerId};
 use std::{
     collections::HashMap,
@@ -72,10 +72,10 @@ impl Seat {
 /// The workers that this core has sent requests to, or may send them to soon.
 pub(crate) struct Workers {
     known: Registered<WorkerId, Known>,
-    /// By the address as registered. Shared where two workers are at one address: one that came back under another
-    /// name finds its connections again.
-    endpoints: Registered<Box<str>, Arc<Endpoint>>,
-    idle_max: usize,
+    /// By the address as registered, and the protocol. Shared where two workers are at one address: one that came
+    /// back under another name finds its connections again.
+    endpoints: Registered<(Box<str>, Protocol), Arc<Endpoint>>,
+    bounds: PoolBounds,
 }
 
 struct Known {
@@ -84,24 +84,25 @@ struct Known {
 }
 
 impl Workers {
-    pub fn new(idle_max: usize) -> Self {
-        Self { known: HashMap::default(), endpoints: HashMap::default(), idle_max }
+    pub fn new(bounds: PoolBounds) -> Self {
+        Self { known: HashMap::default(), endpoints: HashMap::default(), bounds }
     }
 
-    /// A worker at an address. Its id and its address are cloned only the first time: cloning what the View holds
+    /// A worker at an address, to be spoken to in a protocol. Its id and its address are cloned only the first time: cloning what the View holds
     /// would have all cores write to one reference count for each request.
-    pub fn seat(&mut self, worker: &WorkerId, address: &Address) -> Seat {
+    pub fn seat(&mut self, worker: &WorkerId, address: &Address, protocol: Protocol) -> Seat {
         let known = self.known.get(worker.as_str());
         let seat = known.and_then(|known| {
-            let endpoint = known.at.iter().find(|endpoint| endpoint.address == *address)?;
+            let is_it = |at: &&Arc<Endpoint>| at.protocol == protocol && at.address == *address;
+            let endpoint = known.at.iter().find(is_it)?;
             Some(Seat { outstanding: known.outstanding.clone(), endpoint: endpoint.clone() })
         });
-        seat.unwrap_or_else(|| self.make(worker, address))
+        seat.unwrap_or_else(|| self.make(worker, address, protocol))
     }
 
-    fn make(&mut self, worker: &WorkerId, address: &Address) -> Seat {
-        let make = || Arc::new(Endpoint::new(address.clone(), self.idle_max));
-        let endpoint = self.endpoints.entry(address.as_str().into()).or_insert_with(make).clone();
+    fn make(&mut self, worker: &WorkerId, address: &Address, protocol: Protocol) -> Seat {
+        let make = || Arc::new(Endpoint::new(address.clone(), protocol, self.bounds));
+        let endpoint = self.endpoints.entry((address.as_str().into(), protocol)).or_insert_with(make).clone();
         let known = self.known.entry(worker.clone()).or_insert_with(|| {
             let outstanding = Outstanding { worker: worker.clone(), count: AtomicU32::new(0) };
             Known { outstanding: Arc::new(outstanding), at: Vec::new() }
@@ -140,13 +141,28 @@ impl Workers {
 mod tests {
     use super::*;
 
+    fn workers() -> Workers {
+        Workers::new(PoolBounds::of(&crate::Limits::default()))
+    }
+
     fn seat(workers: &mut Workers, id: &str, url: &str) -> Seat {
-        workers.seat(&WorkerId::parse(id).unwrap(), &Address::parse(url).unwrap())
+        workers.seat(&WorkerId::parse(id).unwrap(), &Address::parse(url).unwrap(), Protocol::Http1)
+    }
+
+    #[test]
+    fn an_address_has_one_pool_for_each_protocol() {
+        let mut workers = workers();
+        let (worker, address) = (WorkerId::parse("w1").unwrap(), Address::parse("http://h:1").unwrap());
+        let [a, b] = [Protocol::Http1, Protocol::H2c].map(|p| workers.seat(&worker, &address, p));
+        assert!(!Arc::ptr_eq(&a.endpoint, &b.endpoint) && Arc::ptr_eq(&a.outstanding, &b.outstanding));
+        assert!(a.endpoint.links().is_none() && b.endpoint.links().is_some());
+        let again = workers.seat(&worker, &address, Protocol::H2c);
+        assert!(Arc::ptr_eq(&again.endpoint, &b.endpoint));
     }
 
     #[test]
     fn requests_are_counted_by_worker_whatever_the_address() {
-        let mut workers = Workers::new(8);
+        let mut workers = workers();
         let (a, b) = (seat(&mut workers, "w1", "http://h:1"), seat(&mut workers, "w1", "http://h:2"));
         let tickets = [a.take(0), b.take(0), seat(&mut workers, "w2", "http://h:1").take(0)];
         assert_eq!((workers.outstanding("w1"), workers.outstanding("w2")), (2, 1));
@@ -159,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_address_has_one_pool_and_a_worker_one_count() {
-        let mut workers = Workers::new(8);
+        let mut workers = workers();
         let (a, b) = (seat(&mut workers, "w1", "http://h:1"), seat(&mut workers, "w2", "http://h:1"));
         assert!(Arc::ptr_eq(&a.endpoint, &b.endpoint) && !Arc::ptr_eq(&a.outstanding, &b.outstanding));
         let again = seat(&mut workers, "w1", "http://h:1");
@@ -168,7 +184,7 @@ mod tests {
 
     #[test]
     fn who_has_a_request_is_not_forgotten() {
-        let mut workers = Workers::new(8);
+        let mut workers = workers();
         let held = seat(&mut workers, "w1", "http://h:1").take(0);
         drop(seat(&mut workers, "w2", "http://h:2"));
         workers.sweep(1_000, 10);
@@ -182,7 +198,7 @@ mod tests {
 
     #[test]
     fn workers_that_share_an_address_are_forgotten_too() {
-        let mut workers = Workers::new(8);
+        let mut workers = workers();
         for id in ["w1", "w2", "w3"] {
             drop(seat(&mut workers, id, "http://h:1"));
         }

@@ -1,20 +1,27 @@
 //! New connections to workers.
 
 use crate::{
+    config::Limits,
     http1::{Upstream, socket::WorkerSocket},
-    pool::Endpoint,
+    http2::upstream::{Dialled, Fresh},
+    pool::{Counted, Endpoint, Protocol},
 };
 use quorate_model::Scheme;
-use quorate_rt::{blocking, http::DirtyFlush, net::TcpStream, time::timeout, tls};
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use quorate_rt::{
+    blocking,
+    http::DirtyFlush,
+    net::{self, TcpStream},
+    time::timeout,
+    tls::{self, Alpn},
+};
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
 /// Dials, in the clear or by TLS.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     tls: Arc<OnceCell<tls::Connector>>,
-    header_bytes_max: usize,
-    limit: Duration,
+    limits: Limits,
 }
 
 /// Why there is no connection.
@@ -38,47 +45,99 @@ pub(crate) enum Error {
     /// hyper refused the socket.
     #[error("connect to {authority}: {source}")]
     Setup { authority: String, source: hyper::Error },
+    /// It does not greet as HTTP/2 has it.
+    #[error("HTTP/2 with {authority}: {source}")]
+    Greeting { authority: String, source: h2::Error },
+    /// It speaks TLS, and not HTTP/2.
+    #[error("HTTP/2 with {authority}: the worker did not choose it in the TLS handshake")]
+    NotHttp2 { authority: String },
+    /// Not even tried.
+    #[error("connect to {authority}: all {max} connections are in use")]
+    Full { authority: String, max: usize },
 }
 
 impl Dialer {
     /// Reads the file of authorities, if there is one: a wrong one is told at the start, not to the first client.
-    pub async fn new(
-        authorities: Option<PathBuf>,
-        header_bytes_max: usize,
-        limit: Duration,
-    ) -> Result<Self, tls::Error> {
+    pub async fn new(authorities: Option<PathBuf>, limits: Limits) -> Result<Self, tls::Error> {
         let tls = OnceCell::new();
         if authorities.is_some() {
             let connector = blocking(move || tls::Connector::new(authorities.as_deref())).await?;
             tls.set(connector).ok();
         }
-        Ok(Self { tls: Arc::new(tls), header_bytes_max, limit })
+        Ok(Self { tls: Arc::new(tls), limits })
     }
 
-    /// A new connection to a worker, TLS included.
-    pub async fn dial(&self, endpoint: &Endpoint) -> Result<Upstream, Error> {
+    /// A new connection to a worker for one request at a time, TLS included. The core may have `max` to it.
+    pub async fn dial(&self, endpoint: &Endpoint, max: usize) -> Result<Upstream, Error> {
         let authority = || endpoint.authority.clone();
-        let socket = timeout(self.limit, self.socket(endpoint))
-            .await
-            .map_err(|_| Error::TooSlow { authority: authority(), limit: self.limit })??;
-        Upstream::new(socket, self.header_bytes_max)
-            .await
-            .map_err(|source| Error::Setup { authority: authority(), source })
+        let dialling = endpoint.dialling(max).ok_or_else(|| Error::Full { authority: authority(), max })?;
+        let socket = self.within(endpoint, self.socket(endpoint, Alpn::Http1)).await?;
+        self.upstream(endpoint, socket, dialling.opened()).await
     }
 
-    async fn socket(&self, endpoint: &Endpoint) -> Result<WorkerSocket, Error> {
+    /// A new connection for many requests, or what the worker chooses instead of it.
+    pub async fn dial_shared(&self, endpoint: &Endpoint, max: usize) -> Result<Dialled, Error> {
+        let full = || Error::Full { authority: endpoint.authority.clone(), max };
+        let dialling = endpoint.dialling(max).ok_or_else(full)?;
+        let greeted = self.within(endpoint, async {
+            let alpn = if endpoint.protocol == Protocol::ByAlpn { Alpn::Either } else { Alpn::Http2 };
+            let socket = self.socket(endpoint, alpn).await?;
+            match (socket.alpn(), endpoint.protocol) {
+                (Some(b"h2"), _) | (None, Protocol::H2c) => {}
+                (Some(_) | None, Protocol::ByAlpn) => return Ok(Err(socket)),
+                // In the clear nothing is chosen.
+                (_, Protocol::H2) if endpoint.address.scheme() == Scheme::Http => {}
+                (_, Protocol::H2 | Protocol::H2c | Protocol::Http1) => {
+                    return Err(Error::NotHttp2 { authority: endpoint.authority.clone() });
+                }
+            }
+            let greeted = Fresh::greet(socket, &self.limits).await;
+            greeted
+                .map(Ok)
+                .map_err(|source| Error::Greeting { authority: endpoint.authority.clone(), source })
+        });
+        match greeted.await? {
+            Ok(fresh) => Ok(Dialled::Shared(fresh, dialling.opened())),
+            Err(socket) => self.upstream(endpoint, socket, dialling.opened()).await.map(Dialled::Own),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        endpoint: &Endpoint,
+        dial: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.limits.dial_timeout;
+        timeout(limit, dial)
+            .await
+            .map_err(|_| Error::TooSlow { authority: endpoint.authority.clone(), limit })?
+    }
+
+    async fn upstream(
+        &self,
+        endpoint: &Endpoint,
+        socket: WorkerSocket,
+        counted: Counted,
+    ) -> Result<Upstream, Error> {
+        Upstream::new(socket, self.limits.header_bytes_max, counted)
+            .await
+            .map_err(|source| Error::Setup { authority: endpoint.authority.clone(), source })
+    }
+
+    async fn socket(&self, endpoint: &Endpoint, alpn: Alpn) -> Result<WorkerSocket, Error> {
         let authority = || endpoint.authority.clone();
         let tcp = TcpStream::connect(endpoint.authority.as_str())
             .await
             .map_err(|source| Error::Connect { authority: authority(), source })?;
-        // A socket that is already closed refuses the option; the first write says so.
+        // A socket that is already closed refuses the options; the first write says so.
         let _ = tcp.set_nodelay(true);
+        let _ = net::give_up_after(&tcp, self.limits.worker_silence);
         let tcp = DirtyFlush::new(tcp);
         match endpoint.address.scheme() {
             Scheme::Http => Ok(WorkerSocket::Plain(tcp)),
             Scheme::Https => {
                 let host = endpoint.address.host();
-                let connected = self.connector().await?.connect(host, tcp).await;
+                let connected = self.connector().await?.connect(host, tcp, alpn).await;
                 connected.map(|stream| WorkerSocket::Tls(Box::new(stream))).map_err(|source| {
                     match source.kind() {
                         io::ErrorKind::InvalidInput => Error::BadName { host: host.to_owned() },

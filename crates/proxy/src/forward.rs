@@ -2,29 +2,31 @@
 //!
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
+mod again;
+mod room;
+mod shared;
+
 use crate::{
     admit::Admitted,
     answer::{self, Own},
     client::{Client, Upload},
     deadline::ticks,
-    decide::{By, Destination, Patience, Terms, Verdict},
+    decide::{By, Destination},
     destination::Outstanding,
     dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
+    http2::upstream::{Answer, Got, Place},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use again::Then;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
-use quorate_routing::{
-    RequestHead,
-    budget::Budget,
-    retry::{self, Case, Connection, ENDPOINTS_MAX, Failure, Lookup, Next, Replay},
-};
+use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{
-    events::{FailedOver, WorkerFailed},
+    events::WorkerFailed,
     label::{Outcome, UpstreamUse},
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -55,7 +57,12 @@ struct Outbound {
     target: Uri,
     headers: HeaderMap,
     body: Payload,
+    /// Whether the method may be repeated, or the service's policy says so.
+    repeats: bool,
 }
+
+/// Which attempt it is that a worker gets.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attempt");
 
 /// What becomes of its body when it has to be sent again.
 enum Payload {
@@ -74,6 +81,20 @@ enum Source {
     Dial,
 }
 
+/// What an attempt is made on.
+enum Line {
+    /// A connection of its own.
+    Own(Upstream),
+    /// A place on a shared one.
+    Shared(Place),
+}
+
+/// The head of an answer, and what its body comes on.
+enum Arrived {
+    Own(Response<Incoming>, Upstream),
+    Shared(Response<Answer>),
+}
+
 struct Failed {
     failure: Failure,
     connection: Connection,
@@ -88,12 +109,46 @@ enum Error {
     Closed { authority: String },
     #[error("{authority}: {}", chain(source))]
     Died { authority: String, source: hyper::Error },
+    #[error("{authority}: no room on its connections within {after:?}")]
+    NoRoom { authority: String, after: Duration },
+    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
+    Crowded { authority: String, waiting_max: usize },
+    #[error("{0}")]
+    Unreachable(Arc<dial::Error>),
+    #[error("{authority}: {}", chain(source))]
+    Stream { authority: String, source: h2::Error },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]
     Switched { authority: String, reason: upgrade::Refused },
     #[error("the address's path makes no request target")]
     BadTarget,
+}
+
+impl Error {
+    /// Whether the worker is well, and has no room.
+    fn is_crowd(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. } | Self::Dial(dial::Error::Full { .. }))
+    }
+
+    /// Whether it says nothing about the worker: it was not even asked.
+    fn is_ours(&self) -> bool {
+        match self {
+            Self::Dial(
+                dial::Error::Full { .. } | dial::Error::BadName { .. } | dial::Error::Authorities(_),
+            )
+            | Self::NoRoom { .. }
+            | Self::Crowded { .. }
+            | Self::BadTarget => true,
+            Self::Dial(_)
+            | Self::Closed { .. }
+            | Self::Died { .. }
+            | Self::Unreachable(_)
+            | Self::Stream { .. }
+            | Self::TimedOut { .. }
+            | Self::Switched { .. } => false,
+        }
+    }
 }
 
 impl<'a> Forwarding<'a> {
@@ -109,14 +164,23 @@ impl<'a> Forwarding<'a> {
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
         let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
-        let is_repeatable = retry::is_idempotent(&head.method) || planted::is(Bug::RetryPosts);
-        let body = match (is_repeatable, to.by) {
+        let repeats = match &to.care {
+            Some(care) => care.rules.retry.repeats(&head.method),
+            None => retry::is_idempotent(&head.method),
+        };
+        let repeats = repeats || planted::is(Bug::RetryPosts);
+        let body = match (repeats, to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
+            // Kept also for what may not be repeated: a worker can say that it has not looked at it.
+            _ if to.endpoint.links().is_some() => Payload::Kept(Kept::new(body, client)),
             (true, By::Service { .. }) => Payload::Kept(Kept::new(body, client)),
             (true, By::Workspace) | (false, _) => Payload::Once(RequestBody::new(body, client)),
         };
-        let outbound = Outbound { method: head.method, target: head.uri, headers: head.headers, body };
-        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup: Lookup::Once, attempts: 0 }
+        let outbound =
+            Outbound { method: head.method, target: head.uri, headers: head.headers, body, repeats };
+        let may_look = to.care.as_ref().is_none_or(|care| care.rules.retry.max > 0);
+        let lookup = if may_look { Lookup::Once } else { Lookup::Again };
+        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup, attempts: 0 }
     }
 
     /// Tries until there is an answer, or nothing left to try.
@@ -126,33 +190,37 @@ impl<'a> Forwarding<'a> {
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
-            let failed = match self.attempt(source).await {
-                Ok((response, upstream)) => return self.arrived(response, upstream),
-                Err(failed) => failed,
-            };
-            let case = Case {
-                failure: failed.failure,
-                connection: failed.connection,
-                replay: self.outbound.replay(),
-                lookup: self.lookup,
-                budget: Budget::Left,
-            };
-            source = match retry::next(case) {
-                Next::Reconnect => Source::Dial,
-                Next::LookAgain if self.look_again(&failed.error) => Source::Any,
-                Next::LookAgain | Next::GiveUp(_) => return self.gave_up(&failed),
+            source = match self.attempt_in_time(source).await {
+                Ok(arrived) => match self.judge(arrived).await {
+                    Some(arrived) => return self.arrived(arrived),
+                    None => Source::Any,
+                },
+                // Sent again, what there is of it would end like a whole one.
+                Err(failed) if self.client.upload_is(Upload::Failed) => return self.gave_up(&failed),
+                // Boxed: it is rare, and its state would be part of each connection's.
+                Err(failed) => match Box::pin(self.after(&failed)).await {
+                    Then::Reconnect => Source::Dial,
+                    Then::GoOn => Source::Any,
+                    Then::GiveUp => return self.gave_up(&failed),
+                },
             };
             self.client.core.counters.retried();
         }
     }
 
-    async fn attempt(&mut self, source: Source) -> Result<(Response<Incoming>, Upstream), Failed> {
-        let (mut upstream, connection) = self.connect(source).await?;
+    async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
+        let (line, connection) = self.line(source).await?;
         let failed = |failure, error| Failed { failure, connection, error };
         let authority = || self.to.endpoint.authority.clone();
-        let request = self.outbound.request(&self.to).map_err(|error| failed(Failure::TimedOut, error))?;
+        let request = self.outbound.request(&self.to, self.attempts);
+        let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
+        let mut upstream = match line {
+            Line::Own(upstream) => upstream,
+            // Boxed: its state would be part of each connection's.
+            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+        };
         match upstream.exchange(request, &self.client.watch).await {
-            Ok(response) => Ok((response, upstream)),
+            Ok(response) => Ok(Arrived::Own(response, upstream)),
             Err(Broken::Unsent(request)) => {
                 self.outbound.restore(*request);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
@@ -164,17 +232,45 @@ impl<'a> Forwarding<'a> {
         }
     }
 
+    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
+        if let Some(links) = self.to.endpoint.links()
+            && self.upgrade.is_none()
+        {
+            // A shared one may always have been about to end.
+            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
+            let got = match links.take() {
+                Some(Got::Place(place)) => {
+                    self.client.core.counters.upstream(UpstreamUse::Reused);
+                    Got::Place(place)
+                }
+                Some(got) => got,
+                // Boxed: it is rare, and its state would be part of each connection's.
+                None => Box::pin(self.turn(links, connection)).await?,
+            };
+            match got {
+                Got::Place(place) => return Ok((Line::Shared(place), connection)),
+                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
+                Got::Http1 => {}
+            }
+        }
+        let (upstream, connection) = self.connect(source).await?;
+        Ok((Line::Own(upstream), connection))
+    }
+
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        if source == Source::Any
-            && let Some(upstream) = self.to.endpoint.take()
-        {
+        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
+        if pooled.is_none() && self.is_bounded() {
+            pooled = Box::pin(self.room()).await?;
+        }
+        if let Some(upstream) = pooled {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
+        let max = self.connections_max();
         // Boxed: it is rare, and its state would be part of each connection's.
         let dialled =
-            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint))).await;
+            self.client.watch.bound(Box::pin(self.client.core.dialer.dial(&self.to.endpoint, max))).await;
         let (failure, error) = match dialled {
             Some(Ok(upstream)) => {
                 counters.upstream(UpstreamUse::Opened);
@@ -184,61 +280,31 @@ impl<'a> Forwarding<'a> {
             None => (Failure::TimedOut, self.timed_out()),
         };
         counters.upstream(UpstreamUse::Failed);
+        if let Some(links) = self.to.endpoint.links() {
+            links.forget();
+        }
         Err(Failed { failure, connection: Connection::Fresh, error })
     }
 
-    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
-    /// worker that failed, or nobody.
-    fn look_again(&mut self, error: &Error) -> bool {
-        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
-            return false;
-        }
-        let core = &self.client.core;
-        self.tried.push(self.to.ticket.of().clone());
-        self.lookup = match self.to.by {
-            By::Service { .. } if self.tried.len() + 1 < ENDPOINTS_MAX => Lookup::Once,
-            By::Service { .. } | By::Workspace => Lookup::Again,
-        };
-        let head = RequestHead {
-            method: &self.outbound.method,
-            path: self.outbound.target.path(),
-            headers: &self.outbound.headers,
-            entropy: 0,
-        };
-        let terms = Terms { tried: &self.tried, patience: Patience::Over };
-        let decided = core.desk.decide(head, core.deadlines.now(), terms);
-        let next = match decided.verdict {
-            Verdict::Forward(to) => to,
-            Verdict::Answer(_) | Verdict::Hold(_) => return false,
-        };
-        match next.by {
-            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
-            By::Workspace => {}
-            By::Service { .. } => {
-                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
-            }
-        }
-        self.to = next;
-        self.index = decided.index;
-        true
-    }
-
-    fn arrived(self, response: Response<Incoming>, upstream: Upstream) -> Forwarded {
+    fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
         let Destination { endpoint, ticket, .. } = self.to;
-        let answer = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(|reason| {
-                let authority = endpoint.authority.clone();
-                let error = Error::Switched { authority, reason };
-                self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-                answer::failed_to_route()
-            })
-        } else {
-            let from_worker = |body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client);
-            let mut answer = response.map(from_worker);
-            Stamp::strip(answer.headers_mut());
-            *answer.version_mut() = http::Version::HTTP_11;
-            Ok(answer)
+        let refuse = |reason| {
+            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
+            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
+            answer::failed_to_route()
+        };
+        let answer = match arrived {
+            Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
+            }
+            Arrived::Own(response, upstream) => Ok(passed_on(
+                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+            )),
+            Arrived::Shared(response) => {
+                self.outbound.settle();
+                Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
+            }
         };
         Forwarded { answer, index: self.index }
     }
@@ -271,7 +337,10 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
+        let is_crowded = failed.error.is_crowd();
         match after.left {
+            // The worker is well: it will have room again.
+            None if is_crowded => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -292,6 +361,13 @@ impl<'a> Forwarding<'a> {
     }
 }
 
+/// A worker's answer as it is passed on, still without what every answer carries.
+fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
+    Stamp::strip(answer.headers_mut());
+    *answer.version_mut() = http::Version::HTTP_11;
+    answer
+}
+
 /// As the workspace router's contract has it.
 fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
@@ -306,18 +382,38 @@ impl Outbound {
     fn replay(&self) -> Replay {
         match &self.body {
             Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && self.repeats => Replay::Safe,
             Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
         }
     }
 
+    /// Whether all of it is still at hand.
+    fn is_whole(&self) -> bool {
+        match &self.body {
+            Payload::None => true,
+            Payload::Kept(kept) => kept.is_whole(),
+            Payload::Once(_) => false,
+        }
+    }
+
+    /// It is not sent again.
+    fn settle(&self) {
+        match &self.body {
+            Payload::Kept(kept) => kept.settle(),
+            Payload::None | Payload::Once(_) => {}
+        }
+    }
+
     /// The request as a worker gets it. What can't be sent again is moved into it.
-    fn request(&mut self, to: &Destination) -> Result<Request<RequestBody>, Error> {
-        let (headers, body) = match &mut self.body {
+    fn request(&mut self, to: &Destination, attempt: u32) -> Result<Request<RequestBody>, Error> {
+        let (mut headers, body) = match &mut self.body {
             Payload::None => (self.headers.clone(), RequestBody::Empty),
             Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
             Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
         };
+        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.rules.counts_attempts) {
+            headers.insert(ATTEMPT, attempt.into());
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target_of(to)?;

@@ -156,13 +156,12 @@ impl Drop for Place<'_> {
 
 /// Waits until the request can be decided otherwise, or for as long as it may; returns what it is then.
 pub(crate) async fn wait(client: &Client, request: &Request<Incoming>, held: Held) -> Decided {
-    let core = &client.core;
-    let Some(mut place) = Place::take(client, &held) else { return decide(core, request, Patience::Over) };
+    let Some(mut place) = Place::take(client, &held) else { return decide(client, request, Patience::Over) };
     client.waiting_for(ticks(held.vacancy.hold.wait()));
     loop {
         // Before the look: who becomes the owner after it is told to this one.
         let told = place.told.clone().notified_owned();
-        let decided = decide(core, request, Patience::Waiting);
+        let decided = decide(client, request, Patience::Waiting);
         match &decided.verdict {
             Verdict::Hold(held) if held.awaited == place.awaited => {
                 if client.watch.bound(told).await.is_some() {
@@ -174,14 +173,14 @@ pub(crate) async fn wait(client: &Client, request: &Request<Incoming>, held: Hel
                 place.end = HoldEnd::InVain;
                 drop(place);
                 let Some(other) = Place::take(client, held) else {
-                    return decide(core, request, Patience::Over);
+                    return decide(client, request, Patience::Over);
                 };
                 place = other;
                 continue;
             }
             Verdict::Forward(_) | Verdict::Answer(_) => return place.leave(decided),
         }
-        return place.leave(decide(core, request, Patience::Over));
+        return place.leave(decide(client, request, Patience::Over));
     }
 }
 

@@ -7,11 +7,13 @@
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
 //! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
+//! | `resilience` | a service's policy: balancing, breakers, ejections, bounds, what is retried |
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
@@ -39,10 +41,12 @@ mod freshness;
 mod headers;
 mod hold;
 mod http1;
+mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
 mod pool;
+mod resilience;
 mod serve;
 mod services;
 pub mod start;
@@ -51,7 +55,7 @@ mod upgrade;
 
 pub use config::{Config, Limits};
 pub use freshness::Freshness;
-pub use http1::AnswerBody;
+pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use start::{Feeds, Proxy, StartError};

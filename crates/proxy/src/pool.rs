@@ -3,24 +3,131 @@
 //! Last in, first out: the connection that was used last is the least likely to have been closed by its worker,
 //! and the surplus of a burst grows old at the other end, where the sweep finds it.
 
-use crate::http1::{Upstream, upstream::Rested};
-use quorate_model::Address;
+use crate::{
+    config::Limits,
+    http1::{Upstream, upstream::Rested},
+    http2::upstream::{Links, link::Bounds},
+};
+use quorate_model::{Address, Scheme};
+use quorate_routing::admission::Usage;
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
+use tokio::sync::Notify;
 
-/// A worker's address, and this core's unused connections to it.
+/// What a worker is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without asking first (RFC 9113, 3.3).
+    H2c,
+    /// HTTP/2 by TLS, and nothing else.
+    H2,
+    /// What the worker chooses in the TLS handshake.
+    ByAlpn,
+}
+
+impl Protocol {
+    /// Where nobody says anything.
+    pub fn of(address: &Address) -> Self {
+        match address.scheme() {
+            Scheme::Http => Self::Http1,
+            Scheme::Https => Self::ByAlpn,
+        }
+    }
+}
+
+/// A worker's address, and this core's connections to it.
 pub(crate) struct Endpoint {
     pub address: Address,
+    pub protocol: Protocol,
     /// `host:port`, ready to dial.
     pub authority: String,
     idle: Mutex<VecDeque<Idle>>,
+    /// Those of HTTP/2, if it may speak that.
+    links: Option<Arc<Links>>,
+    counts: Arc<Counts>,
     idle_max: usize,
     used: AtomicU32,
+}
+
+/// How many connections of one core a worker has.
+#[derive(Default)]
+pub(crate) struct Counts {
+    open: AtomicU32,
+    dialling: AtomicU32,
+    /// Requests that wait for one.
+    waiting: AtomicU32,
+    /// One is free, or may be opened.
+    room: Notify,
+}
+
+impl Counts {
+    fn tell(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.room.notify_one();
+        }
+    }
+}
+
+/// A request that waits for a connection.
+pub(crate) struct Queued<'a>(&'a Counts);
+
+impl Queued<'_> {
+    /// There may be one. Whoever hears it and leaves without one tells the next.
+    pub async fn told(&self) {
+        self.0.room.notified().await;
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        // It may have been told as it left.
+        self.0.tell();
+    }
+}
+
+/// One of them, for as long as it lives.
+pub(crate) struct Counted(Arc<Counts>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell();
+    }
+}
+
+/// One that is being dialled.
+pub(crate) struct Dialling(Arc<Counts>);
+
+impl Dialling {
+    /// It is open.
+    pub fn opened(self) -> Counted {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Counted(self.0.clone())
+    }
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.0.dialling.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell();
+    }
+}
+
+/// What a core may hold of one worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolBounds {
+    /// Unused connections of HTTP/1.1.
+    pub idle_max: usize,
+    /// Of HTTP/2.
+    pub links: Bounds,
 }
 
 struct Idle {
@@ -28,10 +135,72 @@ struct Idle {
     since: u32,
 }
 
+impl PoolBounds {
+    pub fn of(limits: &Limits) -> Self {
+        Self { idle_max: limits.pool_idle_per_endpoint_max, links: Bounds::of(limits) }
+    }
+}
+
 impl Endpoint {
-    pub fn new(address: Address, idle_max: usize) -> Self {
-        let authority = address.authority();
-        Self { address, authority, idle: Mutex::default(), idle_max, used: AtomicU32::new(0) }
+    pub fn new(address: Address, protocol: Protocol, bounds: PoolBounds) -> Self {
+        let links = match (protocol, address.scheme()) {
+            // Without TLS nobody is asked.
+            (Protocol::Http1, _) | (Protocol::ByAlpn, Scheme::Http) => None,
+            (Protocol::H2c | Protocol::H2, _) | (Protocol::ByAlpn, Scheme::Https) => {
+                Some(Links::new(bounds.links))
+            }
+        };
+        Self {
+            authority: address.authority(),
+            address,
+            protocol,
+            idle: Mutex::default(),
+            links,
+            counts: Arc::default(),
+            idle_max: bounds.idle_max,
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// Its shared connections, if it may speak HTTP/2.
+    pub fn links(&self) -> Option<&Arc<Links>> {
+        self.links.as_ref()
+    }
+
+    /// One more connection is being dialled; `None`: there are `max` already.
+    pub fn dialling(&self, max: usize) -> Option<Dialling> {
+        if self.open() + self.being_dialled() >= max {
+            return None;
+        }
+        self.counts.dialling.fetch_add(1, Ordering::Relaxed);
+        Some(Dialling(self.counts.clone()))
+    }
+
+    /// A place among those who wait for a connection.
+    pub fn queue(&self) -> Queued<'_> {
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        Queued(&self.counts)
+    }
+
+    /// What there is of connections.
+    pub fn usage(&self) -> Usage {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Usage {
+            connections: number(self.open() + self.being_dialled()),
+            idle: number(self.idle().len()),
+            pending: self.counts.waiting.load(Ordering::Relaxed),
+            in_flight: 0,
+        }
+    }
+
+    /// How many connections this core has open, used and unused ones.
+    pub fn open(&self) -> usize {
+        self.counts.open.load(Ordering::Relaxed) as usize
+    }
+
+    /// How many it is opening.
+    pub fn being_dialled(&self) -> usize {
+        self.counts.dialling.load(Ordering::Relaxed) as usize
     }
 
     /// The connection that was used last.
@@ -48,6 +217,7 @@ impl Endpoint {
         let mut idle = self.idle();
         if idle.len() < self.idle_max {
             idle.push_back(Idle { upstream, since: now });
+            self.counts.tell();
         }
     }
 
@@ -57,11 +227,16 @@ impl Endpoint {
             now.saturating_sub(idle.since) < ticks_max && idle.upstream.rest() == Rested::Idle
         };
         self.idle().retain_mut(fresh);
+        if let Some(links) = &self.links {
+            links.sweep(now, ticks_max);
+        }
     }
 
     /// Whether nobody has used it for `ticks_max`, and nothing is kept.
     pub fn is_forgotten(&self, now: u32, ticks_max: u32) -> bool {
-        now.saturating_sub(self.used.load(Ordering::Relaxed)) >= ticks_max && self.idle().is_empty()
+        now.saturating_sub(self.used.load(Ordering::Relaxed)) >= ticks_max
+            && self.idle().is_empty()
+            && self.links.as_ref().is_none_or(|links| links.is_empty())
     }
 
     /// Notes that a request is about to use it.
@@ -72,6 +247,9 @@ impl Endpoint {
     /// Closes all.
     pub fn clear(&self) {
         self.idle().clear();
+        if let Some(links) = &self.links {
+            links.clear();
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {

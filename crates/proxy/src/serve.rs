@@ -47,7 +47,7 @@ async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mu
         Ok(admitted) => admitted,
         Err(own) => return refused(own, &request, core.desk.index()),
     };
-    let mut decided = decide(core, &request, Patience::Fresh);
+    let mut decided = decide(client, &request, Patience::Fresh);
     if let Verdict::Hold(held) = decided.verdict {
         // Boxed: it is rare, and its state would be part of each connection's.
         decided = Box::pin(hold::wait(client, &request, held)).await;

@@ -8,14 +8,19 @@
 //! but for who is picked: the worker gets the request only if on the newest View it still is one of those whose turn it
 //! is first, at the same address. A node that has applied a drain therefore gives the drained worker nothing more.
 
-use crate::destination::{Outstanding, Registered, Seat, Workers};
-use quorate_model::{LogIndex, ServiceName};
+use crate::{
+    deadline::now_ms,
+    destination::{Outstanding, Registered, Seat, Workers},
+    resilience::{Book, Care, Conduct, Here, Keys, Rules, key_of},
+};
+use quorate_model::{LogIndex, ServiceName, Verdict};
 use quorate_routing::{
-    pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address},
+    balance::{self, Member, Mode, Standing, Table, key},
+    pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address, next_random},
     retry::Others,
 };
 use quorate_rt::published::{Published, Reader};
-use quorate_state::{Loads, ServiceView, View};
+use quorate_state::{Loads, ServiceView, View, service::Endpoint};
 use quorate_telemetry::{CoreCounters, ServiceCounters};
 use std::{
     collections::HashMap,
@@ -35,18 +40,44 @@ pub(crate) struct Services {
     counters: Arc<CoreCounters>,
     /// What [`Self::available`] found, and on which View.
     available: (LogIndex, Arc<[ServiceName]>),
+    here: Here,
+    /// Randomness, for what begins somewhere.
+    seed: u64,
 }
 
 /// A service's workers, as one version of the service and of the loads has them.
 pub(crate) struct Choice {
     service: Arc<ServiceView>,
     loads: Arc<Loads>,
-    candidates: Candidates<Seat>,
+    candidates: Candidates<Entrant>,
+    /// Where a policy names a strategy.
+    table: Option<Table<Entrant>>,
+    rules: Arc<Rules>,
+    book: Arc<Book>,
     /// In which tick it was made.
     made: u32,
     /// The service's counters on this core.
     pub counters: Arc<ServiceCounters>,
     used: AtomicU32,
+}
+
+/// A worker that may be chosen.
+#[derive(Clone)]
+pub(crate) struct Entrant {
+    pub seat: Seat,
+    /// How it has behaved, where the service's policy wants to know.
+    conduct: Option<Arc<Conduct>>,
+}
+
+/// A request that wants a worker.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub ask: Ask<'a>,
+    pub keys: Keys<'a>,
+    /// Who has failed it.
+    pub tried: &'a [Arc<Outstanding>],
+    /// The tick.
+    pub now: u32,
 }
 
 /// Who is left when some have failed.
@@ -57,33 +88,40 @@ pub(crate) struct Left {
 }
 
 impl Services {
-    pub fn new(loads: &Arc<Published<Loads>>, counters: Arc<CoreCounters>) -> Self {
+    pub fn new(
+        loads: &Arc<Published<Loads>>,
+        counters: Arc<CoreCounters>,
+        (here, seed): (Here, u64),
+    ) -> Self {
         let available = (LogIndex(0), Arc::from([]));
-        Self { loads: loads.reader(), cached: HashMap::default(), counters, available }
+        Self { loads: loads.reader(), cached: HashMap::default(), counters, available, here, seed }
     }
 
-    /// A service's workers for one request. Whoever is picked of them for it gets requests on this version of the
-    /// service.
+    /// A service's workers for one request, and who is picked of them, who gets requests on this version of the service.
     pub fn choice_for(
         &mut self,
         service: &Arc<ServiceView>,
         workers: &mut Workers,
-        now: u32,
-        (ask, tried): (Ask<'_>, &[Arc<Outstanding>]),
-    ) -> Arc<Choice> {
+        wish: &Wish<'_>,
+    ) -> (Arc<Choice>, Option<Entrant>) {
+        let now = wish.now;
         let recent = self.cached.get(service.name().as_str());
         if let Some(recent) = recent
             && !Arc::ptr_eq(&recent.service, service)
             && recent.made == now
             && recent.candidates.len() > LOOKED_AT
+            && policy_of(&recent.service) == policy_of(service)
         {
             let loads = self.loads.load();
-            // What is picked is the same each time for the same request.
-            if recent.pick(ask, tried).is_some_and(|seat| is_first(seat, service, loads)) {
-                return recent.clone();
+            if let Some(entrant) = recent.pick(wish)
+                && is_first(&entrant.seat, service, loads)
+            {
+                return (recent.clone(), Some(entrant.clone()));
             }
         }
-        self.choice(service, workers, now)
+        let choice = self.choice(service, workers, now);
+        let picked = choice.pick(wish).cloned();
+        (choice, picked)
     }
 
     /// A service's workers, up to date.
@@ -98,13 +136,24 @@ impl Services {
             choice.used.store(now, Ordering::Relaxed);
             return choice.clone();
         }
-        let counters = known.map(|known| known.counters.clone());
+        let (counters, book) = match known {
+            Some(known) => (known.counters.clone(), known.book.clone()),
+            None => {
+                let book = Book::new(self.counters.clone(), next_random(&mut self.seed));
+                (self.counters.service(name.as_str()), Arc::new(book))
+            }
+        };
+        let rules = Arc::new(Rules::of(service.stored_policy().map(|stored| &stored.policy), &self.here));
+        let entrants = entrants(service, workers, (&rules, &book, now));
         let choice = Arc::new(Choice {
-            candidates: candidates(service, loads, workers),
+            candidates: candidates(&entrants, loads, rules.panic_percent),
+            table: rules.balancing.map(|options| table(&entrants, loads, options)),
             service: service.clone(),
             loads: loads.clone(),
+            rules,
+            book,
             made: now,
-            counters: counters.unwrap_or_else(|| self.counters.service(name.as_str())),
+            counters,
             used: AtomicU32::new(now),
         });
         self.cached.insert(name.clone(), choice.clone());
@@ -125,16 +174,71 @@ impl Services {
     pub fn sweep(&mut self, now: u32, ticks_max: u32) {
         let is_used = |choice: &Choice| now.saturating_sub(choice.used.load(Ordering::Relaxed)) < ticks_max;
         self.cached.retain(|_, choice| is_used(choice));
+        self.cached.values().for_each(|choice| choice.book.compare(&choice.rules, now_ms(now)));
     }
 }
 
-fn candidates(service: &ServiceView, loads: &Loads, workers: &mut Workers) -> Candidates<Seat> {
-    let candidates = service.endpoints().filter_map(|endpoint| {
+/// A worker of the service, and what may be chosen of it.
+type Listed<'s> = (&'s Endpoint, Entrant);
+
+fn entrants<'s>(
+    service: &'s ServiceView,
+    workers: &mut Workers,
+    (rules, book, now): (&Rules, &Book, u32),
+) -> Vec<Listed<'s>> {
+    let conducts = if rules.watch_workers() {
+        book.conducts(service.endpoints().map(|endpoint| endpoint.worker()), now_ms(now))
+    } else {
+        Vec::new()
+    };
+    let entrant = |(nth, endpoint): (usize, &'s Endpoint)| {
+        let address = address(endpoint);
+        // Those that take no requests get no seat.
+        let seat = endpoint
+            .worker()
+            .serves(endpoint.offer())
+            .then(|| workers.seat(endpoint.worker().id(), address, rules.protocol(address)))?;
+        Some((endpoint, Entrant { seat, conduct: conducts.get(nth).cloned() }))
+    };
+    service.endpoints().enumerate().filter_map(entrant).collect()
+}
+
+/// For the choice by score. Those that the checks find unwell are left out, unless nearly all are.
+fn candidates(entrants: &[Listed<'_>], loads: &Loads, panic_percent: u8) -> Candidates<Entrant> {
+    let well = entrants.iter().filter(|(endpoint, _)| !endpoint.is_ailing()).count();
+    let mode = Mode::of(well, entrants.len(), panic_percent);
+    let candidates = entrants.iter().filter_map(|(endpoint, entrant)| {
+        if endpoint.is_ailing() && mode == Mode::Calm {
+            return None;
+        }
         let worker = endpoint.worker();
         let candidate = Candidate::of(worker, endpoint.offer(), loads.of(worker.id().as_str()))?;
-        Some(candidate.named(workers.seat(worker.id(), address(endpoint))))
+        Some(candidate.named(entrant.clone()))
     });
     Candidates::new(candidates.collect())
+}
+
+/// For the choice by a strategy.
+fn table(entrants: &[Listed<'_>], loads: &Loads, options: balance::Options) -> Table<Entrant> {
+    let members = entrants.iter().filter_map(|(endpoint, entrant)| {
+        let worker = endpoint.worker();
+        let load = loads.of(worker.id().as_str()).map(|load| &**load);
+        Some(Member {
+            rank: Rank::of(worker, endpoint.offer(), load)?,
+            who: entrant.clone(),
+            id: key::hash(worker.id().as_str().as_bytes()),
+            weight: worker.weight(),
+            zone: worker.registration.labels.get("zone").map(|zone| key::hash(zone.as_bytes())),
+            verdict: if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy },
+            since_ms: entrant.conduct.as_ref().and_then(|conduct| conduct.since_ms),
+        })
+    });
+    Table::new(members.collect(), options)
+}
+
+/// Which version of it.
+fn policy_of(service: &ServiceView) -> Option<LogIndex> {
+    service.stored_policy().map(|stored| stored.changed)
 }
 
 /// Whether a worker is still one of those whose turn it is first, at the same address.
@@ -148,15 +252,53 @@ fn is_first(seat: &Seat, service: &ServiceView, loads: &Loads) -> bool {
 }
 
 impl Choice {
-    /// The best of those that have not been tried.
-    pub fn pick(&self, ask: Ask<'_>, tried: &[Arc<Outstanding>]) -> Option<&Seat> {
-        let picked = self.candidates.pick(ask, |seat| seat.outstanding.count(), |seat| is_tried(seat, tried));
-        picked.map(|candidate| &candidate.who)
+    /// The best of those that have not been tried, and may be asked.
+    pub fn pick(&self, wish: &Wish<'_>) -> Option<&Entrant> {
+        let now_ms = now_ms(wish.now);
+        let ejected = self.rules.outlier.map_or(0, |_| self.book.ejected(now_ms));
+        let standing = |entrant: &Entrant| {
+            let in_flight = entrant.seat.outstanding.count();
+            match &entrant.conduct {
+                _ if is_tried(&entrant.seat, wish.tried) => Standing::Out,
+                Some(conduct) => conduct.standing(&self.rules, in_flight, now_ms),
+                None => Standing::Open { in_flight },
+            }
+        };
+        let Some(table) = &self.table else {
+            let all = self.candidates.len();
+            let mode = Mode::of(all.saturating_sub(ejected), all, self.rules.panic_percent);
+            let is_out = |entrant: &Entrant| match (standing(entrant), mode) {
+                (Standing::Open { .. }, _) | (Standing::Ejected { .. }, Mode::Panic) => false,
+                (Standing::Out, _) | (Standing::Ejected { .. }, Mode::Calm) => true,
+            };
+            let in_flight = |entrant: &Entrant| entrant.seat.outstanding.count();
+            return self.candidates.pick(wish.ask, in_flight, is_out).map(|candidate| &candidate.who);
+        };
+        let ask = balance::Ask {
+            entropy: wish.ask.entropy,
+            key: key_of(&self.rules, wish.keys).unwrap_or(wish.ask.entropy),
+            now_ms,
+            mode: table.mode(ejected),
+        };
+        let latency =
+            |entrant: &Entrant| entrant.conduct.as_ref().and_then(|conduct| conduct.latency(now_ms));
+        let picked = self.book.with_turns(|turns| table.pick(&ask, turns, standing, latency));
+        picked.map(|member| &member.who)
+    }
+
+    /// A request goes to one of them.
+    pub fn send_to(&self, entrant: &Entrant, now: u32) -> Care {
+        Care::new(&self.rules, &self.book, entrant.conduct.as_ref(), now)
+    }
+
+    /// A request came, for the first time.
+    pub fn count_request(&self, now: u32) {
+        self.book.request(now_ms(now));
     }
 
     /// Who has not been tried.
     pub fn left(&self, tried: &[Arc<Outstanding>]) -> Option<Left> {
-        let mut left = self.candidates.iter().filter(|candidate| !is_tried(&candidate.who, tried));
+        let mut left = self.candidates.iter().filter(|candidate| !is_tried(&candidate.who.seat, tried));
         // In the order of rank: the live ones come first.
         let first = left.next()?;
         let others = if first.rank.is_live() { Others::Live } else { Others::SuspectOnly };

@@ -83,15 +83,14 @@ impl Proxy {
         let ends = Ends { leave: leaving, close: closing };
         let (started, mut starting) = mpsc::channel(threads);
         let limits = &config.limits;
-        let dialer =
-            Dialer::new(config.authorities.clone(), limits.header_bytes_max, limits.dial_timeout).await?;
+        let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight) = (Arc::default(), InFlight::new());
         let config = Arc::new(config);
         let shared = Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
         let inlet = Inlet::new(&shared, metrics.add_core());
-        let cores = Cores::start(threads, "proxy", move |_| {
-            let core = Core::new(&shared, metrics.add_core());
+        let cores = Cores::start(threads, "proxy", move |nth| {
+            let core = Core::new(&shared, nth, metrics.add_core());
             run(core, port.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;

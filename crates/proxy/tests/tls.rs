@@ -4,56 +4,20 @@
 
 mod rig;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rig::{Client, Rig, Worker, config, get, ok};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rig::{Client, Rig, Worker, authority::Authority, config, get, ok};
 use std::{
-    io::Write,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
 
 /// What a worker saw of a handshake: server name, protocol.
 type Handshakes = Arc<Mutex<Vec<(Option<String>, Option<Vec<u8>>)>>>;
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn file(&self) -> NamedTempFile {
-        let mut file = NamedTempFile::new().unwrap();
-        file.write_all(self.0.pem().as_bytes()).unwrap();
-        file
-    }
-
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut server = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Arc::new(server).into()
-    }
-}
-
 /// A worker that speaks TLS for `name` and answers `ok`.
 async fn worker(authority: &Authority, name: &str) -> (Worker, Handshakes) {
-    let (acceptor, handshakes) = (authority.acceptor(name), Handshakes::default());
+    let (acceptor, handshakes) = (authority.acceptor(name, &["http/1.1"]), Handshakes::default());
     let record = handshakes.clone();
     let worker = Worker::scripted(move |tcp, _| {
         let (acceptor, record) = (acceptor.clone(), record.clone());

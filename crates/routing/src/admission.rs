@@ -10,7 +10,7 @@
 pub struct Limits {
     /// Connections to one worker.
     pub connections: Option<u32>,
-    /// Requests of a service that have no connection yet.
+    /// Requests of a service that wait for a connection, as there may be no more of them.
     pub pending: Option<u32>,
     /// Requests of a service that are not done.
     pub in_flight: Option<u32>,
@@ -30,6 +30,9 @@ impl Limits {
     }
 }
 
+/// How many may wait on one core where connections are bounded and nobody says how many may.
+pub const PENDING_DEFAULT: u32 = 1_024;
+
 /// What there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -37,7 +40,7 @@ pub struct Usage {
     pub connections: u32,
     /// Of those, the unused ones.
     pub idle: u32,
-    /// Requests of the service that have no connection yet.
+    /// Requests of the service that wait for one.
     pub pending: u32,
     /// Requests of the service that are not done, the pending ones among them.
     pub in_flight: u32,
@@ -85,15 +88,16 @@ pub fn request(limits: &Limits, in_flight: u32) -> Result<(), Full> {
 
 /// How a request that was taken on gets a connection to its worker.
 pub fn connection(limits: &Limits, usage: &Usage) -> Admission {
-    let may_wait = limits.pending.is_none_or(|max| usage.pending < max);
     let may_open = limits.connections.is_none_or(|max| usage.connections < max);
-    match (usage.idle > 0, may_open, may_wait) {
-        (true, _, _) => Admission::Reuse,
-        (false, true, true) => Admission::Open,
-        (false, false, true) => Admission::Wait,
-        (false, _, false) if limits.pending == Some(0) && !may_open => Admission::Refuse(Full::Connections),
-        // Opening one is waiting too.
-        (false, _, false) => Admission::Refuse(Full::Pending),
+    let pending_max = limits.pending.unwrap_or(PENDING_DEFAULT);
+    if usage.idle > 0 {
+        Admission::Reuse
+    } else if may_open {
+        Admission::Open
+    } else if usage.pending < pending_max {
+        Admission::Wait
+    } else {
+        Admission::Refuse(if pending_max == 0 { Full::Connections } else { Full::Pending })
     }
 }
 
@@ -105,11 +109,12 @@ mod tests {
     #[test]
     fn the_whole_table() {
         let mut table = String::new();
-        for (connections, pending) in
-            [(None, None), (Some(2), None), (None, Some(1)), (Some(2), Some(1)), (Some(2), Some(0))]
-        {
+        let limits = [(None, None), (Some(2), None), (None, Some(0)), (Some(2), Some(1)), (Some(2), Some(0))];
+        for (connections, pending) in limits {
             let limits = Limits { connections, pending, in_flight: None };
-            for (open, idle, waiting) in [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1)] {
+            for (open, idle, waiting) in
+                [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1), (2, 0, 1_024)]
+            {
                 let usage = Usage { connections: open, idle, pending: waiting, in_flight: 0 };
                 let then = connection(&limits, &usage);
                 table += &format!(
@@ -117,7 +122,39 @@ mod tests {
                 );
             }
         }
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            None None: 0 open, 0 idle, 0 wait: Open
+            None None: 2 open, 1 idle, 1 wait: Reuse
+            None None: 2 open, 0 idle, 0 wait: Open
+            None None: 1 open, 0 idle, 1 wait: Open
+            None None: 2 open, 0 idle, 1 wait: Open
+            None None: 2 open, 0 idle, 1024 wait: Open
+            Some(2) None: 0 open, 0 idle, 0 wait: Open
+            Some(2) None: 2 open, 1 idle, 1 wait: Reuse
+            Some(2) None: 2 open, 0 idle, 0 wait: Wait
+            Some(2) None: 1 open, 0 idle, 1 wait: Open
+            Some(2) None: 2 open, 0 idle, 1 wait: Wait
+            Some(2) None: 2 open, 0 idle, 1024 wait: Refuse(Pending)
+            None Some(0): 0 open, 0 idle, 0 wait: Open
+            None Some(0): 2 open, 1 idle, 1 wait: Reuse
+            None Some(0): 2 open, 0 idle, 0 wait: Open
+            None Some(0): 1 open, 0 idle, 1 wait: Open
+            None Some(0): 2 open, 0 idle, 1 wait: Open
+            None Some(0): 2 open, 0 idle, 1024 wait: Open
+            Some(2) Some(1): 0 open, 0 idle, 0 wait: Open
+            Some(2) Some(1): 2 open, 1 idle, 1 wait: Reuse
+            Some(2) Some(1): 2 open, 0 idle, 0 wait: Wait
+            Some(2) Some(1): 1 open, 0 idle, 1 wait: Open
+            Some(2) Some(1): 2 open, 0 idle, 1 wait: Refuse(Pending)
+            Some(2) Some(1): 2 open, 0 idle, 1024 wait: Refuse(Pending)
+            Some(2) Some(0): 0 open, 0 idle, 0 wait: Open
+            Some(2) Some(0): 2 open, 1 idle, 1 wait: Reuse
+            Some(2) Some(0): 2 open, 0 idle, 0 wait: Refuse(Connections)
+            Some(2) Some(0): 1 open, 0 idle, 1 wait: Open
+            Some(2) Some(0): 2 open, 0 idle, 1 wait: Refuse(Connections)
+            Some(2) Some(0): 2 open, 0 idle, 1024 wait: Refuse(Connections)
+        "#]]
+        .assert_eq(&table);
     }
 
     #[test]

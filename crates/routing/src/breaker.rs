@@ -70,8 +70,8 @@ impl Default for State {
     }
 }
 
-/// What a request that was let through shows when its result is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a request that was let through shows when its result is known: once.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Pass {
     turn: u32,
 }

@@ -197,6 +197,32 @@ mod tests {
                 }
             }
         }
-        expect![[r#""#]].assert_eq(&table);
+        expect![[r#"
+            Healthy, held Healthy, NotAsked: Nothing
+            Healthy, held Healthy, Agrees: Nothing
+            Healthy, held Healthy, Disagrees: Nothing
+            Healthy, held Healthy, Silent: Nothing
+            Healthy, held Healthy, NobodyAnswers: Nothing
+            Healthy, held Healthy, NobodyElse: Nothing
+            Healthy, held Unhealthy, NotAsked: Propose(Healthy)
+            Healthy, held Unhealthy, Agrees: Propose(Healthy)
+            Healthy, held Unhealthy, Disagrees: Propose(Healthy)
+            Healthy, held Unhealthy, Silent: Propose(Healthy)
+            Healthy, held Unhealthy, NobodyAnswers: Propose(Healthy)
+            Healthy, held Unhealthy, NobodyElse: Propose(Healthy)
+            Unhealthy, held Healthy, NotAsked: Ask
+            Unhealthy, held Healthy, Agrees: Propose(Unhealthy)
+            Unhealthy, held Healthy, Disagrees: Drop
+            Unhealthy, held Healthy, Silent: Ask
+            Unhealthy, held Healthy, NobodyAnswers: Drop
+            Unhealthy, held Healthy, NobodyElse: Propose(Unhealthy)
+            Unhealthy, held Unhealthy, NotAsked: Nothing
+            Unhealthy, held Unhealthy, Agrees: Nothing
+            Unhealthy, held Unhealthy, Disagrees: Nothing
+            Unhealthy, held Unhealthy, Silent: Nothing
+            Unhealthy, held Unhealthy, NobodyAnswers: Nothing
+            Unhealthy, held Unhealthy, NobodyElse: Nothing
+        "#]]
+        .assert_eq(&table);
     }
 }

@@ -181,7 +181,13 @@ pub mod clock_skew {
 /// TCP, simulated.
 pub mod net {
     pub use madsim::net::{TcpListener, TcpStream, lookup_host};
-    use std::{io, net::SocketAddr};
+    use std::{io, net::SocketAddr, time::Duration};
+
+    /// See the production module: here connections end as the simulated network has it.
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as in production")]
+    pub fn give_up_after(_tcp: &TcpStream, _silence: Duration) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Binds one listener.
     pub async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -15,6 +15,28 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// A TLS connection that we opened.
 pub type Stream<S> = tokio_rustls::client::TlsStream<S>;
 
+/// What is offered to speak (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/2, else HTTP/1.1.
+    Either,
+}
+
+impl Alpn {
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+            Self::Either => &[b"h2", b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
 /// Opens TLS connections. Cloning is cheap; sessions are resumed across clones.
 #[derive(Clone)]
 pub struct Connector(tokio_rustls::TlsConnector);
@@ -42,7 +64,7 @@ pub enum Error {
 }
 
 impl Connector {
-    /// Trusts the system's authorities and, where given, those in a PEM file. Speaks HTTP/1.1 by ALPN. Reads
+    /// Trusts the system's authorities and, where given, those in a PEM file. Reads
     /// files: call it off the async threads.
     pub fn new(authorities: Option<&Path>) -> Result<Self, Error> {
         let native = rustls_native_certs::load_native_certs();
@@ -58,23 +80,22 @@ impl Connector {
             return Err(Error::NoAuthorities { problem });
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config).into()))
     }
 
-    /// Shakes hands over `io` with the server `host`: a DNS name (sent as SNI) or an IP address. No deadline of
-    /// its own. An error of kind `InvalidInput` is about the name.
-    pub async fn connect<S>(&self, host: &str, io: S) -> io::Result<Stream<S>>
+    /// Shakes hands over `io` with the server `host`: a DNS name (sent as SNI) or an IP address. What the server chose
+    /// of `alpn` is told by the stream. No deadline of its own. An error of kind `InvalidInput` is about the name.
+    pub async fn connect<S>(&self, host: &str, io: S, alpn: Alpn) -> io::Result<Stream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        self.0.connect(name, io).await
+        self.0.with_alpn(alpn.names()).connect(name, io).await
     }
 }
 

@@ -124,6 +124,48 @@ label! {
 }
 
 label! {
+    /// What a circuit breaker did.
+    BreakerChange as "change" {
+        /// It lets nothing through.
+        Opened = "opened",
+        /// It lets a few through.
+        HalfOpened = "half_opened",
+        /// It lets all through again.
+        Closed = "closed",
+    }
+}
+
+label! {
+    /// Why a worker was ejected.
+    Ejection as "cause" {
+        /// 5xx answers in a row.
+        Errors = "errors",
+        /// 502, 503, 504 or no answer, in a row.
+        GatewayErrors = "gateway_errors",
+        /// It could not be reached.
+        ConnectFailures = "connect_failures",
+        /// Far fewer good answers than the others.
+        SuccessRate = "success_rate",
+    }
+}
+
+label! {
+    /// Why a request that had failed was not tried again.
+    RetryRefusal as "reason" {
+        /// It may have had an effect, and must not have two.
+        Unrepeatable = "unrepeatable",
+        /// Its time was over.
+        Overdue = "overdue",
+        /// It was tried as often as it may be.
+        Tried = "tried",
+        /// The service's budget was spent.
+        BudgetSpent = "budget_spent",
+        /// There was nobody else.
+        NobodyElse = "nobody_else",
+    }
+}
+
+label! {
     /// How a request for a service ended.
     ServiceResult as "result" {
         /// A worker answered.

@@ -5,7 +5,7 @@
 
 use crate::{
     histogram::Durations,
-    label::{HoldEnd, Label, Outcome, StatusClass, UpstreamUse},
+    label::{BreakerChange, Ejection, HoldEnd, Label, Outcome, RetryRefusal, StatusClass, UpstreamUse},
     service::{Names, ServiceCounters, Services},
     sheet::Sheet,
 };
@@ -35,6 +35,9 @@ pub struct CoreCounters {
     pub(crate) failovers: AtomicU64,
     holds: AtomicU64,
     holds_ended: [AtomicU64; HoldEnd::COUNT],
+    breakers: [AtomicU64; BreakerChange::COUNT],
+    ejections: [AtomicU64; Ejection::COUNT],
+    retries_refused: [AtomicU64; RetryRefusal::COUNT],
     services: Services,
 }
 
@@ -67,6 +70,21 @@ impl CoreCounters {
     /// A request is tried once more.
     pub fn retried(&self) {
         add(&self.retries);
+    }
+
+    /// A request that had failed is not tried again.
+    pub fn retry_refused(&self, why: RetryRefusal) {
+        add(&self.retries_refused[why.position()]);
+    }
+
+    /// A circuit breaker changed its state.
+    pub fn breaker(&self, change: BreakerChange) {
+        add(&self.breakers[change.position()]);
+    }
+
+    /// A worker of a service was ejected.
+    pub fn ejected(&self, why: Ejection) {
+        add(&self.ejections[why.position()]);
     }
 
     /// A request begins to wait for a next owner.
@@ -151,6 +169,7 @@ impl Collector for Cores {
             |l| sum(&|c| &c.upstream[l.position()]),
         )?;
         self.encode_services(&mut sheet, &cores)?;
+        Self::encode_resilience(&mut sheet, &cores)?;
         let accepted = sum(&|c| &c.accepted);
         sheet.counter("quorate_proxy_connections", "Client connections accepted", accepted)?;
         let closed = sum(&|c| &c.closed);
@@ -172,6 +191,28 @@ impl Collector for Cores {
 }
 
 impl Cores {
+    /// What is about workers that fail.
+    fn encode_resilience(sheet: &mut Sheet<'_>, cores: &[Arc<CoreCounters>]) -> fmt::Result {
+        let sum = |of: &dyn Fn(&CoreCounters) -> &AtomicU64| -> u64 {
+            cores.iter().map(|core| of(core).load(Ordering::Relaxed)).sum()
+        };
+        sheet.counters::<RetryRefusal>(
+            "quorate_proxy_retries_refused",
+            "Requests that failed and were not tried again, by why",
+            |l| sum(&|c| &c.retries_refused[l.position()]),
+        )?;
+        sheet.counters::<BreakerChange>(
+            "quorate_proxy_breaker_changes",
+            "Changes of circuit breakers; each core has its own",
+            |l| sum(&|c| &c.breakers[l.position()]),
+        )?;
+        sheet.counters::<Ejection>(
+            "quorate_proxy_ejections",
+            "Workers that a core gave no requests for a while, by why",
+            |l| sum(&|c| &c.ejections[l.position()]),
+        )
+    }
+
     /// What is about services and about waiting.
     fn encode_services(&self, sheet: &mut Sheet<'_>, cores: &[Arc<CoreCounters>]) -> fmt::Result {
         let sum = |of: &dyn Fn(&CoreCounters) -> &AtomicU64| -> u64 {

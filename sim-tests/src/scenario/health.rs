@@ -45,12 +45,8 @@ struct Run<'a> {
 
 pub async fn run() -> Result<(), String> {
     let world = serving(NODES, WORKERS).await?;
-    let run = Run {
-        world: &world,
-        suspects: RefCell::default(),
-        alone: Cell::new(None),
-        over: Cell::new(false),
-    };
+    let run =
+        Run { world: &world, suspects: RefCell::default(), alone: Cell::new(None), over: Cell::new(false) };
     let policy = json!({"health": {
         "http": {"path": worker::HEALTH}, "interval": "500ms", "timeout": "300ms", "unhealthy": 3, "healthy": 2,
     }});
@@ -92,7 +88,10 @@ impl Run<'_> {
                 let wronged: Vec<_> =
                     ailing(machine).into_iter().filter(|n| !self.suspects.borrow().contains(n)).collect();
                 if !wronged.is_empty() && self.alone.get() != Some(i) {
-                    return Err(format!("{} holds workers {wronged:?} for unwell, and they are well", machine.name()));
+                    return Err(format!(
+                        "{} holds workers {wronged:?} for unwell, and they are well",
+                        machine.name()
+                    ));
                 }
             }
         }
@@ -114,7 +113,11 @@ impl Run<'_> {
         self.world.pass(time).await?;
         let entries = self.world.log_index()? - before;
         trace::event(|| format!("{entries} log entries in {time:?}"));
-        if entries == 0 { Ok(()) } else { Err(format!("nothing changed, and {entries} entries were written")) }
+        if entries == 0 {
+            Ok(())
+        } else {
+            Err(format!("nothing changed, and {entries} entries were written"))
+        }
     }
 
     /// A worker is unwell from now on, in some way that a probe can find out.
@@ -138,8 +141,11 @@ impl Run<'_> {
 
     async fn recovers(&self, n: usize, within: Duration) -> Result<(), String> {
         self.world.workers[n].be(Mood::Well);
-        let all_are_well = |machines: &[&Machine]| machines.iter().all(|m| m.view().is_some() && ailing(m).is_empty());
-        self.world.until(&format!("all nodes know that w{} is well again", n + 1), within, all_are_well).await?;
+        let all_are_well =
+            |machines: &[&Machine]| machines.iter().all(|m| m.view().is_some() && ailing(m).is_empty());
+        self.world
+            .until(&format!("all nodes know that w{} is well again", n + 1), within, all_are_well)
+            .await?;
         // Nothing that was found before is under way any more: a verdict is confirmed and proposed within seconds.
         self.world.pass(KNOWN_WITHIN).await?;
         self.suspects.borrow_mut().remove(&n);
@@ -197,7 +203,11 @@ impl Run<'_> {
             client::barrier(self.world, node).await?;
             let since_ms = now_ms() - began_ms;
             if since_ms < 1_000 && ailing(&self.world.machines[node]).contains(&n) {
-                return Err(format!("n{} holds against w{} what was found before it registered", node + 1, n + 1));
+                return Err(format!(
+                    "n{} holds against w{} what was found before it registered",
+                    node + 1,
+                    n + 1
+                ));
             }
         }
         if thread_rng().gen_bool(0.5) {
@@ -234,7 +244,8 @@ impl Run<'_> {
         let n = self.falls_ill();
         let names: Vec<_> = self.world.machines.iter().map(Machine::name).collect();
         let endpoint = format!("s\n{}", self.world.workers[n].name());
-        let first = probers(names.iter().map(String::as_str), &endpoint).first().map(|name| (*name).to_owned());
+        let first =
+            probers(names.iter().map(String::as_str), &endpoint).first().map(|name| (*name).to_owned());
         let prober = names.iter().position(|name| Some(name) == first.as_ref()).ok_or("nobody probes")?;
         self.world.machines[prober].kill();
         self.found_unwell(n, TAKEN_OVER_WITHIN).await?;

@@ -68,8 +68,7 @@ impl World {
         let machines: Vec<_> = (0..all).map(|i| Machine::new(&handle, i, &roll)).collect();
         let clients = handle.create_node().name("clients").ip([10, 0, 1, 1].into()).build();
         let arrivals = arrivals::Arrivals::default();
-        let workers =
-            (1..=workers).map(|number| worker::Worker::new(&handle, number, &arrivals)).collect();
+        let workers = (1..=workers).map(|number| worker::Worker::new(&handle, number, &arrivals)).collect();
         Self {
             machines,
             roll,

@@ -7,9 +7,13 @@ use super::{
 };
 use crate::trace;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    service::Service,
+};
 use madsim::{
     rand::{Rng, thread_rng},
     runtime::Handle,
@@ -17,7 +21,7 @@ use madsim::{
     time::{Sleep, sleep},
 };
 use quorate_rt::{
-    http::{ServeLimits, read_body, serve},
+    http::{Serve, ServeLimits, Session, read_body, serve},
     net, shutdown,
 };
 use std::{
@@ -25,11 +29,13 @@ use std::{
     convert::Infallible,
     future::{Future, pending},
     io,
+    net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// The simulated millisecond at which a request reached a worker.
 pub const ARRIVED: &str = "x-arrived-ms";
@@ -52,6 +58,8 @@ pub enum Mood {
     Slow(u64, u64),
     /// Its answers break off in the middle of the body, and with them the connection.
     Dying,
+    /// It does its work, and the connection breaks before it has said so.
+    Vanishing,
     /// It closes all connections and accepts none.
     Refusing,
 }
@@ -146,11 +154,6 @@ async fn open(desk: Desk) {
             continue;
         };
         let (trigger, shutdown) = shutdown::channel();
-        let desk = desk.clone();
-        let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let desk = desk.clone();
-            async move { Ok::<Response<Content>, Infallible>(desk.answer(request).await) }
-        });
         // madsim tells nobody that a connection was closed, so a worker that closes idle ones would look like one that
         // never answers.
         let limits = ServeLimits {
@@ -166,17 +169,53 @@ async fn open(desk: Desk) {
         };
         tokio::select! {
             biased;
-            () = serve(listener, answer, limits, shutdown) => {}
+            () = serve(listener, desk.clone(), limits, shutdown) => {}
             () = refusal => {}
         }
     }
 }
 
+impl Serve for Desk {
+    type Service = Visitor;
+
+    fn connected(&self, _remote: SocketAddr) -> Session<Visitor> {
+        let breaks = Arc::new(Notify::new());
+        let service = Visitor { desk: self.clone(), breaks: breaks.clone() };
+        Session { service, dismissed: Some(Box::pin(async move { breaks.notified().await })) }
+    }
+}
+
+/// One connection to it.
+struct Visitor {
+    desk: Desk,
+    /// Breaks the connection.
+    breaks: Arc<Notify>,
+}
+
+impl Service<Request<Incoming>> for Visitor {
+    type Response = Response<Content>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Content>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (desk, breaks) = (self.desk.clone(), self.breaks.clone());
+        Box::pin(async move {
+            let (response, mood) = desk.answer(request).await;
+            if mood == Mood::Vanishing {
+                breaks.notify_one();
+                pending::<()>().await;
+            }
+            Ok(response)
+        })
+    }
+}
+
 impl Desk {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
+    /// The answer, and the mood in which it is given.
+    async fn answer(&self, request: Request<Incoming>) -> (Response<Content>, Mood) {
         let mood = *self.mood.borrow();
         if request.uri().path() == HEALTH {
-            return self.health(mood).await;
+            return (self.health(mood).await, mood);
         }
         let arrived_ms = now_ms();
         let (head, body) = request.into_parts();
@@ -189,7 +228,7 @@ impl Desk {
                 let visit = self.arrivals.arrived(id, self.number - 1, mood);
                 if !self.take(id, &head.headers, body).await {
                     // The client is gone in the middle of its request, or the router is: nobody hears this.
-                    return status(StatusCode::BAD_REQUEST);
+                    return (status(StatusCode::BAD_REQUEST), mood);
                 }
                 self.work(mood).await;
                 self.arrivals.executed(id, visit);
@@ -199,7 +238,7 @@ impl Desk {
         let headers = response.headers_mut();
         headers.insert(ARRIVED, arrived_ms.to_string().parse().expect("digits"));
         headers.insert(WORKER, self.number.to_string().parse().expect("digits"));
-        response
+        (response, mood)
     }
 
     async fn health(&self, mood: Mood) -> Response<Content> {
@@ -210,7 +249,7 @@ impl Desk {
     /// What it takes to answer in this mood.
     async fn work(&self, mood: Mood) {
         match mood {
-            Mood::Well | Mood::Ill | Mood::Dying | Mood::Refusing => {}
+            Mood::Well | Mood::Ill | Mood::Dying | Mood::Vanishing | Mood::Refusing => {}
             Mood::Hanging => pending().await,
             Mood::Slow(least, most) => {
                 let time = thread_rng().gen_range(least..most);

@@ -5,7 +5,7 @@ use super::{
     duration::{self, Bare},
     error::{Wrong, quoted},
 };
-use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl};
+use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl, limit};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -77,6 +77,13 @@ pub(super) fn node_name(text: &str) -> Result<NodeName, Wrong> {
         return Err(wrong());
     }
     NodeName::parse(text).map_err(Wrong::from)
+}
+
+/// As a worker's label may be.
+pub(super) fn zone(text: &str) -> Result<Box<str>, Wrong> {
+    let allowed = format!("1 to {} bytes of printable text", limit::LABEL_BYTES_MAX);
+    let is_right = (1..=limit::LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if is_right { Ok(text.into()) } else { Err(Wrong::value(text, allowed)) }
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {

@@ -96,6 +96,12 @@ use DefaultValue::{Computed, Nothing, Text};
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &[
     setting("node-name", "NAME", Computed("the host name"), "Stable name of this node."),
+    setting(
+        "zone",
+        "NAME",
+        Nothing,
+        "Where this node is, as workers say it in their label `zone`; for services that prefer their own zone.",
+    ),
     setting("data-dir", "FOLDER", Text("./quorate-data"), "Everything durable. One folder per node."),
     setting(
         "routing",

@@ -4,6 +4,7 @@ use super::{Upstream, kept::Sending, upstream::quiet};
 use crate::{
     client::{Client, Upload},
     destination::Ticket,
+    http2::upstream::Answer,
     pool::Endpoint,
 };
 use bytes::Bytes;
@@ -90,6 +91,17 @@ impl Body for RequestBody {
     }
 }
 
+/// Why an answer broke off. What the worker said on HTTP/2 is found among the causes, and passed on.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// HTTP/1.1.
+    #[error("{0}")]
+    Http1(#[source] hyper::Error),
+    /// HTTP/2.
+    #[error("{0}")]
+    Http2(#[source] h2::Error),
+}
+
 /// An answer's body on its way to a client.
 pub struct AnswerBody {
     content: Content,
@@ -106,13 +118,19 @@ enum Content {
 }
 
 struct Arriving {
-    incoming: Incoming,
-    /// The connection, if this body has to poll it; `None`: a task of its own does.
-    upstream: Option<Upstream>,
+    from: From,
     endpoint: Arc<Endpoint>,
     /// The worker has it until its answer is read.
     ticket: Option<Ticket>,
-    failed: Option<hyper::Error>,
+    failed: Option<AnswerError>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "boxed with all else of the answer")]
+enum From {
+    /// A connection of its own, if this body has to poll it; `None`: a task of its own does.
+    Own(Incoming, Option<Upstream>),
+    /// A shared connection.
+    Shared(Answer),
 }
 
 impl AnswerBody {
@@ -142,8 +160,24 @@ impl AnswerBody {
         } else {
             Some(upstream)
         };
-        let ticket = Some(ticket);
-        let arriving = Arriving { incoming, upstream, endpoint: endpoint.clone(), ticket, failed: None };
+        Self::arriving(From::Own(incoming, upstream), (endpoint, ticket), client)
+    }
+
+    /// From a worker, on a shared connection.
+    pub(crate) fn from_shared(
+        mut answer: Answer,
+        (endpoint, ticket): (&Arc<Endpoint>, Ticket),
+        client: &Arc<Client>,
+    ) -> Self {
+        if answer.is_end_stream() {
+            answer.finish();
+            return Self::own(Bytes::new(), client);
+        }
+        Self::arriving(From::Shared(answer), (endpoint, ticket), client)
+    }
+
+    fn arriving(from: From, (endpoint, ticket): (&Arc<Endpoint>, Ticket), client: &Arc<Client>) -> Self {
+        let arriving = Arriving { from, endpoint: endpoint.clone(), ticket: Some(ticket), failed: None };
         Self { content: Content::Arriving(Box::new(arriving)), client: client.clone() }
     }
 }
@@ -153,29 +187,23 @@ impl Arriving {
         &mut self,
         cx: &mut Context<'_>,
         client: &Client,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let polled = if let Some(upstream) = &mut self.upstream {
-            upstream.poll_connection(cx);
-            Pin::new(&mut self.incoming).poll_frame(&mut quiet())
-        } else {
-            Pin::new(&mut self.incoming).poll_frame(cx)
-        };
+        let polled = self.from.poll_frame(cx, client);
         match polled {
             Poll::Ready(None) => {
                 self.release(client);
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) if planted::is(Bug::CutPassesForWhole) => {
-                self.upstream = None;
-                Poll::Ready(None)
-            }
+            Poll::Ready(Some(Err(_))) if planted::is(Bug::CutPassesForWhole) => Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => {
                 AnswerCut { worker: self.endpoint.address.as_str(), error: &error }
                     .emit(&client.core.counters);
-                self.upstream = None;
+                if let From::Own(_, upstream) = &mut self.from {
+                    *upstream = None;
+                }
                 // Not at once: an error ends the client's connection with all that is still in its buffer, and
                 // the client should see how far the answer came.
                 self.failed = Some(error);
@@ -189,24 +217,62 @@ impl Arriving {
     /// Back to the pool, if the answer was read to its end.
     fn release(&mut self, client: &Client) {
         self.ticket = None;
-        if let Some(upstream) = self.upstream.take() {
-            self.endpoint.put(upstream, client.core.deadlines.now());
+        match &mut self.from {
+            From::Own(_, upstream) => {
+                if let Some(upstream) = upstream.take() {
+                    self.endpoint.put(upstream, client.core.deadlines.now());
+                }
+            }
+            From::Shared(answer) => answer.finish(),
+        }
+    }
+}
+
+impl From {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &Client,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self {
+            Self::Own(incoming, Some(upstream)) => {
+                upstream.poll_connection(cx);
+                Pin::new(incoming).poll_frame(&mut quiet()).map_err(AnswerError::Http1)
+            }
+            Self::Own(incoming, None) => Pin::new(incoming).poll_frame(cx).map_err(AnswerError::Http1),
+            Self::Shared(answer) => {
+                answer.poll_frame(cx, client.core.deadlines.now()).map_err(AnswerError::Http2)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(incoming, _) => incoming.is_end_stream(),
+            Self::Shared(answer) => answer.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(incoming, _) => incoming.size_hint(),
+            Self::Shared(answer) => answer.size_hint(),
         }
     }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let this = &mut *self;
         match &mut this.content {
             Content::Own(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Content::Whole(incoming) => Pin::new(incoming).poll_frame(cx),
+            Content::Whole(incoming) => Pin::new(incoming).poll_frame(cx).map_err(AnswerError::Http1),
             Content::Arriving(arriving) => arriving.poll_frame(cx, &this.client),
         }
     }
@@ -215,7 +281,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Own(bytes) => bytes.is_none(),
             Content::Whole(incoming) => incoming.is_end_stream(),
-            Content::Arriving(arriving) => arriving.incoming.is_end_stream(),
+            Content::Arriving(arriving) => arriving.from.is_end_stream(),
         }
     }
 
@@ -223,7 +289,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Content::Whole(incoming) => incoming.size_hint(),
-            Content::Arriving(arriving) => arriving.incoming.size_hint(),
+            Content::Arriving(arriving) => arriving.from.size_hint(),
         }
     }
 }
@@ -231,7 +297,7 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         if let Content::Arriving(arriving) = &mut self.content
-            && arriving.incoming.is_end_stream()
+            && arriving.from.is_end_stream()
         {
             // hyper asks no further once it knows that a frame was the last.
             arriving.release(&self.client);

@@ -6,6 +6,7 @@
 
 use crate::client::{Client, Upload};
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
     pin::Pin,
@@ -20,7 +21,7 @@ pub(crate) struct Kept(Arc<Mutex<Source>>);
 /// The body on its way to one worker: from its beginning, whatever was sent to another one before.
 pub(crate) struct Sending {
     kept: Kept,
-    /// How many of the kept pieces it has handed on.
+    /// How many of the kept pieces it has handed on; beyond the last one there are the trailers.
     next: usize,
 }
 
@@ -35,6 +36,8 @@ struct Pieces {
     done: Vec<Bytes>,
     /// Small ones, since the last large one.
     tail: Vec<u8>,
+    /// What came after all of them.
+    trailers: Option<HeaderMap>,
 }
 
 impl Pieces {
@@ -67,6 +70,11 @@ impl Pieces {
         self.tail.extend_from_slice(piece);
     }
 
+    /// How many there are to be handed on.
+    fn all(&self) -> usize {
+        self.done.len() + usize::from(self.trailers.is_some())
+    }
+
     /// The small ones are handed on like a large one from here on.
     fn finish(&mut self) {
         if !self.tail.is_empty() {
@@ -83,6 +91,10 @@ struct Source {
     bytes: usize,
     /// Something was handed on that is not kept.
     lost: bool,
+    /// Nobody will want it from its beginning any more.
+    is_settled: bool,
+    /// Whoever gets it has got all that is kept.
+    is_caught_up: bool,
 }
 
 impl Kept {
@@ -95,12 +107,26 @@ impl Kept {
             pieces: Pieces::default(),
             bytes: 0,
             lost: false,
+            is_settled: false,
+            is_caught_up: false,
         })))
+    }
+
+    /// Nobody will want it from its beginning any more.
+    pub fn settle(&self) {
+        let mut source = self.source();
+        source.is_settled = true;
+        // Whoever is still being given what is kept needs it.
+        if source.is_caught_up {
+            source.lose();
+        }
     }
 
     /// The whole of it, for one more worker. Only one is to be sent at a time.
     pub fn send(&self) -> Sending {
-        self.source().pieces.finish();
+        let mut source = self.source();
+        source.pieces.finish();
+        source.is_caught_up = false;
         Sending { kept: self.clone(), next: 0 }
     }
 
@@ -116,11 +142,12 @@ impl Kept {
 
 impl Source {
     fn keep(&mut self, frame: &Frame<Bytes>) {
-        let piece = frame.data_ref().filter(|piece| self.make_room(self.pieces.cost(piece)));
-        match piece {
-            Some(piece) => self.pieces.push(piece),
-            // Trailers are not kept either: few send them, and nobody to a service.
-            None => self.lose(),
+        match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(piece), _) if self.make_room(self.pieces.cost(piece)) => self.pieces.push(piece),
+            (_, Some(trailers)) if self.make_room(size(trailers)) => {
+                self.pieces.trailers = Some(trailers.clone());
+            }
+            _ => self.lose(),
         }
     }
 
@@ -142,6 +169,14 @@ impl Source {
         self.client.core.kept_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
     }
 }
+
+/// About how much memory trailers hold.
+fn size(trailers: &HeaderMap) -> usize {
+    trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum()
+}
+
+/// What a field takes besides its text.
+const FIELD: usize = 64;
 
 impl Drop for Source {
     fn drop(&mut self) {
@@ -167,14 +202,25 @@ impl Body for Sending {
             this.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
         }
+        if let Some(trailers) = &source.pieces.trailers {
+            if this.next > source.pieces.done.len() {
+                return Poll::Ready(None);
+            }
+            this.next += 1;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
+        }
+        source.is_caught_up = true;
+        if source.is_settled && !source.lost {
+            source.lose();
+        }
         let polled = Pin::new(&mut source.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 // Whoever gets one from the client has got all that was kept before, so the small ones need no place.
                 source.keep(frame);
-                this.next = source.pieces.done.len();
+                this.next = source.pieces.all();
                 source.client.upload_went_on();
-                if source.incoming.is_end_stream() {
+                if frame.is_trailers() || source.incoming.is_end_stream() {
                     source.client.set_upload(Upload::Done);
                 }
             }
@@ -187,7 +233,7 @@ impl Body for Sending {
 
     fn is_end_stream(&self) -> bool {
         let source = self.kept.source();
-        self.next >= source.pieces.done.len() && source.incoming.is_end_stream()
+        self.next >= source.pieces.all() && source.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -14,7 +14,7 @@ pub(crate) mod serve;
 pub(crate) mod socket;
 pub(crate) mod upstream;
 
-pub use body::AnswerBody;
 pub(crate) use body::RequestBody;
+pub use body::{AnswerBody, AnswerError};
 pub(crate) use kept::Kept;
 pub(crate) use upstream::{Broken, Upstream};

@@ -101,6 +101,16 @@ pub(crate) enum WorkerSocket {
     Tls(Box<tls::Stream<DirtyFlush<TcpStream>>>),
 }
 
+impl WorkerSocket {
+    /// What the worker chose in the TLS handshake, if there was one and it chose.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(socket) => socket.get_ref().1.alpn_protocol(),
+        }
+    }
+}
+
 /// The same call on whichever socket it is.
 macro_rules! either {
     ($self:ident, $socket:ident => $call:expr) => {

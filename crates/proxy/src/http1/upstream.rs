@@ -7,7 +7,7 @@
 //! it is about to look at anyway would run it twice.
 
 use super::{RequestBody, socket::WorkerSocket};
-use crate::deadline::Watch;
+use crate::{deadline::Watch, pool::Counted};
 use bytes::Bytes;
 use hyper::{
     Request, Response,
@@ -28,6 +28,7 @@ pub(crate) struct Upstream(Box<Halves>);
 struct Halves {
     sender: SendRequest<RequestBody>,
     connection: Life,
+    counted: Counted,
 }
 
 /// What there is of a connection.
@@ -55,12 +56,12 @@ pub(crate) enum Broken {
 
 impl Upstream {
     /// Makes a connection of a socket. Sends nothing yet.
-    pub async fn new(socket: WorkerSocket, header_bytes_max: usize) -> hyper::Result<Self> {
+    pub async fn new(socket: WorkerSocket, header_bytes_max: usize, counted: Counted) -> hyper::Result<Self> {
         let (sender, connection) = Builder::new()
             .max_header_size(header_bytes_max)
             .handshake::<_, RequestBody>(TokioIo::new(socket))
             .await?;
-        Ok(Self(Box::new(Halves { sender, connection: Life::Open(connection) })))
+        Ok(Self(Box::new(Halves { sender, connection: Life::Open(connection), counted })))
     }
 
     /// Sends a request and waits for the head of its answer, or until `watch` is due.
@@ -112,12 +113,13 @@ impl Upstream {
 
     /// Goes on in a task of its own, until the answer is done. Not to be used for another request.
     pub fn detach(self) {
-        let Halves { sender, connection } = *self.0;
+        let Halves { sender, connection, counted } = *self.0;
         if let Life::Open(connection) = connection {
             // This tells the connection that it was its last request.
             drop(sender);
             quorate_rt::spawn(async move {
                 let _ = connection.await;
+                drop(counted);
             });
         }
     }

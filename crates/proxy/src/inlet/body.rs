@@ -6,7 +6,7 @@
 use crate::{
     client::Client,
     core::{Core, Stage},
-    http1::AnswerBody,
+    http1::{AnswerBody, AnswerError},
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -36,7 +36,7 @@ impl InletBody {
         Self { body, rest: Bytes::new(), client: client.clone() }
     }
 
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         if self.rest.is_empty() {
             let polled = Pin::new(&mut self.body).poll_frame(cx);
             let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
@@ -52,12 +52,12 @@ impl InletBody {
 
 impl Body for InletBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let polled = self.poll_more(cx);
         if polled.is_ready() {
             self.client.watch.arm(self.client.core.spans.stall);

@@ -1,4 +1,6 @@
 use super::*;
+use crate::pool::PoolBounds;
+use http::HeaderMap;
 use quorate_model::{
     Address, BootId, ClusterId, Command, Duty, Entry, KeyspaceSource, LogTime, Origin, PartitionCount,
     PartitionRange, Proposal, ServiceOffer, Ttl, WorkerId, worker::RegistrationParts,
@@ -22,8 +24,13 @@ fn id(nth: usize) -> WorkerId {
 impl Scene {
     /// With so many workers of one service.
     fn new(workers: usize) -> Self {
-        let services = Services::new(&Published::new(Arc::default()), Metrics::new().add_core());
-        let mut scene = Self { state: State::new(), services, workers: Workers::new(1) };
+        let services =
+            Services::new(&Published::new(Arc::default()), Metrics::new().add_core(), (Here::default(), 1));
+        let mut scene = Self {
+            state: State::new(),
+            services,
+            workers: Workers::new(PoolBounds::of(&crate::Limits::default())),
+        };
         scene.apply(Command::FormCluster {
             cluster: ClusterId(1),
             partitions: Some(PartitionCount::new(1).unwrap()),
@@ -57,8 +64,11 @@ impl Scene {
     /// The choice for a request, and where it goes.
     fn ask(&mut self, entropy: u64, now: u32) -> (Arc<Choice>, String, String) {
         let (service, ask) = (self.service(), Ask { entropy, model: None });
-        let choice = self.services.choice_for(&service, &mut self.workers, now, (ask, &[]));
-        let seat = choice.pick(ask, &[]).unwrap();
+        let headers = HeaderMap::new();
+        let keys = Keys { headers: &headers, path: "/", query: "", client: b"" };
+        let wish = Wish { ask, keys, tried: &[], now };
+        let (choice, picked) = self.services.choice_for(&service, &mut self.workers, &wish);
+        let seat = picked.unwrap().seat;
         let found = (seat.outstanding.worker.to_string(), seat.endpoint.address.to_string());
         (choice, found.0, found.1)
     }

@@ -3,13 +3,15 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
 
+pub mod authority;
 mod client;
+pub mod h2;
 pub mod service;
 
 pub use client::{Answer, Client, fields};
 
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Duty, Entry, KeyspaceSource, LeaseChange, LeaseEvent, Load,
+    Address, BootId, ClusterId, Command, Duty, Entry, Epoch, KeyspaceSource, LeaseChange, LeaseEvent, Load,
     LogIndex, LogTime, NodeName, Origin, Partition, PartitionCount, PartitionRange, Proposal, ServiceName,
     ServiceOffer, ServicePolicy, Ttl, WorkerId, worker::RegistrationParts,
 };
@@ -139,6 +141,11 @@ impl Rig {
         });
     }
 
+    /// The life that a worker is in.
+    pub fn incarnation(&self, id: &str) -> Epoch {
+        self.state.lock().unwrap().worker(id).unwrap().incarnation
+    }
+
     /// What a worker says about itself.
     pub fn says(&self, id: &str, load: Load) {
         let mut loads = (*self.loads.get()).clone();
@@ -175,6 +182,17 @@ impl Rig {
 pub async fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     timeout(PATIENCE, async {
         while !happened() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
+}
+
+/// The same of something that has to be asked for.
+pub async fn eventually_async(what: &str, mut happened: impl AsyncFnMut() -> bool) {
+    timeout(PATIENCE, async {
+        while !happened().await {
             sleep(Duration::from_millis(5)).await;
         }
     })

@@ -1,6 +1,7 @@
 //! Requests for services, and workers that fail.
 
-use super::{Answer, Client, Rig, Worker, config};
+use super::{Answer, Client, Rig, Worker, config, ok};
+use quorate_model::{ServicePolicy, policy::Balancing};
 use tokio::net::TcpSocket;
 
 /// A request for a service, without a workspace.
@@ -18,6 +19,21 @@ pub fn put(path: &str, body: &str) -> String {
 
 pub async fn rig() -> Rig {
     Rig::start(config(), Some(12)).await
+}
+
+pub fn balanced(balancing: Balancing) -> ServicePolicy {
+    ServicePolicy { balancing: Some(balancing), ..ServicePolicy::default() }
+}
+
+/// Workers that answer with their own name.
+pub async fn named(rig: &Rig, names: &[&'static str]) -> Vec<Worker> {
+    let mut workers = Vec::new();
+    for name in names.iter().copied() {
+        let worker = Worker::answering(move |_| ok(name)).await;
+        rig.offer(name, &worker.url(), &["s"]);
+        workers.push(worker);
+    }
+    workers
 }
 
 /// An address at which nobody listens, and nobody else can while this lives.

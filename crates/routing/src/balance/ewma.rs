@@ -10,23 +10,28 @@ pub const HALF_LIFE_MS: u64 = 7_000;
 /// What a failure counts as, at least.
 pub const FAILURE_US: u32 = 1_000_000;
 
+/// Fractions of a microsecond are kept: what fades within a millisecond is less than one.
+const FRACTION_BITS: u32 = 20;
+
 /// A latency, as known at some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeakEwma {
-    us: u32,
+    /// In parts of a microsecond.
+    parts: u64,
     at_ms: u64,
 }
 
 impl PeakEwma {
     /// Nothing is known.
-    pub const UNKNOWN: Self = Self { us: 0, at_ms: 0 };
+    pub const UNKNOWN: Self = Self { parts: 0, at_ms: 0 };
 
     /// An answer took so long.
     pub fn answered(&mut self, us: u32, now_ms: u64) {
-        let known = faded(self.us, now_ms.saturating_sub(self.at_ms));
+        let new = u64::from(us.max(1)) << FRACTION_BITS;
+        let kept = kept(now_ms.saturating_sub(self.at_ms));
         // What has faded of the old makes room for the new.
-        let mixed = if self.us == 0 { us } else { known + part(us, self.us - known, self.us) };
-        *self = Self { us: us.max(mixed).max(1), at_ms: now_ms.max(self.at_ms) };
+        let mixed = if self.parts == 0 { new } else { scale(self.parts, kept) + scale(new, WHOLE - kept) };
+        *self = Self { parts: new.max(mixed), at_ms: now_ms.max(self.at_ms) };
     }
 
     /// There was none, or none that was worth it.
@@ -36,19 +41,25 @@ impl PeakEwma {
 
     /// In microseconds; `None`: nothing is known, or no longer.
     pub fn read(&self, now_ms: u64) -> Option<u32> {
-        Some(faded(self.us, now_ms.saturating_sub(self.at_ms))).filter(|us| *us > 0)
+        let left = scale(self.parts, kept(now_ms.saturating_sub(self.at_ms)));
+        u32::try_from(left >> FRACTION_BITS).ok().filter(|us| *us > 0)
     }
 }
 
-fn part(value: u32, of: u32, whole: u32) -> u32 {
-    (u64::from(value) * u64::from(of) / u64::from(whole)) as u32
+const WHOLE: u64 = 1 << 32;
+
+fn scale(value: u64, by: u64) -> u64 {
+    ((u128::from(value) * u128::from(by)) >> 32) as u64
 }
 
-/// Halved for each half-life, and in between along the straight line: at most 6 % above the curve, never a jump.
-fn faded(us: u32, for_ms: u64) -> u32 {
-    let halved = us.checked_shr(u32::try_from(for_ms / HALF_LIFE_MS).unwrap_or(u32::MAX)).unwrap_or(0);
-    let rest = for_ms % HALF_LIFE_MS;
-    halved - (u64::from(halved) * rest / (2 * HALF_LIFE_MS)) as u32
+/// How much is left after a time, of [`WHOLE`]: halved for each half-life, and within one by the parabola that has the
+/// value and slope of `2^-x` at its beginning and its value at the end. It is less than 1 % off.
+fn kept(for_ms: u64) -> u64 {
+    const SLOPE: u64 = 2_977_044_472; // ln 2
+    const BEND: u64 = SLOPE - WHOLE / 2;
+    let x = (for_ms % HALF_LIFE_MS) * WHOLE / HALF_LIFE_MS;
+    let within = WHOLE - scale(SLOPE, x) + scale(BEND, scale(x, x));
+    u32::try_from(for_ms / HALF_LIFE_MS).ok().and_then(|halvings| within.checked_shr(halvings)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -69,11 +80,32 @@ mod tests {
             latency.answered(10_000, 1_020 + nth);
         }
         let after = latency.read(8_020).expect("known");
-        assert!((240_000..275_000).contains(&after), "half after a half-life: {after}");
+        assert!((250_000..260_000).contains(&after), "half of the difference after a half-life: {after}");
         for nth in 0..70_000 {
             latency.answered(10_000, 8_020 + nth);
         }
-        assert!(latency.read(78_020) < Some(11_000));
+        assert!(latency.read(78_020) < Some(10_600));
+    }
+
+    /// Many answers a millisecond, each worth less than a microsecond: they count nevertheless.
+    #[test]
+    fn small_steps_add_up() {
+        let mut latency = PeakEwma::UNKNOWN;
+        latency.answered(2_000, 0);
+        for nth in 0..700_000 {
+            latency.answered(100, nth / 10);
+        }
+        let after = latency.read(70_000).expect("known");
+        assert!((100..105).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn what_is_left_follows_the_curve() {
+        for ms in 0..30_000u64 {
+            let exact = (2f64).powf(-(ms as f64) / HALF_LIFE_MS as f64);
+            let is = kept(ms) as f64 / WHOLE as f64;
+            assert!((is - exact).abs() < 0.01 * exact && kept(ms + 1) <= kept(ms), "{ms}: {is}, not {exact}");
+        }
     }
 
     #[test]
@@ -81,7 +113,7 @@ mod tests {
         let mut latency = PeakEwma::UNKNOWN;
         latency.answered(1_000_000, 5);
         assert_eq!(latency.read(5 + HALF_LIFE_MS), Some(500_000));
-        assert_eq!(latency.read(5 + HALF_LIFE_MS / 2), Some(750_000));
+        assert_eq!(latency.read(5 + 3 * HALF_LIFE_MS), Some(125_000));
         assert_eq!(latency.read(5 + 30 * HALF_LIFE_MS), None);
         assert_eq!(latency.read(u64::MAX), None);
         assert_eq!(latency.read(0), Some(1_000_000), "a clock that went back does no harm");

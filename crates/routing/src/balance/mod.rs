@@ -67,7 +67,7 @@ impl Strategy {
 }
 
 /// How a table is to be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Among equals.
     pub strategy: Strategy,
@@ -75,6 +75,14 @@ pub struct Options {
     pub zone: Option<u64>,
     /// How long a fresh endpoint's share grows; 0: it has all at once.
     pub slow_start_ms: u32,
+    /// Fewer than so many of a hundred are well: panic. 0: never.
+    pub panic_percent: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { strategy: Strategy::default(), zone: None, slow_start_ms: 0, panic_percent: PANIC_PERCENT }
+    }
 }
 
 /// An endpoint that takes requests.
@@ -139,8 +147,15 @@ pub enum Mode {
     Panic,
 }
 
-/// Ejected are more than so many of a hundred: panic.
-pub const PANIC_PERCENT: usize = 50;
+/// Fewer than so many of a hundred are well: panic, where nobody says otherwise.
+pub const PANIC_PERCENT: u8 = 50;
+
+impl Mode {
+    /// Where `well` of `all` are.
+    pub fn of(well: usize, all: usize, panic_percent: u8) -> Self {
+        if well * 100 < all * usize::from(panic_percent) { Self::Panic } else { Self::Calm }
+    }
+}
 
 /// What a choice is made for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -238,11 +253,8 @@ impl<T> Table<T> {
 
     /// Whether too many are ejected, where the core itself has ejected `ejected` of those that the checks find well.
     pub fn mode(&self, ejected: usize) -> Mode {
-        if (self.unwell + ejected) * 100 > self.members.len() * PANIC_PERCENT {
-            Mode::Panic
-        } else {
-            Mode::Calm
-        }
+        let well = self.members.len().saturating_sub(self.unwell + ejected);
+        Mode::of(well, self.members.len(), self.options.panic_percent)
     }
 
     /// Who gets the request. `standing` and `latency` (in microseconds) are what the core knows of a member. `None`:

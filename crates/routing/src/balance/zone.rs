@@ -19,7 +19,8 @@ pub(super) fn share_that_stays(own: u64, all: u64, zones: usize) -> u32 {
     if all == 0 {
         return WHOLE;
     }
-    let carried = u128::from(own) * zones as u128 * u128::from(OVERPROVISIONED) / u128::from(all);
+    let carried =
+        (u128::from(own) * u128::from(OVERPROVISIONED)).saturating_mul(zones as u128) / u128::from(all);
     carried.min(u128::from(WHOLE)) as u32
 }
 

@@ -3,37 +3,38 @@ use expect_test::expect;
 
 const SETTINGS: Settings = Settings { failures: 5, open_ms: 60_000, successes: 2, trials: 1 };
 /// What every state of the table is entered at.
-const NOW: u64 = 100_000;
+const NOW: u64 = 1_000_000;
 
-/// Each state as it comes about, not as it could be written down, with a pass of its own where it gives one.
-fn states() -> Vec<(&'static str, Breaker, Option<Pass>)> {
+/// Each state as it comes about, not as it could be written down; and whether a request is under way in it.
+fn states() -> Vec<(&'static str, Breaker, bool)> {
     let fresh = Breaker::default();
-    let pass = Pass { turn: 0 };
     let failed = |times: u32, at: u64| {
         let mut breaker = fresh;
-        (0..times).for_each(|_| _ = breaker.ended(&SETTINGS, (pass, Ended::Failure), at));
+        (0..times).for_each(|_| _ = breaker.ended(&SETTINGS, (Pass { turn: 0 }, Ended::Failure), at));
         breaker
     };
-    let half = |at: u64| {
+    let trying = |at: u64| {
         let mut breaker = failed(5, at - 60_000);
-        let pass = breaker.admit(&SETTINGS, at).expect("due").0;
-        (breaker, pass)
+        breaker.admit(&SETTINGS, at).expect("due");
+        breaker
     };
-    let (trying, trial) = half(NOW);
-    let (mut tried, one) = half(NOW);
-    tried.ended(&SETTINGS, (one, Ended::Success), NOW);
-    let (mut gave_up, other) = half(NOW);
-    gave_up.ended(&SETTINGS, (other, Ended::Unknown), NOW);
-    let (stuck, lost) = half(NOW - 60_000);
+    let tried = |how| {
+        let mut breaker = trying(NOW);
+        breaker.ended(&SETTINGS, (Pass { turn: breaker.turn }, how), NOW);
+        breaker
+    };
+    let mut trying_again = tried(Ended::Success);
+    trying_again.admit(&SETTINGS, NOW).expect("free");
     vec![
-        ("closed", fresh, Some(pass)),
-        ("closed, 4 failures", failed(4, NOW), Some(pass)),
-        ("open", failed(5, NOW), None),
-        ("open, over", failed(5, NOW - 60_000), None),
-        ("half-open, trial out", trying, Some(trial)),
-        ("half-open, 1 success", tried, Some(one)),
-        ("half-open, trial void", gave_up, Some(other)),
-        ("half-open, trial lost", stuck, Some(lost)),
+        ("closed", fresh, true),
+        ("closed, 4 failures", failed(4, NOW), true),
+        ("open", failed(5, NOW), false),
+        ("open, over", failed(5, NOW - 60_000), false),
+        ("half-open, trial out", trying(NOW), true),
+        ("half-open, 1 success", tried(Ended::Success), false),
+        ("half-open, 1 success, trial out", trying_again, true),
+        ("half-open, trial void", tried(Ended::Unknown), false),
+        ("half-open, trial lost", trying(NOW - 60_000), true),
     ]
 }
 
@@ -48,15 +49,16 @@ fn show(state: State) -> String {
 }
 
 /// One event on a breaker: what came of it.
-fn happen(event: &str, breaker: &mut Breaker, own: Option<Pass>) -> String {
-    let old = Pass { turn: breaker.turn.wrapping_sub(1) };
+fn happen(event: &str, breaker: &mut Breaker, is_under_way: bool) -> String {
+    let (own, old) = (Pass { turn: breaker.turn }, Pass { turn: breaker.turn.wrapping_sub(1) });
     let ended = |breaker: &mut Breaker, pass: Option<Pass>, how| match pass {
         Some(pass) => match breaker.ended(&SETTINGS, (pass, how), NOW) {
             Some(change) => format!("{change:?}"),
             None => "-".into(),
         },
-        None => "no pass".into(),
+        None => "can't be".into(),
     };
+    let own = is_under_way.then_some(own);
     match event {
         "request" => match breaker.admit(&SETTINGS, NOW) {
             Some((_, Some(change))) => format!("through, {change:?}"),
@@ -76,11 +78,11 @@ fn happen(event: &str, breaker: &mut Breaker, own: Option<Pass>) -> String {
 fn the_whole_table() {
     let mut table = String::new();
     let events = ["request", "success", "failure", "unknown", "late success", "late failure", "told open"];
-    for (name, before, pass) in states() {
+    for (name, before, is_under_way) in states() {
         for event in events {
             let mut breaker = before;
             let lets_through = breaker.lets_through(&SETTINGS, NOW);
-            let came = happen(event, &mut breaker, pass);
+            let came = happen(event, &mut breaker, is_under_way);
             if event == "request" {
                 assert_eq!(
                     came.starts_with("through"),
@@ -91,7 +93,75 @@ fn the_whole_table() {
             table += &format!("{name}: {event}: {came} => {}\n", show(breaker.state()));
         }
     }
-    expect![[r#""#]].assert_eq(&table);
+    expected().assert_eq(&table);
+}
+
+fn expected() -> expect_test::Expect {
+    expect![[r#"
+        closed: request: through => closed, 0 failures
+        closed: success: - => closed, 0 failures
+        closed: failure: - => closed, 1 failures
+        closed: unknown: - => closed, 0 failures
+        closed: late success: - => closed, 0 failures
+        closed: late failure: - => closed, 0 failures
+        closed: told open: Opened => open until 1060000
+        closed, 4 failures: request: through => closed, 4 failures
+        closed, 4 failures: success: - => closed, 0 failures
+        closed, 4 failures: failure: Opened => open until 1060000
+        closed, 4 failures: unknown: - => closed, 4 failures
+        closed, 4 failures: late success: - => closed, 4 failures
+        closed, 4 failures: late failure: - => closed, 4 failures
+        closed, 4 failures: told open: Opened => open until 1060000
+        open: request: refused => open until 1060000
+        open: success: can't be => open until 1060000
+        open: failure: can't be => open until 1060000
+        open: unknown: can't be => open until 1060000
+        open: late success: - => open until 1060000
+        open: late failure: - => open until 1060000
+        open: told open: - => open until 1060000
+        open, over: request: through, HalfOpened => half-open, 1 out, 0 well, until 1060000
+        open, over: success: can't be => open until 1000000
+        open, over: failure: can't be => open until 1000000
+        open, over: unknown: can't be => open until 1000000
+        open, over: late success: - => open until 1000000
+        open, over: late failure: - => open until 1000000
+        open, over: told open: - => open until 1000000
+        half-open, trial out: request: refused => half-open, 1 out, 0 well, until 1060000
+        half-open, trial out: success: - => half-open, 0 out, 1 well, until 1060000
+        half-open, trial out: failure: Opened => open until 1060000
+        half-open, trial out: unknown: - => half-open, 0 out, 0 well, until 1060000
+        half-open, trial out: late success: - => half-open, 1 out, 0 well, until 1060000
+        half-open, trial out: late failure: - => half-open, 1 out, 0 well, until 1060000
+        half-open, trial out: told open: - => half-open, 1 out, 0 well, until 1060000
+        half-open, 1 success: request: through => half-open, 1 out, 1 well, until 1060000
+        half-open, 1 success: success: can't be => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success: failure: can't be => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success: unknown: can't be => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success: late success: - => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success: late failure: - => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success: told open: - => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success, trial out: request: refused => half-open, 1 out, 1 well, until 1060000
+        half-open, 1 success, trial out: success: Closed => closed, 0 failures
+        half-open, 1 success, trial out: failure: Opened => open until 1060000
+        half-open, 1 success, trial out: unknown: - => half-open, 0 out, 1 well, until 1060000
+        half-open, 1 success, trial out: late success: - => half-open, 1 out, 1 well, until 1060000
+        half-open, 1 success, trial out: late failure: - => half-open, 1 out, 1 well, until 1060000
+        half-open, 1 success, trial out: told open: - => half-open, 1 out, 1 well, until 1060000
+        half-open, trial void: request: through => half-open, 1 out, 0 well, until 1060000
+        half-open, trial void: success: can't be => half-open, 0 out, 0 well, until 1060000
+        half-open, trial void: failure: can't be => half-open, 0 out, 0 well, until 1060000
+        half-open, trial void: unknown: can't be => half-open, 0 out, 0 well, until 1060000
+        half-open, trial void: late success: - => half-open, 0 out, 0 well, until 1060000
+        half-open, trial void: late failure: - => half-open, 0 out, 0 well, until 1060000
+        half-open, trial void: told open: - => half-open, 0 out, 0 well, until 1060000
+        half-open, trial lost: request: through => half-open, 1 out, 0 well, until 1060000
+        half-open, trial lost: success: - => half-open, 0 out, 1 well, until 1000000
+        half-open, trial lost: failure: Opened => open until 1060000
+        half-open, trial lost: unknown: - => half-open, 0 out, 0 well, until 1000000
+        half-open, trial lost: late success: - => half-open, 1 out, 0 well, until 1000000
+        half-open, trial lost: late failure: - => half-open, 1 out, 0 well, until 1000000
+        half-open, trial lost: told open: - => half-open, 1 out, 0 well, until 1000000
+    "#]]
 }
 
 #[test]
@@ -130,7 +200,16 @@ fn it_opens_tries_and_closes() {
             }
         }
     }
-    expect![[r#""#]].assert_eq(&told.join("\n"));
+    expect![[r#"
+        7 Opened
+        8 refused
+        60006 refused
+        60007 HalfOpened
+        60007 Opened
+        120006 refused
+        120007 HalfOpened
+        120008 Closed"#]]
+    .assert_eq(&told.join("\n"));
 }
 
 /// Many at once on a half-open breaker: only the trials get through, however often they are asked for.

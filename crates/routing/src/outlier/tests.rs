@@ -33,7 +33,23 @@ fn the_whole_table() {
         let [a, b, c] = [default, patient, off].map(|settings| run(&settings, results));
         table += &format!("{results}: default {a}; patient {b}; off {c}\n");
     }
-    expect![[r#""#]].assert_eq(&table);
+    expect![[r#"
+        +++++++: default -; patient -; off -
+        eeee: default -; patient -; off -
+        eeeee: default 5 errors; patient -; off -
+        eee+eeee: default -; patient -; off -
+        gggg: default -; patient 4 gateway_errors; off -
+        ggggg: default 5 gateway_errors; patient 4 gateway_errors; off -
+        egegegeg: default 5 errors; patient 6 errors; off -
+        c: default 1 connect_failures; patient -; off -
+        +c: default 2 connect_failures; patient -; off -
+        ccc: default 1 connect_failures; patient 3 connect_failures; off -
+        cc+cc: default 1 connect_failures; patient -; off -
+        ccgccg: default 1 connect_failures; patient 4 gateway_errors; off -
+        eccc: default 2 connect_failures; patient 4 connect_failures; off -
+        eeegggg: default 5 errors; patient 6 errors; off -
+    "#]]
+    .assert_eq(&table);
 }
 
 #[test]

@@ -48,7 +48,9 @@ pub fn judge(asked: Asked, heard: &Heard, around: &Circumstances<'_>) -> Result<
         Heard::Whole { status, .. } => Err(format!("nobody should answer {status}")),
         Heard::Cut { .. } if around.was_cut() => Ok(()),
         Heard::Cut { .. } => Err("its answer was cut, and no worker broke off".into()),
-        Heard::Refused | Heard::Broken(_) | Heard::Silence => Err("a node that serves gives no answer".into()),
+        Heard::Refused | Heard::Broken(_) | Heard::Silence => {
+            Err("a node that serves gives no answer".into())
+        }
     }
 }
 
@@ -68,7 +70,9 @@ fn is_its_own(asked: Asked, heard: &Heard) -> Result<(), String> {
             Err(format!("an answer of {} bytes passes for the whole of {}", body.len(), all.len()))
         }
         Heard::Cut { body, .. } if !all.starts_with(body) => Err("its cut answer is not its own".into()),
-        Heard::Whole { .. } | Heard::Cut { .. } | Heard::Refused | Heard::Broken(_) | Heard::Silence => Ok(()),
+        Heard::Whole { .. } | Heard::Cut { .. } | Heard::Refused | Heard::Broken(_) | Heard::Silence => {
+            Ok(())
+        }
     }
 }
 
@@ -78,7 +82,8 @@ impl Circumstances<'_> {
         let took_ms = self.ended_ms - self.began_ms;
         let is_overdue = took_ms >= TIMEOUT.as_millis();
         // One that never answers, or late, has the request's time to itself.
-        let was_kept_waiting = self.visits.iter().any(|visit| matches!(visit.mood, Mood::Hanging | Mood::Slow(..)));
+        let was_kept_waiting =
+            self.visits.iter().any(|visit| matches!(visit.mood, Mood::Hanging | Mood::Slow(..)));
         if is_overdue && was_kept_waiting {
             return Ok(());
         }

@@ -33,6 +33,7 @@ impl Trouble {
             Self::In(Mood::Hanging),
             Self::In(Mood::Slow(slow, slow + 500)),
             Self::In(Mood::Dying),
+            Self::In(Mood::Vanishing),
             Self::In(Mood::Refusing),
             Self::Dead,
         ];
@@ -76,7 +77,8 @@ impl Troubles {
 
     /// Whether requests to any worker were in danger at some moment between.
     pub fn any(&self, from_ms: u128, to_ms: u128) -> bool {
-        let endangers = |spell: &Spell| spell.trouble != Trouble::In(Mood::Ill) && spell.meets(from_ms, to_ms);
+        let endangers =
+            |spell: &Spell| spell.trouble != Trouble::In(Mood::Ill) && spell.meets(from_ms, to_ms);
         self.0.iter().flatten().any(endangers)
     }
 
@@ -96,7 +98,11 @@ impl Run<'_> {
     /// All of it, and peace at the end.
     pub(super) async fn weather(&self) -> Result<(), String> {
         let until_ms = now_ms() + LASTS.as_millis();
-        futures_util::try_join!(self.workers_suffer(until_ms), self.nodes_suffer(until_ms), self.watch(until_ms))?;
+        futures_util::try_join!(
+            self.workers_suffer(until_ms),
+            self.nodes_suffer(until_ms),
+            self.watch(until_ms)
+        )?;
         trace::event(|| "the faults are over".into());
         self.peace().await?;
         self.over.set(true);

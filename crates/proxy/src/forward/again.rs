@@ -1,0 +1,184 @@
+//! Whether a request is sent again, when, and to whom.
+
+use super::{Arrived, Error, Failed, Forwarding};
+use crate::{
+    client::Upload,
+    decide::{By, Patience, Terms, Verdict},
+};
+use http::StatusCode;
+use hyper::body::Body;
+use quorate_routing::{
+    RequestHead,
+    budget::Budget,
+    retry::{self, Case, Connection, Failure, Lookup, Next, Replay, Why},
+};
+use quorate_rt::{
+    planted::{self, Bug},
+    rng::random_u64,
+    time::{sleep, timeout},
+};
+use quorate_telemetry::{events::FailedOver, label::RetryRefusal};
+use std::{fmt, time::Duration};
+
+/// An answer that is worth another attempt.
+#[derive(Debug, thiserror::Error)]
+#[error("it answered {0}")]
+struct Answered(StatusCode);
+
+/// What is next after an attempt.
+pub(super) enum Then {
+    /// The same worker on another connection.
+    Reconnect,
+    /// Another worker, which [`Forwarding::to`] names now.
+    GoOn,
+    /// The client is told.
+    GiveUp,
+}
+
+impl Forwarding<'_> {
+    /// One attempt, within its own time if it has one.
+    pub(super) async fn attempt_in_time(&mut self, source: super::Source) -> Result<Arrived, Failed> {
+        let per_try_ms = self.to.care.as_ref().and_then(|care| care.rules.retry.per_try_ms);
+        let Some(ms) = per_try_ms else { return self.attempt(source).await };
+        let after = Duration::from_millis(ms.into());
+        // Boxed: its state would be part of each connection's.
+        match Box::pin(timeout(after, self.attempt(source))).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let authority = self.to.endpoint.authority.clone();
+                let error = Error::TimedOut { authority, after };
+                Err(Failed { failure: Failure::TryTimedOut, connection: Connection::Fresh, error })
+            }
+        }
+    }
+
+    /// What becomes of an answer: it is passed on, or it makes room for another attempt.
+    pub(super) async fn judge(&mut self, arrived: Arrived) -> Option<Arrived> {
+        let tick = self.client.core.deadlines.now();
+        let Some(care) = &mut self.to.care else { return Some(arrived) };
+        let status = arrived.status();
+        care.answered(status.as_u16(), tick);
+        if self.upgrade.is_some() || !care.rules.retry.lists(status.as_u16()) {
+            return Some(arrived);
+        }
+        let endpoint = self.to.endpoint.clone();
+        match Box::pin(self.then((Failure::BadAnswer, Connection::Fresh), &Answered(status))).await {
+            Then::GoOn => {
+                // One with a body that nobody reads is closed.
+                if let Arrived::Own(response, upstream) = arrived
+                    && response.body().is_end_stream()
+                {
+                    endpoint.put(upstream, tick);
+                }
+                None
+            }
+            Then::Reconnect | Then::GiveUp => Some(arrived),
+        }
+    }
+
+    /// The same of a failure.
+    pub(super) async fn after(&mut self, failed: &Failed) -> Then {
+        if let Some(care) = &mut self.to.care
+            && !failed.error.is_ours()
+        {
+            care.failed((failed.failure, failed.connection), self.client.core.deadlines.now());
+        }
+        self.then((failed.failure, failed.connection), &failed.error).await
+    }
+
+    async fn then(
+        &mut self,
+        (failure, connection): (Failure, Connection),
+        error: &(dyn fmt::Display + Sync),
+    ) -> Then {
+        let core = &self.client.core;
+        let budget = self.to.care.as_ref().map_or(Budget::Left, |care| care.budget(core.deadlines.now()));
+        let replay = if self.is_still_sent(failure) { Replay::Unsafe } else { self.outbound.replay() };
+        let case = Case { failure, connection, replay, lookup: self.lookup, budget };
+        let refusal = match retry::next(case) {
+            Next::Reconnect => return Then::Reconnect,
+            Next::LookAgain if self.look_again(failure, error).await => return Then::GoOn,
+            Next::LookAgain => RetryRefusal::NobodyElse,
+            Next::GiveUp(Why::Unrepeatable) => RetryRefusal::Unrepeatable,
+            Next::GiveUp(Why::Overdue) => RetryRefusal::Overdue,
+            Next::GiveUp(Why::Tried) => RetryRefusal::Tried,
+            Next::GiveUp(Why::BudgetSpent) => RetryRefusal::BudgetSpent,
+        };
+        self.client.core.counters.retry_refused(refusal);
+        Then::GiveUp
+    }
+
+    /// Whether its body may still be read for the worker that is given up: on a shared connection another task sends
+    /// it, and two can't read one body.
+    fn is_still_sent(&self, failure: Failure) -> bool {
+        matches!(failure, Failure::BadAnswer | Failure::TryTimedOut)
+            && self.to.endpoint.links().is_some()
+            && self.client.upload_is(Upload::Running)
+    }
+
+    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
+    /// worker that failed, or nobody.
+    async fn look_again(&mut self, failure: Failure, error: &(dyn fmt::Display + Sync)) -> bool {
+        if planted::is(Bug::NoFailover) && self.to.by != By::Workspace {
+            return false;
+        }
+        let core = &self.client.core;
+        self.tried.push(self.to.ticket.of().clone());
+        self.lookup = Lookup::Again;
+        if let Some(care) = &self.to.care {
+            let policy = &care.rules.retry;
+            if self.tried.len() < policy.max as usize {
+                self.lookup = Lookup::Once;
+            }
+            let (path, now) = (self.outbound.target.path(), core.deadlines.now());
+            // Nobody waits, and no token is spent, for nobody.
+            if core.desk.after_failure(path, &self.tried, now).left.is_none() {
+                return false;
+            }
+            care.goes_on(now);
+            let ms = policy.wait_ms(failure, self.tried.len() as u32 - 1, random_u64());
+            let wait = sleep(Duration::from_millis(ms.into()));
+            if ms > 0 && self.client.watch.bound(wait).await.is_none() {
+                return false;
+            }
+        }
+        self.move_on(error)
+    }
+
+    fn move_on(&mut self, error: &dyn fmt::Display) -> bool {
+        let core = &self.client.core;
+        let head = RequestHead {
+            method: &self.outbound.method,
+            path: self.outbound.target.path(),
+            headers: &self.outbound.headers,
+            entropy: 0,
+        };
+        let query = self.outbound.target.query().unwrap_or_default();
+        let client = self.client.address.as_bytes();
+        let terms = Terms { tried: &self.tried, patience: Patience::Over, query, client };
+        let decided = core.desk.decide(head, core.deadlines.now(), terms);
+        let next = match decided.verdict {
+            Verdict::Forward(to) => to,
+            Verdict::Answer(_) | Verdict::Hold(_) => return false,
+        };
+        match next.by {
+            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
+            By::Workspace => {}
+            By::Service { .. } => {
+                FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
+            }
+        }
+        self.to = next;
+        self.index = decided.index;
+        true
+    }
+}
+
+impl Arrived {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Own(response, _) => response.status(),
+            Self::Shared(response) => response.status(),
+        }
+    }
+}

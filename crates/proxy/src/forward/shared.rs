@@ -1,0 +1,97 @@
+//! An attempt on a connection that is shared with other requests.
+
+use super::{Arrived, Error, Failed, Forwarding, Got, Place};
+use crate::{
+    http1::RequestBody,
+    http2::upstream::{
+        self, Broken, Links, Turn,
+        exchange::speak_http2,
+        links::{Dial, More},
+    },
+};
+use http::{Request, uri::Scheme};
+use quorate_model::Scheme as Registered;
+use quorate_routing::retry::{Connection, Failure};
+use quorate_rt::time::timeout;
+use quorate_telemetry::label::UpstreamUse;
+use std::sync::Arc;
+
+impl Forwarding<'_> {
+    /// Waits for a place on one of the worker's connections, within its own time and the request's.
+    pub(super) async fn turn(&self, links: &Arc<Links>, connection: Connection) -> Result<Got, Failed> {
+        let refused = |error| Failed { failure: Failure::Refused, connection: Connection::Fresh, error };
+        let authority = || self.to.endpoint.authority.clone();
+        let limits = &self.client.core.config.limits;
+        let waiting = match links.turn() {
+            Turn::Got(got) => return Ok(got),
+            Turn::Wait(waiting) => waiting,
+            Turn::WaitAndDial(waiting, dial) => {
+                self.dial(dial);
+                waiting
+            }
+            Turn::Full => {
+                let waiting_max = limits.worker_waiting_max;
+                return Err(refused(Error::Crowded { authority: authority(), waiting_max }));
+            }
+        };
+        let after = limits.worker_waiting_timeout;
+        match self.client.watch.bound(timeout(after, waiting)).await {
+            Some(Ok(Ok(Ok(got)))) => Ok(got),
+            Some(Ok(Ok(Err(error)))) => Err(refused(Error::Unreachable(error))),
+            // The connection that it waited for is gone.
+            Some(Ok(Err(_))) => Err(Failed {
+                failure: Failure::Unsent,
+                connection,
+                error: Error::Closed { authority: authority() },
+            }),
+            Some(Err(_)) => Err(refused(Error::NoRoom { authority: authority(), after })),
+            None => Err(Failed {
+                failure: Failure::TimedOut,
+                connection: Connection::Fresh,
+                error: self.timed_out(),
+            }),
+        }
+    }
+
+    /// Dials in the background, for all who wait.
+    fn dial(&self, mut dial: Dial) {
+        let (core, endpoint) = (self.client.core.clone(), self.to.endpoint.clone());
+        let connections_max = self.connections_max();
+        quorate_rt::spawn(async move {
+            loop {
+                let dialled = core.dialer.dial_shared(&endpoint, connections_max).await;
+                let used = if dialled.is_ok() { UpstreamUse::Opened } else { UpstreamUse::Failed };
+                core.counters.upstream(used);
+                if dial.done(dialled, core.deadlines.now()) == More::Enough {
+                    return;
+                }
+            }
+        });
+    }
+
+    pub(super) async fn share(
+        &mut self,
+        place: Place,
+        connection: Connection,
+        mut request: Request<RequestBody>,
+    ) -> Result<Arrived, Failed> {
+        let scheme = match self.to.endpoint.address.scheme() {
+            Registered::Http => Scheme::HTTP,
+            Registered::Https => Scheme::HTTPS,
+        };
+        speak_http2(&mut request, scheme);
+        let authority = self.to.endpoint.authority.clone();
+        let (failure, error) = match upstream::exchange(place, request, self.client).await {
+            Ok(response) => return Ok(Arrived::Shared(response)),
+            Err(Broken::Unsent | Broken::Unprocessed(_)) if !self.outbound.is_whole() => {
+                (Failure::Died, Error::Closed { authority })
+            }
+            Err(Broken::Unsent) => (Failure::Unsent, Error::Closed { authority }),
+            Err(Broken::Unprocessed(source)) => (Failure::Unsent, Error::Stream { authority, source }),
+            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source }),
+            Err(Broken::Upload(source)) => (Failure::Died, Error::Died { authority, source }),
+            Err(Broken::TimedOut) => (Failure::TimedOut, self.timed_out()),
+        };
+        Err(Failed { failure, connection, error })
+    }
+}

@@ -1,0 +1,89 @@
+//! One request's part in its service's resilience: whatever becomes of it, the worker's record gets to know.
+
+use super::{Book, Conduct, Rules, conduct::Result};
+use crate::deadline::now_ms;
+use quorate_routing::{
+    breaker::Pass,
+    budget::Budget,
+    outlier::Seen,
+    retry::{Connection, Failure},
+};
+use quorate_rt::time::Instant;
+use std::sync::Arc;
+
+/// A request for a service, at one of its workers.
+pub(crate) struct Care {
+    pub rules: Arc<Rules>,
+    book: Arc<Book>,
+    visit: Option<Visit>,
+}
+
+/// An attempt at a worker whose conduct is of interest.
+struct Visit {
+    conduct: Arc<Conduct>,
+    pass: Option<Pass>,
+    began: Option<Instant>,
+}
+
+impl Care {
+    /// Of a request that is about to be sent to a worker at `tick`.
+    pub fn new(rules: &Arc<Rules>, book: &Arc<Book>, conduct: Option<&Arc<Conduct>>, tick: u32) -> Self {
+        let visit = conduct.map(|conduct| {
+            let (pass, change) = conduct.admit(rules, now_ms(tick));
+            book.changed(change);
+            Visit { conduct: conduct.clone(), pass, began: rules.watch_latency().then(Instant::now) }
+        });
+        Self { rules: rules.clone(), book: book.clone(), visit }
+    }
+
+    /// The head of an answer came.
+    pub fn answered(&mut self, status: u16, tick: u32) {
+        self.ended(Seen::of_status(status), tick);
+    }
+
+    /// None came. A connection that had died in the pool says nothing about the worker.
+    pub fn failed(&mut self, (failure, connection): (Failure, Connection), tick: u32) {
+        match (failure, connection) {
+            (Failure::Refused, _) => self.ended(Seen::NoConnection, tick),
+            (Failure::Died, Connection::Fresh) | (Failure::TimedOut | Failure::TryTimedOut, _) => {
+                self.ended(Seen::GatewayError, tick);
+            }
+            (Failure::Unsent, _) | (Failure::Died, Connection::Pooled) => {}
+            // It was said when it came.
+            (Failure::BadAnswer, _) => {}
+        }
+    }
+
+    /// Whether the request may go on to another worker, as far as the budget goes.
+    pub fn budget(&self, tick: u32) -> Budget {
+        self.book.budget(&self.rules.retry.budget, now_ms(tick))
+    }
+
+    /// It does.
+    pub fn goes_on(&self, tick: u32) {
+        self.book.retry(&self.rules.retry.budget, now_ms(tick));
+    }
+
+    fn ended(&mut self, seen: Seen, tick: u32) {
+        let Some(visit) = &mut self.visit else { return };
+        let elapsed = visit.began.map(|began| began.elapsed().as_micros());
+        let took_us = elapsed.map(|us| u32::try_from(us).unwrap_or(u32::MAX));
+        let result = Result { seen, took_us };
+        let (change, cause) = visit.conduct.ended(&self.rules, (visit.pass.take(), result), now_ms(tick));
+        self.book.changed(change);
+        if let (Some(cause), Some(settings)) = (cause, &self.rules.outlier) {
+            self.book.eject(settings, (&visit.conduct, cause), now_ms(tick));
+        }
+    }
+}
+
+/// A client that went away says nothing about the worker, but a trial must not be out for ever.
+impl Drop for Care {
+    fn drop(&mut self) {
+        if let Some(visit) = &mut self.visit
+            && let Some(pass) = visit.pass.take()
+        {
+            visit.conduct.abandoned(&self.rules, pass);
+        }
+    }
+}

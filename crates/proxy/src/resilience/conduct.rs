@@ -1,0 +1,115 @@
+//! How one worker has behaved for one service, as this core saw it.
+//!
+//! It is about one life of the worker: who registers anew, or comes back to life, is a new one, with a clean record and
+//! a slow start.
+
+use super::Rules;
+use quorate_model::{Epoch, WorkerId};
+use quorate_routing::{
+    balance::{Standing, ewma::PeakEwma},
+    breaker::{Breaker, Change, Ended, Pass},
+    outlier::{Record, Seen, Tally},
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) struct Conduct {
+    pub worker: WorkerId,
+    pub epoch: Epoch,
+    /// When this core saw it begin; `None`: it was there before the core looked.
+    pub since_ms: Option<u64>,
+    life: Mutex<Life>,
+}
+
+#[derive(Default)]
+struct Life {
+    breaker: Breaker,
+    record: Record,
+    latency: PeakEwma,
+}
+
+/// How an attempt ended that says something about the worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Result {
+    pub seen: Seen,
+    /// Until the head of the answer, if that is of interest.
+    pub took_us: Option<u32>,
+}
+
+impl Conduct {
+    pub fn new(worker: WorkerId, epoch: Epoch, since_ms: Option<u64>) -> Self {
+        Self { worker, epoch, since_ms, life: Mutex::default() }
+    }
+
+    /// Whether it may be asked, where it has `in_flight` requests.
+    pub fn standing(&self, rules: &Rules, in_flight: u32, now_ms: u64) -> Standing {
+        let life = self.life();
+        let is_shut = rules.breaker.is_some_and(|settings| !life.breaker.lets_through(&settings, now_ms));
+        let is_full = rules.limits.in_flight.is_some_and(|max| in_flight >= max);
+        if is_shut || is_full {
+            Standing::Out
+        } else if rules.outlier.is_some() && life.record.is_ejected(now_ms) {
+            Standing::Ejected { in_flight }
+        } else {
+            Standing::Open { in_flight }
+        }
+    }
+
+    /// In microseconds.
+    pub fn latency(&self, now_ms: u64) -> Option<u32> {
+        self.life().latency.read(now_ms)
+    }
+
+    /// A request is given to it.
+    pub fn admit(&self, rules: &Rules, now_ms: u64) -> (Option<Pass>, Option<Change>) {
+        let admitted = rules.breaker.and_then(|settings| self.life().breaker.admit(&settings, now_ms));
+        admitted.map_or((None, None), |(pass, change)| (Some(pass), change))
+    }
+
+    /// A request ended in a way that says nothing about it.
+    pub fn abandoned(&self, rules: &Rules, pass: Pass) {
+        if let Some(settings) = rules.breaker {
+            // Nothing that depends on the time can follow.
+            self.life().breaker.ended(&settings, (pass, Ended::Unknown), 0);
+        }
+    }
+
+    /// An attempt ended. What it changes, and whether the worker should be ejected.
+    pub fn ended(
+        &self,
+        rules: &Rules,
+        (pass, result): (Option<Pass>, Result),
+        now_ms: u64,
+    ) -> (Option<Change>, Option<quorate_routing::outlier::Cause>) {
+        let mut life = self.life();
+        if let Some(us) = result.took_us {
+            match result.seen {
+                Seen::Good | Seen::Error => life.latency.answered(us, now_ms),
+                Seen::GatewayError | Seen::NoConnection => life.latency.failed(us, now_ms),
+            }
+        }
+        let how = if result.seen == Seen::Good { Ended::Success } else { Ended::Failure };
+        let change = match (rules.breaker, pass) {
+            (Some(settings), Some(pass)) => life.breaker.ended(&settings, (pass, how), now_ms),
+            (None, _) | (_, None) => None,
+        };
+        // What was sent before it was ejected says nothing new.
+        let is_watched = !life.record.is_ejected(now_ms);
+        let cause = rules.outlier.filter(|_| is_watched).and_then(|s| life.record.note(&s, result.seen));
+        (change, cause)
+    }
+
+    /// Ejects it; until when.
+    pub fn eject(&self, settings: &quorate_routing::outlier::Settings, now_ms: u64) -> u64 {
+        self.life().record.eject(settings, now_ms)
+    }
+
+    /// Its answers since the last comparison; `None`: it is ejected.
+    pub fn take_tally(&self, now_ms: u64) -> Option<Tally> {
+        let mut life = self.life();
+        (!life.record.is_ejected(now_ms)).then(|| life.record.take_tally())
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

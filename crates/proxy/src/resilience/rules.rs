@@ -1,0 +1,144 @@
+//! A service's policy, in the terms of `quorate_routing`.
+
+use crate::pool::Protocol;
+use quorate_model::{
+    Address, ServicePolicy,
+    policy::{self, Balancing, KeySource},
+};
+use quorate_routing::{
+    admission::Limits,
+    backoff::{self, Jitter},
+    balance::{Options, PANIC_PERCENT, Strategy},
+    breaker, budget, outlier,
+    retry::{self, Repeat},
+};
+
+/// Where the rules are applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Here {
+    /// The hash of the node's zone.
+    pub zone: Option<u64>,
+    /// Which of the node's cores this is, and how many there are: a bound of the node is divided among them.
+    pub core: (u32, u32),
+}
+
+/// What a policy says, ready to be asked for each request.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub retry: retry::Policy,
+    /// Whether workers are told with the first attempt already which one it is.
+    pub counts_attempts: bool,
+    pub breaker: Option<breaker::Settings>,
+    pub outlier: Option<outlier::Settings>,
+    pub limits: Limits,
+    /// `None`: by score.
+    pub balancing: Option<Options>,
+    pub hash_on: Option<KeySource>,
+    pub panic_percent: u8,
+    protocol: Option<policy::Protocol>,
+}
+
+impl Rules {
+    pub fn of(policy: Option<&ServicePolicy>, here: &Here) -> Self {
+        let none = ServicePolicy::default();
+        let policy = policy.unwrap_or(&none);
+        let limits = Limits {
+            connections: policy.limits.connections_max,
+            pending: policy.limits.pending_max,
+            in_flight: policy.limits.in_flight_max,
+        };
+        let panic_percent = policy.outlier.map_or(PANIC_PERCENT, |outlier| outlier.panic_percent);
+        Self {
+            retry: policy.retries.as_ref().map_or_else(retry::Policy::default, retries),
+            counts_attempts: policy.retries.is_some(),
+            breaker: policy.breaker.map(breaker),
+            outlier: policy.outlier.map(outlier),
+            limits: limits.of_core(here.core.0, here.core.1),
+            balancing: balancing(policy, here, panic_percent),
+            hash_on: policy.hash_on.clone(),
+            panic_percent,
+            protocol: policy.protocol,
+        }
+    }
+
+    /// What a worker at an address is spoken to in.
+    pub fn protocol(&self, address: &Address) -> Protocol {
+        match self.protocol {
+            None => Protocol::of(address),
+            Some(policy::Protocol::Http1) => Protocol::Http1,
+            Some(policy::Protocol::H2c) => Protocol::H2c,
+            Some(policy::Protocol::H2) => Protocol::H2,
+        }
+    }
+
+    /// Whether what becomes of a worker's requests is of any interest.
+    pub fn watch_workers(&self) -> bool {
+        self.breaker.is_some()
+            || self.outlier.is_some()
+            || self.balancing.is_some()
+            || self.limits != Limits::default()
+    }
+
+    /// Whether it matters how long answers take.
+    pub fn watch_latency(&self) -> bool {
+        self.balancing.is_some_and(|options| options.strategy == Strategy::PeakEwma)
+    }
+}
+
+/// Slow start and zones are no matter of the score: who wants one of them gets the default of routes.
+fn balancing(policy: &ServicePolicy, here: &Here, panic_percent: u8) -> Option<Options> {
+    let is_wanted = policy.slow_start_ms.is_some() || policy.prefer_zone;
+    let balancing = policy.balancing.or(is_wanted.then_some(Balancing::P2c))?;
+    let strategy = match balancing {
+        Balancing::RoundRobin => Strategy::RoundRobin,
+        Balancing::LeastConnections => Strategy::LeastConnections,
+        Balancing::SourceIp => Strategy::SourceIp,
+        Balancing::ConsistentHash => Strategy::ConsistentHash,
+        Balancing::P2c => Strategy::PeakEwma,
+    };
+    Some(Options {
+        strategy,
+        zone: here.zone.filter(|_| policy.prefer_zone),
+        slow_start_ms: policy.slow_start_ms.unwrap_or(0),
+        panic_percent,
+    })
+}
+
+fn retries(retries: &policy::Retries) -> retry::Policy {
+    retry::Policy {
+        max: retries.max.into(),
+        on: retries.on.as_slice().into(),
+        repeat: if retries.non_idempotent { Repeat::All } else { Repeat::Idempotent },
+        per_try_ms: None,
+        backoff: backoff::Settings {
+            initial_ms: retries.backoff.initial_ms,
+            max_ms: retries.backoff.max_ms,
+            jitter: Jitter::Full,
+        },
+        budget: budget::Settings {
+            percent: retries.budget.percent.into(),
+            per_second_min: retries.budget.min_per_second,
+        },
+    }
+}
+
+fn breaker(breaker: policy::Breaker) -> breaker::Settings {
+    breaker::Settings {
+        failures: breaker.failures,
+        open_ms: breaker.open_ms.into(),
+        successes: breaker.successes,
+        trials: breaker.trials,
+    }
+}
+
+/// One refused connection is enough whatever the number of failures: nobody listens.
+fn outlier(outlier: policy::Outlier) -> outlier::Settings {
+    outlier::Settings {
+        errors: outlier.failures,
+        gateway_errors: outlier.failures,
+        base_ms: outlier.ejection_ms.into(),
+        longest_ms: outlier.ejection_ms_max.into(),
+        percent_max: outlier.ejected_percent_max.into(),
+        ..outlier::Settings::default()
+    }
+}
