@@ -47,7 +47,7 @@ pub(crate) enum Error {
     Setup { authority: String, source: hyper::Error },
     /// It does not greet as HTTP/2 has it.
     #[error("HTTP/2 with {authority}: {source}")]
-    Greeting { authority: String, source: h2::Error },
+    Greeting { authority: String, source: Box<h2::Error> },
     /// It speaks TLS, and not HTTP/2.
     #[error("HTTP/2 with {authority}: the worker did not choose it in the TLS handshake")]
     NotHttp2 { authority: String },
@@ -92,9 +92,10 @@ impl Dialer {
                 }
             }
             let greeted = Fresh::greet(socket, &self.limits).await;
-            greeted
-                .map(Ok)
-                .map_err(|source| Error::Greeting { authority: endpoint.authority.clone(), source })
+            greeted.map(Ok).map_err(|source| Error::Greeting {
+                authority: endpoint.authority.clone(),
+                source: source.into(),
+            })
         });
         match greeted.await? {
             Ok(fresh) => Ok(Dialled::Shared(fresh, dialling.opened())),
@@ -152,5 +153,84 @@ impl Dialer {
     /// no authorities at all.
     async fn connector(&self) -> Result<&tls::Connector, Error> {
         Ok(self.tls.get_or_try_init(|| blocking(|| tls::Connector::new(None))).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolBounds;
+    use quorate_model::Address;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// What comes of dialling a worker that does `serve` with its connection.
+    async fn dialled<F: Future<Output = ()> + Send + 'static>(
+        protocol: Protocol,
+        limits: Limits,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) -> Result<Dialled, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        quorate_rt::spawn(async move { serve(listener.accept().await.unwrap().0).await });
+        let endpoint = Endpoint::new(address, protocol, PoolBounds::of(&limits));
+        let max = limits.worker_connections_max;
+        Dialer::new(None, limits).await.unwrap().dial_shared(&endpoint, max).await
+    }
+
+    async fn serve_http2(tcp: TcpStream) {
+        let mut connection = h2::server::handshake(tcp).await.unwrap();
+        while connection.accept().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn http2_is_spoken_without_asking_where_it_is_known() {
+        for protocol in [Protocol::H2c, Protocol::H2] {
+            let got = dialled(protocol, Limits::default(), serve_http2).await;
+            assert!(matches!(got, Ok(Dialled::Shared(..))), "{protocol:?}: {:?}", got.err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_speaks_http1_is_told_from_one_that_speaks_http2() {
+        let got = dialled(Protocol::H2c, Limits::default(), |mut tcp| async move {
+            let mut heard = [0; 24];
+            tcp.read_exact(&mut heard).await.unwrap();
+            tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            std::future::pending().await
+        })
+        .await;
+        assert!(matches!(got, Err(Error::Greeting { .. })), "{:?}", got.err());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_greet_is_given_up() {
+        let limits = Limits { dial_timeout: Duration::from_millis(200), ..Limits::default() };
+        let got = dialled(Protocol::H2c, limits, |tcp| async move {
+            std::future::pending::<()>().await;
+            drop(tcp);
+        })
+        .await;
+        assert!(matches!(got, Err(Error::TooSlow { .. })), "{:?}", got.err());
+    }
+
+    #[tokio::test]
+    async fn connections_are_counted_while_they_live() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let limits = Limits::default();
+        let endpoint = Endpoint::new(address, Protocol::Http1, PoolBounds::of(&limits));
+        let dialer = Dialer::new(None, limits).await.unwrap();
+        let dialling = endpoint.dialling(2).expect("room");
+        let first = dialer.dial(&endpoint, 2).await.expect("it listens");
+        assert_eq!((endpoint.open(), endpoint.being_dialled()), (1, 1));
+        assert!(matches!(dialer.dial(&endpoint, 2).await, Err(Error::Full { max: 2, .. })));
+        drop(dialling);
+        let second = dialer.dial(&endpoint, 2).await.expect("it listens");
+        assert_eq!((endpoint.open(), endpoint.being_dialled()), (2, 0));
+        drop((first, second));
+        assert_eq!(endpoint.open(), 0);
     }
 }

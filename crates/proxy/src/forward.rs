@@ -3,6 +3,7 @@
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
 mod again;
+mod error;
 mod room;
 mod shared;
 
@@ -13,14 +14,14 @@ use crate::{
     deadline::ticks,
     decide::{By, Destination},
     destination::Outstanding,
-    dial,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
-    http2::upstream::{Answer, Got, Place},
+    http2::upstream::{Answer, Place},
     pool::Endpoint,
     upgrade::{self, Wanted},
 };
 use again::Then;
+use error::{Error, Failed, worker_failed};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
@@ -93,62 +94,6 @@ enum Line {
 enum Arrived {
     Own(Response<Incoming>, Upstream),
     Shared(Response<Answer>),
-}
-
-struct Failed {
-    failure: Failure,
-    connection: Connection,
-    error: Error,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Dial(#[from] dial::Error),
-    #[error("{authority}: the connection was closed")]
-    Closed { authority: String },
-    #[error("{authority}: {}", chain(source))]
-    Died { authority: String, source: hyper::Error },
-    #[error("{authority}: no room on its connections within {after:?}")]
-    NoRoom { authority: String, after: Duration },
-    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
-    Crowded { authority: String, waiting_max: usize },
-    #[error("{0}")]
-    Unreachable(Arc<dial::Error>),
-    #[error("{authority}: {}", chain(source))]
-    Stream { authority: String, source: h2::Error },
-    #[error("{authority}: no answer within {after:?}")]
-    TimedOut { authority: String, after: Duration },
-    #[error("{authority}: {reason}")]
-    Switched { authority: String, reason: upgrade::Refused },
-    #[error("the address's path makes no request target")]
-    BadTarget,
-}
-
-impl Error {
-    /// Whether the worker is well, and has no room.
-    fn is_crowd(&self) -> bool {
-        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. } | Self::Dial(dial::Error::Full { .. }))
-    }
-
-    /// Whether it says nothing about the worker: it was not even asked.
-    fn is_ours(&self) -> bool {
-        match self {
-            Self::Dial(
-                dial::Error::Full { .. } | dial::Error::BadName { .. } | dial::Error::Authorities(_),
-            )
-            | Self::NoRoom { .. }
-            | Self::Crowded { .. }
-            | Self::BadTarget => true,
-            Self::Dial(_)
-            | Self::Closed { .. }
-            | Self::Died { .. }
-            | Self::Unreachable(_)
-            | Self::Stream { .. }
-            | Self::TimedOut { .. }
-            | Self::Switched { .. } => false,
-        }
-    }
 }
 
 impl<'a> Forwarding<'a> {
@@ -232,31 +177,6 @@ impl<'a> Forwarding<'a> {
         }
     }
 
-    async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
-        if let Some(links) = self.to.endpoint.links()
-            && self.upgrade.is_none()
-        {
-            // A shared one may always have been about to end.
-            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
-            let got = match links.take() {
-                Some(Got::Place(place)) => {
-                    self.client.core.counters.upstream(UpstreamUse::Reused);
-                    Got::Place(place)
-                }
-                Some(got) => got,
-                // Boxed: it is rare, and its state would be part of each connection's.
-                None => Box::pin(self.turn(links, connection)).await?,
-            };
-            match got {
-                Got::Place(place) => return Ok((Line::Shared(place), connection)),
-                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
-                Got::Http1 => {}
-            }
-        }
-        let (upstream, connection) = self.connect(source).await?;
-        Ok((Line::Own(upstream), connection))
-    }
-
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
         let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
@@ -337,10 +257,9 @@ impl<'a> Forwarding<'a> {
             }
         };
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
-        let is_crowded = failed.error.is_crowd();
         match after.left {
             // The worker is well: it will have room again.
-            None if is_crowded => answer::service::try_again(outcome, 1, 1),
+            None if failed.error.is_crowd() => answer::service::try_again(outcome, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -366,15 +285,6 @@ fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     Stamp::strip(answer.headers_mut());
     *answer.version_mut() = http::Version::HTTP_11;
     answer
-}
-
-/// As the workspace router's contract has it.
-fn worker_failed(failed: &Failed) -> Own {
-    match (&failed.error, failed.failure) {
-        (Error::Dial(dial::Error::BadName { .. }) | Error::BadTarget, _) => answer::invalid_worker_url(),
-        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
-        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
-    }
 }
 
 impl Outbound {
@@ -469,16 +379,4 @@ const RETRY_TTL: Duration = Duration::from_secs(30);
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {
     HeaderValue::from_str(&endpoint.authority).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
-}
-
-/// An error and its causes: hyper's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }

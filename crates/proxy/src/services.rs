@@ -51,7 +51,7 @@ pub(crate) struct Choice {
     loads: Arc<Loads>,
     candidates: Candidates<Entrant>,
     /// Where a policy names a strategy.
-    table: Option<Table<Entrant>>,
+    table: Option<Arc<Table<Entrant>>>,
     rules: Arc<Rules>,
     book: Arc<Book>,
     /// In which tick it was made.
@@ -67,6 +67,18 @@ pub(crate) struct Entrant {
     pub seat: Seat,
     /// How it has behaved, where the service's policy wants to know.
     conduct: Option<Arc<Conduct>>,
+}
+
+/// The same worker at the same address, in the same life.
+impl PartialEq for Entrant {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |entrant: &Self| {
+            let Seat { outstanding, endpoint } = &entrant.seat;
+            let conduct = entrant.conduct.as_ref().map(Arc::as_ptr);
+            (Arc::as_ptr(outstanding), Arc::as_ptr(endpoint), conduct)
+        };
+        of(self) == of(other)
+    }
 }
 
 /// A request that wants a worker.
@@ -147,7 +159,9 @@ impl Services {
         let entrants = entrants(service, workers, (&rules, &book, now));
         let choice = Arc::new(Choice {
             candidates: candidates(&entrants, loads, rules.panic_percent),
-            table: rules.balancing.map(|options| table(&entrants, loads, options)),
+            table: rules.balancing.map(|options| {
+                table(members(&entrants, loads), options, known.and_then(|known| known.table.as_ref()))
+            }),
             service: service.clone(),
             loads: loads.clone(),
             rules,
@@ -218,8 +232,20 @@ fn candidates(entrants: &[Listed<'_>], loads: &Loads, panic_percent: u8) -> Cand
     Candidates::new(candidates.collect())
 }
 
-/// For the choice by a strategy.
-fn table(entrants: &[Listed<'_>], loads: &Loads, options: balance::Options) -> Table<Entrant> {
+/// For the choice by a strategy. The same as before, if nobody came, went or changed: what workers say of their load
+/// changes all the time, and a table of keys takes a millisecond to make.
+fn table(
+    members: Vec<Member<Entrant>>,
+    options: balance::Options,
+    known: Option<&Arc<Table<Entrant>>>,
+) -> Arc<Table<Entrant>> {
+    match known {
+        Some(known) if *known.options() == options && known.members() == members => known.clone(),
+        Some(_) | None => Arc::new(Table::new(members, options)),
+    }
+}
+
+fn members(entrants: &[Listed<'_>], loads: &Loads) -> Vec<Member<Entrant>> {
     let members = entrants.iter().filter_map(|(endpoint, entrant)| {
         let worker = endpoint.worker();
         let load = loads.of(worker.id().as_str()).map(|load| &**load);
@@ -233,7 +259,7 @@ fn table(entrants: &[Listed<'_>], loads: &Loads, options: balance::Options) -> T
             since_ms: entrant.conduct.as_ref().and_then(|conduct| conduct.since_ms),
         })
     });
-    Table::new(members.collect(), options)
+    members.collect()
 }
 
 /// Which version of it.

@@ -83,6 +83,8 @@ async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), 
     client.tunnelled();
     client.core.counters.tunnel_opened();
     let (mut worker_io, early) = upstream.into_socket().await;
+    // What the bytes mean is not known any more, nor how long somebody may take over them.
+    worker_io.bear_standstill();
     let mut client_io = TokioIo::new(client_side);
     let mut copying = pin!(async {
         // What the worker said in one breath with its 101.

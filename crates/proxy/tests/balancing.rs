@@ -3,8 +3,7 @@
 mod rig;
 
 use quorate_model::{
-    Address, Command, HealthChange, PartitionRange, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict,
-    WorkerId,
+    Address, Command, PartitionRange, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
     policy::{Balancing, KeySource},
     worker::RegistrationParts,
 };
@@ -111,12 +110,12 @@ async fn verdicts_of_health_checks_are_kept_to_until_they_are_absurd() {
             asked
         };
         for id in ["w1", "w2"] {
-            verdict(&rig, id, Verdict::Unhealthy);
+            rig.verdict(id, Verdict::Unhealthy);
         }
         assert_eq!(asked().await.into_keys().collect::<Vec<_>>(), ["w3", "w4"], "{balancing:?}");
-        verdict(&rig, "w3", Verdict::Unhealthy);
+        rig.verdict("w3", Verdict::Unhealthy);
         assert_eq!(asked().await.len(), 4, "{balancing:?}: one of four can't carry them all");
-        ["w1", "w2", "w3"].into_iter().for_each(|id| verdict(&rig, id, Verdict::Healthy));
+        ["w1", "w2", "w3"].into_iter().for_each(|id| rig.verdict(id, Verdict::Healthy));
     }
 }
 
@@ -146,14 +145,4 @@ async fn requests_stay_in_the_nodes_zone() {
     assert!((165..=200).contains(&home), "{home}");
     workers[0].die().await;
     assert_ne!(ask(&rig).await, "a1");
-}
-
-fn verdict(rig: &Rig, id: &str, verdict: Verdict) {
-    let change = HealthChange {
-        service: ServiceName::parse("s").unwrap(),
-        worker: WorkerId::parse(id).unwrap(),
-        incarnation: rig.incarnation(id),
-        verdict,
-    };
-    rig.apply(Command::ChangeHealth(vec![change]));
 }

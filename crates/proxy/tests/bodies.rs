@@ -280,3 +280,34 @@ async fn trailers_pass_for_those_who_take_them() {
     assert_eq!(String::from_utf8(trailers).unwrap().to_lowercase(), "x-sum: 7\r\n\r\n");
     assert_eq!(worker.last().header("TE"), Some("trailers"));
 }
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let heard = Arc::new(std::sync::Mutex::new(String::new()));
+    let record = heard.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let record = record.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            client.head().await.unwrap();
+            let body = client.exactly("5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n".len()).await.unwrap();
+            *record.lock().unwrap() = String::from_utf8(body).unwrap();
+            let head = "HTTP/1.1 200 OK\r\nTrailer: x-end\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let answer = format!("{head}4\r\nbody\r\n0\r\nx-end: 7\r\n\r\n");
+            client.send(answer.as_bytes()).await.unwrap();
+            client.head().await;
+        }
+    })
+    .await;
+    let rig = Rig::with(&worker).await;
+    let mut client = rig.client().await;
+    let head = "PUT /x HTTP/1.1\r\nHost: h\r\nX-Workspace-ID: w1\r\nTE: trailers\r\nConnection: TE\r\n\
+                Trailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(format!("{head}5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n").as_bytes()).await.unwrap();
+    let head = timeout(PATIENCE, client.head()).await.unwrap().unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let expected = "4\r\nbody\r\n0\r\nx-end: 7\r\n\r\n";
+    let rest = timeout(PATIENCE, client.exactly(expected.len())).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8(rest).unwrap(), expected);
+    assert_eq!(*heard.lock().unwrap(), "5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n");
+}

@@ -4,7 +4,7 @@ mod rig;
 
 use quorate_proxy::Limits;
 use quorate_rt::time::{sleep, timeout};
-use rig::{Client, PATIENCE, Rig, Worker, config, get, ok};
+use rig::{Client, PATIENCE, Rig, Worker, config, eventually, get, ok};
 use std::time::Duration;
 
 fn limited(limits: Limits) -> quorate_proxy::Config {
@@ -122,4 +122,39 @@ async fn the_pool_is_bounded() {
         assert_eq!(client.ask(&get("/", "")).await.status, 200);
         assert_eq!(worker.connections(), n);
     }
+}
+
+#[tokio::test]
+async fn a_worker_has_no_more_connections_than_allowed() {
+    let gate = rig::h2::Gate::new();
+    let held = gate.clone();
+    let worker = Worker::scripted(move |tcp, _| {
+        let held = held.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            while client.message().await.is_some() {
+                held.pass().await;
+                client.send(ok("ok").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let rig = Rig::start(limited(Limits { worker_connections_max: 2, ..Limits::default() }), Some(12)).await;
+    rig.register("w1", &worker.url(), 0..12);
+    let mut clients = [rig.client().await, rig.client().await];
+    for client in &mut clients {
+        client.send(get("/x", "").as_bytes()).await.unwrap();
+    }
+    eventually("both are asked", || gate.came() == 2).await;
+    let full = rig.ask(&get("/x", "")).await;
+    assert_eq!(full.status, 503);
+    assert!(full.body.contains("all 2 connections are in use"), "{}", full.body);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.answer("GET").await.status, 200);
+    }
+    timeout(PATIENCE, async { while rig.ask(&get("/x", "")).await.status != 200 {} })
+        .await
+        .expect("free again");
+    assert_eq!(worker.connections(), 2);
 }

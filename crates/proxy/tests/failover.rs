@@ -8,6 +8,7 @@ use rig::{
     Client, Rig, Worker, config, eventually,
     service::{Dead, call, check_cors, fatal, get, put, rig},
 };
+use tokio::io::AsyncWriteExt;
 
 /// The original's "failover" never tried the second worker.
 #[tokio::test]
@@ -141,4 +142,55 @@ async fn three_workers_are_tried_and_no_more() {
     let answer = rig.ask(&get("/api/service/s/x")).await;
     assert!(answer.body.ends_with(r#""retry_after":10,"healthy_workers":1}"#), "{}", answer.body);
     assert_eq!(answer.header("Retry-After"), Some("10"));
+}
+
+/// A client broke off, the worker's connection ended with its body, and what had been kept of it went to the next
+/// worker: there it looked like the whole.
+#[tokio::test]
+async fn a_body_that_broke_off_is_not_given_to_another_worker() {
+    let rig = rig().await;
+    let workers = [Worker::ok().await, Worker::ok().await];
+    rig.offer("w1", &workers[0].url(), &["s"]);
+    rig.offer("w2", &workers[1].url(), &["s"]);
+    let mut client = rig.client().await;
+    let head = call("PUT", "/api/service/s/x", "Transfer-Encoding: chunked\r\n");
+    client.send(format!("{head}5\r\nhello\r\n").as_bytes()).await.unwrap();
+    eventually("a worker is dialled", || workers.iter().any(|worker| worker.connections() > 0)).await;
+    client.tcp.shutdown().await.unwrap();
+    let ended = |outcome| rig.metric(&format!("quorate_proxy_requests_total{{outcome=\"{outcome}\"}}"));
+    eventually("it is over", || ended("bad_request") + ended("abandoned") == 1).await;
+    assert_eq!(workers.iter().map(|worker| worker.heard().len()).sum::<usize>(), 0);
+}
+
+#[tokio::test]
+async fn the_next_worker_gets_the_trailers_too() {
+    let rig = rig().await;
+    // Takes all of the request, trailers included, and dies with it.
+    let whole = "2\r\nhi\r\n0\r\nx-sum: 2\r\n\r\n";
+    let heard: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let mut workers = Vec::new();
+    for is_well in [false, true] {
+        let record = heard.clone();
+        let script = move |tcp, _| {
+            let record = record.clone();
+            async move {
+                let mut client = Client::of(tcp);
+                client.head().await.unwrap();
+                let body = client.exactly(whole.len()).await.unwrap();
+                record.lock().unwrap().push(String::from_utf8(body).unwrap());
+                if is_well {
+                    client.send(rig::ok("ok").as_bytes()).await.unwrap();
+                    client.head().await;
+                }
+            }
+        };
+        workers.push(Worker::scripted(script).await);
+    }
+    rig.offer("dying", &workers[0].url(), &["s"]);
+    rig.offer("well", &workers[1].url(), &["s"]);
+    rig.says("well", Load { load: Milli::ONE, ..Load::default() });
+    let head = "TE: trailers\r\nConnection: TE\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n";
+    let answer = rig.ask(&(call("PUT", "/api/service/s/x", head) + whole)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(*heard.lock().unwrap(), [whole, whole]);
 }

@@ -10,7 +10,7 @@ use hyper::{
     body::{Bytes, Incoming},
     service::Service,
 };
-use quorate_proxy::Inlet;
+use quorate_proxy::{AnswerError, Inlet};
 use quorate_rt::{
     http::{Serve, ServeLimits, Session, full, serve},
     net,
@@ -44,7 +44,7 @@ impl Serve for Other {
     }
 }
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Body = UnsyncBoxBody<Bytes, AnswerError>;
 
 impl Service<Request<Incoming>> for Connection {
     type Response = Response<Body>;

@@ -81,6 +81,11 @@ impl<T> DirtyFlush<T> {
     pub fn new(io: T) -> Self {
         Self { io, dirty: false }
     }
+
+    /// What is wrapped.
+    pub fn get_ref(&self) -> &T {
+        &self.io
+    }
 }
 
 impl<T: AsyncRead> AsyncRead for DirtyFlush<T> {

@@ -168,6 +168,9 @@ pub mod net {
     /// Has the system end a connection whose other machine is gone without a word: once what was sent is
     /// unacknowledged for `silence`, or, with nothing under way, probes are for about as long. Zero: as the system
     /// has it, which is a quarter of an hour and two hours. Only where the system can: elsewhere it changes nothing.
+    ///
+    /// Linux ends it also when the other side takes nothing for so long though there is more to send: to the sender
+    /// a program that stands still is no different.
     pub fn give_up_after(tcp: &TcpStream, silence: Duration) -> io::Result<()> {
         if silence.is_zero() {
             return Ok(());
@@ -181,6 +184,14 @@ pub mod net {
         socket.set_tcp_keepalive(&probes)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(silence))?;
+        Ok(())
+    }
+
+    /// Takes back that the other side must take what is sent within some time. Probes go on.
+    pub fn bear_standstill(tcp: &TcpStream) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        SockRef::from(tcp).set_tcp_user_timeout(None)?;
+        let _ = tcp;
         Ok(())
     }
 
@@ -232,8 +243,8 @@ pub mod rng {
 
 #[cfg(test)]
 mod tests {
-    use super::net::SharedPort;
-    use std::net::SocketAddr;
+    use super::net::{SharedPort, TcpListener, TcpStream, bear_standstill, give_up_after};
+    use std::{net::SocketAddr, time::Duration};
 
     #[tokio::test]
     async fn a_claimed_port_is_nobody_else_s_at_any_time() {
@@ -248,5 +259,30 @@ mod tests {
         taken("while two cores listen");
         drop((claimed, first, second));
         SharedPort::claim(address).expect("free again");
+    }
+
+    /// Standing still, the other side's system acknowledges and takes nothing.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_that_takes_nothing_ends_unless_that_is_borne() {
+        let (silence, patience) = (Duration::from_secs(1), Duration::from_secs(20));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("some port is free");
+        let address = listener.local_addr().expect("it listens");
+        let mut both = Vec::new();
+        for is_borne in [false, true] {
+            let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+            let (ours, theirs) = (ours.expect("it listens"), theirs.expect("it was dialled").0);
+            give_up_after(&ours, silence).expect("the system can");
+            if is_borne {
+                bear_standstill(&ours).expect("the system can");
+            }
+            while ours.try_write(&[0; 64 << 10]).is_ok() {}
+            both.push((ours, theirs));
+        }
+        // To become writable without having been read from, it must have ended.
+        tokio::time::timeout(patience, both[0].0.writable()).await.expect("in time").expect("it is told");
+        assert!(both[0].0.try_write(&[0]).is_err_and(|e| e.kind() == std::io::ErrorKind::TimedOut));
+        let full = both[1].0.try_write(&[0]).map_err(|e| e.kind());
+        assert_eq!(full, Err(std::io::ErrorKind::WouldBlock));
     }
 }

@@ -7,7 +7,9 @@ use quorate_codec::{
 };
 use quorate_model::{
     Address, Capability, Epoch, Intent, Keyspace, KeyspaceName, KeyspaceSource, Lifecycle, LogIndex, LogTime,
-    Partition, PartitionCount, RegistrationParts, ServiceName, ServiceOffer, Ttl, Worker, WorkerId,
+    Partition, PartitionCount, RegistrationParts, RouteName, RouteParts, ServiceName, ServiceOffer,
+    StoredRoute, Ttl, Worker, WorkerId,
+    route::{Action, Destination, Forwarding, Target},
 };
 use quorate_state::{Parts, PartsError, State};
 use quorate_storage::snapshots::{SnapshotError, load};
@@ -46,8 +48,20 @@ fn worker(number: u32) -> Worker {
     }
 }
 
+fn route(number: u64) -> Arc<StoredRoute> {
+    let target = Target::Service(ServiceName::parse("echo").expect("valid"));
+    let destinations = vec![Destination { target, weight: 1 }];
+    let action = Action::Forward(Box::new(Forwarding { destinations, ..Forwarding::default() }));
+    let name = RouteName::parse(&format!("{number:04}-{}", "r".repeat(100))).expect("valid");
+    let route = RouteParts { action, ..RouteParts::default() }.validate(name).expect("valid");
+    Arc::new(StoredRoute { route, created: LogIndex(number), changed: LogIndex(9) })
+}
+
 fn parts() -> Parts {
     Parts {
+        // Of several sections as well.
+        routes: (0..2_000).map(route).collect(),
+        config_changed: LogIndex(9),
         index: LogIndex(9),
         last_epoch: Epoch(u64::from(WORKERS)),
         workers: (0..WORKERS).map(|number| Arc::new(worker(number))).collect(),

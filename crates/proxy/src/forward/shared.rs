@@ -1,10 +1,13 @@
 //! An attempt on a connection that is shared with other requests.
 
-use super::{Arrived, Error, Failed, Forwarding, Got, Place};
+use super::{
+    Arrived, Forwarding, Line, Source,
+    error::{Error, Failed},
+};
 use crate::{
     http1::RequestBody,
     http2::upstream::{
-        self, Broken, Links, Turn,
+        self, Broken, Got, Links, Place, Turn,
         exchange::speak_http2,
         links::{Dial, More},
     },
@@ -17,8 +20,34 @@ use quorate_telemetry::label::UpstreamUse;
 use std::sync::Arc;
 
 impl Forwarding<'_> {
+    /// What an attempt is made on: a place on a shared connection where the worker speaks HTTP/2, else one of its own.
+    pub(super) async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
+        if let Some(links) = self.to.endpoint.links()
+            && self.upgrade.is_none()
+        {
+            // A shared one may always have been about to end.
+            let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
+            let got = match links.take() {
+                Some(Got::Place(place)) => {
+                    self.client.core.counters.upstream(UpstreamUse::Reused);
+                    Got::Place(place)
+                }
+                Some(got) => got,
+                // Boxed: it is rare, and its state would be part of each connection's.
+                None => Box::pin(self.turn(links, connection)).await?,
+            };
+            match got {
+                Got::Place(place) => return Ok((Line::Shared(place), connection)),
+                Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
+                Got::Http1 => {}
+            }
+        }
+        let (upstream, connection) = self.connect(source).await?;
+        Ok((Line::Own(upstream), connection))
+    }
+
     /// Waits for a place on one of the worker's connections, within its own time and the request's.
-    pub(super) async fn turn(&self, links: &Arc<Links>, connection: Connection) -> Result<Got, Failed> {
+    async fn turn(&self, links: &Arc<Links>, connection: Connection) -> Result<Got, Failed> {
         let refused = |error| Failed { failure: Failure::Refused, connection: Connection::Fresh, error };
         let authority = || self.to.endpoint.authority.clone();
         let limits = &self.client.core.config.limits;
@@ -87,8 +116,10 @@ impl Forwarding<'_> {
                 (Failure::Died, Error::Closed { authority })
             }
             Err(Broken::Unsent) => (Failure::Unsent, Error::Closed { authority }),
-            Err(Broken::Unprocessed(source)) => (Failure::Unsent, Error::Stream { authority, source }),
-            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source }),
+            Err(Broken::Unprocessed(source)) => {
+                (Failure::Unsent, Error::Stream { authority, source: source.into() })
+            }
+            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source: source.into() }),
             Err(Broken::Upload(source)) => (Failure::Died, Error::Died { authority, source }),
             Err(Broken::TimedOut) => (Failure::TimedOut, self.timed_out()),
         };

@@ -125,7 +125,6 @@ struct Arriving {
     failed: Option<AnswerError>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "boxed with all else of the answer")]
 enum From {
     /// A connection of its own, if this body has to poll it; `None`: a task of its own does.
     Own(Incoming, Option<Upstream>),

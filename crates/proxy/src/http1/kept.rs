@@ -224,7 +224,11 @@ impl Body for Sending {
                     source.client.set_upload(Upload::Done);
                 }
             }
-            Poll::Ready(Some(Err(_))) => source.client.set_upload(Upload::Failed),
+            Poll::Ready(Some(Err(_))) => {
+                source.client.set_upload(Upload::Failed);
+                // There is no whole of it.
+                source.lose();
+            }
             Poll::Ready(None) => source.client.set_upload(Upload::Done),
             Poll::Pending => {}
         }

@@ -1,7 +1,11 @@
 //! Sockets, as hyper sees them.
 
 use crate::client::Client;
-use quorate_rt::{http::DirtyFlush, net::TcpStream, tls};
+use quorate_rt::{
+    http::DirtyFlush,
+    net::{self, TcpStream},
+    tls,
+};
 use std::{
     io,
     pin::Pin,
@@ -108,6 +112,16 @@ impl WorkerSocket {
             Self::Plain(_) => None,
             Self::Tls(socket) => socket.get_ref().1.alpn_protocol(),
         }
+    }
+
+    /// From here on both sides may stand still for as long as they like.
+    pub fn bear_standstill(&self) {
+        let tcp = match self {
+            Self::Plain(socket) => socket.get_ref(),
+            Self::Tls(socket) => socket.get_ref().0.get_ref(),
+        };
+        // One that is already closed refuses; the next read says so.
+        let _ = net::bear_standstill(tcp);
     }
 }
 

@@ -129,3 +129,27 @@ fn a_small_service_is_always_up_to_date() {
     scene.register(1, "h");
     assert!(Arc::ptr_eq(&scene.ask(0, 7).0.service, &scene.service()));
 }
+
+/// Scenario: each worker says ten times a second how busy it is. Making a table of keys each time would cost more than
+/// the requests.
+#[test]
+fn what_workers_say_of_their_load_makes_no_new_table() {
+    let mut scene = Scene::new(3);
+    let loads = Published::new(Arc::<Loads>::default());
+    scene.services = Services::new(&loads, Metrics::new().add_core(), (Here::default(), 1));
+    let name = ServiceName::parse("upload").unwrap();
+    let balancing = Some(quorate_model::policy::Balancing::SourceIp);
+    let policy = quorate_model::ServicePolicy { balancing, ..Default::default() };
+    scene.apply(Command::PutService { name, policy, if_index: None });
+    let table = |scene: &mut Scene| scene.ask(0, 7).0.table.clone().expect("a strategy is named");
+    let first = table(&mut scene);
+    let mut said = Loads::default();
+    said.insert(id(0), Arc::new(quorate_model::Load { active: 7, ..Default::default() }));
+    loads.store(Arc::new(said));
+    assert!(Arc::ptr_eq(&first, &table(&mut scene)), "nobody came or went");
+    scene.register(1, "h");
+    assert!(!Arc::ptr_eq(&first, &table(&mut scene)), "another life");
+    let last = table(&mut scene);
+    scene.apply(Command::SetWeight { id: id(2), weight: Some(7), if_index: None });
+    assert!(!Arc::ptr_eq(&last, &table(&mut scene)), "another weight");
+}

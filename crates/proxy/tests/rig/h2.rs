@@ -161,3 +161,11 @@ impl Gate {
         *self.waiting.borrow()
     }
 }
+
+/// A `POST` with a body.
+pub fn post(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /x HTTP/1.1\r\nHost: r.example\r\nX-Workspace-ID: w1\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}

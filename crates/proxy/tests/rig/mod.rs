@@ -11,9 +11,9 @@ pub mod service;
 pub use client::{Answer, Client, fields};
 
 use quorate_model::{
-    Address, BootId, ClusterId, Command, Duty, Entry, Epoch, KeyspaceSource, LeaseChange, LeaseEvent, Load,
-    LogIndex, LogTime, NodeName, Origin, Partition, PartitionCount, PartitionRange, Proposal, ServiceName,
-    ServiceOffer, ServicePolicy, Ttl, WorkerId, worker::RegistrationParts,
+    Address, BootId, ClusterId, Command, Duty, Entry, HealthChange, KeyspaceSource, LeaseChange, LeaseEvent,
+    Load, LogIndex, LogTime, NodeName, Origin, Partition, PartitionCount, PartitionRange, Proposal,
+    ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId, worker::RegistrationParts,
 };
 use quorate_proxy::{Config, Feeds, Freshness, Proxy};
 use quorate_rt::{
@@ -141,9 +141,11 @@ impl Rig {
         });
     }
 
-    /// The life that a worker is in.
-    pub fn incarnation(&self, id: &str) -> Epoch {
-        self.state.lock().unwrap().worker(id).unwrap().incarnation
+    /// What health checks find of a worker, for the service `s`.
+    pub fn verdict(&self, id: &str, verdict: Verdict) {
+        let incarnation = self.state.lock().unwrap().worker(id).unwrap().incarnation;
+        let (service, worker) = (ServiceName::parse("s").unwrap(), WorkerId::parse(id).unwrap());
+        self.apply(Command::ChangeHealth(vec![HealthChange { service, worker, incarnation, verdict }]));
     }
 
     /// What a worker says about itself.

@@ -35,6 +35,15 @@ struct State {
     queue: VecDeque<oneshot::Sender<Answered>>,
 }
 
+impl State {
+    /// Forgets the first ones that do not wait any more.
+    fn forget_gone(&mut self) {
+        while self.queue.front().is_some_and(oneshot::Sender::is_closed) {
+            self.queue.pop_front();
+        }
+    }
+}
+
 /// What somebody who waited gets.
 pub(crate) type Answered = Result<Got, Arc<dial::Error>>;
 
@@ -61,6 +70,7 @@ pub(crate) enum Turn {
 }
 
 /// What was dialled.
+#[expect(clippy::large_enum_variant, reason = "rare, and large nearly each time")]
 pub(crate) enum Dialled {
     /// A connection that many can use.
     Shared(Fresh, Counted),
@@ -135,11 +145,19 @@ impl Links {
 
     /// A request's turn, now or later.
     pub fn turn(self: &Arc<Self>) -> Turn {
-        if let Some(got) = self.take() {
-            return Turn::Got(got);
+        if self.is_http1.load(Ordering::Relaxed) {
+            return Turn::Got(Got::Http1);
         }
         let mut state = self.state();
+        state.forget_gone();
+        self.count(&state);
+        if state.queue.is_empty()
+            && let Some(place) = self.place(&mut state)
+        {
+            return Turn::Got(Got::Place(place));
+        }
         if state.queue.len() >= self.bounds.waiting_max {
+            // Those in the middle too.
             state.queue.retain(|waiting| !waiting.is_closed());
         }
         if state.queue.len() >= self.bounds.waiting_max {
@@ -186,7 +204,7 @@ impl Links {
         loop {
             let (waiting, place) = {
                 let mut state = self.state();
-                state.queue.retain(|waiting| !waiting.is_closed());
+                state.forget_gone();
                 if state.queue.is_empty() {
                     self.count(&state);
                     return;
@@ -248,11 +266,17 @@ impl Dial {
                 let link = Link::start(fresh, counted, &links.bounds, now);
                 links.state().open.push(link);
                 links.serve();
-                let mut state = links.state();
-                if !state.queue.is_empty() && state.open.len() < links.bounds.links_max {
+                let state = links.state();
+                // If it is gone already, the next one would be too.
+                let is_of_use = !state.open.is_empty();
+                if is_of_use && !state.queue.is_empty() && state.open.len() < links.bounds.links_max {
                     return More::Dial;
                 }
-                state.is_dialling = false;
+                drop(state);
+                if !is_of_use {
+                    drop(self.end());
+                }
+                links.state().is_dialling = false;
             }
             Ok(Dialled::Own(upstream)) => {
                 links.is_http1.store(true, Ordering::Relaxed);

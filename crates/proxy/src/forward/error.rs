@@ -1,0 +1,97 @@
+//! Why an attempt failed, in words.
+
+use crate::{
+    answer::{self, Own},
+    dial, upgrade,
+};
+use quorate_routing::retry::{Connection, Failure};
+use quorate_telemetry::label::Outcome;
+use std::{sync::Arc, time::Duration};
+
+/// An attempt that failed.
+pub(super) struct Failed {
+    pub failure: Failure,
+    pub connection: Connection,
+    pub error: Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Dial(#[from] dial::Error),
+    #[error("{authority}: the connection was closed")]
+    Closed { authority: String },
+    #[error("{authority}: {}", chain(source))]
+    Died { authority: String, source: hyper::Error },
+    #[error("{authority}: no room on its connections within {after:?}")]
+    NoRoom { authority: String, after: Duration },
+    #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
+    Crowded { authority: String, waiting_max: usize },
+    #[error("{0}")]
+    Unreachable(Arc<dial::Error>),
+    #[error("{authority}: {}", chain(source))]
+    Stream { authority: String, source: Box<h2::Error> },
+    #[error("{authority}: no answer within {after:?}")]
+    TimedOut { authority: String, after: Duration },
+    #[error("{authority}: {reason}")]
+    Switched { authority: String, reason: upgrade::Refused },
+    #[error("the address's path makes no request target")]
+    BadTarget,
+}
+
+impl Error {
+    fn dial(&self) -> Option<&dial::Error> {
+        match self {
+            Self::Dial(error) => Some(error),
+            Self::Unreachable(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    pub fn is_bad_address(&self) -> bool {
+        matches!(self, Self::BadTarget) || matches!(self.dial(), Some(dial::Error::BadName { .. }))
+    }
+
+    /// Whether it says nothing about the worker: it was not even asked.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } | Self::Crowded { .. } | Self::BadTarget => true,
+            Self::Dial(_) | Self::Unreachable(_) => matches!(
+                self.dial(),
+                Some(dial::Error::Full { .. } | dial::Error::BadName { .. } | dial::Error::Authorities(_))
+            ),
+            Self::Closed { .. }
+            | Self::Died { .. }
+            | Self::Stream { .. }
+            | Self::TimedOut { .. }
+            | Self::Switched { .. } => false,
+        }
+    }
+
+    /// Whether there are only too many others.
+    pub fn is_crowd(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
+            || matches!(self.dial(), Some(dial::Error::Full { .. }))
+    }
+}
+
+/// As the workspace router's contract has it.
+pub(super) fn worker_failed(failed: &Failed) -> Own {
+    match (&failed.error, failed.failure) {
+        (error, _) if error.is_bad_address() => answer::invalid_worker_url(),
+        (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
+        (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
+    }
+}
+
+/// An error and its causes: hyper's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += ": ";
+        text += &error.to_string();
+        cause = error.source();
+    }
+    text
+}
