@@ -86,7 +86,8 @@ impl Prober {
             (Scheme::Http, true) => http2_once(tcp, request).await?,
             (Scheme::Https, speaks_http2) => {
                 let connector = self.tls.get_or_try_init(|| blocking(|| tls::Connector::new(None))).await?;
-                let stream = connector.connect(target.address.host(), tcp).await?;
+                let alpn = if speaks_http2 { tls::Alpn::Http2 } else { tls::Alpn::Http1 };
+                let stream = connector.connect(target.address.host(), tcp, alpn).await?;
                 if speaks_http2 {
                     http2_once(stream, request).await?
                 } else {

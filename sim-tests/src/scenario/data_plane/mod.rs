@@ -13,6 +13,7 @@ use crate::{
     trace,
     world::{
         World,
+        arrivals::ID,
         client::{self, persist},
         line::{Asked, Line},
         now_ms,
@@ -47,6 +48,8 @@ struct Run<'a> {
     world: &'a World,
     /// Whether the service's workers are probed.
     is_checked: bool,
+    /// Whether its policy says how requests are spread, repeated and kept away from workers that fail.
+    is_tuned: bool,
     /// How the workers were.
     troubles: RefCell<Troubles>,
     /// Which of them run.
@@ -61,12 +64,14 @@ struct Run<'a> {
 }
 
 pub async fn run() -> Result<(), String> {
-    let is_checked = thread_rng().gen_bool(0.5);
-    let workers = if is_checked { 4 } else { 3 };
+    let (is_checked, is_tuned) = (thread_rng().gen_bool(0.5), thread_rng().gen_bool(0.5));
+    // Where a worker may be avoided for a while after it is well, there is one more.
+    let workers = if is_checked || is_tuned { 4 } else { 3 };
     let world = serving(NODES, workers).await?;
     let run = Run {
         world: &world,
         is_checked,
+        is_tuned,
         troubles: RefCell::new(Troubles::new(workers)),
         up: (0..workers).map(|_| Cell::new(true)).collect(),
         under_way: RefCell::default(),
@@ -96,10 +101,30 @@ pub async fn run() -> Result<(), String> {
 
 impl Run<'_> {
     async fn set_policy(&self) -> Result<(), String> {
-        let mut policy = json!({"timeout": format!("{}s", TIMEOUT.as_secs())});
+        let mut policy = json!({
+            "timeout": format!("{}s", TIMEOUT.as_secs()),
+            // Enough for all: what is not repeated for want of it is no mistake, and can't be told from one.
+            "retries": {
+                "max": 2,
+                "on": [503],
+                "backoff": {"initial": "10ms", "max": "50ms"},
+                "budget": {"percent": 100, "min_per_second": 1000},
+            },
+        });
         if self.is_checked {
             policy["health"] = json!({"http": {"path": "/healthz"}, "interval": "500ms", "timeout": "300ms"});
         }
+        if self.is_tuned {
+            let strategies = ["round-robin", "least-connections", "source-ip", "consistent-hash", "p2c"];
+            let strategy = *strategies.choose(&mut thread_rng()).expect("there are some");
+            policy["balancing"] = strategy.into();
+            if strategy == "consistent-hash" {
+                policy["hash_on"] = json!({"header": ID});
+            }
+            policy["breaker"] = json!({"failures": 5, "open": "500ms"});
+            policy["outlier"] = json!({"failures": 3, "ejection": "500ms", "ejection_max": "1s"});
+        }
+        trace::event(|| format!("policy {policy}"));
         persist(self.world, "PUT", "/v1/services/s", &policy).await
     }
 

@@ -121,9 +121,9 @@ impl Run<'_> {
     /// Some workers are unwell for a time, then others.
     async fn workers_suffer(&self, until_ms: u128) -> Result<(), String> {
         let mut workers: Vec<_> = (0..self.world.workers.len()).collect();
-        // A request is given to three workers at most. Where they are probed, one may be held for unwell for a while
-        // after it is well.
-        let most = if self.is_checked { 1 } else { 2 };
+        // A request is given to three workers at most. A check or a breaker may hold one for unwell for a while after it
+        // is well.
+        let most = if self.is_checked || self.is_tuned { 1 } else { 2 };
         while now_ms() < until_ms {
             workers.shuffle(&mut thread_rng());
             let count = thread_rng().gen_range(1..=most);
