@@ -8,6 +8,8 @@
 
 #[path = "agent/coordinator.rs"]
 mod coordinator;
+#[path = "agent/delegates.rs"]
+mod delegates;
 #[path = "agent/ending.rs"]
 mod ending;
 #[path = "support/fences.rs"]

@@ -70,7 +70,7 @@ const OUTSIDE: &[Owned] = &[
     Owned {
         library: "hyper*",
         features: &[],
-        owners: &["rt", "proxy", "consensus", "management", "gateway", "bin/*", "sim-tests"],
+        owners: &["rt", "proxy", "consensus", "management", "gateway", "client", "bin/*", "sim-tests"],
     },
     Owned { library: "reqwest", features: &[], owners: &["client"] },
     Owned { library: "imbl", features: &[], owners: &["state"] },

@@ -5,10 +5,13 @@ use crate::{
     fields::{Fields, number, text},
     timestamp,
 };
-use quorate_model::{Delegate, Epoch, Worker, WorkerId, limit};
+use quorate_model::{Address, Delegate, Epoch, Worker, WorkerId, limit};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+/// The label by which a worker says where it takes the heartbeats of its group, if not at its own address.
+pub const URL_LABEL: &str = "delegate_url";
 
 /// The delegate of a group, as its members are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -25,8 +28,11 @@ impl HeartbeatDelegate {
     /// `worker` is the delegate's record.
     pub fn new(delegate: &Delegate, worker: &Worker) -> Self {
         let registration = &worker.registration;
-        let url = registration.extras().tunnel.as_ref().unwrap_or(&registration.address);
-        Self { worker: delegate.worker.to_string(), url: url.to_string(), epoch: delegate.epoch.0 }
+        let own = || registration.extras().tunnel.as_ref().unwrap_or(&registration.address).clone();
+        // A label is free text: what is no URL says nothing.
+        let said = registration.labels.get(URL_LABEL).and_then(|url| Address::parse(url).ok());
+        let url = said.unwrap_or_else(own).to_string();
+        Self { worker: delegate.worker.to_string(), url, epoch: delegate.epoch.0 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Wrong,
-    delegate::Spokesman,
+    delegate::{HeartbeatDelegate, Spokesman},
     fields::{Fields, flag, list, number, text},
 };
 use quorate_model::{Epoch, Heartbeat, Invalid, WorkerId};
@@ -35,19 +35,24 @@ pub fn heartbeat(id: WorkerId, body: Map<String, Value>) -> Result<Heartbeat, Wr
 }
 
 /// What a heartbeat that was accepted answers.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Heard {
     /// Always `ok`.
     #[schema(value_type = String)]
     pub status: &'static str,
     /// The fencing token that stands; a new one after a revival.
     pub epoch: u64,
+    /// Who sends heartbeats for its group; null: nobody. Only for a worker that asked for the role or has a label
+    /// `group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<HeartbeatDelegate>)]
+    pub heartbeat_delegate: Option<Option<HeartbeatDelegate>>,
 }
 
 impl Heard {
     /// The lease with this fencing token goes on.
-    pub fn new(epoch: Epoch) -> Self {
-        Self { status: "ok", epoch: epoch.0 }
+    pub fn new(epoch: Epoch, heartbeat_delegate: Option<Option<HeartbeatDelegate>>) -> Self {
+        Self { status: "ok", epoch: epoch.0, heartbeat_delegate }
     }
 }
 

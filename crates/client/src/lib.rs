@@ -22,6 +22,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Workers with the same label `group` can share a delegate for their heartbeats: [`WorkerBuilder::labels`] and
+//! [`WorkerBuilder::delegate`] switch it on, [`WorkerHandle::heartbeat_ways`] tells which way they go.
+//!
+//! [`WorkerBuilder::labels`]: worker::WorkerBuilder::labels
+//! [`WorkerBuilder::delegate`]: worker::WorkerBuilder::delegate
+//!
 //! The library runs on tokio itself and not on the router's own seam to time and sockets: it never runs inside a
 //! node, so it is never simulated.
 
@@ -34,9 +40,11 @@ pub mod probe;
 pub mod worker;
 
 mod backoff;
+mod delegate;
 mod tasks;
 mod tls;
 
+pub use delegate::{DelegateOffer, HeartbeatWay, WhenSilent};
 pub use error::{Error, Problem};
 pub use nodes::routers;
 pub use operator::Operator;

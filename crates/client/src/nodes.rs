@@ -114,6 +114,21 @@ impl Nodes {
         Ok(Self { urls, sticky: AtomicUsize::new(0), client, token, limit })
     }
 
+    /// The same nodes, with another bound for each attempt.
+    pub(crate) fn with_limit(&self, limit: Duration) -> Self {
+        Self {
+            urls: self.urls.clone(),
+            sticky: AtomicUsize::new(self.sticky.load(Ordering::Relaxed)),
+            client: self.client.clone(),
+            token: self.token.clone(),
+            limit,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Tries each node once, beginning with the one that answered last.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
         self.call_and_doubt(call).await.0
@@ -244,7 +259,7 @@ pub(crate) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>,
     }
 }
 
-async fn read_bounded(response: &mut Response) -> Result<Vec<u8>, Trouble> {
+pub(crate) async fn read_bounded(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Trouble::from)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -266,7 +281,7 @@ enum Attempt {
     Silent { why: String, sent: Doubt },
 }
 
-struct Trouble {
+pub(crate) struct Trouble {
     why: String,
     doubt: Doubt,
 }

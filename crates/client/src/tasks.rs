@@ -4,8 +4,8 @@
     reason = "no simulated node links this library; see the crate's first page"
 )]
 
-use std::{future::Future, time::Duration};
-use tokio::task::JoinHandle;
+use std::{future::Future, sync::LazyLock, time::Duration};
+use tokio::{task::JoinHandle, time::Instant};
 
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(future)
@@ -18,6 +18,12 @@ pub(crate) async fn sleep(duration: Duration) {
 /// `None`: the time is over.
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limit, future).await.ok()
+}
+
+/// A moment, since the first one that was asked for.
+pub(crate) fn now() -> Duration {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    FIRST.elapsed()
 }
 
 /// A number in [0, 1).

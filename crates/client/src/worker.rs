@@ -23,7 +23,8 @@ pub use draw_back::{DrawnBack, OwnDrain};
 pub use resume::Duty;
 
 use crate::{
-    Error, Url,
+    DelegateOffer, Error, HeartbeatWay, Url,
+    delegate::{Part, Plan},
     nodes::{Call, Nodes},
     tasks,
 };
@@ -117,8 +118,10 @@ impl WorkerClient {
             address: address.into(),
             optional: Map::new(),
             partitions: Vec::new(),
+            labels: BTreeMap::new(),
             token: None,
             when_displaced: WhenDisplaced::Rest,
+            delegate: None,
         }
     }
 }
@@ -133,8 +136,10 @@ pub struct WorkerBuilder {
     /// Fields of the registration that were given.
     optional: Map<String, Value>,
     partitions: Vec<u32>,
+    labels: BTreeMap<String, String>,
     token: Option<String>,
     when_displaced: WhenDisplaced,
+    delegate: Option<DelegateOffer>,
 }
 
 impl WorkerBuilder {
@@ -154,9 +159,17 @@ impl WorkerBuilder {
         self.field("services", services.into_iter().map(|service| service.json()).collect())
     }
 
-    /// Free text for people and policies.
-    pub fn labels(self, labels: BTreeMap<String, String>) -> Self {
-        self.field("labels", json!(labels))
+    /// Free text for people and policies. Workers with the same label `group` share a delegate for their heartbeats:
+    /// while one of them is there, they go that way.
+    pub fn labels(mut self, labels: BTreeMap<String, String>) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Offers to send the heartbeats of its group. The routers decide who does; a worker without a service never does.
+    pub fn delegate(mut self, offer: DelegateOffer) -> Self {
+        self.delegate = Some(offer);
+        self
     }
 
     /// What its machine can do: booleans, numbers and strings.
@@ -201,11 +214,21 @@ impl WorkerBuilder {
         body.insert("address".into(), json!(self.address));
         body.insert("partitions".into(), json!(self.partitions));
         let (state, states) = watch::channel(WorkerState::Reconnecting);
+        let (way, ways) = watch::channel(HeartbeatWay::Direct);
+        let (plan, mut labels) = (Plan::of(self.delegate).await?, self.labels);
+        if let Some(url) = plan.url() {
+            labels.insert(quorate_api::delegate::URL_LABEL.into(), url.into());
+            body.insert("wants_delegate".into(), json!(true));
+        }
+        if !labels.is_empty() {
+            body.insert("labels".into(), json!(labels));
+        }
+        let part = Part::new(&self.id, &nodes, plan, way)?;
         let (wishes, wished) = mpsc::channel(WISHES_MAX);
         let (verdict, first) = oneshot::channel();
-        let session = Session::new(nodes.clone(), self.id.clone(), body, self.when_displaced, state);
+        let session = Session::new(nodes.clone(), self.id.clone(), body, self.when_displaced, (state, part));
         let task = tasks::spawn(session.run(wished, verdict));
-        let handle = WorkerHandle { id: self.id, nodes, wishes, states, task };
+        let handle = WorkerHandle { id: self.id, nodes, wishes, states, ways, task };
         match first.await {
             Ok(Err(refused)) => {
                 handle.task.abort();
@@ -248,6 +271,7 @@ pub struct WorkerHandle {
     nodes: Arc<Nodes>,
     wishes: mpsc::Sender<Wish>,
     states: watch::Receiver<WorkerState>,
+    ways: watch::Receiver<HeartbeatWay>,
     task: JoinHandle<()>,
 }
 
@@ -266,6 +290,11 @@ impl WorkerHandle {
     /// To wait for changes of the state. Intermediate ones may be skipped.
     pub fn states(&self) -> watch::Receiver<WorkerState> {
         self.states.clone()
+    }
+
+    /// Which way its heartbeats go, now and as that changes. Intermediate ones may be skipped.
+    pub fn heartbeat_ways(&self) -> watch::Receiver<HeartbeatWay> {
+        self.ways.clone()
     }
 
     /// Registers anew with another list of partitions: after a rebalance, or to end [`WorkerState::Displaced`]

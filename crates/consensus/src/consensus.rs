@@ -157,10 +157,8 @@ impl Consensus {
         let proposer = Proposer::start(options.record.boot, route);
         let pulse = Pulse::start(vessel.clone());
         let (stop, stopped) = shutdown::channel();
-        let places = Semaphore::new(PEER_BATCHES_MAX);
-        let me = options.me.clone();
         let shared = Shared {
-            me,
+            me: options.me.clone(),
             options,
             raft,
             applied,
@@ -171,7 +169,7 @@ impl Consensus {
             levels: Levels::default(),
             loads: LoadKeeper::default(),
             proposer: proposer.clone(),
-            places,
+            places: Semaphore::new(PEER_BATCHES_MAX),
             snapshots,
             receiving: Semaphore::new(1),
             restoring: Semaphore::new(1),

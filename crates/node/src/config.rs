@@ -36,6 +36,8 @@ use std::{
 
 /// The port of the peer listener where none is given.
 const PEER_PORT: u16 = 7_070;
+/// The port of the routing listener for TLS where none is given.
+const HTTPS_PORT: u16 = 8_443;
 
 /// Everything that a configuration is made from.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +96,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// The routing listener for TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The certificate, a PEM file.
+    pub certificate: PathBuf,
+    /// Its key, a PEM file.
+    pub key: PathBuf,
+}
+
 /// Where the default keyspace's partition count comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kafka {
@@ -116,6 +129,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where requests are routed.
     pub routing: SocketAddr,
+    /// Where they are routed that come by TLS.
+    pub https: Option<Https>,
     /// Registration, native API, health, metrics.
     pub management: SocketAddr,
     /// Kept for the WebSocket gateway; nothing listens there yet.
@@ -200,6 +215,7 @@ impl Config {
             zone: r.optional("zone", |text, _| parse::zone(text)),
             data_dir: r.value("data-dir", |text, _| parse::path(text)),
             routing: r.legacy_listener("routing", &["PROXY_PORT", "PORT"]),
+            https: Self::read_https(r),
             management: Self::read_management(r),
             gateway: r.value("gateway", |text, _| parse::listener(text)),
             peer: r
@@ -227,6 +243,30 @@ impl Config {
         }
     }
 
+    fn read_https(r: &mut Reader<'_>) -> Option<Https> {
+        let listen = r.optional("https", |text, _| parse::listener_or_off(text));
+        let certificate = r.optional("tls-cert", |text, _| parse::path(text));
+        let key = r.optional("tls-key", |text, _| parse::path(text));
+        let allowed = "--tls-cert and --tls-key together";
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let listen = listen.unwrap_or(Some((Ipv4Addr::UNSPECIFIED, HTTPS_PORT).into()))?;
+                return Some(Https { listen, certificate, key });
+            }
+            (Some(_), None) => r.refuse("tls-cert", "the certificate has no key".into(), allowed),
+            (None, Some(_)) => r.refuse("tls-key", "the key has no certificate".into(), allowed),
+            (None, None) if listen.flatten().is_some() => {
+                r.refuse(
+                    "https",
+                    "the listener has no certificate".into(),
+                    "--tls-cert and --tls-key with it",
+                );
+            }
+            (None, None) => {}
+        }
+        None
+    }
+
     fn read_kafka(r: &mut Reader<'_>) -> Option<Kafka> {
         // Read whether or not there are brokers, so that a wrong value is never passed over.
         let topic = r.value("kafka-topic", |text, _| parse::topic(text));
@@ -247,16 +287,23 @@ impl Config {
             let problem = format!("this node, {}, is not among {}", self.node_name, names.join(", "));
             r.refuse("peers", problem, "the node itself included: change --peers or --node-name");
         }
-        for (name, address) in [("management", self.management), ("peer", self.peer)] {
-            if address.port() != 0 && clash(address, self.routing) {
-                r.refuse(name, format!("{address} is taken by --routing"), "a port of its own");
-            }
-        }
-        if self.peer.port() != 0 && clash(self.peer, self.management) {
-            r.refuse("peer", format!("{} is taken by --management", self.peer), "a port of its own");
-        }
+        self.check_listeners(r);
         if self.cluster_secret_file.is_none() {
             self.check_loopback(r);
+        }
+    }
+
+    /// Each has a port of its own.
+    fn check_listeners(&self, r: &mut Reader<'_>) {
+        let https = self.https.as_ref().map(|https| ("https", https.listen));
+        let mut taken = vec![("routing", self.routing)];
+        for (name, address) in https.into_iter().chain([("management", self.management), ("peer", self.peer)])
+        {
+            let by = taken.iter().find(|(_, other)| address.port() != 0 && clash(address, *other));
+            if let Some((other, _)) = by {
+                r.refuse(name, format!("{address} is taken by --{other}"), "a port of its own");
+            }
+            taken.push((name, address));
         }
     }
 

@@ -1,6 +1,9 @@
 //! The data plane, as a node starts it and puts it in front of its APIs.
 
-use crate::{config::Config, node::StartError};
+use crate::{
+    config::{Config, Https},
+    node::StartError,
+};
 use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
 use quorate_proxy::{Feeds, Freshness, Inlet, Proxy};
@@ -20,7 +23,12 @@ pub(crate) async fn start(
         metrics: metrics.clone(),
     };
     Proxy::start(proxy_config(config), feeds).await.map_err(|e| match e {
-        quorate_proxy::StartError::Listen { source, .. } => routing_failed(config, source),
+        quorate_proxy::StartError::Listen { addr, source } => match &config.https {
+            Some(https) if addr != config.routing && addr == https.listen => {
+                StartError::Listen { listener: "--https", address: addr, source }
+            }
+            _ => routing_failed(config, source),
+        },
         other => StartError::Proxy(other),
     })
 }
@@ -40,7 +48,13 @@ pub(crate) fn routing_failed(config: &Config, source: io::Error) -> StartError {
 }
 
 fn proxy_config(config: &Config) -> quorate_proxy::Config {
+    let https = config.https.as_ref().map(|Https { listen, certificate, key }| quorate_proxy::Https {
+        listen: *listen,
+        certificate: certificate.clone(),
+        key: key.clone(),
+    });
     quorate_proxy::Config {
+        https,
         threads: config.threads,
         zone: config.zone.clone(),
         request_timeout: config.request_timeout,

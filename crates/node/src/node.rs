@@ -142,12 +142,8 @@ impl Node {
         );
         let management_ended = quorate_rt::spawn(serving);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
-        quorate_rt::spawn(disk_room::watch(
-            consensus.clone(),
-            disk.clone(),
-            control.clone(),
-            stopped.clone(),
-        ));
+        let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
+        quorate_rt::spawn(room);
         let checks =
             health::run(consensus.clone(), config.node_name.clone(), metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
@@ -176,6 +172,11 @@ impl Node {
     /// Where requests are routed.
     pub fn routing_addr(&self) -> SocketAddr {
         self.proxy.local_addr()
+    }
+
+    /// Where requests are routed that come by TLS.
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        self.proxy.https_addr()
     }
 
     /// Where the APIs are.
@@ -320,7 +321,7 @@ fn management_config(
     quorate_management::Config {
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
-        own: own_addresses(config, [config.routing, management, peer]),
+        own: own_addresses(config, (management, peer)),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,
@@ -329,10 +330,11 @@ fn management_config(
 }
 
 /// The listeners, under each name by which others know this machine.
-fn own_addresses(config: &Config, bound: [SocketAddr; 3]) -> OwnAddresses {
+fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
+    let bound = [config.routing, management, peer].into_iter();
+    let all = bound.chain(config.https.as_ref().map(|https| https.listen));
     // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = bound.into_iter().filter(|listener| listener.port() != 0).collect();
-    let [_, management, peer] = bound;
+    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
     let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
         .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
     hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());

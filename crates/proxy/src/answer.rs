@@ -3,6 +3,7 @@
 //! The original is written in Go, whose JSON escapes `<`, `>` and `&` and replaces what is no UTF-8; clients that
 //! compare bytes see the same here. What is about services is in [`service`].
 
+mod grpc;
 pub(crate) mod service;
 
 use crate::{client::Client, http1::AnswerBody};

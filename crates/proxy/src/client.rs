@@ -1,20 +1,30 @@
-//! What is known of a client's connection, beside its bytes: where it is, and until when.
+//! What is known of a client's conversation, beside its bytes: where it is, and until when.
 //!
-//! All of it is touched by one task only, the connection's; the atomics are plain loads and stores there.
+//! A conversation has one request at a time: it is an HTTP/1.1 connection, or one stream of an HTTP/2 connection. All
+//! of it is touched by one task at a time only, that of the connection or stream; the atomics are plain loads and
+//! stores there.
 
-use crate::{core::Core, deadline::Watch};
+use crate::{
+    core::{Core, Stage},
+    deadline::{NEVER, Watch},
+    http2::Session,
+};
 use http::HeaderValue;
+use quorate_model::Scheme;
 use std::{
+    future::{Future, poll_fn},
     net::IpAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU32, Ordering},
     },
+    task::{Poll, Waker},
 };
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What the connection is doing, which says what its deadline means.
+/// What the conversation is doing, which says what its deadline means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -42,37 +52,89 @@ pub(crate) enum Upload {
     Failed,
 }
 
-/// One client connection.
+/// What carries a conversation.
+pub(crate) enum Carrier {
+    /// A connection of its own, which has a place among the node's.
+    Connection { _place: OwnedSemaphorePermit },
+    /// A stream of a connection that has others.
+    Stream(Arc<Session>),
+}
+
+/// One conversation.
 pub(crate) struct Client {
     pub core: Arc<Core>,
     pub watch: Watch,
     /// The client's address, as workers are told.
     pub address: HeaderValue,
-    /// Its place among the node's connections.
-    _place: OwnedSemaphorePermit,
+    /// By TLS, or in the clear.
+    pub scheme: Scheme,
+    carrier: Carrier,
     phase: AtomicU8,
     upload: AtomicU8,
     /// How long the worker that is asked may take, in ticks.
     span: AtomicU32,
+    /// When the request's own time is over, whatever its worker may take: the tick.
+    until: AtomicU32,
 }
 
 impl Client {
-    pub fn new(core: Arc<Core>, watch: Watch, peer: IpAddr, place: OwnedSemaphorePermit) -> Arc<Self> {
+    /// A connection.
+    pub fn new(
+        core: Arc<Core>,
+        watch: Watch,
+        (peer, scheme): (IpAddr, Scheme),
+        place: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
         core.connection_opened();
         // An IPv4 client of an IPv6 socket is an IPv4 client. Addresses are always legal header values.
         let address = HeaderValue::from_str(&peer.to_canonical().to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         watch.arm(core.spans.header);
-        let core_span = core.spans.request;
-        Arc::new(Self {
+        Arc::new(Self::made(core, watch, (address, scheme), Carrier::Connection { _place: place }))
+    }
+
+    /// A stream of a connection. Its head is there.
+    pub fn stream(session: &Arc<Session>, watch: Watch) -> Arc<Self> {
+        let Self { core, address, scheme, .. } = &*session.connection;
+        let from = (address.clone(), *scheme);
+        Arc::new(Self::made(core.clone(), watch, from, Carrier::Stream(session.clone())))
+    }
+
+    fn made(
+        core: Arc<Core>,
+        watch: Watch,
+        (address, scheme): (HeaderValue, Scheme),
+        carrier: Carrier,
+    ) -> Self {
+        let span = AtomicU32::new(core.spans.request);
+        Self {
             core,
             watch,
             address,
-            _place: place,
+            scheme,
+            carrier,
             phase: AtomicU8::new(Phase::Head as u8),
             upload: AtomicU8::new(Upload::Done as u8),
-            span: AtomicU32::new(core_span),
+            span,
+            until: AtomicU32::new(NEVER),
+        }
+    }
+
+    /// Runs `future` in the current task, which is woken when time is over. `None`: it was, or the core was halted.
+    pub async fn attend<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut registered: Option<Waker> = None;
+        poll_fn(|cx| {
+            if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                self.watch.register(cx.waker());
+                registered = Some(cx.waker().clone());
+            }
+            if self.core.is(Stage::Halted) || self.is_overdue() {
+                return Poll::Ready(None);
+            }
+            future.as_mut().poll(cx).map(Some)
         })
+        .await
     }
 
     pub fn is(&self, phase: Phase) -> bool {
@@ -92,18 +154,36 @@ impl Client {
         }
     }
 
-    /// A request's head is complete; it is about to wait, for a worker's answer or to be given to one, for at most
-    /// `span` ticks.
+    /// A request's head is complete. Its own time is over in `ticks`, if it says so.
+    pub fn asked(&self, ticks: Option<u32>) {
+        let until = ticks.map_or(NEVER, |ticks| self.core.deadlines.now() + ticks);
+        self.until.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether the request's own time is over.
+    pub fn is_too_late(&self) -> bool {
+        self.until.load(Ordering::Relaxed) <= self.core.deadlines.now()
+    }
+
+    /// The request is about to wait, for a worker's answer or to be given to one, for at most `span` ticks.
     pub fn waiting_for(&self, span: u32) {
         self.enter(Phase::Waiting);
         self.span.store(span, Ordering::Relaxed);
-        self.watch.arm(span);
+        self.watch.arm_before(span, self.until.load(Ordering::Relaxed));
     }
 
     /// The head of the answer is known.
     pub fn answering(&self) {
         self.enter(Phase::Answering);
         self.watch.disarm();
+    }
+
+    /// All of the answer was handed on.
+    pub fn answer_ended(&self) {
+        match &self.carrier {
+            Carrier::Connection { .. } => {}
+            Carrier::Stream(session) => session.answered(),
+        }
     }
 
     /// The answer was written, or will never be.
@@ -118,6 +198,20 @@ impl Client {
     pub fn tunnelled(&self) {
         self.enter(Phase::Tunnel);
         self.watch.disarm();
+    }
+
+    /// A piece of the answer was handed on; the next one is asked for when it has been taken, or some time after.
+    pub fn piece_given(&self) {
+        if self.is(Phase::Answering) {
+            self.watch.arm(self.core.spans.stall);
+        }
+    }
+
+    /// It is the worker that is awaited now, for the next piece.
+    pub fn piece_awaited(&self) {
+        if self.is(Phase::Answering) {
+            self.watch.disarm();
+        }
     }
 
     /// The socket takes no more bytes of the answer for now.
@@ -143,7 +237,7 @@ impl Client {
     /// Some of the request's body was handed on: the worker's time begins anew.
     pub fn upload_went_on(&self) {
         if self.is(Phase::Waiting) {
-            self.watch.arm(self.span.load(Ordering::Relaxed));
+            self.watch.arm_before(self.span.load(Ordering::Relaxed), self.until.load(Ordering::Relaxed));
         }
     }
 
@@ -158,6 +252,9 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.core.connection_closed();
+        match &self.carrier {
+            Carrier::Connection { .. } => self.core.connection_closed(),
+            Carrier::Stream(session) => session.stream_ended(),
+        }
     }
 }

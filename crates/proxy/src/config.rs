@@ -8,6 +8,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub struct Config {
     /// Where it listens. Port 0: the system chooses.
     pub listen: SocketAddr,
+    /// Where it listens for TLS, if it does.
+    pub https: Option<Https>,
     /// Cores, each with its own runtime. At least 1; in simulation always 1.
     pub threads: usize,
     /// This node, as answers name it in `X-Quorate-Node`.
@@ -30,6 +32,7 @@ impl Config {
     pub fn new(listen: SocketAddr, node_name: NodeName) -> Self {
         Self {
             listen,
+            https: None,
             threads: 1,
             node_name,
             zone: None,
@@ -41,13 +44,25 @@ impl Config {
     }
 }
 
+/// A listener for TLS.
+#[derive(Clone, Debug)]
+pub struct Https {
+    /// Where. Port 0: the system chooses.
+    pub listen: SocketAddr,
+    /// A PEM file: the node's certificate, then those that lead to an authority.
+    pub certificate: PathBuf,
+    /// A PEM file: the certificate's key.
+    pub key: PathBuf,
+}
+
 /// Bounds on what strangers and workers can make a node hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Most client connections of the node, tunnels included. When full, new ones wait in the kernel's backlog.
     /// Each core keeps one of the places ready for its next client.
     pub connections_max: usize,
-    /// A client has this long to send a request's head, once it has begun. When it is over: closed.
+    /// A client has this long to send a request's head, once it has begun; at first that includes the handshake of TLS.
+    /// When it is over: closed.
     pub header_timeout: Duration,
     /// A client connection may be without a request for this long. When it is over: closed.
     pub client_idle: Duration,
@@ -58,6 +73,28 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// Longest request target, in bytes. Beyond it 414.
     pub uri_bytes_max: usize,
+    /// Most streams of one HTTP/2 connection at once. When full, a further one is refused (`REFUSED_STREAM`): the
+    /// client keeps it for later.
+    pub http2_streams_max: u32,
+    /// Most streams of all HTTP/2 connections of a core together. When full, a further one is refused
+    /// (`REFUSED_STREAM`).
+    pub http2_streams_of_core_max: usize,
+    /// Most bytes of one stream's request that are here and not at its worker yet. When full, the client waits.
+    pub http2_stream_window: u32,
+    /// The same of all streams of a connection together.
+    pub http2_connection_window: u32,
+    /// Most bytes of one stream's answer that the client's side holds. When full, the worker waits.
+    pub http2_send_buffer: usize,
+    /// Most streams that a client has reset before they were looked at, of a connection and not yet forgotten. Beyond
+    /// it: `GOAWAY`, `ENHANCE_YOUR_CALM`.
+    pub http2_early_resets_max: usize,
+    /// Most streams that had to be reset here because the client broke the protocol on them. Beyond it: `GOAWAY`,
+    /// `ENHANCE_YOUR_CALM`.
+    pub http2_own_resets_max: usize,
+    /// An HTTP/2 client that was silent for this long is asked whether it is still there.
+    pub http2_ping_interval: Duration,
+    /// It has this long to answer that. When it is over: closed.
+    pub http2_ping_timeout: Duration,
     /// A worker has this long to accept a connection, TLS included. When it is over: as if it had refused.
     pub dial_timeout: Duration,
     /// A pooled connection may be unused for this long. When it is over: closed.
@@ -100,6 +137,15 @@ impl Default for Limits {
             client_stall: Duration::from_secs(60),
             header_bytes_max: 64 << 10,
             uri_bytes_max: 16 << 10,
+            http2_streams_max: 128,
+            http2_streams_of_core_max: 16_384,
+            http2_stream_window: 256 << 10,
+            http2_connection_window: 1 << 20,
+            http2_send_buffer: 64 << 10,
+            http2_early_resets_max: 20,
+            http2_own_resets_max: 64,
+            http2_ping_interval: Duration::from_secs(20),
+            http2_ping_timeout: Duration::from_secs(20),
             dial_timeout: Duration::from_secs(5),
             pool_idle: Duration::from_secs(90),
             pool_idle_per_endpoint_max: 512,

@@ -67,6 +67,7 @@ pub(crate) struct Core {
     pub kept_bytes: AtomicUsize,
     stage: AtomicU8,
     open: AtomicUsize,
+    streams: AtomicUsize,
 }
 
 /// What all cores are made of.
@@ -101,7 +102,9 @@ impl Core {
         let core = Arc::new(Self {
             spans,
             counters,
-            deadlines: Deadlines::new(limits.connections_max),
+            deadlines: Deadlines::new(
+                limits.connections_max.saturating_add(limits.http2_streams_of_core_max),
+            ),
             desk,
             dialer: shared.dialer.clone(),
             stamp: Stamp::new(&config.node_name),
@@ -112,6 +115,7 @@ impl Core {
             kept_bytes: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             open: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             config,
         });
         shared.in_flight.add(&core);
@@ -136,6 +140,19 @@ impl Core {
     pub fn connection_closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.counters.client_gone();
+    }
+
+    /// Takes a place for one more HTTP/2 stream. `false`: the core has as many as it takes.
+    pub fn stream_opened(&self) -> bool {
+        let is_room = self.streams.load(Ordering::Relaxed) < self.config.limits.http2_streams_of_core_max;
+        if is_room {
+            self.streams.fetch_add(1, Ordering::Relaxed);
+        }
+        is_room
+    }
+
+    pub fn stream_closed(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Sweeps deadlines each tick and the pool each second, for as long as the core lives.

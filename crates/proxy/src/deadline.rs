@@ -2,7 +2,7 @@
 //!
 //! A tokio timer per request costs more than a tenth of what forwarding the request costs (measured:
 //! docs/performance.md), and almost none of them ever fires. So each core has one row of due times, one number
-//! per connection. Setting one is a store; ten times a second a sweep reads the row and wakes the tasks whose
+//! per conversation. Setting one is a store; ten times a second a sweep reads the row and wakes the tasks whose
 //! time is over. Deadlines are late by up to two [`TICK`]s, never early.
 
 use std::{
@@ -18,7 +18,8 @@ use std::{
 
 /// How often a core sweeps.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-const NEVER: u32 = u32::MAX;
+/// No deadline.
+pub(crate) const NEVER: u32 = u32::MAX;
 
 /// How many ticks surely last at least `duration`.
 pub(crate) fn ticks(duration: Duration) -> u32 {
@@ -112,6 +113,11 @@ impl Watch {
     /// Due in `ticks` ([`ticks`]) from now.
     pub fn arm(&self, ticks: u32) {
         self.due().store(self.deadlines.now() + ticks, Ordering::Relaxed);
+    }
+
+    /// Due in `ticks` from now, or at the tick `until` if that is sooner.
+    pub fn arm_before(&self, ticks: u32, until: u32) {
+        self.due().store(until.min(self.deadlines.now() + ticks), Ordering::Relaxed);
     }
 
     /// Never due.

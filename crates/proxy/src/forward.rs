@@ -22,7 +22,7 @@ use crate::{
 };
 use again::Then;
 use error::{Error, Failed, worker_failed};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
 use quorate_rt::planted::{self, Bug};
@@ -107,7 +107,8 @@ impl<'a> Forwarding<'a> {
         let (mut head, body) = request.into_parts();
         let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
-        let facts = ToWorker { client: &client.address, host, hops: admitted.hops, upgrade: protocol };
+        let (from, hops) = ((&client.address, client.scheme), admitted.hops);
+        let facts = ToWorker { client: from, host, hops, upgrade: protocol };
         to_worker(&mut head.headers, facts);
         let repeats = match &to.care {
             Some(care) => care.rules.retry.repeats(&head.method),
@@ -215,7 +216,9 @@ impl<'a> Forwarding<'a> {
             answer::failed_to_route()
         };
         let answer = match arrived {
-            Arrived::Own(response, upstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Arrived::Own(response, upstream)
+                if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) =>
+            {
                 upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
             }
             Arrived::Own(response, upstream) => Ok(passed_on(

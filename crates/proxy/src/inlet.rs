@@ -12,10 +12,12 @@ pub use body::InletBody;
 use crate::{
     client::Client,
     core::{Core, Shared, Stage},
+    http2,
     serve::serve,
 };
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri::PathAndQuery};
+use http::{Request, Response, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
+use quorate_model::Scheme;
 use quorate_routing::service::is_service;
 use quorate_telemetry::CoreCounters;
 use std::{
@@ -76,7 +78,7 @@ impl Inlet {
         // Nobody waits for a place: the connection would wait with him, and workers and operators need those.
         let place = self.places.clone().try_acquire_owned().ok()?;
         // There are as many watches as places, and whoever gives back his place has given back his watch.
-        let client = Client::new(core.clone(), core.deadlines.watch()?, remote, place);
+        let client = Client::new(core.clone(), core.deadlines.watch()?, (remote, Scheme::Http), place);
         prepare(&mut request);
         let mut serving = pin!(serve(&client, request));
         let mut registered: Option<Waker> = None;
@@ -108,31 +110,13 @@ fn is_old(path: &str) -> bool {
 
 /// Makes of a request what the routing listener would have been sent.
 fn prepare(request: &mut Request<Incoming>) {
-    // HTTP/2 says the host beside the headers, and its target is always an absolute one.
-    if request.version() == Version::HTTP_2
-        && let Some(authority) = request.uri().authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(header::HOST, host);
-        let target = request.uri().path_and_query().cloned();
-        *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
-    }
-    join_cookies(request.headers_mut());
+    http2::request::prepare(request);
     request.headers_mut().remove(header::UPGRADE);
     if is_old(request.uri().path())
         && let Some(target) = rewritten(request.uri())
     {
+        // The host was said beside it by now.
         *request.uri_mut() = target;
-    }
-}
-
-/// HTTP/2 may say cookies in several fields; in HTTP/1.1 there is one (RFC 9113, 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if cookies.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
-    {
-        headers.insert(header::COOKIE, joined);
     }
 }
 
@@ -160,20 +144,5 @@ mod tests {
             assert!(!Inlet::takes(path), "{path}");
         }
         assert!(Inlet::takes("/api/service/notes/x"));
-    }
-
-    #[test]
-    fn cookies_that_came_in_parts_are_one_field() {
-        let mut headers = HeaderMap::new();
-        for cookie in ["a=1", "b=2; c=3", "d=4"] {
-            headers.append(header::COOKIE, HeaderValue::from_static(cookie));
-        }
-        join_cookies(&mut headers);
-        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3; d=4"]);
-        join_cookies(&mut headers);
-        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3; d=4");
-        headers.remove(header::COOKIE);
-        join_cookies(&mut headers);
-        assert!(headers.is_empty());
     }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
+//! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
 //! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
 //! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
@@ -17,10 +18,12 @@
 //! | `hold`, `timeline` | a request that finds nobody waits for the next owner, where that is allowed |
 //! | `forward` | attempts: a pooled connection, a fresh one, the partition's new owner, the service's next worker |
 //! | `destination`, `pool`, `dial` | workers, what they have to do, and connections to them |
+//! | `grpc` | what calls of gRPC say in their headers |
 //! | `answer` | the answers that are made here, byte for byte |
-//! | `upgrade` | a 101 from the worker turns the connection into a tunnel |
+//! | `upgrade`, `websocket` | a 101 from the worker turns the connection, or the stream, into a tunnel |
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
+//! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //!
 //! Cores share nothing but the View: sockets, pools, deadlines and counters belong to the core that accepted the
@@ -38,6 +41,7 @@ mod destination;
 mod dial;
 mod forward;
 mod freshness;
+mod grpc;
 mod headers;
 mod hold;
 mod http1;
@@ -45,15 +49,19 @@ mod http2;
 pub mod in_flight;
 pub mod inlet;
 mod listen;
+mod opening;
 mod pool;
+pub mod probe;
 mod resilience;
 mod serve;
 mod services;
 pub mod start;
 mod timeline;
+mod transport;
 mod upgrade;
+mod websocket;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
 pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;

@@ -3,12 +3,14 @@
 use crate::{
     client::Client,
     core::{Core, Stage},
-    http1,
+    http1, opening,
 };
+use quorate_model::Scheme;
 use quorate_rt::{
     net::{TcpListener, TcpStream},
     shutdown::Shutdown,
     time::sleep,
+    tls,
 };
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,14 +24,17 @@ pub(crate) struct Ends {
     pub close: Shutdown,
 }
 
+/// Where a core's clients come in.
+pub(crate) struct Door {
+    pub listener: TcpListener,
+    /// They have to speak TLS.
+    pub tls: Option<tls::Acceptor>,
+}
+
 /// Accepts until it is told to close. What the kernel has accepted by then is served too: closing the listener
 /// would reset it.
-pub(crate) async fn accept(
-    core: &Arc<Core>,
-    listener: TcpListener,
-    places: &Arc<Semaphore>,
-    ends: &mut Ends,
-) {
+pub(crate) async fn accept(core: &Arc<Core>, door: Door, places: &Arc<Semaphore>, mut ends: Ends) {
+    let Door { listener, tls } = door;
     let mut leaving = false;
     loop {
         // A place first: without one, clients wait in the kernel's backlog, not in our memory.
@@ -47,7 +52,7 @@ pub(crate) async fn accept(
             } => accepted,
         };
         match accepted {
-            (Ok(place), Ok((tcp, peer))) => welcome(core, tcp, peer, place),
+            (Ok(place), Ok((tcp, peer))) => welcome(core, (tcp, tls.clone()), peer, place),
             // Out of file descriptors, or the peer is gone: neither ends the listener.
             _ => sleep(Duration::from_millis(10)).await,
         }
@@ -56,13 +61,19 @@ pub(crate) async fn accept(
         let Poll::Ready(Ok((tcp, peer))) = pin!(listener.accept()).poll(&mut http1::upstream::quiet()) else {
             break;
         };
-        welcome(core, tcp, peer, place);
+        welcome(core, (tcp, tls.clone()), peer, place);
     }
 }
 
-fn welcome(core: &Arc<Core>, tcp: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-    // There are as many watches per core as places in all.
+fn welcome(
+    core: &Arc<Core>,
+    (tcp, tls): (TcpStream, Option<tls::Acceptor>),
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+) {
+    // There are more watches per core than places in all.
     let Some(watch) = core.deadlines.watch() else { return };
-    let client = Client::new(core.clone(), watch, peer.ip(), place);
-    quorate_rt::spawn(http1::serve::connection(tcp, client));
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let client = Client::new(core.clone(), watch, (peer.ip(), scheme), place);
+    quorate_rt::spawn(opening::connection(tcp, tls, client));
 }

@@ -7,6 +7,7 @@ use crate::{
     core::Stage,
     decide::{Patience, Verdict, decide},
     forward::{Forwarded, Forwarding},
+    grpc,
     headers::{Dialect, Stamped},
     hold,
     http1::AnswerBody,
@@ -26,24 +27,39 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
     let mut record = Record::begin(client);
     let core = &client.core;
     let dialect = Dialect::of(request.uri().path());
-    let Forwarded { answer, index } = route(client, request, &mut record).await;
+    let is_call = grpc::is_call(request.headers());
+    let Forwarded { answer, index } = route(client, request, (is_call, &mut record)).await;
     client.answering();
-    let (outcome, mut response) = match answer {
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => (Outcome::Upgraded, response),
-        Ok(response) => (Outcome::Forwarded, response),
-        Err(own) => (own.outcome, own.into_response(client)),
+    let (ended, mut response) = match answer {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            ((Outcome::Upgraded, response.status()), response)
+        }
+        Ok(response) => ((Outcome::Forwarded, response.status()), response),
+        Err(own) if is_call => {
+            let own = if client.is_too_late() { own.too_late() } else { own };
+            ((own.outcome, own.status), own.into_grpc(client))
+        }
+        Err(own) => ((own.outcome, own.status), own.into_response(client)),
     };
     if core.is(Stage::Leaving) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
-    record.end(outcome, response.status());
+    record.end(ended);
     response
 }
 
-async fn route(client: &Arc<Client>, mut request: Request<Incoming>, record: &mut Record<'_>) -> Forwarded {
+async fn route(
+    client: &Arc<Client>,
+    mut request: Request<Incoming>,
+    (is_call, record): (bool, &mut Record<'_>),
+) -> Forwarded {
     let core = &client.core;
-    let admitted = match admit(&mut request, &core.config.limits) {
+    let time = if is_call { grpc::time_of(request.headers()) } else { Ok(None) };
+    let admitted = match time.and_then(|time| {
+        client.asked(time);
+        admit(&mut request, &core.config.limits)
+    }) {
         Ok(admitted) => admitted,
         Err(own) => return refused(own, &request, core.desk.index()),
     };
@@ -88,7 +104,8 @@ impl<'a> Record<'a> {
         Self { client, began: Instant::now(), ended: None, service: None }
     }
 
-    fn end(mut self, outcome: Outcome, status: StatusCode) {
+    /// With the status that the answer has, or would have if it were not to a call.
+    fn end(mut self, (outcome, status): (Outcome, StatusCode)) {
         self.ended = Some(Answered { outcome, status: status.as_u16(), elapsed: self.began.elapsed() });
     }
 }

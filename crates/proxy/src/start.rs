@@ -1,16 +1,18 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Config, Freshness, InFlight, Inlet,
+    Config, Freshness, Https, InFlight, Inlet,
     core::{Core, Shared},
     dial::Dialer,
-    listen::{self, Ends},
+    listen::{self, Door, Ends},
 };
 use quorate_rt::{
+    blocking,
     cores::{self, Cores},
-    net::SharedPort,
+    net::{SharedPort, TcpListener},
     published::Published,
     shutdown::{self, Trigger},
+    tls,
 };
 use quorate_state::{Loads, View};
 use quorate_telemetry::Metrics;
@@ -41,6 +43,7 @@ impl Feeds {
 /// The running data plane. Dropping it drains it in the background.
 pub struct Proxy {
     addr: SocketAddr,
+    https_addr: Option<SocketAddr>,
     cores: Cores,
     leave: Trigger,
     close: Trigger,
@@ -59,9 +62,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file of authorities for https workers can't be used.
+    /// The certificate or its key can't be used, or the file of authorities for https workers.
     #[error(transparent)]
-    Authorities(#[from] quorate_rt::tls::Error),
+    Tls(#[from] tls::Error),
     /// A core has no thread or no runtime.
     #[error("start a core of the data plane: {source}")]
     Core {
@@ -74,9 +77,9 @@ impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
         let Feeds { view, loads, freshness, metrics } = feeds;
-        let listen_error = |source| StartError::Listen { addr: config.listen, source };
-        let port = Arc::new(SharedPort::claim(config.listen).map_err(listen_error)?);
-        let addr = port.local_addr();
+        let ports = Ports::claim(&config).await?;
+        let (addr, https_addr) =
+            (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
         let threads = cores::actual(config.threads);
         let (leave, leaving) = shutdown::channel();
         let (close, closing) = shutdown::channel();
@@ -91,22 +94,27 @@ impl Proxy {
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
             let core = Core::new(&shared, nth, metrics.add_core());
-            run(core, port.clone(), places.clone(), ends.clone(), started.clone())
+            run(core, ports.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;
         for _ in 0..threads {
             match starting.recv().await {
                 Some(Ok(())) => {}
-                Some(Err(source)) => return Err(StartError::Listen { addr, source }),
+                Some(Err(error)) => return Err(error),
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, cores, leave, close, in_flight, inlet })
+        Ok(Self { addr, https_addr, cores, leave, close, in_flight, inlet })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        self.https_addr
     }
 
     /// How many requests workers have from this node.
@@ -133,16 +141,55 @@ impl Proxy {
     }
 }
 
-/// One core, from its listener to its end.
+/// The addresses that all cores listen at.
+#[derive(Clone)]
+struct Ports {
+    plain: Arc<SharedPort>,
+    tls: Option<(Arc<SharedPort>, tls::Acceptor)>,
+}
+
+impl Ports {
+    async fn claim(config: &Config) -> Result<Self, StartError> {
+        let claim = |addr| match SharedPort::claim(addr) {
+            Ok(port) => Ok(Arc::new(port)),
+            Err(source) => Err(StartError::Listen { addr, source }),
+        };
+        let plain = claim(config.listen)?;
+        let tls = match config.https.clone() {
+            Some(Https { listen, certificate, key }) => {
+                let acceptor = blocking(move || tls::Acceptor::new(&certificate, &key)).await?;
+                Some((claim(listen)?, acceptor))
+            }
+            None => None,
+        };
+        Ok(Self { plain, tls })
+    }
+
+    /// One core's own listeners.
+    async fn open(&self) -> Result<(Door, Option<Door>), StartError> {
+        let plain = Door { listener: listener(&self.plain).await?, tls: None };
+        let tls = match &self.tls {
+            Some((port, tls)) => Some(Door { listener: listener(port).await?, tls: Some(tls.clone()) }),
+            None => None,
+        };
+        Ok((plain, tls))
+    }
+}
+
+async fn listener(port: &SharedPort) -> Result<TcpListener, StartError> {
+    port.listener().await.map_err(|source| StartError::Listen { addr: port.local_addr(), source })
+}
+
+/// One core, from its listeners to its end.
 async fn run(
     core: Arc<Core>,
-    port: Arc<SharedPort>,
+    ports: Ports,
     places: Arc<Semaphore>,
-    mut ends: Ends,
-    started: mpsc::Sender<io::Result<()>>,
+    ends: Ends,
+    started: mpsc::Sender<Result<(), StartError>>,
 ) {
-    let listener = match port.listener().await {
-        Ok(listener) => listener,
+    let (plain, tls) = match ports.open().await {
+        Ok(doors) => doors,
         Err(error) => {
             // Nobody listens any more only if the start was given up.
             let _ = started.send(Err(error)).await;
@@ -152,6 +199,11 @@ async fn run(
     let _ = started.send(Ok(())).await;
     drop(started);
     quorate_rt::spawn(core.clone().sweep());
-    listen::accept(&core, listener, &places, &mut ends).await;
+    let by_tls = async {
+        if let Some(door) = tls {
+            listen::accept(&core, door, &places, ends.clone()).await;
+        }
+    };
+    tokio::join!(listen::accept(&core, plain, &places, ends.clone()), by_tls);
     core.drain(core.config.drain).await;
 }

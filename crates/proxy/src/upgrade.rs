@@ -6,10 +6,11 @@
 
 use crate::{
     client::Client,
-    core::Stage,
     destination::Ticket,
     headers::lists,
     http1::{AnswerBody, Upstream},
+    http2::tunnel::StreamEnd,
+    websocket::Handshake,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
@@ -18,18 +19,15 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::{Poll, Waker},
-};
+use std::{pin::pin, sync::Arc};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 /// What a client wants to speak instead of HTTP.
 pub(crate) struct Wanted {
     pub protocol: HeaderValue,
     client: OnUpgrade,
+    /// What a worker must say to it, where it is not the client who checks that.
+    handshake: Option<Handshake>,
 }
 
 /// Why a worker's 101 is not passed on.
@@ -39,6 +37,10 @@ pub(crate) enum Refused {
     Unasked,
     #[error("the worker switched to another protocol than the client asked for")]
     OtherProtocol,
+    #[error("the worker took a WebSocket handshake for an ordinary request")]
+    NotSwitched,
+    #[error("the worker's answer does not complete the WebSocket handshake")]
+    BadHandshake,
 }
 
 /// The upgrade that a request asks for, if it is one that is passed on.
@@ -46,12 +48,20 @@ pub(crate) fn wanted(request: &mut Request<Incoming>) -> Option<Wanted> {
     let headers = request.headers();
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let (Some(protocol), None) = (protocols.next(), protocols.next()) else { return None };
-    let asks = request.version() == Version::HTTP_11
+    let handshake = request.extensions().get::<Handshake>().cloned();
+    let asks = (request.version() == Version::HTTP_11 || handshake.is_some())
         && request.body().is_end_stream()
         && lists(headers, header::CONNECTION, "upgrade")
         && !lists(headers, header::UPGRADE, "h2c");
     let protocol = asks.then(|| protocol.clone())?;
-    Some(Wanted { protocol, client: hyper::upgrade::on(request) })
+    Some(Wanted { protocol, client: hyper::upgrade::on(request), handshake })
+}
+
+/// Whether a worker's answer is to be taken by [`switch`]. Over HTTP/2 a tunnel is opened by a 2xx, so no other answer
+/// may look like that.
+pub(crate) fn is_answered_by(wanted: Option<&Wanted>, status: StatusCode) -> bool {
+    let by_us = wanted.is_some_and(|wanted| wanted.handshake.is_some());
+    status == StatusCode::SWITCHING_PROTOCOLS || by_us && status.is_success()
 }
 
 /// Passes a worker's 101 on and opens the tunnel.
@@ -62,9 +72,15 @@ pub(crate) fn switch(
     client: &Arc<Client>,
 ) -> Result<Response<AnswerBody>, Refused> {
     let wanted = wanted.ok_or(Refused::Unasked)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refused::NotSwitched);
+    }
     let agreed = response.headers_mut().remove(header::UPGRADE);
     if !agreed.is_some_and(|a| a.as_bytes().eq_ignore_ascii_case(wanted.protocol.as_bytes())) {
         return Err(Refused::OtherProtocol);
+    }
+    if wanted.handshake.is_some_and(|handshake| !handshake.is_completed_by(response.headers())) {
+        return Err(Refused::BadHandshake);
     }
     quorate_rt::spawn(tunnel(wanted.client, (upstream, ticket), client.clone()));
     let mut answer = response.map(|_| AnswerBody::own(Bytes::new(), client));
@@ -75,8 +91,8 @@ pub(crate) fn switch(
     Ok(answer)
 }
 
-/// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. The
-/// client's place among the connections stays taken.
+/// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. A reset of
+/// the client's stream ends it at once. The client's place among the connections stays taken.
 async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), client: Arc<Client>) {
     // Fails if the client went away first; then there is nothing to connect.
     let Ok(client_side) = client_side.await else { return };
@@ -85,21 +101,13 @@ async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), 
     let (mut worker_io, early) = upstream.into_socket().await;
     // What the bytes mean is not known any more, nor how long somebody may take over them.
     worker_io.bear_standstill();
-    let mut client_io = TokioIo::new(client_side);
+    let mut client_io = StreamEnd::new(TokioIo::new(client_side));
     let mut copying = pin!(async {
         // What the worker said in one breath with its 101.
         client_io.write_all(&early).await?;
         copy_bidirectional(&mut client_io, &mut worker_io).await
     });
-    let mut registered: Option<Waker> = None;
-    poll_fn(|cx| {
-        if !registered.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            client.watch.register(cx.waker());
-            registered = Some(cx.waker().clone());
-        }
-        if client.core.is(Stage::Halted) { Poll::Ready(()) } else { copying.as_mut().poll(cx).map(drop) }
-    })
-    .await;
+    client.attend(copying.as_mut()).await;
     client.core.counters.tunnel_closed();
     drop(ticket);
 }

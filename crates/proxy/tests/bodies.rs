@@ -282,6 +282,28 @@ async fn trailers_pass_for_those_who_take_them() {
 }
 
 #[tokio::test]
+async fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
+    let worker =
+        Worker::answering(|heard| rig::ok(&String::from_utf8_lossy(&heard.body).to_uppercase())).await;
+    let rig = Rig::with(&worker).await;
+    let mut client = rig.client().await;
+    for _ in 0..2 {
+        let head = "POST / HTTP/1.1\r\nHost: r\r\nX-Workspace-ID: w1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+        client.send(head.as_bytes()).await.unwrap();
+        // Not a byte of the body before that.
+        let asked = timeout(PATIENCE, client.head()).await.expect("asked in time").unwrap();
+        assert_eq!(asked, "HTTP/1.1 100 Continue");
+        client.send(b"hello").await.unwrap();
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "HELLO"));
+    }
+    // Who is refused before is not asked.
+    let head = "POST / HTTP/1.1\r\nHost: r\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    client.send(head.as_bytes()).await.unwrap();
+    assert_eq!(client.answer("POST").await.status, 400);
+}
+
+#[tokio::test]
 async fn trailers_pass_both_ways() {
     let heard = Arc::new(std::sync::Mutex::new(String::new()));
     let record = heard.clone();

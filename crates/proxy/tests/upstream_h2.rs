@@ -9,10 +9,10 @@ use quorate_model::{Protocol, ServicePolicy};
 use quorate_proxy::Limits;
 use quorate_rt::time::timeout;
 use rig::{
-    Answer, Client, PATIENCE, Rig, Worker,
+    Client, PATIENCE, Worker,
     authority::Authority,
     eventually, get,
-    h2::{Call, Gate, Manner, Pair, by_tls, post, serve},
+    h2::{Call, Gate, Manner, Pair, ask_at_once, at_gate, by_tls, post, serve, statuses},
     ok, service,
 };
 use std::{
@@ -26,36 +26,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
 };
-
-/// Asks `count` times at once, each on a connection of its own.
-fn ask_at_once(rig: &Rig, count: usize, request: &str) -> JoinSet<Answer> {
-    let mut asked = JoinSet::new();
-    for _ in 0..count {
-        let (addr, request) = (rig.addr, request.to_owned());
-        asked.spawn(async move { Client::connect(addr).await.ask(&request).await });
-    }
-    asked
-}
-
-async fn statuses(asked: JoinSet<Answer>) -> Vec<u16> {
-    let mut statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status).collect();
-    statuses.sort_unstable();
-    statuses
-}
-
-/// Waits at the gate, then says 200 and `ok`.
-fn at_gate(
-    gate: &Gate,
-) -> impl Fn(Call) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + use<> {
-    let gate = gate.clone();
-    move |mut call| {
-        let gate = gate.clone();
-        Box::pin(async move {
-            gate.pass().await;
-            call.answer("ok");
-        })
-    }
-}
 
 #[tokio::test]
 async fn many_requests_share_one_connection() {

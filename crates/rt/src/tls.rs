@@ -1,10 +1,10 @@
-//! TLS towards workers: rustls over any of our sockets, on tokio and in simulation alike.
+//! TLS towards workers and clients: rustls over any of our sockets, on tokio and in simulation alike.
 //!
 //! The crypto provider is passed in, never taken from the process: with two providers switched on by feature
 //! unification, rustls' default panics at the first handshake, which is long after every test of ours has passed.
 
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -41,7 +41,14 @@ impl Alpn {
 #[derive(Clone)]
 pub struct Connector(tokio_rustls::TlsConnector);
 
-/// Why there is no [`Connector`].
+/// A TLS connection that a client opened.
+pub type Accepted<S> = tokio_rustls::server::TlsStream<S>;
+
+/// Accepts TLS connections. Cloning is cheap.
+#[derive(Clone)]
+pub struct Acceptor(tokio_rustls::TlsAcceptor);
+
+/// Why there is no [`Connector`] or [`Acceptor`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file of additional authorities can't be read or is no PEM.
@@ -51,6 +58,26 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A certificate or its key can't be read or is no PEM.
+    #[error("the {what} in {path}: {problem}")]
+    Identity {
+        /// Certificate or key.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The key belongs to another certificate, or is of a kind that is not supported.
+    #[error("the certificate in {certificate} and the key in {key}: {source}")]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What rustls said.
+        source: rustls::Error,
     },
     /// Neither the system nor the configuration names an authority to trust.
     #[error("no certificate authorities: the system has none ({problem}) and no file names any")]
@@ -97,6 +124,42 @@ impl Connector {
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         self.0.with_alpn(alpn.names()).connect(name, io).await
     }
+}
+
+impl Acceptor {
+    /// With a certificate and those that lead to its authority, and the key: PEM files. Speaks HTTP/2 and HTTP/1.1 by
+    /// ALPN, in this order. Reads files: call it off the async threads.
+    pub fn new(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        let wrong = |what, path: &Path, problem: String| Error::Identity { what, path: path.into(), problem };
+        let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect)
+            .map_err(|e| wrong("certificate", certificate, e.to_string()))?;
+        if chain.is_empty() {
+            return Err(wrong("certificate", certificate, "holds no certificate".into()));
+        }
+        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong("key", key, e.to_string()))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, secret)
+            .map_err(|source| Error::Pair { certificate: certificate.into(), key: key.into(), source })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config).into()))
+    }
+
+    /// Shakes hands over `io`. No deadline of its own.
+    pub async fn accept<S>(&self, io: S) -> io::Result<Accepted<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.0.accept(io).await
+    }
+}
+
+/// The protocol that was agreed on by ALPN, where the client took part in it.
+pub fn agreed_protocol<S>(stream: &Accepted<S>) -> Option<&[u8]> {
+    stream.get_ref().1.alpn_protocol()
 }
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {

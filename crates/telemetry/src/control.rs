@@ -138,20 +138,7 @@ impl Collector for Shared {
         let c = &self.0;
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let mut sheet = Sheet(encoder);
-        sheet.gauge("quorate_raft_applied_index", "Log index of the View", get(&c.applied_index))?;
-        sheet.gauge("quorate_raft_term", "Current term", get(&c.term))?;
-        sheet.gauge("quorate_raft_is_leader", "1 while this node leads", get(&c.is_leader))?;
-        sheet.gauge("quorate_raft_members", "Members, this node included", get(&c.members))?;
-        sheet.gauge(
-            "quorate_raft_peers_reachable",
-            "Other members that this node hears from",
-            get(&c.peers_reachable),
-        )?;
-        sheet.gauge(
-            "quorate_view_stale_seconds",
-            "Since the last contact with a leader; 0 while there is one",
-            get(&c.stale_seconds),
-        )?;
+        self.encode_raft(&mut sheet)?;
         sheet.counters::<CommandStage>("quorate_raft_commands", "Commands, by how far they came", |l| {
             get(&c.commands[l.position()])
         })?;
@@ -204,6 +191,27 @@ impl Collector for Shared {
             "quorate_storage_log_sync_duration_seconds",
             "Each time the log was made durable",
             [&c.log_syncs].into_iter(),
+        )
+    }
+}
+
+impl Shared {
+    fn encode_raft(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let c = &self.0;
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        sheet.gauge("quorate_raft_applied_index", "Log index of the View", get(&c.applied_index))?;
+        sheet.gauge("quorate_raft_term", "Current term", get(&c.term))?;
+        sheet.gauge("quorate_raft_is_leader", "1 while this node leads", get(&c.is_leader))?;
+        sheet.gauge("quorate_raft_members", "Members, this node included", get(&c.members))?;
+        sheet.gauge(
+            "quorate_raft_peers_reachable",
+            "Other members that this node hears from",
+            get(&c.peers_reachable),
+        )?;
+        sheet.gauge(
+            "quorate_view_stale_seconds",
+            "Since the last contact with a leader; 0 while there is one",
+            get(&c.stale_seconds),
         )
     }
 }

@@ -9,6 +9,7 @@
 //! | `config`, `file`, `services` | what it is told |
 //! | `identity` | under which id it registers |
 //! | `service` | how a service is looked for, and where the nodes reach it |
+//! | `delegate` | whether it sends the heartbeats of its group |
 //! | `presence` | which services are there, as a pure table |
 //! | `survey` | one look at all of them |
 //! | `machine` | what the machine can do |
@@ -17,6 +18,7 @@
 //! | `once` | what it would register, printed |
 
 mod config;
+mod delegate;
 mod file;
 mod identity;
 mod live;

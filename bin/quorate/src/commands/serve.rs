@@ -83,6 +83,7 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
     tracing::info!(
         node = %name,
         routing = %node.routing_addr(),
+        https = node.https_addr().map(tracing::field::display),
         management = %node.management_addr(),
         peer = %node.peer_addr(),
         "listening"

@@ -122,13 +122,13 @@ fn the_next_start_takes_back_a_drain_that_was_its_own() {
 }
 
 /// Clients that ask for the service all the while, one at each node.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<(usize, Vec<String>)>>,
 }
 
 impl Load {
-    fn start(nodes: &[&Node]) -> Self {
+    pub fn start(nodes: &[&Node]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let client = |node: &&Node| {
             let (stop, routing) = (stop.clone(), node.routing);
@@ -150,7 +150,7 @@ impl Load {
     }
 
     /// What failed; each client was served at least once.
-    fn failed(self) -> Vec<String> {
+    pub fn failed(self) -> Vec<String> {
         self.stop.store(true, Ordering::SeqCst);
         let clients = self.threads.into_iter().map(|thread| thread.join().expect("it does not panic"));
         let clients: Vec<_> = clients.collect();

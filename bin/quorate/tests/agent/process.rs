@@ -35,9 +35,14 @@ impl Agent {
     /// Starts it with these settings and the id, beside `nodes`.
     pub fn start(id: &str, folder: &Path, nodes: &[&Node], settings: &str) -> Self {
         let servers: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.management)).collect();
+        Self::start_at(id, folder, &servers.join(","), settings)
+    }
+
+    /// Starts it with these settings and the id, beside whatever is at these addresses.
+    pub fn start_at(id: &str, folder: &Path, servers: &str, settings: &str) -> Self {
         let config = folder.join(format!("{id}.yaml"));
         std::fs::write(&config, settings).expect("written");
-        let mut command = quorate(&["agent", "--id", id, "--server", &servers.join(","), "--config"]);
+        let mut command = quorate(&["agent", "--id", id, "--server", servers, "--config"]);
         // Its stdin ends with the test process, however that dies.
         command.arg(config).args(["--log-format", "text", "--until-stdin-closes"]);
         Self::of(id, folder, command)

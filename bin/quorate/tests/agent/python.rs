@@ -14,6 +14,8 @@ fn worker() -> String {
     let mut programs = fences::fenced(PAGE).filter(|(_, kind, _)| *kind == "python");
     let (_, _, program) = programs.next().expect("the page has one");
     assert!(programs.next().is_none(), "and no other");
+    let lines = program.lines().count();
+    assert!(lines <= 30, "it has {lines} lines, and says that it has thirty");
     program
 }
 

@@ -106,7 +106,11 @@ fn the_file_of_the_page_is_taken_and_has_every_key() {
     assert_eq!(taken.code, Some(0), "{}", taken.err);
     let told: Value = serde_json::from_str(&taken.out).expect("JSON");
     assert_eq!((&told["id"], &told["registration"]["ttl"]), (&json!("machine-7"), &json!("30s")));
-    assert_eq!(told["registration"]["labels"], json!({"group": "gpu-machines", "zone": "a"}));
+    let labels = json!({"delegate_url": "http://10.0.0.7:7947", "group": "gpu-machines", "zone": "a"});
+    assert_eq!(
+        (&told["registration"]["labels"], &told["registration"]["wants_delegate"]),
+        (&labels, &json!(true))
+    );
 
     let page: Map<String, Value> = serde_saphyr::from_str(&text).expect("YAML");
     let allowed = |said: &str, key: &str| {

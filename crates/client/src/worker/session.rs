@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Error, backoff,
+    delegate::{Due, Part, Way},
     nodes::{Answer, Call, Nodes},
     tasks,
 };
@@ -60,6 +61,7 @@ pub(super) struct Session {
     state: watch::Sender<WorkerState>,
     phase: Phase,
     certainty: Certainty,
+    part: Part,
 }
 
 /// The parts of the answer to a registration that a worker needs.
@@ -86,10 +88,10 @@ impl Session {
         id: String,
         body: Map<String, Value>,
         when_displaced: WhenDisplaced,
-        state: watch::Sender<WorkerState>,
+        (state, part): (watch::Sender<WorkerState>, Part),
     ) -> Self {
         let (phase, certainty) = (Phase::Register { failures: 0, held: None }, Certainty::Certain);
-        Self { nodes, id, body, when_displaced, state, phase, certainty }
+        Self { nodes, id, body, when_displaced, state, phase, certainty, part }
     }
 
     /// Runs until somebody wishes it to stop, or nobody can any more. `verdict` is told how the first attempt to
@@ -149,12 +151,12 @@ impl Session {
             }
             Phase::Keep { lease, failures, wish } => {
                 let pause = match failures {
-                    // As it is: the routers drew it for this worker.
-                    0 => lease.interval,
+                    // As it is: the routers drew it for this worker, or its delegate would have it sooner.
+                    0 => self.part.pause().unwrap_or(lease.interval),
                     n => backoff::delay(n, tasks::random()).min(lease.interval),
                 };
                 tasks::sleep(pause).await;
-                self.heartbeat(lease, failures, wish).await;
+                self.keep(lease, failures, wish).await;
             }
             Phase::Rest => std::future::pending().await,
         }
@@ -171,8 +173,10 @@ impl Session {
         // A doubt about an earlier attempt does not end because a later one was answered: the network may still
         // deliver the earlier one last.
         self.certainty = before.max(doubt.into());
-        match answer.and_then(|answer| granted(&answer)) {
-            Ok(lease) => {
+        match answer.and_then(|answer| Ok((granted(&answer)?, answer))) {
+            Ok((lease, answer)) => {
+                self.part.begins();
+                self.part.told(&answer.json, lease.interval);
                 self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Granted };
                 self.tell(WorkerState::Registered { epoch: lease.epoch });
                 Ok(())
@@ -199,6 +203,35 @@ impl Session {
         }
     }
 
+    /// One heartbeat. A delegate is only asked by a worker of which nothing is in doubt, and what it does not pass on
+    /// is sent to the routers at once.
+    async fn keep(&mut self, lease: Lease, failures: u32, wish: Wished) {
+        let in_doubt = failures > 0 || wish == Wished::Refused || self.certainty != Certainty::Certain;
+        let way = if in_doubt { Way::Direct } else { self.part.next() };
+        let passed = way != Way::Direct && self.by_delegate(lease).await;
+        if !passed {
+            self.part.goes_direct();
+        } else if way == Way::Delegate {
+            return;
+        }
+        self.heartbeat(self.lease().unwrap_or(lease), failures, wish).await;
+        // It was heard by way of its delegate: that the routers can't be reached from here costs nothing.
+        if let Phase::Keep { lease, failures: 1.., wish } = self.phase
+            && passed
+        {
+            self.part.unheard();
+            self.phase = Phase::Keep { lease, failures: 0, wish };
+            self.tell(WorkerState::Registered { epoch: lease.epoch });
+        }
+    }
+
+    async fn by_delegate(&mut self, mut lease: Lease) -> bool {
+        lease.sequence += 1;
+        self.phase = Phase::Keep { lease, failures: 0, wish: Wished::Granted };
+        let due = Due { lease: lease.id, sequence: lease.sequence, interval: lease.interval };
+        self.part.by_delegate(due).await
+    }
+
     async fn heartbeat(&mut self, mut lease: Lease, failures: u32, wish: Wished) {
         lease.sequence += 1;
         // A number that was sent is used up, whether or not the answer is awaited.
@@ -213,7 +246,14 @@ impl Session {
                 // Ours is the newest registration, an interval after it was sent: no lost one comes any more.
                 self.certainty = Certainty::Certain;
                 // A revival after an expiry comes with a new fencing token.
-                lease.epoch = answer.ok().and_then(|answer| epoch(&answer)).unwrap_or(lease.epoch);
+                if let Ok(answer) = &answer {
+                    let stands = epoch(answer).unwrap_or(lease.epoch);
+                    if stands != lease.epoch {
+                        self.part.revived();
+                    }
+                    lease.epoch = stands;
+                    self.part.told(&answer.json, lease.interval);
+                }
                 self.phase = match wish {
                     Wished::Refused => Phase::Register { failures: 0, held: Some(lease) },
                     Wished::Granted => {

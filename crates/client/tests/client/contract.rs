@@ -43,7 +43,7 @@ fn a_worker() -> Worker {
 async fn sent() -> (Registration, quorate_model::Heartbeat) {
     let router = Router::start(|seen| match seen.line.as_str() {
         "PUT /v1/workers/w1" => granted(7, "20ms"),
-        _ => Say::Answer(200, json(heartbeat::Heard::new(Epoch(8)))),
+        _ => Say::Answer(200, json(heartbeat::Heard::new(Epoch(8), None))),
     })
     .await;
     let handle = WorkerClient::builder([router.url.clone()], "w1", "http://h:1")

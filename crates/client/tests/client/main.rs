@@ -1,7 +1,10 @@
 //! The library against routers that answer, fail, forget, and fall silent.
 
 mod contract;
+mod delegate;
+mod delegate_endpoint;
 mod detect;
+mod group;
 mod operator;
 mod services;
 mod support;

@@ -55,14 +55,17 @@ pub(super) async fn one(
     let id = request::named("path.id", path, WorkerId::parse)?;
     let beat = heartbeat::heartbeat(id.clone(), request::object_or_nothing(request).await?)?;
     match app.cluster.heartbeat(vec![beat]).await?.first() {
-        Some(outcome) => told(&id, *outcome),
+        Some(outcome) => told(&app, &id, *outcome),
         None => Err(Fault::new(Code::Internal, "the leader answered another heartbeat")),
     }
 }
 
-fn told(id: &WorkerId, outcome: HeartbeatOutcome) -> Answer {
+fn told(app: &App, id: &WorkerId, outcome: HeartbeatOutcome) -> Answer {
     match outcome {
-        HeartbeatOutcome::Ok { epoch } => Ok(json(StatusCode::OK, &Heard::new(epoch))),
+        HeartbeatOutcome::Ok { epoch } => {
+            let delegate = delegates::told(&app.cluster.view(), id);
+            Ok(json(StatusCode::OK, &Heard::new(epoch, delegate)))
+        }
         HeartbeatOutcome::Unknown => {
             Err(Fault::new(Code::WorkerUnknown, format!("worker {id} is not registered: register it first")))
         }

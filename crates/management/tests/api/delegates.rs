@@ -48,6 +48,25 @@ async fn workers_are_told_the_delegate_of_their_group_when_they_register() {
 }
 
 #[tokio::test]
+async fn a_heartbeat_tells_the_delegate_that_stands_and_where_it_takes_those_of_its_group() {
+    let fake = Fake::formed();
+    register(&fake, "m1", "g", false).await;
+    let beat = || fake.ask(Ask::json("POST", "/v1/workers/m1/heartbeat", json!({})));
+    assert_eq!(beat().await.json()["heartbeat_delegate"], Value::Null);
+    for (label, told) in [("http://d1:7947", "http://d1:7947"), ("no URL", "http://d1:1")] {
+        let body = json!({"address": "http://d1:1", "services": [{"name": "upload"}], "wants_delegate": true,
+            "labels": {"group": "g", "delegate_url": label}});
+        let own =
+            fake.ask(Ask::json("PUT", "/v1/workers/d1", body)).await.json()["heartbeat_delegate"].clone();
+        assert_eq!((&own["worker"], &own["url"]), (&json!("d1"), &json!(told)));
+        assert_eq!(beat().await.json()["heartbeat_delegate"], own);
+    }
+    fake.ask(Ask::json("PUT", "/v1/workers/plain", json!({"address": "http://h:1"}))).await;
+    let plain = fake.ask(Ask::json("POST", "/v1/workers/plain/heartbeat", json!({}))).await.json();
+    assert_eq!(plain.get("heartbeat_delegate"), None, "it asked for nothing");
+}
+
+#[tokio::test]
 async fn a_delegate_speaks_for_its_group_only() {
     let fake = Fake::formed();
     let epoch = register(&fake, "d1", "g", true).await["heartbeat_delegate"]["epoch"].clone();

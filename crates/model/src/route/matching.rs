@@ -121,9 +121,15 @@ impl PathMatch {
 
     /// A prefix; `/x/` and `/x/*` mean the same as `/x`.
     pub fn prefix(path: &str) -> Result<Self, Invalid> {
-        let bare = path.strip_suffix("/*").map_or(path, |bare| if bare.is_empty() { "/" } else { bare });
-        target_path("match.path_prefix", bare)?;
-        Ok(Self::Prefix(bare.trim_end_matches('/').into()))
+        target_path("match.path_prefix", path)?;
+        // What remains must mean the same when it is read again.
+        let bare = path.trim_end_matches('/');
+        let bare = bare.strip_suffix("/*").map_or(bare, |bare| bare.trim_end_matches('/'));
+        if bare.ends_with("/*") {
+            let allowed = "one `/*` at its end at most";
+            return Err(Invalid::new("match.path_prefix", format!("is {}", excerpt(path)), allowed));
+        }
+        Ok(Self::Prefix(bare.into()))
     }
 
     /// A regular expression for the whole path.

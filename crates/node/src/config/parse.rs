@@ -122,6 +122,14 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
     }
 }
 
+/// A listener, or none.
+pub(super) fn listener_or_off(text: &str) -> Result<Option<SocketAddr>, Wrong> {
+    if text == "off" {
+        return Ok(None);
+    }
+    listener(text).map(Some).map_err(|wrong| Wrong { allowed: format!("off, or {}", wrong.allowed), ..wrong })
+}
+
 /// The host part of a listener, as `HOST` gives it.
 pub(super) fn listener_host(text: &str) -> Result<IpAddr, Wrong> {
     match text {

@@ -48,7 +48,7 @@ kafka_brokers: [10.0.1.1:9092, 10.0.1.2:9092]
 | `WORKER_HEARTBEAT_TIMEOUT` | `--worker-ttl` | `30` means `30s` |
 | `REQUEST_TIMEOUT` | `--request-timeout` | `30` means `30s` |
 | `KAFKA_BROKERS`, `KAFKA_TOPIC` | `--kafka-brokers`, `--kafka-topic` | |
-| `ROUTER_TLS_CERT`, `ROUTER_TLS_KEY` | `--tls-cert`, `--tls-key` | refused in this version |
+| `ROUTER_TLS_CERT`, `ROUTER_TLS_KEY` | `--tls-cert`, `--tls-key` | |
 
 They count as the environment does, after `QUORATE_<NAME>`.
 
@@ -64,7 +64,8 @@ They count as the environment does, after `QUORATE_<NAME>`.
 - `--election-timeout` is at least three times `--heartbeat-interval`.
 - With `--kafka-brokers`, the partition count of the default keyspace comes from the topic and `--partitions` is
   not used. A count that was read once stays until Kafka tells another one.
-- `--routing`, `--management` and `--peer` have a port each.
+- `--routing`, `--https`, `--management` and `--peer` have a port each.
+- `--tls-cert` and `--tls-key` come together, and `--https` with an address needs both.
 ";
 
 /// The page, as it must stand in the repository.

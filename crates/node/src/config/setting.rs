@@ -250,20 +250,24 @@ pub static SETTINGS: &[Setting] = &[
         Text("info"),
         "error, warn, info, debug or trace; also by module: info,quorate_consensus=debug. `info` alone leaves out what the libraries below tell of their steps.",
     ),
-    setting("https", "ADDRESS", Nothing, NOT_YET),
-    setting("tls-cert", "FILE", Nothing, NOT_YET).or(&["ROUTER_TLS_CERT"]),
-    setting("tls-key", "FILE", Nothing, NOT_YET).or(&["ROUTER_TLS_KEY"]),
+    setting(
+        "https",
+        "ADDRESS",
+        Computed("off; 0.0.0.0:8443 once a certificate is given"),
+        "Where requests are routed that come by TLS: HTTP/2 and HTTP/1.1, by ALPN. `off`: nowhere, whatever certificate there is.",
+    ),
+    setting(
+        "tls-cert",
+        "FILE",
+        Nothing,
+        "The node's certificate for that, and those that lead from it to an authority: a PEM file, read at the start.",
+    )
+    .or(&["ROUTER_TLS_CERT"]),
+    setting("tls-key", "FILE", Nothing, "The certificate's key: a PEM file, read at the start.")
+        .or(&["ROUTER_TLS_KEY"]),
 ];
-
-const NOT_YET: &str = "TLS on the routing listener: not available in this version, and refused.";
 
 /// Settings that this version knows and cannot honour, and what it would mean. Serving in cleartext what somebody
 /// meant to encrypt, or not serving what somebody relies on, would be worse than not starting.
-pub(super) const UNAVAILABLE: &[(&str, &str)] = &[
-    ("https", TLS),
-    ("tls-cert", TLS),
-    ("tls-key", TLS),
-    ("routing-management-paths", "registration on the routing listener"),
-];
-
-const TLS: &str = "TLS on the routing listener";
+pub(super) const UNAVAILABLE: &[(&str, &str)] =
+    &[("routing-management-paths", "registration on the routing listener")];

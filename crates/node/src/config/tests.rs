@@ -204,6 +204,31 @@ fn two_listeners_never_share_a_port() {
 }
 
 #[test]
+fn tls_needs_a_certificate_and_its_key() {
+    let (cert, key) = (("tls-cert", "c.pem"), ("tls-key", "k.pem"));
+    assert_eq!(flags(&[]).https, None);
+    let https = flags(&[cert, key]).https.expect("on with a certificate");
+    assert_eq!((https.listen.to_string().as_str(), https.key.to_str()), ("0.0.0.0:8443", Some("k.pem")));
+    let https = flags(&[("https", "127.0.0.1:444"), cert, key]).https.expect("on");
+    assert_eq!(https.listen.to_string(), "127.0.0.1:444");
+    assert_eq!(flags(&[("https", "off"), cert, key]).https, None);
+    assert_eq!(flags(&[("https", "off")]).https, None);
+    let legacy = sources(&[], &[("ROUTER_TLS_CERT", "c.pem"), ("ROUTER_TLS_KEY", "k.pem")], "");
+    assert!(Config::load(&legacy).expect("as before").https.is_some());
+    for (given, expected) in [
+        (&[cert][..], "--tls-cert: the certificate has no key; allowed: --tls-cert and --tls-key together"),
+        (&[key], "--tls-key: the key has no certificate"),
+        (&[("https", "127.0.0.1:444")], "--https: the listener has no certificate"),
+        (&[("https", "on"), cert, key], "--https: `on` is not allowed here; allowed: off, or "),
+        (&[("https", "0.0.0.0:8080"), cert, key], "--https: 0.0.0.0:8080 is taken by --routing"),
+        (&[("management", "0.0.0.0:8443"), cert, key], "--management: 0.0.0.0:8443 is taken by --https"),
+    ] {
+        let told = error(given);
+        assert!(told.starts_with(expected), "{told}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_its_origin() {
     let found = errors(
         &[("partitions", "0"), ("threads", "many"), ("snapshot-entries", "99")],
@@ -233,10 +258,6 @@ fn a_lower_layer_that_is_not_used_is_not_judged() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_and_never_ignored() {
-    let tls = "TLS on the routing listener is not available in this version";
-    assert!(error(&[("https", ":8443")]).contains(tls));
-    assert!(errors(&[], &[("ROUTER_TLS_CERT", "c.pem")], "")[0].starts_with("ROUTER_TLS_CERT: TLS"));
-    assert!(errors(&[], &[], "tls_key: k.pem")[0].contains(tls));
     let paths = errors(&[], &[], "routing:\n  management_paths: true");
     assert!(paths[0].starts_with("routing.management_paths (q.yaml, line 2): registration on"), "{paths:?}");
     assert_eq!(errors(&[], &[], "routing:\n  management_paths: false"), [""; 0]);

@@ -1,14 +1,12 @@
 //! What a second node finds, asked and answering.
 
-use super::{
-    probe::Prober,
-    schedule::{Job, Target},
-};
+use super::schedule::{Job, target};
 use quorate_consensus::{
     Consensus,
     probing::{Found, ProbeAsked},
 };
 use quorate_model::NodeName;
+use quorate_proxy::probe::{Prober, Target};
 use quorate_routing::health::{Second, probers};
 use quorate_rt::published::Published;
 use quorate_state::View;
@@ -106,6 +104,6 @@ impl Confirmer {
         let view = self.view.get();
         let service = view.service(asked.service.as_str())?;
         let endpoint = service.endpoint(asked.worker.as_str())?;
-        (endpoint.worker().incarnation == asked.incarnation).then(|| Target::of(service, endpoint))?
+        (endpoint.worker().incarnation == asked.incarnation).then(|| target(service, endpoint))?
     }
 }

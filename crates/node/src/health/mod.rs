@@ -6,13 +6,12 @@
 //! takes nothing from the others.
 
 mod confirm;
-mod probe;
 mod schedule;
 
 use confirm::Confirmer;
-use probe::Prober;
 use quorate_consensus::Consensus;
 use quorate_model::{Command, FeatureLevel, HealthChange, NodeName, Verdict};
+use quorate_proxy::probe::Prober;
 use quorate_routing::health::{Probe, Second, Step, step};
 use quorate_rt::{
     planted::{self, Bug},
@@ -40,15 +39,15 @@ struct Checks {
     prober: Prober,
     places: Arc<Semaphore>,
     metrics: Arc<Metrics>,
-    found: mpsc::UnboundedSender<Found>,
+    found: mpsc::Sender<Found>,
 }
 
 /// Probes until the node ends.
 pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics>, mut shutdown: Shutdown) {
     let prober = Prober::default();
     Confirmer::new(&consensus, prober.clone()).install(&consensus);
-    // Never more in it than probes that are under way.
-    let (found, mut finds) = mpsc::unbounded_channel();
+    // Each probe has room for what it finds.
+    let (found, mut finds) = mpsc::channel(AT_ONCE_MAX);
     let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let checks = Arc::new(Checks { consensus, me, prober, places, metrics, found });
     let mut schedule = Schedule::default();
@@ -86,7 +85,7 @@ pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics
                 .emit(&checks.metrics.control());
                 let probe = if result.is_ok() { Probe::Passed } else { Probe::Failed };
                 // Nobody hears it when the node ends.
-                let _ = checks.found.send(Found { job, probe });
+                let _ = checks.found.send(Found { job, probe }).await;
             });
         }
     }

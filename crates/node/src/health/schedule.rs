@@ -1,6 +1,7 @@
 //! Which endpoints are probed from here, and when the next time. Pure: time is an argument, in milliseconds.
 
-use quorate_model::{Address, Epoch, HealthCheck, NodeName, Protocol, ServiceName, Verdict, WorkerId};
+use quorate_model::{Epoch, NodeName, ServiceName, Verdict, WorkerId};
+use quorate_proxy::probe::Target;
 use quorate_routing::{
     health::{Check, Probe, Thresholds, probers},
     pick,
@@ -12,20 +13,11 @@ use std::{
     sync::Arc,
 };
 
-/// What is probed, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub address: Address,
-    pub protocol: Option<Protocol>,
-    pub check: HealthCheck,
-}
-
-impl Target {
-    pub fn of(service: &ServiceView, endpoint: &Endpoint) -> Option<Self> {
-        let policy = &service.stored_policy()?.policy;
-        let check = policy.health.clone()?;
-        Some(Self { address: pick::address(endpoint).clone(), protocol: policy.protocol, check })
-    }
+/// How an endpoint is checked; `None`: it is not.
+pub(super) fn target(service: &ServiceView, endpoint: &Endpoint) -> Option<Target> {
+    let policy = &service.stored_policy()?.policy;
+    let check = policy.health.clone()?;
+    Some(Target { address: pick::address(endpoint).clone(), protocol: policy.protocol, check })
 }
 
 /// One probe.
@@ -83,7 +75,7 @@ impl Schedule {
                 if probers(names, &name(&key)).first() != Some(&me.as_str()) {
                     continue;
                 }
-                let Some(target) = Target::of(service, endpoint) else { continue };
+                let Some(target) = target(service, endpoint) else { continue };
                 let slot = Slot::follow(left.remove(&key), (endpoint, target), &key, now);
                 if !slot.is_running {
                     self.queue.insert((slot.due, key.clone()));

@@ -2,6 +2,7 @@
 
 use super::hop::{is_hop_by_hop, lists, strip};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use quorate_model::Scheme;
 use quorate_routing::hops::{HOPS, HOPS_MAX};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -11,6 +12,7 @@ const ROUTED_BY: HeaderName = HeaderName::from_static("x-routed-by");
 /// Fixed by the contract: workers know the original by this name.
 const ROUTER: HeaderValue = HeaderValue::from_static("workspace-engine-router");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// What we add to a request: room for it is made once.
 const ADDED: usize = 6;
 /// How often the request went through a router, this time included.
@@ -23,8 +25,8 @@ const fn count(text: &'static str) -> HeaderValue {
 
 /// What a request's headers are made into.
 pub(crate) struct ToWorker<'a> {
-    /// The client's address.
-    pub client: &'a HeaderValue,
+    /// The client's address, and how it was spoken to.
+    pub client: (&'a HeaderValue, Scheme),
     /// The host that the client asked for.
     pub host: HeaderValue,
     /// How often it went through a router before; less than [`HOPS_MAX`].
@@ -38,9 +40,16 @@ pub(crate) fn to_worker(headers: &mut HeaderMap, facts: ToWorker<'_>) {
     let trailers = headers.contains_key(header::TE) && lists(headers, header::TE, "trailers");
     strip(headers, is_ours_to_keep, |name| is_hop_by_hop(name) || is_forged(name));
     headers.reserve(ADDED);
-    append_client(headers, facts.client);
+    let (client, scheme) = facts.client;
+    append_client(headers, client);
     headers.insert(FORWARDED_HOST, facts.host.clone());
-    headers.insert(FORWARDED_PROTO, HTTP);
+    headers.insert(
+        FORWARDED_PROTO,
+        match scheme {
+            Scheme::Http => HTTP,
+            Scheme::Https => HTTPS,
+        },
+    );
     headers.insert(ROUTED_BY, ROUTER);
     headers.insert(HOPS, COUNTS[usize::from(facts.hops.min(HOPS_MAX - 1))].clone());
     headers.insert(header::HOST, facts.host);
@@ -106,7 +115,12 @@ mod tests {
         let host = HeaderValue::from_static("r.example");
         to_worker(
             &mut headers,
-            ToWorker { client: &client, host, hops: 2, upgrade: upgrade.map(HeaderValue::from_static) },
+            ToWorker {
+                client: (&client, Scheme::Http),
+                host,
+                hops: 2,
+                upgrade: upgrade.map(HeaderValue::from_static),
+            },
         );
         let added = [
             ("host", "r.example"),

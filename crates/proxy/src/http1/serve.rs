@@ -1,10 +1,10 @@
 //! A client's connection, served by hyper.
 
 use super::socket::ClientSocket;
-use crate::{client::Client, core::Stage, serve::serve};
+use crate::{client::Client, core::Stage, serve::serve, transport::Transport};
+use bytes::Bytes;
 use hyper::{Request, body::Incoming, server::conn::http1::Builder};
 use hyper_util::rt::TokioIo;
-use quorate_rt::{http::DirtyFlush, net::TcpStream};
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
@@ -13,11 +13,9 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// Serves one client until the connection ends, is overdue, or is told to end.
-pub(crate) async fn connection(tcp: TcpStream, client: Arc<Client>) {
-    // A socket that is already closed refuses the option; the next read says so.
-    let _ = tcp.set_nodelay(true);
-    let socket = ClientSocket { tcp: DirtyFlush::new(tcp), client: client.clone() };
+/// Serves one client until the connection ends, is overdue, or is told to end. `early` was read from it already.
+pub(crate) async fn connection(transport: Transport, early: Bytes, client: Arc<Client>) {
+    let socket = ClientSocket { transport, early, client: client.clone() };
     let header_bytes_max = client.core.config.limits.header_bytes_max;
     let service = {
         let client = client.clone();

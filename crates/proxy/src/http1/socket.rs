@@ -1,6 +1,10 @@
 //! Sockets, as hyper sees them.
 
-use crate::client::Client;
+use crate::{
+    client::Client,
+    transport::{Transport, send},
+};
+use bytes::Bytes;
 use quorate_rt::{
     http::DirtyFlush,
     net::{self, TcpStream},
@@ -14,33 +18,12 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Up to here several buffers are gathered on the stack and sent as one: copying them costs less than what the
-/// kernel does more for `writev` than for `send` (8 to 10 % of a small request, docs/performance.md).
-const GATHERED_MAX: usize = 1_536;
-
-/// Sends several buffers in the cheapest way.
-fn send<S: AsyncWrite + Unpin>(
-    socket: &mut S,
-    cx: &mut Context<'_>,
-    bufs: &[io::IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    let length: usize = bufs.iter().map(|b| b.len()).sum();
-    if length > GATHERED_MAX {
-        return Pin::new(socket).poll_write_vectored(cx, bufs);
-    }
-    let mut gathered = [0; GATHERED_MAX];
-    let mut end = 0;
-    for buf in bufs {
-        gathered[end..end + buf.len()].copy_from_slice(buf);
-        end += buf.len();
-    }
-    Pin::new(socket).poll_write(cx, &gathered[..length])
-}
-
 /// A client's socket. It tells the connection's deadline what happens: hyper does not say when the first byte of
 /// a head arrives, nor when a client stops taking its answer.
 pub(crate) struct ClientSocket {
-    pub tcp: DirtyFlush<TcpStream>,
+    pub transport: Transport,
+    /// What was read to know that it speaks HTTP/1.1.
+    pub early: Bytes,
     pub client: Arc<Client>,
 }
 
@@ -60,8 +43,18 @@ impl AsyncRead for ClientSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buf.remaining());
+            let some = self.early.split_to(length);
+            buf.put_slice(&some);
+            if self.early.is_empty() {
+                // Else its memory would be kept for as long as the connection lives.
+                self.early = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let read = Pin::new(&mut self.transport).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.client.received();
         }
@@ -71,7 +64,7 @@ impl AsyncRead for ClientSocket {
 
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.noted(written)
     }
 
@@ -80,20 +73,20 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = send(&mut self.tcp, cx, bufs);
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
         self.noted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 

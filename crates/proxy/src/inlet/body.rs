@@ -7,6 +7,7 @@ use crate::{
     client::Client,
     core::{Core, Stage},
     http1::{AnswerBody, AnswerError},
+    http2::body::PiecedBody,
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -17,14 +18,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Most bytes that are handed on at once: a client is to be slow, not to stand still, until it has taken a large one.
-const PIECE_MAX: usize = 16 << 10;
-
 /// The body.
 pub struct InletBody {
-    body: AnswerBody,
-    /// What is left of the last piece.
-    rest: Bytes,
+    body: PiecedBody,
     client: Arc<Client>,
 }
 
@@ -33,20 +29,7 @@ impl InletBody {
         let (core, place) = (Arc::downgrade(&client.core), client.watch.place());
         client.watch.arm(client.core.spans.stall);
         client.watch.register(&Waker::from(Arc::new(Alarm { core, place, cut })));
-        Self { body, rest: Bytes::new(), client: client.clone() }
-    }
-
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        if self.rest.is_empty() {
-            let polled = Pin::new(&mut self.body).poll_frame(cx);
-            let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
-            match frame.into_data() {
-                Ok(data) => self.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            }
-        }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE_MAX));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Self { body: PiecedBody::new(body, client), client: client.clone() }
     }
 }
 
@@ -58,28 +41,15 @@ impl Body for InletBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        let polled = self.poll_more(cx);
-        if polled.is_ready() {
-            self.client.watch.arm(self.client.core.spans.stall);
-        } else {
-            // It is the worker that is awaited.
-            self.client.watch.disarm();
-        }
-        polled
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut with_rest = SizeHint::new();
-        with_rest.set_lower(hint.lower() + rest);
-        if let Some(upper) = hint.upper() {
-            with_rest.set_upper(upper + rest);
-        }
-        with_rest
+        self.body.size_hint()
     }
 }
 

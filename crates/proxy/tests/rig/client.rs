@@ -117,16 +117,41 @@ impl Client {
         Some(std::mem::take(&mut self.buffer))
     }
 
-    /// One chunk of a chunked body; empty: the last.
-    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+    /// A line, without its end.
+    async fn line(&mut self) -> Option<String> {
         let end = loop {
             match self.buffer.windows(2).position(|w| w == b"\r\n") {
                 Some(end) => break end,
                 None => self.more().await?,
             }
         };
-        let line = self.exactly(end + 2).await?;
-        let size = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
+        let mut line = self.exactly(end + 2).await?;
+        line.truncate(end);
+        Some(String::from_utf8(line).unwrap())
+    }
+
+    /// A chunked body and the lines that follow it.
+    pub async fn body_and_trailers(&mut self) -> Option<(Vec<u8>, Vec<String>)> {
+        let (mut body, mut trailers) = (Vec::new(), Vec::new());
+        loop {
+            let size = usize::from_str_radix(&self.line().await?, 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            body.extend(self.exactly(size).await?);
+            self.line().await?;
+        }
+        loop {
+            match self.line().await? {
+                line if line.is_empty() => return Some((body, trailers)),
+                line => trailers.push(line),
+            }
+        }
+    }
+
+    /// One chunk of a chunked body; empty: the last.
+    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = usize::from_str_radix(&self.line().await?, 16).unwrap();
         let mut chunk = self.exactly(size + 2).await?;
         chunk.truncate(size);
         Some(chunk)

@@ -1,6 +1,6 @@
 //! Workers that speak HTTP/2.
 
-use super::{Rig, Worker, authority::Authority, config};
+use super::{Answer, Client, Rig, Worker, authority::Authority, config};
 use bytes::Bytes;
 use h2::{
     RecvStream,
@@ -8,9 +8,9 @@ use h2::{
 };
 use http::{Request, Response};
 use quorate_proxy::Limits;
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 use tempfile::NamedTempFile;
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{net::TcpStream, sync::watch, task::JoinSet};
 use tokio_rustls::server::TlsStream;
 
 /// A worker's end of a connection.
@@ -168,4 +168,33 @@ pub fn post(body: &str) -> String {
     format!(
         "POST /x HTTP/1.1\r\nHost: r.example\r\nX-Workspace-ID: w1\r\nContent-Length: {length}\r\n\r\n{body}"
     )
+}
+
+/// Asks `count` times at once, each on a connection of its own.
+pub fn ask_at_once(rig: &Rig, count: usize, request: &str) -> JoinSet<Answer> {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        let (addr, request) = (rig.addr, request.to_owned());
+        asked.spawn(async move { Client::connect(addr).await.ask(&request).await });
+    }
+    asked
+}
+
+/// Sorted.
+pub async fn statuses(asked: JoinSet<Answer>) -> Vec<u16> {
+    let mut statuses: Vec<_> = asked.join_all().await.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
+/// Waits at the gate, then says 200 and `ok`.
+pub fn at_gate(gate: &Gate) -> impl Fn(Call) -> Pin<Box<dyn Future<Output = ()> + Send>> + Clone + use<> {
+    let gate = gate.clone();
+    move |mut call| {
+        let gate = gate.clone();
+        Box::pin(async move {
+            gate.pass().await;
+            call.answer("ok");
+        })
+    }
 }

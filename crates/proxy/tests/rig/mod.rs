@@ -6,6 +6,7 @@
 pub mod authority;
 mod client;
 pub mod h2;
+pub mod http2;
 pub mod service;
 
 pub use client::{Answer, Client, fields};

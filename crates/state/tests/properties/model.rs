@@ -174,6 +174,21 @@ impl Model {
                 Some(if raised { Answer::Done } else { Answer::Unchanged })
             }
             Command::HandOverLeases { .. } => Some(Answer::Done),
+            Command::SetDuty { .. }
+            | Command::SetWeight { .. }
+            | Command::PutService { .. }
+            | Command::DeleteService { .. } => self.operate(command),
+            Command::PutRoute { .. }
+            | Command::DeleteRoute { .. }
+            | Command::Configure { .. }
+            | Command::ChangeHealth(_)
+            | Command::Restore { .. } => panic!("these have tests of their own"),
+        }
+    }
+
+    /// What operators ask for.
+    fn operate(&mut self, command: &Command) -> Option<Answer> {
+        match command {
             Command::SetDuty { id, duty, if_index } => {
                 self.decide(id.as_str(), if_index.map(|i| i.0), |record| record.duty = *duty)
             }
@@ -187,11 +202,7 @@ impl Model {
             Command::DeleteService { name, if_index } => {
                 self.delete_policy(name.as_str(), if_index.map(|i| i.0))
             }
-            Command::PutRoute { .. }
-            | Command::DeleteRoute { .. }
-            | Command::Configure { .. }
-            | Command::ChangeHealth(_)
-            | Command::Restore { .. } => panic!("these have tests of their own"),
+            other => panic!("{other:?} is none of theirs"),
         }
     }
 

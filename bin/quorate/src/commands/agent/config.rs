@@ -4,6 +4,7 @@
 //! line of the file where it stands.
 
 use super::{
+    delegate::{self, Delegate},
     file::{Given, Reader},
     identity::Identity,
     service::{Service, USUAL},
@@ -53,6 +54,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     pub capabilities: BTreeMap<String, Option<Value>>,
     pub storage_path: PathBuf,
+    /// What it would do for its group.
+    pub delegate: Option<Delegate>,
     pub services: Vec<Service>,
     pub log_format: LogFormat,
     pub log_level: String,
@@ -106,6 +109,7 @@ fn read(reader: &mut Reader, args: &AgentArgs, surroundings: &Surroundings) -> C
         labels,
         capabilities: reader.mapping("capabilities").into_iter().map(|(k, v)| (k, v.map(fact))).collect(),
         storage_path: reader.value(Given::by_file("storage_path"), path).unwrap_or_else(|| "/".into()),
+        delegate: delegate::read(reader),
         services: services::read(reader).unwrap_or_else(usual),
         log_format: reader.value(given("log_format", &args.log_format), log_format).unwrap_or(usual_format),
         log_level: reader
@@ -194,6 +198,10 @@ pub(super) fn short_text(text: &str) -> Result<String, Wrong> {
 fn weight(text: &str) -> Result<u32, Wrong> {
     let weight = text.parse().ok().filter(|weight| *weight <= 1_000_000);
     weight.ok_or_else(|| Wrong::value(text, "0 to 1000000"))
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
+    text.parse().map_err(|_| Wrong::value(text, "true or false"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, Wrong> {

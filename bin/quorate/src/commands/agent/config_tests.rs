@@ -34,6 +34,7 @@ fn every_key_of_the_file_is_read() {
          detect_host: fd00::7\ndetect_interval: 1s\ndetect_timeout: 300ms\ndrain_timeout: 0s\nttl: 15s\nweight: 50\n\
          group: gpu\nlabels: {zone: a}\ncapabilities: {has_storage: true, cpu_cores: 2, storage_type: ssd, ram: }\n\
          storage_path: /data\ntoken_file: /t\nlog_format: json\nlog_level: debug\n\
+         delegate: {listen: '0.0.0.0:7947', url: 'http://10.0.0.7:7947', report_down: false}\n\
          services:\n  - upload\n  - name: rag\n    container: rag-1\n    version: \"2.10\"\n  - name: db\n    port: 5432\n    check: tcp\n  \
          - name: far\n    url: https://far:444/base\n    health_path: /up?now=1\n",
     );
@@ -46,6 +47,9 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.labels, BTreeMap::from([("group".into(), "gpu".into()), ("zone".into(), "a".into())]));
     let facts = json!({"has_storage": true, "cpu_cores": 2, "storage_type": "ssd", "ram": null});
     assert_eq!(json!(config.capabilities), facts);
+    let delegate = config.delegate.expect("there is one");
+    assert_eq!((delegate.listen.port(), delegate.url.as_deref()), (7_947, Some("http://10.0.0.7:7947")));
+    assert_eq!(delegate.when_silent, quorate_client::WhenSilent::Wait);
     let [upload, rag, db, far] = &config.services[..] else { panic!("{:?}", config.services) };
     assert_eq!(upload, &Service::usual("upload", 8_103));
     assert_eq!(rag.place, Place::Container { name: "rag-1".into(), port: 8_102 });
@@ -133,6 +137,36 @@ fn lists_and_bounds_are_checked() {
     let many: String = (0..65).map(|nth| format!("  l{nth}: a\n")).collect();
     let told = wrong(&format!("labels:\n{many}"));
     assert!(told.len() == 1 && told[0].starts_with("labels in a.yaml: "), "{told:?}");
+}
+
+#[test]
+fn a_delegate_says_where_it_listens() {
+    for (text, part) in [
+        ("delegate: yes\n", "delegate (a.yaml, line 1): is no mapping"),
+        (
+            "delegate: {}\n",
+            "delegate.listen (a.yaml, line 1): is missing; allowed: an address such as 0.0.0.0:7947",
+        ),
+        (
+            "delegate: {listen: '0.0.0.0:0'}\n",
+            "delegate.listen (a.yaml, line 1): `0.0.0.0:0` is not allowed here; allowed: an IP address and a port",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  url: https://h\n",
+            "delegate.url (a.yaml, line 3): `https://h` is not allowed here; allowed: an http URL",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  report_down: maybe\n",
+            "delegate.report_down (a.yaml, line 3): `maybe` is not allowed here; allowed: true or false",
+        ),
+        (
+            "delegate:\n  listen: 10.0.0.7:1\n  urls: a\n",
+            "delegate.urls (a.yaml, line 3): there is no such key; allowed: listen, url, report_down",
+        ),
+    ] {
+        let told = wrong(text);
+        assert!(told.len() == 1 && told[0].starts_with(part), "{told:?}\n{part}");
+    }
 }
 
 #[test]

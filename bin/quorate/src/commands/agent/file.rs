@@ -135,6 +135,18 @@ impl Reader {
         read
     }
 
+    /// A section of its own, by its key.
+    pub fn section(&mut self, key: &'static str) -> Option<Section> {
+        let (place, value) = self.top.take(key)?;
+        match value {
+            Yaml::Map(entries) => Some(Section::new(format!("{key}."), place.line, entries)),
+            Yaml::Null | Yaml::Scalar(_) | Yaml::List(_) => {
+                self.at(place, Wrong::new("is no mapping", "lines such as `name: value` below it"));
+                None
+            }
+        }
+    }
+
     /// The list of the file's sections.
     pub fn items(&mut self, key: &'static str) -> Option<(Place, Vec<Line<Yaml>>)> {
         let (place, value) = self.top.take(key)?;

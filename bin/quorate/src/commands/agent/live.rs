@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    delegate,
     machine::{Machine, Sources},
     mark::Mark,
     presence::Change,
@@ -9,12 +10,12 @@ use super::{
     unknown_variables,
 };
 use crate::{failure::Failure, parent, signals::Signals, supervisor::say};
-use quorate_client::{DrawnBack, Duty, OwnDrain, WorkerClient, WorkerHandle, WorkerState};
+use quorate_client::{DrawnBack, Duty, HeartbeatWay, OwnDrain, WorkerClient, WorkerHandle, WorkerState};
 use quorate_model::WorkerId;
 use quorate_node::config::LogFormat;
 use quorate_telemetry::log;
 use std::{convert::Infallible, path::Path, time::Duration};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 /// Longer files are no token.
 const TOKEN_BYTES_MAX: u64 = 16 << 10;
@@ -53,14 +54,14 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
     tracing::info!(worker = %id, address = offer.address, routers = told(&config.routers), "registering");
     // Not cut off by a signal: what was sent may be carried out, and is then drawn back below.
     let worker = agent.register(&id, token, &offer).await?;
-    let told = tokio::spawn(tell(worker.states()));
+    let told = [tokio::spawn(tell(worker.states())), tokio::spawn(tell_ways(worker.heartbeat_ways()))];
     say(vec!["READY=1".into()]).await;
     tokio::select! {
         biased;
         () = asked_to_end(&mut signals, until_stdin_closes) => {}
         never = agent.keep(&worker, offer) => match never {},
     }
-    told.abort();
+    told.iter().for_each(JoinHandle::abort);
     tracing::info!(drain_timeout = ?config.drain_timeout, "ending: no new requests, waiting for those in flight");
     let extension = (config.drain_timeout + CLOSING).as_micros();
     say(vec!["STOPPING=1".into(), format!("EXTEND_TIMEOUT_USEC={extension}")]).await;
@@ -174,6 +175,9 @@ impl Agent<'_> {
         if let Some(weight) = config.weight {
             builder = builder.weight(weight);
         }
+        if let Some(offer) = delegate::offer(config, offer.host.as_deref()).await? {
+            builder = builder.delegate(offer);
+        }
         if let Some(token) = token {
             builder = builder.token(token);
         }
@@ -240,6 +244,21 @@ async fn tell(mut states: watch::Receiver<WorkerState>) {
         }
         if states.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+async fn tell_ways(mut ways: watch::Receiver<HeartbeatWay>) {
+    // They begin as those of everybody.
+    while ways.changed().await.is_ok() {
+        match ways.borrow_and_update().clone() {
+            HeartbeatWay::Direct => tracing::info!("heartbeats go to the routers"),
+            HeartbeatWay::ByDelegate { worker, epoch } => {
+                tracing::info!(worker, epoch, "heartbeats go by the delegate of the group");
+            }
+            HeartbeatWay::OnBehalf { epoch } => {
+                tracing::info!(epoch, "delegate: heartbeats of the group are sent from here");
+            }
         }
     }
 }

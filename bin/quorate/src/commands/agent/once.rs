@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    delegate,
     machine::{Machine, Sources},
     survey::Survey,
 };
@@ -45,6 +46,10 @@ pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(),
     }
     if let Some(weight) = config.weight {
         registration["weight"] = json!(weight);
+    }
+    if let Some(delegate) = delegate::offer(config, offer.host.as_deref()).await? {
+        registration["wants_delegate"] = json!(true);
+        registration["labels"][quorate_api::delegate::URL_LABEL] = json!(delegate.url);
     }
     let told =
         json!({"id": id.as_ref().map(|id| id.as_str()), "registration": registration, "checks": checks});

@@ -1,7 +1,8 @@
 use super::*;
 use quorate_model::{
-    BootId, ClusterId, Command, Duty, Entry, FeatureLevel, HealthChange, KeyspaceSource, LogIndex, LogTime,
-    Origin, PartitionRange, Proposal, RegistrationParts, ServiceOffer, ServicePolicy, Ttl,
+    Address, BootId, ClusterId, Command, Duty, Entry, FeatureLevel, HealthChange, HealthCheck,
+    KeyspaceSource, LogIndex, LogTime, Origin, PartitionRange, Proposal, RegistrationParts, ServiceOffer,
+    ServicePolicy, Ttl,
 };
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
-//! One probe: a connection, and a question on it.
+//! A health check's probe: a connection to a worker, and a question on it.
 
-use super::schedule::Target;
 use http::{Method, Request, StatusCode, Version, header};
 use http_body_util::BodyExt;
-use quorate_model::{Address, HealthProbe, Protocol, Scheme};
+use quorate_model::{Address, HealthCheck, HealthProbe, Protocol, Scheme};
 use quorate_rt::{
     blocking,
     http::{full, http1_once, http2_once},
@@ -18,25 +17,42 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// `SERVING` of `grpc.health.v1.HealthCheckResponse`.
 const SERVING: u8 = 1;
 
+/// What is probed, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it is. A path in it has no meaning here.
+    pub address: Address,
+    /// What it speaks.
+    pub protocol: Option<Protocol>,
+    /// What is asked.
+    pub check: HealthCheck,
+}
+
 /// Probes endpoints. Clones share what TLS needs.
 #[derive(Clone, Default)]
-pub(super) struct Prober {
+pub struct Prober {
     tls: Arc<OnceCell<tls::Connector>>,
 }
 
 /// Why an endpoint is not well.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
+    /// It took longer than the check allows.
     #[error("no answer within {0:?}")]
     TooSlow(Duration),
+    /// No connection, or it broke.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// There is nothing to check its certificate against.
     #[error("TLS: {0}")]
     Tls(#[from] tls::Error),
+    /// Neither 2xx nor 3xx.
     #[error("it answered {0}")]
     Status(StatusCode),
+    /// The health service failed, or is not there.
     #[error("grpc-status {0}")]
     GrpcStatus(String),
+    /// It says that it is not serving.
     #[error("its gRPC answer is not SERVING")]
     NotServing,
 }

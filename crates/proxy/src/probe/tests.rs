@@ -6,7 +6,6 @@ use hyper::{
     header::HeaderMap,
     service::service_fn,
 };
-use quorate_model::HealthCheck;
 use quorate_rt::{http::Exec, net};
 use std::convert::Infallible;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

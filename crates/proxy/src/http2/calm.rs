@@ -1,0 +1,156 @@
+//! How much work without use a client may make.
+//!
+//! A frame costs its sender next to nothing and us a look, an answer or a request to a worker: resets of streams just
+//! opened (CVE-2023-44487), pings, settings, empty data. None of them is forbidden and a few of each are normal, so
+//! they are paid from a purse that fills again with time and with each answer that a client has let us finish. A
+//! client whose purse is empty is told `ENHANCE_YOUR_CALM`. (What a client makes *us* reset, and heads without end in
+//! `CONTINUATION` frames, hyper counts.)
+
+use crate::deadline::TICK;
+
+/// What a full purse holds.
+const FULL: u32 = 1_000;
+/// A stream that was reset: it may have cost a request to a worker.
+const RESET: u32 = 25;
+/// Any other frame that does nothing for a request.
+const FRAME: u32 = 1;
+/// What comes back each second.
+const PER_SECOND: u32 = 250;
+/// What comes back each tick.
+const PER_TICK: u32 = PER_SECOND / (1_000 / TICK.as_millis() as u32);
+
+const _: () = assert!(FULL / RESET < 50, "four connections must not make 200 requests that they reset");
+const _: () = assert!(FULL / FRAME < 2_000, "no flood is longer than two thousand frames");
+
+/// What a client may still spend.
+#[derive(Debug)]
+pub(super) struct Purse {
+    left: u32,
+    /// The tick of the last look.
+    at: u32,
+}
+
+impl Purse {
+    /// Full.
+    pub fn new(now: u32) -> Self {
+        Self { left: FULL, at: now }
+    }
+
+    /// `false`: it is empty.
+    pub fn spend(&mut self, cost: u32, now: u32) -> bool {
+        let back = now.saturating_sub(self.at).saturating_mul(PER_TICK);
+        self.at = now;
+        self.left = self.left.saturating_add(back).min(FULL);
+        match self.left.checked_sub(cost) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// An answer was finished.
+    pub fn earn(&mut self) {
+        self.left = (self.left + RESET).min(FULL);
+    }
+}
+
+/// Finds the frames in a stream of bytes, and what they cost.
+#[derive(Debug)]
+pub(super) struct Frames {
+    head: [u8; 9],
+    have: usize,
+    /// Bytes that are not looked at.
+    skip: usize,
+}
+
+impl Frames {
+    /// Of a client: its preface comes first.
+    pub fn after_preface() -> Self {
+        Self { head: [0; 9], have: 0, skip: crate::opening::PREFACE.len() }
+    }
+
+    /// What the frames cost that begin in `bytes`.
+    pub fn cost(&mut self, mut bytes: &[u8]) -> u32 {
+        let mut cost = 0;
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = bytes.len().min(self.head.len() - self.have);
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have < self.head.len() {
+                return cost;
+            }
+            self.have = 0;
+            let [a, b, c, kind, flags, ..] = self.head;
+            self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
+            cost += price(kind, flags, self.skip);
+        }
+    }
+}
+
+/// RFC 9113, 6.
+fn price(kind: u8, flags: u8, length: usize) -> u32 {
+    /// `END_STREAM` and `ACK` are the same bit.
+    const ENDS: u8 = 0x1;
+    match kind {
+        // DATA that brings neither data nor an end.
+        0x0 if length == 0 && flags & ENDS == 0 => FRAME,
+        // DATA, HEADERS, WINDOW_UPDATE.
+        0x0 | 0x1 | 0x8 => 0,
+        // RST_STREAM.
+        0x3 => RESET,
+        // SETTINGS and PING: what acknowledges ours.
+        0x4 | 0x6 if flags & ENDS != 0 => 0,
+        // PRIORITY, PUSH_PROMISE, GOAWAY, CONTINUATION, and what there is not.
+        _ => FRAME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        let size = u32::try_from(length).unwrap().to_be_bytes();
+        let mut frame = vec![size[1], size[2], size[3], kind, flags, 0, 0, 0, 1];
+        // Full of what could be taken for frames.
+        frame.resize(9 + length, 3);
+        frame
+    }
+
+    #[test]
+    fn frames_are_found_however_they_come() {
+        let mut bytes = crate::opening::PREFACE.to_vec();
+        let parts =
+            [(4, 0, 18), (1, 4, 40), (3, 0, 4), (0, 0, 300), (0, 0, 0), (0, 1, 0), (6, 1, 8), (8, 0, 4)];
+        for (kind, flags, length) in parts {
+            bytes.extend(frame(kind, flags, length));
+        }
+        // SETTINGS, RST_STREAM and the empty DATA.
+        let expected = FRAME + RESET + FRAME;
+        for size in [1, 2, 8, 9, 10, 33, bytes.len()] {
+            let mut frames = Frames::after_preface();
+            let cost: u32 = bytes.chunks(size).map(|chunk| frames.cost(chunk)).sum();
+            assert_eq!(cost, expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_purse_is_emptied_by_resets_and_filled_by_answers_and_time() {
+        let mut purse = Purse::new(7);
+        let resets = (0..).take_while(|_| purse.spend(RESET, 7)).count();
+        assert_eq!(resets, 40);
+        purse.earn();
+        assert_eq!([purse.spend(RESET, 7), purse.spend(RESET, 7)], [true, false]);
+        assert_eq!([purse.spend(RESET, 8), purse.spend(RESET, 8)], [true, false], "ten a second");
+        let later = (0..).take_while(|_| purse.spend(RESET, 100_000)).count();
+        assert_eq!(later, 40, "never more than full");
+        let mut pings = Purse::new(0);
+        assert_eq!((0..).take_while(|_| pings.spend(FRAME, 0)).count(), 1_000);
+    }
+}

@@ -1,0 +1,61 @@
+//! A client's end of a tunnel that is a stream.
+//!
+//! hyper tells a stream that was reset like one that has ended. For a tunnel these are not the same: after an end the
+//! worker may still have something to say, after a reset there is nobody to hear it, and a worker that does not close
+//! by itself would be kept for ever.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The stream's bytes.
+pub(crate) struct StreamEnd<T> {
+    io: T,
+    /// The end of what the client says was seen; whether it was a reset is asked next.
+    ended: bool,
+}
+
+impl<T> StreamEnd<T> {
+    pub fn new(io: T) -> Self {
+        Self { io, ended: false }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for StreamEnd<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ended {
+            // An error, if the task that sends has seen a reset.
+            return Pin::new(&mut self.io).poll_flush(cx);
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            return Poll::Ready(Ok(()));
+        }
+        // A reset wakes that task too, and it may be behind this one.
+        self.ended = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for StreamEnd<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
