@@ -14,7 +14,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Poll, Waker, ready},
+    task::{Poll, Waker},
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -65,12 +65,17 @@ async fn serve_on(transport: Transport, early: Bytes, client: &Arc<Client>) -> O
         if client.core.is(Stage::Halted) || client.is_overdue() {
             return Poll::Ready(End::Over);
         }
+        // How a connection ended is the client's affair: what went wrong in a request was told there.
+        if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(End::Over);
+        }
+        // Only now: a request that is there already is answered.
         if client.core.is(Stage::Draining) && !told_to_finish {
             told_to_finish = true;
             Pin::new(&mut connection).graceful_shutdown();
+            return Pin::new(&mut connection).poll(cx).map(|_| End::Over);
         }
-        // How a connection ended is the client's affair: what went wrong in a request was told there.
-        Pin::new(&mut connection).poll(cx).map(|_| End::Over)
+        Poll::Pending
     })
     .await;
     match end {
@@ -92,12 +97,14 @@ enum End {
 /// Waits for something to read, and reads it. `None`: the connection is over.
 async fn rest(transport: &mut Transport, client: &Client) -> Option<Bytes> {
     let read = client.attend(poll_fn(|cx| {
-        if client.core.is(Stage::Draining) {
-            return Poll::Ready(None);
-        }
         let mut space = [0; FIRST_READ];
         let mut buf = ReadBuf::new(&mut space);
-        let read = ready!(Pin::new(&mut *transport).poll_read(cx, &mut buf));
+        let read = match Pin::new(&mut *transport).poll_read(cx, &mut buf) {
+            Poll::Ready(read) => read,
+            // Only now: a request that is there already is answered.
+            Poll::Pending if client.core.is(Stage::Draining) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
+        };
         Poll::Ready(
             read.ok().filter(|()| !buf.filled().is_empty()).map(|()| Bytes::copy_from_slice(buf.filled())),
         )

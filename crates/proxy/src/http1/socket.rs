@@ -28,7 +28,7 @@ pub(crate) struct ClientSocket {
 }
 
 impl ClientSocket {
-    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn noted<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &written {
             Poll::Pending => self.client.write_blocked(),
             Poll::Ready(_) => self.client.write_went_on(),
@@ -82,11 +82,14 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        // TLS takes whatever is written, and says only here that the socket does not.
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.noted(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
+        self.noted(shut)
     }
 }
 
