@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(first, FROZEN);
     }
 
-    const FROZEN: &str = "";
+    const FROZEN: &str = "caabbbabbccaabaaaaaabaaaccccabba";
 
     #[test]
     fn the_same_destination_twice_counts_twice() {
