@@ -40,8 +40,9 @@ pub const TIMEOUT_MS_MIN: u32 = 10;
 pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 /// Most routes. When full: a new name is refused, known ones can be changed.
 pub const ROUTES_MAX: usize = 200_000;
-/// Most routes that match by a regular expression on the path. When full: another one is refused.
-pub const REGEX_ROUTES_MAX: usize = 1_000;
+/// Most regular expressions in all routes together, for paths, headers and query parameters. When full: a route that
+/// brings another one is refused.
+pub const PATTERNS_MAX: usize = 2_000;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.

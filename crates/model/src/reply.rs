@@ -143,7 +143,7 @@ pub enum Bounded {
     ServicePolicies,
     /// [`crate::limit::ROUTES_MAX`].
     Routes,
-    /// [`crate::limit::REGEX_ROUTES_MAX`].
+    /// [`crate::limit::PATTERNS_MAX`].
     RegexRoutes,
 }
 
@@ -154,7 +154,7 @@ impl std::fmt::Display for Bounded {
             Self::Keyspaces => "keyspaces",
             Self::ServicePolicies => "service policies",
             Self::Routes => "routes",
-            Self::RegexRoutes => "routes with a regular expression for the path",
+            Self::RegexRoutes => "regular expressions in routes",
         })
     }
 }

@@ -79,6 +79,10 @@ pub(crate) struct Client {
     span: AtomicU32,
     /// When the request's own time is over, whatever its worker may take: the tick.
     until: AtomicU32,
+    /// How long nothing may pass of its bodies, in ticks; [`NEVER`]: as long as it likes.
+    quiet: AtomicU32,
+    /// The tick in which something passed last; kept only if `quiet` says something.
+    moved: AtomicU32,
 }
 
 impl Client {
@@ -122,6 +126,8 @@ impl Client {
             write_is_blocked: AtomicBool::new(false),
             span,
             until: AtomicU32::new(NEVER),
+            quiet: AtomicU32::new(NEVER),
+            moved: AtomicU32::new(0),
         }
     }
 
@@ -163,6 +169,49 @@ impl Client {
     pub fn asked(&self, ticks: Option<u32>) {
         let until = ticks.map_or(NEVER, |ticks| self.core.deadlines.now() + ticks);
         self.until.store(until, Ordering::Relaxed);
+        self.quiet.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// For how many ticks nothing may pass of the request's bodies, if its rule says so.
+    pub fn idle_for(&self, ticks: Option<u32>) {
+        self.quiet.store(ticks.unwrap_or(NEVER), Ordering::Relaxed);
+    }
+
+    fn quiet(&self) -> u32 {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// Something passed.
+    fn moved(&self) {
+        if self.quiet() != NEVER {
+            self.moved.store(self.core.deadlines.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// No deadline but that something must pass again.
+    fn calm(&self) {
+        match self.quiet() {
+            NEVER => self.watch.disarm(),
+            quiet => self.watch.arm_at(self.moved.load(Ordering::Relaxed).saturating_add(quiet)),
+        }
+    }
+
+    /// A piece of the answer came.
+    pub fn answer_went_on(&self) {
+        if self.quiet() != NEVER {
+            self.moved();
+            if self.is(Phase::Answering) {
+                self.calm();
+            }
+        }
+    }
+
+    /// Bytes passed through the tunnel.
+    pub fn tunnel_went_on(&self) {
+        if self.quiet() != NEVER {
+            self.moved();
+            self.calm();
+        }
     }
 
     /// Whether the request's own time is over.
@@ -174,13 +223,21 @@ impl Client {
     pub fn waiting_for(&self, span: u32) {
         self.enter(Phase::Waiting);
         self.span.store(span, Ordering::Relaxed);
+        self.await_head();
+    }
+
+    /// The worker's time begins, and that of the client if it has still to send.
+    fn await_head(&self) {
+        let quiet = if self.upload_is(Upload::Running) { self.quiet() } else { NEVER };
+        let span = self.span.load(Ordering::Relaxed).min(quiet);
         self.watch.arm_before(span, self.until.load(Ordering::Relaxed));
     }
 
     /// The head of the answer is known.
     pub fn answering(&self) {
         self.enter(Phase::Answering);
-        self.watch.disarm();
+        self.moved();
+        self.calm();
     }
 
     /// All of the answer was handed on.
@@ -220,28 +277,31 @@ impl Client {
     /// From here on the connection is a tunnel.
     pub fn tunnelled(&self) {
         self.enter(Phase::Tunnel);
-        self.watch.disarm();
+        self.moved();
+        self.calm();
     }
 
     /// A piece of the answer was handed on; the next one is asked for when it has been taken, or some time after.
     pub fn piece_given(&self) {
         if self.is(Phase::Answering) {
-            self.watch.arm(self.core.spans.stall);
+            self.moved();
+            self.watch.arm(self.core.spans.stall.min(self.quiet()));
         }
     }
 
     /// It is the worker that is awaited now, for the next piece.
     pub fn piece_awaited(&self) {
         if self.is(Phase::Answering) {
-            self.watch.disarm();
+            self.calm();
         }
     }
 
     /// The socket takes no more bytes of the answer for now.
     pub fn write_blocked(&self) {
         self.write_is_blocked.store(true, Ordering::Relaxed);
-        if self.is(Phase::Answering) && !self.watch.is_armed() {
-            self.watch.arm(self.core.spans.stall);
+        if self.is(Phase::Answering) {
+            // What is due sooner stays due.
+            self.watch.arm_no_later(self.core.spans.stall);
         }
     }
 
@@ -249,7 +309,8 @@ impl Client {
     pub fn write_went_on(&self) {
         self.write_is_blocked.store(false, Ordering::Relaxed);
         if self.is(Phase::Answering) && self.watch.is_armed() {
-            self.watch.disarm();
+            self.moved();
+            self.calm();
         }
     }
 
@@ -262,12 +323,19 @@ impl Client {
     /// Some of the request's body was handed on: the worker's time begins anew.
     pub fn upload_went_on(&self) {
         if self.is(Phase::Waiting) {
-            self.watch.arm_before(self.span.load(Ordering::Relaxed), self.until.load(Ordering::Relaxed));
+            self.await_head();
+        } else {
+            self.answer_went_on();
         }
     }
 
     pub fn set_upload(&self, upload: Upload) {
+        let was_running = self.upload_is(Upload::Running);
         self.upload.store(upload as u8, Ordering::Relaxed);
+        // The client has done its part: the worker has its whole time.
+        if was_running && self.quiet() != NEVER && self.is(Phase::Waiting) {
+            self.await_head();
+        }
     }
 
     pub fn upload_is(&self, upload: Upload) -> bool {

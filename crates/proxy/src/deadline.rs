@@ -120,6 +120,19 @@ impl Watch {
         self.due().store(until.min(self.deadlines.now() + ticks), Ordering::Relaxed);
     }
 
+    /// Due at a tick.
+    pub fn arm_at(&self, tick: u32) {
+        self.due().store(tick, Ordering::Relaxed);
+    }
+
+    /// Due in `ticks` from now, unless it is due sooner.
+    pub fn arm_no_later(&self, ticks: u32) {
+        let tick = self.deadlines.now() + ticks;
+        if self.due().load(Ordering::Relaxed) > tick {
+            self.arm_at(tick);
+        }
+    }
+
     /// Never due.
     pub fn disarm(&self) {
         self.due().store(NEVER, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::{
     destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
     pool::{Endpoint, PoolBounds},
-    resilience::{Care, Here, Keys},
+    resilience::{Care, Here, Manner},
     routes::{Finish, Plan, Routes},
     services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
@@ -102,6 +102,14 @@ impl By {
             Self::Route(plan) => plan.timeout,
         }
     }
+
+    /// How long nothing may pass of its bodies, in ticks, if the rule says so.
+    pub fn idle(&self) -> Option<u32> {
+        match self {
+            Self::Route(plan) => plan.idle(),
+            Self::Workspace | Self::Service { .. } => None,
+        }
+    }
 }
 
 /// Whether a request may wait.
@@ -121,9 +129,6 @@ pub(crate) struct Terms<'a> {
     /// Workers that have failed it.
     pub tried: &'a [Arc<Outstanding>],
     pub patience: Patience,
-    pub query: &'a str,
-    /// The client's address.
-    pub client: &'a [u8],
 }
 
 /// Decides a request that is on the core's hands.
@@ -137,8 +142,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
         // The desk draws a number.
         ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };
-    let query = request.uri().query().unwrap_or_default();
-    let terms = Terms { tried: &[], patience, query, client: client.address.as_bytes() };
+    let terms = Terms { tried: &[], patience };
     core.desk.decide(head, core.deadlines.now(), terms)
 }
 
@@ -158,7 +162,7 @@ impl Desk {
             index: (index, index.0.into()),
             workers: Workers::new(bounds),
             services: Services::new(loads, counters.clone(), (here, quorate_rt::rng::random_u64())),
-            routes: Routes::default(),
+            routes: Routes::new(counters.clone()),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
         }))
@@ -186,7 +190,7 @@ impl Desk {
             Some(Ok(path)) => view.service(&path.name),
             Some(Err(_)) | None => None,
         }
-        .and_then(|service| services.choice(service, workers, now).left(tried));
+        .and_then(|service| services.choice(service, workers, (Manner::ByPath, now)).left(tried));
         AfterFailure { left, ttl }
     }
 
@@ -276,9 +280,8 @@ impl Case<'_> {
             }
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-                let Terms { tried, query, client, .. } = self.terms;
-                let keys = Keys { headers: head.headers, path: head.path, query, client };
-                let wish = Wish { ask, keys, tried, now: self.now };
+                let tried = self.terms.tried;
+                let wish = Wish { ask, head, manner: Manner::ByPath, tried, now: self.now };
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
                 if tried.is_empty() {
                     choice.count_request(self.now);
@@ -308,7 +311,8 @@ impl Case<'_> {
             }
             None => {
                 let own = answer::service::unserved(&path.name, &self.services.available(self.view));
-                Verdict::Answer(own.retry_after(until_heard(service)))
+                let own = own.retry_after(until_heard(service));
+                Verdict::Answer(if choice.is_full(self.terms.tried) { own.overloaded() } else { own })
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod again;
 mod error;
+mod outbound;
 mod room;
 mod shared;
 
@@ -13,26 +14,24 @@ use crate::{
     client::{Client, Upload},
     deadline::ticks,
     decide::{By, Destination},
-    destination::{Outstanding, Seat},
+    destination::Outstanding,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Place},
     mirror,
     pool::Endpoint,
-    routes::{Finish, Plan},
+    routes::Finish,
     upgrade::{self, Wanted},
 };
 use again::Then;
 use error::{Error, Failed, destination_failed, worker_failed};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
-use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
+use outbound::{Outbound, Payload};
+use quorate_routing::retry::{self, Connection, Failure, Lookup};
 use quorate_rt::planted::{self, Bug};
-use quorate_telemetry::{
-    events::WorkerFailed,
-    label::{Outcome, UpstreamUse},
-};
-use std::{mem, sync::Arc, time::Duration};
+use quorate_telemetry::label::{Mirrored, Outcome, UpstreamUse};
+use std::{sync::Arc, time::Duration};
 
 /// A request on its way.
 pub(crate) struct Forwarding<'a> {
@@ -54,29 +53,6 @@ pub(crate) struct Forwarded {
     pub index: HeaderValue,
     /// How the answer is finished.
     pub finish: Finish,
-}
-
-/// What a worker is sent: at hand, as long as it may have to be sent again.
-struct Outbound {
-    method: Method,
-    target: Uri,
-    headers: HeaderMap,
-    body: Payload,
-    /// Whether the method may be repeated, or the service's policy says so.
-    repeats: bool,
-}
-
-/// Which attempt it is that a worker gets.
-const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attempt");
-
-/// What becomes of its body when it has to be sent again.
-enum Payload {
-    /// There is none, and the method may be repeated.
-    None,
-    /// It is sent once.
-    Once(RequestBody),
-    /// It is kept, as far as it fits.
-    Kept(Kept),
 }
 
 /// Where an attempt may take its connection from.
@@ -123,7 +99,7 @@ impl<'a> Forwarding<'a> {
             is_copied = plan.copy.is_some() && upgrade.is_none();
         }
         let repeats = match &to.care {
-            Some(care) => care.rules.retry.repeats(&head.method),
+            Some(care) => care.again.policy.repeats(&head.method),
             None => retry::is_idempotent(&head.method),
         };
         let repeats = repeats || planted::is(Bug::RetryPosts);
@@ -138,7 +114,7 @@ impl<'a> Forwarding<'a> {
         };
         let outbound =
             Outbound { method: head.method, target: head.uri, headers: head.headers, body, repeats };
-        let may_look = to.care.as_ref().is_none_or(|care| care.rules.retry.max > 0);
+        let may_look = to.care.as_ref().is_none_or(|care| care.again.policy.max > 0);
         let lookup = if may_look { Lookup::Once } else { Lookup::Again };
         Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup, attempts: 0 }
     }
@@ -146,6 +122,7 @@ impl<'a> Forwarding<'a> {
     /// Tries until there is an answer, or nothing left to try.
     pub async fn run(mut self) -> Forwarded {
         let spans = &self.client.core.spans;
+        self.client.idle_for(self.to.by.idle());
         self.client.waiting_for(self.to.by.timeout().map_or(spans.request, ticks));
         let mut source = Source::Any;
         loop {
@@ -267,11 +244,10 @@ impl<'a> Forwarding<'a> {
     /// Sends the copy that the route wants somebody to have.
     fn copy(&self) {
         let By::Route(plan) = &self.to.by else { return };
-        if let Some(to) = &plan.copy
-            && self.upgrade.is_none()
-            && let Some(request) = self.outbound.copy(plan, to)
-        {
-            mirror::send(&self.client.core, to, request);
+        let Some(to) = &plan.copy else { return };
+        match self.outbound.copy(plan, to).filter(|_| self.upgrade.is_none()) {
+            Some(request) => mirror::send(&self.client.core, to, request),
+            None => self.client.core.counters.mirrored(Mirrored::NotKept),
         }
     }
 
@@ -308,7 +284,7 @@ impl<'a> Forwarding<'a> {
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {
             // The worker is well: it will have room again.
-            None if failed.error.is_crowd() => answer::service::try_again(outcome, 1, 1),
+            None if failed.error.is_crowd() => answer::service::try_again(Outcome::Overloaded, 1, 1),
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
@@ -334,115 +310,6 @@ fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     Stamp::strip(answer.headers_mut());
     *answer.version_mut() = http::Version::HTTP_11;
     answer
-}
-
-impl Outbound {
-    /// Whether it may be sent again after some of it may have arrived.
-    fn replay(&self) -> Replay {
-        match &self.body {
-            Payload::None => Replay::Safe,
-            Payload::Kept(kept) if kept.is_whole() && self.repeats => Replay::Safe,
-            Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
-        }
-    }
-
-    /// Whether all of it is still at hand.
-    fn is_whole(&self) -> bool {
-        match &self.body {
-            Payload::None => true,
-            Payload::Kept(kept) => kept.is_whole(),
-            Payload::Once(_) => false,
-        }
-    }
-
-    /// It is not sent again.
-    fn settle(&self) {
-        match &self.body {
-            Payload::Kept(kept) => kept.settle(),
-            Payload::None | Payload::Once(_) => {}
-        }
-    }
-
-    /// The request as a worker gets it. What can't be sent again is moved into it.
-    fn request(&mut self, to: &Destination, attempt: u32) -> Result<Request<RequestBody>, Error> {
-        let (mut headers, body) = match &mut self.body {
-            Payload::None => (self.headers.clone(), RequestBody::Empty),
-            Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
-            Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
-        };
-        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.rules.counts_attempts) {
-            headers.insert(ATTEMPT, attempt.into());
-        }
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target_of(to)?;
-        *request.headers_mut() = headers;
-        Ok(request)
-    }
-
-    /// What the worker is asked for: the path of its address, then the request's own, or what of that follows the
-    /// service's name.
-    fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
-        let prefix = to.endpoint.address.path_prefix();
-        let target = match &to.by {
-            By::Route(plan) => return self.target_by(plan, prefix),
-            By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
-            By::Workspace => format!("{prefix}{}", self.target),
-            By::Service { rest_at, .. } => {
-                let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
-                let rest = whole.get(*rest_at..).unwrap_or_default();
-                let slash = if rest.starts_with('/') { "" } else { "/" };
-                format!("{prefix}{slash}{rest}")
-            }
-        };
-        target.parse().map_err(|_| Error::BadTarget)
-    }
-
-    fn target_by(&self, plan: &Plan, prefix: &str) -> Result<Uri, Error> {
-        let target = plan.target.as_ref().unwrap_or(&self.target);
-        if prefix.is_empty() {
-            return Ok(target.clone());
-        }
-        format!("{prefix}{target}").parse().map_err(|_| Error::BadTarget)
-    }
-
-    /// The same request once more, for somebody else; `None`: not all of it is at hand.
-    fn copy(&self, plan: &Plan, to: &Seat) -> Option<Request<RequestBody>> {
-        let body = match &self.body {
-            Payload::None => RequestBody::Empty,
-            Payload::Kept(kept) => RequestBody::Copy(kept.copy()?),
-            Payload::Once(_) => return None,
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target_by(plan, to.endpoint.address.path_prefix()).ok()?;
-        *request.headers_mut() = self.headers.clone();
-        Some(request)
-    }
-
-    /// Takes an unsent request apart again.
-    fn restore(&mut self, request: Request<RequestBody>) {
-        let (head, unsent) = request.into_parts();
-        match &mut self.body {
-            Payload::Once(body) => {
-                self.headers = head.headers;
-                *body = unsent;
-            }
-            Payload::None | Payload::Kept(_) => {}
-        }
-    }
-
-    fn log(&self, endpoint: &Endpoint, (outcome, attempts): (Outcome, u32), error: &Error) {
-        WorkerFailed {
-            outcome,
-            method: self.method.as_str(),
-            path: self.target.path(),
-            worker: endpoint.address.as_str(),
-            attempts,
-            error,
-        }
-        .emit();
-    }
 }
 
 /// Of a worker whose record is gone: as if it had had the usual lease.

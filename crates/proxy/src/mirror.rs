@@ -8,6 +8,7 @@ use crate::{core::Core, destination::Seat, http1::RequestBody, pool::Endpoint};
 use http::Request;
 use hyper::body::{Body, Incoming};
 use quorate_rt::time::timeout;
+use quorate_telemetry::label::Mirrored;
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -38,11 +39,13 @@ impl Drop for Place {
 
 /// Sends a copy, in a task of its own.
 pub(crate) fn send(core: &Arc<Core>, to: &Seat, request: Request<RequestBody>) {
-    let Some(place) = Place::take(core) else { return };
+    let Some(place) = Place::take(core) else { return core.counters.mirrored(Mirrored::TurnedAway) };
     let (endpoint, ticket) = to.take(core.deadlines.now());
     let limit = core.config.request_timeout;
     quorate_rt::spawn(async move {
-        let _ = timeout(limit, exchange(&place.0, &endpoint, request)).await;
+        let ended = timeout(limit, exchange(&place.0, &endpoint, request)).await;
+        let is_answered = matches!(ended, Ok(Some(())));
+        place.0.counters.mirrored(if is_answered { Mirrored::Answered } else { Mirrored::Failed });
         drop((ticket, place));
     });
 }

@@ -3,14 +3,20 @@
 //! The View's own record is shared by all cores: were it cloned for each request, all of them would write to one
 //! reference count. So each core has a record of its own of each route that it uses, made anew when the route changes.
 
-use crate::destination::{Registered, Seat};
+use crate::{
+    deadline::{now_ms, ticks},
+    destination::{Registered, Seat},
+    resilience::{Again, Book, Care, Manner},
+};
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
     RouteName, StoredRoute,
     route::{Action, Forwarding, Target},
 };
 use quorate_routing::route::{cors, edit::edit};
+use quorate_telemetry::CoreCounters;
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,9 +25,11 @@ use std::{
 };
 
 /// One core's routes.
-#[derive(Default)]
 pub(crate) struct Routes {
     known: Registered<RouteName, Arc<Known>>,
+    counters: Arc<CoreCounters>,
+    /// What is tried again where nobody says anything.
+    usual: Arc<Again>,
 }
 
 /// A route, as one core has it.
@@ -29,10 +37,17 @@ pub(crate) struct Known {
     stored: Arc<StoredRoute>,
     /// The host that destinations are told instead of the one that was asked for.
     host: Option<HeaderValue>,
+    /// What it says of retries, if it does.
+    again: Option<Arc<Again>>,
+    /// What else there is for its own addresses.
+    usual: Arc<Again>,
+    /// What of its requests to addresses of its own may be tried again. It outlives each version of the route.
+    book: Arc<Book>,
     used: AtomicU32,
 }
 
 /// One request that a route has sent on.
+#[derive(Clone)]
 pub(crate) struct Plan {
     pub known: Arc<Known>,
     /// Which of its destinations.
@@ -61,15 +76,21 @@ pub(crate) enum Finish {
 }
 
 impl Routes {
+    pub fn new(counters: Arc<CoreCounters>) -> Self {
+        Self { known: HashMap::default(), counters, usual: Arc::default() }
+    }
+
     /// A route, as this core has it.
     pub fn known(&mut self, stored: &Arc<StoredRoute>, now: u32) -> Arc<Known> {
-        if let Some(known) = self.known.get(stored.route.name())
+        let last = self.known.get(stored.route.name());
+        if let Some(known) = last
             && Arc::ptr_eq(&known.stored, stored)
         {
             known.used.store(now, Ordering::Relaxed);
             return known.clone();
         }
-        let known = Arc::new(Known::new(stored, now));
+        let book = last.map_or_else(|| Arc::new(Book::new(self.counters.clone())), |last| last.book.clone());
+        let known = Arc::new(Known::new(stored, (book, self.usual.clone()), now));
         self.known.insert(stored.route.name().clone(), known.clone());
         known
     }
@@ -81,10 +102,39 @@ impl Routes {
 }
 
 impl Known {
-    fn new(stored: &Arc<StoredRoute>, now: u32) -> Self {
-        let host = forwarding_of(stored).and_then(|forwarding| forwarding.rewrite.host.as_deref());
+    fn new(stored: &Arc<StoredRoute>, (book, usual): (Arc<Book>, Arc<Again>), now: u32) -> Self {
+        let forwarding = forwarding_of(stored);
+        let host = forwarding.and_then(|forwarding| forwarding.rewrite.host.as_deref());
         let host = host.and_then(|host| HeaderValue::from_str(host).ok());
-        Self { stored: stored.clone(), host, used: AtomicU32::new(now) }
+        let retries = forwarding.and_then(|forwarding| forwarding.retries.as_ref());
+        let again = retries.map(|retries| Arc::new(Again::of(Some(retries))));
+        Self { stored: stored.clone(), host, again, usual, book, used: AtomicU32::new(now) }
+    }
+
+    /// What it says.
+    pub fn route(&self) -> &quorate_model::Route {
+        &self.stored.route
+    }
+
+    /// What it says of retries, if it does.
+    pub fn again(&self) -> Option<&Arc<Again>> {
+        self.again.as_ref()
+    }
+
+    /// How its requests want the workers of a service chosen.
+    pub fn manner(&self) -> Manner<'_> {
+        self.forwarding().map_or(Manner::ByRoute, Manner::of)
+    }
+
+    /// Of a request to one of its own addresses, at `tick`: a first attempt.
+    pub fn request(&self, tick: u32) -> Care {
+        self.book.request(now_ms(tick));
+        self.attempt()
+    }
+
+    /// Of another attempt.
+    pub fn attempt(&self) -> Care {
+        Care::of_route(self.again.as_ref().unwrap_or(&self.usual), &self.book)
     }
 
     /// How its requests are sent on; `None`: it redirects.
@@ -105,6 +155,12 @@ impl Plan {
     pub fn destination(&self) -> Option<&Target> {
         let forwarding = self.known.forwarding()?;
         forwarding.destinations.get(self.nth).map(|destination| &destination.target)
+    }
+
+    /// How long nothing may pass of the bodies, in ticks.
+    pub fn idle(&self) -> Option<u32> {
+        let ms = self.known.forwarding()?.timeouts.idle_ms?;
+        Some(ticks(Duration::from_millis(ms.into())))
     }
 
     /// How long one attempt may take.

@@ -121,7 +121,7 @@ impl Drop for Record<'_> {
         if let (Some(service), Some(answered)) = (&self.service, &self.ended) {
             service.ended(match answered.outcome {
                 Outcome::Forwarded | Outcome::Upgraded => ServiceResult::Answered,
-                Outcome::NoWorker => ServiceResult::Unserved,
+                Outcome::NoWorker | Outcome::Overloaded => ServiceResult::Unserved,
                 _ => ServiceResult::Failed,
             });
         }

@@ -11,11 +11,12 @@
 use crate::{
     deadline::now_ms,
     destination::{Outstanding, Registered, Seat, Workers},
-    resilience::{Book, Care, Conduct, Here, Keys, Rules, key_of},
+    resilience::{Book, Care, Conduct, Here, KeptManner, Manner, Rules, key_of},
 };
 use quorate_model::{LogIndex, ServiceName, Verdict};
 use quorate_routing::{
-    balance::{self, Member, Mode, Standing, Table, key},
+    RequestHead,
+    balance::{self, Member, Mode, Standing, State, Table, key},
     pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address, next_random},
     retry::Others,
 };
@@ -25,7 +26,7 @@ use quorate_telemetry::{CoreCounters, ServiceCounters};
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -36,7 +37,7 @@ const LISTED_MAX: usize = 100;
 /// One core's services.
 pub(crate) struct Services {
     loads: Reader<Loads>,
-    cached: Registered<ServiceName, Arc<Choice>>,
+    cached: Registered<ServiceName, Known>,
     counters: Arc<CoreCounters>,
     /// What [`Self::available`] found, and on which View.
     available: (LogIndex, Arc<[ServiceName]>),
@@ -45,13 +46,25 @@ pub(crate) struct Services {
     seed: u64,
 }
 
-/// A service's workers, as one version of the service and of the loads has them.
+/// What a core keeps of a service, however its workers are chosen.
+struct Known {
+    book: Arc<Book>,
+    counters: Arc<ServiceCounters>,
+    /// One for each manner that somebody wants: few, since routes that want the same share one.
+    choices: Vec<Arc<Choice>>,
+}
+
+/// A service's workers, as one version of the service and of the loads has them, for those who want them chosen in one
+/// manner.
 pub(crate) struct Choice {
+    manner: KeptManner,
     service: Arc<ServiceView>,
     loads: Arc<Loads>,
     candidates: Candidates<Entrant>,
     /// Where a policy names a strategy.
     table: Option<Arc<Table<Entrant>>>,
+    /// Its rotation.
+    turns: Arc<Mutex<State>>,
     rules: Arc<Rules>,
     book: Arc<Book>,
     /// In which tick it was made.
@@ -85,7 +98,8 @@ impl PartialEq for Entrant {
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     pub ask: Ask<'a>,
-    pub keys: Keys<'a>,
+    pub head: &'a RequestHead<'a>,
+    pub manner: Manner<'a>,
     /// Who has failed it.
     pub tried: &'a [Arc<Outstanding>],
     /// The tick.
@@ -117,7 +131,7 @@ impl Services {
         wish: &Wish<'_>,
     ) -> (Arc<Choice>, Option<Entrant>) {
         let now = wish.now;
-        let recent = self.cached.get(service.name().as_str());
+        let recent = recent(&self.cached, service, wish.manner);
         if let Some(recent) = recent
             && !Arc::ptr_eq(&recent.service, service)
             && recent.made == now
@@ -131,46 +145,58 @@ impl Services {
                 return (recent.clone(), Some(entrant.clone()));
             }
         }
-        let choice = self.choice(service, workers, now);
+        let choice = self.choice(service, workers, (wish.manner, now));
         let picked = choice.pick(wish).cloned();
         (choice, picked)
     }
 
     /// A service's workers, up to date.
-    pub fn choice(&mut self, service: &Arc<ServiceView>, workers: &mut Workers, now: u32) -> Arc<Choice> {
-        let loads = self.loads.load();
-        let name = service.name();
-        let known = self.cached.get(name.as_str());
-        if let Some(choice) = known
+    pub fn choice(
+        &mut self,
+        service: &Arc<ServiceView>,
+        workers: &mut Workers,
+        (manner, now): (Manner<'_>, u32),
+    ) -> Arc<Choice> {
+        let Self { loads, cached, counters, here, seed, .. } = self;
+        let loads = loads.load();
+        if let Some(choice) = recent(cached, service, manner)
             && Arc::ptr_eq(&choice.service, service)
             && Arc::ptr_eq(&choice.loads, loads)
         {
             choice.used.store(now, Ordering::Relaxed);
             return choice.clone();
         }
-        let (counters, book) = match known {
-            Some(known) => (known.counters.clone(), known.book.clone()),
-            None => {
-                let book = Book::new(self.counters.clone(), next_random(&mut self.seed));
-                (self.counters.service(name.as_str()), Arc::new(book))
-            }
-        };
-        let rules = Arc::new(Rules::of(service.stored_policy().map(|stored| &stored.policy), &self.here));
-        let entrants = entrants(service, workers, (&rules, &book, now));
+        let seed = next_random(seed);
+        let known = cached.entry(service.name().clone()).or_insert_with(|| Known {
+            book: Arc::new(Book::new(counters.clone())),
+            counters: counters.service(service.name().as_str()),
+            choices: Vec::new(),
+        });
+        let Known { book, counters, choices } = known;
+        let standing = choices.iter().position(|choice| choice.manner.get() == manner);
+        let last = standing.map(|nth| &choices[nth]);
+        let policy = service.stored_policy().map(|stored| &stored.policy);
+        let rules = Arc::new(Rules::of(policy, manner, here));
+        let entrants = entrants(service, workers, (&rules, book, now));
         let choice = Arc::new(Choice {
+            manner: manner.kept(),
             candidates: candidates(&entrants, loads, rules.panic_percent),
             table: rules.balancing.map(|options| {
-                table(members(&entrants, loads), options, known.and_then(|known| known.table.as_ref()))
+                table(members(&entrants, loads), options, last.and_then(|last| last.table.as_ref()))
             }),
+            turns: last.map_or_else(|| Arc::new(Mutex::new(State::new(seed))), |last| last.turns.clone()),
             service: service.clone(),
             loads: loads.clone(),
             rules,
-            book,
+            book: book.clone(),
             made: now,
-            counters,
+            counters: counters.clone(),
             used: AtomicU32::new(now),
         });
-        self.cached.insert(name.clone(), choice.clone());
+        match standing {
+            Some(nth) => choices[nth] = choice.clone(),
+            None => choices.push(choice.clone()),
+        }
         choice
     }
 
@@ -187,9 +213,25 @@ impl Services {
     /// Forgets services that nobody asks for.
     pub fn sweep(&mut self, now: u32, ticks_max: u32) {
         let is_used = |choice: &Choice| now.saturating_sub(choice.used.load(Ordering::Relaxed)) < ticks_max;
-        self.cached.retain(|_, choice| is_used(choice));
-        self.cached.values().for_each(|choice| choice.book.compare(&choice.rules, now_ms(now)));
+        self.cached.retain(|_, known| {
+            known.choices.retain(|choice| is_used(choice));
+            // What a policy says of ejections is the same in all manners.
+            if let Some(choice) = known.choices.first() {
+                known.book.compare(&choice.rules, now_ms(now));
+            }
+            !known.choices.is_empty()
+        });
     }
+}
+
+/// The choice that was made last, which may be out of date.
+fn recent<'c>(
+    cached: &'c Registered<ServiceName, Known>,
+    service: &ServiceView,
+    manner: Manner<'_>,
+) -> Option<&'c Arc<Choice>> {
+    let known = cached.get(service.name().as_str())?;
+    known.choices.iter().find(|choice| choice.manner.get() == manner)
 }
 
 /// A worker of the service, and what may be chosen of it.
@@ -302,14 +344,21 @@ impl Choice {
         };
         let ask = balance::Ask {
             entropy: wish.ask.entropy,
-            key: key_of(&self.rules, wish.keys).unwrap_or(wish.ask.entropy),
+            key: key_of(&self.rules, wish.head).unwrap_or(wish.ask.entropy),
             now_ms,
             mode: table.mode(ejected),
         };
         let latency =
             |entrant: &Entrant| entrant.conduct.as_ref().and_then(|conduct| conduct.latency(now_ms));
-        let picked = self.book.with_turns(|turns| table.pick(&ask, turns, standing, latency));
-        picked.map(|member| &member.who)
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        table.pick(&ask, &mut turns, standing, latency).map(|member| &member.who)
+    }
+
+    /// Whether all who could be asked have as many requests as they may have: a reason other than that nobody is there.
+    pub fn is_full(&self, tried: &[Arc<Outstanding>]) -> bool {
+        let Some(max) = self.rules.limits.in_flight else { return false };
+        let mut seats = self.candidates.iter().map(|candidate| &candidate.who.seat);
+        seats.any(|seat| !is_tried(seat, tried) && seat.outstanding.count() >= max)
     }
 
     /// A request goes to one of them.

@@ -101,7 +101,7 @@ async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), 
     let (mut worker_io, early) = upstream.into_socket().await;
     // What the bytes mean is not known any more, nor how long somebody may take over them.
     worker_io.bear_standstill();
-    let mut client_io = StreamEnd::new(TokioIo::new(client_side));
+    let mut client_io = StreamEnd::new(TokioIo::new(client_side), &client);
     let mut copying = pin!(async {
         // What the worker said in one breath with its 101.
         client_io.write_all(&early).await?;

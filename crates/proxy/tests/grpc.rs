@@ -6,12 +6,14 @@ mod rig;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use quorate_model::route::{Action, Forwarding, Redirect};
 use quorate_proxy::Limits;
 use quorate_rt::time::{Instant, sleep, timeout};
 use rig::{
     Client, PATIENCE, Rig, Worker, config, eventually,
     h2::{Manner, Pair},
     http2::{Http2, Whole, read, request, whole},
+    route::{by, put_route},
 };
 use std::{
     sync::{
@@ -90,6 +92,28 @@ async fn hanging() -> (Worker, Arc<AtomicUsize>) {
     })
     .await;
     (worker, ended)
+}
+
+/// No client of gRPC follows a redirect: the call fails, and says where to.
+#[tokio::test]
+async fn a_call_that_is_redirected_is_told_where() {
+    let rig = Rig::start(config(), Some(12)).await;
+    let mut parts = by("/pkg.S", Forwarding::default());
+    parts.action = Action::Redirect(Redirect {
+        status: 308,
+        scheme: None,
+        host: Some(Redirect::host("new.example").unwrap()),
+        port: None,
+        path: None,
+    });
+    put_route(&rig, "r", parts);
+    let mut client = Http2::connect(rig.addr).await;
+    let answer = client.ask(call("/pkg.S/M").body(()).unwrap()).await;
+    assert_eq!(told(&answer), ("12", "Moved to http://new.example/pkg.S/M"));
+    assert_eq!(answer.header("location"), Some("http://new.example/pkg.S/M"));
+    let plain = client.ask(request("POST", "/pkg.S/M").body(()).unwrap()).await;
+    assert_eq!((plain.status.as_u16(), plain.header("grpc-status")), (308, None));
+    assert_eq!(plain.header("location"), Some("http://new.example/pkg.S/M"));
 }
 
 #[tokio::test]

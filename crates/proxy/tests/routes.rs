@@ -347,10 +347,26 @@ async fn a_copy_goes_to_the_mirror_and_delays_nobody() {
         (mirror.last().line(), mirror.last().body.as_slice()),
         ("POST /v2 HTTP/1.1", b"body".as_slice())
     );
+    rig.until_metric(r#"quorate_proxy_mirrored_total{result="answered"}"#, 2).await;
+    let large = "x".repeat(65 << 10);
+    check(
+        &rig.ask(&(call("POST", "/m", &format!("Content-Length: {}\r\n", large.len())) + &large)).await,
+        200,
+        "ok",
+    );
+    rig.until_metric(r#"quorate_proxy_mirrored_total{result="not_kept"}"#, 1).await;
+    let dead = Dead::new();
+    let copied = Forwarding {
+        mirror: Some(Mirror::new(to_url(&dead.url, 1).target, 1_000_000).unwrap()),
+        ..forward(vec![to_url(&worker.url(), 1)])
+    };
+    put_route(&rig, "dead", by("/dead", copied));
+    check(&rig.ask(&get("/dead")).await, 200, "ok");
+    rig.until_metric(r#"quorate_proxy_mirrored_total{result="failed"}"#, 1).await;
     for _ in 0..3 {
         check(&rig.ask(&get("/stuck")).await, 200, "ok");
     }
-    assert_eq!(worker.heard().len(), 5);
+    assert_eq!(worker.heard().len(), 7);
 }
 
 #[tokio::test]

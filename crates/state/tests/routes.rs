@@ -8,7 +8,7 @@ use quorate_model::{
     Reply, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
     limit,
     reply::Bounded,
-    route::{Action, Destination, Forwarding, PathMatch, RouteMatch, Target},
+    route::{Action, Destination, Forwarding, PathMatch, Pattern, RouteMatch, Target, ValueMatch},
 };
 use std::time::Duration;
 use support::Scene;
@@ -153,14 +153,34 @@ fn the_documents_index_begins_with_the_level() {
 }
 
 #[test]
-fn expressions_are_bounded() {
+fn expressions_are_bounded_wherever_they_are() {
     let mut case = Case::new();
-    let regex = |nth: usize| route_of(PathMatch::regex("/x.*").expect("compiles"), &format!("r{nth}"), "a");
+    let pattern = Pattern::parse("f", "/x.*").expect("compiles");
+    let regex = |nth: usize| route_of(PathMatch::Regex(pattern.clone()), &format!("r{nth}"), "a");
+    let of_values = |name: &str, headers: usize, query: usize| {
+        let mut parts = RouteParts::clone(&route(name, "a"));
+        let some = |nth: usize| (Box::from(format!("x-{nth}")), ValueMatch::Regex(pattern.clone()));
+        parts.matches.headers = (0..headers).map(some).collect();
+        parts.matches.query = (0..query).map(some).collect();
+        parts.validate(RouteName::parse(name).expect("a name")).expect("valid")
+    };
     let mut all = Config::default();
-    all.routes.extend((0..limit::REGEX_ROUTES_MAX).map(|nth| (regex(nth).name().clone(), Some(regex(nth)))));
+    all.routes.extend((3..limit::PATTERNS_MAX).map(|nth| (regex(nth).name().clone(), Some(regex(nth)))));
     assert_eq!(case.configure(all, ConfigMode::Merge, None), Reply::Done);
-    let refused = case.put(regex(limit::REGEX_ROUTES_MAX), None);
-    assert!(matches!(refused, Reply::Refused(Refusal::Full { what: Bounded::RegexRoutes, .. })));
+    assert_eq!(case.put(of_values("values", 1, 1), None), Reply::Done);
+    assert_eq!(case.put(regex(0), None), Reply::Done);
+    for one_more in [regex(1), of_values("h", 1, 0), of_values("q", 0, 1), of_values("values", 2, 1)] {
+        let refused = case.put(one_more, None);
+        let Reply::Refused(Refusal::Full { what: Bounded::RegexRoutes, max }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(max, limit::PATTERNS_MAX as u64);
+    }
+    // What comes back from a snapshot is as full.
+    case.0.run("snapshot");
+    assert!(matches!(case.put(regex(1), None), Reply::Refused(Refusal::Full { .. })));
+    assert_eq!(case.put(of_values("values", 0, 1), None), Reply::Done);
+    assert_eq!(case.put(of_values("h", 1, 0), None), Reply::Done);
     assert_eq!(case.put(route("plain", "a"), None), Reply::Done);
     // One that is there may become another one.
     let changed = route_of(PathMatch::regex("/y.*").expect("compiles"), "r0", "a");

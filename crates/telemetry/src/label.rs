@@ -65,6 +65,8 @@ label! {
         PartitionCountUnknown = "partition_count_unknown",
         /// Nobody routable holds the partition, or serves the service.
         NoWorker = "no_worker",
+        /// All who could take it have as many requests or connections as they may have.
+        Overloaded = "overloaded",
         /// There is no service of that name.
         NoService = "no_service",
         /// The worker refused, reset or garbled.
@@ -164,6 +166,20 @@ label! {
         BudgetSpent = "budget_spent",
         /// There was nobody else.
         NobodyElse = "nobody_else",
+    }
+}
+
+label! {
+    /// What became of the copy of a request that a route wants somebody to have.
+    Mirrored as "result" {
+        /// It was answered.
+        Answered = "answered",
+        /// It could not be sent, or was not answered in time.
+        Failed = "failed",
+        /// The request's body was not at hand, or it was no plain request.
+        NotKept = "not_kept",
+        /// Too many copies were under way.
+        TurnedAway = "turned_away",
     }
 }
 

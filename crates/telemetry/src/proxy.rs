@@ -5,7 +5,9 @@
 
 use crate::{
     histogram::Durations,
-    label::{BreakerChange, Ejection, HoldEnd, Label, Outcome, RetryRefusal, StatusClass, UpstreamUse},
+    label::{
+        BreakerChange, Ejection, HoldEnd, Label, Mirrored, Outcome, RetryRefusal, StatusClass, UpstreamUse,
+    },
     service::{Names, ServiceCounters, Services},
     sheet::Sheet,
 };
@@ -38,6 +40,7 @@ pub struct CoreCounters {
     breakers: [AtomicU64; BreakerChange::COUNT],
     ejections: [AtomicU64; Ejection::COUNT],
     retries_refused: [AtomicU64; RetryRefusal::COUNT],
+    mirrored: [AtomicU64; Mirrored::COUNT],
     services: Services,
 }
 
@@ -85,6 +88,11 @@ impl CoreCounters {
     /// A worker of a service was ejected.
     pub fn ejected(&self, why: Ejection) {
         add(&self.ejections[why.position()]);
+    }
+
+    /// What became of a copy.
+    pub fn mirrored(&self, how: Mirrored) {
+        add(&self.mirrored[how.position()]);
     }
 
     /// A request begins to wait for a next owner.
@@ -200,6 +208,11 @@ impl Cores {
             "quorate_proxy_retries_refused",
             "Requests that failed and were not tried again, by why",
             |l| sum(&|c| &c.retries_refused[l.position()]),
+        )?;
+        sheet.counters::<Mirrored>(
+            "quorate_proxy_mirrored",
+            "Copies of requests for somebody who shall see them too, by what became of them",
+            |l| sum(&|c| &c.mirrored[l.position()]),
         )?;
         sheet.counters::<BreakerChange>(
             "quorate_proxy_breaker_changes",

@@ -93,14 +93,18 @@ impl Route {
         &self.name
     }
 
+    /// How many regular expressions it has, for bounds.
+    pub fn pattern_count(&self) -> usize {
+        let values = self.matches.headers.iter().chain(&self.matches.query);
+        values.filter(|(_, value)| matches!(value, ValueMatch::Regex(_))).count()
+            + usize::from(matches!(self.matches.path, PathMatch::Regex(_)))
+    }
+
     /// About how many bytes it keeps in memory, for bounds: more than the truth.
     pub fn weight(&self) -> usize {
         /// What a value of a match or an edit takes besides its text, and at most with it in most documents.
         const VALUE: usize = 128;
-        let matches = &self.matches;
-        let patterns = matches.headers.iter().chain(&matches.query);
-        let compiled = patterns.filter(|(_, value)| matches!(value, ValueMatch::Regex(_))).count()
-            + usize::from(matches!(matches.path, PathMatch::Regex(_)));
+        let (matches, compiled) = (&self.matches, self.pattern_count());
         let values = matches.header_count() + matches.methods.len();
         let action = match &self.action {
             Action::Redirect(_) => VALUE,

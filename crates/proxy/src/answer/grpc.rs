@@ -1,4 +1,7 @@
 //! An answer of our own to a call of gRPC: its status is in `grpc-status`, and HTTP says 200.
+//!
+//! gRPC knows no redirects, and no client follows one. A call that a route redirects fails as unimplemented, for it will
+//! never be answered here; where to ask is in the message, for whoever reads it, and in `Location`.
 
 use super::Own;
 use crate::{client::Client, http1::AnswerBody};
@@ -29,6 +32,7 @@ impl Code {
     fn of(status: StatusCode, outcome: Outcome) -> Self {
         match (outcome, status.as_u16()) {
             (Outcome::Timeout, _) => Self::DeadlineExceeded,
+            (Outcome::Redirected, _) => Self::Unimplemented,
             (_, 400) => Self::Internal,
             (_, 401) => Self::Unauthenticated,
             (_, 403) => Self::PermissionDenied,
@@ -50,10 +54,17 @@ impl Own {
     pub fn into_grpc(self, client: &Arc<Client>) -> Response<AnswerBody> {
         let code = Code::of(self.status, self.outcome);
         let mut response = Response::new(AnswerBody::own(Bytes::new(), client));
+        let mut text = words(&self.body);
+        if let Some(own) = self.headers {
+            if let Some(location) = own.get(header::LOCATION).and_then(|location| location.to_str().ok()) {
+                text = format!("Moved to {location}");
+            }
+            *response.headers_mut() = *own;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, GRPC);
         headers.insert(STATUS, HeaderValue::from(code as u16));
-        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&words(&self.body))) {
+        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&text)) {
             headers.insert(MESSAGE, message);
         }
         if let Some(seconds) = self.retry_after {

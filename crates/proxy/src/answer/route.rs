@@ -40,6 +40,12 @@ pub(crate) fn unavailable() -> Own {
     text(StatusCode::SERVICE_UNAVAILABLE, Outcome::NoWorker, "No backend service available")
 }
 
+/// Its endpoints have as many requests or connections as they may have.
+pub(crate) fn overloaded() -> Own {
+    let body = "Backend service has as many requests as it may have";
+    text(StatusCode::SERVICE_UNAVAILABLE, Outcome::Overloaded, body).retry_after(1)
+}
+
 fn text(status: StatusCode, outcome: Outcome, body: &'static str) -> Own {
     Own { content_type: TEXT, ..Own::new(status, outcome, body) }
 }

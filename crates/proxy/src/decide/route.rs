@@ -1,20 +1,24 @@
 //! A request that a route is for.
 
-use super::{By, Case, Decided, Desk, Destination, Papers, Terms, Verdict};
+use super::{By, Case, Decided, Desk, Destination, Papers, Terms, Verdict, until_heard};
 use crate::{
     answer::{self, Own},
     destination::{Outstanding, Seat},
     hold::{Awaited, Held},
-    resilience::{Care, Keys},
-    routes::{Finish, Plan},
+    resilience::{Care, Manner},
+    routes::{Finish, Known, Plan},
     services::{Left, Wish},
 };
 use http::Uri;
-use quorate_model::{StoredRoute, route::Target};
+use quorate_model::{
+    StoredRoute,
+    route::{Forwarding, Target},
+};
 use quorate_routing::{
     RequestHead,
     decide::Homeless,
     pick::{Ask, wanted_model},
+    retry::Others,
     route::{Aim, Outcome, Routed, Sent, cors, rewrite},
     vacancy,
 };
@@ -50,14 +54,15 @@ impl Case<'_> {
     }
 
     fn send(&mut self, head: &RequestHead<'_>, stored: &Arc<StoredRoute>, sent: &Sent<'_, '_>) -> Ruled {
-        let Aimed { seat, partition, care, counters } = match self.aim(head, &sent.aim) {
+        let known = self.routes.known(stored, self.now);
+        let Aimed { seat, partition, care, counters } = match self.aim(head, &known, &sent.aim) {
             Ok(aimed) => aimed,
             Err((verdict, counters)) => {
-                let plan = self.plan(head, stored, (sent, 0));
+                let plan = self.plan(head, known, (sent, 0));
                 return (verdict, Finish::ByRoute(Arc::new(plan)), counters);
             }
         };
-        let plan = Arc::new(self.plan(head, stored, (sent, partition)));
+        let plan = Arc::new(self.plan(head, known, (sent, partition)));
         let (endpoint, ticket) = seat.take(self.now);
         let destination = Destination { endpoint, ticket, by: By::Route(plan.clone()), care };
         (Verdict::Forward(destination), Finish::ByRoute(plan), counters)
@@ -66,11 +71,11 @@ impl Case<'_> {
     fn plan(
         &mut self,
         head: &RequestHead<'_>,
-        stored: &Arc<StoredRoute>,
+        known: Arc<Known>,
         (sent, partition): (&Sent<'_, '_>, u32),
     ) -> Plan {
         let forwarding = sent.forwarding;
-        let target = rewrite::target(&stored.route, forwarding.rewrite.path.as_ref(), head);
+        let target = rewrite::target(known.route(), forwarding.rewrite.path.as_ref(), head);
         let own = forwarding.timeouts.total_ms.map(|ms| Duration::from_millis(ms.into()));
         let timeout = own.or(match &sent.aim {
             Aim::Service(_, Some(service)) => {
@@ -79,13 +84,13 @@ impl Case<'_> {
             Aim::Service(_, None) | Aim::Url(..) | Aim::Nobody | Aim::Owner(..) => None,
         });
         Plan {
-            known: self.routes.known(stored, self.now),
+            copy: sent.mirror.and_then(|target| self.mirror(head, (target, known.manner()))),
+            known,
             nth: sent.nth,
             partition,
             // A path that was part of a valid target, behind one that was checked, is a valid target.
             target: target.and_then(|target| target.parse::<Uri>().ok()),
             timeout,
-            copy: sent.mirror.and_then(|target| self.mirror(head, target)),
             origin: forwarding.cors.as_ref().and_then(|cors| cors::allowed_origin(cors, head.headers)),
         }
     }
@@ -94,14 +99,18 @@ impl Case<'_> {
     fn aim(
         &mut self,
         head: &RequestHead<'_>,
+        known: &Known,
         aim: &Aim<'_, '_>,
     ) -> Result<Aimed, (Verdict, Option<Arc<ServiceCounters>>)> {
         let unserved = || Verdict::Answer(answer::route::unavailable());
         match aim {
-            Aim::Url(address, protocol) => Ok(Aimed::at(self.workers.at(address, *protocol), 0)),
+            Aim::Url(address, protocol) => {
+                let care = Some(known.request(self.now));
+                Ok(Aimed { care, ..Aimed::at(self.workers.at(address, *protocol), 0) })
+            }
             Aim::Service(_, None) | Aim::Nobody => Err((unserved(), None)),
             Aim::Service(name, Some(service)) => {
-                let wish = wish(head, &self.terms, self.now);
+                let wish = wish((head, known.manner()), &self.terms, self.now);
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
                 if self.terms.tried.is_empty() {
                     choice.count_request(self.now);
@@ -109,14 +118,20 @@ impl Case<'_> {
                 let counters = Some(choice.counters.clone());
                 match (picked, self.may_wait(vacancy::of_service(service))) {
                     (Some(entrant), _) => {
-                        let care = Some(choice.send_to(&entrant, self.now));
+                        let care = Some(choice.send_to(&entrant, self.now).by(known.again()));
                         Ok(Aimed { care, counters, ..Aimed::at(entrant.seat, 0) })
                     }
                     (None, Some(vacancy)) => {
                         let awaited = Awaited::Service((*name).clone());
                         Err((Verdict::Hold(Held { awaited, vacancy }), counters))
                     }
-                    (None, None) => Err((unserved(), counters)),
+                    (None, None) if choice.is_full(self.terms.tried) => {
+                        Err((Verdict::Answer(answer::route::overloaded()), counters))
+                    }
+                    (None, None) => {
+                        let own = answer::route::unavailable().retry_after(until_heard(service));
+                        Err((Verdict::Answer(own), counters))
+                    }
                 }
             }
             Aim::Owner(_, Ok(forward)) => {
@@ -132,12 +147,12 @@ impl Case<'_> {
     }
 
     /// Who gets the copy. Nobody who has to be waited for.
-    fn mirror(&mut self, head: &RequestHead<'_>, target: &Target) -> Option<Seat> {
+    fn mirror(&mut self, head: &RequestHead<'_>, (target, manner): (&Target, Manner<'_>)) -> Option<Seat> {
         match target {
             Target::Url { address, protocol } => Some(self.workers.at(address, *protocol)),
             Target::Service(name) => {
                 let service = self.view.service(name.as_str())?;
-                let wish = Wish { tried: &[], ..wish(head, &self.terms, self.now) };
+                let wish = Wish { tried: &[], ..wish((head, manner), &self.terms, self.now) };
                 let (_, picked) = self.services.choice_for(service, self.workers, &wish);
                 picked.map(|entrant| entrant.seat)
             }
@@ -147,15 +162,52 @@ impl Case<'_> {
 }
 
 /// What a request wants of a service.
-fn wish<'a>(head: &RequestHead<'a>, terms: &Terms<'a>, now: u32) -> Wish<'a> {
+fn wish<'a>((head, manner): (&'a RequestHead<'a>, Manner<'a>), terms: &Terms<'a>, now: u32) -> Wish<'a> {
     let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
-    let keys = Keys { headers: head.headers, path: head.path, query: terms.query, client: terms.client };
-    Wish { ask, keys, tried: terms.tried, now }
+    Wish { ask, head, manner, tried: terms.tried, now }
+}
+
+/// The addresses of a route that have a share of its requests, with their places among its destinations.
+fn addresses(forwarding: &Forwarding) -> impl Iterator<Item = (usize, &Target, u32)> {
+    let shares = forwarding.destinations.iter().enumerate().filter(|(_, one)| one.weight > 0);
+    shares.map(|(nth, one)| (nth, &one.target, one.weight))
+}
+
+impl Papers {
+    /// The addresses of a route that were not tried: places, seats and weights. Two that differ in their path only are
+    /// one endpoint.
+    fn untried(&mut self, plan: &Plan, tried: &[Arc<Outstanding>]) -> Vec<(usize, Seat, u32)> {
+        let Some(forwarding) = plan.known.forwarding() else { return Vec::new() };
+        let seats = addresses(forwarding).filter_map(|(nth, target, weight)| match target {
+            Target::Url { address, protocol } => Some((nth, self.workers.at(address, *protocol), weight)),
+            Target::Service(_) | Target::Keyspace(_) => None,
+        });
+        let is_tried = |seat: &Seat| {
+            let this = &seat.outstanding;
+            tried.iter().any(|one| Arc::ptr_eq(one, this) || one.worker == this.worker)
+        };
+        seats.filter(|(_, seat, _)| !is_tried(seat)).collect()
+    }
+}
+
+/// One of them, by weight.
+fn drawn(from: Vec<(usize, Seat, u32)>, entropy: u64) -> Option<(usize, Seat)> {
+    let total: u64 = from.iter().map(|(.., weight)| u64::from(*weight)).sum();
+    // The high half times the total, shifted: there are at most 64 weights of a million.
+    let mut draw = ((entropy >> 32) * total) >> 32;
+    for (nth, seat, weight) in from {
+        match draw.checked_sub(weight.into()) {
+            Some(left) => draw = left,
+            None => return Some((nth, seat)),
+        }
+    }
+    None
 }
 
 impl Desk {
-    /// After a destination's endpoint has failed a routed request: the next one of the same destination, on the newest
-    /// View. `None`: there is no other. The destination stays: what is sticky stays where it is.
+    /// After a destination's endpoint has failed a routed request: the next one, on the newest View. `None`: there is no
+    /// other. A service stays the destination, and what is sticky stays there; after an address another one of the
+    /// route's addresses follows.
     pub fn another(
         &self,
         plan: &Arc<Plan>,
@@ -164,21 +216,26 @@ impl Desk {
     ) -> Option<Decided> {
         let mut papers = self.papers();
         papers.read();
-        let Papers { view, workers, services, entropy, index, .. } = &mut *papers;
-        let view = view.load();
-        let head = RequestHead { entropy: quorate_routing::pick::next_random(entropy), ..*head };
-        let (seat, care) = match plan.destination()? {
-            Target::Url { .. } => return None,
+        let entropy = quorate_routing::pick::next_random(&mut papers.entropy);
+        let head = RequestHead { entropy, ..*head };
+        let (plan, seat, care) = match plan.destination()? {
+            Target::Url { .. } => {
+                let (nth, seat) = drawn(papers.untried(plan, terms.tried), entropy)?;
+                (Arc::new(Plan { nth, ..Plan::clone(plan) }), seat, Some(plan.known.attempt()))
+            }
             Target::Service(name) => {
-                let service = view.service(name.as_str())?;
-                let (choice, picked) = services.choice_for(service, workers, &wish(&head, &terms, now));
+                let Papers { view, workers, services, .. } = &mut *papers;
+                let service = view.load().service(name.as_str())?;
+                let wish = wish((&head, plan.known.manner()), &terms, now);
+                let (choice, picked) = services.choice_for(service, workers, &wish);
                 let entrant = picked?;
-                let care = choice.send_to(&entrant, now);
-                (entrant.seat, Some(care))
+                let care = choice.send_to(&entrant, now).by(plan.known.again());
+                (plan.clone(), entrant.seat, Some(care))
             }
             Target::Keyspace(name) => {
-                let owner = view.keyspace(name.as_str())?.claimant(plan.partition)?;
-                (owner.takes_requests().then(|| workers.owner(owner))?, None)
+                let Papers { view, workers, .. } = &mut *papers;
+                let owner = view.load().keyspace(name.as_str())?.claimant(plan.partition)?;
+                (plan.clone(), owner.takes_requests().then(|| workers.owner(owner))?, None)
             }
         };
         if terms.tried.iter().any(|one| Arc::ptr_eq(one, &seat.outstanding)) {
@@ -187,19 +244,23 @@ impl Desk {
         let (endpoint, ticket) = seat.take(now);
         let to = Destination { endpoint, ticket, by: By::Route(plan.clone()), care };
         let (verdict, finish) = (Verdict::Forward(to), Finish::ByRoute(plan.clone()));
-        Some(Decided { verdict, index: index.1.clone(), service: None, finish })
+        Some(Decided { verdict, index: papers.index.1.clone(), service: None, finish })
     }
 
     /// Who of a routed request's destination is left that was not tried.
     pub fn left(&self, plan: &Plan, tried: &[Arc<Outstanding>], now: u32) -> Option<Left> {
         let mut papers = self.papers();
-        let Papers { view, workers, services, .. } = &mut *papers;
         match plan.destination()? {
             Target::Service(name) => {
+                let Papers { view, workers, services, .. } = &mut *papers;
                 let service = view.load().service(name.as_str())?;
-                services.choice(service, workers, now).left(tried)
+                services.choice(service, workers, (plan.known.manner(), now)).left(tried)
             }
-            Target::Url { .. } | Target::Keyspace(_) => None,
+            Target::Url { .. } => {
+                let count = papers.untried(plan, tried).len();
+                (count > 0).then_some(Left { count, others: Others::Live })
+            }
+            Target::Keyspace(_) => None,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Forwarding<'_> {
             By::Route(plan) => plan.per_try(),
             By::Workspace | By::Service { .. } => None,
         };
-        let policys = || self.to.care.as_ref().and_then(|care| care.rules.retry.per_try_ms);
+        let policys = || self.to.care.as_ref().and_then(|care| care.again.policy.per_try_ms);
         let per_try = own.or_else(|| policys().map(|ms| Duration::from_millis(ms.into())));
         let Some(after) = per_try else { return self.attempt(source).await };
         // Boxed: its state would be part of each connection's.
@@ -62,7 +62,7 @@ impl Forwarding<'_> {
         let Some(care) = &mut self.to.care else { return Some(arrived) };
         let status = arrived.status();
         care.answered(status.as_u16(), tick);
-        if self.upgrade.is_some() || !care.rules.retry.lists(status.as_u16()) {
+        if self.upgrade.is_some() || !care.again.policy.lists(status.as_u16()) {
             return Some(arrived);
         }
         let endpoint = self.to.endpoint.clone();
@@ -130,7 +130,7 @@ impl Forwarding<'_> {
         self.tried.push(self.to.ticket.of().clone());
         self.lookup = Lookup::Again;
         if let Some(care) = &self.to.care {
-            let policy = &care.rules.retry;
+            let policy = &care.again.policy;
             if self.tried.len() < policy.max as usize {
                 self.lookup = Lookup::Once;
             }
@@ -158,10 +158,12 @@ impl Forwarding<'_> {
     fn move_on(&mut self, error: &dyn fmt::Display) -> bool {
         let core = &self.client.core;
         let path = self.outbound.target.path();
-        let head = RequestHead::of(&self.outbound.method, path, &self.outbound.headers);
-        let query = self.outbound.target.query().unwrap_or_default();
-        let client = self.client.address.as_bytes();
-        let terms = Terms { tried: &self.tried, patience: Patience::Over, query, client };
+        let head = RequestHead {
+            query: self.outbound.target.query().unwrap_or_default(),
+            source: self.client.address.to_str().unwrap_or_default(),
+            ..RequestHead::of(&self.outbound.method, path, &self.outbound.headers)
+        };
+        let terms = Terms { tried: &self.tried, patience: Patience::Over };
         let now = core.deadlines.now();
         let decided = match &self.to.by {
             By::Route(plan) => match core.desk.another(plan, &head, (now, terms)) {

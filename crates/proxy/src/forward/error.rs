@@ -78,6 +78,7 @@ impl Error {
 /// As the gateway's contract has it.
 pub(super) fn destination_failed(failed: &Failed) -> Own {
     match failed.failure {
+        _ if failed.error.is_crowd() => answer::route::overloaded(),
         Failure::TimedOut | Failure::TryTimedOut => answer::route::timed_out(),
         Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => answer::route::failed(),
     }

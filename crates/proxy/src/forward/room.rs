@@ -1,7 +1,7 @@
 //! A connection for a request, where a policy bounds how many a worker may have.
 
 use super::{Error, Failed, Forwarding};
-use crate::{dial, http1::Upstream};
+use crate::{dial, http1::Upstream, resilience::Care};
 use quorate_routing::{
     admission::{self, Admission, Limits},
     retry::{Connection, Failure},
@@ -21,7 +21,7 @@ impl Forwarding<'_> {
     }
 
     fn limits(&self) -> Limits {
-        self.to.care.as_ref().map_or_else(Limits::default, |care| care.rules.limits)
+        self.to.care.as_ref().map_or_else(Limits::default, Care::limits)
     }
 
     /// An unused connection, or `None` where one may be opened: at once, or when others have done with theirs.

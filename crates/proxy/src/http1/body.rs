@@ -200,6 +200,9 @@ impl Arriving {
             return Poll::Ready(Some(Err(error)));
         }
         let polled = self.from.poll_frame(cx, client);
+        if let Poll::Ready(Some(Ok(_))) = &polled {
+            client.answer_went_on();
+        }
         match polled {
             Poll::Ready(None) => {
                 self.release(client);

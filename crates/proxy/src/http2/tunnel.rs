@@ -1,12 +1,14 @@
-//! A client's end of a tunnel that is a stream.
+//! A client's end of a tunnel. What passes through it, in either direction, passes here.
 //!
 //! hyper tells a stream that was reset like one that has ended. For a tunnel these are not the same: after an end the
 //! worker may still have something to say, after a reset there is nobody to hear it, and a worker that does not close
 //! by itself would be kept for ever.
 
+use crate::client::Client;
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,11 +18,13 @@ pub(crate) struct StreamEnd<T> {
     io: T,
     /// The end of what the client says was seen; whether it was a reset is asked next.
     ended: bool,
+    /// Who is told that something passed.
+    client: Arc<Client>,
 }
 
 impl<T> StreamEnd<T> {
-    pub fn new(io: T) -> Self {
-        Self { io, ended: false }
+    pub fn new(io: T, client: &Arc<Client>) -> Self {
+        Self { io, ended: false, client: client.clone() }
     }
 }
 
@@ -37,6 +41,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for StreamEnd<T> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
+            self.client.tunnel_went_on();
             return Poll::Ready(Ok(()));
         }
         // A reset wakes that task too, and it may be behind this one.
@@ -48,7 +53,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for StreamEnd<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for StreamEnd<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(1..)) = &written {
+            self.client.tunnel_went_on();
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

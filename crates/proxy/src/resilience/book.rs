@@ -5,7 +5,6 @@ use super::{Conduct, Rules};
 use crate::destination::Registered;
 use quorate_model::{Worker, WorkerId};
 use quorate_routing::{
-    balance::State,
     breaker::Change,
     budget::{self, Account, Budget},
     outlier::{self, Cause, Roster},
@@ -31,19 +30,17 @@ struct Pages {
     account: Account,
     conducts: Registered<WorkerId, Arc<Conduct>>,
     out: Roster<WorkerId>,
-    turns: State,
     /// Nobody has looked yet: whoever is there now was there before.
     is_new: bool,
     compared_ms: u64,
 }
 
 impl Book {
-    pub fn new(counters: Arc<CoreCounters>, seed: u64) -> Self {
+    pub fn new(counters: Arc<CoreCounters>) -> Self {
         let pages = Pages {
             account: Account::default(),
             conducts: HashMap::default(),
             out: Roster::default(),
-            turns: State::new(seed),
             is_new: true,
             compared_ms: 0,
         };
@@ -80,11 +77,6 @@ impl Book {
     /// How many workers this core has ejected.
     pub fn ejected(&self, now_ms: u64) -> usize {
         self.pages().out.count(now_ms)
-    }
-
-    /// The rotation.
-    pub fn with_turns<T>(&self, choose: impl FnOnce(&mut State) -> T) -> T {
-        choose(&mut self.pages().turns)
     }
 
     /// A request for the service came.

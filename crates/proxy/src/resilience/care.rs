@@ -1,8 +1,10 @@
-//! One request's part in its service's resilience: whatever becomes of it, the worker's record gets to know.
+//! One request's part in its service's resilience: whatever becomes of it, the worker's record gets to know. A request
+//! that a route sends to an address of its own has none; what of those is tried again is in the route's own book.
 
-use super::{Book, Conduct, Rules, conduct::Result};
+use super::{Again, Book, Conduct, Rules, conduct::Result};
 use crate::deadline::now_ms;
 use quorate_routing::{
+    admission::Limits,
     breaker::Pass,
     budget::Budget,
     outlier::Seen,
@@ -11,15 +13,19 @@ use quorate_routing::{
 use quorate_rt::time::Instant;
 use std::sync::Arc;
 
-/// A request for a service, at one of its workers.
+/// A request at one of a service's workers, or at an address that a route names.
 pub(crate) struct Care {
-    pub rules: Arc<Rules>,
+    /// What is tried again: as the route says, else the service.
+    pub again: Arc<Again>,
+    /// `None`: no service's.
+    rules: Option<Arc<Rules>>,
     book: Arc<Book>,
     visit: Option<Visit>,
 }
 
 /// An attempt at a worker whose conduct is of interest.
 struct Visit {
+    rules: Arc<Rules>,
     conduct: Arc<Conduct>,
     pass: Option<Pass>,
     began: Option<Instant>,
@@ -31,16 +37,34 @@ impl Care {
         let visit = conduct.map(|conduct| {
             let (pass, change) = conduct.admit(rules, now_ms(tick));
             book.changed(change);
-            Visit { conduct: conduct.clone(), pass, began: None }
+            Visit { rules: rules.clone(), conduct: conduct.clone(), pass, began: None }
         });
-        Self { rules: rules.clone(), book: book.clone(), visit }
+        Self { again: rules.again.clone(), rules: Some(rules.clone()), book: book.clone(), visit }
+    }
+
+    /// Of a request to an address that a route names.
+    pub fn of_route(again: &Arc<Again>, book: &Arc<Book>) -> Self {
+        Self { again: again.clone(), rules: None, book: book.clone(), visit: None }
+    }
+
+    /// With what a route says of retries, if it does.
+    pub fn by(mut self, again: Option<&Arc<Again>>) -> Self {
+        if let Some(again) = again {
+            self.again = again.clone();
+        }
+        self
+    }
+
+    /// What the service's policy bounds.
+    pub fn limits(&self) -> Limits {
+        self.rules.as_ref().map_or_else(Limits::default, |rules| rules.limits)
     }
 
     /// There is a connection, and the request is about to be written to it. To get one says little about how long
     /// answers take, and a worker that is new would look slow for the first one.
     pub fn sent(&mut self) {
         if let Some(visit) = &mut self.visit {
-            visit.began = self.rules.watch_latency().then(Instant::now);
+            visit.began = visit.rules.watch_latency().then(Instant::now);
         }
     }
 
@@ -64,23 +88,23 @@ impl Care {
 
     /// Whether the request may go on to another worker, as far as the budget goes.
     pub fn budget(&self, tick: u32) -> Budget {
-        self.book.budget(&self.rules.retry.budget, now_ms(tick))
+        self.book.budget(&self.again.policy.budget, now_ms(tick))
     }
 
     /// It does.
     pub fn goes_on(&self, tick: u32) {
-        self.book.retry(&self.rules.retry.budget, now_ms(tick));
+        self.book.retry(&self.again.policy.budget, now_ms(tick));
     }
 
     fn ended(&mut self, seen: Seen, tick: u32) {
         let Some(visit) = &mut self.visit else { return };
         // What was not even sent counts as a failure, whatever time that took.
         let elapsed = visit.began.map_or(0, |began| began.elapsed().as_micros());
-        let took_us = self.rules.watch_latency().then(|| u32::try_from(elapsed).unwrap_or(u32::MAX));
+        let took_us = visit.rules.watch_latency().then(|| u32::try_from(elapsed).unwrap_or(u32::MAX));
         let result = Result { seen, took_us };
-        let (change, cause) = visit.conduct.ended(&self.rules, (visit.pass.take(), result), now_ms(tick));
+        let (change, cause) = visit.conduct.ended(&visit.rules, (visit.pass.take(), result), now_ms(tick));
         self.book.changed(change);
-        if let (Some(cause), Some(settings)) = (cause, &self.rules.outlier) {
+        if let (Some(cause), Some(settings)) = (cause, &visit.rules.outlier) {
             self.book.eject(settings, (&visit.conduct, cause), now_ms(tick));
         }
     }
@@ -92,7 +116,7 @@ impl Drop for Care {
         if let Some(visit) = &mut self.visit
             && let Some(pass) = visit.pass.take()
         {
-            visit.conduct.abandoned(&self.rules, pass);
+            visit.conduct.abandoned(&visit.rules, pass);
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | what is there |
 //! |---|---|
-//! | `rules` | a policy, in the terms of `quorate_routing` |
+//! | `rules` | a policy, in the terms of `quorate_routing`, and what a route says instead |
 //! | `conduct` | how one worker has behaved for one service, as this core saw it |
 //! | `book` | all of a service's workers, and what of its requests may be retried |
 //! | `care` | one request's part in it: whatever becomes of the request, the worker's record gets to know |
@@ -21,5 +21,5 @@ mod rules;
 pub(crate) use book::Book;
 pub(crate) use care::Care;
 pub(crate) use conduct::Conduct;
-pub(crate) use key::{Keys, key_of};
-pub(crate) use rules::{Here, Rules};
+pub(crate) use key::key_of;
+pub(crate) use rules::{Again, Here, KeptManner, Manner, Rules};

@@ -1,9 +1,10 @@
-//! A service's policy, in the terms of `quorate_routing`.
+//! A service's policy, in the terms of `quorate_routing`, and what a route says instead.
 
 use crate::pool::Protocol;
 use quorate_model::{
     Address, ServicePolicy,
     policy::{self, Balancing, KeySource},
+    route::Forwarding,
 };
 use quorate_routing::{
     admission::Limits,
@@ -12,6 +13,7 @@ use quorate_routing::{
     breaker, budget, outlier,
     retry::{self, Repeat},
 };
+use std::sync::Arc;
 
 /// Where the rules are applied.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,12 +24,73 @@ pub(crate) struct Here {
     pub core: (u32, u32),
 }
 
+/// How those who send requests to a service want its workers chosen. Those who want the same share one table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner<'a> {
+    /// By the service's path: as its policy says, else by score.
+    #[default]
+    ByPath,
+    /// By a route that says nothing of it: as the service's policy says, else p2c.
+    ByRoute,
+    /// By a route that does.
+    Own(Balancing, Option<&'a KeySource>),
+}
+
+/// The same, kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeptManner {
+    ByPath,
+    ByRoute,
+    Own(Balancing, Option<KeySource>),
+}
+
+impl<'a> Manner<'a> {
+    /// Of a route's requests.
+    pub fn of(forwarding: &'a Forwarding) -> Self {
+        match forwarding.balancing {
+            Some(balancing) => Self::Own(balancing, forwarding.hash_on.as_ref()),
+            None => Self::ByRoute,
+        }
+    }
+
+    pub fn kept(self) -> KeptManner {
+        match self {
+            Self::ByPath => KeptManner::ByPath,
+            Self::ByRoute => KeptManner::ByRoute,
+            Self::Own(balancing, key) => KeptManner::Own(balancing, key.cloned()),
+        }
+    }
+}
+
+impl KeptManner {
+    pub fn get(&self) -> Manner<'_> {
+        match self {
+            Self::ByPath => Manner::ByPath,
+            Self::ByRoute => Manner::ByRoute,
+            Self::Own(balancing, key) => Manner::Own(*balancing, key.as_ref()),
+        }
+    }
+}
+
+/// What is tried again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Again {
+    pub policy: retry::Policy,
+    /// Whether workers are told with the first attempt already which one it is.
+    pub counts_attempts: bool,
+}
+
+impl Again {
+    /// `None`: nobody has said anything.
+    pub fn of(said: Option<&policy::Retries>) -> Self {
+        said.map_or_else(Self::default, |said| Self { policy: retries(said), counts_attempts: true })
+    }
+}
+
 /// What a policy says, ready to be asked for each request.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub retry: retry::Policy,
-    /// Whether workers are told with the first attempt already which one it is.
-    pub counts_attempts: bool,
+    pub again: Arc<Again>,
     pub breaker: Option<breaker::Settings>,
     pub outlier: Option<outlier::Settings>,
     pub limits: Limits,
@@ -39,7 +102,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub fn of(policy: Option<&ServicePolicy>, here: &Here) -> Self {
+    pub fn of(policy: Option<&ServicePolicy>, manner: Manner<'_>, here: &Here) -> Self {
         let none = ServicePolicy::default();
         let policy = policy.unwrap_or(&none);
         let limits = Limits {
@@ -49,13 +112,15 @@ impl Rules {
         };
         let panic_percent = policy.outlier.map_or(PANIC_PERCENT, |outlier| outlier.panic_percent);
         Self {
-            retry: policy.retries.as_ref().map_or_else(retry::Policy::default, retries),
-            counts_attempts: policy.retries.is_some(),
+            again: Arc::new(Again::of(policy.retries.as_ref())),
             breaker: policy.breaker.map(breaker),
             outlier: policy.outlier.map(outlier),
             limits: limits.of_core(here.core.0, here.core.1),
-            balancing: balancing(policy, here, panic_percent),
-            hash_on: policy.hash_on.clone(),
+            balancing: balancing((policy, manner), here, panic_percent),
+            hash_on: match manner {
+                Manner::Own(_, key) => key.cloned(),
+                Manner::ByPath | Manner::ByRoute => policy.hash_on.clone(),
+            },
             panic_percent,
             protocol: policy.protocol,
         }
@@ -86,9 +151,16 @@ impl Rules {
 }
 
 /// Slow start and zones are no matter of the score: who wants one of them gets the default of routes.
-fn balancing(policy: &ServicePolicy, here: &Here, panic_percent: u8) -> Option<Options> {
-    let is_wanted = policy.slow_start_ms.is_some() || policy.prefer_zone;
-    let balancing = policy.balancing.or(is_wanted.then_some(Balancing::P2c))?;
+fn balancing(
+    (policy, manner): (&ServicePolicy, Manner<'_>),
+    here: &Here,
+    panic_percent: u8,
+) -> Option<Options> {
+    let is_wanted = policy.slow_start_ms.is_some() || policy.prefer_zone || manner == Manner::ByRoute;
+    let balancing = match manner {
+        Manner::Own(balancing, _) => balancing,
+        Manner::ByPath | Manner::ByRoute => policy.balancing.or(is_wanted.then_some(Balancing::P2c))?,
+    };
     let strategy = match balancing {
         Balancing::RoundRobin => Strategy::RoundRobin,
         Balancing::LeastConnections => Strategy::LeastConnections,

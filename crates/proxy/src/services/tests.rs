@@ -65,8 +65,8 @@ impl Scene {
     fn ask(&mut self, entropy: u64, now: u32) -> (Arc<Choice>, String, String) {
         let (service, ask) = (self.service(), Ask { entropy, model: None });
         let headers = HeaderMap::new();
-        let keys = Keys { headers: &headers, path: "/", query: "", client: b"" };
-        let wish = Wish { ask, keys, tried: &[], now };
+        let head = RequestHead::of(&http::Method::GET, "/", &headers);
+        let wish = Wish { ask, head: &head, manner: Manner::ByPath, tried: &[], now };
         let (choice, picked) = self.services.choice_for(&service, &mut self.workers, &wish);
         let seat = picked.unwrap().seat;
         let found = (seat.outstanding.worker.to_string(), seat.endpoint.address.to_string());

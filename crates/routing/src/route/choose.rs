@@ -11,8 +11,7 @@
 //! moves between destinations that did not change; and the order in which they are written means nothing. The logarithm in it is computed in whole numbers: those of processors
 //! and libraries differ in the last bit, and two nodes would differ with them.
 
-use super::key::{hash, mix};
-use crate::pick::next_random;
+use crate::{balance::key::hash, pick::next_random};
 use quorate_model::route::{Destination, Target};
 
 /// The place of the destination in the list. The list has a weight above 0, or the first one is taken.
@@ -64,6 +63,13 @@ fn identity(destinations: &[Destination], nth: usize) -> u64 {
         Target::Keyspace(name) => (3, name.as_str()),
     };
     mix(hash(name.as_bytes()) ^ kind ^ ((earlier as u64) << 8))
+}
+
+/// The end of splitmix64: numbers that differ in one bit differ in half of theirs.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 /// `-log2` of a number that is read as a fraction of 2^64, in units of 2^-32. Never 0.
@@ -168,6 +174,16 @@ mod tests {
             assert!(*before == "c" || *before == after, "{before} {after}");
         }
     }
+
+    /// Part of what nodes agree on: one that chooses otherwise sends each user elsewhere.
+    #[test]
+    fn the_choice_is_frozen() {
+        let destinations = split(&[("a", 50), ("b", 30), ("c", 20)]);
+        let first: String = chosen(&destinations).into_iter().take(32).collect();
+        assert_eq!(first, FROZEN);
+    }
+
+    const FROZEN: &str = "caabbbabbccaabaaaaaabaaaccccabba";
 
     #[test]
     fn the_same_destination_twice_counts_twice() {

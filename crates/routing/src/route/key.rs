@@ -1,4 +1,5 @@
-//! What of a request says which requests belong together, and the hash that it is read by.
+//! What of a request says which requests belong together. It is hashed by [`crate::balance::key::hash`], here as in the
+//! choice of an endpoint.
 
 use crate::decide::RequestHead;
 use http::header;
@@ -61,20 +62,6 @@ fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     }
 }
 
-/// FNV-1a of 64 bits, mixed once more as splitmix64 does. Fixed for ever: nodes that hash otherwise send the same user
-/// to different places.
-pub fn hash(bytes: &[u8]) -> u64 {
-    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, fnv))
-}
-
-/// The end of splitmix64.
-pub fn mix(hash: u64) -> u64 {
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,12 +117,4 @@ mod tests {
             check(KeySource::Trace, "/", &[("traceparent", bad)], None);
         }
     }
-
-    /// These are part of what nodes agree on.
-    #[test]
-    fn the_hash_is_frozen() {
-        assert_eq!([b"".as_slice(), b"a", b"user-17"].map(hash), HASHES);
-    }
-
-    const HASHES: [u64; 3] = [17_665_956_581_633_026_203, 198_367_012_849_983_736, 9_010_221_644_199_825_511];
 }

@@ -4,7 +4,7 @@ use super::require_index;
 use crate::state::State;
 use quorate_model::{
     Config, ConfigMode, Event, FeatureLevel, KeyspaceConfig, LogIndex, Refusal, Reply, Route, RouteName,
-    StoredRoute, limit, reply::Bounded, route::PathMatch,
+    StoredRoute, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -23,10 +23,11 @@ impl State {
         if standing.is_none() && self.routes.len() >= limit::ROUTES_MAX {
             return Err(Refusal::Full { what: Bounded::Routes, max: limit::ROUTES_MAX as u64 });
         }
-        let is_regex = |route: &Route| matches!(route.matches.path, PathMatch::Regex(_));
-        let counted = standing.is_some_and(|stored| is_regex(&stored.route));
-        if is_regex(route) && !counted && self.routes.regex_count() >= limit::REGEX_ROUTES_MAX {
-            return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::REGEX_ROUTES_MAX as u64 });
+        // One that brings no more than it had is never refused: it may be what makes room.
+        let (new, counted) =
+            (route.pattern_count(), standing.map_or(0, |stored| stored.route.pattern_count()));
+        if new > counted && self.routes.pattern_count() - counted + new > limit::PATTERNS_MAX {
+            return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::PATTERNS_MAX as u64 });
         }
         let created = standing.map_or_else(|| self.routes.next_created(self.index), |stored| stored.created);
         self.routes.insert(Arc::new(StoredRoute { route: route.clone(), created, changed: self.index }));

@@ -19,7 +19,7 @@ pub use rank::Rank;
 pub use tree::{Candidate, Candidates};
 
 use imbl::{OrdMap, OrdSet};
-use quorate_model::{LogIndex, RouteName, StoredRoute, route::PathMatch};
+use quorate_model::{LogIndex, RouteName, StoredRoute};
 use std::{ops::Bound, sync::Arc};
 
 /// All routes. Cloning costs O(1), a change about as much as the route is long.
@@ -28,8 +28,8 @@ pub struct RouteTable {
     by_name: OrdMap<RouteName, Arc<StoredRoute>>,
     /// When they were made. Derived.
     ages: OrdSet<(LogIndex, RouteName)>,
-    /// How many match by a regular expression on the path. Derived.
-    regex: usize,
+    /// How many regular expressions they have. Derived.
+    patterns: usize,
     /// Where each is found by a request. Derived.
     index: tree::Index,
 }
@@ -60,9 +60,9 @@ impl RouteTable {
         self.by_name.is_empty()
     }
 
-    /// How many match by a regular expression on the path.
-    pub fn regex_count(&self) -> usize {
-        self.regex
+    /// How many regular expressions they have, all together.
+    pub fn pattern_count(&self) -> usize {
+        self.patterns
     }
 
     /// The routes that a request with this path and host may be for, in the order in which they are asked: [`Rank`].
@@ -83,8 +83,8 @@ impl RouteTable {
         if self.by_name.len() != other.by_name.len() || self.ages != other.ages {
             return Some(format!("ages: {:?}, wanted {:?}", self.ages, other.ages));
         }
-        if self.regex != other.regex {
-            return Some(format!("{} with expressions, wanted {}", self.regex, other.regex));
+        if self.patterns != other.patterns {
+            return Some(format!("{} expressions, wanted {}", self.patterns, other.patterns));
         }
         let (lists, wanted) = (self.index.lists(), other.index.lists());
         (lists != wanted).then(|| format!("index: {lists:?}, wanted {wanted:?}"))
@@ -95,7 +95,7 @@ impl RouteTable {
         let name = stored.route.name().clone();
         let old = self.remove(&name);
         self.ages.insert((stored.created, name.clone()));
-        self.regex += usize::from(is_regex(&stored));
+        self.patterns += stored.route.pattern_count();
         self.index.insert(&stored);
         self.by_name.insert(name, stored);
         old
@@ -105,12 +105,8 @@ impl RouteTable {
     pub fn remove(&mut self, name: &RouteName) -> Option<Arc<StoredRoute>> {
         let old = self.by_name.remove(name)?;
         self.ages.remove(&(old.created, name.clone()));
-        self.regex -= usize::from(is_regex(&old));
+        self.patterns -= old.route.pattern_count();
         self.index.remove(&old);
         Some(old)
     }
-}
-
-fn is_regex(stored: &StoredRoute) -> bool {
-    matches!(stored.route.matches.path, PathMatch::Regex(_))
 }

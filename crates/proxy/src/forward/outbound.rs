@@ -1,0 +1,146 @@
+//! What a worker is sent, at hand for as long as it may have to be sent again.
+
+use super::error::Error;
+use crate::{
+    decide::{By, Destination},
+    destination::Seat,
+    http1::{Kept, RequestBody},
+    pool::Endpoint,
+    routes::Plan,
+};
+use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use quorate_routing::retry::Replay;
+use quorate_telemetry::{events::WorkerFailed, label::Outcome};
+use std::mem;
+
+/// What a worker is sent: at hand, as long as it may have to be sent again.
+pub(super) struct Outbound {
+    pub(super) method: Method,
+    pub(super) target: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Payload,
+    /// Whether the method may be repeated, or the service's policy says so.
+    pub(super) repeats: bool,
+}
+
+/// Which attempt it is that a worker gets.
+pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attempt");
+
+/// What becomes of its body when it has to be sent again.
+pub(super) enum Payload {
+    /// There is none, and the method may be repeated.
+    None,
+    /// It is sent once.
+    Once(RequestBody),
+    /// It is kept, as far as it fits.
+    Kept(Kept),
+}
+
+impl Outbound {
+    /// Whether it may be sent again after some of it may have arrived.
+    pub(super) fn replay(&self) -> Replay {
+        match &self.body {
+            Payload::None => Replay::Safe,
+            Payload::Kept(kept) if kept.is_whole() && self.repeats => Replay::Safe,
+            Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+        }
+    }
+
+    /// Whether all of it is still at hand.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.body {
+            Payload::None => true,
+            Payload::Kept(kept) => kept.is_whole(),
+            Payload::Once(_) => false,
+        }
+    }
+
+    /// It is not sent again.
+    pub(super) fn settle(&self) {
+        match &self.body {
+            Payload::Kept(kept) => kept.settle(),
+            Payload::None | Payload::Once(_) => {}
+        }
+    }
+
+    /// The request as a worker gets it. What can't be sent again is moved into it.
+    pub(super) fn request(&mut self, to: &Destination, attempt: u32) -> Result<Request<RequestBody>, Error> {
+        let (mut headers, body) = match &mut self.body {
+            Payload::None => (self.headers.clone(), RequestBody::Empty),
+            Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
+            Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
+        };
+        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.again.counts_attempts) {
+            headers.insert(ATTEMPT, attempt.into());
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target_of(to)?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// What the worker is asked for: the path of its address, then the request's own, or what of that follows the
+    /// service's name.
+    pub(super) fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
+        let prefix = to.endpoint.address.path_prefix();
+        let target = match &to.by {
+            By::Route(plan) => return self.target_by(plan, prefix),
+            By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
+            By::Workspace => format!("{prefix}{}", self.target),
+            By::Service { rest_at, .. } => {
+                let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
+                let rest = whole.get(*rest_at..).unwrap_or_default();
+                let slash = if rest.starts_with('/') { "" } else { "/" };
+                format!("{prefix}{slash}{rest}")
+            }
+        };
+        target.parse().map_err(|_| Error::BadTarget)
+    }
+
+    pub(super) fn target_by(&self, plan: &Plan, prefix: &str) -> Result<Uri, Error> {
+        let target = plan.target.as_ref().unwrap_or(&self.target);
+        if prefix.is_empty() {
+            return Ok(target.clone());
+        }
+        format!("{prefix}{target}").parse().map_err(|_| Error::BadTarget)
+    }
+
+    /// The same request once more, for somebody else; `None`: not all of it is at hand.
+    pub(super) fn copy(&self, plan: &Plan, to: &Seat) -> Option<Request<RequestBody>> {
+        let body = match &self.body {
+            Payload::None => RequestBody::Empty,
+            Payload::Kept(kept) => RequestBody::Copy(kept.copy()?),
+            Payload::Once(_) => return None,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target_by(plan, to.endpoint.address.path_prefix()).ok()?;
+        *request.headers_mut() = self.headers.clone();
+        Some(request)
+    }
+
+    /// Takes an unsent request apart again.
+    pub(super) fn restore(&mut self, request: Request<RequestBody>) {
+        let (head, unsent) = request.into_parts();
+        match &mut self.body {
+            Payload::Once(body) => {
+                self.headers = head.headers;
+                *body = unsent;
+            }
+            Payload::None | Payload::Kept(_) => {}
+        }
+    }
+
+    pub(super) fn log(&self, endpoint: &Endpoint, (outcome, attempts): (Outcome, u32), error: &Error) {
+        WorkerFailed {
+            outcome,
+            method: self.method.as_str(),
+            path: self.target.path(),
+            worker: endpoint.address.as_str(),
+            attempts,
+            error,
+        }
+        .emit();
+    }
+}
