@@ -12,9 +12,10 @@
 //! No worker is tried twice. To dial one anew is no retry: its idle connection had died, and what was sent into it is
 //! sent again, to where it should have gone.
 //!
-//! Going on to another worker costs a token of the service's [`crate::budget`]: when all fail, requests must not
-//! become three times as many. Where the first worker refused the connection the next one is asked at once, as nobody
-//! was burdened; after anything else the request waits a little ([`Policy::wait_ms`]).
+//! Going on to another worker costs a token of the service's [`crate::budget`], and a little time
+//! ([`Policy::wait_ms`]): when all fail, requests must not become three times as many. Where the first worker refused
+//! the connection nobody was burdened, so the next one is asked at once and for nothing. A service whose dead worker is
+//! not known as such yet has every request of its share refused first, which is more than a budget could pay.
 
 use crate::{
     backoff,
@@ -40,6 +41,16 @@ pub enum Failure {
     TryTimedOut,
     /// An answer whose status the policy lists. It is passed on if nothing better comes.
     BadAnswer,
+}
+
+impl Failure {
+    /// Whether the worker may have had something to do with the request.
+    pub fn is_burden(self) -> bool {
+        match self {
+            Self::Refused | Self::Unsent => false,
+            Self::Died | Self::TimedOut | Self::TryTimedOut | Self::BadAnswer => true,
+        }
+    }
 }
 
 /// An operator's rules of a service.
@@ -89,12 +100,7 @@ impl Policy {
 
     /// How long a request that has failed waits, before it goes on to its `nth` other worker, counted from 0.
     pub fn wait_ms(&self, failure: Failure, nth: u32, entropy: u64) -> u32 {
-        match failure {
-            Failure::Refused | Failure::Unsent => 0,
-            Failure::Died | Failure::TimedOut | Failure::TryTimedOut | Failure::BadAnswer => {
-                backoff::wait_ms(&self.backoff, nth, entropy)
-            }
-        }
+        if failure.is_burden() { backoff::wait_ms(&self.backoff, nth, entropy) } else { 0 }
     }
 }
 
@@ -183,7 +189,7 @@ pub struct Case {
     pub replay: Replay,
     /// Whether another worker may be looked for.
     pub lookup: Lookup,
-    /// Whether the service's budget allows it. A partition has no budget: it has one owner.
+    /// Whether the service's budget allows it, for what costs anything. A partition has none: it has one owner.
     pub budget: Budget,
 }
 
@@ -201,8 +207,8 @@ pub fn next(case: Case) -> Next {
         _ if !is_repeatable => Next::GiveUp(Why::Unrepeatable),
         (Connection::Pooled, ..) if may_reconnect => Next::Reconnect,
         (_, Lookup::Again, _) => Next::GiveUp(Why::Tried),
-        (_, Lookup::Once, Budget::Spent) => Next::GiveUp(Why::BudgetSpent),
-        (_, Lookup::Once, Budget::Left) => Next::LookAgain,
+        (_, Lookup::Once, Budget::Spent) if failure.is_burden() => Next::GiveUp(Why::BudgetSpent),
+        (_, Lookup::Once, _) => Next::LookAgain,
     }
 }
 

@@ -143,7 +143,9 @@ impl Forwarding<'_> {
             if left.is_none() {
                 return false;
             }
-            care.goes_on(now);
+            if failure.is_burden() {
+                care.goes_on(now);
+            }
             let ms = policy.wait_ms(failure, self.tried.len() as u32 - 1, random_u64());
             let wait = sleep(Duration::from_millis(ms.into()));
             if ms > 0 && self.client.watch.bound(wait).await.is_none() {

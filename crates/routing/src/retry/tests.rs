@@ -20,12 +20,12 @@ fn the_whole_table() {
     expect![[r#"
         Refused Pooled Safe: Reconnect, Reconnect, Reconnect, Reconnect
         Refused Pooled Unsafe: Reconnect, Reconnect, Reconnect, Reconnect
-        Refused Fresh Safe: LookAgain, GiveUp(BudgetSpent), GiveUp(Tried), GiveUp(Tried)
-        Refused Fresh Unsafe: LookAgain, GiveUp(BudgetSpent), GiveUp(Tried), GiveUp(Tried)
+        Refused Fresh Safe: LookAgain, LookAgain, GiveUp(Tried), GiveUp(Tried)
+        Refused Fresh Unsafe: LookAgain, LookAgain, GiveUp(Tried), GiveUp(Tried)
         Unsent Pooled Safe: Reconnect, Reconnect, Reconnect, Reconnect
         Unsent Pooled Unsafe: Reconnect, Reconnect, Reconnect, Reconnect
-        Unsent Fresh Safe: LookAgain, GiveUp(BudgetSpent), GiveUp(Tried), GiveUp(Tried)
-        Unsent Fresh Unsafe: LookAgain, GiveUp(BudgetSpent), GiveUp(Tried), GiveUp(Tried)
+        Unsent Fresh Safe: LookAgain, LookAgain, GiveUp(Tried), GiveUp(Tried)
+        Unsent Fresh Unsafe: LookAgain, LookAgain, GiveUp(Tried), GiveUp(Tried)
         Died Pooled Safe: Reconnect, Reconnect, Reconnect, Reconnect
         Died Pooled Unsafe: GiveUp(Unrepeatable), GiveUp(Unrepeatable), GiveUp(Unrepeatable), GiveUp(Unrepeatable)
         Died Fresh Safe: LookAgain, GiveUp(BudgetSpent), GiveUp(Tried), GiveUp(Tried)
