@@ -69,12 +69,9 @@ fn files_of_nginx_arrive_whole_in_each_protocol() {
     router.worker("files", "files", nginx.address);
     let https = format!("https://{}/api/service/files", router.https);
     let http = router.url("files", "");
-    for (base, flag) in [
-        (&http, "--http1.1"),
-        (&http, "--http2-prior-knowledge"),
-        (&https, "--http1.1"),
-        (&https, "--http2"),
-    ] {
+    for (base, flag) in
+        [(&http, "--http1.1"), (&http, "--http2-prior-knowledge"), (&https, "--http1.1"), (&https, "--http2")]
+    {
         for content in &contents {
             let got = curl(router.folder(), &[flag], &format!("{base}/{}", content.len()));
             assert_eq!(got.status, 200, "{flag} {}", got.head);
@@ -91,7 +88,8 @@ fn parts_conditions_and_heads_are_as_nginx_gives_them() {
     }
     let _shared = machine_shared();
     let router = Router::ready();
-    let nginx = Nginx::start("parts", router.folder(), "", "location /ssi/ { alias files/; ssi on; ssi_types *; }");
+    let nginx =
+        Nginx::start("parts", router.folder(), "", "location /ssi/ { alias files/; ssi on; ssi_types *; }");
     let content = bytes(1 << 20);
     std::fs::write(nginx.files().join("file"), &content).expect("written");
     router.worker("parts", "parts", nginx.address);
@@ -101,14 +99,21 @@ fn parts_conditions_and_heads_are_as_nginx_gives_them() {
         };
         let head = get(&["--head"], "/file");
         assert_eq!((head.status, head.header("content-length")), (200, Some("1048576")), "{flag}");
-        let (tag, modified) = (head.header("etag").expect("a tag"), head.header("last-modified").expect("a time"));
+        let (tag, modified) =
+            (head.header("etag").expect("a tag"), head.header("last-modified").expect("a time"));
         for condition in [format!("if-none-match: {tag}"), format!("if-modified-since: {modified}")] {
             let got = get(&["--header", &condition], "/file");
-            assert_eq!((got.status, got.body.len(), got.header("etag")), (304, 0, Some(tag)), "{flag} {condition}");
+            assert_eq!(
+                (got.status, got.body.len(), got.header("etag")),
+                (304, 0, Some(tag)),
+                "{flag} {condition}"
+            );
         }
         let got = get(&["--header", "if-match: \"another\""], "/file");
         assert_eq!(got.status, 412, "{flag}");
-        for (range, from, to) in [("0-0", 0, 1), ("1000-70000", 1_000, 70_001), ("-77", (1 << 20) - 77, 1 << 20)] {
+        for (range, from, to) in
+            [("0-0", 0, 1), ("1000-70000", 1_000, 70_001), ("-77", (1 << 20) - 77, 1 << 20)]
+        {
             let got = get(&["--range", range], "/file");
             assert_eq!(got.status, 206, "{flag} {range}");
             let said = format!("bytes {from}-{}/1048576", to - 1);
@@ -120,7 +125,11 @@ fn parts_conditions_and_heads_are_as_nginx_gives_them() {
         assert!(several.header("content-type").is_some_and(|kind| kind.starts_with("multipart/byteranges")));
         assert_eq!(get(&["--range", "2000000-"], "/file").status, 416, "{flag}");
         assert_eq!(get(&[], "/nothing").status, 404, "{flag}");
-        assert_eq!(get(&["--data", "x"], "/file").status, 405, "{flag}: a POST of a file is refused by nginx");
+        assert_eq!(
+            get(&["--data", "x"], "/file").status,
+            405,
+            "{flag}: a POST of a file is refused by nginx"
+        );
     }
 }
 

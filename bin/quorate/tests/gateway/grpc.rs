@@ -31,7 +31,10 @@ impl Calls {
         eventually("the server listens", || server.log().contains("listening").then_some(()));
         router.policy("echo", &json!({"protocol": "h2c"}));
         router.worker("py", "echo", address);
-        router.route("echo", &json!({"match": {"grpc_service": "test.Echo"}, "destinations": [{"service": "echo"}]}));
+        router.route(
+            "echo",
+            &json!({"match": {"grpc_service": "test.Echo"}, "destinations": [{"service": "echo"}]}),
+        );
         Self { router, server, interpreter, folder }
     }
 

@@ -18,14 +18,36 @@ pub struct Seen {
     pub bad_status: u64,
     /// Connections that could not be made, were broken, or stood still.
     pub socket_errors: u64,
+    said: String,
+}
+
+impl Seen {
+    /// What a script has printed as `counted NAME NUMBER`.
+    pub fn counted(&self, name: &str) -> u64 {
+        let begin = format!("counted {name} ");
+        let counts = self.said.lines().find_map(|line| line.strip_prefix(&begin)?.trim().parse::<f64>().ok());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, as Lua writes one"
+        )]
+        let count = counts.unwrap_or_else(|| panic!("no {name}: {}", self.said)) as u64;
+        count
+    }
 }
 
 impl Wrk {
     /// `connections` keep-alive connections, each with one request after the other.
     pub fn start(folder: &Path, connections: usize, url: &str) -> Self {
+        Self::start_with(folder, connections, &[], url)
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(folder: &Path, connections: usize, args: &[&str], url: &str) -> Self {
         let connections = connections.to_string();
         // Longer than any test, which ends it.
-        let args = ["-t", "1", "-c", &connections, "-d", "10m", "--timeout", "30s", url];
+        let common = ["-t", "1", "-c", &connections, "-d", "10m", "--timeout", "30s"];
+        let args = [&common, args, &[url]].concat();
         // Each run has a log of its own.
         let folder = tempfile::tempdir_in(folder).expect("a folder");
         let process = Process::start("wrk", folder.path(), "KILL", Path::new("wrk"), &args);
@@ -50,7 +72,7 @@ impl Wrk {
         let socket_errors = errors.map_or(0, |(_, counts)| {
             counts.split(',').filter_map(|count| count.rsplit(' ').next()).map(number).sum()
         });
-        Seen { requests: number(requests.expect("wrk counts")), bad_status, socket_errors }
+        Seen { requests: number(requests.expect("wrk counts")), bad_status, socket_errors, said }
     }
 }
 

@@ -81,9 +81,17 @@ pub fn put(node: &Node, target: &str, body: &Value) {
 /// What a node counts of something, over all its labels or those that `label` is in.
 pub fn counted(node: &Node, metric: &str, label: &str) -> u64 {
     let text = node.ask(&Ask::get("/metrics")).ok().text();
-    let lines = text.lines().filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with(['{', ' '])));
-    let values = lines.filter(|line| line.contains(label)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are whole and not negative")]
+    let lines = text
+        .lines()
+        .filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    let values = lines
+        .filter(|line| line.contains(label))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counters are whole and not negative"
+    )]
     let sum = values.sum::<f64>() as u64;
     sum
 }
