@@ -78,7 +78,7 @@ pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics
                     worker: job.worker.as_str(),
                     failure: result.as_ref().err().map(|failure| failure as &dyn std::fmt::Display),
                 }
-                .emit(&checks.metrics.control());
+                .emit(checks.metrics.control());
                 let probe = if result.is_ok() { Probe::Passed } else { Probe::Failed };
                 // Nobody hears it when the node ends.
                 let _ = checks.found.send(Found { job, probe }).await;
