@@ -24,11 +24,6 @@ impl Ask {
         Self { line: format!("{method} {target} HTTP/1.1\r\n"), headers: String::new(), body: Vec::new() }
     }
 
-    /// With a body.
-    pub fn body(self, body: &[u8]) -> Self {
-        Self { body: body.into(), ..self }
-    }
-
     /// `GET`.
     pub fn get(target: &str) -> Self {
         Self::new("GET", target)
