@@ -48,6 +48,8 @@ impl Planted {
             Self::Product(Bug::SuspectsStartOver) => Scenario::Elections,
             Self::Product(Bug::NoDedupe) => Scenario::LostAnswers,
             Self::Product(Bug::NoFailover) => Scenario::Services,
+            Self::Product(Bug::RetryPosts | Bug::CutPassesForWhole) => Scenario::DataPlane,
+            Self::Product(Bug::UnconfirmedVerdict | Bug::KnownVerdictsWritten) => Scenario::Health,
             Self::Nothing | Self::Product(Bug::FollowersExpire | Bug::NoEpochCheck) => Scenario::Suite,
         };
         if seed % 2 == 1 { focused } else { Scenario::Suite }

@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 14] = [
+pub const SEEDS: [(u64, Scenario, &str); 16] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -37,4 +37,9 @@ pub const SEEDS: [(u64, Scenario, &str); 14] = [
     (433, Scenario::Suite, "a removed leader does not say that it leads"),
     // A node had the record that removed it, and waited for a newer one to learn that it was out.
     (454, Scenario::Suite, "a node that has the record of its removal knows of it"),
+    // The budget of retries counted connections that were refused: a dead worker of three used it up, and requests that
+    // had reached nobody were lost.
+    (1, Scenario::Services, "a refused connection costs no budget"),
+    // A probe that ended between a commit and the next look at the View had the same verdict written again.
+    (16, Scenario::Health, "a verdict is written once"),
 ];

@@ -283,7 +283,7 @@ fn a_bad_configuration_is_code_2_and_lists_every_mistake() {
         &format!("workerttl ({file}, line 2): there is no such key"),
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
         "REQUEST_TIMEOUT: `soon` is not allowed here",
-        "--tls-cert: TLS on the routing listener is not available in this version",
+        "--tls-cert: the certificate has no key; allowed: --tls-cert and --tls-key together",
     ] {
         assert!(ran.err.contains(part), "{part} in {}", ran.err);
     }

@@ -27,6 +27,7 @@ use error::{Error, Failed, destination_failed, worker_failed};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use quorate_routing::retry::{self, Connection, Failure, Lookup, Replay};
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{
     events::WorkerFailed,
     label::{Outcome, UpstreamUse},
@@ -125,6 +126,7 @@ impl<'a> Forwarding<'a> {
             Some(care) => care.rules.retry.repeats(&head.method),
             None => retry::is_idempotent(&head.method),
         };
+        let repeats = repeats || planted::is(Bug::RetryPosts);
         let body = match (repeats, &to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
             // What is kept may still not be sent again to whom it was meant for: `replay` says.

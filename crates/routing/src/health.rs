@@ -6,7 +6,8 @@
 //! for itself: what is broken may be the way from one node. Only a change is written to the log, and a node that
 //! is cut off alone has nobody to confirm it, so it takes nothing from the others.
 //!
-//! One that got better needs nobody else: the prober has reached the endpoint, several times.
+//! One that got better needs nobody else: the prober has reached the endpoint, several times. But a prober that goes on
+//! failing asks now and then whether another node does reach it: from where it stands the endpoint might never get well.
 
 use crate::balance::key::hash_pair;
 use quorate_model::Verdict;
@@ -113,11 +114,16 @@ pub enum Step {
 /// What a prober does with its verdict, where the cluster holds `held`.
 pub fn step(own: Verdict, held: Verdict, second: Second) -> Step {
     match (own, held, second) {
-        (Verdict::Healthy, Verdict::Healthy, _) | (Verdict::Unhealthy, Verdict::Unhealthy, _) => {
-            Step::Nothing
-        }
+        (Verdict::Healthy, Verdict::Healthy, _) => Step::Nothing,
         (Verdict::Healthy, Verdict::Unhealthy, _) => Step::Propose(own),
-        (Verdict::Unhealthy, Verdict::Healthy, Second::NotAsked | Second::Silent) => Step::Ask,
+        (Verdict::Unhealthy, _, Second::NotAsked | Second::Silent) => Step::Ask,
+        // The prober is blind, or it would be the only one who could find that the endpoint is well again.
+        (Verdict::Unhealthy, Verdict::Unhealthy, Second::Disagrees) => Step::Propose(Verdict::Healthy),
+        (
+            Verdict::Unhealthy,
+            Verdict::Unhealthy,
+            Second::Agrees | Second::NobodyElse | Second::NobodyAnswers,
+        ) => Step::Nothing,
         (Verdict::Unhealthy, Verdict::Healthy, Second::Agrees | Second::NobodyElse) => Step::Propose(own),
         (Verdict::Unhealthy, Verdict::Healthy, Second::Disagrees | Second::NobodyAnswers) => Step::Drop,
     }
@@ -216,10 +222,10 @@ mod tests {
             Unhealthy, held Healthy, Silent: Ask
             Unhealthy, held Healthy, NobodyAnswers: Drop
             Unhealthy, held Healthy, NobodyElse: Propose(Unhealthy)
-            Unhealthy, held Unhealthy, NotAsked: Nothing
+            Unhealthy, held Unhealthy, NotAsked: Ask
             Unhealthy, held Unhealthy, Agrees: Nothing
-            Unhealthy, held Unhealthy, Disagrees: Nothing
-            Unhealthy, held Unhealthy, Silent: Nothing
+            Unhealthy, held Unhealthy, Disagrees: Propose(Healthy)
+            Unhealthy, held Unhealthy, Silent: Ask
             Unhealthy, held Unhealthy, NobodyAnswers: Nothing
             Unhealthy, held Unhealthy, NobodyElse: Nothing
         "#]]

@@ -12,10 +12,9 @@
 //! No worker is tried twice. To dial one anew is no retry: its idle connection had died, and what was sent into it is
 //! sent again, to where it should have gone.
 //!
-//! Going on to another worker costs a token of the service's [`crate::budget`], and a little time
-//! ([`Policy::wait_ms`]): when all fail, requests must not become three times as many. Where the first worker refused
-//! the connection nobody was burdened, so the next one is asked at once and for nothing. A service whose dead worker is
-//! not known as such yet has every request of its share refused first, which is more than a budget could pay.
+//! Going on to another worker costs a token of the service's [`crate::budget`]: when all fail, requests must not
+//! become three times as many. Where the first worker refused the connection the next one is asked at once and for
+//! nothing, as nobody was burdened; after anything else the request waits a little ([`Policy::wait_ms`]).
 
 use crate::{
     backoff,
@@ -44,7 +43,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the worker may have had something to do with the request.
+    /// Whether a worker may have worked for it. What was not even sent to one is no more work for the others than if that
+    /// one had not been there, so it costs nothing of the budget: a worker that is gone loses no request.
     pub fn is_burden(self) -> bool {
         match self {
             Self::Refused | Self::Unsent => false,
@@ -189,7 +189,7 @@ pub struct Case {
     pub replay: Replay,
     /// Whether another worker may be looked for.
     pub lookup: Lookup,
-    /// Whether the service's budget allows it, for what costs anything. A partition has none: it has one owner.
+    /// Whether the service's budget allows it. A partition has no budget: it has one owner.
     pub budget: Budget,
 }
 
@@ -208,7 +208,7 @@ pub fn next(case: Case) -> Next {
         (Connection::Pooled, ..) if may_reconnect => Next::Reconnect,
         (_, Lookup::Again, _) => Next::GiveUp(Why::Tried),
         (_, Lookup::Once, Budget::Spent) if failure.is_burden() => Next::GiveUp(Why::BudgetSpent),
-        (_, Lookup::Once, _) => Next::LookAgain,
+        (_, Lookup::Once, Budget::Left | Budget::Spent) => Next::LookAgain,
     }
 }
 

@@ -22,11 +22,19 @@ pub enum Bug {
     ReadsWithoutQuorum,
     /// A worker of a service that fails is followed by none.
     NoFailover,
+    /// Requests that may not be repeated are.
+    RetryPosts,
+    /// An answer that breaks off passes for a whole one.
+    CutPassesForWhole,
+    /// What one node finds of a worker's health is written without a second one's word.
+    UnconfirmedVerdict,
+    /// What is found of a worker's health is written also where it is what was known.
+    KnownVerdictsWritten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::AckBeforeFsync,
         Self::VoteNotSaved,
         Self::FollowersExpire,
@@ -35,6 +43,10 @@ impl Bug {
         Self::NoDedupe,
         Self::ReadsWithoutQuorum,
         Self::NoFailover,
+        Self::RetryPosts,
+        Self::CutPassesForWhole,
+        Self::UnconfirmedVerdict,
+        Self::KnownVerdictsWritten,
     ];
 
     /// As on the simulator's command line.
@@ -48,6 +60,10 @@ impl Bug {
             Self::NoDedupe => "no-dedupe",
             Self::ReadsWithoutQuorum => "reads-without-quorum",
             Self::NoFailover => "no-failover",
+            Self::RetryPosts => "retry-posts",
+            Self::CutPassesForWhole => "cut-passes-for-whole",
+            Self::UnconfirmedVerdict => "unconfirmed-verdict",
+            Self::KnownVerdictsWritten => "known-verdicts-written",
         }
     }
 }

@@ -60,11 +60,11 @@ async fn count(world: &World, fleet: Fleet, tally: &Tally) -> Result<u64, String
     }
     // What a node says about itself, and the feature level, are entries too: they come once.
     sleep(2 * EVERY).await;
-    let before = index(world)?;
+    let before = world.log_index()?;
     tally.beats.set(0);
     sleep(fleet.lasts).await;
     tally.over.set(true);
-    Ok(index(world)? - before)
+    Ok(world.log_index()? - before)
 }
 
 /// Every other one by the dialect of the coordinator.
@@ -114,11 +114,4 @@ async fn beat(world: &World, n: usize) -> Result<(), String> {
         Some((200, _)) => Ok(()),
         answer => Err(format!("f{n} is not heard: {answer:?}")),
     }
-}
-
-/// Where the log stands: the largest index that a node has applied.
-fn index(world: &World) -> Result<u64, String> {
-    let views = world.members();
-    let indexes = views.iter().filter_map(|machine| Some(machine.view()?.index().0));
-    indexes.max().ok_or_else(|| "no node serves".into())
 }

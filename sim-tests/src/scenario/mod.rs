@@ -1,9 +1,11 @@
 //! What is done to the cluster. Each scenario draws its details from the seed.
 
 mod chaos;
+mod data_plane;
 mod elections;
 mod fleet;
 mod forms;
+mod health;
 mod leader;
 mod lost_answers;
 mod members;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 /// One seed of so many runs a focused scenario.
 const FOCUSED_EVERY: u64 = 4;
+/// One seed of so many, between those, runs a scenario of the data plane.
+const DATA_PLANE_EVERY: u64 = 8;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,10 @@ pub enum Scenario {
     Members,
     /// Workers of a service die and come back, and no idempotent request is lost.
     Services,
+    /// Requests of all kinds, while workers are unwell in every way and nodes crash.
+    DataPlane,
+    /// Workers fall ill and recover, and nodes lose sight of them.
+    Health,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -53,7 +61,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -67,7 +75,25 @@ impl Scenario {
         Self::Services,
         Self::Fleet,
         Self::FleetHour,
+        Self::DataPlane,
+        Self::Health,
     ];
+    /// Those that every fourth seed runs, in turn.
+    const FOCUSED: [Self; 11] = [
+        Self::Forms,
+        Self::Writes,
+        Self::Leader,
+        Self::Partition,
+        Self::Power,
+        Self::Chaos,
+        Self::Elections,
+        Self::LostAnswers,
+        Self::Members,
+        Self::Services,
+        Self::Fleet,
+    ];
+    /// Those of the data plane, whose seeds would be the suite's otherwise: the others keep theirs.
+    const OF_DATA_PLANE: [Self; 2] = [Self::DataPlane, Self::Health];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
@@ -83,6 +109,8 @@ impl Scenario {
             Self::LostAnswers => "lost-answers",
             Self::Members => "members",
             Self::Services => "services",
+            Self::DataPlane => "data-plane",
+            Self::Health => "health",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -93,11 +121,16 @@ impl Scenario {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// Mostly the whole suite; every fourth seed goes to the others, in turn.
+    /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane.
     pub fn of_seed(seed: u64) -> Self {
-        let focused = &Self::ALL[1..Self::ALL.len() - 1];
-        let turn = usize::try_from(seed / FOCUSED_EVERY).unwrap_or(0) % focused.len();
-        if seed.is_multiple_of(FOCUSED_EVERY) { focused[turn] } else { Self::Suite }
+        let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
+        if seed.is_multiple_of(FOCUSED_EVERY) {
+            turn(&Self::FOCUSED, FOCUSED_EVERY)
+        } else if seed % DATA_PLANE_EVERY == DATA_PLANE_EVERY / 2 + 2 {
+            turn(&Self::OF_DATA_PLANE, DATA_PLANE_EVERY)
+        } else {
+            Self::Suite
+        }
     }
 
     /// How long it goes on in good order, where that is longer than others take.
@@ -119,6 +152,8 @@ impl Scenario {
             Self::LostAnswers => lost_answers::run().await,
             Self::Members => members::run().await,
             Self::Services => services::run().await,
+            Self::DataPlane => data_plane::run().await,
+            Self::Health => health::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

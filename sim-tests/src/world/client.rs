@@ -106,6 +106,20 @@ pub async fn manage(
     }
 }
 
+/// A management request that must be answered with 200 within a bounded number of tries: a cluster that has just formed
+/// may not know everything yet.
+pub async fn persist(world: &World, method: &'static str, path: &str, body: &Value) -> Result<(), String> {
+    let mut last = None;
+    for _ in 0..100 {
+        last = manage(world, world.any(), method, path.to_owned(), body.clone()).await;
+        if last.as_ref().is_some_and(|(status, _)| *status == 200) {
+            return Ok(());
+        }
+        time::sleep(Duration::from_millis(500)).await;
+    }
+    Err(format!("{method} {path} is refused for good: {last:?}"))
+}
+
 /// Registers a worker through machine `i`; the epoch if it was acknowledged.
 pub async fn register(world: &World, i: usize, number: usize, partitions: &[i32]) -> Option<u64> {
     let id = format!("w{number}");

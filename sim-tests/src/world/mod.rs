@@ -1,7 +1,9 @@
 //! A simulated cluster: real nodes on simulated machines, with disks that outlive them, workers that answer, and
 //! clients that speak HTTP to any node.
 
+pub mod arrivals;
 pub mod client;
+pub mod line;
 mod members;
 mod network;
 mod node;
@@ -37,6 +39,8 @@ pub struct World {
     pub clients: madsim::runtime::NodeHandle,
     /// The simulated workers' machines.
     pub workers: Vec<worker::Worker>,
+    /// Which requests reached them.
+    pub arrivals: arrivals::Arrivals,
     /// The wires.
     pub network: Network,
     /// Whoever knows what must hold.
@@ -63,13 +67,15 @@ impl World {
         let all = nodes + spares.unwrap_or(0);
         let machines: Vec<_> = (0..all).map(|i| Machine::new(&handle, i, &roll)).collect();
         let clients = handle.create_node().name("clients").ip([10, 0, 1, 1].into()).build();
-        let workers = (1..=workers).map(|number| worker::Worker::new(&handle, number)).collect();
+        let arrivals = arrivals::Arrivals::default();
+        let workers = (1..=workers).map(|number| worker::Worker::new(&handle, number, &arrivals)).collect();
         Self {
             machines,
             roll,
             is_changing: spares.is_some(),
             clients,
             workers,
+            arrivals,
             network: Network::new(),
             oracle: RefCell::default(),
             acknowledged: RefCell::default(),
@@ -217,5 +223,12 @@ impl World {
     pub fn leader(&self) -> Option<usize> {
         let terms = self.machines.iter().enumerate().filter_map(|(i, m)| Some((m.leads_in()?, i)));
         terms.max().map(|(_, i)| i)
+    }
+
+    /// Where the log stands: the largest index that a node has applied.
+    pub fn log_index(&self) -> Result<u64, String> {
+        let machines = self.members();
+        let indexes = machines.iter().filter_map(|machine| Some(machine.view()?.index().0));
+        indexes.max().ok_or_else(|| "no node serves".into())
     }
 }

@@ -162,7 +162,10 @@ fn bad_flags_are_code_2_name_the_flag_and_touch_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     for (args, words) in [
         (&["--no-such-flag", "1"][..], &["--no-such-flag"][..]),
-        (&["--https", "127.0.0.1:8443"], &["--https", "not available in this version"]),
+        (
+            &["--https", "127.0.0.1:8443"],
+            &["--https", "the listener has no certificate; allowed: --tls-cert and --tls-key with it"],
+        ),
         (&["--peers", "n1"], &["--peers", "n1"]),
         (&["--peers", "n1=127.0.0.1"], &["--peers", "127.0.0.1"]),
         (&["--peers", "n1=127.0.0.1:0"], &["--peers", "127.0.0.1:0"]),

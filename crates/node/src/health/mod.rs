@@ -13,9 +13,14 @@ use quorate_consensus::Consensus;
 use quorate_model::{Command, FeatureLevel, HealthChange, NodeName, Verdict};
 use quorate_proxy::probe::Prober;
 use quorate_routing::health::{Probe, Second, Step, step};
-use quorate_rt::{shutdown::Shutdown, time};
+use quorate_rt::{
+    planted::{self, Bug},
+    shutdown::Shutdown,
+    time,
+};
+use quorate_state::View;
 use quorate_telemetry::{Metrics, events::Probed};
-use schedule::{Found, Job, Schedule};
+use schedule::{Found, Job, Matter, Schedule};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -35,7 +40,15 @@ struct Checks {
     prober: Prober,
     places: Arc<Semaphore>,
     metrics: Arc<Metrics>,
-    found: mpsc::Sender<Found>,
+    found: mpsc::Sender<News>,
+}
+
+/// What the tasks of the checks tell.
+enum News {
+    /// A probe is over.
+    Found(Found),
+    /// Whatever was to be settled about its endpoint is.
+    Settled(Job),
 }
 
 /// Probes until the node ends.
@@ -54,14 +67,19 @@ pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics
         tokio::select! {
             biased;
             () = shutdown.wait() => return,
-            Some(found) = finds.recv() => {
-                if let Some((job, verdict)) = schedule.note(found, now()) {
-                    quorate_rt::spawn(settle(checks.clone(), job, verdict));
+            Some(news) = finds.recv() => {
+                match news {
+                    News::Settled(job) => schedule.settled(&job),
+                    News::Found(found) => {
+                        if let Some((job, matter)) = schedule.note(found, now()) {
+                            quorate_rt::spawn(settle(checks.clone(), job, matter));
+                        }
+                    }
                 }
-                continue;
             }
             () = time::sleep(tick) => {}
         }
+        // Not only after a tick: while there is much to hear of, there would be none.
         if followed.is_none_or(|at: time::Instant| at.elapsed() >= FOLLOW_EVERY) {
             followed = Some(time::Instant::now());
             let view = checks.consensus.view().get();
@@ -81,17 +99,22 @@ pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics
                 .emit(checks.metrics.control());
                 let probe = if result.is_ok() { Probe::Passed } else { Probe::Failed };
                 // Nobody hears it when the node ends.
-                let _ = checks.found.send(Found { job, probe }).await;
+                let _ = checks.found.send(News::Found(Found { job, probe })).await;
             });
         }
     }
 }
 
 /// Has a verdict confirmed where it must be, and proposes it.
-async fn settle(checks: Arc<Checks>, job: Job, own: Verdict) {
-    let held = if own == Verdict::Healthy { Verdict::Unhealthy } else { Verdict::Healthy };
-    let mut others = confirm::Others::new(&checks.consensus, &checks.me, &job);
-    let mut second = if others.is_alone() { Second::NobodyElse } else { Second::NotAsked };
+async fn settle(checks: Arc<Checks>, job: Job, matter: Matter) {
+    decide(&checks, &job, matter).await;
+    let _ = checks.found.send(News::Settled(job)).await;
+}
+
+async fn decide(checks: &Checks, job: &Job, Matter { own, held }: Matter) {
+    let mut others = confirm::Others::new(&checks.consensus, &checks.me, job);
+    let needs_nobody = others.is_alone() || planted::is(Bug::UnconfirmedVerdict);
+    let mut second = if needs_nobody { Second::NobodyElse } else { Second::NotAsked };
     loop {
         match step(own, held, second) {
             Step::Nothing => return,
@@ -105,13 +128,26 @@ async fn settle(checks: Arc<Checks>, job: Job, own: Verdict) {
     }
 }
 
-async fn propose(consensus: &Consensus, job: Job, verdict: Verdict) {
-    if consensus.view().get().feature_level() < FeatureLevel::FOURTH {
+async fn propose(consensus: &Consensus, job: &Job, verdict: Verdict) {
+    let view = consensus.view().get();
+    // The next probe ends before the schedule knows what was committed, and finds the same.
+    if view.feature_level() < FeatureLevel::FOURTH || holds(&view, job, verdict) {
         return;
     }
-    let Job { service, worker, incarnation, .. } = job;
+    let Job { service, worker, incarnation, .. } = job.clone();
     let change = HealthChange { service, worker, incarnation, verdict };
     if let Err(error) = consensus.propose(Command::ChangeHealth(vec![change.clone()])).await {
         tracing::warn!(%error, service = %change.service, worker = %change.worker, "a change of health was not committed; trying again with the next probe");
     }
+}
+
+/// Whether the cluster knows already.
+fn holds(view: &View, job: &Job, verdict: Verdict) -> bool {
+    let service = view.service(job.service.as_str());
+    let endpoint = service.and_then(|service| service.endpoint(job.worker.as_str()));
+    endpoint.is_some_and(|endpoint| {
+        endpoint.worker().incarnation == job.incarnation
+            && endpoint.is_ailing() == (verdict == Verdict::Unhealthy)
+            && !planted::is(Bug::KnownVerdictsWritten)
+    })
 }

@@ -6,6 +6,7 @@ use quorate_routing::{
     health::{Check, Probe, Thresholds, probers},
     pick,
 };
+use quorate_rt::planted::{self, Bug};
 use quorate_state::{Endpoint, ServiceView, View};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,6 +55,22 @@ struct Slot {
     held: Verdict,
     due: u64,
     is_running: bool,
+    /// Failed probes since somebody else was asked about an endpoint that the cluster holds for unwell.
+    doubts: u32,
+    /// Something about it is being settled already.
+    is_settling: bool,
+}
+
+/// So many, and another node is asked whether it is still so.
+const DOUBTS: u32 = 5;
+
+/// What is to be settled about an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Matter {
+    /// What this node finds.
+    pub own: Verdict,
+    /// What the cluster holds.
+    pub held: Verdict,
 }
 
 impl Schedule {
@@ -94,11 +111,11 @@ impl Schedule {
         Some(Job { service, worker, incarnation: slot.incarnation, target: slot.target.clone() })
     }
 
-    /// Takes a result in. The verdict, where it is not what the cluster holds.
-    pub fn note(&mut self, found: Found, now: u64) -> Option<(Job, Verdict)> {
+    /// Takes a result in. What is to be settled, where it is not what the cluster holds, or may not be any more.
+    pub fn note(&mut self, found: Found, now: u64) -> Option<(Job, Matter)> {
         let key = (found.job.service.clone(), found.job.worker.clone());
-        // Whoever has registered anew meanwhile was given a slot of its own.
-        let slot = self.slots.get_mut(&key).filter(|slot| slot.incarnation == found.job.incarnation)?;
+        // Whoever has registered anew meanwhile, or is checked otherwise, was given a slot of its own.
+        let slot = self.slots.get_mut(&key).filter(|slot| Arc::ptr_eq(&slot.target, &found.job.target))?;
         let check = &slot.target.check;
         let thresholds = Thresholds { unhealthy: check.unhealthy.into(), healthy: check.healthy.into() };
         slot.check.note(found.probe, &thresholds);
@@ -106,12 +123,36 @@ impl Schedule {
         // On a fixed beat, unless a probe took longer than that.
         slot.due = (slot.due + u64::from(check.interval_ms)).max(now);
         self.queue.insert((slot.due, key));
-        let verdict = slot.check.verdict();
-        (verdict != slot.held).then_some((found.job, verdict))
+        slot.matter(found.probe).map(|matter| (found.job, matter))
+    }
+
+    /// What was to be settled about an endpoint is, or can't be for now.
+    pub fn settled(&mut self, job: &Job) {
+        let slot = self.slots.get_mut(&(job.service.clone(), job.worker.clone()));
+        if let Some(slot) = slot.filter(|slot| Arc::ptr_eq(&slot.target, &job.target)) {
+            slot.is_settling = false;
+        }
     }
 }
 
 impl Slot {
+    /// What is to be settled after a probe.
+    fn matter(&mut self, probe: Probe) -> Option<Matter> {
+        let matter = Matter { own: self.check.verdict(), held: self.held };
+        let fails = probe == Probe::Failed && matter.held == Verdict::Unhealthy;
+        self.doubts = if fails { self.doubts + 1 } else { 0 };
+        let is_doubted = self.doubts >= DOUBTS;
+        if is_doubted {
+            self.doubts = 0;
+        }
+        // One that speaks against the verdict is no reason to propose it.
+        let agrees = (probe == Probe::Passed) == (matter.own == Verdict::Healthy);
+        let is_news = (matter.own != matter.held && agrees) || planted::is(Bug::KnownVerdictsWritten);
+        let is_due = (is_news || is_doubted) && !self.is_settling;
+        self.is_settling |= is_due;
+        is_due.then_some(matter)
+    }
+
     fn follow(old: Option<Self>, (endpoint, target): (&Endpoint, Target), key: &Key, now: u64) -> Self {
         let held = if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy };
         let incarnation = endpoint.worker().incarnation;
@@ -128,7 +169,16 @@ impl Slot {
                 // Spread over the interval: endpoints that came at once must not be probed at once.
                 let due = now + spread(key) % u64::from(target.check.interval_ms.max(1));
                 let check = Check::new(held);
-                Self { incarnation, target: Arc::new(target), check, held, due, is_running: false }
+                Self {
+                    incarnation,
+                    target: Arc::new(target),
+                    check,
+                    held,
+                    due,
+                    is_running: false,
+                    doubts: 0,
+                    is_settling: false,
+                }
             }
         }
     }

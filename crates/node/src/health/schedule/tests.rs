@@ -76,7 +76,10 @@ impl Scene {
     }
 
     fn note(&mut self, job: Job, probe: Probe, now: u64) -> Option<Verdict> {
-        self.schedule.note(Found { job, probe }, now).map(|(_, verdict)| verdict)
+        let noted = self.schedule.note(Found { job: job.clone(), probe }, now);
+        // As if nobody had confirmed it.
+        self.schedule.settled(&job);
+        noted.filter(|(_, matter)| matter.own != matter.held).map(|(_, matter)| matter.own)
     }
 
     fn incarnation(&self) -> Epoch {
@@ -172,4 +175,45 @@ fn who_takes_no_requests_or_is_not_checked_is_not_probed() {
     scene.check(None);
     scene.follow("n1", 0);
     assert!(scene.schedule.is_empty() && scene.due(9 * INTERVAL).is_empty());
+}
+
+/// Scenario: an endpoint was unwell, then its prober lost sight of it. Nobody but the prober would find it well again.
+#[test]
+fn a_prober_that_goes_on_failing_asks_whether_another_node_does_too() {
+    let mut scene = Scene::new(&["n1", "n2"], &["w"]);
+    let incarnation = scene.incarnation();
+    let (service, worker, verdict) = (service(), worker("w"), Verdict::Unhealthy);
+    let me = probers(["n1", "n2"], &name(&(service.clone(), worker.clone())))[0];
+    scene.apply(Command::ChangeHealth(vec![HealthChange { service, worker, incarnation, verdict }]));
+    scene.follow(me, 0);
+    let mut asked = Vec::new();
+    for round in 1..=2 * DOUBTS {
+        let now = u64::from(round) * 2 * INTERVAL;
+        let job = scene.due(now).remove(0);
+        if let Some((job, matter)) = scene.schedule.note(Found { job, probe: Probe::Failed }, now) {
+            assert_eq!(matter, Matter { own: Verdict::Unhealthy, held: Verdict::Unhealthy });
+            scene.schedule.settled(&job);
+            asked.push(round);
+        }
+    }
+    assert_eq!(asked, [DOUBTS, 2 * DOUBTS]);
+}
+
+/// While a second node is asked, which may take its time, nobody else is asked the same; and a probe that passed is no
+/// reason to propose that the endpoint is unwell.
+#[test]
+fn one_thing_at_a_time_is_settled_and_only_what_was_just_found() {
+    let mut scene = Scene::new(&["n1"], &["w"]);
+    scene.follow("n1", 0);
+    let mut noted = |probe, round: u64| {
+        let job = scene.due(round * 2 * INTERVAL).remove(0);
+        let noted = scene.schedule.note(Found { job: job.clone(), probe }, round * 2 * INTERVAL);
+        (job, noted.map(|(_, matter)| matter.own))
+    };
+    let told: Vec<_> = (1..=3).map(|round| noted(Probe::Failed, round).1).collect();
+    assert_eq!(told, [None, Some(Verdict::Unhealthy), None]);
+    let (job, _) = noted(Probe::Failed, 4);
+    scene.schedule.settled(&job);
+    let job = scene.due(10 * INTERVAL).remove(0);
+    assert_eq!(scene.schedule.note(Found { job, probe: Probe::Passed }, 10 * INTERVAL).map(|_| ()), None);
 }
