@@ -3,7 +3,8 @@
 //! A tokio timer per request costs more than a tenth of what forwarding the request costs (measured:
 //! docs/performance.md), and almost none of them ever fires. So each core has one row of due times, one number
 //! per conversation. Setting one is a store; ten times a second a sweep reads the row and wakes the tasks whose
-//! time is over. Deadlines are late by up to two [`TICK`]s, never early.
+//! time is over. Deadlines are late by up to two [`TICK`]s, never early; but where a sweep is itself late, what is set
+//! before it is early by as much.
 
 use std::{
     future::{Future, poll_fn},

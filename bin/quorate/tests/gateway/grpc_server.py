@@ -1,0 +1,92 @@
+"""A gRPC server without generated code: messages are bytes. It prints what happens to its calls."""
+import sys, threading, time
+from concurrent import futures
+import grpc
+
+OVER = []
+CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def metadata(context):
+    """Sends back what came in `x-echo` and `x-echo-bin`, before and behind the messages."""
+    came = [pair for pair in context.invocation_metadata() if pair[0].startswith("x-echo")]
+    context.send_initial_metadata([(f"head-{key}", value) for key, value in came])
+    context.set_trailing_metadata([(f"tail-{key}", value) for key, value in came])
+
+
+def unary(request, context):
+    metadata(context)
+    return request
+
+
+def fail(request, context):
+    metadata(context)
+    code, _, details = request.decode().partition(" ")
+    if int(code) == 0:
+        return b"well"
+    context.abort(CODES[int(code)], details)
+
+
+def collect(requests, context):
+    metadata(context)
+    return b",".join(requests)
+
+
+def count(request, context):
+    metadata(context)
+    for nth in range(int(request)):
+        yield str(nth).encode()
+
+
+def chat(requests, context):
+    metadata(context)
+    for request in requests:
+        yield b"re: " + request
+
+
+def says_over(request):
+    print("over", request.decode(), f"{time.time():.3f}", flush=True)
+    OVER.append(request.decode())
+
+
+def hang(request, context):
+    """Never answers; says when the call is over on this side."""
+    over = threading.Event()
+    print("begun", request.decode(), f"{context.time_remaining() or 0:.1f}", flush=True)
+    context.add_callback(over.set)
+    over.wait(60)
+    says_over(request)
+    return b""
+
+
+def hang_on(request, context):
+    """Says one thing, then nothing more."""
+    over = threading.Event()
+    context.add_callback(over.set)
+    yield b"first"
+    over.wait(60)
+    says_over(request)
+
+
+def heard(request, context):
+    """Which calls are over."""
+    return ",".join(OVER).encode()
+
+
+METHODS = {
+    "Heard": grpc.unary_unary_rpc_method_handler(heard),
+    "Unary": grpc.unary_unary_rpc_method_handler(unary),
+    "Fail": grpc.unary_unary_rpc_method_handler(fail),
+    "Collect": grpc.stream_unary_rpc_method_handler(collect),
+    "Count": grpc.unary_stream_rpc_method_handler(count),
+    "Chat": grpc.stream_stream_rpc_method_handler(chat),
+    "Hang": grpc.unary_unary_rpc_method_handler(hang),
+    "HangOn": grpc.unary_stream_rpc_method_handler(hang_on),
+}
+
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
+server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", METHODS)])
+assert server.add_insecure_port(sys.argv[1]), sys.argv[1]
+server.start()
+print("listening", flush=True)
+server.wait_for_termination()
