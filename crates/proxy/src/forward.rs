@@ -25,13 +25,11 @@ use crate::{
 };
 use again::Then;
 use error::{Error, Failed, destination_failed, worker_failed};
-use outbound::{Outbound, Payload};
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
+use outbound::{Outbound, Payload};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};
-use quorate_telemetry::{
-    label::{Mirrored, Outcome, UpstreamUse},
-};
+use quorate_telemetry::label::{Mirrored, Outcome, UpstreamUse};
 use std::{sync::Arc, time::Duration};
 
 /// A request on its way.

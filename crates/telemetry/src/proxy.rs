@@ -5,7 +5,9 @@
 
 use crate::{
     histogram::Durations,
-    label::{BreakerChange, Ejection, HoldEnd, Label, Mirrored, Outcome, RetryRefusal, StatusClass, UpstreamUse},
+    label::{
+        BreakerChange, Ejection, HoldEnd, Label, Mirrored, Outcome, RetryRefusal, StatusClass, UpstreamUse,
+    },
     service::{Names, ServiceCounters, Services},
     sheet::Sheet,
 };

@@ -159,9 +159,7 @@ fn balancing(
     let is_wanted = policy.slow_start_ms.is_some() || policy.prefer_zone || manner == Manner::ByRoute;
     let balancing = match manner {
         Manner::Own(balancing, _) => balancing,
-        Manner::ByPath | Manner::ByRoute => {
-            policy.balancing.or(is_wanted.then_some(Balancing::P2c))?
-        }
+        Manner::ByPath | Manner::ByRoute => policy.balancing.or(is_wanted.then_some(Balancing::P2c))?,
     };
     let strategy = match balancing {
         Balancing::RoundRobin => Strategy::RoundRobin,
