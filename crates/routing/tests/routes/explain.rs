@@ -68,9 +68,9 @@ fn every_rule_up_to_the_one_that_decides() {
               match.headers.x-tenant wants 7, found another value
               match.query.v wants 2, found nothing
             route a: decides
-            => forward: the route a names the address
-               destination 1: url http://h:1, 10 of 100, by header x-user
-               endpoint - at http://h:1: Some(Live), static
+            => forward: it goes to one of the workers of the service upload
+               destination 0: service upload, 90 of 100, by header x-user
+               endpoint w1 at http://w1:80: Some(Live), live
         "#]],
     );
 }
