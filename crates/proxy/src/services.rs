@@ -11,7 +11,7 @@
 use crate::{
     deadline::now_ms,
     destination::{Outstanding, Registered, Seat, Workers},
-    resilience::{Book, Care, Conduct, Here, Keys, Rules, key_of},
+    resilience::{Book, Breakers, Care, Conduct, Here, Keys, Rules, Told, key_of},
 };
 use quorate_model::{LogIndex, ServiceName, Verdict};
 use quorate_routing::{
@@ -36,6 +36,8 @@ const LISTED_MAX: usize = 100;
 /// One core's services.
 pub(crate) struct Services {
     loads: Reader<Loads>,
+    breakers: Breakers,
+    told: Told,
     cached: Registered<ServiceName, Arc<Choice>>,
     counters: Arc<CoreCounters>,
     /// What [`Self::available`] found, and on which View.
@@ -101,12 +103,20 @@ pub(crate) struct Left {
 
 impl Services {
     pub fn new(
-        loads: &Arc<Published<Loads>>,
+        (loads, breakers): (&Arc<Published<Loads>>, &Breakers),
         counters: Arc<CoreCounters>,
         (here, seed): (Here, u64),
     ) -> Self {
-        let available = (LogIndex(0), Arc::from([]));
-        Self { loads: loads.reader(), cached: HashMap::default(), counters, available, here, seed }
+        Self {
+            loads: loads.reader(),
+            breakers: breakers.clone(),
+            told: Told::new(breakers),
+            cached: HashMap::default(),
+            counters,
+            available: (LogIndex(0), Arc::from([])),
+            here,
+            seed,
+        }
     }
 
     /// A service's workers for one request, and who is picked of them, who gets requests on this version of the service.
@@ -151,12 +161,14 @@ impl Services {
         let (counters, book) = match known {
             Some(known) => (known.counters.clone(), known.book.clone()),
             None => {
-                let book = Book::new(self.counters.clone(), next_random(&mut self.seed));
+                let teller = (name.clone(), self.breakers.opened.clone());
+                let book = Book::new(teller, self.counters.clone(), next_random(&mut self.seed));
                 (self.counters.service(name.as_str()), Arc::new(book))
             }
         };
         let rules = Arc::new(Rules::of(service.stored_policy().map(|stored| &stored.policy), &self.here));
         let entrants = entrants(service, workers, (&rules, &book, now));
+        book.hear(&rules, self.told.of(name.as_str()), now_ms(now));
         let choice = Arc::new(Choice {
             candidates: candidates(&entrants, loads, rules.panic_percent),
             table: rules.balancing.map(|options| {
@@ -172,6 +184,15 @@ impl Services {
         });
         self.cached.insert(name.clone(), choice.clone());
         choice
+    }
+
+    /// Takes up what others say of breakers, if there is something new.
+    pub fn listen(&mut self, now: u32) {
+        if self.told.look(now_ms(now)) {
+            for (name, choice) in &self.cached {
+                choice.book.hear(&choice.rules, self.told.of(name.as_str()), now_ms(now));
+            }
+        }
     }
 
     /// The services that somebody takes requests for, by name; the first hundred of them.

@@ -3,7 +3,7 @@
 use super::{Book, Conduct, Rules, conduct::Result};
 use crate::deadline::now_ms;
 use quorate_routing::{
-    breaker::Pass,
+    breaker::{Change, Pass},
     budget::Budget,
     outlier::Seen,
     retry::{Connection, Failure},
@@ -80,6 +80,9 @@ impl Care {
         let result = Result { seen, took_us };
         let (change, cause) = visit.conduct.ended(&self.rules, (visit.pass.take(), result), now_ms(tick));
         self.book.changed(change);
+        if change == Some(Change::Opened) {
+            self.book.tell(&self.rules, &visit.conduct);
+        }
         if let (Some(cause), Some(settings)) = (cause, &self.rules.outlier) {
             self.book.eject(settings, (&visit.conduct, cause), now_ms(tick));
         }

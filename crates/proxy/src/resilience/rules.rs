@@ -29,6 +29,8 @@ pub(crate) struct Rules {
     /// Whether workers are told with the first attempt already which one it is.
     pub counts_attempts: bool,
     pub breaker: Option<breaker::Settings>,
+    /// Whether others are told when it opens, and heeded.
+    pub shares_breaker: bool,
     pub outlier: Option<outlier::Settings>,
     pub limits: Limits,
     /// `None`: by score.
@@ -52,6 +54,7 @@ impl Rules {
             retry: policy.retries.as_ref().map_or_else(retry::Policy::default, retries),
             counts_attempts: policy.retries.is_some(),
             breaker: policy.breaker.map(breaker),
+            shares_breaker: policy.breaker.is_some_and(|breaker| breaker.shared),
             outlier: policy.outlier.map(outlier),
             limits: limits.of_core(here.core.0, here.core.1),
             balancing: balancing(policy, here, panic_percent),
