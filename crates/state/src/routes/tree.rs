@@ -29,10 +29,10 @@ pub(super) struct Index {
 #[derive(Clone, Default)]
 struct Node {
     children: Table<Arc<Node>>,
-    /// For this path.
-    here: Hosts,
     /// For this path and all below it.
     below: Hosts,
+    /// For this path.
+    here: Hosts,
 }
 
 /// Routes by host.
