@@ -33,7 +33,7 @@ struct Leaf<V> {
 }
 
 /// A leaf that would have more becomes a fork.
-const FULL: usize = 32;
+const FULL: usize = 64;
 const WIDTH: usize = 16;
 const BITS: u32 = 4;
 /// So many forks use the hash up. A leaf there has as many entries as share it.
@@ -226,7 +226,9 @@ mod tests {
 
         /// A model of it, and an old version that must not change.
         #[test]
-        fn it_is_what_a_map_is(steps in proptest::collection::vec((0_usize..600, any::<bool>()), 0..2_000)) {
+        fn it_is_what_a_map_is(
+            steps in proptest::collection::vec((0_usize..600, any::<bool>()), 0..2_000),
+        ) {
             let (mut trie, mut map) = (Trie::default(), BTreeMap::new());
             let mut old = (trie.clone(), sorted(&trie));
             for (nth, (number, is_put)) in steps.into_iter().enumerate() {
