@@ -188,14 +188,19 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(loads::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(openings::run(consensus.clone(), stopped.clone()));
+        consensus.tell_peers(&stopped);
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
             stopped,
         ));
         Ok(consensus)
+    }
+
+    /// What nodes tell each other outside of the log.
+    fn tell_peers(&self, stopped: &shutdown::Shutdown) {
+        quorate_rt::spawn(loads::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(openings::run(self.clone(), stopped.clone()));
     }
 
     pub(crate) fn shared(&self) -> &Shared {
