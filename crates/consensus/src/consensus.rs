@@ -13,6 +13,7 @@ use crate::{
     log_bound,
     looking::Looks,
     observer::Applied,
+    openings::{self, OpeningKeeper},
     options::{Options, PEER_BATCHES_MAX},
     peer::{
         client::{Dialler, Links},
@@ -31,7 +32,7 @@ use crate::{
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
     ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, Load, LogIndex, NodeId,
-    NodeLevels, NodeName, Position, WorkerId,
+    NodeLevels, NodeName, Opening, Openings, Position, WorkerId,
 };
 use quorate_rt::{published::Published, shutdown, time};
 use quorate_state::{Forgotten, Loads, Since, View};
@@ -93,6 +94,7 @@ pub struct Shared {
     pub(crate) roster: Roster,
     pub(crate) levels: Levels,
     pub(crate) loads: LoadKeeper,
+    pub(crate) openings: OpeningKeeper,
     pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
@@ -168,6 +170,7 @@ impl Consensus {
             roster: Roster::default(),
             levels: Levels::default(),
             loads: LoadKeeper::default(),
+            openings: OpeningKeeper::default(),
             proposer: proposer.clone(),
             places: Semaphore::new(PEER_BATCHES_MAX),
             snapshots,
@@ -185,13 +188,19 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(loads::run(consensus.clone(), stopped.clone()));
+        consensus.tell_peers(&stopped);
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
             consensus.proposer.clone(),
             stopped,
         ));
         Ok(consensus)
+    }
+
+    /// What nodes tell each other outside of the log.
+    fn tell_peers(&self, stopped: &shutdown::Shutdown) {
+        quorate_rt::spawn(loads::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(openings::run(self.clone(), stopped.clone()));
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -227,6 +236,16 @@ impl Consensus {
     /// The same for those who read with every request: at most a quarter of a second old.
     pub fn published_loads(&self) -> &Arc<Published<Loads>> {
         self.shared.loads.published()
+    }
+
+    /// A breaker of this node opened: the other nodes are told soon.
+    pub fn hear_opening(&self, opening: &Opening) {
+        self.shared.openings.hear(opening, self.shared.applied.now());
+    }
+
+    /// Breakers that opened here or at other nodes, as far as that is told.
+    pub fn published_openings(&self) -> &Arc<Published<Openings>> {
+        self.shared.openings.published()
     }
 
     /// The leases as the leader sees them.

@@ -20,6 +20,7 @@
 //! | [`probing`] | who shares the health checks, and what another node finds |
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
+//! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
@@ -50,6 +51,8 @@ pub mod log_bound;
 pub mod looking;
 mod membership;
 pub mod observer;
+mod opening_table;
+mod openings;
 pub mod options;
 pub mod peer;
 #[cfg(madsim)]

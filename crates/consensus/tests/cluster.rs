@@ -7,6 +7,8 @@ mod backup;
 mod leases;
 #[path = "cluster/levels.rs"]
 mod levels;
+#[path = "cluster/openings.rs"]
+mod openings;
 #[path = "cluster/pressure.rs"]
 mod pressure;
 #[path = "cluster/strangers.rs"]

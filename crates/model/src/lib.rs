@@ -24,7 +24,7 @@
 //! | [`reply`] | what it answers, and the events that an apply causes |
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
-//! | [`heartbeat`], [`load`] | liveness, and how busy a worker is: neither ever enters the log |
+//! | [`heartbeat`], [`load`], [`opening`] | liveness, how busy a worker is, whom a node leaves alone: none of it ever enters the log |
 //! | [`own`] | addresses that are the router's own |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
@@ -45,6 +45,7 @@ pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod opening;
 pub mod own;
 pub mod peer_address;
 pub mod policy;
@@ -70,6 +71,7 @@ pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId, shown_key};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use opening::{NumberedOpening, Opening, Openings};
 pub use own::{OwnAddresses, points_at_self};
 pub use peer_address::PeerAddress;
 pub use policy::{

@@ -6,9 +6,13 @@ use crate::{
 };
 use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
-use quorate_proxy::{Feeds, Freshness, Inlet, Proxy};
+use quorate_proxy::{Breakers, Feeds, Freshness, Inlet, Proxy};
 use quorate_telemetry::Metrics;
 use std::{io, sync::Arc};
+use tokio::sync::mpsc;
+
+/// Most breakers of this node that opened and that consensus has not taken up.
+const OPENED_MAX: usize = 1_024;
 
 /// Starts it on what consensus publishes.
 pub(crate) async fn start(
@@ -19,6 +23,7 @@ pub(crate) async fn start(
     let feeds = Feeds {
         view: consensus.view().clone(),
         loads: consensus.published_loads().clone(),
+        breakers: breakers(consensus),
         freshness: freshness.clone(),
         metrics: metrics.clone(),
     };
@@ -31,6 +36,18 @@ pub(crate) async fn start(
         },
         other => StartError::Proxy(other),
     })
+}
+
+/// Cores tell which of their breakers opened, consensus the other nodes; until the last core is gone.
+fn breakers(consensus: &Consensus) -> Breakers {
+    let (opened, mut opening) = mpsc::channel(OPENED_MAX);
+    let listener = consensus.clone();
+    quorate_rt::spawn(async move {
+        while let Some(opening) = opening.recv().await {
+            listener.hear_opening(&opening);
+        }
+    });
+    Breakers { told: Some(consensus.published_openings().clone()), opened: Some(opened) }
 }
 
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data

@@ -9,7 +9,7 @@ use crate::{
     hold::{Holds, Waiting},
     in_flight::InFlight,
     pool::PoolBounds,
-    resilience::Here,
+    resilience::{Breakers, Here},
 };
 use quorate_routing::balance::key::hash;
 use quorate_rt::{
@@ -78,6 +78,7 @@ pub(crate) struct Shared {
     pub config: Arc<Config>,
     pub view: Arc<Published<View>>,
     pub loads: Arc<Published<Loads>>,
+    pub breakers: Breakers,
     pub freshness: Arc<Freshness>,
     pub dialer: Dialer,
     pub waiting: Arc<Waiting>,
@@ -102,7 +103,8 @@ impl Core {
             zone: config.zone.as_ref().map(|zone| hash(zone.as_bytes())),
             core: (number(nth), number(config.threads)),
         };
-        let desk = Desk::new(&shared.view, &shared.loads, &counters, (PoolBounds::of(limits), here));
+        let soft = (&shared.loads, &shared.breakers);
+        let desk = Desk::new(&shared.view, soft, &counters, (PoolBounds::of(limits), here));
         let core = Arc::new(Self {
             spans,
             counters,

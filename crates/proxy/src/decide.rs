@@ -13,7 +13,7 @@ use crate::{
     destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
     pool::{Endpoint, PoolBounds},
-    resilience::{Care, Here, Manner},
+    resilience::{Breakers, Care, Here, Manner},
     routes::{Finish, Plan, Routes},
     services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
@@ -149,7 +149,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
 impl Desk {
     pub fn new(
         view: &Arc<Published<View>>,
-        loads: &Arc<Published<Loads>>,
+        (loads, breakers): (&Arc<Published<Loads>>, &Breakers),
         counters: &Arc<CoreCounters>,
         (bounds, here): (PoolBounds, Here),
     ) -> Self {
@@ -161,7 +161,11 @@ impl Desk {
             view,
             index: (index, index.0.into()),
             workers: Workers::new(bounds),
-            services: Services::new(loads, counters.clone(), (here, quorate_rt::rng::random_u64())),
+            services: Services::new(
+                (loads, breakers),
+                counters.clone(),
+                (here, quorate_rt::rng::random_u64()),
+            ),
             routes: Routes::new(counters.clone()),
             timeline,
             entropy: quorate_rt::rng::random_u64(),
@@ -220,11 +224,12 @@ impl Desk {
         papers.index.1.clone()
     }
 
-    /// Notes at which index the View is.
+    /// Notes at which index the View is, and what others say of breakers.
     pub fn note(&self, now: u32) {
         let mut papers = self.papers();
         let index = papers.view.load().index();
         papers.timeline.note(index, now);
+        papers.services.listen(now);
     }
 
     /// Closes old connections; forgets workers and services that nobody uses any more.

@@ -69,4 +69,5 @@ pub use freshness::Freshness;
 pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
+pub use resilience::Breakers;
 pub use start::{Feeds, Proxy, StartError};

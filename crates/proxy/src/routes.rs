@@ -89,7 +89,8 @@ impl Routes {
             known.used.store(now, Ordering::Relaxed);
             return known.clone();
         }
-        let book = last.map_or_else(|| Arc::new(Book::new(self.counters.clone())), |last| last.book.clone());
+        let book =
+            last.map_or_else(|| Arc::new(Book::new(None, self.counters.clone())), |last| last.book.clone());
         let known = Arc::new(Known::new(stored, (book, self.usual.clone()), now));
         self.known.insert(stored.route.name().clone(), known.clone());
         known

@@ -11,7 +11,7 @@
 use crate::{
     deadline::now_ms,
     destination::{Outstanding, Registered, Seat, Workers},
-    resilience::{Book, Care, Conduct, Here, KeptManner, Manner, Rules, key_of},
+    resilience::{Book, Breakers, Care, Conduct, Here, KeptManner, Manner, Rules, Told, key_of},
 };
 use quorate_model::{LogIndex, ServiceName, Verdict};
 use quorate_routing::{
@@ -37,6 +37,8 @@ const LISTED_MAX: usize = 100;
 /// One core's services.
 pub(crate) struct Services {
     loads: Reader<Loads>,
+    breakers: Breakers,
+    told: Told,
     cached: Registered<ServiceName, Known>,
     counters: Arc<CoreCounters>,
     /// What [`Self::available`] found, and on which View.
@@ -115,12 +117,20 @@ pub(crate) struct Left {
 
 impl Services {
     pub fn new(
-        loads: &Arc<Published<Loads>>,
+        (loads, breakers): (&Arc<Published<Loads>>, &Breakers),
         counters: Arc<CoreCounters>,
         (here, seed): (Here, u64),
     ) -> Self {
-        let available = (LogIndex(0), Arc::from([]));
-        Self { loads: loads.reader(), cached: HashMap::default(), counters, available, here, seed }
+        Self {
+            loads: loads.reader(),
+            breakers: breakers.clone(),
+            told: Told::new(breakers),
+            cached: HashMap::default(),
+            counters,
+            available: (LogIndex(0), Arc::from([])),
+            here,
+            seed,
+        }
     }
 
     /// A service's workers for one request, and who is picked of them, who gets requests on this version of the service.
@@ -157,7 +167,7 @@ impl Services {
         workers: &mut Workers,
         (manner, now): (Manner<'_>, u32),
     ) -> Arc<Choice> {
-        let Self { loads, cached, counters, here, seed, .. } = self;
+        let Self { loads, breakers, told, cached, counters, here, seed, .. } = self;
         let loads = loads.load();
         if let Some(choice) = recent(cached, service, manner)
             && Arc::ptr_eq(&choice.service, service)
@@ -168,7 +178,11 @@ impl Services {
         }
         let seed = next_random(seed);
         let known = cached.entry(service.name().clone()).or_insert_with(|| Known {
-            book: Arc::new(Book::new(counters.clone())),
+            book: {
+                let opened = breakers.opened.clone();
+                let teller = opened.map(|opened| (service.name().clone(), opened));
+                Arc::new(Book::new(teller, counters.clone()))
+            },
             counters: counters.service(service.name().as_str()),
             choices: Vec::new(),
         });
@@ -178,6 +192,7 @@ impl Services {
         let policy = service.stored_policy().map(|stored| &stored.policy);
         let rules = Arc::new(Rules::of(policy, manner, here));
         let entrants = entrants(service, workers, (&rules, book, now));
+        book.hear(&rules, told.of(service.name().as_str()), now_ms(now));
         let choice = Arc::new(Choice {
             manner: manner.kept(),
             candidates: candidates(&entrants, loads, rules.panic_percent),
@@ -198,6 +213,18 @@ impl Services {
             None => choices.push(choice.clone()),
         }
         choice
+    }
+
+    /// Takes up what others say of breakers, if there is something new.
+    pub fn listen(&mut self, now: u32) {
+        if self.told.look(now_ms(now)) {
+            for (name, known) in &self.cached {
+                // The breaker's rules are the policy's, in whichever manner a worker is chosen.
+                if let Some(choice) = known.choices.first() {
+                    known.book.hear(&choice.rules, self.told.of(name.as_str()), now_ms(now));
+                }
+            }
+        }
     }
 
     /// The services that somebody takes requests for, by name; the first hundred of them.

@@ -1,7 +1,7 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Config, Freshness, Https, InFlight, Inlet,
+    Breakers, Config, Freshness, Https, InFlight, Inlet,
     core::{Core, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
@@ -26,6 +26,8 @@ pub struct Feeds {
     pub view: Arc<Published<View>>,
     /// What workers say about their load.
     pub loads: Arc<Published<Loads>>,
+    /// Which breakers opened at other nodes, and who tells those of this one's.
+    pub breakers: Breakers,
     /// How old the View may be.
     pub freshness: Arc<Freshness>,
     /// Where it is counted.
@@ -36,7 +38,13 @@ impl Feeds {
     /// A View, no loads, fresh, counters of its own.
     pub fn new(view: Arc<Published<View>>) -> Self {
         let loads = Published::new(Arc::new(Loads::default()));
-        Self { view, loads, freshness: Arc::default(), metrics: Metrics::new() }
+        Self {
+            view,
+            loads,
+            breakers: Breakers::default(),
+            freshness: Arc::default(),
+            metrics: Metrics::new(),
+        }
     }
 }
 
@@ -76,7 +84,7 @@ pub enum StartError {
 impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
-        let Feeds { view, loads, freshness, metrics } = feeds;
+        let Feeds { view, loads, breakers, freshness, metrics } = feeds;
         let ports = Ports::claim(&config).await?;
         let (addr, https_addr) =
             (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
@@ -90,7 +98,16 @@ impl Proxy {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight) = (Arc::default(), InFlight::new());
         let config = Arc::new(config);
-        let shared = Shared { config, view, loads, freshness, dialer, waiting, in_flight: in_flight.clone() };
+        let shared = Shared {
+            config,
+            view,
+            loads,
+            breakers,
+            freshness,
+            dialer,
+            waiting,
+            in_flight: in_flight.clone(),
+        };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
             let core = Core::new(&shared, nth, metrics.add_core());

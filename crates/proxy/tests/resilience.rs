@@ -1,6 +1,8 @@
 //! A service's policy on a real listener: who is left alone, and what is tried again.
 
 mod rig;
+#[path = "resilience/shared.rs"]
+mod shared;
 
 use quorate_model::{
     ServicePolicy,

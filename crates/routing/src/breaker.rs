@@ -10,6 +10,12 @@
 //! counter-example: a breaker is half-open, and a request that hung since before it opened fails now; that says nothing
 //! about the endpoint as it is.
 //!
+//! A closed one also opens when it is told to ([`Breaker::told_open`]): another core or node has found the endpoint bad.
+//! That is for as long as the teller says, at most [`Settings::open_ms`], and it is no finding: a success of a request
+//! that was let through before closes it at once. Once it is over the word of others counts no more until a trial has
+//! said how the endpoint is from here. So a teller that is cut off itself shuts an endpoint out for one such span, not
+//! one after the other.
+//!
 //! A trial may never report, because its client went away. So trials that have been out for another
 //! [`Settings::open_ms`] are forgotten, or the breaker would stay half-open, letting nobody through, for ever.
 
@@ -38,6 +44,8 @@ pub struct Breaker {
     state: State,
     /// Grows with each change of state.
     turn: u32,
+    /// Whether it is open only because it was told to be.
+    is_told: bool,
 }
 
 /// Where a breaker is.
@@ -135,6 +143,10 @@ impl Breaker {
 
     /// A request that was let through has ended.
     pub fn ended(&mut self, settings: &Settings, (pass, how): (Pass, Ended), now_ms: u64) -> Option<Change> {
+        if self.is_told && how == Ended::Success && pass.turn == self.turn.wrapping_sub(1) {
+            self.enter(State::default());
+            return Some(Change::Closed);
+        }
         if pass.turn != self.turn {
             return None;
         }
@@ -161,11 +173,17 @@ impl Breaker {
         None
     }
 
-    /// Another core or node has found the endpoint bad: this one need not find out for itself.
-    pub fn told_open(&mut self, settings: &Settings, now_ms: u64) -> Option<Change> {
+    /// Another core or node has found the endpoint bad, and leaves it alone for `left_ms`: this one need not find out
+    /// for itself.
+    pub fn told_open(&mut self, settings: &Settings, left_ms: u64, now_ms: u64) -> Option<Change> {
         match self.state {
-            State::Closed { .. } => Some(self.open(settings, now_ms)),
-            State::Open { .. } | State::HalfOpen { .. } => None,
+            State::Closed { .. } if left_ms > 0 => {
+                let until_ms = now_ms.saturating_add(left_ms.min(settings.open_ms));
+                self.enter(State::Open { until_ms });
+                self.is_told = true;
+                Some(Change::Opened)
+            }
+            State::Closed { .. } | State::Open { .. } | State::HalfOpen { .. } => None,
         }
     }
 
@@ -183,6 +201,7 @@ impl Breaker {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.turn = self.turn.wrapping_add(1);
+        self.is_told = false;
     }
 }
 

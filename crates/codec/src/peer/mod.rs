@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod consensus;
 pub mod loads;
 pub mod membership;
+pub mod openings;
 pub mod probe;
 pub mod proof;
 pub mod work;
@@ -27,6 +28,7 @@ pub use membership::{
     MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
     encode_join, encode_leave, encode_member_outcome, encode_members,
 };
+pub use openings::{OpeningsTold, decode_openings, encode_openings};
 pub use probe::{ProbeAsked, decode_probe_asked, encode_probe_asked};
 pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,

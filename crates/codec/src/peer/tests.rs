@@ -2,7 +2,8 @@ use super::*;
 use crate::raft::{LogId, LogRecord, Payload, Vote};
 use quorate_model::{
     BootId, ClusterId, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load, LoadReport,
-    LogIndex, LogTime, Milli, NodeId, NodeLevels, NodeName, Reply, ServiceName, Status, Ttl, WorkerId,
+    LogIndex, LogTime, Milli, NodeId, NodeLevels, NodeName, Opening, Reply, ServiceName, Status, Ttl,
+    WorkerId,
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -172,6 +173,29 @@ fn loads_keep_their_bytes() {
     let too_long = Load { specialization: Some("x".repeat(257).into()), ..Load::default() };
     let hostile = encode_loads(&[LoadReport { load: Arc::new(too_long), ..load() }]);
     assert!(decode_loads(&hostile).is_err(), "a peer is held to the same bounds as a worker");
+}
+
+#[test]
+fn openings_keep_their_bytes() {
+    let opening = |worker: &str, left_ms| Opening {
+        service: ServiceName::parse("rag").expect("valid"),
+        worker: WorkerId::parse(worker).expect("valid"),
+        epoch: Epoch(8),
+        left_ms,
+    };
+    let told = OpeningsTold { asks: false, openings: vec![opening("w1", 59_750), opening("w2", 3_600_000)] };
+    let asked = OpeningsTold { asks: true, openings: Vec::new() };
+    let mut text = String::new();
+    for (name, message) in [("openings", &told), ("openings-asked", &asked)] {
+        let bytes = encode_openings(message);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        writeln!(text, "{name} {hex}").expect("a string takes everything");
+        assert_eq!(decode_openings(&bytes).as_ref(), Ok(message));
+        assert!(decode_openings(&bytes[..bytes.len() - 1]).is_err(), "cut short");
+    }
+    assert_eq!(text, include_str!("../../golden/v1/peer-openings.txt"));
+    let for_ever = OpeningsTold { openings: vec![opening("w1", 3_600_001)], ..asked };
+    assert!(decode_openings(&encode_openings(&for_ever)).is_err(), "longer than any policy may say");
 }
 
 #[test]

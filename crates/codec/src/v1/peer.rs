@@ -4,6 +4,7 @@ use super::{
     LogRecord, Reply, Vote,
     heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo},
     load::LoadReport,
+    opening::Opening,
     raft::LogId,
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,13 @@ pub(crate) struct Proposed {
 
 pub(crate) type Heartbeats = Vec<Heartbeat>;
 pub(crate) type Loads = Vec<LoadReport>;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OpeningsTold {
+    pub(crate) asks: bool,
+    pub(crate) openings: Vec<Opening>,
+}
+
 pub(crate) type Outcomes = Forwarded<Vec<HeartbeatOutcome>>;
 pub(crate) type Leases = Forwarded<Vec<LeaseInfo>>;
 

@@ -68,6 +68,8 @@ pub mod path {
     pub const PROBE: &str = "/peer/v1/probe";
     /// What workers said about their load.
     pub const LOADS: &str = "/peer/v1/loads";
+    /// Which breakers opened.
+    pub const OPENINGS: &str = "/peer/v1/openings";
 }
 
 /// The headers that each request carries.

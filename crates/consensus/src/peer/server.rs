@@ -260,6 +260,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             shared.loads.learn(wire::decode_loads(&body)?, shared.applied.now());
             Ok(Vec::new())
         }
+        path::OPENINGS => {
+            let told = wire::decode_openings(&body)?;
+            Ok(wire::encode_openings(&shared.openings.hear_peer(told, shared.applied.now())))
+        }
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

@@ -1,7 +1,7 @@
 //! When an endpoint gets no requests because it failed some, and how many it gets at all.
 
 use super::{all, span_ms, within};
-use crate::{limit, name::Invalid};
+use crate::{limit, name::Invalid, opening::OPEN_MS_MAX};
 use std::time::Duration;
 
 /// When an endpoint gets no requests because it failed some.
@@ -30,7 +30,7 @@ impl Breaker {
     pub fn validate(self) -> Result<Self, Vec<Invalid>> {
         let checks = [
             within("failures", self.failures, 1, 10_000).map(drop),
-            span_ms("open", Duration::from_millis(self.open_ms.into()), 100, 3_600_000).map(drop),
+            span_ms("open", Duration::from_millis(self.open_ms.into()), 100, OPEN_MS_MAX).map(drop),
             within("successes", self.successes, 1, 10_000).map(drop),
             within("trials", self.trials, 1, 1_000).map(drop),
         ];

@@ -1,9 +1,9 @@
 //! What one core knows of one service's workers, and what of its requests may be retried. It outlives each version of
 //! the service: a worker's record is not forgotten because another one came.
 
-use super::{Conduct, Rules};
+use super::{Conduct, Rules, ToldOpening};
 use crate::destination::Registered;
-use quorate_model::{Worker, WorkerId};
+use quorate_model::{Opening, ServiceName, Worker, WorkerId};
 use quorate_routing::{
     breaker::Change,
     budget::{self, Account, Budget},
@@ -17,11 +17,14 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::mpsc;
 
 /// How often rates of success are compared.
 const COMPARED_EVERY_MS: u64 = 10_000;
 
 pub(crate) struct Book {
+    /// Whose breakers it holds, and who is told when one opens.
+    teller: Option<(ServiceName, mpsc::Sender<Opening>)>,
     counters: Arc<CoreCounters>,
     pages: Mutex<Pages>,
 }
@@ -36,7 +39,7 @@ struct Pages {
 }
 
 impl Book {
-    pub fn new(counters: Arc<CoreCounters>) -> Self {
+    pub fn new(teller: Option<(ServiceName, mpsc::Sender<Opening>)>, counters: Arc<CoreCounters>) -> Self {
         let pages = Pages {
             account: Account::default(),
             conducts: HashMap::default(),
@@ -44,7 +47,7 @@ impl Book {
             is_new: true,
             compared_ms: 0,
         };
-        Self { counters, pages: Mutex::new(pages) }
+        Self { teller, counters, pages: Mutex::new(pages) }
     }
 
     /// The records of the service's workers, in their order. Those that are gone are forgotten.
@@ -102,6 +105,38 @@ impl Book {
             Change::HalfOpened => BreakerChange::HalfOpened,
             Change::Closed => BreakerChange::Closed,
         });
+    }
+
+    /// The breaker of a worker opened, by what this core saw of it. The others are told, if the policy says so.
+    pub fn tell(&self, rules: &Rules, conduct: &Conduct) {
+        let (Some(settings), Some((service, opened))) = (rules.breaker, &self.teller) else { return };
+        if rules.shares_breaker {
+            let left_ms = u32::try_from(settings.open_ms).unwrap_or(u32::MAX);
+            let (service, worker) = (service.clone(), conduct.worker.clone());
+            // Where there is no room the others find out for themselves.
+            let _ = opened.try_send(Opening { service, worker, epoch: conduct.epoch, left_ms });
+        }
+    }
+
+    /// Others have opened breakers. On their word half of the workers are left alone at most: who finds more of them
+    /// bad may be cut off himself.
+    pub fn hear(&self, rules: &Rules, told: &[ToldOpening], now_ms: u64) {
+        let Some(settings) = rules.breaker.filter(|_| rules.shares_breaker && !told.is_empty()) else {
+            return;
+        };
+        let pages = self.pages();
+        let shut = pages.conducts.values().filter(|conduct| conduct.is_shut(rules, now_ms)).count();
+        let mut left = (pages.conducts.len() / 2).saturating_sub(shut);
+        for told in told {
+            if left == 0 {
+                return;
+            }
+            let conduct = pages.conducts.get(told.worker.as_str());
+            if let Some(change) = conduct.and_then(|known| known.told_open(&settings, told, now_ms)) {
+                left -= 1;
+                self.changed(Some(change));
+            }
+        }
     }
 
     /// A worker has given reason to be ejected. That is done if not too many are already.

@@ -5,7 +5,7 @@ use super::{Again, Book, Conduct, Rules, conduct::Result};
 use crate::deadline::now_ms;
 use quorate_routing::{
     admission::Limits,
-    breaker::Pass,
+    breaker::{Change, Pass},
     budget::Budget,
     outlier::Seen,
     retry::{Connection, Failure},
@@ -104,6 +104,9 @@ impl Care {
         let result = Result { seen, took_us };
         let (change, cause) = visit.conduct.ended(&visit.rules, (visit.pass.take(), result), now_ms(tick));
         self.book.changed(change);
+        if change == Some(Change::Opened) {
+            self.book.tell(&visit.rules, &visit.conduct);
+        }
         if let (Some(cause), Some(settings)) = (cause, &visit.rules.outlier) {
             self.book.eject(settings, (&visit.conduct, cause), now_ms(tick));
         }

@@ -3,11 +3,11 @@
 //! It is about one life of the worker: who registers anew, or comes back to life, is a new one, with a clean record and
 //! a slow start.
 
-use super::Rules;
+use super::{Rules, ToldOpening};
 use quorate_model::{Epoch, WorkerId};
 use quorate_routing::{
     balance::{Standing, ewma::PeakEwma},
-    breaker::{Breaker, Change, Ended, Pass},
+    breaker::{self, Breaker, Change, Ended, Pass},
     outlier::{Record, Seen, Tally},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,14 @@ struct Life {
     breaker: Breaker,
     record: Record,
     latency: PeakEwma,
+    /// When it last did well.
+    well_ms: Option<u64>,
+    /// The number of the last opening that was told of it.
+    told: u64,
 }
+
+/// For so long a success counts for more than what others say.
+const FRESH_MS: u64 = 10_000;
 
 /// How an attempt ended that says something about the worker.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +50,7 @@ impl Conduct {
     /// Whether it may be asked, where it has `in_flight` requests.
     pub fn standing(&self, rules: &Rules, in_flight: u32, now_ms: u64) -> Standing {
         let life = self.life();
-        let is_shut = rules.breaker.is_some_and(|settings| !life.breaker.lets_through(&settings, now_ms));
+        let is_shut = life.is_shut(rules, now_ms);
         let is_full = rules.limits.in_flight.is_some_and(|max| in_flight >= max);
         if is_shut || is_full {
             Standing::Out
@@ -52,6 +59,26 @@ impl Conduct {
         } else {
             Standing::Open { in_flight }
         }
+    }
+
+    /// Whether its breaker lets nothing through.
+    pub fn is_shut(&self, rules: &Rules, now_ms: u64) -> bool {
+        self.life().is_shut(rules, now_ms)
+    }
+
+    /// Another core or node has found it bad. Each word is heeded once, and not where it has just done well here and
+    /// failed nothing since.
+    pub fn told_open(&self, settings: &breaker::Settings, told: &ToldOpening, now_ms: u64) -> Option<Change> {
+        let mut life = self.life();
+        if told.epoch != self.epoch || told.number <= life.told {
+            return None;
+        }
+        life.told = told.number;
+        let is_fresh = life.well_ms.is_some_and(|at| now_ms < at.saturating_add(FRESH_MS));
+        if is_fresh && life.breaker.state() == breaker::State::default() {
+            return None;
+        }
+        life.breaker.told_open(settings, told.until_ms.saturating_sub(now_ms), now_ms)
     }
 
     /// In microseconds.
@@ -88,6 +115,9 @@ impl Conduct {
             }
         }
         let how = if result.seen == Seen::Good { Ended::Success } else { Ended::Failure };
+        if how == Ended::Success {
+            life.well_ms = Some(now_ms);
+        }
         let change = match (rules.breaker, pass) {
             (Some(settings), Some(pass)) => life.breaker.ended(&settings, (pass, how), now_ms),
             (None, _) | (_, None) => None,
@@ -111,5 +141,11 @@ impl Conduct {
 
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Life {
+    fn is_shut(&self, rules: &Rules, now_ms: u64) -> bool {
+        rules.breaker.is_some_and(|settings| !self.breaker.lets_through(&settings, now_ms))
     }
 }

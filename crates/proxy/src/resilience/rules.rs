@@ -92,6 +92,8 @@ impl Again {
 pub(crate) struct Rules {
     pub again: Arc<Again>,
     pub breaker: Option<breaker::Settings>,
+    /// Whether others are told when it opens, and heeded.
+    pub shares_breaker: bool,
     pub outlier: Option<outlier::Settings>,
     pub limits: Limits,
     /// `None`: by score.
@@ -114,6 +116,7 @@ impl Rules {
         Self {
             again: Arc::new(Again::of(policy.retries.as_ref())),
             breaker: policy.breaker.map(breaker),
+            shares_breaker: policy.breaker.is_some_and(|breaker| breaker.shared),
             outlier: policy.outlier.map(outlier),
             limits: limits.of_core(here.core.0, here.core.1),
             balancing: balancing((policy, manner), here, panic_percent),

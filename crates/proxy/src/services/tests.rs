@@ -24,8 +24,8 @@ fn id(nth: usize) -> WorkerId {
 impl Scene {
     /// With so many workers of one service.
     fn new(workers: usize) -> Self {
-        let services =
-            Services::new(&Published::new(Arc::default()), Metrics::new().add_core(), (Here::default(), 1));
+        let soft = (&Published::new(Arc::default()), &Breakers::default());
+        let services = Services::new(soft, Metrics::new().add_core(), (Here::default(), 1));
         let mut scene = Self {
             state: State::new(),
             services,
@@ -136,7 +136,8 @@ fn a_small_service_is_always_up_to_date() {
 fn what_workers_say_of_their_load_makes_no_new_table() {
     let mut scene = Scene::new(3);
     let loads = Published::new(Arc::<Loads>::default());
-    scene.services = Services::new(&loads, Metrics::new().add_core(), (Here::default(), 1));
+    scene.services =
+        Services::new((&loads, &Breakers::default()), Metrics::new().add_core(), (Here::default(), 1));
     let name = ServiceName::parse("upload").unwrap();
     let balancing = Some(quorate_model::policy::Balancing::SourceIp);
     let policy = quorate_model::ServicePolicy { balancing, ..Default::default() };

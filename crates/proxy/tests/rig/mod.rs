@@ -14,10 +14,10 @@ pub use client::{Answer, Client, fields};
 
 use quorate_model::{
     Address, BootId, ClusterId, Command, Duty, Entry, HealthChange, KeyspaceSource, LeaseChange, LeaseEvent,
-    Load, LogIndex, LogTime, NodeName, Origin, Partition, PartitionCount, PartitionRange, Proposal,
-    ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId, worker::RegistrationParts,
+    Load, LogIndex, LogTime, NodeName, Opening, Openings, Origin, Partition, PartitionCount, PartitionRange,
+    Proposal, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId, worker::RegistrationParts,
 };
-use quorate_proxy::{Config, Feeds, Freshness, Proxy};
+use quorate_proxy::{Breakers, Config, Feeds, Freshness, Proxy};
 use quorate_rt::{
     published::Published,
     time::{sleep, timeout},
@@ -35,7 +35,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 /// Long enough for a loaded machine, short enough to notice a hang.
@@ -47,6 +47,8 @@ pub struct Rig {
     pub freshness: Arc<Freshness>,
     pub metrics: Arc<Metrics>,
     pub loads: Arc<Published<Loads>>,
+    pub openings: Arc<Published<Openings>>,
+    opened: tokio::sync::Mutex<mpsc::Receiver<Opening>>,
     pub proxy: Option<Proxy>,
     state: Mutex<State>,
     view: Arc<Published<State>>,
@@ -67,11 +69,23 @@ impl Rig {
     pub async fn start(config: Config, partitions: Option<u32>) -> Self {
         let state = Mutex::new(State::new());
         let view = Published::new(Arc::new(State::new()));
-        let feeds = Feeds::new(view.clone());
+        let openings = Published::new(Arc::<Openings>::default());
+        let (teller, opened) = mpsc::channel(64);
+        let breakers = Breakers { told: Some(openings.clone()), opened: Some(teller) };
+        let feeds = Feeds { breakers, ..Feeds::new(view.clone()) };
         let proxy = Proxy::start(config, feeds.clone()).await.expect("a free port");
         let Feeds { loads, freshness, metrics, .. } = feeds;
-        let rig =
-            Self { addr: proxy.local_addr(), freshness, metrics, loads, proxy: Some(proxy), state, view };
+        let rig = Self {
+            addr: proxy.local_addr(),
+            freshness,
+            metrics,
+            loads,
+            openings,
+            opened: tokio::sync::Mutex::new(opened),
+            proxy: Some(proxy),
+            state,
+            view,
+        };
         let partitions = partitions.map(|n| PartitionCount::new(n).unwrap());
         rig.apply(Command::FormCluster { cluster: ClusterId(1), partitions, source: KeyspaceSource::Kafka });
         rig
@@ -155,6 +169,23 @@ impl Rig {
         let mut loads = (*self.loads.get()).clone();
         loads.insert(WorkerId::parse(id).unwrap(), Arc::new(load));
         self.loads.store(Arc::new(loads));
+    }
+
+    /// The life that a worker is in.
+    pub fn epoch(&self, id: &str) -> u64 {
+        self.state.lock().unwrap().worker(id).unwrap().epoch.0
+    }
+
+    /// The next breaker of the proxy that opens, where others are told.
+    pub async fn opened(&self) -> Opening {
+        self.opened.lock().await.recv().await.expect("the proxy runs")
+    }
+
+    /// Waits until all cores have taken up the openings that were stored last: nobody else keeps the ones before.
+    pub async fn until_taken_up(&self) {
+        let stored = self.openings.get();
+        // The cell, this one, and twice each core, which reads and keeps it: the one that listens and the inlet's.
+        eventually("every core has looked", || Arc::strong_count(&stored) >= 6).await;
     }
 
     pub fn in_flight(&self, id: &str) -> u64 {

@@ -70,7 +70,7 @@ fn happen(event: &str, breaker: &mut Breaker, is_under_way: bool) -> String {
         "unknown" => ended(breaker, own, Ended::Unknown),
         "late success" => ended(breaker, Some(old), Ended::Success),
         "late failure" => ended(breaker, Some(old), Ended::Failure),
-        _ => breaker.told_open(&SETTINGS, NOW).map_or("-".into(), |change| format!("{change:?}")),
+        _ => breaker.told_open(&SETTINGS, 60_000, NOW).map_or("-".into(), |change| format!("{change:?}")),
     }
 }
 
@@ -217,10 +217,55 @@ fn it_opens_tries_and_closes() {
 fn a_crowd_does_not_rush_a_half_open_endpoint() {
     let settings = Settings { trials: 3, ..SETTINGS };
     let mut breaker = Breaker::default();
-    breaker.told_open(&settings, 0);
+    breaker.told_open(&settings, 60_000, 0);
     let through = (0..1_000).filter(|_| breaker.admit(&settings, 60_000).is_some()).count();
     assert_eq!(through, 3);
     // Another three when those have been lost, and no more.
     let through = (0..1_000).filter(|_| breaker.admit(&settings, 120_000).is_some()).count();
     assert_eq!(through, 3);
+}
+
+#[test]
+fn a_word_of_others_lasts_as_long_as_they_say_and_no_longer_than_the_own_setting() {
+    for (left_ms, until) in [(1_500, Some(1_001_500)), (3_600_000, Some(1_060_000)), (0, None)] {
+        let mut breaker = Breaker::default();
+        let change = breaker.told_open(&SETTINGS, left_ms, NOW);
+        assert_eq!(change, until.map(|_| Change::Opened));
+        let expected = until.map_or_else(State::default, |until_ms| State::Open { until_ms });
+        assert_eq!(breaker.state(), expected, "{left_ms}");
+    }
+}
+
+#[test]
+fn what_was_under_way_when_it_was_told_closes_it_by_going_well() {
+    let mut breaker = Breaker::default();
+    let mut under_way = || breaker.admit(&SETTINGS, NOW).expect("closed").0;
+    let (bad, unknown, good, late) = (under_way(), under_way(), under_way(), under_way());
+    breaker.told_open(&SETTINGS, 60_000, NOW);
+    for (pass, how) in [(bad, Ended::Failure), (unknown, Ended::Unknown)] {
+        assert_eq!(breaker.ended(&SETTINGS, (pass, how), NOW), None);
+        assert!(!breaker.lets_through(&SETTINGS, NOW));
+    }
+    assert_eq!(breaker.ended(&SETTINGS, (good, Ended::Success), NOW), Some(Change::Closed));
+    assert_eq!(breaker.ended(&SETTINGS, (late, Ended::Success), NOW), None);
+    assert_eq!(breaker.state(), State::default());
+}
+
+/// Scenario: a node that is cut off from an endpoint tells again and again that it is bad. Nobody asks for it here for
+/// a while, and then somebody does.
+#[test]
+fn one_who_tells_again_and_again_shuts_nobody_out_again() {
+    let mut breaker = Breaker::default();
+    assert!(breaker.told_open(&SETTINGS, 60_000, NOW).is_some());
+    for again in 1..10 {
+        let at = NOW + again * 60_000;
+        assert_eq!(breaker.told_open(&SETTINGS, 60_000, at), None);
+        assert!(breaker.lets_through(&SETTINGS, at));
+    }
+    let at = NOW + 600_000;
+    let (pass, _) = breaker.admit(&SETTINGS, at).expect("over long ago");
+    assert_eq!(breaker.told_open(&SETTINGS, 60_000, at), None, "a trial is under way");
+    assert_eq!(breaker.ended(&SETTINGS, (pass, Ended::Success), at), None);
+    let (pass, _) = breaker.admit(&SETTINGS, at).expect("one more");
+    assert_eq!(breaker.ended(&SETTINGS, (pass, Ended::Success), at), Some(Change::Closed));
 }

@@ -55,6 +55,14 @@ impl List {
         self.left()
     }
 
+    /// The only one.
+    pub fn only(&self) -> Option<&Entry> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::Empty | Self::Few(_) | Self::Many(_) => None,
+        }
+    }
+
     pub fn left(&self) -> Left {
         match self {
             Self::Empty => Left::Nothing,
@@ -66,7 +74,7 @@ impl List {
     pub fn head(&self) -> Option<Head<'_>> {
         match self {
             Self::Empty => None,
-            Self::One(one) => Some(Head { entry: one, rest: Rest::Few([].iter()) }),
+            Self::One(one) => Some(Head::of(one)),
             Self::Few(few) => {
                 few.split_first().map(|(entry, rest)| Head { entry, rest: Rest::Few(rest.iter()) })
             }
@@ -102,6 +110,11 @@ enum Rest<'t> {
 }
 
 impl<'t> Head<'t> {
+    /// Of a list of one.
+    pub fn of(entry: &'t Entry) -> Self {
+        Self { entry, rest: Rest::Few([].iter()) }
+    }
+
     /// What is behind the first one.
     pub fn next(mut self) -> Option<Self> {
         let entry = match &mut self.rest {

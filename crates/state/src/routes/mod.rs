@@ -5,7 +5,7 @@
 //! | `tree` | the index: by path segment, then by host |
 //! | [`rank`] | which route is asked before which |
 //! | [`path`] | the form in which paths are compared |
-//! | `list`, `text` | what the index is made of |
+//! | `list`, `text`, `trie` | what the index is made of |
 //! | `literal` | where in the index an expression is |
 
 mod list;
@@ -14,6 +14,7 @@ pub mod path;
 pub mod rank;
 mod text;
 mod tree;
+mod trie;
 
 pub use rank::Rank;
 pub use tree::{Candidate, Candidates};

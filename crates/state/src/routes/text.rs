@@ -1,14 +1,10 @@
 //! Short texts as keys, and tables by them.
 //!
-//! Nearly all segments of paths and many hosts are short. They are kept where the table has them: a look-up then
+//! Nearly all segments of paths and most hosts are short. They are kept where the table has them: a look-up then
 //! touches one place in memory less, which is most of what it costs where there are very many routes.
 
-use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
-use std::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasherDefault, Hash, Hasher},
-};
+use super::trie::Trie;
+use std::{fmt, hash::Hasher};
 
 /// A text that is compared by its bytes.
 #[derive(Clone)]
@@ -17,10 +13,10 @@ pub(super) enum Text {
     Long(Box<[u8]>),
 }
 
-const SHORT_MAX: usize = 22;
+const SHORT_MAX: usize = 30;
 
 impl Text {
-    fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let mut bytes = [0; SHORT_MAX];
         match bytes.get_mut(..text.len()) {
             Some(place) => {
@@ -31,31 +27,11 @@ impl Text {
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
             Self::Long(bytes) => bytes,
         }
-    }
-}
-
-impl PartialEq for Text {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for Text {}
-
-impl Hash for Text {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state);
-    }
-}
-
-impl Borrow<[u8]> for Text {
-    fn borrow(&self) -> &[u8] {
-        self.as_bytes()
     }
 }
 
@@ -70,10 +46,8 @@ impl fmt::Display for Text {
 pub(super) enum Table<V> {
     Few(Vec<(Text, V)>),
     /// Never walked through in its own order, which is nobody's.
-    Many(Map<V>),
+    Many(Trie<V>),
 }
-
-type Map<V> = GenericHashMap<Text, V, BuildHasherDefault<Mixer>, DefaultSharedPtr>;
 
 /// As many are compared one by one.
 const FEW: usize = 8;
@@ -96,7 +70,7 @@ impl<V: Clone> Table<V> {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Few(few) => few.is_empty(),
-            Self::Many(many) => many.is_empty(),
+            Self::Many(many) => many.len() == 0,
         }
     }
 
@@ -121,11 +95,11 @@ impl<V: Clone> Table<V> {
         match self {
             Self::Few(few) if few.len() < FEW => few.push((key, value)),
             Self::Few(few) => {
-                let mut many: Map<V> = few.drain(..).collect();
-                many.insert(key, value);
+                let mut many = Trie::default();
+                few.drain(..).chain([(key, value)]).for_each(|(key, value)| many.add(key, value));
                 *self = Self::Many(many);
             }
-            Self::Many(many) => _ = many.insert(key, value),
+            Self::Many(many) => many.add(key, value),
         }
     }
 
@@ -134,8 +108,9 @@ impl<V: Clone> Table<V> {
             Self::Few(few) => few.retain(|(known, _)| known.as_bytes() != key.as_bytes()),
             Self::Many(many) => {
                 many.remove(key.as_bytes());
-                if many.is_empty() {
-                    *self = Self::default();
+                // Less than would become many again with the next change or two.
+                if many.len() <= FEW / 2 {
+                    *self = Self::Few(many.all().into_iter().cloned().collect());
                 }
             }
         }
@@ -145,7 +120,7 @@ impl<V: Clone> Table<V> {
     pub fn sorted(&self) -> Vec<(String, &V)> {
         let mut all: Vec<_> = match self {
             Self::Few(few) => few.iter().map(|(key, value)| (key.to_string(), value)).collect(),
-            Self::Many(many) => many.iter().map(|(key, value)| (key.to_string(), value)).collect(),
+            Self::Many(many) => many.all().into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
         };
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all

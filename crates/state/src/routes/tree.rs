@@ -28,11 +28,22 @@ pub(super) struct Index {
 /// A path of whole segments.
 #[derive(Clone, Default)]
 struct Node {
-    children: Table<Arc<Node>>,
-    /// For this path.
-    here: Hosts,
+    children: Table<Child>,
     /// For this path and all below it.
     below: Hosts,
+    /// For this path.
+    here: Hosts,
+}
+
+/// What is below a node. Most paths end with one route for every host: that is kept where the table has it, so that
+/// whoever looks for it need not go on to a node.
+#[derive(Clone)]
+enum Child {
+    Node(Arc<Node>),
+    /// A node with nothing but one route for its path.
+    Here(Entry),
+    /// A node with nothing but one route for its path and all below it.
+    Below(Entry),
 }
 
 /// Routes by host.
@@ -127,8 +138,20 @@ impl Index {
                 Some(end) => (&rest[..end], Some(&rest[end + 1..])),
                 None => (rest, None),
             };
-            let Some(child) = node.children.get(segment) else { break };
-            node = child;
+            match node.children.get(segment) {
+                None => break,
+                Some(Child::Node(child)) => node = child,
+                Some(Child::Below(entry)) => {
+                    found.push_head(Head::of(entry));
+                    break;
+                }
+                Some(Child::Here(entry)) => {
+                    if after.is_none() {
+                        found.push_head(Head::of(entry));
+                    }
+                    break;
+                }
+            }
             node.below.gather(host, &mut found);
             match after {
                 Some(after) => rest = after,
@@ -156,10 +179,46 @@ fn change_node(node: &mut Arc<Node>, segments: Option<&str>, change: &mut dyn Fn
         None => change(node),
         Some(segments) => {
             let (segment, rest) = segments.split_once('/').map_or((segments, None), |(a, b)| (a, Some(b)));
-            node.children.change(segment, Arc::default, |child| change_node(child, rest, change));
+            let empty = || Child::Node(Arc::default());
+            node.children
+                .change(segment, empty, |child| child.change(|node| change_node(node, rest, change)));
         }
     }
     node.left()
+}
+
+impl Child {
+    fn change(&mut self, change: impl FnOnce(&mut Arc<Node>) -> Left) -> Left {
+        let mut node = match self {
+            Self::Node(node) => std::mem::take(node),
+            Self::Here(_) | Self::Below(_) => self.node(),
+        };
+        let left = change(&mut node);
+        *self = Self::of(node);
+        left
+    }
+
+    fn of(node: Arc<Node>) -> Self {
+        let Node { children, here, below } = &*node;
+        if children.is_empty() && here.named.is_none() && below.named.is_none() {
+            match (here.any.only(), below.any.only()) {
+                (Some(one), None) if below.is_empty() => return Self::Here(one.clone()),
+                (None, Some(one)) if here.is_empty() => return Self::Below(one.clone()),
+                _ => {}
+            }
+        }
+        Self::Node(node)
+    }
+
+    /// All that it stands for.
+    fn node(&self) -> Arc<Node> {
+        let one = |entry: &Entry| Hosts { any: List::One(entry.clone()), named: None };
+        match self {
+            Self::Node(node) => node.clone(),
+            Self::Here(entry) => Arc::new(Node { here: one(entry), ..Node::default() }),
+            Self::Below(entry) => Arc::new(Node { below: one(entry), ..Node::default() }),
+        }
+    }
 }
 
 impl Node {
@@ -172,7 +231,7 @@ impl Node {
         self.here.lists(path, lists);
         self.below.lists(&format!("{path}/*"), lists);
         for (segment, child) in self.children.sorted() {
-            child.lists(&format!("{path}/{segment}"), lists);
+            child.node().lists(&format!("{path}/{segment}"), lists);
         }
     }
 }
@@ -258,7 +317,12 @@ pub struct Candidate<'t> {
 
 impl<'t> Candidates<'t> {
     fn push(&mut self, list: &'t List) {
-        let Some(head) = list.head() else { return };
+        if let Some(head) = list.head() {
+            self.push_head(head);
+        }
+    }
+
+    fn push_head(&mut self, head: Head<'t>) {
         match self.heads.get_mut(self.count) {
             Some(place) => {
                 *place = Some(head);
