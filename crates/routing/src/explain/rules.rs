@@ -26,7 +26,7 @@ pub(super) fn routes(
     let bare = host::bare(head.host);
     let path = match readings(head.path) {
         Readings::One(path) => path.into_owned(),
-        Readings::Several { paths, .. } => paths.into_iter().next().unwrap_or_default(),
+        Readings::Several { kept, .. } => kept.into_iter().next().unwrap_or_default(),
     };
     let facts =
         Facts { method: head.method, path: &path, host: &bare, query: head.query, headers: head.headers };
