@@ -113,8 +113,8 @@ pub fn decide<'v, 'h>(
 /// Two servers could read the path differently, and the routes would decide differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, encoded \
-     slashes or control characters where routes would treat the readings differently"
+    "the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters \
+     (`;`), encoded slashes or control characters where routes would treat the readings differently"
 )]
 pub struct AmbiguousPath;
 
@@ -204,7 +204,8 @@ fn options<'v>(routes: &'v RouteTable, facts: &Facts<'_>, asked: Option<&Method>
     found.map_or(Found::None, |candidate| Found::Route(candidate.route))
 }
 
-fn cors_of(route: &StoredRoute) -> Option<&quorate_model::route::Cors> {
+/// Where a route answers preflights.
+pub(crate) fn cors_of(route: &StoredRoute) -> Option<&quorate_model::route::Cors> {
     match &route.route.action {
         Action::Forward(forwarding) => forwarding.cors.as_ref(),
         Action::Redirect(_) => None,
