@@ -79,7 +79,7 @@ pub struct ExplainBody {
     pub decision: DecisionBody,
     /// The rules, in the order in which they were tried; those behind the one that decides were not.
     pub rules: Vec<RuleBody>,
-    /// How many routes are not told of, because they ask for another path or host.
+    /// How many routes are not told of, because they are for another path or host, or stand behind the one that decides.
     pub rules_left_out: u64,
     /// The log index of the View that decided.
     pub index: u64,
@@ -150,7 +150,7 @@ pub struct CandidateBody {
     pub worker: Option<String>,
     /// Where it is reached.
     pub url: String,
-    /// How it is.
+    /// How it is: as its service says it, `departed`, or `static` for an address that a route names.
     pub status: String,
     /// Whether it may get the request.
     pub serves: bool,

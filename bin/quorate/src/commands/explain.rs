@@ -47,7 +47,8 @@ fn in_words(told: &Explained) -> String {
     lines.push("rules tried:".into());
     told.rules.iter().for_each(|rule| lines.extend(rule_in_words(rule)));
     if told.rules_left_out > 0 {
-        lines.push(format!("  and {} for other paths or hosts", counted(told.rules_left_out, "route")));
+        let routes = counted(told.rules_left_out, "route");
+        lines.push(format!("not shown: {routes} for other paths or hosts, or behind the one that decides"));
     }
     lines.iter().map(|line| printable(line) + "\n").collect()
 }

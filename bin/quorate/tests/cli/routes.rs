@@ -139,7 +139,7 @@ fn a_request_is_explained_in_words() {
         told.out,
         "forward\n  it goes to one of the workers\n  -> w1 http://h:1 (live)\n  -> w2 http://h:2 (expired, gets no requests)\n\
          rules tried:\n  route blue: does not match\n    match.headers.x-env: wants blue, found another value\n\
-         \x20 route web: matches\n  and 2 routes for other paths or hosts\n"
+         \x20 route web: matches\nnot shown: 2 routes for other paths or hosts, or behind the one that decides\n"
     );
     assert_eq!((told.code, lines), (0, vec!["POST /v1/explain".to_owned()]));
     let (json, _) = asked(&["explain", "GET", "/", "-o", "json"], "");

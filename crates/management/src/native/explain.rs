@@ -42,8 +42,10 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let query = request::query(request.uri(), Param::OBJECT)?;
     let asked = explain::asked(request::object(request).await?)?;
     let view = reads::view(&app, &query).await?;
-    let body = body(explained(&view, &asked, &app.cluster.loads()));
-    Ok(decided(view.index(), &body))
+    let (index, loads) = (view.index(), app.cluster.loads());
+    // A path can be one of many routes, and a service one of many workers: more than other requests shall wait for.
+    let body = quorate_rt::blocking(move || body(explained(&view, &asked, &loads))).await;
+    Ok(decided(index, &body))
 }
 
 fn explained(view: &View, asked: &Asked, loads: &Loads) -> Explanation {

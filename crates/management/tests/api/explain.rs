@@ -1,6 +1,11 @@
 //! `/v1/explain`.
 
-use crate::{ask::Ask, fake::Fake};
+use crate::{
+    ask::Ask,
+    fake::Fake,
+    services::{found, get, offer, post},
+};
+use quorate_model::Verdict;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -68,4 +73,32 @@ async fn a_request_without_a_route_is_explained_too() {
     assert_eq!(kinds, ["service", "workspace"]);
     let wrong = fake.ask(Ask::json("POST", "/v1/explain", json!({"url": "x", "verb": 1}))).await;
     assert_eq!(wrong.wrong_fields(), ["url", "verb"]);
+}
+
+/// What is told of a worker here is what its service says of it.
+#[tokio::test]
+async fn a_worker_has_one_status_wherever_it_is_shown() {
+    let fake = Fake::formed();
+    set(&fake, "/v1/services/upload", json!({"health": {}})).await;
+    for id in ["a", "b", "c", "d", "e"] {
+        offer(&fake, id, json!({})).await;
+    }
+    found(&fake, "b", Verdict::Unhealthy);
+    post(&fake, "/v1/workers/c/drain").await;
+    post(&fake, "/v1/workers/d/offline").await;
+    let told = explain(&fake, json!({"url": "/api/service/upload/x"})).await;
+    let service = get(&fake, "/v1/services/upload").await;
+    let statuses = |list: &Value| {
+        let list = list.as_array().expect("a list").iter();
+        let mut list: Vec<_> = list.map(|one| (one["worker"].to_string(), one["status"].clone())).collect();
+        list.sort_by(|a, b| a.0.cmp(&b.0));
+        list
+    };
+    let here = statuses(&told["decision"]["endpoints"]);
+    assert_eq!(here, statuses(&service["endpoints"]), "{told}");
+    let here: Vec<_> = here.iter().filter_map(|(_, status)| status.as_str()).collect();
+    assert_eq!(here, ["live", "ejected", "draining", "offline", "live"]);
+    let serves = |one: &&Value| one["serves"] == true;
+    let endpoints = told["decision"]["endpoints"].as_array().expect("a list");
+    assert_eq!(endpoints.iter().filter(serves).count(), 2, "{told}");
 }

@@ -8,7 +8,7 @@ use quorate_model::{LeaseEvent, Verdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-async fn offer(fake: &Arc<Fake>, id: &str, body: Value) {
+pub(crate) async fn offer(fake: &Arc<Fake>, id: &str, body: Value) {
     let mut whole = json!({"address": format!("http://{id}:1"), "services": [{"name": "upload"}]});
     for (key, value) in body.as_object().expect("an object") {
         whole[key] = value.clone();
@@ -17,13 +17,13 @@ async fn offer(fake: &Arc<Fake>, id: &str, body: Value) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-async fn get(fake: &Arc<Fake>, path: &str) -> Value {
+pub(crate) async fn get(fake: &Arc<Fake>, path: &str) -> Value {
     let answer = fake.ask(Ask::get(path)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()
 }
 
-async fn post(fake: &Arc<Fake>, path: &str) {
+pub(crate) async fn post(fake: &Arc<Fake>, path: &str) {
     let answer = fake.ask(Ask::new("POST", path)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }

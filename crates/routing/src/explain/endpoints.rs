@@ -1,8 +1,11 @@
 //! Who may get a request, and why others do not.
 
-use crate::pick::{Rank, address};
-use quorate_model::{Address, Status, Worker};
-use quorate_state::{Loads, ServiceView};
+use crate::{
+    balance::{Mode, PANIC_PERCENT},
+    pick::{Rank, address},
+};
+use quorate_model::{Address, Duty, Status, Worker};
+use quorate_state::{Loads, ServiceView, service::Endpoint};
 
 /// Most endpoints that are told of.
 const TOLD_MAX: usize = 100;
@@ -16,32 +19,64 @@ pub struct EndpointFacts {
     pub address: String,
     /// Whose turn it is before whose; `None`: it gets no requests.
     pub rank: Option<Rank>,
-    /// Why: `live`, `suspect`, `expired`, `departed`, `drained` or `static`.
+    /// Why: `live`, `suspect`, `expired`, `departed`, `draining`, `offline`, `ejected` (by health checks), `unhealthy`
+    /// (by its own word) or `static`.
     pub status: &'static str,
 }
 
-/// The workers of a service, the first in rank first, and how many are left out.
-pub(super) fn of_service(service: &ServiceView, loads: &Loads) -> (Vec<EndpointFacts>, usize) {
-    let mut all: Vec<_> = service
-        .endpoints()
-        .map(|endpoint| {
-            let worker = endpoint.worker();
-            let load = loads.of(worker.id().as_str()).map(|load| &**load);
-            let rank = Rank::of(worker, endpoint.offer(), load);
-            let address = address(endpoint).to_string();
-            EndpointFacts {
-                worker: Some(worker.id().to_string()),
-                address,
-                rank,
-                status: status(worker, rank),
-            }
-        })
-        .collect();
+/// The workers of a service.
+pub(super) struct Offering {
+    /// The first in rank first.
+    pub told: Vec<EndpointFacts>,
+    /// How many more there are.
+    pub left_out: usize,
+    /// How many get requests.
+    pub serving: usize,
+    /// How many health checks have ejected that would get requests.
+    pub ejected: usize,
+    /// So many are ejected that these get requests too.
+    pub is_panic: bool,
+}
+
+pub(super) fn of_service(service: &ServiceView, loads: &Loads) -> Offering {
+    let ranked = |endpoint: &Endpoint| {
+        let worker = endpoint.worker();
+        Rank::of(worker, endpoint.offer(), loads.of(worker.id().as_str()).map(|load| &**load))
+    };
+    let is_panic = mode(service, ranked) == Mode::Panic;
+    let fact = |endpoint: &Endpoint| {
+        let rank = ranked(endpoint);
+        EndpointFacts {
+            worker: Some(endpoint.worker().id().to_string()),
+            address: address(endpoint).to_string(),
+            rank: rank.filter(|_| is_panic || !endpoint.is_ailing()),
+            status: status(endpoint.worker(), (endpoint.is_ailing(), rank)),
+        }
+    };
+    let mut told: Vec<_> = service.endpoints().map(fact).collect();
     // Stable: of one rank by id.
-    all.sort_by_key(|one| (one.rank.is_none(), one.rank));
-    let left_out = all.len().saturating_sub(TOLD_MAX);
-    all.truncate(TOLD_MAX);
-    (all, left_out)
+    told.sort_by_key(|one| (one.rank.is_none(), one.rank));
+    let serving = told.iter().filter(|one| one.rank.is_some()).count();
+    let left_out = told.len().saturating_sub(TOLD_MAX);
+    told.truncate(TOLD_MAX);
+    let ejected = service.endpoints().filter(|one| one.is_ailing() && ranked(one).is_some()).count();
+    Offering { told, left_out, serving, ejected, is_panic: is_panic && ejected > 0 }
+}
+
+/// Whether health checks count, by the counts that the proxy makes: for the choice by score of those that may have
+/// requests by their records, for one by a strategy of those that have a rank.
+fn mode(service: &ServiceView, ranked: impl Fn(&Endpoint) -> Option<Rank>) -> Mode {
+    let policy = service.stored_policy().map(|stored| &stored.policy);
+    let by_strategy = policy.is_some_and(|policy| {
+        policy.balancing.is_some() || policy.slow_start_ms.is_some() || policy.prefer_zone
+    });
+    let percent = policy.and_then(|policy| policy.outlier).map_or(PANIC_PERCENT, |one| one.panic_percent);
+    let counts = |one: &&Endpoint| {
+        if by_strategy { ranked(one).is_some() } else { one.worker().serves(one.offer()) }
+    };
+    let all = service.endpoints().filter(counts).count();
+    let well = service.endpoints().filter(counts).filter(|one| !one.is_ailing()).count();
+    Mode::of(well, all, percent)
 }
 
 /// The owner of a partition.
@@ -55,7 +90,7 @@ pub(super) fn of_owner(worker: &Worker) -> EndpointFacts {
         worker: Some(worker.id().to_string()),
         address: worker.registration.address.to_string(),
         rank,
-        status: status(worker, rank),
+        status: status(worker, (false, rank)),
     }
 }
 
@@ -64,12 +99,16 @@ pub(super) fn of_url(address: &Address) -> EndpointFacts {
     EndpointFacts { worker: None, address: address.to_string(), rank: Some(Rank::Live), status: "static" }
 }
 
-fn status(worker: &Worker, rank: Option<Rank>) -> &'static str {
-    match worker.status() {
-        Status::Expired => "expired",
-        Status::Departed => "departed",
-        Status::Live | Status::Suspect if rank.is_none() => "drained",
-        Status::Live => "live",
-        Status::Suspect => "suspect",
+/// The reason that weighs most: one that is gone need not be drained. The same as where services are shown.
+fn status(worker: &Worker, (is_ejected, rank): (bool, Option<Rank>)) -> &'static str {
+    match (worker.status(), worker.intent.duty) {
+        (Status::Expired, _) => "expired",
+        (Status::Departed, _) => "departed",
+        (_, Duty::Offline) => "offline",
+        (_, Duty::Draining) => "draining",
+        (_, Duty::InService) if is_ejected => "ejected",
+        (_, Duty::InService) if rank.is_none() => "unhealthy",
+        (Status::Suspect, Duty::InService) => "suspect",
+        (Status::Live, Duty::InService) => "live",
     }
 }

@@ -1,13 +1,14 @@
 //! Why a request goes where it goes: every rule that was tried, in order, and what became of it.
 //!
 //! What decides is [`crate::decide()`], here as on the data plane; what is told about it is read off the same
-//! conditions. A node with a hundred thousand routes tells of those that path and host lead to, and of the first
-//! [`OTHERS_MAX`] others.
+//! conditions. Those routes are told of that path and host lead to; where there are few, also the first others, since
+//! who has mistyped a path wants to see the route that he meant.
 
 mod endpoints;
 mod rules;
 
 pub use endpoints::EndpointFacts;
+use endpoints::Offering;
 
 use crate::{
     decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, decide},
@@ -15,10 +16,14 @@ use crate::{
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
-use rules::{others, routes};
+use rules::{behind, routes};
 
-/// Most routes that are told of besides those that path and host lead to.
+/// Most routes that are told of, besides the one that decides, of those that path and host lead to.
+pub const NEAR_MAX: usize = 1_000;
+/// Most routes that are told of besides those.
 pub const OTHERS_MAX: usize = 100;
+/// Where there are more routes, only those are told of that path and host lead to.
+pub const OTHERS_LOOKED_AT: usize = 1_000;
 
 /// What was tried, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub struct Explanation {
     pub index: LogIndex,
     /// The rules, in the order in which they were tried; those behind the one that decided were not.
     pub tried: Vec<Tried>,
-    /// Routes that are not told of: another path or host is asked for.
+    /// Routes that are not told of: they are for another path or host, or stand behind the one that decides.
     pub left_out: usize,
     /// What becomes of the request.
     pub result: Result,
@@ -108,7 +113,7 @@ pub struct Chosen {
 pub fn explain(view: &View, head: &RequestHead<'_>, loads: &Loads) -> Explanation {
     let decision = decide(view, head);
     let (mut tried, left_out) = routes(view, head, &decision);
-    tried.extend(others(head, &decision));
+    tried.extend(behind(head, &decision));
     Explanation { index: view.index(), tried, left_out, result: result(head, (&decision, loads)) }
 }
 
@@ -147,13 +152,31 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
     }
 }
 
-fn to_service(result: Result, name: String, (endpoints, left_out): (Vec<EndpointFacts>, usize)) -> Result {
-    let (action, status, why) = if endpoints.iter().any(|one| one.rank.is_some()) {
-        ("forward", None, format!("it goes to one of the workers of the service {name}"))
-    } else {
-        ("answer", Some(503), format!("no worker takes requests for the service {name}"))
+fn to_service(result: Result, name: String, offering: Offering) -> Result {
+    let Offering { told, left_out, serving, ejected, is_panic } = offering;
+    let why = match (serving, ejected) {
+        (0, 0) => format!("no worker takes requests for the service {name}"),
+        (0, _) => {
+            format!(
+                "health checks find no worker of the service {name} well, and nothing says to ask them nevertheless"
+            )
+        }
+        _ if is_panic => format!(
+            "it goes to one of the workers of the service {name}, also of those that health checks have ejected: too \
+             many are for that to be believed"
+        ),
+        _ => format!("it goes to one of the workers of the service {name}"),
     };
-    Result { action, status, why, service: Some(name), endpoints, endpoints_left_out: left_out, ..result }
+    let (action, status) = if serving > 0 { ("forward", None) } else { ("answer", Some(503)) };
+    Result {
+        action,
+        status,
+        why,
+        service: Some(name),
+        endpoints: told,
+        endpoints_left_out: left_out,
+        ..result
+    }
 }
 
 fn owned(result: Result, forward: &crate::decide::Forward<'_, '_>) -> Result {
@@ -203,7 +226,9 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
             };
         }
         Outcome::Preflight(_) => {
-            let why = format!("the route {name} answers what browsers ask before a request");
+            let why = format!(
+                "the route {name} answers what browsers ask before a request; its conditions on headers are not looked at"
+            );
             return Result { action: "answer", why, status: Some(204), ..base };
         }
         Outcome::Forward(sent) => sent,

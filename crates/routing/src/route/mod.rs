@@ -113,8 +113,8 @@ pub fn decide<'v, 'h>(
 /// Two servers could read the path differently, and the routes would decide differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, encoded \
-     slashes or control characters where routes would treat the readings differently"
+    "the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters \
+     (`;`), encoded slashes or control characters where routes would treat the readings differently"
 )]
 pub struct AmbiguousPath;
 
@@ -125,15 +125,20 @@ pub fn find<'v>(routes: &'v RouteTable, head: &RequestHead<'_>) -> Found<'v> {
     }
     let host = host::bare(head.host);
     let asked = if head.method == Method::OPTIONS { cors::asked_method(head.headers) } else { None };
-    let facts =
-        |path| Facts { method: head.method, path, host: &host, query: head.query, headers: head.headers };
+    let look = |path: &str| {
+        let (method, query, headers) = (head.method, head.query, head.headers);
+        of_path(routes, &Facts { method, path, host: &host, query, headers }, asked.as_ref())
+    };
     match readings(head.path) {
-        Readings::One(path) => of_path(routes, &facts(&path), asked.as_ref()),
-        Readings::Several { paths, is_refused } => {
-            let mut each = paths.iter().map(|path| of_path(routes, &facts(path), asked.as_ref()));
-            let first = each.next().unwrap_or(Found::None);
-            let is_same = each.all(|other| other.is(&first));
-            match first {
+        Readings::One(path) => look(&path),
+        Readings::Several { kept, stripped, is_refused } => {
+            let of_each = |paths: &[String], first: &Found<'_>| paths.iter().all(|path| look(path).is(first));
+            let Some((path, others)) = kept.split_first() else { return Found::Ambiguous };
+            let found = look(path);
+            let names = |route: &StoredRoute| path::names_parameters(&route.route.matches.path, path);
+            let is_same =
+                of_each(others, &found) && (found.route().is_some_and(names) || of_each(&stripped, &found));
+            match found {
                 Found::None if is_same => Found::None,
                 found if is_same && !is_refused => found,
                 _ => Found::Ambiguous,
@@ -143,6 +148,13 @@ pub fn find<'v>(routes: &'v RouteTable, head: &RequestHead<'_>) -> Found<'v> {
 }
 
 impl Found<'_> {
+    fn route(&self) -> Option<&StoredRoute> {
+        match self {
+            Self::Route(route) | Self::Preflight(route) => Some(route),
+            Self::None | Self::Ambiguous => None,
+        }
+    }
+
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::None, Self::None) | (Self::Ambiguous, Self::Ambiguous) => true,
@@ -192,7 +204,8 @@ fn options<'v>(routes: &'v RouteTable, facts: &Facts<'_>, asked: Option<&Method>
     found.map_or(Found::None, |candidate| Found::Route(candidate.route))
 }
 
-fn cors_of(route: &StoredRoute) -> Option<&quorate_model::route::Cors> {
+/// Where a route answers preflights.
+pub(crate) fn cors_of(route: &StoredRoute) -> Option<&quorate_model::route::Cors> {
     match &route.route.action {
         Action::Forward(forwarding) => forwarding.cors.as_ref(),
         Action::Redirect(_) => None,

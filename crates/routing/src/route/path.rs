@@ -6,7 +6,8 @@
 //!
 //! * a segment `.` or `..`, also with parameters behind it (`..;a`), which some servers resolve;
 //! * an empty segment, which some drop: `//admin`;
-//! * a hidden slash (`%2F`, `%5C`, a backslash), which some take for one;
+//! * a hidden slash (`%2F`, `%5C`, a backslash), which some take for one, and not all for the same ones;
+//! * parameters of a segment (`/admin;x/secret`), which some take off before they look: servlet containers do;
 //! * an escaped control character, at which some end.
 //!
 //! Such a path is looked up in each way that it can be read. If no route is for any of them, routes have no say in it
@@ -14,7 +15,11 @@
 //! the workspace `a%2Fb`. If one route is for all of them it gets the request, unless there are dots or control
 //! characters in it: those could still lead out of the place that a destination or a rewrite has put before it.
 //! Everything else is refused.
+//!
+//! A route whose own path names all the parameters of a request is for it whatever the path would be without them: its
+//! author knew of them, and could not have it otherwise.
 
+use quorate_model::route::PathMatch;
 use quorate_state::routes::path::canonical;
 use std::borrow::Cow;
 
@@ -25,8 +30,10 @@ pub enum Readings<'h> {
     One(Cow<'h, str>),
     /// In several.
     Several {
-        /// All of them; the first one is as it stands.
-        paths: Vec<String>,
+        /// With the parameters of segments; the first one is as it stands.
+        kept: Vec<String>,
+        /// Those that are left without parameters, if there are some.
+        stripped: Vec<String>,
         /// Whether no route may have it, however it is read.
         is_refused: bool,
     },
@@ -37,7 +44,7 @@ pub fn readings(path: &str) -> Readings<'_> {
     let bytes = path.as_bytes();
     let is_odd = |at: usize| {
         let byte = bytes[at];
-        matches!(byte, b'%' | b'\\')
+        matches!(byte, b'%' | b'\\' | b';')
             || !byte.is_ascii()
             || (matches!(byte, b'/' | b'.') && at > 0 && bytes[at - 1] == b'/')
     };
@@ -45,35 +52,67 @@ pub fn readings(path: &str) -> Readings<'_> {
     if (0..bytes.len()).any(is_odd) { closer(path) } else { Readings::One(Cow::Borrowed(path)) }
 }
 
+/// What a slash is hidden as.
+const HIDDEN: [&str; 3] = ["%2F", "%5C", "\\"];
+
 fn closer(path: &str) -> Readings<'_> {
     let path = canonical(path);
-    let shown = open(&path);
-    let has_hidden = shown != path;
+    let shown = HIDDEN.iter().fold(path.clone().into_owned(), |path, hidden| path.replace(hidden, "/"));
+    let has_parameters = path.contains(';');
     let has_dots = shown.split('/').any(|segment| dots(segment).is_some());
     let has_control = has_control(&path);
     // A slash at the end is not an empty segment: `/a/` is another path than `/a` to everybody.
-    let has_empty = shown.contains("//");
-    if !(has_hidden || has_dots || has_control || has_empty) {
+    let has_empty = stripped(&shown).contains("//");
+    if !(shown != path || has_parameters || has_dots || has_control || has_empty) {
         return Readings::One(path);
     }
     let ways = |is_possible: bool| if is_possible { &[false, true][..] } else { &[false][..] };
-    let mut paths = Vec::new();
-    for opened in ways(has_hidden) {
-        for merged in ways(has_empty) {
-            for resolved in ways(has_dots) {
-                let read = read(if *opened { &shown } else { &path }, (*merged, *resolved));
-                if !paths.contains(&read) {
-                    paths.push(read);
+    let (mut kept, mut without) = (Vec::new(), Vec::new());
+    for opened in opened(&path) {
+        for is_stripped in ways(has_parameters) {
+            let path = if *is_stripped { stripped(&opened) } else { opened.clone() };
+            for merged in ways(has_empty) {
+                for resolved in ways(has_dots) {
+                    let read = read(&path, (*merged, *resolved));
+                    let paths = if *is_stripped { &mut without } else { &mut kept };
+                    if !paths.contains(&read) {
+                        paths.push(read);
+                    }
                 }
             }
         }
     }
-    Readings::Several { paths, is_refused: has_dots || has_control }
+    without.retain(|path| !kept.contains(path));
+    Readings::Several { kept, stripped: without, is_refused: has_dots || has_control }
 }
 
-/// With hidden slashes shown.
-fn open(path: &str) -> String {
-    path.replace("%2F", "/").replace("%5C", "/").replace('\\', "/")
+/// With hidden slashes shown, of each kind or not: a server that takes one for a slash need not take another. As it
+/// stands comes first.
+fn opened(path: &str) -> Vec<String> {
+    let mut all = vec![path.to_owned()];
+    for hidden in HIDDEN {
+        let more: Vec<_> =
+            all.iter().filter(|path| path.contains(hidden)).map(|p| p.replace(hidden, "/")).collect();
+        all.extend(more);
+    }
+    all
+}
+
+/// Without the parameters of its segments.
+fn stripped(path: &str) -> String {
+    let bare = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
+    path.split('/').map(bare).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a route's own path names all the parameters that `path`, which it is for, has. An expression that has a
+/// semicolon is its author's affair.
+pub fn names_parameters(matches: &PathMatch, path: &str) -> bool {
+    let count = |path: &str| path.matches(';').count();
+    match matches {
+        PathMatch::Any | PathMatch::Grpc { .. } => false,
+        PathMatch::Exact(own) | PathMatch::Prefix(own) => count(&canonical(own)) == count(path),
+        PathMatch::Regex(pattern) => pattern.as_str().contains(';'),
+    }
 }
 
 /// What a segment means to who resolves dots: how many levels up.
@@ -116,23 +155,20 @@ mod tests {
     fn check(path: &str, expected: &[&str], refused: bool) {
         match readings(path) {
             Readings::One(read) => assert_eq!((&[&*read][..], false), (expected, refused), "{path}"),
-            Readings::Several { paths, is_refused } => {
-                assert_eq!(
-                    (paths, is_refused),
-                    (expected.iter().map(|p| (*p).to_owned()).collect(), refused),
-                    "{path}"
-                );
+            Readings::Several { mut kept, stripped, is_refused } => {
+                kept.extend(stripped);
+                let expected: Vec<_> = expected.iter().map(|path| (*path).to_owned()).collect();
+                assert_eq!((kept, is_refused), (expected, refused), "{path}");
             }
         }
     }
 
     #[test]
     fn an_ordinary_path_is_read_in_one_way() {
-        for path in ["/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a/...", "/a/..b", "/a;b=c/d", "/a/~b"]
-        {
+        for path in ["/", "/a", "/a/", "/a/b.c/d", "/.well-known/x", "/a/...", "/a/..b", "/a/~b"] {
             check(path, &[path], false);
         }
-        check("/%61/b%20c%3Bd", &["/a/b c;d"], false);
+        check("/%61/b%20c%3Ad", &["/a/b c:d"], false);
         check("/caf%c3%a9", &["/caf%C3%A9"], false);
         check("/100%25", &["/100%25"], false);
     }
@@ -141,13 +177,19 @@ mod tests {
     fn what_servers_disagree_on_is_read_in_every_way() {
         check("/x/../admin", &["/x/../admin", "/admin"], true);
         check("/x/%2e%2E/admin", &["/x/../admin", "/admin"], true);
-        check("/x/..;a=b/admin", &["/x/..;a=b/admin", "/admin"], true);
+        check("/x/..;a=b/admin", &["/x/..;a=b/admin", "/admin", "/x/../admin"], true);
         check("/a/.", &["/a/.", "/a/"], true);
         check("/../../a", &["/../../a", "/a"], true);
         check("//admin", &["//admin", "/admin"], false);
         check("/a//", &["/a//", "/a/"], false);
         check("/x%2Fy", &["/x%2Fy", "/x/y"], false);
         check("/x\\y", &["/x\\y", "/x/y"], false);
+        check("/x%2Fy%5Cz", &["/x%2Fy%5Cz", "/x/y%5Cz", "/x%2Fy/z", "/x/y/z"], false);
+        check("/x%5Cy\\z", &["/x%5Cy\\z", "/x/y\\z", "/x%5Cy/z", "/x/y/z"], false);
+        check("/a;b=c/d", &["/a;b=c/d", "/a/d"], false);
+        check("/a%3bb/;c", &["/a;b/;c", "/a/"], false);
+        check("/;x/admin", &["/;x/admin", "//admin", "/admin"], false);
+        check("/a;x%2Fb", &["/a;x%2Fb", "/a;x/b", "/a", "/a/b"], false);
         check("/a%0a", &["/a%0A"], true);
         check("/a%7Fb", &["/a%7Fb"], true);
         check("/a//../b", &["/a//../b", "/a/b", "/a/../b", "/b"], true);

@@ -58,3 +58,57 @@ fn one_route_for_every_reading_gets_the_request() {
     check(&table, "GET h/a/../../b", "ambiguous");
     check(&table, "GET h/a%0d%0ab", "ambiguous");
 }
+
+/// Servers that take parameters off serve `/admin/secret` to who asks for `/admin;x/secret`.
+#[test]
+fn parameters_of_a_segment_dodge_no_route() {
+    for routes in [&["all:", "admin: prefix=/admin"][..], &["admin: prefix=/admin"]] {
+        let table = table(routes);
+        for path in [
+            "/admin;x/secret",
+            "/admin;/secret",
+            "/admin%3bx=1",
+            "/;x/admin/secret",
+            "/a%2F;x",
+            "/admin;x%2Fy",
+        ] {
+            let expected = match path {
+                "/a%2F;x" if routes.len() == 2 => "all",
+                "/a%2F;x" => "none",
+                _ => "ambiguous",
+            };
+            check(&table, &format!("GET r{path}"), expected);
+        }
+        check(&table, "GET r/admin/file;v=2", "admin");
+    }
+    check(&table(&["a: prefix=/a"]), "GET r/b;x/c", "none");
+}
+
+/// Else it would be for nothing.
+#[test]
+fn a_route_that_names_parameters_is_for_them() {
+    let table = table(&[
+        "all:",
+        "exact: exact=/a;v=1",
+        "prefix: prefix=/b;v=1",
+        "inner: prefix=/b;v=1/c",
+        "regex: regex=/c;v=[0-9]+",
+    ]);
+    check(&table, "GET r/a;v=1", "exact");
+    check(&table, "GET r/a%3Bv=1", "exact");
+    check(&table, "GET r/b;v=1/x", "prefix");
+    check(&table, "GET r/c;v=12", "regex");
+    // Parameters that it does not name lead elsewhere.
+    check(&table, "GET r/b;v=1/c;x", "ambiguous");
+    check(&table, "GET r/b;v=1/../x", "ambiguous");
+}
+
+/// A server that takes one hidden slash for one need not take the other.
+#[test]
+fn each_kind_of_hidden_slash_is_opened_alone() {
+    let table = table(&["all:", "one: exact=/a/b%5Cc", "other: exact=/d%2Fe/f"]);
+    for path in ["/a%2Fb%5Cc", "/d%2Fe%5Cf", "/d%2Fe\\f"] {
+        check(&table, &format!("GET r{path}"), "ambiguous");
+    }
+    check(&table, "GET r/x%2Fy%5Cz", "all");
+}
