@@ -93,7 +93,8 @@ fn who_has_departed_is_removed_once() {
 /// changes out that the older one counts, so one position stood for two different changes.
 #[test]
 fn positions_are_those_of_the_version_before_until_no_member_is_of_it() {
-    let script = "register a 0; drain a & unregister a; resume a; register b 1; drain b; unregister b & resume b";
+    let script =
+        "register a 0; drain a & unregister a; resume a; register b 1; drain b; unregister b & resume b";
     let mut scene = Scene::formed();
     assert_eq!(
         shown(&told(&mut scene, script)),

@@ -77,7 +77,8 @@ impl OnBehalf<'_> {
         let path = ["v1", "heartbeats"];
         let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body), if_match: None };
         let answer = nodes.call(&call).await?;
-        let wrong = |e: serde_json::Error| Error::Answer { node: answer.node.clone(), problem: e.to_string() };
+        let wrong =
+            |e: serde_json::Error| Error::Answer { node: answer.node.clone(), problem: e.to_string() };
         HeardAll::deserialize(&answer.json).map(|heard| heard.ok).map_err(wrong)
     }
 
