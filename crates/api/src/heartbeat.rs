@@ -121,6 +121,11 @@ fn on_behalf(fields: &mut Fields) -> Option<Spokesman> {
     None
 }
 
+/// Checks what somebody says is a worker's id, as [`heartbeats`] does with each: for those who pass them on.
+pub fn check_id(text: &str) -> Result<(), Invalid> {
+    WorkerId::parse(text).map(drop)
+}
+
 /// What many heartbeats answer.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct HeardAll {

@@ -185,6 +185,12 @@ impl LeaseGrant {
     }
 }
 
+/// The share of a third of the TTL, in thousandths: from, and to.
+const SHARE: (u64, u64) = (900, 1_100);
+
+/// No [`heartbeat_interval`] is shorter.
+pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(limit::TTL_MS_MIN * SHARE.0 / 3_000);
+
 /// A third of the TTL, give or take a tenth: one lost heartbeat does not make a worker suspect, two do not expire it.
 ///
 /// The share is drawn from the id, so that a worker keeps its own whoever answers it, and workers that started
@@ -194,7 +200,8 @@ pub fn heartbeat_interval(id: &WorkerId, ttl: Ttl) -> Duration {
     let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    let thousandths = 900 + (hash ^ hash >> 32) % 201;
+    let (least, most) = SHARE;
+    let thousandths = least + (hash ^ hash >> 32) % (most - least + 1);
     let ms = ttl.as_ms() * thousandths / 3_000;
     // Long ones are read by people, too: whole seconds.
     Duration::from_millis(if ms < 60_000 { ms } else { ms / 1_000 * 1_000 })

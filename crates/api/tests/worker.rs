@@ -208,3 +208,10 @@ fn intervals_are_a_third_of_the_ttl_give_or_take_a_tenth_and_each_worker_keeps_i
     }
     assert!(shares.iter().all(|share| (50..200).contains(share)), "{shares:?}");
 }
+
+#[test]
+fn no_interval_is_shorter_than_the_shortest() {
+    let id = |i: u32| WorkerId::parse(&format!("w{i}")).expect("valid");
+    let shortest = (0..1_000).map(|i| worker::heartbeat_interval(&id(i), ttl(1))).min();
+    assert_eq!(shortest, Some(worker::HEARTBEAT_INTERVAL_MIN));
+}

@@ -17,11 +17,13 @@
 //! | `proof` | that both know the same token |
 //! | `ask` | a member's question |
 //! | `desk` | the role: gathers, calls, answers |
+//! | `call` | one call to the routers, and who spoils it |
 //! | `listener` | the delegate's endpoint |
 //! | `part` | one worker's part in it, as its session sees it |
 
 mod ask;
 mod beat;
+mod call;
 mod desk;
 mod listener;
 mod part;

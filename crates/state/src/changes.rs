@@ -2,7 +2,7 @@
 //! after the entry. Derived from nothing but the state and the entry, so it is the same on every node.
 
 use crate::{keyspace::KeyspaceView, state::State};
-use quorate_model::{Change, Event, Position, Status, What, WorkerChange, WorkerId};
+use quorate_model::{Change, Event, FeatureLevel, Position, Status, What, WorkerChange, WorkerId};
 
 impl State {
     /// What `events`, those of the entry that was applied last, tell to watchers.
@@ -23,13 +23,13 @@ impl State {
                 self.told_worker(from, WorkerChange::Lost { to: to.clone(), count: *count })
             }
             // Who has departed is gone for watchers since then.
-            Event::WorkerForgotten { was: Status::Departed, .. } => return None,
+            Event::WorkerForgotten { was: Status::Departed, .. } if self.keeps_quiet() => return None,
             Event::WorkerForgotten { id, .. } => What::WorkerForgotten { id: id.clone() },
             Event::KeyspaceChanged { name, .. } => {
                 What::Keyspace(self.keyspace(name.as_str())?.keyspace().clone())
             }
             // A decision about one that has departed waits for its return, and is told with that.
-            Event::IntentChanged { id, .. } if self.has_departed(id) => return None,
+            Event::IntentChanged { id, .. } if self.keeps_quiet() && self.has_departed(id) => return None,
             Event::IntentChanged { id, .. } => self.told_worker(id, WorkerChange::Intent),
             Event::ServiceChanged { name } => {
                 let service = self.service(name.as_str());
@@ -53,6 +53,12 @@ impl State {
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
         })
+    }
+
+    /// Whether what happens to those who have departed is not told. Positions count what is told, and a watcher may go
+    /// on at a node of another version: so it is left out only once no member can be of one that tells it.
+    fn keeps_quiet(&self) -> bool {
+        self.feature_level() >= FeatureLevel::FOURTH
     }
 
     fn has_departed(&self, id: &WorkerId) -> bool {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use quorate_model::{Change, Kind, LogIndex, Position, What, WorkerChange};
+use quorate_model::{Change, Command, FeatureLevel, Kind, LogIndex, Position, What, WorkerChange};
 use quorate_state::{Forgotten, History, Since, history::Bounds};
 use support::{Scene, script};
 
@@ -68,7 +68,7 @@ fn changes_carry_the_record_as_it_stood_after_their_entry() {
 /// once more when its record ended. Cause: whatever was told of a record that watchers can't see was told as its end.
 #[test]
 fn who_has_departed_is_removed_once() {
-    let mut scene = Scene::formed();
+    let mut scene = at_fourth();
     let changes = told(
         &mut scene,
         "register a 0; drain a; @1 unregister a; resume a; @62 tick; register b 0; @63 expire b; @90000 tick; \
@@ -77,16 +77,56 @@ fn who_has_departed_is_removed_once() {
     assert_eq!(
         shown(&changes),
         [
-            "2 a registered [0] live",
-            "3 a draining [0] live",
-            "4 a live>departed [] departed",
-            "7 b registered [0] live",
-            "8 b live>expired [0] expired",
-            "9 b Some(Worker)",
-            "10 c registered [0] live",
-            "11 c live>departed [] departed",
+            "3 a registered [0] live",
+            "4 a draining [0] live",
+            "5 a live>departed [] departed",
+            "8 b registered [0] live",
+            "9 b live>expired [0] expired",
+            "10 b Some(Worker)",
+            "11 c registered [0] live",
+            "12 c live>departed [] departed",
         ]
     );
+}
+
+/// Scenario: while a cluster is upgraded, a watcher goes on at a node of the other version. Cause: the newer one left
+/// changes out that the older one counts, so one position stood for two different changes.
+#[test]
+fn positions_are_those_of_the_version_before_until_no_member_is_of_it() {
+    let script =
+        "register a 0; drain a & unregister a; resume a; register b 1; drain b; unregister b & resume b";
+    let mut scene = Scene::formed();
+    assert_eq!(
+        shown(&told(&mut scene, script)),
+        [
+            "2 a registered [0] live",
+            "3.0 a draining [] departed",
+            "3 a live>departed [] departed",
+            "4 a in_service [] departed",
+            "5 b registered [1] live",
+            "6 b draining [1] live",
+            "7.0 b live>departed [] departed",
+            "7 b in_service [] departed",
+        ]
+    );
+    // The last one that is told stands at its entry's end, whatever came behind it.
+    assert_eq!(
+        shown(&told(&mut at_fourth(), script)),
+        [
+            "3 a registered [0] live",
+            "4 a live>departed [] departed",
+            "6 b registered [1] live",
+            "7 b draining [1] live",
+            "8 b live>departed [] departed",
+        ]
+    );
+}
+
+/// A cluster all of whose members can what the fourth level has.
+fn at_fourth() -> Scene {
+    let mut scene = Scene::formed();
+    scene.apply(vec![(None, Command::RaiseLevel { to: FeatureLevel::FOURTH })]);
+    scene
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What members and delegates say to each other: one question, one answer, and refusals with a code.
 
 use super::proof::{Prover, Said, Side};
-use serde::{Deserialize, Serialize};
+use quorate_api::heartbeat;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Where a delegate takes heartbeats, behind its URL.
 pub(super) const PATH: [&str; 3] = ["v1", "delegate", "heartbeat"];
@@ -10,7 +11,8 @@ pub(super) const PATH: [&str; 3] = ["v1", "delegate", "heartbeat"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Beat {
-    /// Who.
+    /// Who. One that no worker can have would spoil the call in which it is passed on.
+    #[serde(deserialize_with = "worker_id")]
     pub worker: String,
     /// The epoch of the role, as the member knows it.
     pub epoch: u64,
@@ -22,6 +24,12 @@ pub(super) struct Beat {
     pub interval_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+}
+
+fn worker_id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let id = String::deserialize(from)?;
+    heartbeat::check_id(&id).map_err(|wrong| D::Error::custom(wrong.renamed("worker")))?;
+    Ok(id)
 }
 
 impl Beat {

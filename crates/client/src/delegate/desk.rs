@@ -7,20 +7,18 @@
 use super::{
     DelegateOffer, WhenSilent,
     beat::{Beat, Declined, Passed},
+    call::{Batch, OnBehalf},
     proof::Prover,
     roster::{Moment, Roster},
 };
 use crate::{
-    Error,
     nodes::{Call, Nodes},
     tasks,
 };
 use quorate_api::heartbeat::BATCH_MAX;
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::json;
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -35,9 +33,9 @@ const WINDOW_MAX: Duration = Duration::from_millis(500);
 const ATTEMPT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// A member that waits for its answer.
-struct Waiting {
-    worker: String,
-    done: oneshot::Sender<Result<(), Declined>>,
+pub(super) struct Waiting {
+    pub worker: String,
+    pub done: oneshot::Sender<Result<(), Declined>>,
 }
 
 /// From the moment when the role is known to be here until it is known not to be.
@@ -70,11 +68,6 @@ pub(super) struct Desk {
     prover: Prover,
     when_silent: WhenSilent,
     standing: Mutex<Standing>,
-}
-
-#[derive(Deserialize)]
-struct HeardAll {
-    ok: BTreeSet<String>,
 }
 
 impl Desk {
@@ -162,20 +155,26 @@ impl Desk {
         nodes: Nodes,
         limits: Limits,
     ) {
+        let on_behalf = OnBehalf { delegate: &self.id, epoch };
+        let mut was_full = false;
         while let Some(first) = beats.recv().await {
-            tasks::sleep(self.window()).await;
-            let mut batch = vec![first];
-            while batch.len() < BATCH_MAX
+            // Those for whom the last call had no room have waited for a window already.
+            if !was_full {
+                tasks::sleep(self.window()).await;
+            }
+            let mut batch = Batch::default();
+            batch.push(first);
+            while batch.has_room()
                 && let Ok(waiting) = beats.try_recv()
             {
                 batch.push(waiting);
             }
-            // Who has gone meanwhile has not been heard by us, and beats to the routers.
-            batch.retain(|waiting| !waiting.done.is_closed());
+            was_full = !batch.has_room();
+            let batch = batch.still_waiting();
             if batch.is_empty() {
                 continue;
             }
-            let said = tasks::within(limits.call, self.call(epoch, &batch, &nodes)).await;
+            let said = tasks::within(limits.call, on_behalf.call(&batch, &nodes)).await;
             let said = said.unwrap_or(Err(Declined::CutOff));
             for Waiting { worker, done } in batch {
                 let outcome = match &said {
@@ -189,22 +188,6 @@ impl Desk {
             if said.is_err_and(|declined| declined == Declined::Stale) {
                 return self.resign(epoch);
             }
-        }
-    }
-
-    /// Who was heard.
-    async fn call(&self, epoch: u64, batch: &[Waiting], nodes: &Nodes) -> Result<BTreeSet<String>, Declined> {
-        let workers: BTreeSet<_> = batch.iter().map(|waiting| waiting.worker.as_str()).collect();
-        let body = json!({"on_behalf": true, "worker": self.id, "epoch": epoch, "workers": workers});
-        let path = ["v1", "heartbeats"];
-        let call = Call { method: Method::POST, path: &path, query: &[], body: Some(&body), if_match: None };
-        match nodes.call(&call).await {
-            Ok(answer) => {
-                let heard = HeardAll::deserialize(&answer.json).map_err(|_| Declined::CutOff)?;
-                Ok(heard.ok)
-            }
-            Err(Error::Refused(problem)) if problem.status == 409 => Err(Declined::Stale),
-            Err(_) => Err(Declined::CutOff),
         }
     }
 

@@ -60,6 +60,9 @@ async fn what_is_no_heartbeat_is_refused() {
     let _delegate = started(candidate(&router, "d", WhenSilent::Wait)).await;
     let url = listens(&group);
     let stale = json!({"worker": "m", "epoch": 4, "lease": 1, "sequence": 1, "interval_ms": 700}).to_string();
+    let named = |id: &str| {
+        json!({"worker": id, "epoch": 5, "lease": 1, "sequence": 1, "interval_ms": 700}).to_string()
+    };
     let not_yet = stale.replace("\"epoch\":4", "\"epoch\":6");
     let path = "/v1/delegate/heartbeat";
     for (method, path, body, expected) in [
@@ -69,12 +72,34 @@ async fn what_is_no_heartbeat_is_refused() {
         ("POST", path, "", "400"),
         ("POST", path, "{\"worker\": 5}", "400"),
         ("POST", path, &format!("{{\"worker\": \"{}\"}}", "x".repeat(5_000)), "400"),
+        ("POST", path, &named(""), "400"),
+        ("POST", path, &named(&"x".repeat(254)), "400"),
+        ("POST", path, &named("m\n"), "400"),
+        ("POST", path, &named(" m"), "400"),
         ("POST", path, &stale, "409"),
         ("POST", path, &not_yet, "503"),
     ] {
         let answer = http(&url, method, path, body).await;
         assert_eq!(&answer[9..12], expected, "{method} {path}: {answer}");
     }
+    let answer = http(&url, "POST", path, &named("")).await;
+    assert!(answer.contains("worker: is empty; allowed: 1 to 253 bytes"), "{answer}");
+}
+
+/// Scenario: the routers find one member of a call wrong. Cause: the whole group was told that it is cut off, each time
+/// anew.
+#[tokio::test]
+async fn a_member_that_routers_refuse_does_not_spoil_the_call() {
+    let (router, group) = router().await;
+    group.lock().expect("sound").refused = Some("bad".into());
+    let _delegate = started(candidate(&router, "d", WhenSilent::Wait)).await;
+    let _bad = started(member(&router, "bad")).await;
+    let (all, others) = (ids(&["bad", "d"]), ids(&["d"]));
+    eventually("the others go without it, at once", || {
+        heartbeats(&router).windows(2).any(|two| two[0] == all && two[1] == others)
+    })
+    .await;
+    eventually("it beats for itself", || router.count("POST /v1/workers/bad/heartbeat") >= 2).await;
 }
 
 #[tokio::test]

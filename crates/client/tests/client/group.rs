@@ -23,6 +23,8 @@ pub struct Group {
     pub delegate: Option<(String, u64)>,
     /// Of a delegate that is none of ours.
     pub stranger: Option<String>,
+    /// A call that names this one is wrong.
+    pub refused: Option<String>,
     pub interval: Option<&'static str>,
 }
 
@@ -52,6 +54,13 @@ impl Group {
                 });
                 if !stands {
                     return problem(409, "delegate_stale");
+                }
+                let workers = seen.body["workers"].as_array().expect("a list");
+                let wrong = |refused: &String| workers.iter().position(|id| id == refused.as_str());
+                if let Some(nth) = self.refused.as_ref().and_then(wrong) {
+                    let error = json!({"field": format!("workers[{nth}]"), "detail": "no such id"});
+                    let body = json!({"code": "invalid_request", "detail": "wrong", "errors": [error]});
+                    return Say::Answer(400, body);
                 }
                 let heard =
                     json!({"ok": seen.body["workers"], "unknown": [], "displaced": [], "refused": []});
