@@ -120,8 +120,9 @@ pub struct Limits {
     pub worker_ping_interval: Duration,
     /// It has this long to say so. When it is over: closed, and its requests fail.
     pub worker_ping_timeout: Duration,
-    /// What was sent to a worker may be unacknowledged by its machine for this long. When it is over: closed, and its
-    /// requests fail. Zero: as long as the system has it.
+    /// What was sent to a worker may be unacknowledged by its machine for this long. On Linux that is also how long a
+    /// worker may take no byte though there is more to send. When it is over: closed, and its requests fail. Zero: as
+    /// long as the system has it.
     pub worker_silence: Duration,
     /// Most bytes of an idempotent request's body that are kept, to be sent to another worker of the service if the
     /// first one fails. What is larger is sent to one worker only.
@@ -159,7 +160,7 @@ impl Default for Limits {
             worker_waiting_timeout: Duration::from_secs(5),
             worker_ping_interval: Duration::from_secs(5),
             worker_ping_timeout: Duration::from_secs(5),
-            worker_silence: Duration::from_secs(10),
+            worker_silence: Duration::from_secs(30),
             kept_bytes_per_request_max: 64 << 10,
             kept_bytes_max: 16 << 20,
         }

@@ -159,7 +159,10 @@ impl Dialer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::PoolBounds;
+    use crate::{
+        http2::upstream::{Got, Links, Turn, link::Bounds, links::More},
+        pool::PoolBounds,
+    };
     use quorate_model::Address;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -214,6 +217,21 @@ mod tests {
         })
         .await;
         assert!(matches!(got, Err(Error::TooSlow { .. })), "{:?}", got.err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_just_used_is_not_an_old_one() {
+        let limits = Limits::default();
+        let got = dialled(Protocol::H2c, limits, serve_http2).await;
+        let links = Links::new(Bounds::of(&limits));
+        let Turn::WaitAndDial(waiting, mut dial) = links.turn() else { panic!("there is none yet") };
+        assert!(dial.done(got, 10_000) == More::Enough);
+        let Ok(Ok(Got::Place(place))) = waiting.await else { panic!("it has room") };
+        drop(place);
+        links.sweep(10_009, 900);
+        assert!(!links.is_empty(), "thrown away after a second");
+        links.sweep(10_900, 900);
+        assert!(links.is_empty(), "kept for longer than it may be");
     }
 
     #[tokio::test]

@@ -204,6 +204,7 @@ impl<'a> Forwarding<'a> {
     fn arrived(self, arrived: Arrived) -> Forwarded {
         let client = self.client;
         self.copy();
+        self.outbound.settle();
         let finish = self.finish();
         let edited = finish.clone();
         let Destination { endpoint, ticket, .. } = self.to;
@@ -222,7 +223,6 @@ impl<'a> Forwarding<'a> {
                 response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
             )),
             Arrived::Shared(response) => {
-                self.outbound.settle();
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
             }
         };

@@ -12,6 +12,7 @@ use crate::{
     hold,
     http1::AnswerBody,
     routes::Finish,
+    websocket::Handshake,
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -28,7 +29,7 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
     let mut record = Record::begin(client);
     let core = &client.core;
     let by_path = Dialect::of(request.uri().path());
-    let is_call = grpc::is_call(request.headers());
+    let is_call = is_call(&request);
     let Forwarded { answer, index, finish } = route(client, request, (is_call, &mut record)).await;
     client.answering();
     let (ended, mut response) = match answer {
@@ -53,6 +54,12 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
     finish.finish(response.headers_mut());
     record.end(ended);
     response
+}
+
+/// Whether it is a call of gRPC, whose failures HTTP calls a success. To whoever wants a WebSocket of HTTP/2 that would
+/// be an open tunnel, whatever content type he claims.
+fn is_call<B>(request: &Request<B>) -> bool {
+    grpc::is_call(request.headers()) && request.extensions().get::<Handshake>().is_none()
 }
 
 async fn route(
@@ -129,5 +136,22 @@ impl Drop for Record<'_> {
             Some(answered) => answered.emit(&self.client.core.counters),
             None => Abandoned.emit(&self.client.core.counters),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+    use hyper::ext::Protocol;
+
+    #[test]
+    fn what_wants_a_websocket_is_no_call() {
+        let mut request = Request::builder().method(Method::CONNECT).uri("https://a/chat").body(()).unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        assert!(is_call(&request));
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        assert!(crate::websocket::prepare(&mut request));
+        assert!(!is_call(&request));
     }
 }

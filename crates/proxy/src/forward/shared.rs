@@ -110,19 +110,48 @@ impl Forwarding<'_> {
         };
         speak_http2(&mut request, scheme);
         let authority = self.to.endpoint.authority.clone();
-        let (failure, error) = match upstream::exchange(place, request, self.client).await {
+        let broken = match upstream::exchange(place, request, self.client).await {
             Ok(response) => return Ok(Arrived::Shared(response)),
-            Err(Broken::Unsent | Broken::Unprocessed(_)) if !self.outbound.is_whole() => {
+            Err(broken) => broken,
+        };
+        let connection = blamed(&broken, connection);
+        let (failure, error) = match broken {
+            Broken::Unsent | Broken::Unprocessed(_) if !self.outbound.is_whole() => {
                 (Failure::Died, Error::Closed { authority })
             }
-            Err(Broken::Unsent) => (Failure::Unsent, Error::Closed { authority }),
-            Err(Broken::Unprocessed(source)) => {
+            Broken::Unsent => (Failure::Unsent, Error::Closed { authority }),
+            Broken::Unprocessed(source) => {
                 (Failure::Unsent, Error::Stream { authority, source: source.into() })
             }
-            Err(Broken::Died(source)) => (Failure::Died, Error::Stream { authority, source: source.into() }),
-            Err(Broken::Upload(source)) => (Failure::Died, Error::Died { authority, source }),
-            Err(Broken::TimedOut) => (Failure::TimedOut, self.timed_out()),
+            Broken::Died(source) => (Failure::Died, Error::Stream { authority, source: source.into() }),
+            Broken::Upload(source) => (Failure::Died, Error::Died { authority, source }),
+            Broken::TimedOut => (Failure::TimedOut, self.timed_out()),
         };
         Err(Failed { failure, connection, error })
+    }
+}
+
+/// What a failure on a shared connection says about the worker. The connection was alive when the request got its place,
+/// so a reset, or the connection's end, is the worker's doing, and counts. Only what the worker has not looked at is
+/// like what went into an idle connection that had died.
+fn blamed(broken: &Broken, connection: Connection) -> Connection {
+    match broken {
+        Broken::Unsent | Broken::Unprocessed(_) => connection,
+        Broken::Died(_) | Broken::Upload(_) | Broken::TimedOut => Connection::Fresh,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h2::Reason;
+
+    #[test]
+    fn what_a_worker_may_have_looked_at_is_its_own_failure() {
+        let blamed = |broken| blamed(&broken, Connection::Pooled);
+        assert_eq!(blamed(Broken::Unsent), Connection::Pooled);
+        assert_eq!(blamed(Broken::Unprocessed(Reason::REFUSED_STREAM.into())), Connection::Pooled);
+        assert_eq!(blamed(Broken::Died(Reason::INTERNAL_ERROR.into())), Connection::Fresh);
+        assert_eq!(blamed(Broken::TimedOut), Connection::Fresh);
     }
 }

@@ -25,18 +25,20 @@ pub(crate) struct PiecedBody {
     body: Option<AnswerBody>,
     /// What is left of the last piece.
     rest: Bytes,
+    /// The end was handed on. A body of unknown length says so only once.
+    ended: bool,
     client: Arc<Client>,
 }
 
 impl PiecedBody {
     pub fn new(body: AnswerBody, client: &Arc<Client>) -> Self {
-        Self { body: Some(body), rest: Bytes::new(), client: client.clone() }
+        Self { body: Some(body), rest: Bytes::new(), ended: false, client: client.clone() }
     }
 
     /// The body of the answer to a request with `method`: HTTP/2 leaves it to us that `HEAD` has none.
     pub fn to(method: &Method, body: AnswerBody, client: &Arc<Client>) -> Self {
         let body = Some(body).filter(|_| method != Method::HEAD);
-        Self { body, rest: Bytes::new(), client: client.clone() }
+        Self { body, rest: Bytes::new(), ended: false, client: client.clone() }
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
@@ -63,6 +65,7 @@ impl Body for PiecedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let polled = self.poll_more(cx);
+        self.ended |= ends(&polled);
         match &polled {
             Poll::Ready(_) => self.client.piece_given(),
             Poll::Pending => self.client.piece_awaited(),
@@ -88,8 +91,32 @@ impl Body for PiecedBody {
 
 impl Drop for PiecedBody {
     fn drop(&mut self) {
-        if self.is_end_stream() {
+        if self.ended || self.is_end_stream() {
             self.client.answer_ended();
         }
+    }
+}
+
+/// Whether this was the last that a body has: nothing follows trailers.
+fn ends<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) -> bool {
+    match polled {
+        Poll::Ready(None) => true,
+        Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+        Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    #[test]
+    fn a_body_of_unknown_length_ends_with_nothing_or_with_trailers() {
+        let frame = |frame| Poll::Ready(Some(Ok::<_, ()>(frame)));
+        assert!(ends::<()>(&Poll::Ready(None)));
+        assert!(ends(&frame(Frame::trailers(HeaderMap::new()))));
+        assert!(!ends(&frame(Frame::data(Bytes::from_static(b"x")))));
+        assert!(!ends(&Poll::Ready(Some(Err(())))) && !ends::<()>(&Poll::Pending));
     }
 }

@@ -263,6 +263,8 @@ impl Dial {
         let links = self.links.clone();
         match dialled {
             Ok(Dialled::Shared(fresh, counted)) => {
+                // Else a connection that is used before the first sweep would look as if it had been idle for ever.
+                links.now.store(now, Ordering::Relaxed);
                 let link = Link::start(fresh, counted, &links.bounds, now);
                 links.state().open.push(link);
                 links.serve();
