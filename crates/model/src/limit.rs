@@ -42,6 +42,9 @@ pub const TIMEOUT_MS_MAX: u32 = 3_600_000;
 pub const ROUTES_MAX: usize = 200_000;
 /// Most routes that match by a regular expression on the path. When full: another one is refused.
 pub const REGEX_ROUTES_MAX: usize = 1_000;
+/// Most memory of all routes together, about, as `Route::weight` counts it, in bytes. When full: a route that would
+/// take more is refused.
+pub const ROUTES_BYTES_MAX: usize = 512 << 20;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.

@@ -6,11 +6,12 @@ use quorate_model::{
     Address, Command, Config, ConfigMode, Epoch, FeatureLevel, HealthChange, HealthCheck, KeyspaceConfig,
     KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, PartitionRange, Refusal, RegistrationParts,
     Reply, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
-    limit,
+    RestoreId, RestoreStep, StoredRoute, limit,
     reply::Bounded,
-    route::{Action, Destination, Forwarding, PathMatch, RouteMatch, Target},
+    route::{Action, Destination, Forwarding, PathMatch, Pattern, RouteMatch, Target, ValueMatch},
 };
-use std::time::Duration;
+use quorate_state::Parts;
+use std::{sync::LazyLock, time::Duration};
 use support::Scene;
 
 fn service(name: &str) -> ServiceName {
@@ -35,6 +36,12 @@ fn route_of(path: PathMatch, called: &str, to: &str) -> Route {
 
 fn route(called: &str, to: &str) -> Route {
     route_of(PathMatch::prefix("/x").expect("valid"), called, to)
+}
+
+/// One that matches by an expression; all share what is compiled.
+fn regex(called: &str) -> Route {
+    static PATH: LazyLock<PathMatch> = LazyLock::new(|| PathMatch::regex("/x.*").expect("compiles"));
+    route_of(PATH.clone(), called, "a")
 }
 
 struct Case(Scene);
@@ -102,6 +109,7 @@ fn a_document_is_applied_as_a_whole_or_not_at_all() {
     let mut case = Case::new();
     case.configure(document(&["a", "b"]), ConfigMode::Merge, None);
     let before = case.0.state.parts();
+    let declared = case.0.state.config_changed();
     let mut half = document(&["c"]);
     half.routes.insert(name("a"), None);
     // Too many keyspaces: what comes before them would have been possible.
@@ -113,10 +121,92 @@ fn a_document_is_applied_as_a_whole_or_not_at_all() {
         };
         half.keyspaces.insert(KeyspaceName::parse(&format!("k{nth}")).expect("a name"), keyspace);
     }
-    let refused = case.configure(half, ConfigMode::Merge, None);
+    half.services.insert(service("s"), Some(ServicePolicy::default()));
+    let command = Command::Configure { config: Box::new(half), mode: ConfigMode::Merge, if_index: None };
+    let applied = case.0.apply(vec![(None, command)]);
+    let refused = &applied.replies[0];
     assert!(matches!(refused, Reply::Refused(Refusal::Full { what: Bounded::Keyspaces, .. })), "{refused:?}");
+    assert!(applied.events.is_empty(), "{:?}", applied.events);
     let after = case.0.state.parts();
-    assert_eq!((after.routes, after.keyspaces), (before.routes, before.keyspaces));
+    let Parts { index, now, ref windows, .. } = after;
+    // An entry moves these, whatever is in it.
+    assert_eq!(after, Parts { index, now, windows: windows.clone(), ..before });
+    assert_eq!(case.0.state.config_changed(), declared);
+}
+
+/// Scenario: the last place for an expression; `z` gives it up and `a` wants it, and `a` comes first by name.
+#[test]
+fn what_a_document_takes_away_makes_room_for_what_it_brings() {
+    let mut case = Case::new();
+    let mut full = Config::default();
+    full.routes.extend((1..limit::REGEX_ROUTES_MAX).map(|nth| {
+        let one = regex(&format!("r{nth}"));
+        (one.name().clone(), Some(one))
+    }));
+    full.routes.insert(name("z"), Some(regex("z")));
+    assert_eq!(case.configure(full, ConfigMode::Merge, None), Reply::Done);
+    let mut swap = Config::default();
+    swap.routes.insert(name("a"), Some(regex("a")));
+    swap.routes.insert(name("z"), None);
+    assert_eq!(case.configure(swap, ConfigMode::Merge, None), Reply::Done);
+    assert!(case.0.state.routes().get("a").is_some() && case.0.state.routes().get("z").is_none());
+}
+
+/// One with as many expressions as a route can have: clones share what is compiled, the count does not know.
+fn heavy(called: &str, template: &RouteMatch) -> Route {
+    let parts = RouteParts { matches: template.clone(), ..(*route(called, "a")).clone() };
+    parts.validate(name(called)).expect("valid")
+}
+
+#[test]
+fn the_memory_of_all_routes_is_bounded() {
+    let pattern = ValueMatch::Regex(Pattern::parse("f", "a+").expect("compiles"));
+    let headers = (0..limit::MATCH_VALUES_MAX).map(|nth| (format!("h{nth}").into(), pattern.clone()));
+    let template = RouteMatch { headers: headers.collect(), ..RouteMatch::default() };
+    let each = heavy("r0", &template).weight();
+    let fit = limit::ROUTES_BYTES_MAX / each;
+    let mut case = Case::new();
+    let mut all = Config::default();
+    all.routes.extend((0..fit).map(|nth| {
+        let one = heavy(&format!("r{nth}"), &template);
+        (one.name().clone(), Some(one))
+    }));
+    let stored: Vec<_> = all.routes.values().flatten().cloned().collect();
+    assert_eq!(case.configure(all, ConfigMode::Merge, None), Reply::Done);
+    assert_eq!(case.0.state.routes().weight(), fit * each);
+    let full =
+        Reply::Refused(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
+    assert_eq!(case.put(heavy("more", &template), None), full);
+    // One that is there may become another one that is no heavier, and what goes makes room.
+    let other = RouteMatch { path: PathMatch::prefix("/y").expect("valid"), ..template.clone() };
+    assert_eq!(case.put(heavy("r0", &other), None), Reply::Done);
+    assert_eq!(case.run(Command::DeleteRoute { name: name("r1"), if_index: None }), Reply::Done);
+    assert_eq!(case.put(heavy("more", &template), None), Reply::Done);
+    // A backup may hold no more than that either.
+    let beyond = stored.into_iter().chain([heavy("beyond", &template)]);
+    assert_eq!(restored(beyond), full);
+}
+
+/// What a restore of these routes is answered with.
+fn restored(routes: impl Iterator<Item = Route>) -> Reply {
+    let mut case = Case::new();
+    let id = RestoreId(1);
+    let keyspaces = case.0.state.parts().keyspaces;
+    let begin = RestoreStep::Begin { keyspaces, policies: Vec::new(), last_epoch: Epoch(1) };
+    assert_eq!(case.run(Command::Restore { id, step: begin }), Reply::Done);
+    let stored =
+        (1..).zip(routes).map(|(nth, route)| StoredRoute { route, created: LogIndex(nth), changed: LogIndex(nth) });
+    let step = RestoreStep::Routes { batch: 0, routes: stored.collect() };
+    case.run(Command::Restore { id, step })
+}
+
+#[test]
+fn a_restore_brings_no_more_expressions_than_may_be_declared() {
+    let routes = |count: usize| (0..count).map(|nth| regex(&format!("r{nth}")));
+    assert_eq!(restored(routes(limit::REGEX_ROUTES_MAX)), Reply::Done);
+    let max = limit::REGEX_ROUTES_MAX as u64;
+    let full = Reply::Refused(Refusal::Full { what: Bounded::RegexRoutes, max });
+    assert_eq!(restored(routes(limit::REGEX_ROUTES_MAX + 1)), full);
 }
 
 #[test]
@@ -155,7 +245,7 @@ fn the_documents_index_begins_with_the_level() {
 #[test]
 fn expressions_are_bounded() {
     let mut case = Case::new();
-    let regex = |nth: usize| route_of(PathMatch::regex("/x.*").expect("compiles"), &format!("r{nth}"), "a");
+    let regex = |nth: usize| regex(&format!("r{nth}"));
     let mut all = Config::default();
     all.routes.extend((0..limit::REGEX_ROUTES_MAX).map(|nth| (regex(nth).name().clone(), Some(regex(nth)))));
     assert_eq!(case.configure(all, ConfigMode::Merge, None), Reply::Done);

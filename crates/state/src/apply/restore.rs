@@ -16,6 +16,7 @@ use crate::{
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
     RestoreStep, Status, StoredPolicy, StoredRoute, Worker, limit, reply::Bounded,
+    route::PathMatch,
 };
 use std::sync::Arc;
 
@@ -59,6 +60,13 @@ impl Restoring {
         for stored in routes {
             if self.state.routes.len() >= limit::ROUTES_MAX {
                 return Err(Refusal::Full { what: Bounded::Routes, max: limit::ROUTES_MAX as u64 });
+            }
+            let is_regex = matches!(stored.route.matches.path, PathMatch::Regex(_));
+            if is_regex && self.state.routes.regex_count() >= limit::REGEX_ROUTES_MAX {
+                return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::REGEX_ROUTES_MAX as u64 });
+            }
+            if self.state.routes.is_too_heavy(&stored.route) {
+                return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
             }
             let name = stored.route.name();
             // Its age stays: which of two routes is the older one decides where requests go.
