@@ -65,6 +65,8 @@ pub const RETRIES_MAX: u8 = 10;
 pub const RETRIES_PER_SECOND_MAX: u32 = 100_000;
 /// Longest time between two attempts, in milliseconds.
 pub const BACKOFF_MS_MAX: u32 = 60_000;
+/// Longest time that a health check waits for its answer, in milliseconds: a probe that hangs takes a place.
+pub const HEALTH_TIMEOUT_MS_MAX: u32 = 60_000;
 /// Longest slow start, in milliseconds.
 pub const SLOW_START_MS_MAX: u32 = 3_600_000;
 /// Largest number of connections or requests that a policy may allow one node for one endpoint.
