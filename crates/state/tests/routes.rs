@@ -5,8 +5,8 @@ mod support;
 use quorate_model::{
     Address, Command, Config, ConfigMode, Epoch, FeatureLevel, HealthChange, HealthCheck, KeyspaceConfig,
     KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, PartitionRange, Refusal, RegistrationParts,
-    Reply, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
-    RestoreId, RestoreStep, StoredRoute, limit,
+    Reply, RestoreId, RestoreStep, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy,
+    StoredRoute, Ttl, Verdict, WorkerId, limit,
     reply::Bounded,
     route::{Action, Destination, Forwarding, PathMatch, Pattern, RouteMatch, Target, ValueMatch},
 };
@@ -194,8 +194,11 @@ fn restored(routes: impl Iterator<Item = Route>) -> Reply {
     let keyspaces = case.0.state.parts().keyspaces;
     let begin = RestoreStep::Begin { keyspaces, policies: Vec::new(), last_epoch: Epoch(1) };
     assert_eq!(case.run(Command::Restore { id, step: begin }), Reply::Done);
-    let stored =
-        (1..).zip(routes).map(|(nth, route)| StoredRoute { route, created: LogIndex(nth), changed: LogIndex(nth) });
+    let stored = (1..).zip(routes).map(|(nth, route)| StoredRoute {
+        route,
+        created: LogIndex(nth),
+        changed: LogIndex(nth),
+    });
     let step = RestoreStep::Routes { batch: 0, routes: stored.collect() };
     case.run(Command::Restore { id, step })
 }

@@ -15,8 +15,7 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
-    RestoreStep, Status, StoredPolicy, StoredRoute, Worker, limit, reply::Bounded,
-    route::PathMatch,
+    RestoreStep, Status, StoredPolicy, StoredRoute, Worker, limit, reply::Bounded, route::PathMatch,
 };
 use std::sync::Arc;
 
@@ -63,7 +62,10 @@ impl Restoring {
             }
             let is_regex = matches!(stored.route.matches.path, PathMatch::Regex(_));
             if is_regex && self.state.routes.regex_count() >= limit::REGEX_ROUTES_MAX {
-                return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::REGEX_ROUTES_MAX as u64 });
+                return Err(Refusal::Full {
+                    what: Bounded::RegexRoutes,
+                    max: limit::REGEX_ROUTES_MAX as u64,
+                });
             }
             if self.state.routes.is_too_heavy(&stored.route) {
                 return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });

@@ -75,7 +75,8 @@ impl RouteTable {
     /// Whether `route`, in the place of the one of its name, takes more memory than there is for routes. One that
     /// needs no more than before always has its place.
     pub(crate) fn is_too_heavy(&self, route: &Route) -> bool {
-        let (before, after) = (self.get(route.name().as_str()).map_or(0, |s| s.route.weight()), route.weight());
+        let (before, after) =
+            (self.get(route.name().as_str()).map_or(0, |s| s.route.weight()), route.weight());
         after > before && self.weight - before + after > limit::ROUTES_BYTES_MAX
     }
 
