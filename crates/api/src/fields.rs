@@ -118,11 +118,6 @@ impl Fields {
         self.wrong.iter().filter_map(inside).collect()
     }
 
-    /// Whether a field was sent that is not taken yet.
-    pub fn is_there(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|value| !value.is_null())
-    }
-
     /// Whether the object has nothing at all.
     pub fn is_empty(&self) -> bool {
         self.map.values().all(Value::is_null)
@@ -130,7 +125,7 @@ impl Fields {
 
     /// Which of `names`, of which one must be there; more than one, or none, is wrong.
     pub fn one_of<const N: usize>(&mut self, names: [&'static str; N]) -> Option<&'static str> {
-        let there: Vec<_> = names.into_iter().filter(|name| self.is_there(name)).collect();
+        let there: Vec<_> = names.into_iter().filter(|name| self.has(name)).collect();
         if there.is_empty() {
             let problem = format!("has none of {}", names.join(", "));
             // The object itself: its place is what stands before its fields.
@@ -142,7 +137,7 @@ impl Fields {
 
     /// Which of `names`, of which at most one may be there.
     pub fn at_most_one_of<const N: usize>(&mut self, names: [&'static str; N]) -> Option<&'static str> {
-        let mut there = names.into_iter().filter(|name| self.is_there(name));
+        let mut there = names.into_iter().filter(|name| self.has(name));
         let first = there.next();
         if let (Some(first), Some(second)) = (first, there.next()) {
             let allowed = format!("one of {}", names.join(", "));

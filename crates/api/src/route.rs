@@ -63,7 +63,7 @@ pub fn route(name: RouteName, body: Map<String, Value>) -> Result<Route, Wrong> 
 pub(crate) fn document(name: RouteName, fields: &mut Fields) -> Option<Route> {
     let matches = fields.required("match", "an object; {} is for every request", matching::matches);
     let priority = fields.optional("priority", priority).unwrap_or_default();
-    let action = if fields.is_there("redirect") { redirect(fields) } else { forward(fields) };
+    let action = if fields.has("redirect") { redirect(fields) } else { forward(fields) };
     let parts = RouteParts { matches: matches.unwrap_or_default(), action, priority };
     match parts.validate(name) {
         Ok(route) => Some(route),
@@ -82,7 +82,7 @@ fn priority(value: Value) -> Result<i32, Wrong> {
 
 fn redirect(fields: &mut Fields) -> Action {
     for name in FORWARD_ONLY {
-        if fields.is_there(name) {
+        if fields.has(name) {
             let allowed = "one of the two: a redirected request is not sent on";
             fields.add_inside([Invalid::new(name, "is there with redirect", allowed)]);
         }

@@ -1,9 +1,7 @@
 //! Services: who offers them, and what operators decided about them.
 
 use crate::{
-    Wrong,
-    coordinator::lists::serves,
-    duration,
+    Wrong, duration,
     fields::{Fields, flag, millis, number_in, span_in},
     policy::{
         self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody,
@@ -318,7 +316,7 @@ impl EndpointStatus {
             (_, Duty::Offline) => Self::Offline,
             (_, Duty::Draining) => Self::Draining,
             (_, Duty::InService) if found == Verdict::Unhealthy => Self::Ejected,
-            (_, Duty::InService) if !serves(worker, offer, load) => Self::Unhealthy,
+            (_, Duty::InService) if !worker.serves_now(offer, load) => Self::Unhealthy,
             (Status::Suspect, Duty::InService) => Self::Suspect,
             (Status::Live, Duty::InService) => Self::Live,
         }

@@ -50,6 +50,14 @@ pub enum Unavailable {
         /// The cluster's.
         stands: FeatureLevel,
     },
+    /// The command takes more than a log entry may have; nothing was done.
+    #[error("the command takes {bytes} bytes of the log; at most {max}")]
+    TooLarge {
+        /// As encoded.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The leader's disk is nearly full, and nobody else takes over; nothing was done.
     #[error("the disk is nearly full")]
     DiskFull,

@@ -86,6 +86,7 @@ impl Proposer {
     /// Proposes a command; answers after it is applied on this node.
     pub async fn propose(&self, command: Command) -> Result<Committed, Unavailable> {
         let proposal = self.with_origin(command);
+        require_room(&proposal)?;
         let (answer, answered) = oneshot::channel();
         let deadline = time::Instant::now() + ANSWER_WITHIN;
         self.queue.try_send(Waiting { proposal, deadline, answer }).map_err(|e| match e {
@@ -120,6 +121,16 @@ impl Proposer {
             Tried::DiskFull => Err(Unavailable::DiskFull),
         }
     }
+}
+
+/// Whether it fits a log entry. Each other command is far below by the bounds of its parts.
+fn require_room(proposal: &Proposal) -> Result<(), Unavailable> {
+    const MAX: usize = quorate_codec::proposal::ENTRY_BYTES_MAX;
+    if !matches!(proposal.command, Command::Configure { .. }) {
+        return Ok(());
+    }
+    let bytes = encoded_len(proposal);
+    if bytes > MAX { Err(Unavailable::TooLarge { bytes, max: MAX }) } else { Ok(()) }
 }
 
 async fn gather(mut waiting: mpsc::Receiver<Waiting>, route: Route) {
@@ -247,7 +258,10 @@ pub(crate) fn leads(raft: &Raft) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_model::{Config, ConfigMode, RouteName};
+    use quorate_model::{
+        Config, ConfigMode, RouteName, RouteParts, limit,
+        route::{Action, PathMatch, Redirect, RouteMatch},
+    };
 
     fn waiting(command: Command) -> Waiting {
         let proposal = Proposal { origin: Origin { boot: BootId(1), sequence: 1 }, command };
@@ -260,6 +274,32 @@ mod tests {
 
     fn configure() -> Command {
         Command::Configure { config: Box::new(Config::default()), mode: ConfigMode::Merge, if_index: None }
+    }
+
+    /// As many objects as a document may name, each with as long a path as there is.
+    #[test]
+    fn a_document_beyond_what_an_entry_may_have_is_refused() {
+        let redirect = Redirect { status: 302, scheme: None, host: Some("h".into()), port: None, path: None };
+        let route = |nth: usize| {
+            let name = RouteName::parse(&format!("r{nth}")).expect("valid");
+            let path = format!("/{}", "x".repeat(limit::PATH_BYTES_MAX - 1));
+            let matches =
+                RouteMatch { path: PathMatch::exact(&path).expect("valid"), ..RouteMatch::default() };
+            let action = Action::Redirect(redirect.clone());
+            let parts = RouteParts { matches, action, priority: 0 };
+            (name.clone(), Some(parts.validate(name).expect("valid")))
+        };
+        let document = |count| {
+            let config = Config { routes: (0..count).map(&route).collect(), ..Config::default() };
+            let command =
+                Command::Configure { config: Box::new(config), mode: ConfigMode::Merge, if_index: None };
+            waiting(command).proposal
+        };
+        assert_eq!(require_room(&document(1_000)), Ok(()));
+        let dense = document(limit::CONFIG_OBJECTS_MAX);
+        let (bytes, max) = (encoded_len(&dense), quorate_codec::proposal::ENTRY_BYTES_MAX);
+        assert_eq!(require_room(&dense), Err(Unavailable::TooLarge { bytes, max }));
+        assert!(bytes > max);
     }
 
     /// How many commands each entry has.

@@ -119,6 +119,7 @@ impl From<Unavailable> for Fault {
             Reason::ShuttingDown => Code::ShuttingDown,
             Reason::OutcomeUnknown => Code::OutcomeUnknown,
             Reason::FeatureLevel { .. } => Code::FeatureLevel,
+            Reason::TooLarge { .. } => Code::BodyTooLarge,
         };
         let retry_after = retry_after(unavailable.reason);
         let fault = Self::new(code, unavailable.to_string()).hinting(unavailable.leader.as_ref());
@@ -150,7 +151,8 @@ pub(crate) fn retry_after(reason: Reason) -> Duration {
         | Reason::DiskFull
         | Reason::ShuttingDown
         | Reason::OutcomeUnknown
-        | Reason::FeatureLevel { .. } => RETRY_AFTER,
+        | Reason::FeatureLevel { .. }
+        | Reason::TooLarge { .. } => RETRY_AFTER,
     }
 }
 

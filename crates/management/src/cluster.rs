@@ -204,6 +204,14 @@ pub enum Reason {
         /// The cluster's.
         stands: FeatureLevel,
     },
+    /// The change takes more than one log entry may have; nothing was done.
+    #[error("the change takes {bytes} bytes of the log; at most {max} at once")]
+    TooLarge {
+        /// As the log has it.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The leader's disk is nearly full, and nobody else can lead; nothing was done.
     #[error("the leader's disk is nearly full, and no other node can lead")]
     DiskFull,

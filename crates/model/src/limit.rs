@@ -43,6 +43,9 @@ pub const ROUTES_MAX: usize = 200_000;
 /// Most regular expressions in all routes together, for paths, headers and query parameters. When full: a route that
 /// brings another one is refused.
 pub const PATTERNS_MAX: usize = 2_000;
+/// Most memory of all routes together, about, as `Route::weight` counts it, in bytes. When full: a route that would
+/// take more is refused.
+pub const ROUTES_BYTES_MAX: usize = 512 << 20;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.
@@ -63,6 +66,8 @@ pub const RETRIES_MAX: u8 = 10;
 pub const RETRIES_PER_SECOND_MAX: u32 = 100_000;
 /// Longest time between two attempts, in milliseconds.
 pub const BACKOFF_MS_MAX: u32 = 60_000;
+/// Longest time that a health check waits for its answer, in milliseconds: a probe that hangs takes a place.
+pub const HEALTH_TIMEOUT_MS_MAX: u32 = 60_000;
 /// Longest slow start, in milliseconds.
 pub const SLOW_START_MS_MAX: u32 = 3_600_000;
 /// Largest number of connections or requests that a policy may allow one node for one endpoint.

@@ -145,6 +145,8 @@ pub enum Bounded {
     Routes,
     /// [`crate::limit::PATTERNS_MAX`].
     RegexRoutes,
+    /// [`crate::limit::ROUTES_BYTES_MAX`].
+    RouteBytes,
 }
 
 impl std::fmt::Display for Bounded {
@@ -155,6 +157,7 @@ impl std::fmt::Display for Bounded {
             Self::ServicePolicies => "service policies",
             Self::Routes => "routes",
             Self::RegexRoutes => "regular expressions in routes",
+            Self::RouteBytes => "bytes of routes, with this one",
         })
     }
 }

@@ -54,6 +54,7 @@ impl NodeCluster {
             Lost::Unknown => Reason::OutcomeUnknown,
             Lost::Busy => Reason::Busy { retry_after: RETRY_BUSY_AFTER },
             Lost::FeatureLevel { needs, stands } => Reason::FeatureLevel { needs: *needs, stands: *stands },
+            Lost::TooLarge { bytes, max } => Reason::TooLarge { bytes: *bytes, max: *max },
             Lost::DiskFull => Reason::DiskFull,
             Lost::ShuttingDown => Reason::ShuttingDown,
         };

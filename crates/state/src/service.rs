@@ -2,7 +2,7 @@
 
 use imbl::OrdMap;
 use quorate_model::{
-    Ailment, Duty, LogIndex, LogTime, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker,
+    Ailment, Duty, Load, LogIndex, LogTime, ServiceName, ServiceOffer, ServicePolicy, StoredPolicy, Worker,
     WorkerId,
 };
 use std::{ops::Bound, sync::Arc};
@@ -47,6 +47,11 @@ impl Endpoint {
     /// Whether new requests may go to it.
     pub fn serves(&self) -> bool {
         !self.is_ailing() && self.worker.serves(self.offer())
+    }
+
+    /// The same, with what its worker says about itself now.
+    pub fn serves_now(&self, load: Option<&Load>) -> bool {
+        !self.is_ailing() && self.worker.serves_now(self.offer(), load)
     }
 
     /// Whether health checks have found that it is not well.

@@ -132,6 +132,11 @@ impl State {
         self.services.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded)).map(|(_, service)| service)
     }
 
+    /// How many services have a policy.
+    pub fn policy_count(&self) -> usize {
+        self.policies
+    }
+
     /// All routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes

@@ -5,12 +5,15 @@ mod support;
 use quorate_model::{
     Address, Command, Config, ConfigMode, Epoch, FeatureLevel, HealthChange, HealthCheck, KeyspaceConfig,
     KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, PartitionRange, Refusal, RegistrationParts,
-    Reply, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId,
-    limit,
+    Reply, RestoreId, RestoreStep, Route, RouteName, RouteParts, ServiceName, ServiceOffer, ServicePolicy,
+    StoredRoute, Ttl, Verdict, WorkerId, limit,
     reply::Bounded,
-    route::{Action, Destination, Forwarding, PathMatch, Pattern, RouteMatch, Target, ValueMatch},
+    route::{
+        Action, Destination, Forwarding, HeaderEdits, PathMatch, Pattern, RouteMatch, Target, ValueMatch,
+    },
 };
-use std::time::Duration;
+use quorate_state::Parts;
+use std::{sync::LazyLock, time::Duration};
 use support::Scene;
 
 fn service(name: &str) -> ServiceName {
@@ -35,6 +38,12 @@ fn route_of(path: PathMatch, called: &str, to: &str) -> Route {
 
 fn route(called: &str, to: &str) -> Route {
     route_of(PathMatch::prefix("/x").expect("valid"), called, to)
+}
+
+/// One that matches by an expression; all share what is compiled.
+fn regex(called: &str) -> Route {
+    static PATH: LazyLock<PathMatch> = LazyLock::new(|| PathMatch::regex("/x.*").expect("compiles"));
+    route_of(PATH.clone(), called, "a")
 }
 
 struct Case(Scene);
@@ -102,6 +111,7 @@ fn a_document_is_applied_as_a_whole_or_not_at_all() {
     let mut case = Case::new();
     case.configure(document(&["a", "b"]), ConfigMode::Merge, None);
     let before = case.0.state.parts();
+    let declared = case.0.state.config_changed();
     let mut half = document(&["c"]);
     half.routes.insert(name("a"), None);
     // Too many keyspaces: what comes before them would have been possible.
@@ -113,10 +123,99 @@ fn a_document_is_applied_as_a_whole_or_not_at_all() {
         };
         half.keyspaces.insert(KeyspaceName::parse(&format!("k{nth}")).expect("a name"), keyspace);
     }
-    let refused = case.configure(half, ConfigMode::Merge, None);
+    half.services.insert(service("s"), Some(ServicePolicy::default()));
+    let command = Command::Configure { config: Box::new(half), mode: ConfigMode::Merge, if_index: None };
+    let applied = case.0.apply(vec![(None, command)]);
+    let refused = &applied.replies[0];
     assert!(matches!(refused, Reply::Refused(Refusal::Full { what: Bounded::Keyspaces, .. })), "{refused:?}");
+    assert!(applied.events.is_empty(), "{:?}", applied.events);
     let after = case.0.state.parts();
-    assert_eq!((after.routes, after.keyspaces), (before.routes, before.keyspaces));
+    let Parts { index, now, ref windows, .. } = after;
+    // An entry moves these, whatever is in it.
+    assert_eq!(after, Parts { index, now, windows: windows.clone(), ..before });
+    assert_eq!(case.0.state.config_changed(), declared);
+}
+
+/// Scenario: the last place for an expression; `z` gives it up and `a` wants it, and `a` comes first by name.
+#[test]
+fn what_a_document_takes_away_makes_room_for_what_it_brings() {
+    let mut case = Case::new();
+    let mut full = Config::default();
+    full.routes.extend((1..limit::PATTERNS_MAX).map(|nth| {
+        let one = regex(&format!("r{nth}"));
+        (one.name().clone(), Some(one))
+    }));
+    full.routes.insert(name("z"), Some(regex("z")));
+    assert_eq!(case.configure(full, ConfigMode::Merge, None), Reply::Done);
+    let mut swap = Config::default();
+    swap.routes.insert(name("a"), Some(regex("a")));
+    swap.routes.insert(name("z"), None);
+    assert_eq!(case.configure(swap, ConfigMode::Merge, None), Reply::Done);
+    assert!(case.0.state.routes().get("a").is_some() && case.0.state.routes().get("z").is_none());
+}
+
+/// One with as many and as long header edits as a route can have. Clones share the values, the count does not know.
+fn heavy(called: &str, path: &str) -> Route {
+    static VALUE: LazyLock<http::HeaderValue> =
+        LazyLock::new(|| HeaderEdits::value("f", &"x".repeat(limit::VALUE_BYTES_MAX)).expect("valid"));
+    let set = (0..limit::MATCH_VALUES_MAX).map(|nth| (format!("h{nth}").into(), VALUE.clone())).collect();
+    let edits = HeaderEdits { set, ..HeaderEdits::default() };
+    let destinations = vec![Destination { target: Target::Service(service("a")), weight: 1 }];
+    let (request_headers, response_headers) = (edits.clone(), edits);
+    let forwarding = Forwarding { destinations, request_headers, response_headers, ..Forwarding::default() };
+    let matches = RouteMatch { path: PathMatch::prefix(path).expect("valid"), ..RouteMatch::default() };
+    let action = Action::Forward(Box::new(forwarding));
+    RouteParts { matches, action, priority: 0 }.validate(name(called)).expect("valid")
+}
+
+#[test]
+fn the_memory_of_all_routes_is_bounded() {
+    let each = heavy("r0", "/x").weight();
+    let fit = limit::ROUTES_BYTES_MAX / each;
+    let mut case = Case::new();
+    let mut all = Config::default();
+    all.routes.extend((0..fit).map(|nth| {
+        let one = heavy(&format!("r{nth}"), "/x");
+        (one.name().clone(), Some(one))
+    }));
+    let stored: Vec<_> = all.routes.values().flatten().cloned().collect();
+    assert_eq!(case.configure(all, ConfigMode::Merge, None), Reply::Done);
+    assert_eq!(case.0.state.routes().weight(), fit * each);
+    let full =
+        Reply::Refused(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
+    assert_eq!(case.put(heavy("more", "/x"), None), full);
+    // One that is there may become another one that is no heavier, and what goes makes room.
+    assert_eq!(case.put(heavy("r0", "/y"), None), Reply::Done);
+    assert_eq!(case.run(Command::DeleteRoute { name: name("r1"), if_index: None }), Reply::Done);
+    assert_eq!(case.put(heavy("more", "/x"), None), Reply::Done);
+    // A backup may hold no more than that either.
+    let beyond = stored.into_iter().chain([heavy("beyond", "/x")]);
+    assert_eq!(restored(beyond), full);
+}
+
+/// What a restore of these routes is answered with.
+fn restored(routes: impl Iterator<Item = Route>) -> Reply {
+    let mut case = Case::new();
+    let id = RestoreId(1);
+    let keyspaces = case.0.state.parts().keyspaces;
+    let begin = RestoreStep::Begin { keyspaces, policies: Vec::new(), last_epoch: Epoch(1) };
+    assert_eq!(case.run(Command::Restore { id, step: begin }), Reply::Done);
+    let stored = (1..).zip(routes).map(|(nth, route)| StoredRoute {
+        route,
+        created: LogIndex(nth),
+        changed: LogIndex(nth),
+    });
+    let step = RestoreStep::Routes { batch: 0, routes: stored.collect() };
+    case.run(Command::Restore { id, step })
+}
+
+#[test]
+fn a_restore_brings_no_more_expressions_than_may_be_declared() {
+    let routes = |count: usize| (0..count).map(|nth| regex(&format!("r{nth}")));
+    assert_eq!(restored(routes(limit::PATTERNS_MAX)), Reply::Done);
+    let max = limit::PATTERNS_MAX as u64;
+    let full = Reply::Refused(Refusal::Full { what: Bounded::RegexRoutes, max });
+    assert_eq!(restored(routes(limit::PATTERNS_MAX + 1)), full);
 }
 
 #[test]

@@ -48,7 +48,12 @@ fn take_shown(document: &mut Value, name: &str) -> Result<Option<u64>, Failure> 
         return Err(Failure::Usage(problem));
     }
     fields.remove("created_index");
-    Ok(fields.remove("changed_index").as_ref().and_then(Value::as_u64))
+    let Some(shown) = fields.remove("changed_index") else { return Ok(None) };
+    // Without the condition it would replace what nobody has seen.
+    let index = shown.as_u64().ok_or_else(|| {
+        Failure::Usage(format!("changed_index is {shown}; allowed: a log index such as 57, or no such field"))
+    })?;
+    Ok(Some(index))
 }
 
 fn rows(routes: &[RouteRecord]) -> Rows {

@@ -93,6 +93,13 @@ fn a_route_is_put_from_a_file_or_stdin() {
     assert_eq!(lines, ["PUT /v1/routes/web"]);
     let (other, lines) = asked(&["routes", "put", "new", "-f", "-"], &shown.out);
     assert_eq!((other.code, lines.len()), (2, 0), "{}", other.err);
+    for index in ["\"7\"", "-1", "7.5", "null"] {
+        let route = shown.out.replace("changed_index: 7\n", &format!("changed_index: {index}\n"));
+        assert_ne!(route, shown.out);
+        let (refused, lines) = asked(&["routes", "put", "web", "-f", "-"], &route);
+        assert_eq!((refused.code, lines.len()), (2, 0), "{index}: {}", refused.err);
+        assert!(refused.err.contains("changed_index"), "{}", refused.err);
+    }
     let (deleted, _) = asked(&["routes", "delete", "web"], "");
     assert_eq!(deleted.err, "took route web away at index 10\n");
     let (policy, lines) = asked(&["services", "put", "upload", "-f", "-"], "balancing: p2c\n");

@@ -164,11 +164,6 @@ fn listed(worker: &Worker, service: &ServiceOffer, load: Option<&Load>) -> Liste
     }
 }
 
-/// Whether requests for one of its services go to a worker.
-pub fn serves(worker: &Worker, offer: &ServiceOffer, load: Option<&Load>) -> bool {
-    worker.serves_now(offer, load)
-}
-
 /// `GET /api/admin/services`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = CoordinatorServices)]

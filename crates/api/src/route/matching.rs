@@ -31,7 +31,7 @@ fn path(fields: &mut Fields) -> PathMatch {
     let exact = fields.optional("path_exact", text("a path", PathMatch::exact));
     let prefix = fields.optional("path_prefix", text("a path", PathMatch::prefix));
     let regex = fields.optional("path_regex", text("a regular expression", PathMatch::regex));
-    let is_service = fields.is_there("grpc_service");
+    let is_service = fields.has("grpc_service");
     let service = fields.optional("grpc_service", any_text);
     let method = fields.optional("grpc_method", any_text);
     if method.is_some() && !is_service {

@@ -45,6 +45,7 @@ pub(super) enum Bounded {
     ServicePolicies,
     Routes,
     RegexRoutes,
+    RouteBytes,
 }
 
 impl From<&model::Reply> for Reply {
@@ -96,6 +97,7 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::ServicePolicies => Bounded::ServicePolicies,
                     ModelBounded::Routes => Bounded::Routes,
                     ModelBounded::RegexRoutes => Bounded::RegexRoutes,
+                    ModelBounded::RouteBytes => Bounded::RouteBytes,
                 },
                 max: *max,
             },
@@ -140,6 +142,7 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::ServicePolicies => ModelBounded::ServicePolicies,
                     Bounded::Routes => ModelBounded::Routes,
                     Bounded::RegexRoutes => ModelBounded::RegexRoutes,
+                    Bounded::RouteBytes => ModelBounded::RouteBytes,
                 },
                 max,
             },

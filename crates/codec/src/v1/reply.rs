@@ -42,6 +42,7 @@ pub(crate) enum Bounded {
     ServicePolicies,
     Routes,
     RegexRoutes,
+    RouteBytes,
 }
 
 impl From<&model::Reply> for Reply {
@@ -93,6 +94,7 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::ServicePolicies => Bounded::ServicePolicies,
                     ModelBounded::Routes => Bounded::Routes,
                     ModelBounded::RegexRoutes => Bounded::RegexRoutes,
+                    ModelBounded::RouteBytes => Bounded::RouteBytes,
                 },
                 max: *max,
             },
@@ -137,6 +139,7 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::ServicePolicies => ModelBounded::ServicePolicies,
                     Bounded::Routes => ModelBounded::Routes,
                     Bounded::RegexRoutes => ModelBounded::RegexRoutes,
+                    Bounded::RouteBytes => ModelBounded::RouteBytes,
                 },
                 max,
             },

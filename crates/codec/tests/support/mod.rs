@@ -174,6 +174,7 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::HasRoutes { routes: 4 },
         Refusal::Full { what: Bounded::Routes, max: 13 },
         Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
+        Refusal::Full { what: Bounded::RouteBytes, max: 15 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -208,6 +209,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasRoutes { .. } => "has-routes",
         Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
         Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
+        Refusal::Full { what: Bounded::RouteBytes, .. } => "full-route-bytes",
     }
 }
 

@@ -11,6 +11,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Bounded::ServicePolicies,
         Bounded::Routes,
         Bounded::RegexRoutes,
+        Bounded::RouteBytes,
     ];
     let bounded = prop::sample::select(bounded.to_vec());
     let refusals = prop_oneof![

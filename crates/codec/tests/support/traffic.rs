@@ -245,7 +245,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         incarnation: Epoch(10),
         since: LogTime(1_790_000_000_000),
     };
-    let replies = replies().into_iter().skip(19).enumerate();
+    let replies = replies().into_iter().skip(19).take(4).enumerate();
     let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
     let parts = Parts {
         level: FeatureLevel::FOURTH,

@@ -9,7 +9,7 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 use quorate_api::coordinator::{
     AdminHealthBody,
-    lists::{Seen, ServiceCount, ServicesBody, StatsBody, WorkerBody, serves},
+    lists::{Seen, ServiceCount, ServicesBody, StatsBody, WorkerBody},
 };
 use quorate_model::{LogTime, Status, Worker};
 use quorate_rt::time;
@@ -74,9 +74,8 @@ async fn workers(State(app): State<App>) -> Response {
 async fn services(State(app): State<App>) -> Response {
     let (view, loads) = (app.cluster.view(), app.cluster.loads());
     let services = view.services().map(|service| {
-        let serving = service
-            .endpoints()
-            .map(|endpoint| serves(endpoint.worker(), endpoint.offer(), load(&loads, endpoint.worker())));
+        let serving =
+            service.endpoints().map(|endpoint| endpoint.serves_now(load(&loads, endpoint.worker())));
         (service.name().to_string(), ServiceCount::new(serving))
     });
     decided(view.index(), &ServicesBody::new(services.collect()))

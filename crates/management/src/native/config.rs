@@ -6,18 +6,21 @@ use super::{
     writes::{self, Outcome},
 };
 use crate::{
-    answer::{Answer, decided, with_etag},
+    answer::{Answer, Fault, decided, with_etag},
     document::{BodyRefusals, Conditions, DeclaredRefusals, ObjectParams, ReadRefusals, RecordWriteParams},
     request,
     server::App,
 };
-use axum::extract::{Request, State};
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
 use http::Uri;
 use quorate_api::{
-    Param,
+    Code, Param,
     config::{self, ConfigAnswer, ConfigBody, ConfigChange, ObjectChange, ObjectKind},
 };
-use quorate_model::{Command, Config, ConfigMode, KeyspaceConfig, StoredPolicy};
+use quorate_model::{Command, Config, ConfigMode, KeyspaceConfig, StoredPolicy, limit};
 use quorate_state::{KeyspaceView, View};
 
 /// Show everything that is declared
@@ -42,6 +45,11 @@ use quorate_state::{KeyspaceView, View};
 pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::OBJECT)?;
     let view = reads::view(&app, &query).await?;
+    // It may be long: other requests shall not wait for it.
+    Ok(quorate_rt::blocking(move || shown(&view)).await)
+}
+
+fn shown(view: &View) -> Response {
     let policies = view.services().filter_map(|service| service.stored_policy());
     let body = ConfigBody {
         routes: view.routes().iter().map(|s| (s.route.name().to_string(), (&s.route).into())).collect(),
@@ -53,7 +61,7 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
             .collect(),
         ..ConfigBody::default()
     };
-    Ok(with_etag(decided(view.index(), &body), view.config_changed()))
+    with_etag(decided(view.index(), &body), view.config_changed())
 }
 
 /// Replace everything that is declared
@@ -100,7 +108,11 @@ async fn declare(app: &App, request: Request, mode: ConfigMode) -> Answer {
     let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
     let config = config::config(request::large_object(request).await?, mode)?;
-    let changes = changes(&app.cluster.view(), &config, mode);
+    let view = app.cluster.view();
+    if mode == ConfigMode::Replace {
+        require_nameable(&view)?;
+    }
+    let changes = changes(&view, &config, mode);
     let command = Command::Configure { config: Box::new(config), mode, if_index };
     let (outcome, visible) = writes::write_seen(app, command, &query).await?;
     match outcome {
@@ -113,6 +125,21 @@ async fn declare(app: &App, request: Request, mode: ConfigMode) -> Answer {
             Ok(writes::tagged(decided(committed.index, &answer), &committed))
         }
     }
+}
+
+/// Where more stands than a document can name, each that replaces it would take something away that it could not have
+/// named.
+fn require_nameable(view: &View) -> Result<(), Fault> {
+    const MAX: usize = limit::CONFIG_OBJECTS_MAX;
+    let (routes, policies) = (view.routes().len(), view.policy_count());
+    if routes + policies <= MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "there are {routes} routes and {policies} policies of services, and a document names at most {MAX} objects: \
+         it can't replace them all; change them with PATCH, where null takes one away"
+    );
+    Err(Fault::new(Code::LimitReached, detail))
 }
 
 /// What a document makes another one of what stands in `view`.

@@ -76,12 +76,8 @@ fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
     if loads.is_empty() {
         return service.serving_count();
     }
-    let serves = |endpoint: &&Endpoint| {
-        let worker = endpoint.worker();
-        let load = loads.of(worker.id().as_str()).map(|load| &**load);
-        !endpoint.is_ailing() && worker.serves_now(endpoint.offer(), load)
-    };
-    service.endpoints().filter(serves).count()
+    let load = |endpoint: &Endpoint| loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
+    service.endpoints().filter(|endpoint| endpoint.serves_now(load(endpoint))).count()
 }
 
 /// Show a service

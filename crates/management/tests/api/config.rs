@@ -4,7 +4,7 @@ use crate::{
     ask::{Answer, Ask},
     fake::Fake,
 };
-use quorate_model::{Command, FeatureLevel};
+use quorate_model::{Command, FeatureLevel, limit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -135,4 +135,30 @@ async fn a_document_may_be_large() {
     assert_eq!(changes(&answer).len(), 2_000);
     let answer = send(&fake, "PUT", "?dry_run=true", document(4_500)).await;
     assert_eq!((answer.status, answer.problem().as_str()), (413, "body_too_large"));
+}
+
+/// Scenario: 20,001 routes stand. Whoever puts back what was read would have to leave one out, which would go.
+#[tokio::test]
+async fn more_than_a_document_can_name_is_not_replaced() {
+    let fake = formed();
+    let routes = (0..limit::CONFIG_OBJECTS_MAX).map(|nth| {
+        (
+            format!("r{nth}"),
+            json!({"match": {"path_exact": format!("/{nth}")}, "destinations": [{"service": "a"}]}),
+        )
+    });
+    let full = json!({"routes": routes.collect::<serde_json::Map<_, _>>()});
+    assert_eq!(changes(&send(&fake, "PUT", "", full.clone()).await).len(), limit::CONFIG_OBJECTS_MAX);
+    let same = send(&fake, "PUT", "?dry_run=true", full.clone()).await;
+    assert_eq!(changes(&same), [""; 0], "as many as it can name are replaced");
+    let policy = json!({"services": {"upload": {"timeout": "3s"}}});
+    assert_eq!(changes(&send(&fake, "PATCH", "", policy).await), ["service upload created"]);
+    for query in ["", "?dry_run=true"] {
+        let refused = send(&fake, "PUT", query, json!({})).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (422, "limit_reached"), "{}", refused.text);
+        assert!(refused.text.contains("20000 routes and 1 policies of services"), "{}", refused.text);
+    }
+    let less = json!({"routes": {"r0": null}});
+    assert_eq!(changes(&send(&fake, "PATCH", "", less).await), ["route r0 removed"]);
+    assert_eq!(send(&fake, "PUT", "?dry_run=true", json!({})).await.status, 200);
 }

@@ -86,6 +86,8 @@ async fn an_endpoint_that_health_checks_find_unwell_is_ejected() {
     assert_eq!(status(&fake).await, (json!("live"), json!(2)));
     found(&fake, "a", Verdict::Unhealthy);
     assert_eq!(status(&fake).await, (json!("ejected"), json!(1)));
+    let counted = get(&fake, "/api/admin/services").await["services"]["upload"].clone();
+    assert_eq!((&counted["total_workers"], &counted["healthy_workers"]), (&json!(2), &json!(1)));
     // An operator's word, and a silence, weigh more than a check.
     post(&fake, "/v1/workers/a/drain").await;
     assert_eq!(status(&fake).await, (json!("draining"), json!(1)));

@@ -122,3 +122,13 @@ async fn a_change_that_some_node_cannot_read_is_a_conflict() {
         assert_eq!(answer.header("retry-after"), None, "only an upgrade helps");
     }
 }
+
+#[tokio::test]
+async fn a_document_that_no_log_entry_can_hold_is_too_large() {
+    let fake = Fake::formed();
+    fake.break_down(Reason::TooLarge { bytes: 17, max: 16 });
+    let answer = fake.ask(Ask::json("PATCH", "/v1/config", json!({"services": {"a": {}}}))).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (413, "body_too_large"), "{}", answer.text);
+    assert!(answer.text.contains("17 bytes of the log; at most 16"), "{}", answer.text);
+    assert_eq!(answer.header("retry-after"), None, "only a smaller one helps");
+}

@@ -14,7 +14,7 @@ pub struct HealthCheck {
     pub probe: HealthProbe,
     /// Between two probes of one endpoint, in milliseconds.
     pub interval_ms: u32,
-    /// For the answer, in milliseconds; at most the interval.
+    /// For the answer, in milliseconds; at most the interval and [`limit::HEALTH_TIMEOUT_MS_MAX`].
     pub timeout_ms: u32,
     /// Failed ones in a row after which it is not well.
     pub unhealthy: u8,
@@ -55,6 +55,7 @@ impl HealthCheck {
     /// Checks all bounds and lists each that is wrong.
     pub fn validate(self) -> Result<Self, Vec<Invalid>> {
         let span = |ms: u32| Duration::from_millis(ms.into());
+        let timeout_max = self.interval_ms.clamp(10, limit::HEALTH_TIMEOUT_MS_MAX);
         let probe = match &self.probe {
             HealthProbe::Tcp => Ok(()),
             HealthProbe::Http { path } => target_path("path", path).map(drop),
@@ -72,7 +73,7 @@ impl HealthCheck {
         let checks = [
             probe,
             span_ms("interval", span(self.interval_ms), 100, 3_600_000).map(drop),
-            span_ms("timeout", span(self.timeout_ms), 10, self.interval_ms.clamp(10, 3_600_000)).map(drop),
+            span_ms("timeout", span(self.timeout_ms), 10, timeout_max).map(drop),
             within("unhealthy", self.unhealthy, 1, 100).map(drop),
             within("healthy", self.healthy, 1, 100).map(drop),
         ];

@@ -25,6 +25,10 @@ fn each_wrong_bound_is_named() {
     );
     let check = HealthCheck { timeout_ms: 20_000, healthy: 0, ..HealthCheck::default() };
     assert_eq!(fields(check.validate()), ["timeout", "healthy"]);
+    let rare = |timeout_ms| HealthCheck { interval_ms: 3_600_000, timeout_ms, ..HealthCheck::default() };
+    assert!(rare(limit::HEALTH_TIMEOUT_MS_MAX).validate().is_ok());
+    let wrong = rare(limit::HEALTH_TIMEOUT_MS_MAX + 1).validate().expect_err("too long");
+    assert_eq!((wrong[0].field.as_str(), wrong[0].allowed.as_str()), ("timeout", "10ms to 1m"));
     let probe = HealthProbe::Http { path: "healthz".into() };
     assert_eq!(fields(HealthCheck { probe, ..HealthCheck::default() }.validate()), ["path"]);
     let limits = EndpointLimits { in_flight_max: Some(0), ..EndpointLimits::default() };

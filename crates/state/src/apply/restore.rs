@@ -60,6 +60,12 @@ impl Restoring {
             if self.state.routes.len() >= limit::ROUTES_MAX {
                 return Err(Refusal::Full { what: Bounded::Routes, max: limit::ROUTES_MAX as u64 });
             }
+            if self.state.routes.pattern_count() + stored.route.pattern_count() > limit::PATTERNS_MAX {
+                return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::PATTERNS_MAX as u64 });
+            }
+            if self.state.routes.is_too_heavy(&stored.route) {
+                return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
+            }
             let name = stored.route.name();
             // Its age stays: which of two routes is the older one decides where requests go.
             let here = Arc::new(StoredRoute { changed: index, ..stored.clone() });

@@ -30,6 +30,9 @@ impl State {
             return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::PATTERNS_MAX as u64 });
         }
         let created = standing.map_or_else(|| self.routes.next_created(self.index), |stored| stored.created);
+        if self.routes.is_too_heavy(route) {
+            return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
+        }
         self.routes.insert(Arc::new(StoredRoute { route: route.clone(), created, changed: self.index }));
         self.note_declared();
         events.push(Event::RouteChanged { name: route.name().clone() });
@@ -80,28 +83,36 @@ impl State {
             ConfigMode::Merge => false,
             ConfigMode::Replace => self.drop_undeclared(config, events)?,
         };
-        let mut changed = gone;
-        for (name, route) in &config.routes {
-            let reply = match route {
-                Some(route) => self.put_route(route, None, events)?,
-                None if self.routes.get(name.as_str()).is_some() => self.delete_route(name, None, events)?,
-                None => Reply::Unchanged,
-            };
-            changed |= reply != Reply::Unchanged;
+        let mut changed = gone | self.drop_nulls(config, events)?;
+        for route in config.routes.values().flatten() {
+            changed |= self.put_route(route, None, events)? != Reply::Unchanged;
         }
         for (name, policy) in &config.services {
-            let has_policy = self.services.get(name).is_some_and(|service| service.stored_policy().is_some());
-            let reply = match policy {
-                Some(policy) => self.put_service(name, policy, None, events)?,
-                None if has_policy => self.delete_service(name, None, events)?,
-                None => Reply::Unchanged,
-            };
-            changed |= reply != Reply::Unchanged;
+            let Some(policy) = policy else { continue };
+            changed |= self.put_service(name, policy, None, events)? != Reply::Unchanged;
         }
         for (name, keyspace) in &config.keyspaces {
             let KeyspaceConfig { partitions, source, hold } = *keyspace;
             let reply = self.put_keyspace(name, (partitions, source, hold), None, events)?;
             changed |= reply != Reply::Unchanged;
+        }
+        Ok(changed)
+    }
+
+    /// Takes away what the document names as gone.
+    fn drop_nulls(&mut self, config: &Config, events: &mut Vec<Event>) -> Result<bool, Refusal> {
+        let mut changed = false;
+        for name in config.routes.iter().filter(|(_, route)| route.is_none()).map(|(name, _)| name) {
+            if self.routes.get(name.as_str()).is_some() {
+                self.delete_route(name, None, events)?;
+                changed = true;
+            }
+        }
+        for name in config.services.iter().filter(|(_, policy)| policy.is_none()).map(|(name, _)| name) {
+            if self.services.get(name).is_some_and(|service| service.stored_policy().is_some()) {
+                self.delete_service(name, None, events)?;
+                changed = true;
+            }
         }
         Ok(changed)
     }

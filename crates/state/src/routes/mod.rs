@@ -20,7 +20,7 @@ pub use rank::Rank;
 pub use tree::{Candidate, Candidates};
 
 use imbl::{OrdMap, OrdSet};
-use quorate_model::{LogIndex, RouteName, StoredRoute};
+use quorate_model::{LogIndex, Route, RouteName, StoredRoute, limit};
 use std::{ops::Bound, sync::Arc};
 
 /// All routes. Cloning costs O(1), a change about as much as the route is long.
@@ -31,6 +31,8 @@ pub struct RouteTable {
     ages: OrdSet<(LogIndex, RouteName)>,
     /// How many regular expressions they have. Derived.
     patterns: usize,
+    /// What they keep in memory, about. Derived.
+    weight: usize,
     /// Where each is found by a request. Derived.
     index: tree::Index,
 }
@@ -66,6 +68,19 @@ impl RouteTable {
         self.patterns
     }
 
+    /// What they keep in memory, about, in bytes: the sum of `Route::weight`.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Whether `route`, in the place of the one of its name, takes more memory than there is for routes. One that
+    /// needs no more than before always has its place.
+    pub(crate) fn is_too_heavy(&self, route: &Route) -> bool {
+        let (before, after) =
+            (self.get(route.name().as_str()).map_or(0, |s| s.route.weight()), route.weight());
+        after > before && self.weight - before + after > limit::ROUTES_BYTES_MAX
+    }
+
     /// The routes that a request with this path and host may be for, in the order in which they are asked: [`Rank`].
     /// The path in the form of [`path::canonical`]; the host in lower case, without a port.
     pub fn find(&self, path: &str, host: &str) -> Candidates<'_> {
@@ -87,6 +102,9 @@ impl RouteTable {
         if self.patterns != other.patterns {
             return Some(format!("{} expressions, wanted {}", self.patterns, other.patterns));
         }
+        if self.weight != other.weight {
+            return Some(format!("{} bytes, wanted {}", self.weight, other.weight));
+        }
         let (lists, wanted) = (self.index.lists(), other.index.lists());
         (lists != wanted).then(|| format!("index: {lists:?}, wanted {wanted:?}"))
     }
@@ -97,6 +115,7 @@ impl RouteTable {
         let old = self.remove(&name);
         self.ages.insert((stored.created, name.clone()));
         self.patterns += stored.route.pattern_count();
+        self.weight += stored.route.weight();
         self.index.insert(&stored);
         self.by_name.insert(name, stored);
         old
@@ -107,6 +126,7 @@ impl RouteTable {
         let old = self.by_name.remove(name)?;
         self.ages.remove(&(old.created, name.clone()));
         self.patterns -= old.route.pattern_count();
+        self.weight -= old.route.weight();
         self.index.remove(&old);
         Some(old)
     }
