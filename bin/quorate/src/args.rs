@@ -4,7 +4,7 @@ mod routes;
 mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
-pub use routes::{ApplyArgs, ExplainArgs, RoutesArgs, RoutesVerb};
+pub use routes::{ApplyArgs, ConfigArgs, ExplainArgs, RoutesArgs, RoutesVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
@@ -51,6 +51,8 @@ pub enum Command {
     Services(ServicesArgs),
     /// List, show, set and take away routes: which requests go where
     Routes(RoutesArgs),
+    /// Print all routes, policies and keyspaces as one document that `apply` takes
+    Config(ConfigArgs),
     /// Set many routes, policies and keyspaces from a file at once: all of it, or nothing
     Apply(ApplyArgs),
     /// Say where a request would go, and why; nothing is sent

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apply;
 pub mod cluster;
 pub mod completions;
+pub mod config;
 pub mod demo_worker;
 pub mod dev;
 mod document;

@@ -96,7 +96,9 @@ fn weight(text: &str) -> Result<Weight, String> {
   quorate services set upload --hold 5s --timeout 30s
   quorate services set upload --hold off
   quorate services put upload -f policy.yaml
-  quorate services delete upload")]
+  quorate services delete upload
+
+What `get upload --output yaml` prints can be put again. It then replaces only the policy that was shown, not a newer one.")]
 pub struct ServicesArgs {
     #[command(subcommand)]
     pub verb: ServicesVerb,

@@ -111,6 +111,68 @@ fn operator_commands_work_on_a_real_node_and_what_they_wrote_is_there_after_a_re
     assert_eq!(node.ends_by("-INT").code(), Some(0));
 }
 
+/// What is printed can be put again, and replaces nothing newer.
+#[test]
+fn what_is_declared_is_printed_and_put_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut node = Node::start("n1", &folder.path().join("data"));
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let said = |output: Output| {
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("UTF-8"),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let policy = file("policy.yaml", "timeout: 5s\nhealth: {tcp: true}\n");
+    assert_eq!(node.ask(&["services", "put", "upload", "-f", &policy]).status.code(), Some(0));
+    let (_, shown, _) = said(node.ask(&["services", "get", "upload", "-o", "yaml"]));
+    let shown = file("shown.yaml", &shown);
+    let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &shown]));
+    assert_eq!(code, Some(0), "{err}");
+    let policy = &node.told(&["services", "get", "upload"])["policy"];
+    assert_eq!((&policy["timeout"], &policy["health"]["tcp"]), (&"5s".into(), &true.into()));
+    // What it shows is not the newest any more once another change stands.
+    assert_eq!(node.ask(&["services", "set", "upload", "--timeout", "6s"]).status.code(), Some(0));
+    let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &shown]));
+    assert!(code == Some(1) && err.contains("precondition_failed"), "{err}");
+    let wrong = file("wrong.yaml", "name: upload\npolicy:\n  timeout: 5s\n  health:\n    tcp:\n");
+    let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &wrong]));
+    assert!(code == Some(1) && err.contains("wrong.yaml:5: health.tcp: is null"), "{err}");
+
+    let (code, all, err) = said(node.ask(&["config"]));
+    assert!(code == Some(0) && all.contains("timeout: 6s"), "{all}");
+    let index = err.trim().strip_prefix("last changed at index ").expect("an index").to_owned();
+    let all = file("all.yaml", &all);
+    let (code, out, err) = said(node.ask(&["apply", "-f", &all, "--replace", "--if-match", &index]));
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    assert_eq!(node.ask(&["services", "set", "upload", "--timeout", "7s"]).status.code(), Some(0));
+    let (code, _, err) = said(node.ask(&["apply", "-f", &all, "--replace", "--if-match", &index]));
+    assert!(code == Some(1) && err.contains("precondition_failed"), "{err}");
+    assert_eq!(node.told(&["services", "get", "upload"])["policy"]["timeout"], "7s");
+    assert_eq!(node.ends_by("-TERM").code(), Some(0));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_code_2_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let bad = folder.path().join("bad.pem");
+    std::fs::write(&bad, "no PEM").expect("written");
+    for certificate in [bad.clone(), folder.path().join("none.pem")] {
+        let mut command = serve("n1", &data, free_address());
+        command.args(["--https", "127.0.0.1:0", "--tls-cert"]).arg(&certificate).arg("--tls-key").arg(&bad);
+        let (code, why) = refused(command);
+        assert_eq!(code, Some(2), "{why}");
+        assert!(why.contains(&format!("--tls-cert {}: ", certificate.display())), "{why}");
+        assert!(!data.exists(), "{why}");
+    }
+}
+
 #[test]
 fn another_nodes_data_folder_is_refused_with_code_2() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -118,6 +118,11 @@ impl Fields {
         self.wrong.iter().filter_map(inside).collect()
     }
 
+    /// Whether a field that was not taken yet was sent as null.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     /// Whether the object has nothing at all.
     pub fn is_empty(&self) -> bool {
         self.map.values().all(Value::is_null)
@@ -214,8 +219,13 @@ pub fn number_in(bounds: RangeInclusive<u64>) -> impl FnOnce(Value) -> Result<u6
         match value.as_u64() {
             Some(number) if bounds.contains(&number) => Ok(number),
             Some(number) => Err(vec![Invalid::new("", format!("is {number}"), allowed)]),
+            None if value.is_i64() || value.as_f64().is_some_and(|number| number.abs() >= 1e18) => {
+                // Negative, or more than any of our numbers.
+                Err(vec![Invalid::new("", format!("is {value}"), allowed)])
+            }
             None if value.is_number() => {
-                Err(vec![Invalid::new("", "is no whole number, or out of range", allowed)])
+                let problem = format!("is {value}");
+                Err(vec![Invalid::new("", problem, format!("a whole number, {allowed}"))])
             }
             None => Err(vec![is_not(&value, format!("a number, {allowed}"))]),
         }

@@ -92,7 +92,9 @@ fn budget(value: Value) -> Result<RetryBudget, Wrong> {
 pub(crate) fn health(value: Value) -> Result<HealthCheck, Wrong> {
     nested(value, |fields| {
         let default = HealthCheck::default();
-        fields.at_most_one_of(["tcp", "http", "grpc"]);
+        if fields.at_most_one_of(["tcp", "http", "grpc"]).is_none() {
+            no_null_probe(fields);
+        }
         let tcp = fields.optional("tcp", true_or_nothing).map(|()| HealthProbe::Tcp);
         let http = fields.optional("http", http_probe);
         let grpc = fields.optional("grpc", grpc_probe);
@@ -115,6 +117,19 @@ pub(crate) fn health(value: Value) -> Result<HealthCheck, Wrong> {
         };
         checked(fields, read.validate().map_err(|wrong| wrong.into_iter().map(place).collect()))
     })
+}
+
+/// Whoever names a kind without a value (`tcp:` in YAML) wants that kind, and must not get another one.
+fn no_null_probe(fields: &mut Fields) {
+    for (name, allowed) in [
+        ("tcp", "true or {}"),
+        ("http", "an object, such as {\"path\": \"/healthz\"}"),
+        ("grpc", "an object, such as {\"service\": \"pkg.S\"}; {} is for the whole server"),
+    ] {
+        if fields.is_null(name) {
+            fields.add_inside([Invalid::new(name, "is null", allowed)]);
+        }
+    }
 }
 
 /// `true`, or an object with nothing in it.

@@ -126,7 +126,8 @@ impl fmt::Display for Problem {
             (false, true) => write!(f, "{} (status {})", self.detail, self.status)?,
             (false, false) => write!(f, "{} ({}, {})", self.detail, self.code, self.status)?,
         }
-        for error in &self.errors {
+        let is_said = |error: &FieldError| self.detail == format!("{}: {}", error.field, error.detail);
+        for error in self.errors.iter().filter(|error| !is_said(error)) {
             write!(f, "\n  {}: {}", error.field, error.detail)?;
         }
         Ok(())
@@ -145,6 +146,12 @@ mod tests {
         assert_eq!(
             problem.to_string(),
             "two fields are wrong (invalid_request, 400)\n  ttl: is 0 ms; allowed: 1s to 24h"
+        );
+        let single = br#"{"status":400,"code":"invalid_request","detail":"url: is no URL; allowed: a URL",
+            "errors":[{"field":"url","detail":"is no URL; allowed: a URL"}]}"#;
+        assert_eq!(
+            Problem::read(400, single).to_string(),
+            "url: is no URL; allowed: a URL (invalid_request, 400)"
         );
         assert_eq!(
             Problem::read(502, b"<html>").to_string(),

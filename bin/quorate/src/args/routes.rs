@@ -64,9 +64,24 @@ pub struct ApplyArgs {
     /// Take routes and policies away that the file does not name
     #[arg(long)]
     pub replace: bool,
+    /// Only if all that is declared has last changed at this index, as `quorate config` says it
+    #[arg(long, value_name = "INDEX")]
+    pub if_match: Option<u64>,
     /// Check only, change nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `quorate config`
+#[derive(Args, Debug)]
+#[command(after_help = "Prints YAML; with --output json, JSON. On stderr: the index of its last change.
+
+Examples:
+  quorate config > all.yaml
+  quorate apply -f all.yaml --replace --if-match 57 --dry-run")]
+pub struct ConfigArgs {
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -15,7 +15,7 @@ pub fn run(args: &ApplyArgs) -> Result<(), Failure> {
     let others = if args.replace { Others::Go } else { Others::Stay };
     let carry = if args.dry_run { Carry::Check } else { Carry::Out };
     block_on(async {
-        let told = operator.declare(&document.value, others, carry).await;
+        let told = operator.declare(&document.value, others, carry, args.if_match).await;
         let told = told.map_err(|error| document.failure(error))?;
         match format {
             Format::Table => {

@@ -19,6 +19,8 @@ pub struct Document {
     text: String,
     /// What it says.
     pub value: Value,
+    /// Where in the text that stands; empty: it is all of it.
+    place: &'static str,
 }
 
 impl Document {
@@ -45,10 +47,17 @@ impl Document {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let value = serde_saphyr::from_str_with_options::<Value>(&text, options);
         match value {
-            Ok(value @ Value::Object(_)) => Ok(Self { name: name.into(), text, value }),
+            Ok(value @ Value::Object(_)) => Ok(Self { name: name.into(), text, value, place: "" }),
             Ok(_) => Err(Failure::Usage(format!("{name}: is no mapping; allowed: fields with their values"))),
-            Err(error) => Err(Failure::Usage(format!("{name}: is no valid YAML: {error}"))),
+            Err(error) => Err(Failure::Usage(unreadable(name, &error))),
         }
+    }
+
+    /// What stands at `field`, alone.
+    pub fn inside(mut self, field: &'static str) -> Self {
+        self.value = self.value.get_mut(field).map(Value::take).unwrap_or_default();
+        self.place = field;
+        self
     }
 
     /// Why a router did not take it. Each mistake with its line, where it is found in the file.
@@ -59,11 +68,26 @@ impl Document {
         }
         let lines = Lines::of(&self.text);
         let told = problem.errors.iter().map(|wrong| {
-            let line = lines.line(&wrong.field).map_or_else(String::new, |line| format!(":{line}"));
+            let place = [self.place, wrong.field.as_str()].join(if self.place.is_empty() { "" } else { "." });
+            let line = lines.line(&place).map_or_else(String::new, |line| format!(":{line}"));
             format!("{}{line}: {}: {}", self.name, wrong.field, wrong.detail)
         });
         Failure::Failed(told.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Why a text is no YAML, in words for whoever wrote it, behind its line.
+fn unreadable(name: &str, error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::{Error, UserMessageFormatter};
+    let line = error.location().map_or_else(String::new, |location| format!(":{}", location.line()));
+    let why = match error.without_snippet() {
+        Error::MultipleDocuments { .. } => "a second document begins here; allowed: one document".into(),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("`{key}` is there twice; allowed: each key once")
+        }
+        other => other.render_with_formatter(&UserMessageFormatter),
+    };
+    format!("{name}{line}: is no valid YAML: {why}")
 }
 
 #[cfg(test)]
@@ -78,7 +102,27 @@ mod tests {
             read(r#"{"match": {"path_prefix": "/a"}, "destinations": [{"service": "a", "weight": 5}]}"#);
         assert_eq!(yaml.ok().map(|y| y.value), json.ok().map(|j| j.value));
         for bad in ["[1]", "a: [", "a: 1\na: 2", "text", ""] {
-            assert!(matches!(read(bad), Err(Failure::Usage(text)) if text.starts_with("f: ")), "{bad}");
+            assert!(matches!(read(bad), Err(Failure::Usage(text)) if text.starts_with('f')), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_with_its_line_and_without_words_of_a_library() {
+        let told = |text: &str| match Document::parse("f", text.to_owned()) {
+            Err(Failure::Usage(told)) => told,
+            _ => String::new(),
+        };
+        assert_eq!(told("a: 1\na: 2"), "f:2: is no valid YAML: `a` is there twice; allowed: each key once");
+        assert_eq!(
+            told("a: 1\n---\nb: 2"),
+            "f:3: is no valid YAML: a second document begins here; allowed: one document"
+        );
+        for bad in ["a: [", "a: *x", "a: 1\n b: 2", "a: {b", "\ta: 1", "? [1]\n: 2", "a: !!int x"] {
+            let told = told(bad);
+            assert!(told.starts_with("f:"), "{bad}: {told}");
+            for word in ["Policy", "Options", "from_", "::", "Error"] {
+                assert!(!told.contains(word), "{bad}: {told}");
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use quorate_node::{
     config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources, is_unknown_variable},
     partition_source::PartitionSource,
 };
+use quorate_rt::tls;
 use quorate_storage::FolderDisk;
 use quorate_telemetry::log;
 use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ const LEFTOVERS_LIMIT: Duration = Duration::from_secs(1);
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let sources = sources(args.flags.clone(), args.config.as_deref())?;
     let config = configure(&sources)?;
+    check_certificate(&config)?;
     let format = match config.log_format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
@@ -61,6 +63,23 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(LEFTOVERS_LIMIT);
     ended
+}
+
+/// A certificate that can't be used is bad configuration, and found before anything is opened or written.
+fn check_certificate(config: &Config) -> Result<(), Failure> {
+    let Some(https) = &config.https else { return Ok(()) };
+    let (certificate, key) = (https.certificate.display(), https.key.display());
+    let why = match tls::Acceptor::new(&https.certificate, &https.key) {
+        Ok(_) => return Ok(()),
+        Err(tls::Error::Identity { what: "key", problem, .. }) => format!("--tls-key {key}: {problem}"),
+        Err(tls::Error::Identity { problem, .. }) => format!("--tls-cert {certificate}: {problem}"),
+        Err(tls::Error::Pair { source, .. }) => {
+            format!("--tls-cert {certificate} and --tls-key {key}: {source}")
+        }
+        Err(other) => format!("--tls-cert {certificate} and --tls-key {key}: {other}"),
+    };
+    let allowed = "PEM files: the certificate with those that lead to its authority, and its key";
+    Err(Failure::Usage(format!("{why}; allowed: {allowed}")))
 }
 
 /// A level alone is about what we say. What the libraries below tell of each of their steps helps only those who

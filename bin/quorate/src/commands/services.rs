@@ -37,8 +37,8 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
                 done(format, &told, &format!("set service {name}"))
             }
             ServicesVerb::Put { name, file } => {
-                let document = Document::read(file)?;
-                let told = operator.put_service(name, &document.value).await;
+                let (document, shown) = take_shown(Document::read(file)?, name)?;
+                let told = operator.put_service(name, &document.value, shown).await;
                 let told = told.map_err(|error| document.failure(error))?;
                 done(format, &told, &format!("set service {name}"))
             }
@@ -48,6 +48,29 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
             }
         }
     })
+}
+
+/// A file may be the policy itself, or what `get` prints, which has it as `policy`. The index of the change that was
+/// shown is the condition.
+fn take_shown(document: Document, name: &str) -> Result<(Document, Option<u64>), Failure> {
+    let Some(policy) = document.value.get("policy") else { return Ok((document, None)) };
+    if let Some(other) = document.value.get("name").filter(|shown| *shown != name) {
+        return Err(Failure::Usage(format!("the file is about the service {other}, not about {name}")));
+    }
+    if policy.is_null() {
+        let remedy = format!("allowed: one that has, or `quorate services delete {name}`");
+        return Err(Failure::Usage(format!("the file shows a service that has no policy; {remedy}")));
+    }
+    const SHOWN: [&str; 7] =
+        ["name", "policy", "endpoint_count", "serving_count", "endpoints", "next_cursor", "changed_index"];
+    let mut fields = document.value.as_object().into_iter().flat_map(|fields| fields.keys());
+    if let Some(unknown) = fields.find(|field| !SHOWN.contains(&field.as_str())) {
+        return Err(Failure::Usage(format!(
+            "{unknown}: is there beside policy; allowed: what a policy has inside of it"
+        )));
+    }
+    let shown = document.value.get("changed_index").and_then(Value::as_u64);
+    Ok((document.inside("policy"), shown))
 }
 
 /// What is not said stays as it stands.

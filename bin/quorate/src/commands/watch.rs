@@ -61,6 +61,7 @@ fn details(event: &Event) -> String {
     match text(&data["change"]).as_str() {
         "status" => format!("{} -> {}", text(&data["from"]), text(&data["to"])),
         "lost" => format!("{} partitions to {}", text(&data["count"]), text(&data["taken_by"])),
+        "health" => format!("{} {}", text(&data["endpoint"]), text(&data["health"])),
         "intent" => format!("{} weight {}", text(&data["duty"]), text(&data["weight"])),
         _ => {
             let shown = [
@@ -103,6 +104,11 @@ mod tests {
         assert_eq!(
             shown(Some("9"), "worker", lost),
             "9          worker    lost        w1 2 partitions to w2\n"
+        );
+        let ill = json!({"change": "health", "name": "upload", "endpoint": "w1", "health": "unhealthy"});
+        assert_eq!(
+            shown(Some("9.1"), "service", ill),
+            "9.1        service   health      upload w1 unhealthy\n"
         );
         let gone = json!({"change": "removed", "name": "w1", "worker": null});
         assert_eq!(shown(Some("9"), "worker", gone), "9          worker    removed     w1\n");

@@ -29,6 +29,8 @@ fn each_wrong_field_of_a_policy_is_named() {
         (json!({"protocol": "http2", "balancing": "random"}), vec!["protocol", "balancing"]),
         (json!({"balancing": "consistent-hash"}), vec!["hash_on"]),
         (json!({"health": {"tcp": true, "http": {}}}), vec!["health.http"]),
+        (json!({"health": {"tcp": null}}), vec!["health.tcp"]),
+        (json!({"health": {"http": null, "grpc": null}}), vec!["health.http", "health.grpc"]),
         (json!({"health": {"http": {"path": "x"}}}), vec!["health.http.path"]),
         (json!({"health": {"grpc": {"service": "a/b"}}}), vec!["health.grpc.service"]),
         (json!({"health": {"interval": "1s", "timeout": "2s"}}), vec!["health.timeout"]),
@@ -82,6 +84,9 @@ fn what_is_begun_is_shown_with_its_defaults() {
         })
     );
     let health = |body: Value| json!(ServicePut::from(&read(json!({"health": body})).expect("valid")));
+    for tcp in [json!({"tcp": true}), json!({"tcp": {}}), json!({"tcp": {}, "http": null})] {
+        assert_eq!(health(tcp.clone())["health"]["tcp"], true, "{tcp}");
+    }
     assert_eq!(health(json!({"tcp": {}, "interval": "1s"}))["health"]["timeout"], "1s");
     assert_eq!(health(json!({"tcp": true}))["health"]["tcp"], true);
 }

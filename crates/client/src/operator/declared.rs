@@ -1,10 +1,16 @@
 //! What operators declare: routes, and documents of many objects; and why requests go where they go.
 
-use super::{Operator, Told, named, typed};
-use crate::{Error, nodes::Call};
+use super::{Download, Operator, Told, named, typed};
+use crate::{
+    Error,
+    nodes::{Call, next_chunk},
+};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// More than all that a cluster may have declared takes.
+const CONFIG_BYTES_MAX: usize = 1 << 30;
 
 /// `GET /v1/routes/{name}`, an item of `GET /v1/routes`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -185,17 +191,39 @@ impl Operator {
         self.raw(Method::DELETE, &["v1", "routes", named("route", name)?], None).await
     }
 
-    /// `PUT /v1/services/{name}` with a policy as it stands in a file.
-    pub async fn put_service(&self, name: &str, body: &Value) -> Result<Value, Error> {
-        self.put(&["v1", "services", named("service", name)?], body, None).await
+    /// `PUT /v1/services/{name}` with a policy as it stands in a file; with `if_match` only in the place of the one
+    /// that was changed last at this index.
+    pub async fn put_service(&self, name: &str, body: &Value, if_match: Option<u64>) -> Result<Value, Error> {
+        self.put(&["v1", "services", named("service", name)?], body, if_match).await
     }
 
-    /// `PUT` or `PATCH /v1/config`: many objects in one entry, all of them or none.
+    /// `GET /v1/config`, and the index at which any of it changed last, where the node says.
+    pub async fn config(&self) -> Result<Told<Option<u64>>, Error> {
+        let path = &["v1", "config"];
+        let call = Call { method: Method::GET, path, query: &[], body: None, if_match: None };
+        let Download { node, mut response } = self.nodes.download(&call).await?;
+        let wrong = |problem| Error::Answer { node: node.clone(), problem };
+        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        let changed = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
+        let mut body = Vec::new();
+        while let Some(piece) = next_chunk(&mut response).await.map_err(wrong)? {
+            if body.len() + piece.len() > CONFIG_BYTES_MAX {
+                return Err(wrong(format!("the document is larger than {CONFIG_BYTES_MAX} bytes")));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let json = serde_json::from_slice(&body).map_err(|e| wrong(format!("no JSON: {e}")))?;
+        Ok(Told { value: changed, json })
+    }
+
+    /// `PUT` or `PATCH /v1/config`: many objects in one entry, all of them or none; with `if_match` only if all that is
+    /// declared has last changed at this index.
     pub async fn declare(
         &self,
         document: &Value,
         others: Others,
         carry: Carry,
+        if_match: Option<u64>,
     ) -> Result<Told<Declared>, Error> {
         let method = match others {
             Others::Stay => Method::PATCH,
@@ -206,7 +234,7 @@ impl Operator {
             Carry::Check => &[("dry_run", "true")],
         };
         let path = &["v1", "config"];
-        let call = Call { method, path, query, body: Some(document), if_match: None };
+        let call = Call { method, path, query, body: Some(document), if_match };
         let answer = self.nodes.call(&call).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }

@@ -38,7 +38,8 @@ impl Yaml {
     pub fn read(text: &str) -> Result<Self, Wrong> {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            Wrong::new(format!("is no valid YAML: {error}"), "one YAML document, each key once")
+            let why = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            Wrong::new(format!("is no valid YAML: {why}"), "one YAML document, each key once")
         })
     }
 }
