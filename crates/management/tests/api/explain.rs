@@ -2,8 +2,8 @@
 
 use crate::{
     ask::Ask,
-    fake::Fake,
-    services::{found, get, offer, post},
+    fake::{Fake, found},
+    services::{get, offer, post},
 };
 use quorate_model::Verdict;
 use serde_json::{Value, json};

@@ -270,18 +270,22 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
         Aim::Owner(_, Ok(forward)) => owned(base, forward),
         Aim::Owner(keyspace, Err(homeless)) => {
             let keyspace = Some(keyspace.to_string());
-            let found = match homeless {
-                Homeless::NoWorkspace => answer(400, "the request names no workspace".into()),
-                Homeless::CountUnknown(why) => answer(503, count_unknown(*why).into()),
-                Homeless::NoWorker { workspace, partition, why, .. } => Result {
-                    workspace: Some(text(workspace.id())),
-                    partition: Some(*partition),
-                    ..answer(503, unserved(why, *partition))
-                },
-            };
-            Result { keyspace, ..found }
+            Result { keyspace, ..homeless_told(base, homeless) }
         }
     }
+}
+
+fn homeless_told(base: Result, homeless: &Homeless<'_, '_>) -> Result {
+    let (status, why) = match homeless {
+        Homeless::NoWorkspace => (400, "the request names no workspace".into()),
+        Homeless::CountUnknown(why) => (503, count_unknown(*why).into()),
+        Homeless::NoWorker { partition, why, .. } => (503, unserved(why, *partition)),
+    };
+    let (workspace, partition) = match homeless {
+        Homeless::NoWorker { workspace, partition, .. } => (Some(text(workspace.id())), Some(*partition)),
+        Homeless::NoWorkspace | Homeless::CountUnknown(_) => (None, None),
+    };
+    Result { action: "answer", status: Some(status), why, workspace, partition, ..base }
 }
 
 fn target(target: &Target) -> String {

@@ -259,29 +259,29 @@ fn of_several_readings_each_is_told_of() {
         &state,
         "GET r/x/../admin",
         &expect![[r#"
-        route admin: no
-          path wants a path that everybody reads as one for the same route, found /x/../admin, of which one reading is /admin
-        route put: no
-          match.methods wants PUT, found GET (the path read as /admin)
-        route all: no
-          path wants a path that everybody reads as one for the same route, found /x/../admin, of which one reading is /x/../admin
-        => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, encoded slashes or control characters where routes would treat the readings differently
-           status 400
-    "#]],
+            route admin: no
+              path wants a path that everybody reads as one for the same route, found /x/../admin, of which one reading is /admin
+            route put: no
+              match.methods wants PUT, found GET (the path read as /admin)
+            route all: no
+              path wants a path that everybody reads as one for the same route, found /x/../admin, of which one reading is /x/../admin
+            => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters (`;`), encoded slashes or control characters where routes would treat the readings differently
+               status 400
+        "#]],
     );
     check(
         &state,
         "GET r//admin",
         &expect![[r#"
-        route admin: no
-          path wants a path that everybody reads as one for the same route, found //admin, of which one reading is /admin
-        route put: no
-          match.methods wants PUT, found GET (the path read as /admin)
-        route all: no
-          path wants a path that everybody reads as one for the same route, found //admin, of which one reading is //admin
-        => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, encoded slashes or control characters where routes would treat the readings differently
-           status 400
-    "#]],
+            route admin: no
+              path wants a path that everybody reads as one for the same route, found //admin, of which one reading is /admin
+            route put: no
+              match.methods wants PUT, found GET (the path read as /admin)
+            route all: no
+              path wants a path that everybody reads as one for the same route, found //admin, of which one reading is //admin
+            => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters (`;`), encoded slashes or control characters where routes would treat the readings differently
+               status 400
+        "#]],
     );
     check(
         &state,
