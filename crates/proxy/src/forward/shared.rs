@@ -64,7 +64,10 @@ impl Forwarding<'_> {
             }
         };
         let after = limits.worker_waiting_timeout;
-        match self.client.watch.bound(timeout(after, waiting)).await {
+        let waiting = self.client.watch.bound(timeout(after, waiting));
+        // Where there is no connection yet, it is the worker that is waited for.
+        let came = if links.is_open() { self.in_line(waiting).await } else { waiting.await };
+        match came {
             Some(Ok(Ok(Ok(got)))) => Ok(got),
             Some(Ok(Ok(Err(error)))) => Err(refused(Error::Unreachable(error))),
             // The connection that it waited for is gone.

@@ -71,7 +71,11 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(this.read(cx, buf))?;
+        let was_in_head = this.frames.in_head();
         let cost = this.frames.cost(&buf.filled()[before..]);
+        if this.frames.in_head() != was_in_head {
+            this.session.head_is_under_way(!was_in_head);
+        }
         if cost > 0 && !this.session.pay(cost) {
             buf.set_filled(before);
             this.refuse(cx);
