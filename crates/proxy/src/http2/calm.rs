@@ -22,6 +22,27 @@ const PER_TICK: u32 = PER_SECOND / (1_000 / TICK.as_millis() as u32);
 const _: () = assert!(FULL / RESET < 50, "four connections must not make 200 requests that they reset");
 const _: () = assert!(FULL / FRAME < 2_000, "no flood is longer than two thousand frames");
 
+/// What was written to a client, for which it may answer by WINDOW_UPDATE: one for its stream and one for the
+/// connection for each DATA, however small, is nothing odd.
+#[derive(Debug, Default)]
+pub(super) struct Written(u64);
+
+impl Written {
+    /// So many bytes of frames earn one WINDOW_UPDATE; a frame has nine and more.
+    const EACH: u64 = 8;
+
+    pub fn add(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_add(bytes as u64);
+    }
+
+    /// What so many WINDOW_UPDATE cost.
+    pub fn cost(&mut self, updates: u32) -> u32 {
+        let earned = u32::try_from(self.0 / Self::EACH).unwrap_or(u32::MAX).min(updates);
+        self.0 -= u64::from(earned) * Self::EACH;
+        (updates - earned) * FRAME
+    }
+}
+
 /// What a client may still spend.
 #[derive(Debug)]
 pub(super) struct Purse {
@@ -67,6 +88,8 @@ pub(super) struct Frames {
     padded: Option<usize>,
     /// What the bytes at hand belong to.
     within: Within,
+    /// How many were WINDOW_UPDATE.
+    updates: u32,
 }
 
 /// What a frame is a part of.
@@ -84,7 +107,12 @@ impl Frames {
     /// Of a client: its preface comes first.
     pub fn after_preface() -> Self {
         let skip = crate::opening::PREFACE.len();
-        Self { head: [0; 9], have: 0, skip, padded: None, within: Within::Other }
+        Self { head: [0; 9], have: 0, skip, padded: None, within: Within::Other, updates: 0 }
+    }
+
+    /// How many of the frames since the last look were WINDOW_UPDATE: what they cost depends on what they answer.
+    pub fn take_updates(&mut self) -> u32 {
+        std::mem::take(&mut self.updates)
     }
 
     /// Whether a head has begun that has not ended.
@@ -126,6 +154,7 @@ impl Frames {
                 HEADERS | CONTINUATION => Within::LastOfHead,
                 _ => Within::Other,
             };
+            self.updates += u32::from(kind == WINDOW_UPDATE);
             if kind == DATA && flags & (ENDS | PADDED) == PADDED && self.skip > 0 {
                 self.padded = Some(std::mem::take(&mut self.skip));
             } else {
@@ -137,6 +166,7 @@ impl Frames {
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 /// `END_STREAM` and `ACK` are the same bit.
 const ENDS: u8 = 0x1;
@@ -152,8 +182,8 @@ fn price_of_data(length: usize) -> u32 {
 fn price(kind: u8, flags: u8, length: usize) -> u32 {
     match kind {
         DATA if flags & ENDS == 0 => price_of_data(length),
-        // Those that end a stream, and WINDOW_UPDATE.
-        DATA | HEADERS | 0x8 => 0,
+        // Those that end a stream; the others are paid by what is written.
+        DATA | HEADERS | WINDOW_UPDATE => 0,
         // RST_STREAM.
         0x3 => RESET,
         // SETTINGS and PING: what acknowledges ours.
@@ -190,6 +220,20 @@ mod tests {
             let cost: u32 = bytes.chunks(size).map(|chunk| frames.cost(chunk)).sum();
             assert_eq!(cost, expected, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn windows_are_updated_for_what_was_written() {
+        let (mut frames, mut written) = (Frames::after_preface(), Written::default());
+        frames.cost(crate::opening::PREFACE);
+        assert_eq!(frames.cost(&frame(WINDOW_UPDATE, 0, 4).repeat(5)), 0);
+        assert_eq!((frames.take_updates(), frames.take_updates()), (5, 0));
+        assert_eq!(written.cost(5), 5 * FRAME, "nothing was written");
+        // DATA with seven bytes.
+        written.add(9 + 7);
+        assert_eq!([written.cost(1), written.cost(2)], [0, FRAME]);
+        written.add(usize::MAX);
+        assert_eq!(written.cost(u32::MAX), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const LINGER: u32 = 10;
 
 /// How long a client that was told to open no more streams has for those that it has just opened.
 fn grace(spans: &Spans) -> u32 {
-    spans.header.min(spans.idle / 4)
+    (spans.idle / 4).max(1).min(spans.header)
 }
 
 /// Where a connection is in its life.
