@@ -117,7 +117,8 @@ impl Forwarding<'_> {
             Ok(response) => return Ok(Arrived::Shared(response)),
             Err(broken) => broken,
         };
-        let connection = blamed(&broken, connection);
+        // A partition has one owner, whose conduct nobody watches: there is nobody else to send it to.
+        let connection = if self.to.care.is_some() { blamed(&broken, connection) } else { connection };
         let (failure, error) = match broken {
             Broken::Unsent | Broken::Unprocessed(_) if !self.outbound.is_whole() => {
                 (Failure::Died, Error::Closed { authority })
