@@ -73,6 +73,8 @@ pub(crate) struct Client {
     carrier: Carrier,
     phase: AtomicU8,
     upload: AtomicU8,
+    /// More of the request's body was asked for, and was not there.
+    body_is_awaited: AtomicBool,
     /// The socket took no more the last time.
     write_is_blocked: AtomicBool,
     /// How long the worker that is asked may take, in ticks.
@@ -123,6 +125,7 @@ impl Client {
             carrier,
             phase: AtomicU8::new(Phase::Head as u8),
             upload: AtomicU8::new(Upload::Done as u8),
+            body_is_awaited: AtomicBool::new(false),
             write_is_blocked: AtomicBool::new(false),
             span,
             until: AtomicU32::new(NEVER),
@@ -294,6 +297,18 @@ impl Client {
         if self.is(Phase::Answering) {
             self.calm();
         }
+    }
+
+    /// Whether it is the client that the rest of the request's body is awaited from; otherwise it is the worker that takes
+    /// none, or there is none.
+    pub fn body_awaited(&self, is_awaited: bool) {
+        self.body_is_awaited.store(is_awaited, Ordering::Relaxed);
+    }
+
+    /// Whether it is for the client that the request's time is over: it did not send on, or gave too little.
+    pub fn is_to_blame(&self) -> bool {
+        let stalls = self.upload_is(Upload::Running) && self.body_is_awaited.load(Ordering::Relaxed);
+        stalls || self.is_too_late()
     }
 
     /// The socket takes no more bytes of the answer for now.

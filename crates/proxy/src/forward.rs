@@ -31,7 +31,10 @@ use outbound::{Outbound, Payload};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::label::{Mirrored, Outcome, UpstreamUse};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// A request on its way.
 pub(crate) struct Forwarding<'a> {
@@ -44,6 +47,8 @@ pub(crate) struct Forwarding<'a> {
     index: HeaderValue,
     lookup: Lookup,
     attempts: u32,
+    /// It waits for others to make room at the worker, or its time was over while it did.
+    in_line: AtomicBool,
 }
 
 /// How it ended.
@@ -116,7 +121,17 @@ impl<'a> Forwarding<'a> {
             Outbound { method: head.method, target: head.uri, headers: head.headers, body, repeats };
         let may_look = to.care.as_ref().is_none_or(|care| care.again.policy.max > 0);
         let lookup = if may_look { Lookup::Once } else { Lookup::Again };
-        Self { client, outbound, upgrade, to, tried: Vec::new(), index, lookup, attempts: 0 }
+        Self {
+            client,
+            outbound,
+            upgrade,
+            to,
+            tried: Vec::new(),
+            index,
+            lookup,
+            attempts: 0,
+            in_line: AtomicBool::new(false),
+        }
     }
 
     /// Tries until there is an answer, or nothing left to try.

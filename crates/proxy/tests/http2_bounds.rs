@@ -111,6 +111,8 @@ async fn floods_of_frames_that_do_nothing_end_the_connection() {
     let open = frame(HEADERS, END_HEADERS, 1, &get_block());
     let empty = frame(DATA, 0, 1, &[]).repeat(2_500);
     assert_eq!(flood(&rig, &[open, empty].concat()).await, Some(Reason::ENHANCE_YOUR_CALM), "empty data");
+    let window = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(2_500);
+    assert_eq!(flood(&rig, &window).await, Some(Reason::ENHANCE_YOUR_CALM), "window");
     rig.until_metric("quorate_proxy_connections_open", 0).await;
 }
 
@@ -240,6 +242,16 @@ async fn who_does_not_finish_the_preface_is_closed() {
     let mut client = rig.client().await;
     client.send(b"PRI * HTTP/2.0\r\n").await.unwrap();
     assert!(client.is_closed().await);
+    rig.until_metric("quorate_proxy_connections_open", 0).await;
+}
+
+#[tokio::test]
+async fn who_does_not_finish_a_head_is_closed() {
+    let worker = Worker::ok().await;
+    let limits = Limits { header_timeout: Duration::from_millis(200), ..Limits::default() };
+    let rig = limited(limits, &worker).await;
+    let mut slow = Frames::connect(rig.addr).await;
+    slow.0.write_all(&frame(HEADERS, END_STREAM, 1, &get_block())).await.unwrap();
     rig.until_metric("quorate_proxy_connections_open", 0).await;
 }
 

@@ -154,6 +154,27 @@ async fn a_breaker_leaves_a_failing_worker_alone_and_tries_it_again() {
     rig.until_metric("quorate_proxy_breaker_changes_total{change=\"closed\"}", 1).await;
 }
 
+#[tokio::test]
+async fn a_call_that_gave_too_little_time_is_no_failure_of_the_worker() {
+    let rig = rig().await;
+    let worker = Worker::scripted(|tcp, _| async move {
+        let mut client = Client::of(tcp);
+        while let Some(head) = client.head().await {
+            if !head.contains("/slow") {
+                client.send(ok("well").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    rig.offer("only", &worker.url(), &["s"]);
+    let breaker = Breaker { failures: 1, open_ms: 600_000, successes: 1, trials: 1, shared: false };
+    rig.policy("s", ServicePolicy { breaker: Some(breaker), ..balanced(Balancing::RoundRobin) });
+    let more = "Content-Type: application/grpc\r\nGrpc-Timeout: 100m\r\n";
+    let late = rig.ask(&call("GET", "/api/service/s/slow", more)).await;
+    assert_eq!(late.header("grpc-status"), Some("4"));
+    assert_eq!(rig.ask(&get("/api/service/s/x")).await.body, "well");
+}
+
 /// All breakers are open: the request is refused here, at once.
 #[tokio::test]
 async fn where_all_breakers_are_open_nobody_is_asked() {

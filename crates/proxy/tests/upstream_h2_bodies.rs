@@ -217,6 +217,27 @@ async fn an_early_answer_comes_through_and_the_body_goes_on() {
     assert_eq!((next.status, next.body.as_str()), (200, "early"));
 }
 
+/// The worker answers, and takes no more, and does not say so.
+#[tokio::test]
+async fn a_body_that_nobody_takes_ends_some_time_after_the_answer() {
+    let seen = Arc::new(Mutex::new(None));
+    let record = seen.clone();
+    let limits = Limits { client_stall: std::time::Duration::from_millis(300), ..Limits::default() };
+    let pair = Pair::serving(limits, Manner::default(), move |mut call: Call| {
+        let record = record.clone();
+        async move {
+            call.answer("early");
+            *record.lock().unwrap() = Some(reset_of(&mut call).await);
+        }
+    })
+    .await;
+    let mut client = pair.rig.client().await;
+    let head = "POST /x HTTP/1.1\r\nHost: h\r\nX-Workspace-ID: w1\r\nContent-Length: 400000\r\n\r\n";
+    client.send(&[head.as_bytes(), &[b'x'; 100_000]].concat()).await.unwrap();
+    assert_eq!(client.answer("POST").await.body, "early");
+    eventually("it is given up", || *seen.lock().unwrap() == Some(Reason::CANCEL)).await;
+}
+
 /// Somebody who does not take his answer holds up nobody else on the connection.
 #[tokio::test]
 async fn a_client_that_stands_still_holds_up_no_other() {

@@ -18,7 +18,7 @@ use quorate_rt::{
     time::{sleep, timeout},
 };
 use quorate_telemetry::{events::FailedOver, label::RetryRefusal};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// An answer that is worth another attempt.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +82,11 @@ impl Forwarding<'_> {
 
     /// The same of a failure.
     pub(super) async fn after(&mut self, failed: &Failed) -> Then {
+        let is_late = matches!(failed.failure, Failure::TimedOut | Failure::TryTimedOut);
+        let was_in_line = self.in_line.swap(false, Ordering::Relaxed);
         if let Some(care) = &mut self.to.care
             && !failed.error.is_ours()
+            && !(is_late && (was_in_line || self.client.is_to_blame()))
         {
             care.failed((failed.failure, failed.connection), self.client.core.deadlines.now());
         }

@@ -7,8 +7,19 @@ use quorate_routing::{
     retry::{Connection, Failure},
 };
 use quorate_rt::time::timeout;
+use std::sync::atomic::Ordering;
 
 impl Forwarding<'_> {
+    /// Waits for others to make room. Should the time of the request or of the attempt be over meanwhile, that says
+    /// nothing about the worker: it was not asked.
+    pub(super) async fn in_line<F: Future>(&self, room: F) -> F::Output {
+        self.in_line.store(true, Ordering::Relaxed);
+        let came = room.await;
+        let is_late = self.client.watch.is_due();
+        self.in_line.store(is_late, Ordering::Relaxed);
+        came
+    }
+
     /// How many connections this core may have to the worker.
     pub(super) fn connections_max(&self) -> usize {
         let of_node = self.client.core.config.limits.worker_connections_max;
@@ -50,7 +61,7 @@ impl Forwarding<'_> {
                 }
             }
         });
-        match self.client.watch.bound(room).await {
+        match self.in_line(self.client.watch.bound(room)).await {
             Some(Ok(found)) => Ok(found),
             Some(Err(_)) => Err(refused(Error::NoRoom { authority: authority(), after })),
             None => {

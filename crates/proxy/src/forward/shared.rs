@@ -64,7 +64,10 @@ impl Forwarding<'_> {
             }
         };
         let after = limits.worker_waiting_timeout;
-        match self.client.watch.bound(timeout(after, waiting)).await {
+        let waiting = self.client.watch.bound(timeout(after, waiting));
+        // Where there is no connection yet, it is the worker that is waited for.
+        let came = if links.is_open() { self.in_line(waiting).await } else { waiting.await };
+        match came {
             Some(Ok(Ok(Ok(got)))) => Ok(got),
             Some(Ok(Ok(Err(error)))) => Err(refused(Error::Unreachable(error))),
             // The connection that it waited for is gone.
@@ -114,7 +117,8 @@ impl Forwarding<'_> {
             Ok(response) => return Ok(Arrived::Shared(response)),
             Err(broken) => broken,
         };
-        let connection = blamed(&broken, connection);
+        // A partition has one owner, whose conduct nobody watches: there is nobody else to send it to.
+        let connection = if self.to.care.is_some() { blamed(&broken, connection) } else { connection };
         let (failure, error) = match broken {
             Broken::Unsent | Broken::Unprocessed(_) if !self.outbound.is_whole() => {
                 (Failure::Died, Error::Closed { authority })

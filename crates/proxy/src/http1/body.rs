@@ -73,6 +73,7 @@ impl Body for RequestBody {
             Self::Stream(body) => body,
         };
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
+        body.client.body_awaited(polled.is_pending());
         match &polled {
             Poll::Ready(Some(Ok(_))) => body.client.upload_went_on(),
             Poll::Ready(Some(Err(_))) => body.client.set_upload(Upload::Failed),

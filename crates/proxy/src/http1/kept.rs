@@ -250,6 +250,7 @@ impl Body for Sending {
             source.lose();
         }
         let polled = Pin::new(&mut source.incoming).poll_frame(cx);
+        source.client.body_awaited(polled.is_pending());
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 // Whoever gets one from the client has got all that was kept before, so the small ones need no place.

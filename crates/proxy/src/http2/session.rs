@@ -1,7 +1,7 @@
 //! What is known of an HTTP/2 connection: its streams, and whether it is about to end.
 
 use super::calm::Purse;
-use crate::client::Client;
+use crate::{client::Client, core::Spans};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
@@ -10,6 +10,11 @@ use std::sync::{
 /// How long a connection that was told to end waits for its client to close it, in ticks. Closed sooner, what the
 /// client still sends would have the kernel throw away what we said last.
 const LINGER: u32 = 10;
+
+/// How long a client that was told to open no more streams has for those that it has just opened.
+fn grace(spans: &Spans) -> u32 {
+    (spans.idle / 4).max(1).min(spans.header)
+}
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +45,8 @@ pub(crate) struct Session {
     /// Whether there has been a stream.
     used: AtomicBool,
     life: AtomicU8,
+    /// A stream's head has begun and not ended.
+    in_head: AtomicBool,
     purse: Mutex<Purse>,
     /// The stream whose task is about to be spawned.
     next: Mutex<Option<Arc<Client>>>,
@@ -47,13 +54,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub fn new(connection: Arc<Client>) -> Arc<Self> {
-        connection.watch.arm(connection.core.spans.idle);
+        connection.watch.arm(connection.core.spans.idle - grace(&connection.core.spans));
         let purse = Mutex::new(Purse::new(connection.core.deadlines.now()));
         Arc::new(Self {
             connection,
             open: AtomicU32::new(0),
             used: AtomicBool::new(false),
             life: AtomicU8::new(Life::Open as u8),
+            in_head: AtomicBool::new(false),
             purse,
             next: Mutex::new(None),
         })
@@ -71,7 +79,8 @@ impl Session {
             return None;
         };
         self.used.store(true, Ordering::Relaxed);
-        if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
+        // The time of the next one's head may run already.
+        if self.open.fetch_add(1, Ordering::Relaxed) == 0 && !self.in_head() {
             self.connection.watch.disarm();
         }
         let stream = Client::stream(self, watch);
@@ -87,10 +96,40 @@ impl Session {
     /// A stream's conversation is over.
     pub fn stream_ended(&self) {
         self.connection.core.stream_closed();
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 && !self.is(Life::Lingering) {
-            let spans = &self.connection.core.spans;
-            self.connection.watch.arm(if self.is(Life::Open) { spans.idle } else { spans.header });
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 && !self.in_head() {
+            self.idle();
         }
+    }
+
+    /// There are no streams. A client is told before its idle time is over: what it sends meanwhile is still answered.
+    fn idle(&self) {
+        let spans = &self.connection.core.spans;
+        match (self.is(Life::Open), self.is(Life::Lingering)) {
+            (true, _) => self.connection.watch.arm(spans.idle - grace(spans)),
+            (false, false) => self.connection.watch.arm(grace(spans)),
+            (false, true) => {}
+        }
+    }
+
+    /// A stream's head has begun, or ended. Nothing else can come on the connection in between, so it is the connection
+    /// that has the time of a head for it.
+    pub fn head_is_under_way(&self, is_under_way: bool) {
+        self.in_head.store(is_under_way, Ordering::Relaxed);
+        if self.is(Life::Lingering) {
+            return;
+        }
+        let watch = &self.connection.watch;
+        match (is_under_way, self.open.load(Ordering::Relaxed)) {
+            (true, _) if self.is(Life::Leaving) && watch.is_armed() => {}
+            (true, _) => watch.arm(self.connection.core.spans.header),
+            (false, 0) if self.is(Life::Leaving) => {}
+            (false, 0) => self.idle(),
+            (false, _) => watch.disarm(),
+        }
+    }
+
+    fn in_head(&self) -> bool {
+        self.in_head.load(Ordering::Relaxed)
     }
 
     /// Whether a client that is asked to go elsewhere has had what it came for.
@@ -103,8 +142,8 @@ impl Session {
         let was_open = self.is(Life::Open);
         if was_open {
             self.enter(Life::Leaving);
-            if self.open.load(Ordering::Relaxed) == 0 {
-                self.connection.watch.arm(self.connection.core.spans.header);
+            if self.open.load(Ordering::Relaxed) == 0 && !self.in_head() {
+                self.connection.watch.arm(grace(&self.connection.core.spans));
             }
         }
         was_open
@@ -123,7 +162,9 @@ impl Session {
         if !self.connection.watch.is_due() {
             return None;
         }
-        Some(if self.leave() { Overdue::Leave } else { Overdue::Cut })
+        // Who is in the middle of a head can't be waited for once more.
+        let leaves = !self.in_head() && self.leave();
+        Some(if leaves { Overdue::Leave } else { Overdue::Cut })
     }
 
     /// Pays for what the client sent. `false`: it can't.

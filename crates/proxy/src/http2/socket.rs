@@ -1,6 +1,9 @@
 //! An HTTP/2 client's bytes.
 
-use super::{Session, calm::Frames};
+use super::{
+    Session,
+    calm::{Frames, Written},
+};
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::{
@@ -21,6 +24,7 @@ pub(super) struct Socket {
     pub early: Bytes,
     pub session: Arc<Session>,
     pub frames: Frames,
+    pub written: Written,
     /// All that was written went out, and it ended with a whole frame.
     pub settled: bool,
     /// The client can't pay for what it sends.
@@ -32,7 +36,16 @@ pub(super) struct Socket {
 impl Socket {
     pub fn new(transport: Transport, early: Bytes, session: Arc<Session>) -> Self {
         let frames = Frames::after_preface();
-        Self { transport, early, session, frames, settled: true, refused: false, shut: false }
+        Self {
+            transport,
+            early,
+            session,
+            frames,
+            written: Written::default(),
+            settled: true,
+            refused: false,
+            shut: false,
+        }
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -46,6 +59,12 @@ impl Socket {
             self.early = Bytes::new();
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, wrote: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = wrote {
+            self.written.add(*bytes);
+        }
     }
 
     /// Says why, if that can be said now, and then nothing more. For hyper it is as if the client had closed.
@@ -71,7 +90,12 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(this.read(cx, buf))?;
+        let was_in_head = this.frames.in_head();
         let cost = this.frames.cost(&buf.filled()[before..]);
+        let cost = cost + this.written.cost(this.frames.take_updates());
+        if this.frames.in_head() != was_in_head {
+            this.session.head_is_under_way(!was_in_head);
+        }
         if cost > 0 && !this.session.pay(cost) {
             buf.set_filled(before);
             this.refuse(cx);
@@ -86,7 +110,9 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(buf.len()));
         }
         self.settled = false;
-        Pin::new(&mut self.transport).poll_write(cx, buf)
+        let wrote = Pin::new(&mut self.transport).poll_write(cx, buf);
+        self.wrote(&wrote);
+        wrote
     }
 
     fn poll_write_vectored(
@@ -98,7 +124,9 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         self.settled = false;
-        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
+        let wrote = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
+        self.wrote(&wrote);
+        wrote
     }
 
     fn is_write_vectored(&self) -> bool {

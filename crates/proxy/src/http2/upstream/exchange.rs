@@ -57,7 +57,9 @@ pub(crate) async fn exchange(
     })
     .await?;
     place.link.heard(client.core.deadlines.now());
-    Ok(answered.map(|body| Answer::new(body, place, upload.map(Upload::detach))))
+    let core = &client.core;
+    let upload = upload.map(|upload| upload.detach(core.deadlines.clone(), core.spans.stall));
+    Ok(answered.map(|body| Answer::new(body, place, upload)))
 }
 
 /// A stream is said to be ended by the worker's GOAWAY only if it comes after the last one that the worker looked at.

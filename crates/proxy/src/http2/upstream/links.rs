@@ -193,6 +193,11 @@ impl Links {
         state.open.is_empty() && !state.is_dialling
     }
 
+    /// Whether there is a connection.
+    pub fn is_open(&self) -> bool {
+        !self.state().open.is_empty()
+    }
+
     /// Takes no more requests on any connection there is; those on them go on.
     pub fn clear(&self) {
         let open = mem::take(&mut self.state().open);
