@@ -283,7 +283,7 @@ impl Case<'_> {
                 let tried = self.terms.tried;
                 let wish = Wish { ask, head, manner: Manner::ByPath, tried, now: self.now };
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
-                if tried.is_empty() {
+                if self.is_first() {
                     choice.count_request(self.now);
                 }
                 let verdict = self.choose(head, &path, (service, &choice, picked));
@@ -309,12 +309,19 @@ impl Case<'_> {
             Some(vacancy) => {
                 Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })
             }
-            None => {
-                let own = answer::service::unserved(&path.name, &self.services.available(self.view));
-                let own = own.retry_after(until_heard(service));
-                Verdict::Answer(if choice.is_full(self.terms.tried) { own.overloaded() } else { own })
-            }
+            None => Verdict::Answer(match choice.busy(self.terms.tried, self.now) {
+                Some(busy) => answer::service::try_again(busy.outcome(), busy.retry_after(), choice.count()),
+                None => {
+                    let own = answer::service::unserved(&path.name, &self.services.available(self.view));
+                    own.retry_after(until_heard(service))
+                }
+            }),
         }
+    }
+
+    /// Whether the request is decided for the first time: neither did it wait, nor was it sent to anybody.
+    fn is_first(&self) -> bool {
+        self.terms.tried.is_empty() && self.terms.patience == Patience::Fresh
     }
 
     fn may_wait(&self, vacancy: Option<Vacancy>) -> Option<Vacancy> {

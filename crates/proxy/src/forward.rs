@@ -261,7 +261,10 @@ impl<'a> Forwarding<'a> {
                 By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
-            self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
+            // The worker has not failed: it has as much as it may have, and the outcome is counted.
+            if !failed.error.is_crowd() {
+                self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
+            }
             own
         };
         let finish = self.finish();
@@ -284,7 +287,10 @@ impl<'a> Forwarding<'a> {
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {
             // The worker is well: it will have room again.
-            None if failed.error.is_crowd() => answer::service::try_again(Outcome::Overloaded, 1, 1),
+            left if failed.error.is_crowd() => {
+                let others = left.map_or(0, |left| left.count);
+                answer::service::try_again(Outcome::Overloaded, 1, others + 1)
+            }
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)
