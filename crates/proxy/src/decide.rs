@@ -22,6 +22,7 @@ use http::{HeaderValue, Request, header};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
+    decide::by_path,
     pick::{Ask, next_random, wanted_model},
     service::ServicePath,
     vacancy::{self, Vacancy},
@@ -258,7 +259,10 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn decide(&mut self, head: &RequestHead<'_>) -> route::Ruled {
-        let verdict = match by_rules(self.view, head) {
+        // Who was sent to by path stays with that rule: of its head not all is left that routes look at.
+        let decision =
+            if self.terms.tried.is_empty() { by_rules(self.view, head) } else { by_path(self.view, head) };
+        let verdict = match decision {
             Decision::Route(routed) => return self.routed(head, &routed),
             Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {

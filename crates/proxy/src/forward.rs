@@ -174,11 +174,14 @@ impl<'a> Forwarding<'a> {
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
-        if pooled.is_none() && self.is_bounded() {
-            pooled = Box::pin(self.room()).await?;
-        }
-        if let Some(upstream) = pooled {
+        let pooled = match source {
+            // Those who wait come first.
+            _ if self.is_bounded() => Box::pin(self.room()).await?,
+            Source::Any => self.to.endpoint.take(),
+            Source::Dial => None,
+        };
+        // Of an unused one that has died another attempt is made on a new one: what room there is, is its.
+        if let Some(upstream) = pooled.filter(|_| source == Source::Any) {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
