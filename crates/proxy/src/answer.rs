@@ -60,11 +60,6 @@ impl Own {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// The workers are there, and have as much to do as they may have.
-    pub fn overloaded(self) -> Self {
-        Self { outcome: Outcome::Overloaded, ..self }
-    }
-
     fn closing(self) -> Self {
         Self { connection: After::Close, ..self }
     }

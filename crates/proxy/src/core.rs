@@ -8,6 +8,7 @@ use crate::{
     headers::Stamp,
     hold::{Holds, Waiting},
     in_flight::InFlight,
+    mirror,
     pool::PoolBounds,
     resilience::{Breakers, Here},
 };
@@ -109,7 +110,10 @@ impl Core {
             spans,
             counters,
             deadlines: Deadlines::new(
-                limits.connections_max.saturating_add(limits.http2_streams_of_core_max),
+                limits
+                    .connections_max
+                    .saturating_add(limits.http2_streams_of_core_max)
+                    .saturating_add(mirror::COPIES_MAX),
             ),
             desk,
             dialer: shared.dialer.clone(),

@@ -22,6 +22,7 @@ use http::{HeaderValue, Request, header};
 use quorate_model::{LogIndex, Ttl, Worker};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
+    decide::by_path,
     pick::{Ask, next_random, wanted_model},
     service::ServicePath,
     vacancy::{self, Vacancy},
@@ -263,7 +264,10 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn decide(&mut self, head: &RequestHead<'_>) -> route::Ruled {
-        let verdict = match by_rules(self.view, head) {
+        // Who was sent to by path stays with that rule: of its head not all is left that routes look at.
+        let decision =
+            if self.terms.tried.is_empty() { by_rules(self.view, head) } else { by_path(self.view, head) };
+        let verdict = match decision {
             Decision::Route(routed) => return self.routed(head, &routed),
             Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {
@@ -288,7 +292,7 @@ impl Case<'_> {
                 let tried = self.terms.tried;
                 let wish = Wish { ask, head, manner: Manner::ByPath, tried, now: self.now };
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
-                if tried.is_empty() {
+                if self.is_first() {
                     choice.count_request(self.now);
                 }
                 let verdict = self.choose(head, &path, (service, &choice, picked));
@@ -314,12 +318,19 @@ impl Case<'_> {
             Some(vacancy) => {
                 Verdict::Hold(Held { awaited: Awaited::Service(service.name().clone()), vacancy })
             }
-            None => {
-                let own = answer::service::unserved(&path.name, &self.services.available(self.view));
-                let own = own.retry_after(until_heard(service));
-                Verdict::Answer(if choice.is_full(self.terms.tried) { own.overloaded() } else { own })
-            }
+            None => Verdict::Answer(match choice.busy(self.terms.tried, self.now) {
+                Some(busy) => answer::service::try_again(busy.outcome(), busy.retry_after(), choice.count()),
+                None => {
+                    let own = answer::service::unserved(&path.name, &self.services.available(self.view));
+                    own.retry_after(until_heard(service))
+                }
+            }),
         }
+    }
+
+    /// Whether the request is decided for the first time: neither did it wait, nor was it sent to anybody.
+    fn is_first(&self) -> bool {
+        self.terms.tried.is_empty() && self.terms.patience == Patience::Fresh
     }
 
     fn may_wait(&self, vacancy: Option<Vacancy>) -> Option<Vacancy> {

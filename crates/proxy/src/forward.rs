@@ -189,11 +189,14 @@ impl<'a> Forwarding<'a> {
 
     async fn connect(&self, source: Source) -> Result<(Upstream, Connection), Failed> {
         let counters = &self.client.core.counters;
-        let mut pooled = (source == Source::Any).then(|| self.to.endpoint.take()).flatten();
-        if pooled.is_none() && self.is_bounded() {
-            pooled = Box::pin(self.room()).await?;
-        }
-        if let Some(upstream) = pooled {
+        let pooled = match source {
+            // Those who wait come first.
+            _ if self.is_bounded() => Box::pin(self.room()).await?,
+            Source::Any => self.to.endpoint.take(),
+            Source::Dial => None,
+        };
+        // Of an unused one that has died another attempt is made on a new one: what room there is, is its.
+        if let Some(upstream) = pooled.filter(|_| source == Source::Any) {
             counters.upstream(UpstreamUse::Reused);
             return Ok((upstream, Connection::Pooled));
         }
@@ -276,7 +279,10 @@ impl<'a> Forwarding<'a> {
                 By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
-            self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
+            // The worker has not failed: it has as much as it may have, and the outcome is counted.
+            if !failed.error.is_crowd() {
+                self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
+            }
             own
         };
         let finish = self.finish();
@@ -299,7 +305,10 @@ impl<'a> Forwarding<'a> {
         let after = core.desk.after_failure(path, &self.tried, core.deadlines.now());
         match after.left {
             // The worker is well: it will have room again.
-            None if failed.error.is_crowd() => answer::service::try_again(Outcome::Overloaded, 1, 1),
+            left if failed.error.is_crowd() => {
+                let others = left.map_or(0, |left| left.count);
+                answer::service::try_again(Outcome::Overloaded, 1, others + 1)
+            }
             Some(left) => {
                 let ttl = after.ttl.map_or(RETRY_TTL, |ttl| ttl.as_duration());
                 answer::service::try_again(outcome, retry::retry_after(ttl, left.others), left.count)

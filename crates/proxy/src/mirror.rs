@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Most copies that one core has under way.
-const COPIES_MAX: usize = 128;
+pub(crate) const COPIES_MAX: usize = 128;
 /// Most bytes of an answer that are read so that its connection can be used again.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 

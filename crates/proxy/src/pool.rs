@@ -194,6 +194,11 @@ impl Endpoint {
         Queued(&self.counts)
     }
 
+    /// Tells the first one who waits to look again.
+    pub fn nudge(&self) {
+        self.counts.tell();
+    }
+
     /// What there is of connections.
     pub fn usage(&self) -> Usage {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -201,7 +206,6 @@ impl Endpoint {
             connections: number(self.open() + self.being_dialled()),
             idle: number(self.idle().len()),
             pending: self.counts.waiting.load(Ordering::Relaxed),
-            in_flight: 0,
         }
     }
 

@@ -8,6 +8,10 @@
 //! but for who is picked: the worker gets the request only if on the newest View it still is one of those whose turn it
 //! is first, at the same address. A node that has applied a drain therefore gives the drained worker nothing more.
 
+mod busy;
+
+pub(crate) use busy::Busy;
+
 use crate::{
     deadline::now_ms,
     destination::{Outstanding, Registered, Seat, Workers},
@@ -381,11 +385,9 @@ impl Choice {
         table.pick(&ask, &mut turns, standing, latency).map(|member| &member.who)
     }
 
-    /// Whether all who could be asked have as many requests as they may have: a reason other than that nobody is there.
-    pub fn is_full(&self, tried: &[Arc<Outstanding>]) -> bool {
-        let Some(max) = self.rules.limits.in_flight else { return false };
-        let mut seats = self.candidates.iter().map(|candidate| &candidate.who.seat);
-        seats.any(|seat| !is_tried(seat, tried) && seat.outstanding.count() >= max)
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.candidates.len()
     }
 
     /// A request goes to one of them.

@@ -124,6 +124,14 @@ async fn a_redirect_tells_where_to_ask() {
     assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
     assert!(answer.header("X-Quorate-Index").is_some());
     rig.until_metric(r#"quorate_proxy_requests_total{outcome="redirected"}"#, 1).await;
+    // One that would lead the client in a circle is passed over: the rules behind it decide.
+    let mut parts = by("/same", Forwarding::default());
+    let host = Some(Redirect::host("r.example").unwrap());
+    parts.action = Action::Redirect(Redirect { status: 308, scheme: None, host, port: None, path: None });
+    put_route(&rig, "same", parts);
+    assert_eq!(rig.ask(&get("/same")).await.status, 400, "it names no workspace");
+    let elsewhere = rig.ask("GET /same HTTP/1.1\r\nHost: q.example\r\n\r\n").await;
+    assert_eq!(elsewhere.header("Location"), Some("http://r.example/same"));
 }
 
 #[tokio::test]
@@ -192,6 +200,11 @@ async fn a_browser_is_told_what_the_route_allows() {
     let answer = rig.ask(&asked("https://evil.example")).await;
     check(&answer, 204, "");
     assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    let delete = "Origin: https://a.test\r\nAccess-Control-Request-Method: DELETE\r\n";
+    let answer = rig.ask(&call("OPTIONS", "/c/x", delete)).await;
+    check(&answer, 204, "");
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), None, "not this method");
+    assert_eq!(answer.header("Access-Control-Allow-Methods"), None);
     // The request itself: the route's say, not the destination's.
     let answer = rig.ask(&call("GET", "/c/x", "Origin: https://app.example\r\n")).await;
     assert_eq!(answer.all("Access-Control-Allow-Origin"), ["https://app.example"]);

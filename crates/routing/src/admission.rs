@@ -42,8 +42,6 @@ pub struct Usage {
     pub idle: u32,
     /// Requests of the service that wait for one.
     pub pending: u32,
-    /// Requests of the service that are not done, the pending ones among them.
-    pub in_flight: u32,
 }
 
 /// Which bound is reached.
@@ -53,8 +51,6 @@ pub enum Full {
     Connections,
     /// [`Limits::pending`].
     Pending,
-    /// [`Limits::in_flight`].
-    InFlight,
 }
 
 impl Full {
@@ -63,7 +59,6 @@ impl Full {
         match self {
             Self::Connections => "connections",
             Self::Pending => "pending",
-            Self::InFlight => "in_flight",
         }
     }
 }
@@ -81,18 +76,17 @@ pub enum Admission {
     Refuse(Full),
 }
 
-/// Whether one more request of a service is taken on at all.
-pub fn request(limits: &Limits, in_flight: u32) -> Result<(), Full> {
-    if limits.in_flight.is_some_and(|max| in_flight >= max) { Err(Full::InFlight) } else { Ok(()) }
-}
-
-/// How a request that was taken on gets a connection to its worker.
+/// How a request gets a connection to its worker. Where somebody waits for one, whoever comes later does too: else a
+/// queue is only for those who have no luck.
 pub fn connection(limits: &Limits, usage: &Usage) -> Admission {
-    let may_open = limits.connections.is_none_or(|max| usage.connections < max);
+    let (may_open, is_first) = match limits.connections {
+        Some(max) => (usage.connections < max, usage.pending == 0),
+        None => (true, true),
+    };
     let pending_max = limits.pending.unwrap_or(PENDING_DEFAULT);
-    if usage.idle > 0 {
+    if is_first && usage.idle > 0 {
         Admission::Reuse
-    } else if may_open {
+    } else if is_first && may_open {
         Admission::Open
     } else if usage.pending < pending_max {
         Admission::Wait
@@ -115,7 +109,7 @@ mod tests {
             for (open, idle, waiting) in
                 [(0, 0, 0), (2, 1, 1), (2, 0, 0), (1, 0, 1), (2, 0, 1), (2, 0, 1_024)]
             {
-                let usage = Usage { connections: open, idle, pending: waiting, in_flight: 0 };
+                let usage = Usage { connections: open, idle, pending: waiting };
                 let then = connection(&limits, &usage);
                 table += &format!(
                     "{connections:?} {pending:?}: {open} open, {idle} idle, {waiting} wait: {then:?}\n"
@@ -130,9 +124,9 @@ mod tests {
             None None: 2 open, 0 idle, 1 wait: Open
             None None: 2 open, 0 idle, 1024 wait: Open
             Some(2) None: 0 open, 0 idle, 0 wait: Open
-            Some(2) None: 2 open, 1 idle, 1 wait: Reuse
+            Some(2) None: 2 open, 1 idle, 1 wait: Wait
             Some(2) None: 2 open, 0 idle, 0 wait: Wait
-            Some(2) None: 1 open, 0 idle, 1 wait: Open
+            Some(2) None: 1 open, 0 idle, 1 wait: Wait
             Some(2) None: 2 open, 0 idle, 1 wait: Wait
             Some(2) None: 2 open, 0 idle, 1024 wait: Refuse(Pending)
             None Some(0): 0 open, 0 idle, 0 wait: Open
@@ -142,27 +136,19 @@ mod tests {
             None Some(0): 2 open, 0 idle, 1 wait: Open
             None Some(0): 2 open, 0 idle, 1024 wait: Open
             Some(2) Some(1): 0 open, 0 idle, 0 wait: Open
-            Some(2) Some(1): 2 open, 1 idle, 1 wait: Reuse
+            Some(2) Some(1): 2 open, 1 idle, 1 wait: Refuse(Pending)
             Some(2) Some(1): 2 open, 0 idle, 0 wait: Wait
-            Some(2) Some(1): 1 open, 0 idle, 1 wait: Open
+            Some(2) Some(1): 1 open, 0 idle, 1 wait: Refuse(Pending)
             Some(2) Some(1): 2 open, 0 idle, 1 wait: Refuse(Pending)
             Some(2) Some(1): 2 open, 0 idle, 1024 wait: Refuse(Pending)
             Some(2) Some(0): 0 open, 0 idle, 0 wait: Open
-            Some(2) Some(0): 2 open, 1 idle, 1 wait: Reuse
+            Some(2) Some(0): 2 open, 1 idle, 1 wait: Refuse(Connections)
             Some(2) Some(0): 2 open, 0 idle, 0 wait: Refuse(Connections)
-            Some(2) Some(0): 1 open, 0 idle, 1 wait: Open
+            Some(2) Some(0): 1 open, 0 idle, 1 wait: Refuse(Connections)
             Some(2) Some(0): 2 open, 0 idle, 1 wait: Refuse(Connections)
             Some(2) Some(0): 2 open, 0 idle, 1024 wait: Refuse(Connections)
         "#]]
         .assert_eq(&table);
-    }
-
-    #[test]
-    fn requests_are_bounded() {
-        let limits = Limits { in_flight: Some(2), ..Limits::default() };
-        assert_eq!([0, 1, 2, 3].map(|n| request(&limits, n).is_ok()), [true, true, false, false]);
-        assert_eq!(request(&limits, 2), Err(Full::InFlight));
-        assert_eq!(request(&Limits::default(), u32::MAX), Ok(()));
     }
 
     #[test]

@@ -121,6 +121,18 @@ impl Breaker {
         }
     }
 
+    /// When it lets a request through again, where it does not now. Of a trial that is under way nobody knows when it
+    /// ends: now, as likely as ever.
+    pub fn shut_until(&self, settings: &Settings, now_ms: u64) -> Option<u64> {
+        if self.lets_through(settings, now_ms) {
+            return None;
+        }
+        Some(match self.state {
+            State::Open { until_ms } => until_ms,
+            State::Closed { .. } | State::HalfOpen { .. } => now_ms,
+        })
+    }
+
     /// Lets a request through, or not.
     pub fn admit(&mut self, settings: &Settings, now_ms: u64) -> Option<(Pass, Option<Change>)> {
         let change = match &mut self.state {

@@ -143,6 +143,11 @@ pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h
             Err(ambiguous) => Decision::AmbiguousPath(ambiguous),
         };
     }
+    by_path(view, head)
+}
+
+/// Decides without the routes: for a request that none of them is for.
+pub fn by_path<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
     if head.method == Method::OPTIONS {
         let is_service = service::is_service(head.path);
         return if is_service { Decision::ServicePreflight } else { Decision::Preflight };

@@ -7,7 +7,7 @@ use crate::{
     hold::{Awaited, Held},
     resilience::{Care, Manner},
     routes::{Finish, Known, Plan},
-    services::{Left, Wish},
+    services::{Busy, Left, Wish},
 };
 use http::Uri;
 use quorate_model::{
@@ -105,14 +105,15 @@ impl Case<'_> {
         let unserved = || Verdict::Answer(answer::route::unavailable());
         match aim {
             Aim::Url(address, protocol) => {
-                let care = Some(known.request(self.now));
+                let care = if self.is_first() { known.request(self.now) } else { known.attempt() };
+                let care = Some(care);
                 Ok(Aimed { care, ..Aimed::at(self.workers.at(address, *protocol), 0) })
             }
             Aim::Service(_, None) | Aim::Nobody => Err((unserved(), None)),
             Aim::Service(name, Some(service)) => {
                 let wish = wish((head, known.manner()), &self.terms, self.now);
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
-                if self.terms.tried.is_empty() {
+                if self.is_first() {
                     choice.count_request(self.now);
                 }
                 let counters = Some(choice.counters.clone());
@@ -125,11 +126,12 @@ impl Case<'_> {
                         let awaited = Awaited::Service((*name).clone());
                         Err((Verdict::Hold(Held { awaited, vacancy }), counters))
                     }
-                    (None, None) if choice.is_full(self.terms.tried) => {
-                        Err((Verdict::Answer(answer::route::overloaded()), counters))
-                    }
                     (None, None) => {
-                        let own = answer::route::unavailable().retry_after(until_heard(service));
+                        let own = match choice.busy(self.terms.tried, self.now) {
+                            Some(Busy::Full) => answer::route::overloaded(),
+                            Some(shut) => answer::route::unavailable().retry_after(shut.retry_after()),
+                            None => answer::route::unavailable().retry_after(until_heard(service)),
+                        };
                         Err((Verdict::Answer(own), counters))
                     }
                 }

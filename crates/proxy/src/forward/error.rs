@@ -88,6 +88,9 @@ pub(super) fn destination_failed(failed: &Failed) -> Own {
 pub(super) fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
         (error, _) if error.is_bad_address() => answer::invalid_worker_url(),
+        (error, _) if error.is_crowd() => {
+            answer::worker_unavailable(Outcome::Overloaded, &error.to_string()).retry_after(1)
+        }
         (error, Failure::TimedOut) => answer::worker_unavailable(Outcome::Timeout, &error.to_string()),
         (error, _) => answer::worker_unavailable(Outcome::WorkerUnavailable, &error.to_string()),
     }

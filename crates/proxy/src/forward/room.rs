@@ -49,7 +49,12 @@ impl Forwarding<'_> {
             Admission::Wait => {}
         }
         let after = self.client.core.config.limits.worker_waiting_timeout;
+        let usage = endpoint.usage();
         let queued = endpoint.queue();
+        // The bound may have grown since the others began to wait.
+        if usage.idle > 0 || limits.connections.is_none_or(|max| usage.connections < max) {
+            endpoint.nudge();
+        }
         let room = timeout(after, async {
             loop {
                 queued.told().await;

@@ -81,6 +81,11 @@ impl Conduct {
         life.breaker.told_open(settings, told.until_ms.saturating_sub(now_ms), now_ms)
     }
 
+    /// When its breaker lets a request through again, where it does not now.
+    pub fn shut_until(&self, rules: &Rules, now_ms: u64) -> Option<u64> {
+        self.life().breaker.shut_until(&rules.breaker?, now_ms)
+    }
+
     /// In microseconds.
     pub fn latency(&self, now_ms: u64) -> Option<u32> {
         self.life().latency.read(now_ms)

@@ -9,7 +9,7 @@ use quorate_model::{
 use quorate_routing::{
     admission::Limits,
     backoff::{self, Jitter},
-    balance::{Options, PANIC_PERCENT, Strategy},
+    balance::{Options, Strategy},
     breaker, budget, outlier,
     retry::{self, Repeat},
 };
@@ -112,7 +112,8 @@ impl Rules {
             pending: policy.limits.pending_max,
             in_flight: policy.limits.in_flight_max,
         };
-        let panic_percent = policy.outlier.map_or(PANIC_PERCENT, |outlier| outlier.panic_percent);
+        // What the checks find, a second node has confirmed: without ejections there is no doubt of it.
+        let panic_percent = policy.outlier.map_or(0, |outlier| outlier.panic_percent);
         Self {
             again: Arc::new(Again::of(policy.retries.as_ref())),
             breaker: policy.breaker.map(breaker),

@@ -31,8 +31,15 @@ pub fn preflight(matches: &RouteMatch, cors: &Cors, asked: &HeaderMap) -> Header
         HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
     );
     let Some(origin) = allowed_origin(cors, asked) else { return headers };
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     let methods = if cors.allowed_methods.is_empty() { &matches.methods } else { &cors.allowed_methods };
+    let is_allowed = |method: &Method| {
+        let is_of_route = matches.methods.is_empty() || matches.methods.contains(method);
+        is_of_route && (methods.is_empty() || methods.contains(method))
+    };
+    if !asked_method(asked).is_some_and(|method| is_allowed(&method)) {
+        return headers;
+    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     let methods = match methods.as_slice() {
         [] => asked.get(header::ACCESS_CONTROL_REQUEST_METHOD).cloned(),
         some => list(some.iter().map(Method::as_str)),

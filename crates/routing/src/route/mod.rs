@@ -127,7 +127,7 @@ pub fn find<'v>(routes: &'v RouteTable, head: &RequestHead<'_>) -> Found<'v> {
     let asked = if head.method == Method::OPTIONS { cors::asked_method(head.headers) } else { None };
     let look = |path: &str| {
         let (method, query, headers) = (head.method, head.query, head.headers);
-        of_path(routes, &Facts { method, path, host: &host, query, headers }, asked.as_ref())
+        of_path(routes, &Facts { method, path, host: &host, query, headers }, (head, asked.as_ref()))
     };
     match readings(head.path) {
         Readings::One(path) => look(&path),
@@ -166,12 +166,17 @@ impl Found<'_> {
     }
 }
 
-fn of_path<'v>(routes: &'v RouteTable, facts: &Facts<'_>, asked: Option<&Method>) -> Found<'v> {
+fn of_path<'v>(
+    routes: &'v RouteTable,
+    facts: &Facts<'_>,
+    (head, asked): (&RequestHead<'_>, Option<&Method>),
+) -> Found<'v> {
     if *facts.method == Method::OPTIONS {
-        return options(routes, facts, asked);
+        return options(routes, facts, (head, asked));
     }
     let is_for = |candidate: &quorate_state::routes::Candidate<'_>| {
-        candidate.is_plain || conditions(&candidate.route.route.matches).all(|one| one.holds(facts))
+        (candidate.is_plain || conditions(&candidate.route.route.matches).all(|one| one.holds(facts)))
+            && !leads_back(candidate.route, head)
     };
     let mut candidates = routes.find(facts.path, facts.host);
     candidates.find(is_for).map_or(Found::None, |candidate| Found::Route(candidate.route))
@@ -180,28 +185,60 @@ fn of_path<'v>(routes: &'v RouteTable, facts: &Facts<'_>, asked: Option<&Method>
 /// A preflight asks on behalf of a request whose headers it does not have. The first route that may be for that one and
 /// has an answer gives it; none does that is behind one which certainly is for it. An `OPTIONS` that is none, or finds
 /// no answer, goes to a route only if that names the method: others are answered as everywhere else.
-fn options<'v>(routes: &'v RouteTable, facts: &Facts<'_>, asked: Option<&Method>) -> Found<'v> {
+///
+/// A preflight for a method that no route is for, where one with an answer to others is, is that one's: it says nothing,
+/// while the answer of everywhere else would allow everybody everything.
+fn options<'v>(
+    routes: &'v RouteTable,
+    facts: &Facts<'_>,
+    (head, asked): (&RequestHead<'_>, Option<&Method>),
+) -> Found<'v> {
+    let mut silent = None;
     if let Some(method) = asked {
         let facts = Facts { method, ..*facts };
         for candidate in routes.find(facts.path, facts.host) {
             let matches = &candidate.route.route.matches;
-            if !conditions(matches).filter(|one| !one.is_of_header()).all(|one| one.holds(&facts)) {
+            let mut missed = conditions(matches).filter(|one| !one.is_of_header() && !one.holds(&facts));
+            if let Some(first) = missed.next() {
+                let is_of_method =
+                    matches!(first, condition::Condition::Methods(_)) && missed.next().is_none();
+                if is_of_method && silent.is_none() && cors_of(candidate.route).is_some() {
+                    silent = Some(candidate.route);
+                }
+                continue;
+            }
+            if leads_back(candidate.route, head) {
                 continue;
             }
             if cors_of(candidate.route).is_some() {
                 return Found::Preflight(candidate.route);
             }
             if !conditions(matches).any(condition::Condition::is_of_header) {
+                silent = None;
                 break;
             }
         }
     }
-    let is_for = |matches: &quorate_model::route::RouteMatch| {
-        matches.methods.contains(&Method::OPTIONS) && conditions(matches).all(|one| one.holds(facts))
+    let is_for = |route: &StoredRoute| {
+        let matches = &route.route.matches;
+        matches.methods.contains(&Method::OPTIONS)
+            && conditions(matches).all(|one| one.holds(facts))
+            && !leads_back(route, head)
     };
     let mut candidates = routes.find(facts.path, facts.host);
-    let found = candidates.find(|candidate| is_for(&candidate.route.route.matches));
-    found.map_or(Found::None, |candidate| Found::Route(candidate.route))
+    match (candidates.find(|candidate| is_for(candidate.route)), silent) {
+        (Some(candidate), _) => Found::Route(candidate.route),
+        (None, Some(silent)) => Found::Preflight(silent),
+        (None, None) => Found::None,
+    }
+}
+
+/// A redirect to where the request came from is passed over: the client would only come back.
+fn leads_back(route: &StoredRoute, head: &RequestHead<'_>) -> bool {
+    match &route.route.action {
+        Action::Redirect(redirect) => rewrite::leads_back(&route.route, redirect, head),
+        Action::Forward(_) => false,
+    }
 }
 
 /// Where a route answers preflights.

@@ -50,6 +50,15 @@ pub fn redirection(route: &Route, redirect: &Redirect, head: &RequestHead<'_>) -
     Redirection { status: redirect.status, location }
 }
 
+/// Whether a redirect leads where the request came from. Without a host nobody can tell, but that it says nothing new.
+pub fn leads_back(route: &Route, redirect: &Redirect, head: &RequestHead<'_>) -> bool {
+    let is_named = !head.host.is_empty();
+    let says_nothing = redirect.host.is_none() && redirect.scheme.is_none_or(|scheme| scheme == head.scheme);
+    let none = Redirect { status: redirect.status, scheme: None, host: None, port: None, path: None };
+    (is_named || says_nothing)
+        && redirection(route, redirect, head).location == redirection(route, &none, head).location
+}
+
 fn path<'h>(route: &Route, rewrite: &'h PathRewrite, path: &'h str) -> Cow<'h, str> {
     match (rewrite, &route.matches.path) {
         (PathRewrite::Full(full), _) => Cow::Borrowed(full),
@@ -138,6 +147,27 @@ mod tests {
         let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
         let head = RequestHead { query, host, ..RequestHead::of(&Method::GET, path, &headers) };
         redirection(&prefixed("/old"), &redirect, &head).location
+    }
+
+    #[test]
+    fn a_redirect_to_where_the_request_is_leads_back() {
+        let none = || Redirect { path: None, ..redirect() };
+        let https = || Redirect { scheme: Some(Scheme::Https), ..none() };
+        let headers = HeaderMap::new();
+        for (redirect, scheme, host, path, expected) in [
+            (https(), Scheme::Https, "r.example:8443", "/old", true),
+            (https(), Scheme::Http, "r.example:8443", "/old", false),
+            (https(), Scheme::Http, "", "/old", false),
+            (Redirect { port: Some(443), ..https() }, Scheme::Https, "r", "/old", true),
+            (redirect(), Scheme::Http, "r", "/x", true),
+            (redirect(), Scheme::Http, "r", "/old", false),
+            (redirect(), Scheme::Http, "", "/x", true),
+            (Redirect { host: Some("n.example".into()), ..none() }, Scheme::Http, "N.example", "/old", true),
+            (Redirect { host: Some("n.example".into()), ..none() }, Scheme::Http, "r", "/old", false),
+        ] {
+            let head = RequestHead { scheme, host, ..RequestHead::of(&Method::GET, path, &headers) };
+            assert_eq!(leads_back(&prefixed("/old"), &redirect, &head), expected, "{scheme:?} {host} {path}");
+        }
     }
 
     #[test]

@@ -184,7 +184,8 @@ fn a_preflight_is_answered_for_the_request_that_it_is_about() {
         goes(&state, &asked(&request))
     };
     assert_eq!(asks("/c/x", "PUT"), "preflight");
-    assert_eq!(asks("/c/x", "GET"), "Preflight", "no route is for a GET: as everywhere else");
+    assert_eq!(asks("/c/x", "GET"), "preflight", "no route is for a GET: nobody is allowed one");
+    assert_eq!(asks("/elsewhere", "GET"), "Preflight", "no route at all: as everywhere else");
     assert_eq!(
         asks("/c/plain", "PUT"),
         "Preflight",
