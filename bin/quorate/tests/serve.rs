@@ -129,7 +129,16 @@ fn what_is_declared_is_printed_and_put_again() {
         )
     };
     let policy = file("policy.yaml", "timeout: 5s\nhealth: {tcp: true}\n");
-    assert_eq!(node.ask(&["services", "put", "upload", "-f", &policy]).status.code(), Some(0));
+    // A new cluster takes policies once it has found out that all of its nodes can read them.
+    let start = Instant::now();
+    loop {
+        let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &policy]));
+        if code == Some(0) {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "{err}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let (_, shown, _) = said(node.ask(&["services", "get", "upload", "-o", "yaml"]));
     let shown = file("shown.yaml", &shown);
     let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &shown]));

