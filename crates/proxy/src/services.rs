@@ -9,6 +9,7 @@
 //! is first, at the same address. A node that has applied a drain therefore gives the drained worker nothing more.
 
 mod busy;
+mod listed;
 
 pub(crate) use busy::Busy;
 
@@ -17,15 +18,16 @@ use crate::{
     destination::{Outstanding, Registered, Seat, Workers},
     resilience::{Book, Breakers, Care, Conduct, Here, KeptManner, Manner, Rules, Told, key_of},
 };
-use quorate_model::{LogIndex, ServiceName, Verdict};
+use listed::{candidates, entrants, members, table};
+use quorate_model::{LogIndex, ServiceName};
 use quorate_routing::{
     RequestHead,
-    balance::{self, Member, Mode, Standing, State, Table, key},
-    pick::{Ask, Candidate, Candidates, LOOKED_AT, Rank, address, next_random},
+    balance::{self, Mode, Standing, State, Table},
+    pick::{Ask, Candidates, LOOKED_AT, Rank, address, next_random},
     retry::Others,
 };
 use quorate_rt::published::{Published, Reader};
-use quorate_state::{Loads, ServiceView, View, service::Endpoint};
+use quorate_state::{Loads, ServiceView, View};
 use quorate_telemetry::{CoreCounters, ServiceCounters};
 use std::{
     collections::HashMap,
@@ -265,76 +267,6 @@ fn recent<'c>(
     known.choices.iter().find(|choice| choice.manner.get() == manner)
 }
 
-/// A worker of the service, and what may be chosen of it.
-type Listed<'s> = (&'s Endpoint, Entrant);
-
-fn entrants<'s>(
-    service: &'s ServiceView,
-    workers: &mut Workers,
-    (rules, book, now): (&Rules, &Book, u32),
-) -> Vec<Listed<'s>> {
-    let conducts = if rules.watch_workers() {
-        book.conducts(service.endpoints().map(|endpoint| endpoint.worker()), now_ms(now))
-    } else {
-        Vec::new()
-    };
-    let entrant = |(nth, endpoint): (usize, &'s Endpoint)| {
-        let address = address(endpoint);
-        // Those that take no requests get no seat.
-        let seat = endpoint
-            .worker()
-            .serves(endpoint.offer())
-            .then(|| workers.seat(endpoint.worker().id(), address, rules.protocol(address)))?;
-        Some((endpoint, Entrant { seat, conduct: conducts.get(nth).cloned() }))
-    };
-    service.endpoints().enumerate().filter_map(entrant).collect()
-}
-
-/// For the choice by score. Those that the checks find unwell are left out, unless nearly all are.
-fn candidates(entrants: &[Listed<'_>], loads: &Loads, panic_percent: u8) -> Candidates<Entrant> {
-    let well = entrants.iter().filter(|(endpoint, _)| !endpoint.is_ailing()).count();
-    let mode = Mode::of(well, entrants.len(), panic_percent);
-    let candidates = entrants.iter().filter_map(|(endpoint, entrant)| {
-        if endpoint.is_ailing() && mode == Mode::Calm {
-            return None;
-        }
-        let worker = endpoint.worker();
-        let candidate = Candidate::of(worker, endpoint.offer(), loads.of(worker.id().as_str()))?;
-        Some(candidate.named(entrant.clone()))
-    });
-    Candidates::new(candidates.collect())
-}
-
-/// For the choice by a strategy. The same as before, if nobody came, went or changed: what workers say of their load
-/// changes all the time, and a table of keys takes a millisecond to make.
-fn table(
-    members: Vec<Member<Entrant>>,
-    options: balance::Options,
-    known: Option<&Arc<Table<Entrant>>>,
-) -> Arc<Table<Entrant>> {
-    match known {
-        Some(known) if *known.options() == options && known.members() == members => known.clone(),
-        Some(_) | None => Arc::new(Table::new(members, options)),
-    }
-}
-
-fn members(entrants: &[Listed<'_>], loads: &Loads) -> Vec<Member<Entrant>> {
-    let members = entrants.iter().filter_map(|(endpoint, entrant)| {
-        let worker = endpoint.worker();
-        let load = loads.of(worker.id().as_str()).map(|load| &**load);
-        Some(Member {
-            rank: Rank::of(worker, endpoint.offer(), load)?,
-            who: entrant.clone(),
-            id: key::hash(worker.id().as_str().as_bytes()),
-            weight: worker.weight(),
-            zone: worker.registration.labels.get("zone").map(|zone| key::hash(zone.as_bytes())),
-            verdict: if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy },
-            since_ms: entrant.conduct.as_ref().and_then(|conduct| conduct.since_ms),
-        })
-    });
-    members.collect()
-}
-
 /// Which version of it.
 fn policy_of(service: &ServiceView) -> Option<LogIndex> {
     service.stored_policy().map(|stored| stored.changed)
@@ -343,7 +275,7 @@ fn policy_of(service: &ServiceView) -> Option<LogIndex> {
 /// Whether a worker is still one of those whose turn it is first, at the same address.
 fn is_first(seat: &Seat, service: &ServiceView, loads: &Loads) -> bool {
     let id = seat.outstanding.worker.as_str();
-    service.endpoint(id).is_some_and(|endpoint| {
+    service.endpoint(id).filter(|endpoint| !endpoint.is_ailing()).is_some_and(|endpoint| {
         let load = loads.of(id).map(|load| &**load);
         Rank::of(endpoint.worker(), endpoint.offer(), load) == Some(Rank::Live)
             && *address(endpoint) == seat.endpoint.address

@@ -19,7 +19,8 @@ fn with(breaker: Breaker) -> ServicePolicy {
 /// That other nodes leave these workers of the service `s` alone.
 fn tell(rig: &rig::Rig, workers: &[(&str, u64)]) {
     let told = |(number, (worker, epoch)): (u64, &(&str, u64))| {
-        let (service, worker) = (ServiceName::parse("s").unwrap(), WorkerId::parse(worker).unwrap());
+        let (service, worker) =
+            (ServiceName::parse("s").expect("valid"), WorkerId::parse(worker).expect("valid"));
         let opening = Opening { service, worker, epoch: Epoch(*epoch), left_ms: HOUR_MS };
         NumberedOpening { number, opening }
     };
@@ -38,11 +39,11 @@ async fn an_opening_is_told_where_the_policy_says_so() {
         assert_eq!(rig.ask(&get(path)).await.status, 500);
     }
     rig.until_metric(OPENED, 2).await;
-    let told = tokio::time::timeout(rig::PATIENCE, rig.opened()).await.expect("it is told");
+    let told = quorate_rt::time::timeout(rig::PATIENCE, rig.opened()).await.expect("it is told");
     let epoch = rig.epoch("sick");
     let (service, worker) = (ServiceName::parse("s").unwrap(), WorkerId::parse("sick").unwrap());
     assert_eq!(told, Opening { service, worker, epoch: Epoch(epoch), left_ms: 7_000 });
-    let more = tokio::time::timeout(Duration::from_millis(50), rig.opened()).await;
+    let more = quorate_rt::time::timeout(Duration::from_millis(50), rig.opened()).await;
     assert!(more.is_err(), "the other service's is nobody's affair: {more:?}");
 }
 
