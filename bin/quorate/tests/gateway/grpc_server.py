@@ -7,6 +7,12 @@ OVER = []
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def tell(line):
+    """In one piece: calls end on threads of their own, and what print() writes apart gets mixed."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def metadata(context):
     """Sends back what came in `x-echo` and `x-echo-bin`, before and behind the messages."""
     came = [pair for pair in context.invocation_metadata() if pair[0].startswith("x-echo")]
@@ -45,14 +51,14 @@ def chat(requests, context):
 
 
 def says_over(request):
-    print("over", request.decode(), f"{time.time():.3f}", flush=True)
+    tell(f"over {request.decode()} {time.time():.3f}")
     OVER.append(request.decode())
 
 
 def hang(request, context):
     """Never answers; says when the call is over on this side."""
     over = threading.Event()
-    print("begun", request.decode(), f"{context.time_remaining() or 0:.1f}", flush=True)
+    tell(f"begun {request.decode()} {context.time_remaining() or 0:.1f}")
     context.add_callback(over.set)
     over.wait(60)
     says_over(request)
@@ -88,5 +94,5 @@ server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
 server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", METHODS)])
 assert server.add_insecure_port(sys.argv[1]), sys.argv[1]
 server.start()
-print("listening", flush=True)
+tell("listening")
 server.wait_for_termination()
