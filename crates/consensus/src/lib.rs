@@ -21,6 +21,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
@@ -65,6 +66,7 @@ pub mod room;
 pub mod roster;
 pub mod silence;
 mod standing;
+mod telling;
 pub mod types;
 pub mod visible;
 

@@ -8,8 +8,8 @@ use crate::{
     lease::Millis,
     load_table::{self, LoadTable},
     peer::{client::CallError, path, wire},
+    telling::tell_all,
 };
-use futures_util::future::join_all;
 use quorate_model::{Load, LoadReport, NodeId, WorkerId};
 use quorate_rt::{published::Published, shutdown::Shutdown, time};
 use quorate_state::Loads;
@@ -115,7 +115,7 @@ async fn tell_on(consensus: &Consensus, to_tell: &Notify) {
     let mut peers = BTreeMap::new();
     loop {
         to_tell.notified().await;
-        tell(consensus, &mut peers).await;
+        tell_all(consensus, &mut peers, |peer, before| tell_one(consensus.shared(), peer, before)).await;
     }
 }
 
@@ -141,28 +141,11 @@ fn forget(shared: &Shared) {
     shared.loads.table().forget(LOOKED_AT_MAX, shared.applied.now(), kept);
 }
 
-async fn tell(consensus: &Consensus, peers: &mut BTreeMap<NodeId, Told>) {
-    let shared = consensus.shared();
-    let metrics = consensus.metrics();
-    let members = metrics.membership_config.membership();
-    let others: Vec<_> = members.nodes().filter(|(id, _)| **id != shared.me.id.0).collect();
-    peers.retain(|peer, _| others.iter().any(|(id, _)| **id == peer.0));
-    let now = time::Instant::now();
-    let told = others.into_iter().map(|(id, member)| {
-        let id = NodeId(*id);
-        let before = peers.get(&id).copied().unwrap_or_default();
-        let address = shared.forwarder.directory.learn(id, &member.name, &member.peer);
-        async move {
-            let is_left_alone = before.not_before.is_some_and(|at| now < at);
-            (id, if is_left_alone { before } else { tell_one(shared, (id, &address), before).await })
-        }
-    });
-    let told = join_all(told).await;
-    peers.extend(told);
-}
-
 /// Tells a peer what it has not heard, call by call.
-async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) -> Told {
+async fn tell_one(shared: &Shared, (id, address): (NodeId, String), before: Told) -> Told {
+    if before.not_before.is_some_and(|at| time::Instant::now() < at) {
+        return before;
+    }
     let mut told = Told { not_before: None, ..before };
     loop {
         let (reports, upto) =
@@ -171,11 +154,11 @@ async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) 
             return Told { upto, ..told };
         }
         let message = (path::LOADS, wire::encode_loads(&reports));
-        let call = shared.waiting.call(Some(id), address, message, LINK_WITHIN);
+        let call = shared.waiting.call(Some(id), &address, message, LINK_WITHIN);
         match time::timeout(ANSWER_WITHIN, call).await {
             Ok(Ok(_)) => told.upto = upto,
             silent => {
-                left_alone(address, silent.ok().and_then(Result::err).as_ref());
+                left_alone(&address, silent.ok().and_then(Result::err).as_ref());
                 return Told { not_before: Some(time::Instant::now() + LEFT_ALONE), ..told };
             }
         }

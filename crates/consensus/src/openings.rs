@@ -9,8 +9,8 @@ use crate::{
     lease::Millis,
     opening_table::{KEPT_MAX, OpeningTable},
     peer::{client::CallError, path, wire},
+    telling::tell_all,
 };
-use futures_util::future::join_all;
 use http::StatusCode;
 use quorate_model::{NodeId, Opening, Openings};
 use quorate_rt::{published::Published, shutdown::Shutdown, time};
@@ -126,34 +126,17 @@ async fn publish_on(shared: &Shared, to_tell: &Notify) {
 async fn tell_on(consensus: &Consensus, to_tell: &Notify) {
     let mut peers = BTreeMap::new();
     loop {
-        tell(consensus, &mut peers).await;
+        tell_all(consensus, &mut peers, |peer, before| tell_one(consensus.shared(), peer, before)).await;
         // It is over either way: there is something to tell, or somebody may be there who was not asked.
         let _ = time::timeout(LOOK_EVERY, to_tell.notified()).await;
     }
 }
 
-async fn tell(consensus: &Consensus, peers: &mut BTreeMap<NodeId, Told>) {
-    let shared = consensus.shared();
-    let metrics = consensus.metrics();
-    let members = metrics.membership_config.membership();
-    let others: Vec<_> = members.nodes().filter(|(id, _)| **id != shared.me.id.0).collect();
-    peers.retain(|peer, _| others.iter().any(|(id, _)| **id == peer.0));
-    let now = time::Instant::now();
-    let told = others.into_iter().map(|(id, member)| {
-        let id = NodeId(*id);
-        let before = peers.get(&id).copied().unwrap_or_default();
-        let address = shared.forwarder.directory.learn(id, &member.name, &member.peer);
-        async move {
-            let is_left_alone = before.not_before.is_some_and(|at| now < at);
-            (id, if is_left_alone { before } else { tell_one(shared, (id, &address), before).await })
-        }
-    });
-    let told = join_all(told).await;
-    peers.extend(told);
-}
-
 /// Tells a peer what it has not heard, call by call, and asks it the first time.
-async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) -> Told {
+async fn tell_one(shared: &Shared, (id, address): (NodeId, String), before: Told) -> Told {
+    if before.not_before.is_some_and(|at| time::Instant::now() < at) {
+        return before;
+    }
     let mut told = Told { not_before: None, ..before };
     loop {
         let (openings, upto) = shared.openings.table().untold(told.upto, PER_CALL_MAX, shared.applied.now());
@@ -162,7 +145,7 @@ async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) 
         }
         let message = wire::OpeningsTold { asks: !told.was_asked, openings };
         let message = (path::OPENINGS, wire::encode_openings(&message));
-        let call = shared.waiting.call(Some(id), address, message, LINK_WITHIN);
+        let call = shared.waiting.call(Some(id), &address, message, LINK_WITHIN);
         let why = match time::timeout(ANSWER_WITHIN, call).await {
             Ok(Ok(body)) => match wire::decode_openings(&body) {
                 Ok(answer) => {
@@ -179,7 +162,7 @@ async fn tell_one(shared: &Shared, (id, address): (NodeId, &str), before: Told) 
             Ok(Err(why)) => why.to_string(),
             Err(_) => format!("no answer within {ANSWER_WITHIN:?}"),
         };
-        tracing::debug!(peer = address, why, "a peer was not told which breakers opened");
+        tracing::debug!(peer = %address, why, "a peer was not told which breakers opened");
         return Told { not_before: Some(time::Instant::now() + LEFT_ALONE), ..told };
     }
 }

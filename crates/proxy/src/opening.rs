@@ -7,20 +7,10 @@
 use crate::{client::Client, http1, http2, transport::Transport};
 use bytes::Bytes;
 use quorate_rt::{http::DirtyFlush, net::TcpStream, tls};
-use std::{
-    future::poll_fn,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Poll, ready},
-};
-use tokio::io::{AsyncRead, ReadBuf};
+use std::{future::poll_fn, io, sync::Arc};
 
 /// What every HTTP/2 client says first.
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Most bytes of the first read. What does not fit is read after it.
-const FIRST_READ: usize = 2 << 10;
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,16 +58,7 @@ async fn shake_hands(tls: tls::Acceptor, tcp: DirtyFlush<TcpStream>) -> io::Resu
 async fn listen_in(mut transport: Transport) -> io::Result<Option<Opened>> {
     let mut early = Vec::new();
     loop {
-        let before = early.len();
-        poll_fn(|cx| {
-            let mut space = [0; FIRST_READ];
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut transport).poll_read(cx, &mut buf))?;
-            early.extend_from_slice(buf.filled());
-            Poll::Ready(io::Result::Ok(()))
-        })
-        .await?;
-        if early.len() == before {
+        if poll_fn(|cx| transport.poll_first(cx, &mut early)).await? == 0 {
             return Ok(None);
         }
         if let Some(speaks) = spoken(&early) {

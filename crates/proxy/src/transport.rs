@@ -1,10 +1,10 @@
-//! A client's socket: in the clear, or by TLS.
+//! A socket, of a client or of a worker: in the clear, or by TLS.
 
 use quorate_rt::{http::DirtyFlush, net::TcpStream, tls};
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -12,8 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// kernel does more for `writev` than for `send` (8 to 10 % of a small request, docs/performance.md).
 const GATHERED_MAX: usize = 1_536;
 
+/// Most bytes that are read at once of a connection that is not served yet. What does not fit is read after it.
+const FIRST_READ: usize = 2 << 10;
+
 /// Sends several buffers in the cheapest way.
-pub(crate) fn send<S: AsyncWrite + Unpin>(
+fn send<S: AsyncWrite + Unpin>(
     socket: &mut S,
     cx: &mut Context<'_>,
     bufs: &[io::IoSlice<'_>],
@@ -31,23 +34,38 @@ pub(crate) fn send<S: AsyncWrite + Unpin>(
     Pin::new(socket).poll_write(cx, &gathered[..length])
 }
 
-/// The socket.
-pub(crate) enum Transport {
+/// A client's socket.
+pub(crate) type Transport = Socket<tls::Accepted<DirtyFlush<TcpStream>>>;
+
+/// The socket. By TLS it is a `T`.
+pub(crate) enum Socket<T> {
     /// As it comes.
     Plain(DirtyFlush<TcpStream>),
-    /// Boxed: its state is twenty times that of a plain one.
-    Tls(Box<tls::Accepted<DirtyFlush<TcpStream>>>),
+    /// Boxed: its state is twenty times that of a plain one, and most are plain.
+    Tls(Box<T>),
+}
+
+impl Transport {
+    /// Reads once, at most [`FIRST_READ`] bytes, which take no memory until they are there. `Ready` with nothing: the
+    /// other side has ended.
+    pub fn poll_first(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let mut space = [0; FIRST_READ];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(Pin::new(self).poll_read(cx, &mut buf))?;
+        into.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
 }
 
 /// The same call on whichever socket it is.
 macro_rules! either {
     ($self:ident, $socket:ident => $call:expr) => {
         match &mut *$self {
-            Transport::Plain(socket) => {
+            Socket::Plain(socket) => {
                 let $socket = Pin::new(socket);
                 $call
             }
-            Transport::Tls(socket) => {
+            Socket::Tls(socket) => {
                 let $socket = Pin::new(&mut **socket);
                 $call
             }
@@ -55,7 +73,7 @@ macro_rules! either {
     };
 }
 
-impl AsyncRead for Transport {
+impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -65,7 +83,7 @@ impl AsyncRead for Transport {
     }
 }
 
-impl AsyncWrite for Transport {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         either!(self, socket => socket.poll_write(cx, buf))
     }

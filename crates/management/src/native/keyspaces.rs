@@ -1,9 +1,6 @@
 //! `/v1/keyspaces`: partition counts, and who owns the partitions.
 
-use super::{
-    reads,
-    writes::{self, Outcome},
-};
+use super::{reads, writes};
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
     document::{BodyRefusals, Conditions, ListParams, ObjectParams, ReadRefusals, RecordWriteParams},
@@ -14,7 +11,7 @@ use axum::extract::{Path, Request, State, rejection::PathRejection};
 use http::Uri;
 use quorate_api::{
     Code, Param, Problem,
-    answer::{Page, WriteAnswer, Written},
+    answer::{Page, WriteAnswer},
     keyspace::{self, KeyspaceBody, KeyspacePut, PartitionBody, Settings},
 };
 use quorate_model::{Command, KeyspaceName, Kind, PartitionCount};
@@ -117,13 +114,7 @@ pub(super) async fn put(State(app): State<App>, path: KeyspacePath, request: Req
     let Settings { partitions, source, hold } = keyspace::keyspace(request::object(request).await?)?;
     let command = Command::PutKeyspace { name, partitions, source, hold, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => {
-            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
-            Ok(writes::tagged(answer, &committed))
-        }
-    }
+    writes::set(outcome, visible)
 }
 
 /// List a keyspace's partitions

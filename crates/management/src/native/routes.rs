@@ -1,9 +1,6 @@
 //! `/v1/routes`: which requests go where.
 
-use super::{
-    reads,
-    writes::{self, Outcome},
-};
+use super::{reads, writes};
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
     document::{
@@ -17,7 +14,7 @@ use axum::extract::{Path, Request, State, rejection::PathRejection};
 use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem,
-    answer::{Page, WriteAnswer, Written},
+    answer::{Page, WriteAnswer},
     route::{self, RouteBody, RoutePut},
 };
 use quorate_model::{Command, Kind, RouteName, StoredRoute};
@@ -110,13 +107,7 @@ pub(super) async fn put(State(app): State<App>, path: RoutePath, request: Reques
     let name = request::named("path.name", path, RouteName::parse)?;
     let route = Box::new(route::route(name, request::object(request).await?)?);
     let (outcome, visible) = writes::write_seen(&app, Command::PutRoute { route, if_index }, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => {
-            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
-            Ok(writes::tagged(answer, &committed))
-        }
-    }
+    writes::set(outcome, visible)
 }
 
 /// Take a route away
@@ -142,10 +133,5 @@ pub(super) async fn remove(State(app): State<App>, path: RoutePath, uri: Uri, he
     let name = request::named("path.name", path, RouteName::parse)?;
     let (outcome, visible) =
         writes::write_seen(&app, Command::DeleteRoute { name, if_index }, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => {
-            Ok(decided(committed.index, &Written { index: committed.index.0, visible }))
-        }
-    }
+    writes::gone(outcome, visible)
 }

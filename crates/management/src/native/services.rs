@@ -1,9 +1,6 @@
 //! `/v1/services`: who offers what, and how requests for it are treated.
 
-use super::{
-    reads,
-    writes::{self, Outcome},
-};
+use super::{reads, writes};
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
     document::{
@@ -17,7 +14,7 @@ use axum::extract::{Path, Request, State, rejection::PathRejection};
 use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem,
-    answer::{Page, WriteAnswer, Written},
+    answer::{Page, WriteAnswer},
     service::{self, ENDPOINTS_LISTED_MAX, EndpointBody, ServicePut, ServiceShown},
 };
 use quorate_model::{Command, Kind, LogIndex, ServiceName, Verdict, WorkerId};
@@ -146,13 +143,7 @@ pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Requ
     let policy = service::policy(request::object(request).await?)?;
     let command = Command::PutService { name, policy, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => {
-            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
-            Ok(writes::tagged(answer, &committed))
-        }
-    }
+    writes::set(outcome, visible)
 }
 
 /// Take a service's policy away
@@ -185,10 +176,5 @@ pub(super) async fn remove(
     let name = request::named("path.name", path, ServiceName::parse)?;
     let (outcome, visible) =
         writes::write_seen(&app, Command::DeleteService { name, if_index }, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(committed) => {
-            Ok(decided(committed.index, &Written { index: committed.index.0, visible }))
-        }
-    }
+    writes::gone(outcome, visible)
 }

@@ -18,7 +18,7 @@ use axum::extract::{Path, Request, State, rejection::PathRejection};
 use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem,
-    answer::{Page, WriteAnswer, Written},
+    answer::{Page, WriteAnswer},
     worker::{self, LeaseGrant, RegisterAnswer, RegisterBody, Registered, WorkerBody},
 };
 use quorate_model::{Command, Kind, PartitionRange, Reply, Status, Worker, WorkerId};
@@ -184,10 +184,5 @@ pub(super) async fn remove(State(app): State<App>, path: WorkerPath, uri: Uri, h
     let id = request::named("path.id", path, WorkerId::parse)?;
     let command = Command::UnregisterWorker { id, epoch: query.lease, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
-    match outcome {
-        Outcome::Valid(index) => writes::validated(index),
-        Outcome::Committed(Committed { index, .. }) => {
-            Ok(decided(index, &Written { index: index.0, visible }))
-        }
-    }
+    writes::gone(outcome, visible)
 }

@@ -8,7 +8,7 @@ use crate::{
 use axum::response::Response;
 use quorate_api::{
     Problem, Query,
-    answer::{Validated, VisibleBody},
+    answer::{Validated, VisibleBody, Written},
     query::Mode,
 };
 use quorate_model::{BootId, Command, Entry, LogIndex, NodeName, Origin, Proposal, Refusal, Reply};
@@ -95,4 +95,25 @@ pub(super) fn tagged(answer: Response, committed: &Committed) -> Response {
 /// The answer to a dry run.
 pub(super) fn validated(index: LogIndex) -> Answer {
     Ok(decided(index, &Validated { dry_run: true, index: index.0 }))
+}
+
+/// The answer to a write that sets a record.
+pub(super) fn set(outcome: Outcome, visible: Option<VisibleBody>) -> Answer {
+    match outcome {
+        Outcome::Valid(index) => validated(index),
+        Outcome::Committed(committed) => {
+            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
+            Ok(tagged(answer, &committed))
+        }
+    }
+}
+
+/// The answer to a write that takes a record away: there is nothing left to be tagged.
+pub(super) fn gone(outcome: Outcome, visible: Option<VisibleBody>) -> Answer {
+    match outcome {
+        Outcome::Valid(index) => validated(index),
+        Outcome::Committed(Committed { index, .. }) => {
+            Ok(decided(index, &Written { index: index.0, visible }))
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What a second node finds, asked and answering.
 
-use super::schedule::{Job, target};
+use super::schedule::{Job, name, target};
 use quorate_consensus::{
     Consensus,
     probing::{Found, ProbeAsked},
@@ -31,7 +31,7 @@ pub(super) struct Others {
 impl Others {
     pub fn new(consensus: &Consensus, me: &NodeName, job: &Job) -> Self {
         let sharers = consensus.sharers();
-        let endpoint = format!("{}\n{}", job.service, job.worker);
+        let endpoint = name(&job.service, &job.worker);
         let order = probers(sharers.answering.iter().map(NodeName::as_str), &endpoint);
         let left = order
             .into_iter()

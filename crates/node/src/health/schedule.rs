@@ -3,6 +3,7 @@
 use quorate_model::{Epoch, NodeName, ServiceName, Verdict, WorkerId};
 use quorate_proxy::probe::Target;
 use quorate_routing::{
+    balance::key::hash,
     health::{Check, Probe, Thresholds, probers},
     pick,
 };
@@ -88,7 +89,7 @@ impl Schedule {
             for endpoint in endpoints {
                 let names = nodes.iter().map(NodeName::as_str);
                 let key = (service.name().clone(), endpoint.worker().id().clone());
-                if probers(names, &name(&key)).first() != Some(&me.as_str()) {
+                if probers(names, &name(&key.0, &key.1)).first() != Some(&me.as_str()) {
                     continue;
                 }
                 let Some(target) = target(service, endpoint) else { continue };
@@ -167,7 +168,8 @@ impl Slot {
             }
             _ => {
                 // Spread over the interval: endpoints that came at once must not be probed at once.
-                let due = now + spread(key) % u64::from(target.check.interval_ms.max(1));
+                let due =
+                    now + hash(name(&key.0, &key.1).as_bytes()) % u64::from(target.check.interval_ms.max(1));
                 let check = Check::new(held);
                 Self {
                     incarnation,
@@ -184,15 +186,9 @@ impl Slot {
     }
 }
 
-fn name((service, worker): &Key) -> String {
+/// An endpoint, as the nodes are ranked for it.
+pub(super) fn name(service: &ServiceName, worker: &WorkerId) -> String {
     format!("{service}\n{worker}")
-}
-
-/// FNV-1a: the same in each run, and even enough to spread probes.
-fn spread(key: &Key) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325_u64;
-    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    name(key).bytes().fold(start, hash) >> 16
 }
 
 #[cfg(test)]

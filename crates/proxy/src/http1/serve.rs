@@ -16,10 +16,6 @@ use std::{
     sync::Arc,
     task::{Poll, Waker},
 };
-use tokio::io::{AsyncRead, ReadBuf};
-
-/// Most bytes of the first read after a rest. What does not fit is read after it.
-const FIRST_READ: usize = 2 << 10;
 
 /// Serves one client until the connection ends, is overdue, or is told to end. `early` was read from it already.
 pub(crate) async fn connection(mut transport: Transport, mut early: Bytes, client: Arc<Client>) {
@@ -96,22 +92,17 @@ enum End {
 
 /// Waits for something to read, and reads it. `None`: the connection is over.
 async fn rest(transport: &mut Transport, client: &Client) -> Option<Bytes> {
+    let mut early = Vec::new();
     let read = client.attend(poll_fn(|cx| {
-        let mut space = [0; FIRST_READ];
-        let mut buf = ReadBuf::new(&mut space);
-        let read = match Pin::new(&mut *transport).poll_read(cx, &mut buf) {
-            Poll::Ready(read) => read,
+        match transport.poll_first(cx, &mut early) {
             // Only now: a request that is there already is answered.
-            Poll::Pending if client.core.is(Stage::Draining) => return Poll::Ready(None),
-            Poll::Pending => return Poll::Pending,
-        };
-        Poll::Ready(
-            read.ok().filter(|()| !buf.filled().is_empty()).map(|()| Bytes::copy_from_slice(buf.filled())),
-        )
+            Poll::Pending if client.core.is(Stage::Draining) => Poll::Ready(Ok(0)),
+            polled => polled,
+        }
     }));
-    let early = read.await.flatten()?;
+    read.await?.ok().filter(|length| *length > 0)?;
     client.received();
-    Some(early)
+    Some(early.into())
 }
 
 const BUFFER_SLACK: usize = 8 << 10;

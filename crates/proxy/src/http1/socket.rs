@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    transport::{Transport, send},
+    transport::{Socket, Transport},
 };
 use bytes::Bytes;
 use quorate_rt::{
@@ -94,12 +94,7 @@ impl AsyncWrite for ClientSocket {
 }
 
 /// A worker's socket.
-pub(crate) enum WorkerSocket {
-    /// http.
-    Plain(DirtyFlush<TcpStream>),
-    /// https. Boxed: its state is twenty times that of a plain one, and most are plain.
-    Tls(Box<tls::Stream<DirtyFlush<TcpStream>>>),
-}
+pub(crate) type WorkerSocket = Socket<tls::Stream<DirtyFlush<TcpStream>>>;
 
 impl WorkerSocket {
     /// What the worker chose in the TLS handshake, if there was one and it chose.
@@ -118,63 +113,5 @@ impl WorkerSocket {
         };
         // One that is already closed refuses; the next read says so.
         let _ = net::bear_standstill(tcp);
-    }
-}
-
-/// The same call on whichever socket it is.
-macro_rules! either {
-    ($self:ident, $socket:ident => $call:expr) => {
-        match &mut *$self {
-            WorkerSocket::Plain(socket) => {
-                let $socket = Pin::new(socket);
-                $call
-            }
-            WorkerSocket::Tls(socket) => {
-                let $socket = Pin::new(&mut **socket);
-                $call
-            }
-        }
-    };
-}
-
-impl AsyncRead for WorkerSocket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, socket => socket.poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for WorkerSocket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, socket => socket.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(socket) => send(socket, cx, bufs),
-            Self::Tls(socket) => Pin::new(&mut **socket).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(socket) => socket.is_write_vectored(),
-            Self::Tls(socket) => socket.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => socket.poll_flush(cx))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => socket.poll_shutdown(cx))
     }
 }

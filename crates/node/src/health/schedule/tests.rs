@@ -183,7 +183,7 @@ fn a_prober_that_goes_on_failing_asks_whether_another_node_does_too() {
     let mut scene = Scene::new(&["n1", "n2"], &["w"]);
     let incarnation = scene.incarnation();
     let (service, worker, verdict) = (service(), worker("w"), Verdict::Unhealthy);
-    let me = probers(["n1", "n2"], &name(&(service.clone(), worker.clone())))[0];
+    let me = probers(["n1", "n2"], &name(&service, &worker))[0];
     scene.apply(Command::ChangeHealth(vec![HealthChange { service, worker, incarnation, verdict }]));
     scene.follow(me, 0);
     let mut asked = Vec::new();
