@@ -129,10 +129,14 @@ fn read_policy(
     value: Value,
     mode: ConfigMode,
 ) -> Result<Named<ServiceName, quorate_model::ServicePolicy>, Wrong> {
-    let name = ServiceName::parse(name).map_err(|wrong| vec![wrong.renamed("")])?;
+    let renamed = |wrong: Invalid| vec![wrong.renamed("")];
     match value {
-        Value::Null => gone(mode).map(|()| (name, None)),
-        value => Ok((name, Some(nested(value, service::document)?))),
+        // One that stands from a time when nobody asked can go.
+        Value::Null => gone(mode).and_then(|()| Ok((ServiceName::parse(name).map_err(renamed)?, None))),
+        value => {
+            let name = ServiceName::parse_offered(name).map_err(renamed)?;
+            Ok((name, Some(nested(value, service::document)?)))
+        }
     }
 }
 
@@ -239,6 +243,26 @@ mod tests {
                 "gateways",
             ]
         );
+    }
+
+    /// A policy for a service that nobody can offer and no path can name would be without a meaning for ever.
+    #[test]
+    fn a_service_has_a_name_that_requests_can_say() {
+        let named = |name: &str| json!({"services": {name: {"timeout": "3s"}}});
+        for name in ["a/b", "a\\b", ".", ".."] {
+            let wrong = read(named(name), ConfigMode::Merge).expect_err(name);
+            assert_eq!(wrong.len(), 1, "{wrong:?}");
+            assert!(wrong[0].starts_with("services") && wrong[0].contains("without slashes"), "{wrong:?}");
+        }
+        assert!(read(named("..."), ConfigMode::Merge).is_ok());
+        // One from a time when nobody asked can go.
+        assert!(read(json!({"services": {"a/b": null}}), ConfigMode::Merge).is_ok());
+        let to = |target: Value| json!({"routes": {"r": {"match": {}, "destinations": [target]}}});
+        assert_eq!(
+            places(to(json!({"service": "a/b"})), ConfigMode::Merge),
+            ["routes.r.destinations[0].service"]
+        );
+        assert_eq!(places(to(json!({"url": ".."})), ConfigMode::Merge), ["routes.r.destinations[0].url"]);
     }
 
     #[test]

@@ -147,6 +147,8 @@ pub enum Bounded {
     RegexRoutes,
     /// [`crate::limit::ROUTES_BYTES_MAX`].
     RouteBytes,
+    /// [`crate::limit::CONFIG_OBJECTS_MAX`].
+    ConfigObjects,
 }
 
 impl std::fmt::Display for Bounded {
@@ -158,6 +160,7 @@ impl std::fmt::Display for Bounded {
             Self::Routes => "routes",
             Self::RegexRoutes => "regular expressions in routes",
             Self::RouteBytes => "bytes of routes, with this one",
+            Self::ConfigObjects => "routes and policies of services, as many as a document can name: PATCH changes some",
         })
     }
 }

@@ -104,6 +104,14 @@ impl By {
         }
     }
 
+    /// How the answer is finished.
+    pub fn finish(&self) -> Finish {
+        match self {
+            Self::Route(plan) => Finish::ByRoute(plan.clone()),
+            Self::Workspace | Self::Service { .. } => Finish::ByPath,
+        }
+    }
+
     /// How long nothing may pass of its bodies, in ticks, if the rule says so.
     pub fn idle(&self) -> Option<u32> {
         match self {

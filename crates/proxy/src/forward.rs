@@ -4,6 +4,7 @@
 
 mod again;
 mod error;
+mod held;
 mod outbound;
 mod room;
 mod shared;
@@ -26,13 +27,14 @@ use crate::{
 use again::Then;
 use error::{Error, Failed, destination_failed, worker_failed};
 use http::{HeaderValue, Request, Response};
+use held::Held;
 use hyper::body::{Body, Incoming};
 use outbound::{Outbound, Payload};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::label::{Mirrored, Outcome, UpstreamUse};
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -49,6 +51,9 @@ pub(crate) struct Forwarding<'a> {
     attempts: u32,
     /// It waits for others to make room at the worker, or its time was over while it did.
     in_line: AtomicBool,
+    /// The last answer that was worth another attempt, for as long as there is none. Nobody else ever has the lock: it
+    /// is here for waits that only borrow the rest.
+    held: Mutex<Option<Box<Held>>>,
 }
 
 /// How it ended.
@@ -131,6 +136,7 @@ impl<'a> Forwarding<'a> {
             lookup,
             attempts: 0,
             in_line: AtomicBool::new(false),
+            held: Mutex::default(),
         }
     }
 
@@ -152,7 +158,7 @@ impl<'a> Forwarding<'a> {
                 // Boxed: it is rare, and its state would be part of each connection's.
                 Err(failed) => match Box::pin(self.after(&failed)).await {
                     Then::Reconnect => Source::Dial,
-                    Then::GoOn => Source::Any,
+                    Then::GoOn(_) => Source::Any,
                     Then::GiveUp => return self.gave_up(&failed),
                 },
             };
@@ -223,40 +229,30 @@ impl<'a> Forwarding<'a> {
         let client = self.client;
         self.copy();
         self.outbound.settle();
-        let finish = self.finish();
-        let edited = finish.clone();
-        let Destination { endpoint, ticket, .. } = self.to;
-        let refuse = |reason| {
-            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
-            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-            answer::failed_to_route()
-        };
-        let answer = match arrived {
+        let finish = self.to.by.finish();
+        let (response, upstream) = match arrived {
             Arrived::Own(response, upstream)
                 if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) =>
             {
-                upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
+                (response, upstream)
             }
-            Arrived::Own(response, upstream) => Ok(passed_on(
-                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
-            )),
-            Arrived::Shared(response) => {
-                Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
+            arrived => {
+                let answer = Ok(arrived.passed_on(self.to, client));
+                return Forwarded { answer, index: self.index, finish };
             }
         };
+        let Destination { endpoint, ticket, .. } = self.to;
+        let switched = upgrade::switch(response, (upstream, ticket), self.upgrade, client);
+        let answer = switched.map_err(|reason| {
+            let error = Error::Switched { authority: endpoint.authority.clone(), reason };
+            self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
+            answer::failed_to_route()
+        });
         let answer = answer.map(|mut answer| {
-            edited.edit(answer.headers_mut());
+            finish.edit(answer.headers_mut());
             answer
         });
         Forwarded { answer, index: self.index, finish }
-    }
-
-    /// How the answer is finished.
-    fn finish(&self) -> Finish {
-        match &self.to.by {
-            By::Route(plan) => Finish::ByRoute(plan.clone()),
-            By::Workspace | By::Service { .. } => Finish::ByPath,
-        }
     }
 
     /// Sends the copy that the route wants somebody to have.
@@ -271,9 +267,11 @@ impl<'a> Forwarding<'a> {
 
     fn gave_up(mut self, failed: &Failed) -> Forwarded {
         self.copy();
+        let mut last = None;
         let own = if self.client.upload_is(Upload::Failed) {
             answer::bad_request("The request's body broke off")
         } else {
+            last = self.held.get_mut().unwrap_or_else(PoisonError::into_inner).take();
             let own = match &self.to.by {
                 By::Workspace => worker_failed(failed),
                 By::Route(_) => destination_failed(failed),
@@ -285,8 +283,10 @@ impl<'a> Forwarding<'a> {
             }
             own
         };
-        let finish = self.finish();
-        Forwarded { answer: Err(own), index: self.index, finish }
+        match last {
+            Some(held) => held.into(),
+            None => Forwarded { answer: Err(own), index: self.index, finish: self.to.by.finish() },
+        }
     }
 
     /// The contract knows two answers: others exist, or none does.
@@ -329,11 +329,22 @@ impl<'a> Forwarding<'a> {
     }
 }
 
-/// A worker's answer as it is passed on, still without what every answer carries.
-fn passed_on(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
-    Stamp::strip(answer.headers_mut());
-    *answer.version_mut() = http::Version::HTTP_11;
-    answer
+impl Arrived {
+    /// As it is passed on, still without what every answer carries.
+    fn passed_on(self, from: Destination, client: &Arc<Client>) -> Response<AnswerBody> {
+        let Destination { endpoint, ticket, by, .. } = from;
+        let at = (&endpoint, ticket);
+        let mut answer = match self {
+            Self::Own(response, upstream) => {
+                response.map(|body| AnswerBody::from_worker(body, upstream, at, client))
+            }
+            Self::Shared(response) => response.map(|body| AnswerBody::from_shared(body, at, client)),
+        };
+        Stamp::strip(answer.headers_mut());
+        *answer.version_mut() = http::Version::HTTP_11;
+        by.finish().edit(answer.headers_mut());
+        answer
+    }
 }
 
 /// Of a worker whose record is gone: as if it had had the usual lease.

@@ -1,5 +1,7 @@
 //! A service's policy on a real listener: who is left alone, and what is tried again.
 
+#[path = "resilience/last_answer.rs"]
+mod last_answer;
 mod rig;
 #[path = "resilience/shared.rs"]
 mod shared;

@@ -38,8 +38,8 @@ pub enum Failure {
     TimedOut,
     /// No head of an answer in the attempt's time. The worker may still be at it, and the request has time left.
     TryTimedOut,
-    /// An answer whose status the policy lists. It is passed on if nobody is left to ask; once another worker is asked, that
-    /// one's answer or failure counts, since the first answer's connection is given up for it.
+    /// An answer whose status the policy lists. It is passed on if nobody is left to ask, and also if another worker is
+    /// asked and gives none: the last answer that a worker gave is what the client gets.
     BadAnswer,
 }
 

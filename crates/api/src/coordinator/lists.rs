@@ -8,7 +8,7 @@ use crate::timestamp;
 use quorate_model::{Duty, Load, LogTime, ServiceOffer, Status, Tier, Worker};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use utoipa::ToSchema;
 
 const OFFLINE: &str = "offline";
@@ -22,7 +22,8 @@ pub struct WorkerBody {
     /// 1: GPU, 2: CPU, 3: storage.
     #[schema(minimum = 1, maximum = 3)]
     pub tier: u8,
-    /// `healthy`; `offline` once its lease ran out; `draining`; or what it calls itself.
+    /// `healthy`; `offline` once its lease ran out, which is 90 seconds without a heartbeat unless said otherwise;
+    /// `draining`; or what it calls itself.
     pub status: String,
     /// When it registered.
     #[schema(format = "date-time")]
@@ -85,8 +86,8 @@ pub enum ListedService {
 pub struct Seen<'a> {
     /// Its last word about itself.
     pub load: Option<&'a Load>,
-    /// When the leader heard it last, if it could be asked.
-    pub heard: Option<LogTime>,
+    /// When the leader heard it last, if it could be asked, and how late it is now.
+    pub heard: Option<(LogTime, LogTime)>,
     /// Whether it is the delegate of its group.
     pub leads: bool,
 }
@@ -102,9 +103,9 @@ impl WorkerBody {
         Self {
             worker_id: worker.id().to_string(),
             tier: Tier::of(&offer.capabilities).number(),
-            status: status(worker, seen.load).into(),
+            status: status(worker, seen).into(),
             registered_at: timestamp::millis(worker.registered_at),
-            last_heartbeat: timestamp::millis(last_heartbeat(worker, seen.heard)),
+            last_heartbeat: timestamp::millis(last_heartbeat(worker, seen.heard.map(|(heard, _)| heard))),
             capabilities: capabilities::shown(&offer.capabilities),
             services: offer.services.iter().map(|service| listed(worker, service, seen.load)).collect(),
             ip_address: ip.filter(|ip| !ip.ends_with(".invalid")),
@@ -116,13 +117,23 @@ impl WorkerBody {
     }
 }
 
-/// The word for a worker. Its lease decides whether it is offline, for this dialect and any other.
-fn status<'a>(worker: &Worker, load: Option<&'a Load>) -> &'a str {
+/// The contract calls a worker offline when it was not heard for so long.
+const STALE: Duration = Duration::from_secs(90);
+
+/// The word for a worker. Its lease decides whether it is offline, for this dialect and any other: at once when it is
+/// over, however long its end may take to be agreed upon. A lease that may last longer than the contract knows counts as
+/// a whole, or a worker that keeps to its interval would look dead between two heartbeats.
+fn status<'a>(worker: &Worker, seen: Seen<'a>) -> &'a str {
+    let is_stale = seen.heard.is_some_and(|(heard, now)| {
+        let silent = Duration::from_millis(now.0.saturating_sub(heard.0));
+        silent >= STALE.max(worker.registration.ttl.as_duration())
+    });
     match (worker.status(), worker.intent.duty) {
         (Status::Expired | Status::Departed, _) | (_, Duty::Offline) => OFFLINE,
+        _ if is_stale => OFFLINE,
         (Status::Live | Status::Suspect, Duty::Draining) => "draining",
         (Status::Live | Status::Suspect, Duty::InService) => {
-            load.and_then(|load| load.unwell.as_deref()).unwrap_or(HEALTHY)
+            seen.load.and_then(|load| load.unwell.as_deref()).unwrap_or(HEALTHY)
         }
     }
 }
@@ -219,12 +230,12 @@ pub struct StatsBody {
 }
 
 impl StatsBody {
-    /// Of workers, each with its last word about itself.
-    pub fn new<'a>(workers: impl Iterator<Item = (&'a Worker, Option<&'a Load>)>) -> Self {
+    /// Of workers, each with what else is known of it.
+    pub fn new<'a>(workers: impl Iterator<Item = (&'a Worker, Seen<'a>)>) -> Self {
         let by_tier = ["1", "2", "3"].map(|tier| (tier.into(), 0)).into();
         let mut stats = Self { total_workers: 0, healthy_workers: 0, offline_workers: 0, by_tier };
-        for (worker, load) in workers {
-            let status = status(worker, load);
+        for (worker, seen) in workers {
+            let status = status(worker, seen);
             stats.total_workers += 1;
             stats.healthy_workers += usize::from(status == HEALTHY);
             stats.offline_workers += usize::from(status == OFFLINE);

@@ -35,7 +35,7 @@ fn destination(value: Value) -> Result<Destination, Wrong> {
 }
 
 fn service_or_url(fields: &mut Fields) -> Option<Target> {
-    let service = fields.optional("service", text("the name of a service", ServiceName::parse));
+    let service = fields.optional("service", text("the name of a service", ServiceName::parse_offered));
     let url = fields.optional("url", text("a URL", url));
     let protocol = fields.optional("protocol", policy::protocol);
     let target = service.map(Target::Service).or(url);
@@ -64,7 +64,7 @@ fn url(text: &str) -> Result<Target, Invalid> {
     }
     match text.rsplit_once(':') {
         Some(_) => Address::parse(&format!("http://{text}")).map(target),
-        None => ServiceName::parse(text).map(Target::Service),
+        None => ServiceName::parse_offered(text).map(Target::Service),
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) enum Bounded {
     Routes,
     RegexRoutes,
     RouteBytes,
+    ConfigObjects,
 }
 
 impl From<&model::Reply> for Reply {
@@ -98,6 +99,7 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::Routes => Bounded::Routes,
                     ModelBounded::RegexRoutes => Bounded::RegexRoutes,
                     ModelBounded::RouteBytes => Bounded::RouteBytes,
+                    ModelBounded::ConfigObjects => Bounded::ConfigObjects,
                 },
                 max: *max,
             },
@@ -143,6 +145,7 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::Routes => ModelBounded::Routes,
                     Bounded::RegexRoutes => ModelBounded::RegexRoutes,
                     Bounded::RouteBytes => ModelBounded::RouteBytes,
+                    Bounded::ConfigObjects => ModelBounded::ConfigObjects,
                 },
                 max,
             },

@@ -43,6 +43,7 @@ pub(crate) enum Bounded {
     Routes,
     RegexRoutes,
     RouteBytes,
+    ConfigObjects,
 }
 
 impl From<&model::Reply> for Reply {
@@ -95,6 +96,7 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::Routes => Bounded::Routes,
                     ModelBounded::RegexRoutes => Bounded::RegexRoutes,
                     ModelBounded::RouteBytes => Bounded::RouteBytes,
+                    ModelBounded::ConfigObjects => Bounded::ConfigObjects,
                 },
                 max: *max,
             },
@@ -140,6 +142,7 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::Routes => ModelBounded::Routes,
                     Bounded::RegexRoutes => ModelBounded::RegexRoutes,
                     Bounded::RouteBytes => ModelBounded::RouteBytes,
+                    Bounded::ConfigObjects => ModelBounded::ConfigObjects,
                 },
                 max,
             },

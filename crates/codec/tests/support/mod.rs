@@ -175,6 +175,7 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::Routes, max: 13 },
         Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
         Refusal::Full { what: Bounded::RouteBytes, max: 15 },
+        Refusal::Full { what: Bounded::ConfigObjects, max: 16 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -210,6 +211,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
         Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
         Refusal::Full { what: Bounded::RouteBytes, .. } => "full-route-bytes",
+        Refusal::Full { what: Bounded::ConfigObjects, .. } => "full-config-objects",
     }
 }
 

@@ -12,6 +12,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Bounded::Routes,
         Bounded::RegexRoutes,
         Bounded::RouteBytes,
+        Bounded::ConfigObjects,
     ];
     let bounded = prop::sample::select(bounded.to_vec());
     let refusals = prop_oneof![

@@ -11,10 +11,10 @@ use quorate_api::coordinator::{
     AdminHealthBody,
     lists::{Seen, ServiceCount, ServicesBody, StatsBody, WorkerBody},
 };
-use quorate_model::{LogTime, Status, Worker};
+use quorate_model::{LogTime, Status, Worker, WorkerId};
 use quorate_rt::time;
 use quorate_state::{Loads, View};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -48,18 +48,9 @@ async fn health() -> Response {
     responses((status = 200, description = "All of them", body = Vec<WorkerBody>)),
 )]
 async fn workers(State(app): State<App>) -> Response {
-    let heard = last_heard(&*app.cluster).await;
-    let (view, loads) = (app.cluster.view(), app.cluster.loads());
-    let show = |worker: &Arc<Worker>| {
-        let delegate = view.delegate(worker.group());
-        let seen = Seen {
-            load: loads.of(worker.id().as_str()).map(|load| &**load),
-            heard: heard.get(worker.id()).copied(),
-            leads: delegate.is_some_and(|delegate| delegate.worker == *worker.id()),
-        };
-        WorkerBody::new(worker, seen)
-    };
-    let all: Vec<_> = known(&view).map(show).collect();
+    let (view, heard, loads) = looked(&app).await;
+    let all: Vec<_> =
+        known(&view).map(|worker| WorkerBody::new(worker, seen(worker, (&view, &heard, &loads)))).collect();
     decided(view.index(), &all)
 }
 
@@ -90,9 +81,27 @@ async fn services(State(app): State<App>) -> Response {
     responses((status = 200, description = "All of them, by status and tier", body = StatsBody)),
 )]
 async fn stats(State(app): State<App>) -> Response {
-    let (view, loads) = (app.cluster.view(), app.cluster.loads());
-    let workers = known(&view).map(|worker| (&**worker, load(&loads, worker)));
+    let (view, heard, loads) = looked(&app).await;
+    let workers = known(&view).map(|worker| (&**worker, seen(worker, (&view, &heard, &loads))));
     decided(view.index(), &StatsBody::new(workers))
+}
+
+/// When the leader heard whom, and when it said so.
+type Heard = (BTreeMap<WorkerId, LogTime>, LogTime);
+
+/// What there is to see of all workers. The View is taken last: whom the leader has heard is in it.
+async fn looked(app: &App) -> (Arc<View>, Heard, Arc<Loads>) {
+    let heard = last_heard(&*app.cluster).await;
+    (app.cluster.view(), (heard, LogTime(time::wall_ms())), app.cluster.loads())
+}
+
+/// What else is known of a worker.
+fn seen<'a>(worker: &Worker, (view, (heard, now), loads): (&View, &Heard, &'a Loads)) -> Seen<'a> {
+    Seen {
+        load: load(loads, worker),
+        heard: heard.get(worker.id()).map(|heard| (*heard, *now)),
+        leads: view.delegate(worker.group()).is_some_and(|delegate| delegate.worker == *worker.id()),
+    }
 }
 
 /// Who said goodbye is not shown.

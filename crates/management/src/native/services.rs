@@ -139,7 +139,7 @@ pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) ->
 pub(super) async fn put(State(app): State<App>, path: ServicePath, request: Request) -> Answer {
     let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
-    let name = request::named("path.name", path, ServiceName::parse)?;
+    let name = request::named("path.name", path, ServiceName::parse_offered)?;
     let policy = service::policy(request::object(request).await?)?;
     let command = Command::PutService { name, policy, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;

@@ -3,7 +3,7 @@
 
 use crate::{
     ask::Ask,
-    coordinator::{agent, formed, get, post, register},
+    coordinator::{agent, formed, get, named, post, register},
     fake::{Fake, worker},
     settings::EPOCH_MS,
 };
@@ -30,6 +30,20 @@ async fn defect_1_a_healthy_worker_is_not_offline_between_two_writes() {
     assert_eq!(fake.proposals(), written, "and no heartbeat was written");
     let registered = fake.state().worker(&id).expect("registered").registered_at;
     assert!(registered.0 < EPOCH_MS + 10_000, "the record is as old as it seems");
+}
+
+/// The contract: `offline` after 90 s without a heartbeat. The end of the lease is agreed upon some time after that, or
+/// held back where many fall silent at once; until then the pages called such a worker healthy.
+#[tokio::test]
+async fn a_worker_that_was_not_heard_for_longer_than_its_lease_is_offline_at_once() {
+    let fake = formed();
+    for id in ["w1", "w2"] {
+        register(&fake, &named(id, agent("10.0.0.7", &[(id, 8103)]))).await;
+    }
+    fake.fall_silent(worker("w2"));
+    let (list, stats) = (get(&fake, "/api/admin/workers").await, get(&fake, "/api/admin/stats").await);
+    assert_eq!((&list[0]["status"], &list[1]["status"]), (&json!("healthy"), &json!("offline")));
+    assert_eq!((&stats["healthy_workers"], &stats["offline_workers"]), (&json!(1), &json!(1)));
 }
 
 /// A worker that was away for longer than its lease was taken out of the service's list, and nothing ever put it back:

@@ -66,6 +66,8 @@ struct Inner {
     deaf: bool,
     impatient: bool,
     sequences: BTreeMap<WorkerId, u64>,
+    /// Whose leases are over, and stand nevertheless.
+    silent: Vec<WorkerId>,
     loads: Loads,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -90,6 +92,7 @@ impl Fake {
             deaf: false,
             impatient: false,
             sequences: BTreeMap::new(),
+            silent: Vec::new(),
             loads: Loads::default(),
             readiness: Readiness::Ready,
             stale: None,
@@ -159,6 +162,11 @@ impl Fake {
         (inner.readiness, inner.stale) = (readiness, stale);
     }
 
+    pub fn fall_silent(&self, id: WorkerId) {
+        self.inner.lock().expect("no panic").silent.push(id);
+    }
+
+    /// Somebody else is faster with this one.
     pub fn overtake_once(&self, command: Command) {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }

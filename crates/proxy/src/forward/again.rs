@@ -1,12 +1,11 @@
 //! Whether a request is sent again, when, and to whom.
 
-use super::{Arrived, Error, Failed, Forwarding};
+use super::{Arrived, Error, Failed, Forwarding, held::Held};
 use crate::{
     client::Upload,
-    decide::{By, Patience, Terms, Verdict},
+    decide::{By, Destination, Patience, Terms, Verdict},
 };
 use http::StatusCode;
-use hyper::body::Body;
 use quorate_routing::{
     RequestHead,
     budget::Budget,
@@ -18,7 +17,11 @@ use quorate_rt::{
     time::{sleep, timeout},
 };
 use quorate_telemetry::{events::FailedOver, label::RetryRefusal};
-use std::{fmt, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt, mem,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 /// An answer that is worth another attempt.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +32,8 @@ struct Answered(StatusCode);
 pub(super) enum Then {
     /// The same worker on another connection.
     Reconnect,
-    /// Another worker, which [`Forwarding::to`] names now.
-    GoOn,
+    /// Another worker, which [`Forwarding::to`] names now. This is the one that it was; boxed, since it is rare.
+    GoOn(Box<Destination>),
     /// The client is told.
     GiveUp,
 }
@@ -65,15 +68,11 @@ impl Forwarding<'_> {
         if self.upgrade.is_some() || !care.again.policy.lists(status.as_u16()) {
             return Some(arrived);
         }
-        let endpoint = self.to.endpoint.clone();
+        let index = self.index.clone();
         match Box::pin(self.then((Failure::BadAnswer, Connection::Fresh), &Answered(status))).await {
-            Then::GoOn => {
-                // One with a body that nobody reads is closed.
-                if let Arrived::Own(response, upstream) = arrived
-                    && response.body().is_end_stream()
-                {
-                    endpoint.put(upstream, tick);
-                }
+            Then::GoOn(from) => {
+                let held = Held::of(arrived, (*from, index), self.client);
+                *self.held.get_mut().unwrap_or_else(PoisonError::into_inner) = held;
                 None
             }
             Then::Reconnect | Then::GiveUp => Some(arrived),
@@ -104,8 +103,10 @@ impl Forwarding<'_> {
         let case = Case { failure, connection, replay, lookup: self.lookup, budget };
         let refusal = match retry::next(case) {
             Next::Reconnect => return Then::Reconnect,
-            Next::LookAgain if self.look_again(failure, error).await => return Then::GoOn,
-            Next::LookAgain => RetryRefusal::NobodyElse,
+            Next::LookAgain => match self.look_again(failure, error).await {
+                Some(from) => return Then::GoOn(from),
+                None => RetryRefusal::NobodyElse,
+            },
             Next::GiveUp(Why::Unrepeatable) => RetryRefusal::Unrepeatable,
             Next::GiveUp(Why::Overdue) => RetryRefusal::Overdue,
             Next::GiveUp(Why::Tried) => RetryRefusal::Tried,
@@ -123,11 +124,15 @@ impl Forwarding<'_> {
             && self.client.upload_is(Upload::Running)
     }
 
-    /// Asks the newest View who owns the partition now, or who of the service's workers comes next. `false`: the
-    /// worker that failed, or nobody.
-    async fn look_again(&mut self, failure: Failure, error: &(dyn fmt::Display + Sync)) -> bool {
+    /// Asks the newest View who owns the partition now, or who of the service's workers comes next; tells who it was
+    /// before. `None`: the worker that failed, or nobody.
+    async fn look_again(
+        &mut self,
+        failure: Failure,
+        error: &(dyn fmt::Display + Sync),
+    ) -> Option<Box<Destination>> {
         if planted::is(Bug::NoFailover) && !matches!(self.to.by, By::Workspace) {
-            return false;
+            return None;
         }
         let core = &self.client.core;
         self.tried.push(self.to.ticket.of().clone());
@@ -143,22 +148,20 @@ impl Forwarding<'_> {
                 By::Route(plan) => core.desk.left(plan, &self.tried, now),
                 By::Workspace | By::Service { .. } => core.desk.after_failure(path, &self.tried, now).left,
             };
-            if left.is_none() {
-                return false;
-            }
+            left.as_ref()?;
             if failure.is_burden() {
                 care.goes_on(now);
             }
             let ms = policy.wait_ms(failure, self.tried.len() as u32 - 1, random_u64());
             let wait = sleep(Duration::from_millis(ms.into()));
-            if ms > 0 && self.client.watch.bound(wait).await.is_none() {
-                return false;
+            if ms > 0 {
+                self.client.watch.bound(wait).await?;
             }
         }
         self.move_on(error)
     }
 
-    fn move_on(&mut self, error: &dyn fmt::Display) -> bool {
+    fn move_on(&mut self, error: &dyn fmt::Display) -> Option<Box<Destination>> {
         let core = &self.client.core;
         let path = self.outbound.target.path();
         let head = RequestHead {
@@ -169,26 +172,22 @@ impl Forwarding<'_> {
         let terms = Terms { tried: &self.tried, patience: Patience::Over };
         let now = core.deadlines.now();
         let decided = match &self.to.by {
-            By::Route(plan) => match core.desk.another(plan, &head, (now, terms)) {
-                Some(decided) => decided,
-                None => return false,
-            },
+            By::Route(plan) => core.desk.another(plan, &head, (now, terms))?,
             By::Workspace | By::Service { .. } => core.desk.decide(head, now, terms),
         };
         let next = match decided.verdict {
             Verdict::Forward(to) => to,
-            Verdict::Answer(_) | Verdict::Hold(_) => return false,
+            Verdict::Answer(_) | Verdict::Hold(_) => return None,
         };
         match &next.by {
-            By::Workspace if next.endpoint.address == self.to.endpoint.address => return false,
+            By::Workspace if next.endpoint.address == self.to.endpoint.address => return None,
             By::Workspace => {}
             By::Service { .. } | By::Route(_) => {
                 FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
             }
         }
-        self.to = next;
         self.index = decided.index;
-        true
+        Some(Box::new(mem::replace(&mut self.to, next)))
     }
 }
 

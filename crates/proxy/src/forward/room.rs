@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 
 impl Forwarding<'_> {
     /// Waits for others to make room. Should the time of the request or of the attempt be over meanwhile, that says
-    /// nothing about the worker: it was not asked.
+    /// nothing about the worker: it was not asked. Whoever waits keeps no other worker's connection meanwhile.
     pub(super) async fn in_line<F: Future>(&self, room: F) -> F::Output {
+        self.let_go();
         self.in_line.store(true, Ordering::Relaxed);
         let came = room.await;
         let is_late = self.client.watch.is_due();

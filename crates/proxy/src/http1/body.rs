@@ -185,6 +185,11 @@ impl AnswerBody {
         Self::arriving(From::Shared(answer), (endpoint, ticket), client)
     }
 
+    /// Whether the connection that it comes on is still taken by it.
+    pub(crate) fn is_arriving(&self) -> bool {
+        matches!(self.content, Content::Arriving(_))
+    }
+
     fn arriving(from: From, (endpoint, ticket): (&Arc<Endpoint>, Ticket), client: &Arc<Client>) -> Self {
         let arriving = Arriving { from, endpoint: endpoint.clone(), ticket: Some(ticket), failed: None };
         Self { content: Content::Arriving(Box::new(arriving)), client: client.clone() }

@@ -62,6 +62,7 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
         require_index(if_index, self.config_changed)?;
+        self.require_nameable((config, mode))?;
         let (mut next, mut caused) = (self.clone(), Vec::new());
         let changed = next.declare(config, mode, &mut caused)?;
         if !changed {
@@ -70,6 +71,19 @@ impl State {
         *self = next;
         events.append(&mut caused);
         Ok(Reply::Done)
+    }
+
+    /// A document is bounded. Where more stands than one can name, each that replaces it would take something away that
+    /// it could not have named. Whoever proposed it has looked already; somebody else may have been faster since.
+    fn require_nameable(&self, (config, mode): (&Config, ConfigMode)) -> Result<(), Refusal> {
+        let standing = match mode {
+            ConfigMode::Merge => 0,
+            ConfigMode::Replace => self.routes.len() + self.policies,
+        };
+        if standing.max(config.len()) <= limit::CONFIG_OBJECTS_MAX {
+            return Ok(());
+        }
+        Err(Refusal::Full { what: Bounded::ConfigObjects, max: limit::CONFIG_OBJECTS_MAX as u64 })
     }
 
     fn declare(

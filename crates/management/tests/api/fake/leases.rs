@@ -2,7 +2,7 @@
 
 use super::Inner;
 use quorate_model::{Heartbeat, HeartbeatOutcome, LeaseInfo, Lifecycle};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Inner {
     pub(super) fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
@@ -35,7 +35,11 @@ impl Inner {
             incarnation: worker.incarnation,
             ttl: worker.registration.ttl,
             status: worker.status(),
-            remaining: worker.registration.ttl.as_duration() / 2,
+            remaining: if self.silent.contains(worker.id()) {
+                Duration::ZERO
+            } else {
+                worker.registration.ttl.as_duration() / 2
+            },
         };
         // Not in order: the API sorts.
         let mut leases: Vec<_> = routable.map(lease).collect();
