@@ -160,7 +160,9 @@ impl std::fmt::Display for Bounded {
             Self::Routes => "routes",
             Self::RegexRoutes => "regular expressions in routes",
             Self::RouteBytes => "bytes of routes, with this one",
-            Self::ConfigObjects => "routes and policies of services, as many as a document can name: PATCH changes some",
+            Self::ConfigObjects => {
+                "routes and policies of services, as many as a document can name: PATCH changes some"
+            }
         })
     }
 }

@@ -3,11 +3,11 @@
 //! hyper has refused by now what breaks the framing: a bad or repeated `Content-Length`, a `Transfer-Encoding`
 //! that does not end in `chunked`, folded lines, NUL, spaces before a colon. (Where a request has both framings,
 //! `Transfer-Encoding` counts, `Content-Length` is dropped and the connection is closed.) Here is what hyper
-//! leaves to us: that a request names one host, and the same everywhere; and that it does not go in circles.
+//! leaves to us: [`quorate_routing::malformed`] has the rules.
 
 use crate::{Limits, answer, answer::Own};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
-use quorate_routing::hops::{HOPS_MAX, hops_so_far};
+use http::{HeaderValue, Request, Uri, Version};
+use quorate_routing::malformed::{self, Malformed, is_authority};
 
 /// A request that may be decided on.
 pub(crate) struct Admitted {
@@ -19,26 +19,24 @@ pub(crate) struct Admitted {
 
 /// Checks a request's head, and puts its target into origin form.
 pub(crate) fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<Admitted, Own> {
-    if let Some(method) = [Method::CONNECT, Method::TRACE].iter().find(|m| *m == request.method()) {
-        return Err(answer::method_not_allowed(method.as_str()));
+    admitted(request, limits).map_err(answer::malformed)
+}
+
+fn admitted<B>(request: &mut Request<B>, limits: &Limits) -> Result<Admitted, Malformed> {
+    malformed::method(request.method())?;
+    let bytes_max = limits.uri_bytes_max;
+    if target_length(request.uri()) > bytes_max {
+        return Err(Malformed::TooLong { bytes_max });
     }
-    if target_length(request.uri()) > limits.uri_bytes_max {
-        return Err(answer::uri_too_long(limits.uri_bytes_max));
+    let host = malformed::host(request.headers())?.cloned();
+    if host.is_none() && request.version() != Version::HTTP_10 {
+        return Err(Malformed::NoHost);
     }
-    let host = host(request.headers(), request.version())?;
     if request.uri().authority().is_some() {
         to_origin_form(request, host.as_ref())?;
     }
-    let path = request.uri().path();
-    let names_a_path = path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS);
-    if !names_a_path {
-        return Err(answer::bad_request("The request target must be a path"));
-    }
-    let hops = hops_so_far(request.headers());
-    if hops >= HOPS_MAX {
-        return Err(answer::loop_detected(hops));
-    }
-    Ok(Admitted { host, hops })
+    malformed::path(request.method(), request.uri().path())?;
+    Ok(Admitted { host, hops: malformed::hops(request.headers())? })
 }
 
 fn target_length(uri: &Uri) -> usize {
@@ -46,37 +44,16 @@ fn target_length(uri: &Uri) -> usize {
     authority + uri.path_and_query().map_or(0, |p| p.as_str().len())
 }
 
-fn host(headers: &HeaderMap, version: Version) -> Result<Option<HeaderValue>, Own> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => Err(answer::bad_request("More than one Host header")),
-        (None, _) if version == Version::HTTP_10 => Ok(None),
-        (None, _) => Err(answer::bad_request("No Host header")),
-        (Some(host), None) if is_authority(host.as_bytes()) => Ok(Some(host.clone())),
-        (Some(_), None) => Err(answer::bad_request("The Host header must be a host and an optional port")),
-    }
-}
-
-/// A name or address and a port, by their characters: no user, no path, no list, no space.
-fn is_authority(host: &[u8]) -> bool {
-    let allowed = |b: &u8| {
-        b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'~' | b'%')
-    };
-    !host.is_empty() && host.iter().all(allowed)
-}
-
 /// `GET http://host/path`: legal, and an invitation to say two hosts at once.
-fn to_origin_form<B>(request: &mut Request<B>, host: Option<&HeaderValue>) -> Result<(), Own> {
+fn to_origin_form<B>(request: &mut Request<B>, host: Option<&HeaderValue>) -> Result<(), Malformed> {
     let uri = request.uri();
     let authority = uri.authority().map_or("", |a| a.as_str());
     let same = host.is_none_or(|h| h.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
     match uri.scheme_str() {
         Some("http" | "https") if same && is_authority(authority.as_bytes()) => {}
-        Some("http" | "https") => {
-            return Err(answer::bad_request("The request target and the Host header name different hosts"));
-        }
-        Some(_) => return Err(answer::bad_request("The request target's scheme must be http or https")),
-        None => return Err(answer::bad_request("The request target must be a path")),
+        Some("http" | "https") => return Err(Malformed::TwoHosts),
+        Some(_) => return Err(Malformed::Scheme),
+        None => return Err(Malformed::NoPath),
     }
     let path = uri.path_and_query().cloned();
     // `http://host` is `/`; a path that was part of a valid target is a valid target.
@@ -87,6 +64,7 @@ fn to_origin_form<B>(request: &mut Request<B>, host: Option<&HeaderValue>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header;
 
     fn check(line: &str, hosts: &[&'static str], expected: Result<(&str, Option<&str>), (u16, &str)>) {
         let (method, target) = line.split_once(' ').unwrap();

@@ -10,7 +10,7 @@ pub(crate) mod service;
 use crate::{client::Client, http1::AnswerBody};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use quorate_routing::{hops::HOPS_MAX, workspace::decoded};
+use quorate_routing::{malformed::Malformed, workspace::decoded};
 use quorate_telemetry::label::Outcome;
 use std::{fmt::Write as _, sync::Arc};
 
@@ -149,26 +149,22 @@ pub(crate) fn bad_request(message: &str) -> Own {
     refused(StatusCode::BAD_REQUEST, Outcome::BadRequest, "Bad request", message)
 }
 
-/// It went through routers too often.
-pub(crate) fn loop_detected(hops: u8) -> Own {
-    let message = format!(
-        "The request went through routers {hops} times, as its header x-quorate-hops says, and {HOPS_MAX} is the end: \
-         the address of a worker or of a service points at the router itself, or the client sent that header, which \
-         routers write"
-    );
-    refused(StatusCode::LOOP_DETECTED, Outcome::Loop, "Loop detected", &message)
-}
-
-/// The request target is longer than allowed.
-pub(crate) fn uri_too_long(bytes_max: usize) -> Own {
-    let message = format!("The request target may have at most {bytes_max} bytes");
-    refused(StatusCode::URI_TOO_LONG, Outcome::TooLarge, "URI too long", &message)
-}
-
-/// `CONNECT` and `TRACE`: neither makes sense towards a worker.
-pub(crate) fn method_not_allowed(method: &str) -> Own {
-    let message = format!("{method} is not routed");
-    refused(StatusCode::METHOD_NOT_ALLOWED, Outcome::BadRequest, "Method not allowed", &message)
+/// The same, by what is wrong with it.
+pub(crate) fn malformed(why: Malformed) -> Own {
+    let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let (outcome, error) = match why {
+        Malformed::Loop(_) => (Outcome::Loop, "Loop detected"),
+        Malformed::TooLong { .. } => (Outcome::TooLarge, "URI too long"),
+        Malformed::Method(_) => (Outcome::BadRequest, "Method not allowed"),
+        Malformed::NoPath
+        | Malformed::Scheme
+        | Malformed::NoHost
+        | Malformed::ManyHosts
+        | Malformed::BadHost
+        | Malformed::TwoHosts
+        | Malformed::CallTime => (Outcome::BadRequest, "Bad request"),
+    };
+    refused(status, outcome, error, &why.to_string())
 }
 
 fn refused(status: StatusCode, outcome: Outcome, error: &str, message: &str) -> Own {

@@ -26,8 +26,8 @@ use crate::{
 };
 use again::Then;
 use error::{Error, Failed, destination_failed, worker_failed};
-use http::{HeaderValue, Request, Response};
 use held::Held;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use outbound::{Outbound, Payload};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};

@@ -42,7 +42,6 @@ mod destination;
 mod dial;
 mod forward;
 mod freshness;
-mod grpc;
 mod headers;
 mod hold;
 mod http1;

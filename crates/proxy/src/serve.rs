@@ -5,9 +5,9 @@ use crate::{
     answer::{self, Own},
     client::Client,
     core::Stage,
+    deadline::ticks,
     decide::{Patience, Verdict, decide},
     forward::{Forwarded, Forwarding},
-    grpc,
     headers::{Dialect, Stamped},
     hold,
     http1::AnswerBody,
@@ -16,6 +16,7 @@ use crate::{
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use quorate_routing::grpc;
 use quorate_rt::time::Instant;
 use quorate_telemetry::{
     ServiceCounters,
@@ -69,8 +70,8 @@ async fn route(
 ) -> Forwarded {
     let core = &client.core;
     let time = if is_call { grpc::time_of(request.headers()) } else { Ok(None) };
-    let admitted = match time.and_then(|time| {
-        client.asked(time);
+    let admitted = match time.map_err(answer::malformed).and_then(|time| {
+        client.asked(time.map(ticks));
         admit(&mut request, &core.config.limits)
     }) {
         Ok(admitted) => admitted,

@@ -18,7 +18,8 @@
 //! | [`outlier`] | whether an endpoint is worse than it may be |
 //! | [`health`] | what active checks say of an endpoint, and who does them |
 //! | [`vacancy`] | whether a request that finds nobody may wait |
-//! | [`hops`] | whether a request goes in circles |
+//! | [`malformed`] | whether anything is decided on a request |
+//! | [`hops`], [`grpc`] | whether a request goes in circles; whether it is a call, and how long that may take |
 //! | [`explain`] | nothing: it tells why |
 //! | [`retry`] | what next when a worker could not be reached |
 //! | [`budget`], [`backoff`] | whether there is a retry left, and when |
@@ -30,8 +31,10 @@ pub mod breaker;
 pub mod budget;
 pub mod decide;
 pub mod explain;
+pub mod grpc;
 pub mod health;
 pub mod hops;
+pub mod malformed;
 pub mod outlier;
 pub mod partition;
 pub mod pick;

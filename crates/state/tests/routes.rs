@@ -142,25 +142,28 @@ fn a_document_is_applied_as_a_whole_or_not_at_all() {
 fn what_no_document_could_name_is_not_replaced() {
     let mut case = Case::new();
     let mut full = Config::default();
-    let one = route("r", "a");
     full.routes.extend((0..limit::CONFIG_OBJECTS_MAX).map(|nth| {
-        let route = RouteParts::clone(&one).validate(name(&format!("r{nth}"))).expect("valid");
+        let path = PathMatch::exact(&format!("/{nth}")).expect("valid");
+        let route = route_of(path, &format!("r{nth}"), "a");
         (route.name().clone(), Some(route))
     }));
     assert_eq!(case.configure(full.clone(), ConfigMode::Replace, None), Reply::Done);
-    assert_eq!(case.configure(full.clone(), ConfigMode::Replace, None), Reply::Unchanged, "as many as it can");
+    assert_eq!(
+        case.configure(full.clone(), ConfigMode::Replace, None),
+        Reply::Unchanged,
+        "as many as it can"
+    );
     let policy =
         Command::PutService { name: service("upload"), policy: ServicePolicy::default(), if_index: None };
     assert_eq!(case.run(policy), Reply::Done);
     let (before, declared) = (case.names(), case.0.state.config_changed());
-    let command =
-        Command::Configure { config: Box::default(), mode: ConfigMode::Replace, if_index: None };
+    let command = Command::Configure { config: Box::default(), mode: ConfigMode::Replace, if_index: None };
     let applied = case.0.apply(vec![(None, command)]);
     let refused = Refusal::Full { what: Bounded::ConfigObjects, max: limit::CONFIG_OBJECTS_MAX as u64 };
     assert_eq!((applied.replies, applied.events), (vec![Reply::Refused(refused.clone())], vec![]));
     assert_eq!((case.names(), case.0.state.config_changed()), (before, declared), "nothing of it is done");
     // Nor does one name more than it may.
-    full.routes.insert(name("s"), Some(one));
+    full.routes.insert(name("s"), Some(route("s", "a")));
     assert_eq!(case.configure(full, ConfigMode::Merge, None), Reply::Refused(refused));
     let mut less = Config::default();
     less.routes.insert(name("r0"), None);

@@ -15,9 +15,10 @@ use serde_json::Value;
 /// Reads `match`.
 pub(super) fn matches(value: Value) -> Result<RouteMatch, Wrong> {
     nested(value, |fields| {
-        let host = fields.optional("host", text("a host name", HostMatch::parse));
+        let host = fields.optional("host", text("a host name", HostMatch::declared));
         let path = path(fields);
-        let methods = fields.optional("methods", list(limit::MATCH_VALUES_MAX, method)).unwrap_or_default();
+        let methods =
+            fields.optional("methods", list(limit::MATCH_VALUES_MAX, routed_method)).unwrap_or_default();
         let headers = fields.optional("headers", named(limit::MATCH_VALUES_MAX, header)).unwrap_or_default();
         let query = fields.optional("query", named(limit::MATCH_VALUES_MAX, parameter)).unwrap_or_default();
         twice(fields, "headers", &headers);
@@ -28,8 +29,8 @@ pub(super) fn matches(value: Value) -> Result<RouteMatch, Wrong> {
 /// A path is named in one way; a gRPC method is one of a service.
 fn path(fields: &mut Fields) -> PathMatch {
     fields.at_most_one_of(["path_exact", "path_prefix", "path_regex", "grpc_service"]);
-    let exact = fields.optional("path_exact", text("a path", PathMatch::exact));
-    let prefix = fields.optional("path_prefix", text("a path", PathMatch::prefix));
+    let exact = fields.optional("path_exact", text("a path", PathMatch::declared_exact));
+    let prefix = fields.optional("path_prefix", text("a path", PathMatch::declared_prefix));
     let regex = fields.optional("path_regex", text("a regular expression", PathMatch::regex));
     let is_service = fields.has("grpc_service");
     let service = fields.optional("grpc_service", any_text);
@@ -63,6 +64,11 @@ pub(crate) fn method(value: Value) -> Result<Method, Wrong> {
     })(value)
 }
 
+/// One that routes are asked about.
+fn routed_method(value: Value) -> Result<Method, Wrong> {
+    RouteMatch::declared_method("", method(value)?).map_err(|wrong| vec![wrong])
+}
+
 /// Each once, in the order in which they are named first.
 pub(super) fn single<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     let mut single = Vec::with_capacity(items.len());
@@ -75,19 +81,22 @@ pub(super) fn single<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 }
 
 fn header(name: &str, value: Value) -> Result<(Box<str>, ValueMatch), Wrong> {
-    let name = RouteMatch::header_name("", name).map_err(|wrong| vec![wrong])?;
-    Ok((name, value_match(value)?))
+    let name = RouteMatch::declared_header("", name).map_err(|wrong| vec![wrong])?;
+    Ok((name, value_match(value, ValueMatch::declared_exact)?))
 }
 
 fn parameter(name: &str, value: Value) -> Result<(Box<str>, ValueMatch), Wrong> {
     KeySource::query(name).map_err(|wrong| vec![wrong.renamed("")])?;
-    Ok((name.into(), value_match(value)?))
+    Ok((name.into(), value_match(value, ValueMatch::exact)?))
 }
 
 /// A text to be equal to, `{"regex": ...}` or `{"present": true}`.
-fn value_match(value: Value) -> Result<ValueMatch, Wrong> {
+fn value_match(
+    value: Value,
+    exact: impl FnOnce(&str, &str) -> Result<ValueMatch, Invalid>,
+) -> Result<ValueMatch, Wrong> {
     match value {
-        Value::String(text) => ValueMatch::exact("", &text).map_err(|wrong| vec![wrong]),
+        Value::String(text) => exact("", &text).map_err(|wrong| vec![wrong]),
         Value::Object(_) => nested(value, |fields| {
             fields.one_of(["regex", "present"]);
             let pattern = text("a regular expression", |text| Pattern::parse("", text));

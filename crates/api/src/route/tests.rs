@@ -93,7 +93,8 @@ fn one_thing_is_written_in_several_ways() {
         (json!({"match": {"path_prefix": "/"}}), json!({"path_prefix": "/"})),
         (json!({"match": {"methods": ["get", "Get", "PURGE"]}}), json!({"methods": ["GET", "PURGE"]})),
         (json!({"match": {"headers": {"X-A": "V"}}}), json!({"headers": {"x-a": "V"}})),
-        (json!({"match": {"host": "API.example.com"}}), json!({"host": "api.example.com"})),
+        (json!({"match": {"host": "API.example.com."}}), json!({"host": "api.example.com"})),
+        (json!({"match": {"query": {"q": " v"}}}), json!({"query": {"q": " v"}})),
         (
             json!({"match": {"grpc_service": "pkg.S", "grpc_method": "M"}}),
             json!({"grpc_service": "pkg.S", "grpc_method": "M"}),
@@ -148,6 +149,13 @@ fn each_mistake_has_its_place() {
         (with(json!({"match": {"grpc_service": "a/b"}})), &["match.grpc_service"]),
         (with(json!({"match": {"methods": ["GET", "a b"]}})), &["match.methods[1]"]),
         (with(json!({"match": {"host": "a:80"}})), &["match.host"]),
+        // Well formed, and no request is ever theirs.
+        (with(json!({"match": {"path_prefix": "/t/../x"}})), &["match.path_prefix"]),
+        (with(json!({"match": {"path_exact": "/a/*/b"}})), &["match.path_exact"]),
+        (with(json!({"match": {"methods": ["GET", "trace"]}})), &["match.methods[1]"]),
+        (with(json!({"match": {"headers": {"Connection": "close"}}})), &["match.headers.Connection"]),
+        (with(json!({"match": {"headers": {"x": "v "}}})), &["match.headers.x"]),
+        (with(json!({"match": {"host": "*.[::1]"}})), &["match.host"]),
     ] {
         assert_eq!(places(body.clone()), expected, "{body}");
     }

@@ -4,6 +4,7 @@
 //! three of them is mended once and not three times.
 
 mod action;
+mod declared;
 mod matching;
 
 pub use action::{

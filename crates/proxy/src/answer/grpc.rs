@@ -157,9 +157,9 @@ mod tests {
         let cases = [
             (bad_request(""), Code::Internal),
             (no_workspace("/"), Code::Internal),
-            (method_not_allowed("TRACE"), Code::Unknown),
-            (uri_too_long(1), Code::Unknown),
-            (loop_detected(9), Code::Unknown),
+            (malformed(Malformed::Method("TRACE")), Code::Unknown),
+            (malformed(Malformed::TooLong { bytes_max: 1 }), Code::Unknown),
+            (malformed(Malformed::Loop(9)), Code::Unknown),
             (invalid_worker_url(), Code::Unknown),
             (no_worker(b"", 0), Code::Unavailable),
             (partition_count_unknown(), Code::Unavailable),

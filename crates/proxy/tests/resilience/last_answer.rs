@@ -35,7 +35,12 @@ async fn check(other: &str, body: &str, more: impl Fn(ServicePolicy) -> ServiceP
         // Whichever is asked first.
         for nth in 1..=4 {
             let answer = rig.ask(&request).await;
-            assert_eq!((answer.status, answer.header("X-Why")), (503, Some("full")), "{nth}: {}", answer.head);
+            assert_eq!(
+                (answer.status, answer.header("X-Why")),
+                (503, Some("full")),
+                "{nth}: {}",
+                answer.head
+            );
             assert!(answer.body == body, "{} of {} bytes", answer.body.len(), body.len());
         }
     }

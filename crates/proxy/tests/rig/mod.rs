@@ -101,6 +101,11 @@ impl Rig {
         self.view.store(Arc::new(state.clone()));
     }
 
+    /// The state that requests are decided on.
+    pub fn view(&self) -> State {
+        self.state.lock().unwrap().clone()
+    }
+
     pub fn register(&self, id: &str, url: &str, partitions: std::ops::Range<i32>) {
         let mut parts = RegistrationParts::new(
             WorkerId::parse(id).unwrap(),

@@ -12,6 +12,7 @@ use endpoints::Offering;
 
 use crate::{
     decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, decide},
+    malformed,
     route::{Aim, Outcome, Routed, key},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
@@ -111,6 +112,11 @@ pub struct Chosen {
 
 /// Tells why. What chance decides is drawn from the head's entropy, so it is one possible answer.
 pub fn explain(view: &View, head: &RequestHead<'_>, loads: &Loads) -> Explanation {
+    if let Err(malformed) = malformed::check(head) {
+        let (status, why) = (Some(malformed.status()), format!("nothing is decided on it: {malformed}"));
+        let result = Result { action: "answer", status, why, ..Result::default() };
+        return Explanation { index: view.index(), tried: Vec::new(), left_out: view.routes().len(), result };
+    }
     let decision = decide(view, head);
     let (mut tried, left_out) = routes(view, head, &decision);
     tried.extend(behind(head, &decision));

@@ -61,6 +61,7 @@ pub(super) fn routes(
             headers: head.headers,
         },
         paths: &paths,
+        head,
         preflight: if head.method == Method::OPTIONS { cors::asked_method(head.headers) } else { None },
     };
     let tried = ranked.iter().take_while(|(place, _)| last.as_ref().is_none_or(|last| *place <= last));

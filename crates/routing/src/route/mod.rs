@@ -234,7 +234,7 @@ fn options<'v>(
 }
 
 /// A redirect to where the request came from is passed over: the client would only come back.
-fn leads_back(route: &StoredRoute, head: &RequestHead<'_>) -> bool {
+pub(crate) fn leads_back(route: &StoredRoute, head: &RequestHead<'_>) -> bool {
     match &route.route.action {
         Action::Redirect(redirect) => rewrite::leads_back(&route.route, redirect, head),
         Action::Forward(_) => false,

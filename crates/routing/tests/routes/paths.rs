@@ -1,6 +1,7 @@
 //! A route can not be dodged by another spelling of its path.
 
-use crate::{check, table};
+use crate::{check, found, table};
+use quorate_model::route::PathMatch;
 
 #[test]
 fn another_spelling_meets_the_same_route() {
@@ -111,4 +112,49 @@ fn each_kind_of_hidden_slash_is_opened_alone() {
         check(&table, &format!("GET r{path}"), "ambiguous");
     }
     check(&table, "GET r/x%2Fy%5Cz", "all");
+}
+
+/// What is refused where routes are declared is refused for a reason: a request that spells the path as the route does
+/// is not the route's, and one for a path that may be declared is. (A star is a letter like any other here; it is refused
+/// there because it looks like a wildcard.)
+#[test]
+fn only_paths_that_a_request_can_have_are_declared() {
+    for path in [
+        "/t/../x",
+        "/a/./b",
+        "/a/..",
+        "/%2e%2E/x",
+        "/a/..;v=1/b",
+        "//",
+        "//a",
+        "/a//b",
+        "/a//",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a\\b",
+        "/a%0a",
+        "/a%7F/b",
+        "/a",
+        "/a/",
+        "/a/...",
+        "/.well-known/x",
+        "/a;v=1/b",
+        "/;v=1/b",
+        "/%2A/b",
+        "/caf%C3%A9",
+        "/100%25",
+        "/a%",
+        "/a%252f",
+        "/a%252e",
+    ] {
+        let is_declared = PathMatch::declared_exact(path).is_ok();
+        let found_exact = found(&table(&[&format!("r: exact={path}")]), &format!("GET r{path}"));
+        assert_eq!(found_exact == "r", is_declared, "{path}: {found_exact}");
+        let below = format!("{path}/x");
+        let is_declared = PathMatch::declared_prefix(path).is_ok();
+        let found_below = found(&table(&[&format!("r: prefix={path}")]), &format!("GET r{below}"));
+        if !path.ends_with('/') {
+            assert_eq!(found_below == "r", is_declared, "{below}: {found_below}");
+        }
+    }
 }

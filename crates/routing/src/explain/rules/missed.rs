@@ -5,17 +5,22 @@
 //! that can be read in several ways is compared in each of them.
 
 use super::{Reason, place_missed};
-use crate::route::{
-    condition::{Condition, Facts, conditions},
-    cors_of,
+use crate::{
+    decide::RequestHead,
+    route::{
+        condition::{Condition, Facts, conditions},
+        cors_of, leads_back, rewrite,
+    },
 };
 use http::Method;
-use quorate_model::StoredRoute;
+use quorate_model::{StoredRoute, route::Action};
 
 /// A request, in the form that is compared.
 pub(super) struct Asked<'a> {
     /// With the path as it stands.
     pub facts: Facts<'a>,
+    /// As it came.
+    pub head: &'a RequestHead<'a>,
     /// In which ways the path can be read; the first one is as it stands.
     pub paths: &'a [String],
     /// The method that a preflight asks about.
@@ -29,7 +34,7 @@ pub(super) fn missed(stored: &StoredRoute, readings: &[usize], asked: &Asked<'_>
         let Some(path) = asked.paths.get(*nth) else { continue };
         let reasons = of_reading(stored, &Facts { path, ..asked.facts }, asked.preflight.as_ref());
         if reasons.is_empty() {
-            return vec![unlike(path, asked)];
+            return vec![of_redirect(stored, asked.head).unwrap_or_else(|| unlike(path, asked))];
         }
         first.get_or_insert((path, reasons));
     }
@@ -46,6 +51,20 @@ pub(super) fn missed(stored: &StoredRoute, readings: &[usize], asked: &Asked<'_>
             reasons => reasons,
         },
     }
+}
+
+/// All of it holds, but the client would only come back.
+fn of_redirect(stored: &StoredRoute, head: &RequestHead<'_>) -> Option<Reason> {
+    let redirect = match &stored.route.action {
+        Action::Redirect(redirect) if leads_back(stored, head) => redirect,
+        Action::Redirect(_) | Action::Forward(_) => return None,
+    };
+    let location = rewrite::redirection(&stored.route, redirect, head).location;
+    Some(Reason {
+        field: "redirect".into(),
+        wanted: "to lead elsewhere than the request came from".into(),
+        found: format!("{location}, where it came from: the redirect is passed over"),
+    })
 }
 
 /// All of it holds, and yet the request is not the route's.

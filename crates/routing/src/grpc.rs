@@ -1,16 +1,13 @@
 //! What calls of gRPC say in their headers: that they are, and how long they may take.
 
-use crate::{
-    answer::{self, Own},
-    deadline::ticks,
-};
+use crate::malformed::Malformed;
 use http::{HeaderMap, HeaderName, header};
 use std::time::Duration;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a request is a call. (`application/grpc-web` is another protocol, whose errors look like anyone's.)
-pub(crate) fn is_call(headers: &HeaderMap) -> bool {
+pub fn is_call(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return false };
     let kind = kind.as_bytes();
     const GRPC: &[u8] = b"application/grpc";
@@ -19,15 +16,10 @@ pub(crate) fn is_call(headers: &HeaderMap) -> bool {
         && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';'))
 }
 
-/// How long a call may take, in ticks, if it says.
-pub(crate) fn time_of(headers: &HeaderMap) -> Result<Option<u32>, Own> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
-    match timeout(value.as_bytes()) {
-        Some(timeout) => Ok(Some(ticks(timeout))),
-        None => Err(answer::bad_request(
-            "grpc-timeout must be a number of one to eight digits and a unit: H, M, S, m, u or n",
-        )),
-    }
+/// How long a call may take, if it says.
+pub fn time_of(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+    let value = headers.get(TIMEOUT);
+    value.map(|value| timeout(value.as_bytes()).ok_or(Malformed::CallTime)).transpose()
 }
 
 fn timeout(value: &[u8]) -> Option<Duration> {
