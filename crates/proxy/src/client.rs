@@ -6,7 +6,7 @@
 
 use crate::{
     core::{Core, Stage},
-    deadline::{NEVER, Watch},
+    deadline::{NEVER, Registered, Watch},
     http2::Session,
 };
 use http::HeaderValue;
@@ -19,7 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
-    task::{Poll, Waker},
+    task::Poll,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -137,12 +137,9 @@ impl Client {
     /// Runs `future` in the current task, which is woken when time is over. `None`: it was, or the core was halted.
     pub async fn attend<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        let mut registered: Option<Waker> = None;
+        let mut registered = Registered::default();
         poll_fn(|cx| {
-            if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                self.watch.register(cx.waker());
-                registered = Some(cx.waker().clone());
-            }
+            registered.keep(&self.watch, cx);
             if self.core.is(Stage::Halted) || self.is_overdue() {
                 return Poll::Ready(None);
             }

@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -176,6 +176,20 @@ impl Watch {
     }
 }
 
+/// Who is registered, as the task that is knows it: the row of wakers is everybody's, and a waker rarely changes.
+#[derive(Default)]
+pub(crate) struct Registered(Option<Waker>);
+
+impl Registered {
+    /// Sees to it that the current task is the one that is woken.
+    pub fn keep(&mut self, watch: &Watch, cx: &Context<'_>) {
+        if !self.0.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            watch.register(cx.waker());
+            self.0 = Some(cx.waker().clone());
+        }
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.disarm();
@@ -188,10 +202,7 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::atomic::AtomicUsize,
-        task::{Context, Wake},
-    };
+    use std::{sync::atomic::AtomicUsize, task::Wake};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -232,6 +243,27 @@ mod tests {
         assert_eq!((woken(), early.is_due()), ([1, 1, 0], false));
         deadlines.wake_all();
         assert_eq!(woken(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn the_current_task_is_registered_once_and_a_new_one_takes_its_place() {
+        let deadlines = Deadlines::new(1);
+        let watch = deadlines.watch().expect("room");
+        let (first, second) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let mut registered = Registered::default();
+        let mut keep = |task: &Arc<Woken>| {
+            let waker: Waker = task.clone().into();
+            registered.keep(&watch, &Context::from_waker(&waker));
+        };
+        keep(&first);
+        // Somebody else's registration is not undone by a poll of the same task.
+        watch.deregister();
+        keep(&first);
+        deadlines.wake_all();
+        assert_eq!(first.0.load(Ordering::Relaxed), 0, "the row was not touched again");
+        keep(&second);
+        deadlines.wake_all();
+        assert_eq!([&first, &second].map(|task| task.0.load(Ordering::Relaxed)), [0, 1]);
     }
 
     #[test]

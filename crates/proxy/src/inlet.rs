@@ -12,6 +12,7 @@ pub use body::InletBody;
 use crate::{
     client::Client,
     core::{Core, Shared, Stage},
+    deadline::Registered,
     http2,
     serve::serve,
 };
@@ -25,7 +26,7 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::Poll,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -81,12 +82,9 @@ impl Inlet {
         let client = Client::new(core.clone(), core.deadlines.watch()?, (remote, Scheme::Http), place);
         prepare(&mut request);
         let mut serving = pin!(serve(&client, request));
-        let mut registered: Option<Waker> = None;
+        let mut registered = Registered::default();
         let answer = poll_fn(|cx| {
-            if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                client.watch.register(cx.waker());
-                registered = Some(cx.waker().clone());
-            }
+            registered.keep(&client.watch, cx);
             if core.is(Stage::Halted) {
                 return Poll::Ready(None);
             }

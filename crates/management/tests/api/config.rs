@@ -4,7 +4,7 @@ use crate::{
     ask::{Answer, Ask},
     fake::Fake,
 };
-use quorate_model::{Command, FeatureLevel, limit};
+use quorate_model::{Command, FeatureLevel, ServiceName, ServicePolicy, limit};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -151,8 +151,14 @@ async fn more_than_a_document_can_name_is_not_replaced() {
     assert_eq!(changes(&send(&fake, "PUT", "", full.clone()).await).len(), limit::CONFIG_OBJECTS_MAX);
     let same = send(&fake, "PUT", "?dry_run=true", full.clone()).await;
     assert_eq!(changes(&same), [""; 0], "as many as it can name are replaced");
-    let policy = json!({"services": {"upload": {"timeout": "3s"}}});
-    assert_eq!(changes(&send(&fake, "PATCH", "", policy).await), ["service upload created"]);
+    // Somebody else's policy comes between the look and the entry.
+    let service = ServiceName::parse("upload").expect("a name");
+    let timeout_ms = Some(3_000);
+    let policy = ServicePolicy { timeout_ms, ..ServicePolicy::default() };
+    fake.overtake_once(Command::PutService { name: service, policy, if_index: None });
+    let refused = send(&fake, "PUT", "", json!({})).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (422, "limit_reached"), "{}", refused.text);
+    assert!(refused.text.contains("there are already 20000"), "{}", refused.text);
     for query in ["", "?dry_run=true"] {
         let refused = send(&fake, "PUT", query, json!({})).await;
         assert_eq!((refused.status, refused.problem().as_str()), (422, "limit_reached"), "{}", refused.text);

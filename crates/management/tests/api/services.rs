@@ -179,6 +179,11 @@ async fn policies_are_checked_and_conditional() {
     );
     let named = fake.ask(put(&format!("/v1/services/{}", "x".repeat(129)), json!({}))).await;
     assert_eq!(named.wrong_fields(), ["path.name"]);
+    // No worker could offer it, and no path name it.
+    for name in ["a%2Fb", "a%5Cb", "%2E%2E"] {
+        let named = fake.ask(put(&format!("/v1/services/{name}"), json!({"hold": "5s"}))).await;
+        assert_eq!((named.status, named.wrong_fields()), (400, vec!["path.name".into()]), "{name}");
+    }
     let before = fake.proposals();
     let dry = fake.ask(put("/v1/services/upload?dry_run=true", json!({"hold": "5s"}))).await;
     assert_eq!((&dry.json()["dry_run"], fake.proposals()), (&json!(true), before));

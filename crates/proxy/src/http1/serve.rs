@@ -5,7 +5,7 @@
 //! only the socket is kept, until there is something to read.
 
 use super::socket::ClientSocket;
-use crate::{client::Client, core::Stage, serve::serve, transport::Transport};
+use crate::{client::Client, core::Stage, deadline::Registered, serve::serve, transport::Transport};
 use bytes::Bytes;
 use hyper::{Request, body::Incoming, server::conn::http1::Builder};
 use hyper_util::rt::TokioIo;
@@ -14,7 +14,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::Poll,
 };
 
 /// Serves one client until the connection ends, is overdue, or is told to end. `early` was read from it already.
@@ -48,13 +48,10 @@ async fn serve_on(transport: Transport, early: Bytes, client: &Arc<Client>) -> O
         .max_buf_size(header_bytes_max + BUFFER_SLACK)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    let mut registered: Option<Waker> = None;
+    let mut registered = Registered::default();
     let mut told_to_finish = false;
     let end = poll_fn(|cx| {
-        if !registered.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            client.watch.register(cx.waker());
-            registered = Some(cx.waker().clone());
-        }
+        registered.keep(&client.watch, cx);
         if client.may_rest() {
             return Poll::Ready(End::Idle);
         }

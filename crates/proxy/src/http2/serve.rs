@@ -1,7 +1,9 @@
 //! A client's connection, and a task for each of its streams; served by hyper.
 
 use super::{Session, body::PiecedBody, request, session::Overdue, socket::Socket};
-use crate::{Limits, client::Client, core::Stage, serve::serve, transport::Transport, websocket};
+use crate::{
+    Limits, client::Client, core::Stage, deadline::Registered, serve::serve, transport::Transport, websocket,
+};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2::Builder};
@@ -11,7 +13,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    task::{Poll, Waker},
+    task::Poll,
 };
 
 /// Serves one client until the connection ends, has been idle for too long, or is told to end.
@@ -34,12 +36,9 @@ pub(crate) async fn connection(transport: Transport, early: Bytes, client: Arc<C
     let exec = Exec(session.clone());
     let connection = builder(&client.core.config.limits, exec).serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut registered: Option<Waker> = None;
+    let mut registered = Registered::default();
     poll_fn(|cx| {
-        if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            client.watch.register(cx.waker());
-            registered = Some(cx.waker().clone());
-        }
+        registered.keep(&client.watch, cx);
         let core = &client.core;
         if core.is(Stage::Halted) {
             return Poll::Ready(());
