@@ -89,8 +89,8 @@ async fn stats(State(app): State<App>) -> Response {
 /// When the leader heard whom, and when it said so.
 type Heard = (BTreeMap<WorkerId, LogTime>, LogTime);
 
-/// What there is to see of all workers. The View is taken last: whom the leader has heard is in it.
-async fn looked(app: &App) -> (Arc<View>, Heard, Arc<Loads>) {
+/// What there is to see of all workers. The View is taken last: whom the leader has heard is in it by then, as a rule.
+async fn looked(app: &App) -> (Arc<View>, Heard, Loads) {
     let heard = last_heard(&*app.cluster).await;
     (app.cluster.view(), (heard, LogTime(time::wall_ms())), app.cluster.loads())
 }

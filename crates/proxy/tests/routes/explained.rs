@@ -100,7 +100,7 @@ fn requests() -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut add = |line: &str, headers: &str| all.push((line.to_owned(), headers.to_owned()));
     for path in
-        ["/live/x", "/drained/x", "/lost/x", "/nobodys/x", "/default/x", "/unknown/x", "/away", "/away/b"]
+        ["/live/x", "/drained/x", "/lost/x", "/nobodys/x", "/default/x", "/unknown/x", "/away", "/away/b", "/away/c"]
     {
         add(&format!("GET {path}"), "");
         add(&format!("OPTIONS {path}"), "");
