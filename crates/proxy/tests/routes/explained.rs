@@ -1,5 +1,7 @@
 //! What a node answers by itself, and what `explain` says of it: one table, asked both ways.
 
+#![expect(clippy::unwrap_used, reason = "fixtures: a test that can not be set up has to stop")]
+
 use super::*;
 use http::{HeaderMap, HeaderName};
 use quorate_model::{Duty, route::PathMatch};
@@ -99,9 +101,17 @@ async fn what_a_node_answers_by_itself_is_what_explain_says() {
 fn requests() -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut add = |line: &str, headers: &str| all.push((line.to_owned(), headers.to_owned()));
-    for path in
-        ["/live/x", "/drained/x", "/lost/x", "/nobodys/x", "/default/x", "/unknown/x", "/away", "/away/b", "/away/c"]
-    {
+    for path in [
+        "/live/x",
+        "/drained/x",
+        "/lost/x",
+        "/nobodys/x",
+        "/default/x",
+        "/unknown/x",
+        "/away",
+        "/away/b",
+        "/away/c",
+    ] {
         add(&format!("GET {path}"), "");
         add(&format!("OPTIONS {path}"), "");
     }
