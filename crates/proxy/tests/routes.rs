@@ -1,7 +1,5 @@
 //! Requests by routes: where they go, what is changed on the way, and what is answered when nobody does.
 
-#[path = "routes/explained.rs"]
-mod explained;
 mod rig;
 
 use http::{HeaderValue, Method};

@@ -1,5 +1,7 @@
 //! What a route says itself of its requests: how workers are chosen, what is tried again, how long things may take.
 
+#[path = "routes/explained.rs"]
+mod explained;
 mod rig;
 
 use quorate_model::{

@@ -31,7 +31,6 @@ use quorate_model::{
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
 use std::{
-    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -65,9 +64,7 @@ struct Inner {
     /// Other nodes are never heard.
     deaf: bool,
     impatient: bool,
-    sequences: BTreeMap<WorkerId, u64>,
-    /// Whose leases are over, and stand nevertheless.
-    silent: Vec<WorkerId>,
+    heard: leases::Heard,
     loads: Loads,
     readiness: Readiness,
     stale: Option<Duration>,
@@ -91,8 +88,7 @@ impl Fake {
             hangs: false,
             deaf: false,
             impatient: false,
-            sequences: BTreeMap::new(),
-            silent: Vec::new(),
+            heard: leases::Heard::default(),
             loads: Loads::default(),
             readiness: Readiness::Ready,
             stale: None,
@@ -162,11 +158,6 @@ impl Fake {
         (inner.readiness, inner.stale) = (readiness, stale);
     }
 
-    pub fn fall_silent(&self, id: WorkerId) {
-        self.inner.lock().expect("no panic").silent.push(id);
-    }
-
-    /// Somebody else is faster with this one.
     pub fn overtake_once(&self, command: Command) {
         self.inner.lock().expect("no panic").overtaking = Some(command);
     }
@@ -205,7 +196,7 @@ impl Inner {
         let (index, mut replies) = self.apply_entry(vec![command]);
         let reply = replies.pop().expect("one reply");
         if let Reply::Registered { .. } = reply {
-            self.sequences.clear();
+            self.heard.sequences.clear();
         }
         Committed { index, reply }
     }

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "fixtures: a test that can not be set up has to stop")]
 
 use super::*;
-use http::{HeaderMap, HeaderName};
-use quorate_model::{Duty, route::PathMatch};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use quorate_model::{
+    Duty, KeyspaceName, LeaseEvent,
+    route::{Action, Cors, Destination, OriginMatch, PathMatch, PathRewrite, Redirect, Target},
+};
 use quorate_routing::{RequestHead, explain::explain};
 use quorate_state::Loads;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "fixtures: a test that can not be set up has to stop")]
 
 mod explain;
+mod explain_odd;
 mod index;
 mod order;
 mod outcome;

@@ -1,8 +1,23 @@
 //! The fake's leases: what heartbeats come to.
 
-use super::Inner;
-use quorate_model::{Heartbeat, HeartbeatOutcome, LeaseInfo, Lifecycle};
-use std::{sync::Arc, time::Duration};
+use super::{Fake, Inner};
+use quorate_model::{Heartbeat, HeartbeatOutcome, LeaseInfo, Lifecycle, WorkerId};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What the leader knows of who was heard.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub sequences: BTreeMap<WorkerId, u64>,
+    /// Whose leases are over, and stand nevertheless.
+    silent: Vec<WorkerId>,
+}
+
+impl Fake {
+    /// Its lease is over, and nobody has said so yet.
+    pub fn fall_silent(&self, id: WorkerId) {
+        self.inner.lock().expect("no panic").heard.silent.push(id);
+    }
+}
 
 impl Inner {
     pub(super) fn hear(&mut self, beat: &Heartbeat) -> HeartbeatOutcome {
@@ -18,7 +33,7 @@ impl Inner {
             return HeartbeatOutcome::Superseded { current: record.incarnation };
         }
         if let Some(sequence) = beat.sequence {
-            let last = self.sequences.entry(beat.id.clone()).or_default();
+            let last = self.heard.sequences.entry(beat.id.clone()).or_default();
             if sequence <= *last {
                 return HeartbeatOutcome::Replayed { last: *last };
             }
@@ -35,7 +50,7 @@ impl Inner {
             incarnation: worker.incarnation,
             ttl: worker.registration.ttl,
             status: worker.status(),
-            remaining: if self.silent.contains(worker.id()) {
+            remaining: if self.heard.silent.contains(worker.id()) {
                 Duration::ZERO
             } else {
                 worker.registration.ttl.as_duration() / 2
