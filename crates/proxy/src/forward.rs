@@ -17,7 +17,7 @@ use crate::{
     destination::Outstanding,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
-    http2::upstream::{Answer, Place},
+    http2::upstream::{Answer, Pipe, Place},
     mirror,
     pool::Endpoint,
     routes::Finish,
@@ -49,6 +49,8 @@ pub(crate) struct Forwarding<'a> {
     attempts: u32,
     /// It waits for others to make room at the worker, or its time was over while it did.
     in_line: AtomicBool,
+    /// Of the worker's shared connections, this one and those before it are not asked again.
+    past: u64,
 }
 
 /// How it ended.
@@ -73,12 +75,16 @@ enum Line {
     Own(Upstream),
     /// A place on a shared one.
     Shared(Place),
+    /// The same, for a tunnel.
+    Tunnel(Place),
 }
 
 /// The head of an answer, and what its body comes on.
 enum Arrived {
     Own(Response<Incoming>, Upstream),
     Shared(Response<Answer>),
+    /// It is a tunnel's.
+    Tunnel(Response<Pipe>),
 }
 
 impl<'a> Forwarding<'a> {
@@ -131,6 +137,7 @@ impl<'a> Forwarding<'a> {
             lookup,
             attempts: 0,
             in_line: AtomicBool::new(false),
+            past: 0,
         }
     }
 
@@ -173,6 +180,7 @@ impl<'a> Forwarding<'a> {
             Line::Own(upstream) => upstream,
             // Boxed: its state would be part of each connection's.
             Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+            Line::Tunnel(place) => return Box::pin(self.open_tunnel(place, connection, request)).await,
         };
         match upstream.exchange(request, &self.client.watch).await {
             Ok(response) => Ok(Arrived::Own(response, upstream)),
@@ -181,7 +189,12 @@ impl<'a> Forwarding<'a> {
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
             }
             Err(Broken::Died(source)) => {
-                Err(failed(Failure::Died, Error::Died { authority: authority(), source }))
+                let error = if self.is_without_tunnel() {
+                    Error::NoTunnel { authority: authority(), source }
+                } else {
+                    Error::Died { authority: authority(), source }
+                };
+                Err(failed(Failure::Died, error))
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
@@ -240,6 +253,9 @@ impl<'a> Forwarding<'a> {
             Arrived::Own(response, upstream) => Ok(passed_on(
                 response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
             )),
+            Arrived::Tunnel(response) => {
+                upgrade::open(response, ticket, self.upgrade, client).map_err(refuse)
+            }
             Arrived::Shared(response) => {
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))
             }
@@ -279,8 +295,10 @@ impl<'a> Forwarding<'a> {
                 By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
-            // The worker has not failed: it has as much as it may have, and the outcome is counted.
-            if !failed.error.is_crowd() {
+            if failed.error.is_crowd() {
+                // The worker has not failed: it has as much as it may have, and the outcome is counted.
+                self.to.endpoint.refused(&failed.error, self.client.core.deadlines.now());
+            } else {
                 self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
             }
             own
@@ -322,10 +340,10 @@ impl<'a> Forwarding<'a> {
     }
 
     fn timed_out(&self) -> Error {
-        Error::TimedOut {
-            authority: self.to.endpoint.authority.clone(),
-            after: self.to.by.timeout().unwrap_or(self.client.core.config.request_timeout),
-        }
+        let ours = self.to.by.timeout().unwrap_or(self.client.core.config.request_timeout);
+        let own = self.client.given().filter(|_| self.client.is_too_late());
+        let after = own.map_or(ours, |own| own.min(ours));
+        Error::TimedOut { authority: self.to.endpoint.authority.clone(), after }
     }
 }
 

@@ -1,9 +1,6 @@
 //! What calls of gRPC say in their headers: that they are, and how long they may take.
 
-use crate::{
-    answer::{self, Own},
-    deadline::ticks,
-};
+use crate::answer::{self, Own};
 use http::{HeaderMap, HeaderName, header};
 use std::time::Duration;
 
@@ -19,11 +16,11 @@ pub(crate) fn is_call(headers: &HeaderMap) -> bool {
         && matches!(kind.get(GRPC.len()), None | Some(b'+' | b';'))
 }
 
-/// How long a call may take, in ticks, if it says.
-pub(crate) fn time_of(headers: &HeaderMap) -> Result<Option<u32>, Own> {
+/// How long a call may take, if it says.
+pub(crate) fn time_of(headers: &HeaderMap) -> Result<Option<Duration>, Own> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     match timeout(value.as_bytes()) {
-        Some(timeout) => Ok(Some(ticks(timeout))),
+        Some(timeout) => Ok(Some(timeout)),
         None => Err(answer::bad_request(
             "grpc-timeout must be a number of one to eight digits and a unit: H, M, S, m, u or n",
         )),

@@ -7,11 +7,14 @@ use crate::{
     config::Limits,
     http1::{Upstream, upstream::Rested},
     http2::upstream::{Links, link::Bounds},
+    seldom::Seldom,
 };
 use quorate_model::{Address, Scheme};
 use quorate_routing::admission::Usage;
+use quorate_telemetry::events::WorkerFull;
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -66,6 +69,8 @@ pub(crate) struct Endpoint {
     counts: Arc<Counts>,
     idle_max: usize,
     used: AtomicU32,
+    /// Requests that found no room.
+    refused: Seldom,
 }
 
 /// How many connections of one core a worker has.
@@ -171,6 +176,14 @@ impl Endpoint {
             counts: Arc::default(),
             idle_max: bounds.idle_max,
             used: AtomicU32::new(0),
+            refused: Seldom::default(),
+        }
+    }
+
+    /// A request found no room at it, nor elsewhere. A crowd is told of once in a while.
+    pub fn refused(&self, error: &dyn fmt::Display, now: u32) {
+        if let Some(refused) = self.refused.note(now) {
+            WorkerFull { worker: self.address.as_str(), refused, error }.emit();
         }
     }
 

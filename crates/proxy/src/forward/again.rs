@@ -187,6 +187,7 @@ impl Forwarding<'_> {
             }
         }
         self.to = next;
+        self.past = 0;
         self.index = decided.index;
         true
     }
@@ -197,6 +198,7 @@ impl Arrived {
         match self {
             Self::Own(response, _) => response.status(),
             Self::Shared(response) => response.status(),
+            Self::Tunnel(response) => response.status(),
         }
     }
 }
