@@ -180,6 +180,7 @@ impl Client {
             self.given.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         self.quiet.store(NEVER, Ordering::Relaxed);
+        self.body_awaited(false);
     }
 
     /// For how many ticks nothing may pass of the request's bodies, if its rule says so.
@@ -320,8 +321,8 @@ impl Client {
 
     /// Whether it is for the client that the request's time is over: it did not send on, or gave too little.
     pub fn is_to_blame(&self) -> bool {
-        let stalls = self.upload_is(Upload::Running) && self.body_is_awaited.load(Ordering::Relaxed);
-        stalls || self.is_too_late()
+        // Also where the body has been given up with the connection that it was sent on.
+        self.body_is_awaited.load(Ordering::Relaxed) || self.is_too_late()
     }
 
     /// The socket takes no more bytes of the answer for now.

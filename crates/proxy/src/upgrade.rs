@@ -9,10 +9,7 @@ use crate::{
     destination::Ticket,
     headers::lists,
     http1::{AnswerBody, Upstream},
-    http2::{
-        tunnel::StreamEnd,
-        upstream::Pipe,
-    },
+    http2::{tunnel::StreamEnd, upstream::Pipe},
     websocket::Handshake,
 };
 use bytes::Bytes;

@@ -111,15 +111,16 @@ async fn worker<F: Future<Output = ()> + Send + 'static>(
 
 async fn speaks_http2(tcp: &TcpStream) -> bool {
     let mut first = [0; 3];
-    tcp.peek(&mut first).await.is_ok_and(|n| n > 0) && first[0] == b'P' && first[1..].iter().all(|byte| matches!(byte, b'R' | b'I' | 0))
+    tcp.peek(&mut first).await.is_ok_and(|n| n > 0)
+        && first[0] == b'P'
+        && first[1..].iter().all(|byte| matches!(byte, b'R' | b'I' | 0))
 }
 
 const WITH_TUNNELS: Manner = Manner { streams_max: None, leaves_after: None, tunnels: true };
 
 /// A worker with tunnels, which hears no HTTP/1.1.
 async fn with_tunnels() -> (Rig, Worker, Record) {
-    let (worker, record) =
-        worker(WITH_TUNNELS, |_| async { panic!("it is spoken to in HTTP/2 only") }).await;
+    let (worker, record) = worker(WITH_TUNNELS, |_| async { panic!("it is spoken to in HTTP/2 only") }).await;
     let rig = service::rig().await;
     rig.offer("w1", &worker.url(), &["s"]);
     rig.policy("s", policy());
@@ -215,7 +216,7 @@ async fn a_client_of_http2_has_one_too() {
 /// More than all windows on the way hold, and both ways at once.
 #[tokio::test]
 async fn much_passes_both_ways_and_none_is_lost() {
-    let (rig, ..) = with_tunnels().await;
+    let (rig, _worker, _record) = with_tunnels().await;
     let client = opened(&rig).await;
     let sent: Vec<u8> = (0..1_500_000_u32).map(|n| b'a' + (n % 23) as u8).collect();
     let expected = sent.to_ascii_uppercase();
@@ -252,7 +253,7 @@ async fn whoever_goes_away_is_told_to_the_other() {
 
 #[tokio::test]
 async fn a_worker_that_declines_is_heard() {
-    let (rig, ..) = with_tunnels().await;
+    let (rig, _worker, _record) = with_tunnels().await;
     let mut client = rig.client().await;
     let answer = client.ask(&handshake("/no")).await;
     assert_eq!((answer.status, answer.body.as_str()), (403, "no"));

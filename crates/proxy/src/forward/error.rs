@@ -31,7 +31,10 @@ pub(super) enum Error {
     Unreachable(Arc<dial::Error>),
     #[error("{authority}: {}", chain(source))]
     Stream { authority: String, source: Box<h2::Error> },
-    #[error("{authority}: it has no WebSockets in HTTP/2, and the upgrade in HTTP/1.1 failed: {}", chain(source))]
+    #[error(
+        "{authority}: it has no WebSockets in HTTP/2, and the upgrade in HTTP/1.1 failed: {}",
+        chain(source)
+    )]
     NoTunnel { authority: String, source: hyper::Error },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
