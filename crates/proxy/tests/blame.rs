@@ -1,7 +1,5 @@
 //! Whose fault a failure was: what of a worker's doings counts against it, and what does not.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
-
 mod rig;
 
 use h2::Reason;

@@ -43,11 +43,14 @@ fn policy() -> ServicePolicy {
     ServicePolicy { protocol: Some(Spoken::H2c), ..ServicePolicy::default() }
 }
 
+/// By the client's end, or by a reset.
+type End = Result<(), Option<Reason>>;
+
 /// What a worker was asked for, how each tunnel ended.
 #[derive(Clone, Default)]
 struct Record {
     heads: Arc<Mutex<Vec<http::request::Parts>>>,
-    ends: Arc<Mutex<Vec<Result<(), Option<Reason>>>>>,
+    ends: Arc<Mutex<Vec<End>>>,
 }
 
 /// Says `ok` to requests. In a tunnel: echoes in upper case, and says `bye` at its end.
