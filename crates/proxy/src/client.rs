@@ -6,7 +6,7 @@
 
 use crate::{
     core::{Core, Stage},
-    deadline::{NEVER, Registered, Watch},
+    deadline::{NEVER, Registered, Watch, ticks},
     http2::Session,
 };
 use http::HeaderValue;
@@ -17,9 +17,10 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -81,6 +82,8 @@ pub(crate) struct Client {
     span: AtomicU32,
     /// When the request's own time is over, whatever its worker may take: the tick.
     until: AtomicU32,
+    /// How long that is, in microseconds, as the request says it.
+    given: AtomicU64,
     /// How long nothing may pass of its bodies, in ticks; [`NEVER`]: as long as it likes.
     quiet: AtomicU32,
     /// The tick in which something passed last; kept only if `quiet` says something.
@@ -129,6 +132,7 @@ impl Client {
             write_is_blocked: AtomicBool::new(false),
             span,
             until: AtomicU32::new(NEVER),
+            given: AtomicU64::new(0),
             quiet: AtomicU32::new(NEVER),
             moved: AtomicU32::new(0),
         }
@@ -165,11 +169,15 @@ impl Client {
         }
     }
 
-    /// A request's head is complete. Its own time is over in `ticks`, if it says so.
-    pub fn asked(&self, ticks: Option<u32>) {
-        let until = ticks.map_or(NEVER, |ticks| self.core.deadlines.now() + ticks);
+    /// A request's head is complete. It has a time of its own, if it says so.
+    pub fn asked(&self, time: Option<Duration>) {
+        let until = time.map_or(NEVER, |time| self.core.deadlines.now() + ticks(time));
         self.until.store(until, Ordering::Relaxed);
+        if let Some(time) = time {
+            self.given.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         self.quiet.store(NEVER, Ordering::Relaxed);
+        self.body_awaited(false);
     }
 
     /// For how many ticks nothing may pass of the request's bodies, if its rule says so.
@@ -212,6 +220,12 @@ impl Client {
             self.moved();
             self.calm();
         }
+    }
+
+    /// The time that the request says it has, if it does.
+    pub fn given(&self) -> Option<Duration> {
+        let is_given = self.until.load(Ordering::Relaxed) != NEVER;
+        is_given.then(|| Duration::from_micros(self.given.load(Ordering::Relaxed)))
     }
 
     /// Whether the request's own time is over.
@@ -304,8 +318,8 @@ impl Client {
 
     /// Whether it is for the client that the request's time is over: it did not send on, or gave too little.
     pub fn is_to_blame(&self) -> bool {
-        let stalls = self.upload_is(Upload::Running) && self.body_is_awaited.load(Ordering::Relaxed);
-        stalls || self.is_too_late()
+        // Also where the body has been given up with the connection that it was sent on.
+        self.body_is_awaited.load(Ordering::Relaxed) || self.is_too_late()
     }
 
     /// The socket takes no more bytes of the answer for now.

@@ -224,7 +224,7 @@ mod tests {
         let limits = Limits::default();
         let got = dialled(Protocol::H2c, limits, serve_http2).await;
         let links = Links::new(Bounds::of(&limits));
-        let Turn::WaitAndDial(waiting, mut dial) = links.turn() else { panic!("there is none yet") };
+        let Turn::WaitAndDial(waiting, mut dial) = links.turn(0) else { panic!("there is none yet") };
         assert!(dial.done(got, 10_000) == More::Enough);
         let Ok(Ok(Got::Place(place))) = waiting.await else { panic!("it has room") };
         drop(place);

@@ -18,7 +18,7 @@ use crate::{
     destination::Outstanding,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
-    http2::upstream::{Answer, Place},
+    http2::upstream::{Answer, Pipe, Place},
     mirror,
     pool::Endpoint,
     routes::Finish,
@@ -54,6 +54,8 @@ pub(crate) struct Forwarding<'a> {
     /// The last answer that was worth another attempt, for as long as there is none. Nobody else ever has the lock: it
     /// is here for waits that only borrow the rest.
     held: Mutex<Option<Box<Held>>>,
+    /// Of the worker's shared connections, this one and those before it are not asked again.
+    past: u64,
 }
 
 /// How it ended.
@@ -78,12 +80,16 @@ enum Line {
     Own(Upstream),
     /// A place on a shared one.
     Shared(Place),
+    /// The same, for a tunnel.
+    Tunnel(Place),
 }
 
 /// The head of an answer, and what its body comes on.
 enum Arrived {
     Own(Response<Incoming>, Upstream),
     Shared(Response<Answer>),
+    /// It is a tunnel's.
+    Tunnel(Response<Pipe>),
 }
 
 impl<'a> Forwarding<'a> {
@@ -137,6 +143,7 @@ impl<'a> Forwarding<'a> {
             attempts: 0,
             in_line: AtomicBool::new(false),
             held: Mutex::default(),
+            past: 0,
         }
     }
 
@@ -179,6 +186,7 @@ impl<'a> Forwarding<'a> {
             Line::Own(upstream) => upstream,
             // Boxed: its state would be part of each connection's.
             Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+            Line::Tunnel(place) => return Box::pin(self.open_tunnel(place, connection, request)).await,
         };
         match upstream.exchange(request, &self.client.watch).await {
             Ok(response) => Ok(Arrived::Own(response, upstream)),
@@ -187,7 +195,12 @@ impl<'a> Forwarding<'a> {
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
             }
             Err(Broken::Died(source)) => {
-                Err(failed(Failure::Died, Error::Died { authority: authority(), source }))
+                let error = if self.is_without_tunnel() {
+                    Error::NoTunnel { authority: authority(), source }
+                } else {
+                    Error::Died { authority: authority(), source }
+                };
+                Err(failed(Failure::Died, error))
             }
             Err(Broken::TimedOut) => Err(failed(Failure::TimedOut, self.timed_out())),
         }
@@ -230,19 +243,19 @@ impl<'a> Forwarding<'a> {
         self.copy();
         self.outbound.settle();
         let finish = self.to.by.finish();
-        let (response, upstream) = match arrived {
+        let Self { to, upgrade, .. } = self;
+        let (switched, endpoint) = match arrived {
             Arrived::Own(response, upstream)
-                if upgrade::is_answered_by(self.upgrade.as_ref(), response.status()) =>
+                if upgrade::is_answered_by(upgrade.as_ref(), response.status()) =>
             {
-                (response, upstream)
+                (upgrade::switch(response, (upstream, to.ticket), upgrade, client), to.endpoint)
             }
+            Arrived::Tunnel(response) => (upgrade::open(response, to.ticket, upgrade, client), to.endpoint),
             arrived => {
-                let answer = Ok(arrived.passed_on(self.to, client));
+                let answer = Ok(arrived.passed_on(to, client));
                 return Forwarded { answer, index: self.index, finish };
             }
         };
-        let Destination { endpoint, ticket, .. } = self.to;
-        let switched = upgrade::switch(response, (upstream, ticket), self.upgrade, client);
         let answer = switched.map_err(|reason| {
             let error = Error::Switched { authority: endpoint.authority.clone(), reason };
             self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
@@ -277,8 +290,10 @@ impl<'a> Forwarding<'a> {
                 By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
-            // The worker has not failed: it has as much as it may have, and the outcome is counted.
-            if !failed.error.is_crowd() {
+            if failed.error.is_crowd() {
+                // The worker has not failed: it has as much as it may have, and the outcome is counted.
+                self.to.endpoint.refused(&failed.error, self.client.core.deadlines.now());
+            } else {
                 self.outbound.log(&self.to.endpoint, (own.outcome, self.attempts), &failed.error);
             }
             own
@@ -322,10 +337,10 @@ impl<'a> Forwarding<'a> {
     }
 
     fn timed_out(&self) -> Error {
-        Error::TimedOut {
-            authority: self.to.endpoint.authority.clone(),
-            after: self.to.by.timeout().unwrap_or(self.client.core.config.request_timeout),
-        }
+        let ours = self.to.by.timeout().unwrap_or(self.client.core.config.request_timeout);
+        let own = self.client.given().filter(|_| self.client.is_too_late());
+        let after = own.map_or(ours, |own| own.min(ours));
+        Error::TimedOut { authority: self.to.endpoint.authority.clone(), after }
     }
 }
 
@@ -339,6 +354,8 @@ impl Arrived {
                 response.map(|body| AnswerBody::from_worker(body, upstream, at, client))
             }
             Self::Shared(response) => response.map(|body| AnswerBody::from_shared(body, at, client)),
+            // Only where nobody has asked for it, and then it is closed by letting go of it.
+            Self::Tunnel(response) => response.map(|_| AnswerBody::own(bytes::Bytes::new(), client)),
         };
         Stamp::strip(answer.headers_mut());
         *answer.version_mut() = http::Version::HTTP_11;

@@ -26,6 +26,7 @@
 //! | [`in_flight`] | how many requests a worker still has |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
+//! | `seldom` | what happens to a thousand requests is logged once |
 //!
 //! Cores share nothing but the View: sockets, pools, deadlines and counters belong to the core that accepted the
 //! connection. Their locks are never contended; they are there because futures must be `Send` (in simulation all
@@ -55,6 +56,7 @@ mod pool;
 pub mod probe;
 mod resilience;
 mod routes;
+mod seldom;
 mod serve;
 mod services;
 pub mod start;

@@ -7,11 +7,14 @@ use crate::{
     config::Limits,
     http1::{Upstream, upstream::Rested},
     http2::upstream::{Links, link::Bounds},
+    seldom::Seldom,
 };
 use quorate_model::{Address, Scheme};
 use quorate_routing::admission::Usage;
+use quorate_telemetry::events::WorkerFull;
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -66,6 +69,8 @@ pub(crate) struct Endpoint {
     counts: Arc<Counts>,
     idle_max: usize,
     used: AtomicU32,
+    /// Requests that found no room.
+    refused: Seldom,
 }
 
 /// How many connections of one core a worker has.
@@ -73,35 +78,45 @@ pub(crate) struct Endpoint {
 pub(crate) struct Counts {
     open: AtomicU32,
     dialling: AtomicU32,
-    /// Requests that wait for one.
+    /// How many requests wait for one.
     waiting: AtomicU32,
-    /// One is free, or may be opened.
-    room: Notify,
+    queue: Mutex<VecDeque<Arc<Notify>>>,
 }
 
 impl Counts {
+    /// One is free, or may be opened: the first one who waits is to look. Whoever looks in vain keeps his place.
     fn tell(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            self.room.notify_one();
+        if self.waiting.load(Ordering::Relaxed) > 0
+            && let Some(first) = self.queue().front()
+        {
+            first.notify_one();
         }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Notify>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request that waits for a connection.
-pub(crate) struct Queued<'a>(&'a Counts);
+pub(crate) struct Queued<'a> {
+    counts: &'a Counts,
+    told: Arc<Notify>,
+}
 
 impl Queued<'_> {
-    /// There may be one. Whoever hears it and leaves without one tells the next.
+    /// It is the first one, and there may be one.
     pub async fn told(&self) {
-        self.0.room.notified().await;
+        self.told.notified().await;
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        // It may have been told as it left.
-        self.0.tell();
+        self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.counts.queue().retain(|other| !Arc::ptr_eq(other, &self.told));
+        // There may be one for the next, too; or this one was told as it left.
+        self.counts.tell();
     }
 }
 
@@ -171,6 +186,14 @@ impl Endpoint {
             counts: Arc::default(),
             idle_max: bounds.idle_max,
             used: AtomicU32::new(0),
+            refused: Seldom::default(),
+        }
+    }
+
+    /// A request found no room at it, nor elsewhere. A crowd is told of once in a while.
+    pub fn refused(&self, error: &dyn fmt::Display, now: u32) {
+        if let Some(refused) = self.refused.note(now) {
+            WorkerFull { worker: self.address.as_str(), refused, error }.emit();
         }
     }
 
@@ -190,8 +213,10 @@ impl Endpoint {
 
     /// A place among those who wait for a connection.
     pub fn queue(&self) -> Queued<'_> {
+        let told = Arc::new(Notify::new());
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
-        Queued(&self.counts)
+        self.counts.queue().push_back(told.clone());
+        Queued { counts: &self.counts, told }
     }
 
     /// Tells the first one who waits to look again.

@@ -5,7 +5,6 @@ use crate::{
     answer::{self, Own},
     client::Client,
     core::Stage,
-    deadline::ticks,
     decide::{Patience, Verdict, decide},
     forward::{Forwarded, Forwarding},
     headers::{Dialect, Stamped},
@@ -71,7 +70,7 @@ async fn route(
     let core = &client.core;
     let time = if is_call { grpc::time_of(request.headers()) } else { Ok(None) };
     let admitted = match time.map_err(answer::malformed).and_then(|time| {
-        client.asked(time.map(ticks));
+        client.asked(time);
         admit(&mut request, &core.config.limits)
     }) {
         Ok(admitted) => admitted,

@@ -9,7 +9,7 @@ use crate::{
     destination::Ticket,
     headers::lists,
     http1::{AnswerBody, Upstream},
-    http2::tunnel::StreamEnd,
+    http2::{tunnel::StreamEnd, upstream::Pipe},
     websocket::Handshake,
 };
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::{pin::pin, sync::Arc};
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 
 /// What a client wants to speak instead of HTTP.
 pub(crate) struct Wanted {
@@ -28,6 +28,10 @@ pub(crate) struct Wanted {
     client: OnUpgrade,
     /// What a worker must say to it, where it is not the client who checks that.
     handshake: Option<Handshake>,
+    /// It is a WebSocket, and can be asked for in HTTP/2.
+    pub is_websocket: bool,
+    /// What the client must be told of one that was, where it has a handshake of its own.
+    told: Option<Handshake>,
 }
 
 /// Why a worker's 101 is not passed on.
@@ -54,7 +58,10 @@ pub(crate) fn wanted(request: &mut Request<Incoming>) -> Option<Wanted> {
         && lists(headers, header::CONNECTION, "upgrade")
         && !lists(headers, header::UPGRADE, "h2c");
     let protocol = asks.then(|| protocol.clone())?;
-    Some(Wanted { protocol, client: hyper::upgrade::on(request), handshake })
+    let told = Handshake::asked_by(request).filter(|_| handshake.is_none());
+    let is_websocket =
+        protocol.as_bytes().eq_ignore_ascii_case(b"websocket") && (handshake.is_some() || told.is_some());
+    Some(Wanted { protocol, client: hyper::upgrade::on(request), handshake, is_websocket, told })
 }
 
 /// Whether a worker's answer is to be taken by [`switch`]. Over HTTP/2 a tunnel is opened by a 2xx, so no other answer
@@ -82,32 +89,79 @@ pub(crate) fn switch(
     if wanted.handshake.is_some_and(|handshake| !handshake.is_completed_by(response.headers())) {
         return Err(Refused::BadHandshake);
     }
-    quorate_rt::spawn(tunnel(wanted.client, (upstream, ticket), client.clone()));
-    let mut answer = response.map(|_| AnswerBody::own(Bytes::new(), client));
+    quorate_rt::spawn(tunnel(wanted.client, (WorkerEnd::Own(upstream), ticket), client.clone()));
+    Ok(switched(response.map(drop), wanted.protocol, client))
+}
+
+/// Tells the client that a worker has opened a tunnel for it in HTTP/2, as HTTP/1.1 would have said it.
+pub(crate) fn open(
+    response: Response<Pipe>,
+    ticket: Ticket,
+    wanted: Option<Wanted>,
+    client: &Arc<Client>,
+) -> Result<Response<AnswerBody>, Refused> {
+    let wanted = wanted.ok_or(Refused::Unasked)?;
+    let (mut head, pipe) = response.into_parts();
+    head.status = StatusCode::SWITCHING_PROTOCOLS;
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+    if let Some(accept) = wanted.told.as_ref().and_then(Handshake::accept) {
+        head.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    quorate_rt::spawn(tunnel(wanted.client, (WorkerEnd::Shared(pipe), ticket), client.clone()));
+    let mut answer = switched(Response::from_parts(head, ()), wanted.protocol, client);
+    *answer.version_mut() = Version::HTTP_11;
+    Ok(answer)
+}
+
+/// A 101 as it is passed on.
+fn switched(head: Response<()>, protocol: HeaderValue, client: &Arc<Client>) -> Response<AnswerBody> {
+    let mut answer = head.map(|()| AnswerBody::own(Bytes::new(), client));
     crate::headers::Stamp::strip(answer.headers_mut());
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.headers_mut().insert(header::UPGRADE, wanted.protocol);
+    answer.headers_mut().insert(header::UPGRADE, protocol);
     debug_assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    Ok(answer)
+    answer
+}
+
+/// A worker's end of a tunnel.
+enum WorkerEnd {
+    /// A connection of its own.
+    Own(Upstream),
+    /// A stream of a shared one.
+    Shared(Pipe),
 }
 
 /// Copies both ways until both are done; an end on one side is passed on to the other, which may go on. A reset of
 /// the client's stream ends it at once. The client's place among the connections stays taken.
-async fn tunnel(client_side: OnUpgrade, (upstream, ticket): (Upstream, Ticket), client: Arc<Client>) {
+async fn tunnel(client_side: OnUpgrade, (worker, ticket): (WorkerEnd, Ticket), client: Arc<Client>) {
     // Fails if the client went away first; then there is nothing to connect.
     let Ok(client_side) = client_side.await else { return };
     client.tunnelled();
     client.core.counters.tunnel_opened();
-    let (mut worker_io, early) = upstream.into_socket().await;
-    // What the bytes mean is not known any more, nor how long somebody may take over them.
-    worker_io.bear_standstill();
-    let mut client_io = StreamEnd::new(TokioIo::new(client_side), &client);
+    let client_io = StreamEnd::new(TokioIo::new(client_side), &client);
+    match worker {
+        WorkerEnd::Own(upstream) => {
+            let (worker_io, early) = upstream.into_socket().await;
+            // What the bytes mean is not known any more, nor how long somebody may take over them.
+            worker_io.bear_standstill();
+            carry(client_io, (worker_io, early), &client).await;
+        }
+        WorkerEnd::Shared(pipe) => carry(client_io, (pipe, Bytes::new()), &client).await,
+    }
+    client.core.counters.tunnel_closed();
+    drop(ticket);
+}
+
+async fn carry<C, W>(mut client_io: C, (mut worker_io, early): (W, Bytes), client: &Client)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    W: AsyncRead + AsyncWrite + Unpin,
+{
     let mut copying = pin!(async {
         // What the worker said in one breath with its 101.
         client_io.write_all(&early).await?;
         copy_bidirectional(&mut client_io, &mut worker_io).await
     });
     client.attend(copying.as_mut()).await;
-    client.core.counters.tunnel_closed();
-    drop(ticket);
 }

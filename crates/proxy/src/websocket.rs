@@ -1,7 +1,8 @@
-//! WebSockets over HTTP/2 (RFC 8441), for workers that speak HTTP/1.1.
+//! WebSockets over HTTP/2 (RFC 8441), where only one of the two sides speaks it.
 //!
-//! There a stream is opened by `CONNECT` with `:protocol`, and the handshake of RFC 6455 has no key. A worker wants
-//! one: it is made here, and what the worker makes of it is checked here.
+//! There a stream is opened by `CONNECT` with `:protocol`, and the handshake of RFC 6455 has no key. A worker that speaks
+//! HTTP/1.1 wants one: it is made here, and what the worker makes of it is checked here. And a client that speaks
+//! HTTP/1.1 wants its own answered, which is done here for a worker that never saw it.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -9,13 +10,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::ext::Protocol;
 use quorate_rt::rng::random_u64;
 
+/// How long a key is, decoded (RFC 6455, 4.1).
+const KEY_BYTES: usize = 16;
 /// RFC 6455, 1.3.
 const SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The handshake that we do with a worker, for a client that has none.
+/// What whoever has understood a key has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handshake {
-    /// What a worker that understood has to say.
     accept: String,
 }
 
@@ -23,6 +25,19 @@ impl Handshake {
     fn with(key: &str) -> Self {
         let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), SALT].concat());
         Self { accept: BASE64_STANDARD.encode(digest) }
+    }
+
+    /// The one that a client asks for by a request; `None`: it is not whole (RFC 6455, 4.2.1).
+    pub fn asked_by<B>(request: &Request<B>) -> Option<Self> {
+        let mut keys = request.headers().get_all(header::SEC_WEBSOCKET_KEY).iter();
+        let (Some(key), None) = (keys.next(), keys.next()) else { return None };
+        let key = key.to_str().ok().filter(|_| request.method() == Method::GET)?;
+        (BASE64_STANDARD.decode(key).ok()?.len() == KEY_BYTES).then(|| Self::with(key))
+    }
+
+    /// What completes it.
+    pub fn accept(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.accept).ok()
     }
 
     /// Whether a worker's answer completes it.
@@ -66,6 +81,25 @@ mod tests {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         assert!(handshake.is_completed_by(&headers));
         assert!(!Handshake::with("another").is_completed_by(&headers));
+    }
+
+    #[test]
+    fn a_client_s_own_handshake_is_answered_if_it_is_whole() {
+        let accept = |method: Method, keys: &[&'static str]| {
+            let mut request = Request::builder().method(method).uri("/chat").body(()).unwrap();
+            for key in keys {
+                request.headers_mut().append(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(key));
+            }
+            Handshake::asked_by(&request).map(|handshake| handshake.accept().unwrap())
+        };
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let expected = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept(Method::GET, &[key]), Some(expected));
+        assert_eq!(accept(Method::POST, &[key]), None);
+        assert_eq!(accept(Method::GET, &[key, key]), None);
+        for bad in ["", "dGhlIHNhbXBsZQ==", "no base64 at all here!!!"] {
+            assert_eq!(accept(Method::GET, &[bad]), None, "{bad}");
+        }
     }
 
     #[test]

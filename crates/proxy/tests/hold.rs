@@ -5,7 +5,9 @@
 mod rig;
 
 use quorate_model::{
-    Command, Duty, Hold, KeyspaceName, KeyspaceSource, LeaseEvent, PartitionCount, ServicePolicy,
+    Command, Duty, Epoch, Hold, KeyspaceName, KeyspaceSource, LeaseChange, LeaseEvent, PartitionCount,
+    ServicePolicy, WorkerId,
+    policy::{Backoff, Retries, RetryBudget},
 };
 use quorate_rt::time::{Instant, sleep, timeout};
 use rig::{Client, PATIENCE, Rig, Worker, config, eventually, get};
@@ -183,4 +185,34 @@ async fn who_waits_is_told_when_there_is_nothing_to_wait_for() {
     assert_eq!((answer(&mut a).await.status, answer(&mut b).await.status), (503, 503));
     assert!(began.elapsed() < Duration::from_secs(9), "not after all of the wait: {:?}", began.elapsed());
     assert_eq!(rig.metric(&ended("in_vain")), 2);
+}
+
+/// Whoever waits is decided twice and is one request: half of two may be repeated, whether they waited or not.
+#[tokio::test]
+async fn a_request_that_waits_adds_to_the_budget_once() {
+    let (rig, _) = rig().await;
+    rig.lease("s1", LeaseEvent::Expired);
+    let bad = Worker::answering(|_| "HTTP/1.1 503 X\r\nContent-Length: 3\r\n\r\nbad".into()).await;
+    rig.offer("b1", &bad.url(), &["s"]);
+    rig.offer("b2", &bad.url(), &["s"]);
+    let retries = Retries {
+        budget: RetryBudget { percent: 50, min_per_second: 0 },
+        backoff: Backoff { initial_ms: 1, max_ms: 1 },
+        ..Retries::default()
+    };
+    let held = ServicePolicy::new(Some(hold(10, 10)), None).unwrap();
+    rig.policy("s", ServicePolicy { retries: Some(retries), ..held });
+    let both = |event| {
+        let change =
+            |id| LeaseChange { id: WorkerId::parse(id).unwrap(), epoch: Epoch(rig.epoch(id)), event };
+        Command::ChangeLeases(["b1", "b2"].map(change).into())
+    };
+    rig.apply(both(LeaseEvent::Expired));
+    let mut clients = [waiting(&rig, SERVICE, 0).await, waiting(&rig, SERVICE, 1).await];
+    rig.apply(both(LeaseEvent::Revived));
+    for client in &mut clients {
+        assert_eq!(answer(client).await.body, "bad");
+    }
+    assert_eq!(bad.heard().len(), 3, "two requests and one that was repeated");
+    assert_eq!(rig.metric("quorate_proxy_retries_refused_total{reason=\"budget_spent\"}"), 2, "both end so");
 }

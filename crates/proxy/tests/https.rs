@@ -4,18 +4,22 @@
 
 mod rig;
 
-use quorate_proxy::{Feeds, Https, Proxy};
-use quorate_rt::{published::Published, time::timeout};
+use quorate_proxy::{Config, Feeds, Https, Proxy};
+use quorate_rt::{
+    published::Published,
+    time::{sleep, timeout},
+};
 use rig::{
     PATIENCE, Rig, Worker, config, get,
     http2::{Http2, get2},
+    ok,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -46,6 +50,10 @@ impl Identity {
     }
 
     async fn connect(&self, addr: SocketAddr, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        self.shake_hands(TcpStream::connect(addr).await.unwrap(), protocols).await
+    }
+
+    async fn shake_hands(&self, tcp: TcpStream, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -55,7 +63,6 @@ impl Identity {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let tcp = TcpStream::connect(addr).await.unwrap();
         let connecting =
             TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("r.example").unwrap(), tcp);
         timeout(PATIENCE, connecting).await.expect("in time").expect("a handshake")
@@ -63,7 +70,10 @@ impl Identity {
 }
 
 async fn rig(worker: &Worker, identity: &Identity) -> (Rig, SocketAddr) {
-    let mut config = config();
+    rig_with(worker, identity, config()).await
+}
+
+async fn rig_with(worker: &Worker, identity: &Identity, mut config: Config) -> (Rig, SocketAddr) {
     config.https = Some(identity.https());
     config.limits.header_timeout = Duration::from_millis(500);
     let rig = Rig::start(config, Some(12)).await;
@@ -164,4 +174,40 @@ async fn a_certificate_that_can_not_be_used_is_told_at_the_start() {
     let listen = taken.local_addr().unwrap();
     let taken = start(Https { listen, ..ours.https() }).await;
     assert!(taken.starts_with(&format!("listen on {listen}: ")), "{taken}");
+}
+
+/// A connection rests as soon as its answer is written, and here that is into the buffers of TLS: they hold the end of the
+/// answer while the client takes it bit by bit.
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_it_before_its_connection_rests() {
+    let body: String = (0..600 << 10).map(|n: u32| char::from(b'a' + (n % 23) as u8)).collect();
+    let answer = body.clone();
+    let worker =
+        Worker::answering(move |heard| ok(if heard.line().contains("/large") { &answer } else { "ok" }));
+    let (worker, identity) = (worker.await, Identity::new());
+    let mut config = config();
+    config.limits.client_rest = Duration::ZERO;
+    let (_rig, addr) = rig_with(&worker, &identity, config).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut tls = identity.shake_hands(socket.connect(addr).await.unwrap(), &[b"http/1.1"]).await;
+    tls.write_all(get("/large", "").as_bytes()).await.unwrap();
+    tls.flush().await.unwrap();
+    let mut got = Vec::new();
+    let ends = |got: &[u8]| got.windows(4).position(|w| w == b"\r\n\r\n").map(|head| head + 4);
+    let is_whole = |got: &[u8]| ends(got).is_some_and(|at| got.len() >= at + body.len());
+    while !is_whole(&got) {
+        sleep(Duration::from_millis(120)).await;
+        // Less than the buffers of TLS hold at a time: at some point only they have the rest.
+        let upto = got.len() + (32 << 10);
+        while got.len() < upto && !is_whole(&got) {
+            let read = timeout(PATIENCE, tls.read_buf(&mut got)).await.expect("in time").unwrap();
+            assert_ne!(read, 0, "it ends after {} bytes", got.len());
+        }
+    }
+    let head = ends(&got).unwrap();
+    assert!(got[head..] == *body.as_bytes(), "{} bytes of {}", got.len() - head, body.len());
+    // The same connection, after its rest.
+    sleep(Duration::from_millis(600)).await;
+    ask(&mut tls).await;
 }

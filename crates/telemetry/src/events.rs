@@ -1,5 +1,9 @@
 //! One struct per observable event. `emit` writes all that is to be seen of it: counter, histogram, log line.
 
+mod full;
+
+pub use full::{ServiceFull, WorkerFull};
+
 use crate::{
     control::Control,
     label::{Label, LeaseTransition, Outcome, ProbeResult, StatusClass, WorkerStatus},

@@ -186,6 +186,7 @@ impl Forwarding<'_> {
                 FailedOver { worker: self.to.endpoint.address.as_str(), error }.emit(&core.counters);
             }
         }
+        self.past = 0;
         self.index = decided.index;
         Some(Box::new(mem::replace(&mut self.to, next)))
     }
@@ -196,6 +197,7 @@ impl Arrived {
         match self {
             Self::Own(response, _) => response.status(),
             Self::Shared(response) => response.status(),
+            Self::Tunnel(response) => response.status(),
         }
     }
 }

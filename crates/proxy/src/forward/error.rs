@@ -31,6 +31,11 @@ pub(super) enum Error {
     Unreachable(Arc<dial::Error>),
     #[error("{authority}: {}", chain(source))]
     Stream { authority: String, source: Box<h2::Error> },
+    #[error(
+        "{authority}: it has no WebSockets in HTTP/2, and the upgrade in HTTP/1.1 failed: {}",
+        chain(source)
+    )]
+    NoTunnel { authority: String, source: hyper::Error },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]
@@ -52,10 +57,10 @@ impl Error {
         matches!(self, Self::BadTarget) || matches!(self.dial(), Some(dial::Error::BadName { .. }))
     }
 
-    /// Whether it says nothing about the worker: it was not even asked.
+    /// Whether it says nothing about the worker: it was not even asked, or for what it does not have.
     pub fn is_ours(&self) -> bool {
         match self {
-            Self::NoRoom { .. } | Self::Crowded { .. } | Self::BadTarget => true,
+            Self::NoRoom { .. } | Self::Crowded { .. } | Self::BadTarget | Self::NoTunnel { .. } => true,
             Self::Dial(_) | Self::Unreachable(_) => matches!(
                 self.dial(),
                 Some(dial::Error::Full { .. } | dial::Error::BadName { .. } | dial::Error::Authorities(_))

@@ -7,9 +7,10 @@ use super::{
 use crate::{
     http1::RequestBody,
     http2::upstream::{
-        self, Broken, Got, Links, Place, Turn,
+        self, Broken, Got, Links, Opened, Place, Turn,
         exchange::speak_http2,
         links::{Dial, More},
+        tunnel::{self, ask_for_tunnel},
     },
 };
 use http::{Request, uri::Scheme};
@@ -22,12 +23,15 @@ use std::sync::Arc;
 impl Forwarding<'_> {
     /// What an attempt is made on: a place on a shared connection where the worker speaks HTTP/2, else one of its own.
     pub(super) async fn line(&self, source: Source) -> Result<(Line, Connection), Failed> {
-        if let Some(links) = self.to.endpoint.links()
-            && self.upgrade.is_none()
-        {
+        let links = self.to.endpoint.links();
+        let links = links.filter(|links| match &self.upgrade {
+            None => true,
+            Some(wanted) => wanted.is_websocket && links.may_tunnel(),
+        });
+        if let Some(links) = links {
             // A shared one may always have been about to end.
             let connection = if source == Source::Any { Connection::Pooled } else { Connection::Fresh };
-            let got = match links.take() {
+            let got = match links.take(self.past) {
                 Some(Got::Place(place)) => {
                     self.client.core.counters.upstream(UpstreamUse::Reused);
                     Got::Place(place)
@@ -37,7 +41,12 @@ impl Forwarding<'_> {
                 None => Box::pin(self.turn(links, connection)).await?,
             };
             match got {
-                Got::Place(place) => return Ok((Line::Shared(place), connection)),
+                Got::Place(place) if self.upgrade.is_none() => return Ok((Line::Shared(place), connection)),
+                Got::Place(place) => {
+                    if let Some(place) = place.for_tunnel() {
+                        return Ok((Line::Tunnel(place), connection));
+                    }
+                }
                 Got::Own(upstream) => return Ok((Line::Own(upstream), Connection::Fresh)),
                 Got::Http1 => {}
             }
@@ -51,7 +60,7 @@ impl Forwarding<'_> {
         let refused = |error| Failed { failure: Failure::Refused, connection: Connection::Fresh, error };
         let authority = || self.to.endpoint.authority.clone();
         let limits = &self.client.core.config.limits;
-        let waiting = match links.turn() {
+        let waiting = match links.turn(self.past) {
             Turn::Got(got) => return Ok(got),
             Turn::Wait(waiting) => waiting,
             Turn::WaitAndDial(waiting, dial) => {
@@ -107,16 +116,51 @@ impl Forwarding<'_> {
         connection: Connection,
         mut request: Request<RequestBody>,
     ) -> Result<Arrived, Failed> {
-        let scheme = match self.to.endpoint.address.scheme() {
+        speak_http2(&mut request, self.scheme());
+        match upstream::exchange(place, request, self.client).await {
+            Ok(response) => Ok(Arrived::Shared(response)),
+            Err(broken) => Err(self.broke(broken, connection)),
+        }
+    }
+
+    /// The same for a WebSocket.
+    pub(super) async fn open_tunnel(
+        &mut self,
+        place: Place,
+        connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Arrived, Failed> {
+        let mut request = request.map(drop);
+        if !ask_for_tunnel(&mut request, self.scheme()) {
+            return Err(Failed { failure: Failure::Refused, connection, error: Error::BadTarget });
+        }
+        match tunnel::open(place, request, self.client).await {
+            Ok(Opened::Tunnel(response)) => Ok(Arrived::Tunnel(response)),
+            Ok(Opened::Declined(response)) => Ok(Arrived::Shared(response)),
+            Err(broken) => Err(self.broke(broken, connection)),
+        }
+    }
+
+    /// Whether an upgrade was asked for in HTTP/1.1 because there is none in the HTTP/2 that the worker speaks.
+    pub(super) fn is_without_tunnel(&self) -> bool {
+        self.upgrade.is_some() && self.to.endpoint.links().is_some_and(|links| !links.is_http1())
+    }
+
+    fn scheme(&self) -> Scheme {
+        match self.to.endpoint.address.scheme() {
             Registered::Http => Scheme::HTTP,
             Registered::Https => Scheme::HTTPS,
-        };
-        speak_http2(&mut request, scheme);
+        }
+    }
+
+    fn broke(&mut self, broken: Broken, connection: Connection) -> Failed {
+        // A worker that refuses has enough for now, and says nothing of its connection. Otherwise the connection is not
+        // to be trusted, and no other that was open at the same time.
+        let is_refused = matches!(&broken, Broken::Unprocessed(error) if error.is_reset());
+        if let Some(links) = self.to.endpoint.links().filter(|_| !is_refused) {
+            self.past = links.opened();
+        }
         let authority = self.to.endpoint.authority.clone();
-        let broken = match upstream::exchange(place, request, self.client).await {
-            Ok(response) => return Ok(Arrived::Shared(response)),
-            Err(broken) => broken,
-        };
         // A partition has one owner, whose conduct nobody watches: there is nobody else to send it to.
         let connection = if self.to.care.is_some() { blamed(&broken, connection) } else { connection };
         let (failure, error) = match broken {
@@ -131,7 +175,7 @@ impl Forwarding<'_> {
             Broken::Upload(source) => (Failure::Died, Error::Died { authority, source }),
             Broken::TimedOut => (Failure::TimedOut, self.timed_out()),
         };
-        Err(Failed { failure, connection, error })
+        Failed { failure, connection, error }
     }
 }
 

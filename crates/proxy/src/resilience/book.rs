@@ -2,7 +2,7 @@
 //! the service: a worker's record is not forgotten because another one came.
 
 use super::{Conduct, Rules, ToldOpening};
-use crate::destination::Registered;
+use crate::{destination::Registered, seldom::Seldom};
 use quorate_model::{Opening, ServiceName, Worker, WorkerId};
 use quorate_routing::{
     breaker::Change,
@@ -27,6 +27,8 @@ pub(crate) struct Book {
     teller: Option<(ServiceName, mpsc::Sender<Opening>)>,
     counters: Arc<CoreCounters>,
     pages: Mutex<Pages>,
+    /// Requests for which all of them had too many.
+    pub full: Seldom,
 }
 
 struct Pages {
@@ -47,7 +49,7 @@ impl Book {
             is_new: true,
             compared_ms: 0,
         };
-        Self { teller, counters, pages: Mutex::new(pages) }
+        Self { teller, counters, pages: Mutex::new(pages), full: Seldom::default() }
     }
 
     /// The records of the service's workers, in their order. Those that are gone are forgotten.

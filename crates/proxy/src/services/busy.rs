@@ -2,7 +2,7 @@
 
 use super::{Choice, Entrant, is_tried};
 use crate::{deadline::now_ms, destination::Outstanding};
-use quorate_telemetry::label::Outcome;
+use quorate_telemetry::{events::ServiceFull, label::Outcome};
 use std::sync::Arc;
 
 /// Why nobody of those who are there is asked.
@@ -45,7 +45,14 @@ impl Choice {
         let entrants = self.candidates.iter().map(|candidate| &candidate.who);
         let untried = entrants.filter(|entrant| !is_tried(&entrant.seat, tried)).take(ASKED_MAX);
         let busy = untried.filter_map(|entrant| self.busy_one(entrant, now_ms));
-        busy.min_by_key(|busy| busy.retry_after())
+        let busy = busy.min_by_key(|busy| busy.retry_after());
+        if busy == Some(Busy::Full)
+            && tried.is_empty()
+            && let Some(refused) = self.book.full.note(now)
+        {
+            ServiceFull { service: self.service.name().as_str(), refused }.emit();
+        }
+        busy
     }
 
     fn busy_one(&self, entrant: &Entrant, now_ms: u64) -> Option<Busy> {

@@ -50,6 +50,8 @@ pub struct Manner {
     pub streams_max: Option<u32>,
     /// After so many it says GOAWAY.
     pub leaves_after: Option<usize>,
+    /// It says that it takes an extended `CONNECT`.
+    pub tunnels: bool,
 }
 
 /// Serves one connection until it ends.
@@ -61,6 +63,9 @@ where
     let mut builder = server::Builder::new();
     if let Some(max) = manner.streams_max {
         builder.max_concurrent_streams(max);
+    }
+    if manner.tunnels {
+        builder.enable_connect_protocol();
     }
     let Ok(mut connection) = builder.handshake(io).await else { return };
     let mut served = 0;

@@ -63,7 +63,7 @@ pub(crate) async fn exchange(
 }
 
 /// A stream is said to be ended by the worker's GOAWAY only if it comes after the last one that the worker looked at.
-fn broken(place: &Place, error: h2::Error) -> Broken {
+pub(super) fn broken(place: &Place, error: h2::Error) -> Broken {
     let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if is_refused {
         place.link.refused();

@@ -102,6 +102,8 @@ const WINDOW_MAX: u32 = (1 << 31) - 1;
 
 /// A connection that takes requests. When the last holder is gone, and the last request on it, it closes.
 pub(crate) struct Link {
+    /// Which of the worker's connections it is, in the order in which they were opened: from 1.
+    pub number: u64,
     sender: SendRequest<Bytes>,
     pulse: Arc<Pulse>,
     streams: AtomicU32,
@@ -145,7 +147,7 @@ enum Wanted {
 
 impl Link {
     /// Starts the connection's task.
-    pub fn start(fresh: Fresh, counted: Counted, bounds: &Bounds, now: u32) -> Arc<Self> {
+    pub fn start((fresh, number): (Fresh, u64), counted: Counted, bounds: &Bounds, now: u32) -> Arc<Self> {
         let Fresh { sender, connection } = fresh;
         let pulse = Arc::new(Pulse {
             over: AtomicBool::new(false),
@@ -155,6 +157,7 @@ impl Link {
         });
         quorate_rt::spawn(run(connection, pulse.clone(), counted));
         Arc::new(Self {
+            number,
             sender,
             pulse,
             streams: AtomicU32::new(0),
@@ -176,10 +179,19 @@ impl Link {
         }
     }
 
+    /// Whether a stream of it can be a tunnel (RFC 8441, 3): the worker has said so in its greeting.
+    pub fn takes_tunnels(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
+    /// How many streams it takes at once, as the worker and our own bound have it.
+    pub fn streams_max(&self) -> u32 {
+        self.streams_max.load(Ordering::Relaxed).min(self.pulse.allowed.load(Ordering::Relaxed))
+    }
+
     /// Takes one of its places, if one is free.
     pub fn occupy(&self) -> bool {
-        let max = self.streams_max.load(Ordering::Relaxed).min(self.pulse.allowed.load(Ordering::Relaxed));
-        let is_free = self.streams.load(Ordering::Relaxed) < max;
+        let is_free = self.streams.load(Ordering::Relaxed) < self.streams_max();
         if is_free {
             self.streams.fetch_add(1, Ordering::Relaxed);
         }

@@ -4,9 +4,19 @@
 //! one is dialled, and **one at a time**: a burst of a hundred requests needs one connection, not a hundred. Whoever has
 //! no place waits, the first come first, and the dial is nobody's in particular: a client that goes away does not take
 //! it with him.
+//!
+//! A request whose connection has died in its hands wants one that was opened after that: of the others it is not known
+//! whether the same has happened to them. It waits in the same queue, and lets those pass whom an older one will do.
+//!
+//! Tunnels stay for hours, and take at most [`one in so many`](TUNNEL_SHARE) of the places that a worker can have: else
+//! they would keep its requests waiting for ever.
 
-use super::link::{Bounds, Fresh, Link};
-use crate::{dial, http1::Upstream, pool::Counted};
+mod dialling;
+
+pub(crate) use dialling::{Dial, Dialled, More};
+
+use super::link::{Bounds, Link};
+use crate::{dial, http1::Upstream};
 use std::{
     collections::VecDeque,
     mem,
@@ -25,6 +35,8 @@ pub(crate) struct Links {
     waiting: AtomicU32,
     /// The worker was asked what it speaks, and said HTTP/1.1.
     is_http1: AtomicBool,
+    /// How many places are taken by tunnels.
+    tunnels: AtomicU32,
     now: AtomicU32,
 }
 
@@ -32,15 +44,33 @@ pub(crate) struct Links {
 struct State {
     open: Vec<Arc<Link>>,
     is_dialling: bool,
-    queue: VecDeque<oneshot::Sender<Answered>>,
+    queue: VecDeque<Waiting>,
+    /// How many connections there have been.
+    opened: u64,
 }
+
+/// Somebody who waits.
+struct Waiting {
+    told: oneshot::Sender<Answered>,
+    /// He wants a connection with a higher number.
+    after: u64,
+}
+
+/// Tunnels may take one in so many of the places.
+const TUNNEL_SHARE: u32 = 2;
 
 impl State {
     /// Forgets the first ones that do not wait any more.
     fn forget_gone(&mut self) {
-        while self.queue.front().is_some_and(oneshot::Sender::is_closed) {
+        while self.queue.front().is_some_and(Waiting::is_gone) {
             self.queue.pop_front();
         }
+    }
+}
+
+impl Waiting {
+    fn is_gone(&self) -> bool {
+        self.told.is_closed()
     }
 }
 
@@ -69,54 +99,34 @@ pub(crate) enum Turn {
     Full,
 }
 
-/// What was dialled.
-#[expect(clippy::large_enum_variant, reason = "rare, and large nearly each time")]
-pub(crate) enum Dialled {
-    /// A connection that many can use.
-    Shared(Fresh, Counted),
-    /// The worker chose HTTP/1.1.
-    Own(Upstream),
-}
-
-/// Whether to dial once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum More {
-    /// There are still some who wait.
-    Dial,
-    /// Enough.
-    Enough,
-}
-
 /// One request's place on a connection.
 pub(crate) struct Place {
     links: Arc<Links>,
     pub link: Arc<Link>,
+    is_tunnel: bool,
+}
+
+impl Place {
+    /// The place for a tunnel. `None`: the worker's connection has none, or there are as many as may be.
+    pub fn for_tunnel(mut self) -> Option<Self> {
+        let is_free = self.link.takes_tunnels()
+            && self.links.tunnels.load(Ordering::Relaxed) < self.links.tunnels_max(self.link.streams_max());
+        if is_free {
+            self.links.tunnels.fetch_add(1, Ordering::Relaxed);
+            self.is_tunnel = true;
+        }
+        is_free.then_some(self)
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.is_tunnel {
+            self.links.tunnels.fetch_sub(1, Ordering::Relaxed);
+        }
         self.link.leave(self.links.now.load(Ordering::Relaxed));
         if self.links.waiting.load(Ordering::Relaxed) > 0 {
             self.links.serve();
-        }
-    }
-}
-
-/// The right to dial. Whoever drops it without a word has all who wait try again.
-pub(crate) struct Dial {
-    links: Arc<Links>,
-    is_done: bool,
-}
-
-impl Drop for Dial {
-    fn drop(&mut self) {
-        if !self.is_done {
-            let queue = {
-                let mut state = self.links.state();
-                state.is_dialling = false;
-                self.links.take_queue(&mut state)
-            };
-            drop(queue);
         }
     }
 }
@@ -128,49 +138,55 @@ impl Links {
             state: Mutex::default(),
             waiting: AtomicU32::new(0),
             is_http1: AtomicBool::new(false),
+            tunnels: AtomicU32::new(0),
             now: AtomicU32::new(0),
         })
     }
 
-    /// What a request can be sent on right now.
-    pub fn take(self: &Arc<Self>) -> Option<Got> {
+    /// What a request can be sent on right now: of the connections, one that was opened after the first `after`.
+    pub fn take(self: &Arc<Self>, after: u64) -> Option<Got> {
         if self.is_http1.load(Ordering::Relaxed) {
             return Some(Got::Http1);
         }
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        self.place(&mut self.state()).map(Got::Place)
+        self.place(&mut self.state(), after).map(Got::Place)
     }
 
     /// A request's turn, now or later.
-    pub fn turn(self: &Arc<Self>) -> Turn {
+    pub fn turn(self: &Arc<Self>, after: u64) -> Turn {
         if self.is_http1.load(Ordering::Relaxed) {
             return Turn::Got(Got::Http1);
         }
         let mut state = self.state();
         state.forget_gone();
         self.count(&state);
+        if after > 0 {
+            state.open.retain(|link| link.sender().is_some());
+        }
+        // Where no more may be opened, one that is there has to do.
+        let after = if state.open.len() >= self.bounds.links_max { 0 } else { after };
         if state.queue.is_empty()
-            && let Some(place) = self.place(&mut state)
+            && let Some(place) = self.place(&mut state, after)
         {
             return Turn::Got(Got::Place(place));
         }
         if state.queue.len() >= self.bounds.waiting_max {
             // Those in the middle too.
-            state.queue.retain(|waiting| !waiting.is_closed());
+            state.queue.retain(|waiting| !waiting.is_gone());
         }
         if state.queue.len() >= self.bounds.waiting_max {
             return Turn::Full;
         }
-        let (sender, receiver) = oneshot::channel();
-        state.queue.push_back(sender);
+        let (told, receiver) = oneshot::channel();
+        state.queue.push_back(Waiting { told, after });
         self.count(&state);
         if state.is_dialling || state.open.len() >= self.bounds.links_max {
             return Turn::Wait(receiver);
         }
         state.is_dialling = true;
-        Turn::WaitAndDial(receiver, Dial { links: self.clone(), is_done: false })
+        Turn::WaitAndDial(receiver, Dial::of(self))
     }
 
     /// Looks after the connections, once a second.
@@ -187,6 +203,11 @@ impl Links {
         self.is_http1.store(false, Ordering::Relaxed);
     }
 
+    /// Whether the worker chose HTTP/1.1.
+    pub fn is_http1(&self) -> bool {
+        self.is_http1.load(Ordering::Relaxed)
+    }
+
     /// Whether there is nothing to look after.
     pub fn is_empty(&self) -> bool {
         let state = self.state();
@@ -196,6 +217,24 @@ impl Links {
     /// Whether there is a connection.
     pub fn is_open(&self) -> bool {
         !self.state().open.is_empty()
+    }
+
+    /// How many connections there have been: whoever wants another one than all of these wants one after it.
+    pub fn opened(&self) -> u64 {
+        self.state().opened
+    }
+
+    /// Whether a stream may become a tunnel: not if it is known that the worker has none, or as many as may be.
+    pub fn may_tunnel(&self) -> bool {
+        let state = self.state();
+        let Some(first) = state.open.first() else { return true };
+        state.open.iter().any(|link| link.takes_tunnels())
+            && self.tunnels.load(Ordering::Relaxed) < self.tunnels_max(first.streams_max())
+    }
+
+    fn tunnels_max(&self, streams_max: u32) -> u32 {
+        let links_max = u32::try_from(self.bounds.links_max).unwrap_or(u32::MAX);
+        links_max.saturating_mul(streams_max.min(self.bounds.streams_max)) / TUNNEL_SHARE
     }
 
     /// Takes no more requests on any connection there is; those on them go on.
@@ -214,31 +253,47 @@ impl Links {
                     self.count(&state);
                     return;
                 }
-                let Some(place) = self.place(&mut state) else {
+                let Some((nth, place)) = self.fitting(&mut state) else {
                     let given_up = state.open.is_empty() && !state.is_dialling;
                     let queue = if given_up { self.take_queue(&mut state) } else { VecDeque::new() };
                     drop(state);
                     drop(queue);
                     return;
                 };
-                let waiting = state.queue.pop_front();
+                let waiting = state.queue.remove(nth);
                 self.count(&state);
                 (waiting, place)
             };
             // Outside the lock: one that goes away right now gives its place back.
             if let Some(waiting) = waiting {
-                drop(waiting.send(Ok(Got::Place(place))));
+                drop(waiting.told.send(Ok(Got::Place(place))));
             }
         }
     }
 
-    fn place(self: &Arc<Self>, state: &mut State) -> Option<Place> {
+    /// The first one who waits for whom there is a place, and that.
+    fn fitting(self: &Arc<Self>, state: &mut State) -> Option<(usize, Place)> {
+        let mut nth = 0;
+        while let Some(after) = state.queue.get(nth).map(|waiting| waiting.after) {
+            if let Some(place) = self.place(state, after) {
+                return Some((nth, place));
+            }
+            if after == 0 {
+                // There is none at all.
+                return None;
+            }
+            nth += 1;
+        }
+        None
+    }
+
+    fn place(self: &Arc<Self>, state: &mut State, after: u64) -> Option<Place> {
         let mut nth = 0;
         while let Some(link) = state.open.get(nth) {
-            if !link.occupy() {
+            if link.number <= after || !link.occupy() {
                 nth += 1;
             } else if link.sender().is_some() {
-                return Some(Place { links: self.clone(), link: link.clone() });
+                return Some(Place { links: self.clone(), link: link.clone(), is_tunnel: false });
             } else {
                 link.leave(self.now.load(Ordering::Relaxed));
                 state.open.remove(nth);
@@ -251,7 +306,7 @@ impl Links {
         self.waiting.store(u32::try_from(state.queue.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    fn take_queue(&self, state: &mut State) -> VecDeque<oneshot::Sender<Answered>> {
+    fn take_queue(&self, state: &mut State) -> VecDeque<Waiting> {
         let queue = mem::take(&mut state.queue);
         self.count(state);
         queue
@@ -259,63 +314,5 @@ impl Links {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Dial {
-    /// Passes on what came of it.
-    pub fn done(&mut self, dialled: Result<Dialled, dial::Error>, now: u32) -> More {
-        let links = self.links.clone();
-        match dialled {
-            Ok(Dialled::Shared(fresh, counted)) => {
-                // Else a connection that is used before the first sweep would look as if it had been idle for ever.
-                links.now.store(now, Ordering::Relaxed);
-                let link = Link::start(fresh, counted, &links.bounds, now);
-                links.state().open.push(link);
-                links.serve();
-                let state = links.state();
-                // If it is gone already, the next one would be too.
-                let is_of_use = !state.open.is_empty();
-                if is_of_use && !state.queue.is_empty() && state.open.len() < links.bounds.links_max {
-                    return More::Dial;
-                }
-                drop(state);
-                if !is_of_use {
-                    drop(self.end());
-                }
-                links.state().is_dialling = false;
-            }
-            Ok(Dialled::Own(upstream)) => {
-                links.is_http1.store(true, Ordering::Relaxed);
-                let queue = self.end();
-                let mut own = Some(upstream);
-                for waiting in queue {
-                    let got = own.take().map_or(Got::Http1, Got::Own);
-                    if let Err(Ok(Got::Own(back))) = waiting.send(Ok(got)) {
-                        own = Some(back);
-                    }
-                }
-            }
-            Err(error) => {
-                links.forget();
-                let error = Arc::new(error);
-                // Where there are connections, there will be room.
-                let is_alone = links.state().open.is_empty();
-                let queue = if is_alone { self.end() } else { VecDeque::new() };
-                links.state().is_dialling = false;
-                for waiting in queue {
-                    // Nobody there: nobody to tell.
-                    let _ = waiting.send(Err(error.clone()));
-                }
-            }
-        }
-        self.is_done = true;
-        More::Enough
-    }
-
-    fn end(&self) -> VecDeque<oneshot::Sender<Answered>> {
-        let mut state = self.links.state();
-        state.is_dialling = false;
-        self.links.take_queue(&mut state)
     }
 }

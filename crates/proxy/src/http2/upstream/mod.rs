@@ -7,6 +7,7 @@
 //! | [`exchange`] | one request on it, until the head of the answer |
 //! | [`upload`] | the request's body on its way |
 //! | [`answer`] | the answer's body |
+//! | [`tunnel`] | a WebSocket on it (RFC 8441) |
 //!
 //! It is `h2` itself, not hyper's client on top of it. hyper's client takes two more tasks and three channels for each
 //! request, and hides what a pool has to know: how many streams the worker allows, that it said GOAWAY, and whether a
@@ -17,9 +18,11 @@ pub(crate) mod answer;
 pub(crate) mod exchange;
 pub(crate) mod link;
 pub(crate) mod links;
+pub(crate) mod tunnel;
 pub(crate) mod upload;
 
 pub(crate) use answer::Answer;
 pub(crate) use exchange::{Broken, exchange};
 pub(crate) use link::Fresh;
 pub(crate) use links::{Dialled, Got, Links, Place, Turn};
+pub(crate) use tunnel::{Opened, Pipe};
