@@ -1,5 +1,7 @@
 //! A service's policy on a real listener: who is left alone, and what is tried again.
 
+#[path = "resilience/observed.rs"]
+mod observed;
 mod rig;
 #[path = "resilience/shared.rs"]
 mod shared;
