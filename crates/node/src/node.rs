@@ -8,7 +8,6 @@ use crate::{
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
 };
-use futures_util::FutureExt as _;
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
@@ -137,11 +136,7 @@ impl Node {
         let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
         let in_flight = proxy.in_flight().clone();
         consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
-        let observations = proxy.observations().clone();
-        consensus.observe_by(Arc::new(move |service, workers| {
-            let observations = observations.clone();
-            async move { observations.of(service, workers).await }.boxed()
-        }));
+        data_plane::observe(&proxy, &consensus);
         let serving = serve_behind(
             data_plane::in_front(proxy.inlet().clone(), cluster),
             router,
@@ -160,10 +155,7 @@ impl Node {
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
-        let reread = Arc::new(Notify::new());
-        if let Some(certificate) = proxy.certificate() {
-            quorate_rt::spawn(certificates::watch(certificate.clone(), reread.clone(), stopped.clone()));
-        }
+        let reread = certificates::keep_up(&proxy, &stopped);
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }

@@ -107,16 +107,7 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         peer = %node.peer_addr(),
         "listening"
     );
-    let (mut parent_gone, mut failed) = (pin!(parent_gone(lifetime)), pin!(node.failed()));
-    loop {
-        tokio::select! {
-            biased;
-            _ = signals.next() => break,
-            () = &mut parent_gone => break,
-            why = &mut failed => return Err(Failure::failed("the node can't go on", why)),
-            () = hangups.next() => node.reread(),
-        }
-    }
+    until_end(&node, (&mut signals, &mut hangups), lifetime).await?;
     if let Some(supervisor) = &mut supervisor {
         supervisor.stopping(drain).await;
     }
@@ -124,6 +115,24 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         biased;
         number = signals.next() => Err(Failure::Signal(number)),
         () = node.shutdown() => Ok(()),
+    }
+}
+
+/// Until somebody asks the node to end.
+async fn until_end(
+    node: &Node,
+    (signals, hangups): (&mut Signals, &mut Hangups),
+    lifetime: Lifetime,
+) -> Result<(), Failure> {
+    let (mut parent_gone, mut failed) = (pin!(parent_gone(lifetime)), pin!(node.failed()));
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(()),
+            () = &mut parent_gone => return Ok(()),
+            why = &mut failed => return Err(Failure::failed("the node can't go on", why)),
+            () = hangups.next() => node.reread(),
+        }
     }
 }
 

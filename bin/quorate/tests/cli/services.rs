@@ -90,8 +90,8 @@ fn what_each_node_makes_of_a_service_is_shown_beneath_it() {
     let (shown, _) = asked(&["services", "get", "upload"], say);
     assert_eq!(
         shown.out.split_once("\n\n").expect("two tables").1,
-        "WORKER  NODE  HEALTH                   IN FLIGHT  BREAKER       EJECTED FOR  SINCE    BY\n\
-         w1      n1    live                     3          open for 48s  3s           12s, 2s  failures, connect-failures\n\
+        "WORKER  NODE  HEALTH                    IN FLIGHT  BREAKER       EJECTED FOR  SINCE    BY\n\
+         w1      n1    live                      3          open for 48s  3s           12s, 2s  failures, connect-failures\n\
          w1      n2    live, 40 % of its weight  0          closed        -            -        -\n"
     );
     assert!(shown.err.contains("node n1 is in panic on 1 of 2 cores"), "{}", shown.err);

@@ -19,7 +19,7 @@ fn a_breaker_that_is_open_at_one_node_is_seen_at_another() {
     n1.ask(&Ask::json("PUT", "/v1/workers/w1", &worker)).ok();
     n1.ask(&Ask::json("PUT", "/v1/services/s", &json!({"breaker": {"failures": 1, "open": "1h"}}))).ok();
     let failed = Ask::get("/api/service/s/x").send(n1.routing).expect("an answer");
-    assert_eq!(failed.status, 503, "{}", failed.text());
+    assert_eq!(failed.status, 502, "{}", failed.text());
     cluster.catch_up();
     let target = "/v1/services/s/observations";
     let observed = eventually("n2 tells that n1's breaker is open", || {
