@@ -1,4 +1,4 @@
-//! Signals: the first asks to end, the second insists.
+//! Signals: SIGINT and SIGTERM ask to end, the second of them insists; SIGHUP asks to read files again.
 
 use crate::failure::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,7 +15,6 @@ pub struct Signals {
 impl Signals {
     /// Call inside a runtime.
     pub fn listen() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(|e| Failure::failed("cannot listen for signals", e));
         Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
     }
 
@@ -28,4 +27,25 @@ impl Signals {
             else => std::future::pending().await,
         }
     }
+}
+
+/// SIGHUP, held back from ending the process from now on.
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Call inside a runtime.
+    pub fn listen() -> Result<Self, Failure> {
+        on(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+fn on(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::failed("cannot listen for signals", e))
 }

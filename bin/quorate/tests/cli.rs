@@ -4,11 +4,14 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "support/offset.rs"]
+mod offset;
 #[path = "cli/routes.rs"]
 mod routes;
 #[path = "cli/services.rs"]
 mod services;
 
+use offset::free_offset;
 use serde_json::{Value, json};
 use std::{
     io::{Read as _, Write as _},
@@ -307,8 +310,14 @@ fn peers_beyond_loopback_need_a_secret() {
 
 #[test]
 fn a_port_that_is_taken_ends_dev_before_it_starts_anything() {
-    let Ok(_taken) = TcpListener::bind("127.0.0.1:28081") else { return };
-    let ran = run(&["dev", "--base-port-offset", "20000"]);
+    let offset = free_offset();
+    let port = 8_081 + offset;
+    let _taken = TcpListener::bind(("127.0.0.1", port)).expect("it is ours");
+    let ran = run(&["dev", "--base-port-offset", &offset.to_string()]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("port 28081") && ran.err.contains("--base-port-offset"), "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("port {port}")) && ran.err.contains("--base-port-offset"),
+        "{}",
+        ran.err
+    );
 }

@@ -28,6 +28,8 @@ mod leases;
 mod membership;
 #[path = "cluster/mistakes.rs"]
 mod mistakes;
+#[path = "cluster/observations.rs"]
+mod observations;
 #[path = "cluster/operators.rs"]
 mod operators;
 #[path = "cluster/partitions.rs"]

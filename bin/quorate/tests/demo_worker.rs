@@ -4,6 +4,10 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "support/ports.rs"]
+mod ports;
+
+use ports::free_address;
 use serde_json::{Value, json};
 use std::{
     io::{Read as _, Write as _},
@@ -14,10 +18,6 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound")
-}
 
 fn read_request(tcp: &mut TcpStream) -> (String, String) {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4_096]);

@@ -5,6 +5,10 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "support/offset.rs"]
+mod offset;
+
+use offset::free_offset;
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -81,7 +85,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn every_printed_line_works_a_node_can_be_killed_and_ctrl_c_leaves_nothing_behind() {
-    let mut dev = Dev::start(20_000);
+    let mut dev = Dev::start(free_offset());
     let (pids, folder) = (dev.pids(), dev.folder());
     assert_eq!(pids.len(), 6, "{}", dev.words);
     assert!(pids.iter().all(|pid| lives(*pid)) && Path::new(&folder).is_dir());
@@ -108,7 +112,7 @@ fn every_printed_line_works_a_node_can_be_killed_and_ctrl_c_leaves_nothing_behin
 
 #[test]
 fn children_end_even_when_their_parent_is_killed() {
-    let mut dev = Dev::start(21_000);
+    let mut dev = Dev::start(free_offset());
     let (pids, folder) = (dev.pids(), dev.folder());
     dev.child.kill().expect("ours");
     dev.child.wait().expect("ours");

@@ -11,6 +11,8 @@
 
 #[path = "gateway/bad_origins.rs"]
 mod bad_origins;
+#[path = "gateway/certificates.rs"]
+mod certificates;
 #[path = "gateway/files.rs"]
 mod files;
 #[path = "gateway/grpc.rs"]

@@ -3,6 +3,8 @@
 
 #[path = "../src/kafka.rs"]
 mod kafka;
+#[path = "support/ports.rs"]
+mod ports;
 
 use kafka::KafkaTopic;
 use quorate_node::partition_source::{PartitionSource as _, PartitionSourceError, READ_LIMIT};
@@ -148,8 +150,7 @@ async fn p8_a_node_takes_a_grown_count_within_the_refresh_time_and_keeps_it_with
     let to = Arc::new(Mutex::new(before.bootstrap_servers()));
     let broker = relay(to.clone()).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let management =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
+    let management = ports::free_address();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_quorate"));
     command
         .env_clear()

@@ -4,6 +4,10 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "support/ports.rs"]
+mod ports;
+
+use ports::free_address;
 use serde_json::Value;
 use std::{
     net::{SocketAddr, TcpListener},
@@ -13,10 +17,6 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound")
-}
 
 struct Node {
     child: Child,

@@ -14,6 +14,7 @@
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`service`], [`cluster`] | bodies of the native API |
 //! | [`route`], [`policy`], [`config`] | routes, how traffic is treated, all that is declared as one document |
 //! | [`explain`] | why a request goes where it goes |
+//! | [`observation`] | what each node makes of a service's endpoints |
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
 //! | [`answer`] | bodies that several resources share |
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
@@ -32,6 +33,7 @@ pub mod heartbeat;
 pub mod intent;
 pub mod keyspace;
 pub mod lease;
+pub mod observation;
 pub mod original;
 pub mod policy;
 pub mod problem;

@@ -4,6 +4,7 @@
 //! so that a tool of today still prints what a router of tomorrow says.
 
 mod declared;
+mod observations;
 mod records;
 mod services;
 mod snapshot;
@@ -16,6 +17,9 @@ pub use watch::{Event, Step, Watch, Watched};
 pub use declared::{
     Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason,
     RouteRecord, Rule,
+};
+pub use observations::{
+    BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};

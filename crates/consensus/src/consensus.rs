@@ -13,6 +13,7 @@ use crate::{
     log_bound,
     looking::Looks,
     observer::Applied,
+    observing::Teller,
     openings::{self, OpeningKeeper},
     options::{Options, PEER_BATCHES_MAX},
     peer::{
@@ -107,6 +108,8 @@ pub struct Shared {
     pub(crate) heard: Hearing,
     /// Who counts what this node has under way, once it routes.
     pub(crate) counter: OnceLock<Counter>,
+    /// Who says what this node makes of workers, once it routes.
+    pub(crate) teller: OnceLock<Teller>,
     pub(crate) looks: Looks,
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
@@ -178,6 +181,7 @@ impl Consensus {
             restoring: Semaphore::new(1),
             heard: Hearing::default(),
             counter: OnceLock::new(),
+            teller: OnceLock::new(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

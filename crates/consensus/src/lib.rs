@@ -15,6 +15,7 @@
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`observing`] | what each member makes of a service's workers |
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
 //! | [`probing`] | who shares the health checks, and what another node finds |
@@ -52,6 +53,7 @@ pub mod log_bound;
 pub mod looking;
 mod membership;
 pub mod observer;
+pub mod observing;
 mod opening_table;
 mod openings;
 pub mod options;

@@ -5,7 +5,8 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
     ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load,
-    LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Position, Refusal, Reply, WorkerId,
+    LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, Refusal, Reply,
+    ServiceName, WorkerId,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{io, sync::Arc, time::Duration};
@@ -39,6 +40,12 @@ pub trait Cluster: Send + Sync + 'static {
     -> BoxFuture<'_, Vec<(NodeName, Option<String>)>>;
     /// How much is under way at `worker` by way of each member, counted once the member has applied `index`.
     fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>>;
+    /// What each member makes of `workers` of a service, or why that is not known.
+    fn observations(
+        &self,
+        service: ServiceName,
+        workers: Vec<WorkerId>,
+    ) -> BoxFuture<'_, Vec<(NodeName, Result<Observation, String>)>>;
     /// Somebody says that `worker` is down in its life `epoch`. It is looked at from here and from a second node, and
     /// only if neither gets a connection its lease ends before its time.
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>>;

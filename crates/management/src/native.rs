@@ -12,6 +12,7 @@ mod intents;
 mod keyspaces;
 mod leases;
 mod nodes;
+mod observations;
 mod reads;
 mod routes;
 mod services;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(intents::in_flight))
         .routes(routes!(services::list))
         .routes(routes!(services::show, services::put, services::remove))
+        .routes(routes!(observations::show))
         .routes(routes!(self::routes::list))
         .routes(routes!(self::routes::show, self::routes::put, self::routes::remove))
         .routes(routes!(explain::post))

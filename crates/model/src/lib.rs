@@ -25,6 +25,7 @@
 //! | [`level`] | what all members can do together |
 //! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`], [`load`], [`opening`] | liveness, how busy a worker is, whom a node leaves alone: none of it ever enters the log |
+//! | [`observation`] | what one node makes of a service's workers |
 //! | [`own`] | addresses that are the router's own |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
@@ -45,6 +46,7 @@ pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod observation;
 pub mod opening;
 pub mod own;
 pub mod peer_address;
@@ -71,6 +73,10 @@ pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId, shown_key};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use observation::{
+    BreakerObservation, BreakerPhase, EjectionCause, EjectionObservation, EndpointObservation, Observation,
+    OpeningCause,
+};
 pub use opening::{NumberedOpening, Opening, Openings};
 pub use own::{OwnAddresses, points_at_self};
 pub use peer_address::PeerAddress;

@@ -72,6 +72,8 @@ pub const HEALTH_TIMEOUT_MS_MAX: u32 = 60_000;
 pub const SLOW_START_MS_MAX: u32 = 3_600_000;
 /// Largest number of connections or requests that a policy may allow one node for one endpoint.
 pub const PER_ENDPOINT_MAX: u32 = 1_000_000;
+/// Most workers of a service about whom a node is asked at once what it makes of them. More: refused.
+pub const OBSERVED_MAX: usize = 1_000;
 /// Most objects that one document may change at once. More: refused; they fit one log entry.
 pub const CONFIG_OBJECTS_MAX: usize = 20_000;
 /// Most nodes of a cluster, learners included. When full: another one can't join.

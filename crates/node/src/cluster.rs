@@ -18,7 +18,7 @@ use quorate_management::{
 };
 use quorate_model::{
     Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Position, WorkerId,
+    MemberRefusal, NodeId, NodeName, Observation, Position, ServiceName, WorkerId,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{sync::Arc, time::Duration};
@@ -288,6 +288,18 @@ impl Cluster for NodeCluster {
                 in_flight: count.map_err(|why| why.to_string()),
             };
             counts.into_iter().map(at).collect()
+        }
+        .boxed()
+    }
+
+    fn observations(
+        &self,
+        service: ServiceName,
+        workers: Vec<WorkerId>,
+    ) -> BoxFuture<'_, Vec<(NodeName, Result<Observation, String>)>> {
+        async move {
+            let told = self.consensus.observations(&service, workers).await;
+            told.into_iter().map(|(node, told)| (node, told.map_err(|why| why.to_string()))).collect()
         }
         .boxed()
     }

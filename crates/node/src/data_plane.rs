@@ -4,6 +4,7 @@ use crate::{
     config::{Config, Https},
     node::StartError,
 };
+use futures_util::FutureExt as _;
 use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
 use quorate_proxy::{Breakers, Feeds, Freshness, Inlet, Proxy};
@@ -48,6 +49,15 @@ fn breakers(consensus: &Consensus) -> Breakers {
         }
     });
     Breakers { told: Some(consensus.published_openings().clone()), opened: Some(opened) }
+}
+
+/// Who asks consensus what this node makes of workers is told by the cores.
+pub(crate) fn observe(proxy: &Proxy, consensus: &Consensus) {
+    let observations = proxy.observations().clone();
+    consensus.observe_by(Arc::new(move |service, workers| {
+        let observations = observations.clone();
+        async move { observations.of(service, workers).await }.boxed()
+    }));
 }
 
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data

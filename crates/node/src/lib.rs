@@ -9,6 +9,7 @@
 //! | `health` | health checks of endpoints: which this node probes, and what becomes of it |
 //! | [`partition_source`] | where a partition count is read from, if not from an operator |
 
+mod certificates;
 mod cluster;
 pub mod config;
 mod data_plane;

@@ -1,6 +1,7 @@
 //! A node's life: opened, wired, started, shut down. The same code runs in production and in simulation.
 
 use crate::{
+    certificates,
     cluster::NodeCluster,
     config::Config,
     data_plane, disk_room, health, measure, partition_poller,
@@ -21,6 +22,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// How often it is looked whether the cluster's id is known, and tried again to write it.
 const REMEMBER_EVERY: Duration = Duration::from_millis(25);
@@ -87,6 +89,7 @@ pub struct Node {
     config: Config,
     consensus: Consensus,
     proxy: Proxy,
+    reread: Arc<Notify>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     management: SocketAddr,
@@ -133,6 +136,7 @@ impl Node {
         let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
         let in_flight = proxy.in_flight().clone();
         consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
+        data_plane::observe(&proxy, &consensus);
         let serving = serve_behind(
             data_plane::in_front(proxy.inlet().clone(), cluster),
             router,
@@ -151,6 +155,7 @@ impl Node {
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
+        let reread = certificates::keep_up(&proxy, &stopped);
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -158,6 +163,7 @@ impl Node {
             config,
             consensus,
             proxy,
+            reread,
             metrics,
             readiness,
             management,
@@ -212,6 +218,16 @@ impl Node {
     /// Whether it may be sent requests.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key.
+    pub fn reread(&self) {
+        if self.proxy.certificate().is_none() {
+            tracing::info!(
+                "asked to read files again: there is no certificate, and all else is read at start"
+            );
+        }
+        self.reread.notify_one();
     }
 
     /// Resolves when the node can't go on: Raft has stopped because a disk failed.

@@ -9,6 +9,7 @@ use crate::{
     hold::{Holds, Waiting},
     in_flight::InFlight,
     mirror,
+    observations::{Observations, Question},
     pool::PoolBounds,
     resilience::{Breakers, Here},
 };
@@ -26,6 +27,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::mpsc;
 
 /// Where a core is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +86,7 @@ pub(crate) struct Shared {
     pub dialer: Dialer,
     pub waiting: Arc<Waiting>,
     pub in_flight: InFlight,
+    pub observations: Observations,
 }
 
 impl Core {
@@ -166,8 +169,9 @@ impl Core {
         self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Sweeps deadlines each tick and the pool each second, for as long as the core lives.
-    pub async fn sweep(self: Arc<Self>) {
+    /// Sweeps deadlines and answers what is asked of it each tick, and sweeps the pool each second, for as long as the core
+    /// lives.
+    pub async fn sweep(self: Arc<Self>, mut questions: mpsc::Receiver<Question>) {
         const POOL_EVERY: u32 = 10;
         let started = Instant::now();
         let mut pool_swept = 0;
@@ -178,6 +182,9 @@ impl Core {
             let now = u32::try_from(now & u128::from(u32::MAX >> 1)).unwrap_or(0);
             self.deadlines.sweep(now);
             self.desk.note(now);
+            while let Ok(question) = questions.try_recv() {
+                question.answer(&self.desk, now);
+            }
             if now.wrapping_sub(pool_swept) >= POOL_EVERY {
                 pool_swept = now;
                 self.desk.sweep(now, self.spans.pool_idle);

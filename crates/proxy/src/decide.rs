@@ -19,7 +19,7 @@ use crate::{
     timeline::Timeline,
 };
 use http::{HeaderValue, Request, header};
-use quorate_model::{LogIndex, Ttl, Worker};
+use quorate_model::{LogIndex, Observation, ServiceName, Ttl, Worker, WorkerId};
 use quorate_routing::{
     Decision, RequestHead, decide as by_rules,
     decide::by_path,
@@ -224,6 +224,12 @@ impl Desk {
     /// are in it: a decision is made, and its ticket drawn, under one lock.
     pub fn outstanding(&self, worker: &str) -> u32 {
         self.papers().workers.outstanding(worker)
+    }
+
+    /// What this core makes of `workers` of a service. They are in order.
+    pub fn observe(&self, service: &ServiceName, workers: &[WorkerId], now: u32) -> Observation {
+        let papers = self.papers();
+        papers.services.observe(service, &papers.workers, (workers, now))
     }
 
     /// The index of the View that a request would be decided on now, for those that don't get that far.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
+//! | [`certificate`] | what those who speak TLS are shown; read again while the node runs |
 //! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
 //! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
 //! | `http2` | HTTP/2, beside it |
@@ -24,6 +25,7 @@
 //! | `upgrade`, `websocket` | a 101 from the worker turns the connection, or the stream, into a tunnel |
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
+//! | [`observations`] | what its cores make of workers: breakers, ejections |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -34,6 +36,7 @@
 
 mod admit;
 mod answer;
+pub mod certificate;
 mod client;
 pub mod config;
 mod core;
@@ -51,6 +54,7 @@ pub mod in_flight;
 pub mod inlet;
 mod listen;
 mod mirror;
+pub mod observations;
 mod opening;
 mod pool;
 pub mod probe;
@@ -65,10 +69,12 @@ mod transport;
 mod upgrade;
 mod websocket;
 
+pub use certificate::Certificate;
 pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
 pub use http1::{AnswerBody, AnswerError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
+pub use observations::Observations;
 pub use resilience::Breakers;
 pub use start::{Feeds, Proxy, StartError};

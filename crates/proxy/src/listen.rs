@@ -8,6 +8,7 @@ use crate::{
 use quorate_model::Scheme;
 use quorate_rt::{
     net::{TcpListener, TcpStream},
+    published::Reader,
     shutdown::Shutdown,
     time::sleep,
     tls,
@@ -27,14 +28,15 @@ pub(crate) struct Ends {
 /// Where a core's clients come in.
 pub(crate) struct Door {
     pub listener: TcpListener,
-    /// They have to speak TLS.
-    pub tls: Option<tls::Acceptor>,
+    /// They have to speak TLS, by the certificate that is newest when they connect.
+    pub tls: Option<Reader<tls::Acceptor>>,
 }
 
 /// Accepts until it is told to close. What the kernel has accepted by then is served too: closing the listener
 /// would reset it.
 pub(crate) async fn accept(core: &Arc<Core>, door: Door, places: &Arc<Semaphore>, mut ends: Ends) {
-    let Door { listener, tls } = door;
+    let Door { listener, mut tls } = door;
+    let mut newest = || tls.as_mut().map(|tls| (**tls.load()).clone());
     let mut leaving = false;
     loop {
         // A place first: without one, clients wait in the kernel's backlog, not in our memory.
@@ -52,7 +54,7 @@ pub(crate) async fn accept(core: &Arc<Core>, door: Door, places: &Arc<Semaphore>
             } => accepted,
         };
         match accepted {
-            (Ok(place), Ok((tcp, peer))) => welcome(core, (tcp, tls.clone()), peer, place),
+            (Ok(place), Ok((tcp, peer))) => welcome(core, (tcp, newest()), peer, place),
             // Out of file descriptors, or the peer is gone: neither ends the listener.
             _ => sleep(Duration::from_millis(10)).await,
         }
@@ -61,7 +63,7 @@ pub(crate) async fn accept(core: &Arc<Core>, door: Door, places: &Arc<Semaphore>
         let Poll::Ready(Ok((tcp, peer))) = pin!(listener.accept()).poll(&mut http1::upstream::quiet()) else {
             break;
         };
-        welcome(core, (tcp, tls.clone()), peer, place);
+        welcome(core, (tcp, newest()), peer, place);
     }
 }
 

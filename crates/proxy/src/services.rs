@@ -10,6 +10,7 @@
 
 mod busy;
 mod listed;
+mod observed;
 
 pub(crate) use busy::Busy;
 
@@ -286,7 +287,7 @@ impl Choice {
     /// The best of those that have not been tried, and may be asked.
     pub fn pick(&self, wish: &Wish<'_>) -> Option<&Entrant> {
         let now_ms = now_ms(wish.now);
-        let ejected = self.rules.outlier.map_or(0, |_| self.book.ejected(now_ms));
+        let ejected = self.ejected(now_ms);
         let standing = |entrant: &Entrant| {
             let in_flight = entrant.seat.outstanding.count();
             match &entrant.conduct {
@@ -296,8 +297,7 @@ impl Choice {
             }
         };
         let Some(table) = &self.table else {
-            let all = self.candidates.len();
-            let mode = Mode::of(all.saturating_sub(ejected), all, self.rules.panic_percent);
+            let mode = self.mode_by_score(ejected);
             let is_out = |entrant: &Entrant| match (standing(entrant), mode) {
                 (Standing::Open { .. }, _) | (Standing::Ejected { .. }, Mode::Panic) => false,
                 (Standing::Out, _) | (Standing::Ejected { .. }, Mode::Calm) => true,
@@ -315,6 +315,15 @@ impl Choice {
             |entrant: &Entrant| entrant.conduct.as_ref().and_then(|conduct| conduct.latency(now_ms));
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         table.pick(&ask, &mut turns, standing, latency).map(|member| &member.who)
+    }
+
+    fn ejected(&self, now_ms: u64) -> usize {
+        self.rules.outlier.map_or(0, |_| self.book.ejected(now_ms))
+    }
+
+    fn mode_by_score(&self, ejected: usize) -> Mode {
+        let all = self.candidates.len();
+        Mode::of(all.saturating_sub(ejected), all, self.rules.panic_percent)
     }
 
     /// How many there are.

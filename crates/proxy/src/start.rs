@@ -1,13 +1,13 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Breakers, Config, Freshness, Https, InFlight, Inlet,
+    Breakers, Certificate, Config, Freshness, InFlight, Inlet, Observations,
     core::{Core, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
+    observations::Question,
 };
 use quorate_rt::{
-    blocking,
     cores::{self, Cores},
     net::{SharedPort, TcpListener},
     published::Published,
@@ -52,10 +52,12 @@ impl Feeds {
 pub struct Proxy {
     addr: SocketAddr,
     https_addr: Option<SocketAddr>,
+    certificate: Option<Certificate>,
     cores: Cores,
     leave: Trigger,
     close: Trigger,
     in_flight: InFlight,
+    observations: Observations,
     inlet: Inlet,
 }
 
@@ -85,7 +87,11 @@ impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
         let Feeds { view, loads, breakers, freshness, metrics } = feeds;
-        let ports = Ports::claim(&config).await?;
+        let certificate = match &config.https {
+            Some(https) => Some(Certificate::read(https.certificate.clone(), https.key.clone()).await?),
+            None => None,
+        };
+        let ports = Ports::claim(&config, certificate.as_ref())?;
         let (addr, https_addr) =
             (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
         let threads = cores::actual(config.threads);
@@ -96,7 +102,7 @@ impl Proxy {
         let limits = &config.limits;
         let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
-        let (waiting, in_flight) = (Arc::default(), InFlight::new());
+        let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
         let config = Arc::new(config);
         let shared = Shared {
             config,
@@ -107,11 +113,13 @@ impl Proxy {
             dialer,
             waiting,
             in_flight: in_flight.clone(),
+            observations: observations.clone(),
         };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
             let core = Core::new(&shared, nth, metrics.add_core());
-            run(core, ports.clone(), places.clone(), ends.clone(), started.clone())
+            let asked = shared.observations.ask_core();
+            run((core, asked), ports.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;
         for _ in 0..threads {
@@ -121,7 +129,7 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, https_addr, cores, leave, close, in_flight, inlet })
+        Ok(Self { addr, https_addr, certificate, cores, leave, close, in_flight, observations, inlet })
     }
 
     /// Where it listens.
@@ -134,9 +142,19 @@ impl Proxy {
         self.https_addr
     }
 
+    /// What it shows to those who speak TLS; whoever holds this can have it read again.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
     /// How many requests workers have from this node.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
+    }
+
+    /// What its cores make of workers.
+    pub fn observations(&self) -> &Observations {
+        &self.observations
     }
 
     /// For requests that come in by another listener of the node.
@@ -162,22 +180,19 @@ impl Proxy {
 #[derive(Clone)]
 struct Ports {
     plain: Arc<SharedPort>,
-    tls: Option<(Arc<SharedPort>, tls::Acceptor)>,
+    tls: Option<(Arc<SharedPort>, Arc<Published<tls::Acceptor>>)>,
 }
 
 impl Ports {
-    async fn claim(config: &Config) -> Result<Self, StartError> {
+    fn claim(config: &Config, certificate: Option<&Certificate>) -> Result<Self, StartError> {
         let claim = |addr| match SharedPort::claim(addr) {
             Ok(port) => Ok(Arc::new(port)),
             Err(source) => Err(StartError::Listen { addr, source }),
         };
         let plain = claim(config.listen)?;
-        let tls = match config.https.clone() {
-            Some(Https { listen, certificate, key }) => {
-                let acceptor = blocking(move || tls::Acceptor::new(&certificate, &key)).await?;
-                Some((claim(listen)?, acceptor))
-            }
-            None => None,
+        let tls = match (&config.https, certificate) {
+            (Some(https), Some(certificate)) => Some((claim(https.listen)?, certificate.newest().clone())),
+            (Some(_), None) | (None, _) => None,
         };
         Ok(Self { plain, tls })
     }
@@ -186,7 +201,7 @@ impl Ports {
     async fn open(&self) -> Result<(Door, Option<Door>), StartError> {
         let plain = Door { listener: listener(&self.plain).await?, tls: None };
         let tls = match &self.tls {
-            Some((port, tls)) => Some(Door { listener: listener(port).await?, tls: Some(tls.clone()) }),
+            Some((port, tls)) => Some(Door { listener: listener(port).await?, tls: Some(tls.reader()) }),
             None => None,
         };
         Ok((plain, tls))
@@ -199,7 +214,7 @@ async fn listener(port: &SharedPort) -> Result<TcpListener, StartError> {
 
 /// One core, from its listeners to its end.
 async fn run(
-    core: Arc<Core>,
+    (core, asked): (Arc<Core>, mpsc::Receiver<Question>),
     ports: Ports,
     places: Arc<Semaphore>,
     ends: Ends,
@@ -215,7 +230,7 @@ async fn run(
     };
     let _ = started.send(Ok(())).await;
     drop(started);
-    quorate_rt::spawn(core.clone().sweep());
+    quorate_rt::spawn(core.clone().sweep(asked));
     let by_tls = async {
         if let Some(door) = tls {
             listen::accept(&core, door, &places, ends.clone()).await;

@@ -4,7 +4,7 @@
 
 mod rig;
 
-use quorate_proxy::{Config, Feeds, Https, Proxy};
+use quorate_proxy::{Config, Feeds, Https, Proxy, certificate::Look};
 use quorate_rt::{
     published::Published,
     time::{sleep, timeout},
@@ -44,6 +44,13 @@ impl Identity {
         Self { der: made.cert.der().clone(), certificate, key }
     }
 
+    /// In the place of another one's files.
+    fn replace(&self, other: &Self) {
+        for (from, to) in [(&self.certificate, &other.certificate), (&self.key, &other.key)] {
+            std::fs::copy(from.path(), to.path()).unwrap();
+        }
+    }
+
     fn https(&self) -> Https {
         let listen = "127.0.0.1:0".parse().unwrap();
         Https { listen, certificate: self.certificate.path().into(), key: self.key.path().into() }
@@ -54,6 +61,14 @@ impl Identity {
     }
 
     async fn shake_hands(&self, tcp: TcpStream, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        timeout(PATIENCE, self.try_shake_hands(tcp, protocols)).await.expect("in time").expect("a handshake")
+    }
+
+    async fn try_shake_hands(
+        &self,
+        tcp: TcpStream,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -63,9 +78,7 @@ impl Identity {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let connecting =
-            TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("r.example").unwrap(), tcp);
-        timeout(PATIENCE, connecting).await.expect("in time").expect("a handshake")
+        TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("r.example").unwrap(), tcp).await
     }
 }
 
@@ -210,4 +223,55 @@ async fn a_client_that_reads_slowly_gets_all_of_it_before_its_connection_rests()
     // The same connection, after its rest.
     sleep(Duration::from_millis(600)).await;
     ask(&mut tls).await;
+}
+
+/// Whom the listener shows itself as, to whoever connects now.
+async fn is_shown(identity: &Identity, other: &Identity, addr: SocketAddr) {
+    ask(&mut identity.connect(addr, &[b"http/1.1"]).await).await;
+    let tcp = TcpStream::connect(addr).await.unwrap();
+    let refused = timeout(PATIENCE, other.try_shake_hands(tcp, &[b"http/1.1"])).await.expect("in time");
+    assert!(refused.is_err(), "the other certificate is shown");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_new_connections_and_a_broken_one_to_nobody() {
+    let (worker, old, new) = (Worker::ok().await, Identity::new(), Identity::new());
+    let (at, third) = (Identity::new(), Identity::new());
+    old.replace(&at);
+    let (rig, addr) = rig(&worker, &at).await;
+    let mut certificate = rig.proxy.as_ref().unwrap().certificate().unwrap().clone();
+    is_shown(&old, &new, addr).await;
+    let mut kept = old.connect(addr, &[b"http/1.1"]).await;
+    assert!(matches!(certificate.look().await, Look::Same));
+
+    let key = std::fs::read(at.key.path()).unwrap();
+    let broken = [
+        (at.certificate.path(), b"no PEM at all".to_vec(), "holds no certificate"),
+        (at.key.path(), key[..key.len() / 2].to_vec(), "has no end"),
+        (at.key.path(), [b"-----BEGIN PRIVATE KEY----- 5ec2e7\n", &key[..]].concat(), "is not as in PEM"),
+        (at.key.path(), std::fs::read(third.key.path()).unwrap(), "the key in"),
+    ];
+    for (path, bytes, said) in broken {
+        std::fs::write(path, bytes).unwrap();
+        let Look::Refused(why) = certificate.look().await else { panic!("{said}: it was taken") };
+        let why = why.to_string();
+        assert!(why.contains(said) && why.contains(path.to_str().unwrap()), "{why}");
+        // As text, and as the list of numbers that a library might print it as.
+        assert!(!why.contains("5ec2e7") && !why.contains("53, 101"), "{why}");
+        assert!(matches!(certificate.look().await, Look::Same), "{said}: it is said once");
+        is_shown(&old, &new, addr).await;
+        old.replace(&at);
+        assert!(matches!(certificate.look().await, Look::Taken), "{said}");
+    }
+    std::fs::remove_file(at.key.path()).unwrap();
+    assert!(matches!(certificate.look().await, Look::Refused(_)), "a file is missing");
+    is_shown(&old, &new, addr).await;
+
+    new.replace(&at);
+    assert!(matches!(certificate.look().await, Look::Taken));
+    is_shown(&new, &old, addr).await;
+    // Whoever was connected before notices nothing.
+    ask(&mut kept).await;
+    certificate.forget();
+    assert!(matches!(certificate.look().await, Look::Taken), "whoever asks is told");
 }

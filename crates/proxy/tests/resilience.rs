@@ -2,6 +2,8 @@
 
 #[path = "resilience/last_answer.rs"]
 mod last_answer;
+#[path = "resilience/observed.rs"]
+mod observed;
 mod rig;
 #[path = "resilience/shared.rs"]
 mod shared;

@@ -4,9 +4,14 @@
 //! unification, rustls' default panics at the first handshake, which is long after every test of ours has passed.
 
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName,
+    pem::{self, PemObject},
+};
 use std::{
-    io,
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -126,24 +131,83 @@ impl Connector {
     }
 }
 
+/// Larger files are neither a certificate nor a key.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The bytes of a certificate's file and of its key's, or why there are none.
+pub struct PairFiles {
+    certificate: (PathBuf, Result<Vec<u8>, String>),
+    key: (PathBuf, Result<Vec<u8>, String>),
+}
+
+impl PairFiles {
+    /// Reads both: call it off the async threads.
+    pub fn read(certificate: &Path, key: &Path) -> Self {
+        let bytes = |path: &Path| (path.to_owned(), file_bytes(path).map_err(|e| e.to_string()));
+        Self { certificate: bytes(certificate), key: bytes(key) }
+    }
+
+    /// Differs where what was read does.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.certificate, &self.key).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn file_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("is larger than {FILE_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Without a byte of the file, which may be a key: the library's own words quote the line that it stumbles over.
+fn pem_problem(error: &pem::Error, what: &str) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no end: is the file cut short?".into(),
+        pem::Error::IllegalSectionStart { .. } => "the first line of a section is not as in PEM".into(),
+        pem::Error::Base64Decode(_) => "what is between the first and the last line is not base64".into(),
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => format!("holds no {what} in PEM"),
+        pem::Error::SectionTooLarge => "a section is too large".into(),
+        _ => "is not PEM".into(),
+    }
+}
+
 impl Acceptor {
     /// With a certificate and those that lead to its authority, and the key: PEM files. Speaks HTTP/2 and HTTP/1.1 by
     /// ALPN, in this order. Reads files: call it off the async threads.
     pub fn new(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        Self::of(&PairFiles::read(certificate, key))
+    }
+
+    /// The same of files that were read.
+    pub fn of(PairFiles { certificate, key }: &PairFiles) -> Result<Self, Error> {
         let wrong = |what, path: &Path, problem: String| Error::Identity { what, path: path.into(), problem };
-        let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect)
-            .map_err(|e| wrong("certificate", certificate, e.to_string()))?;
+        let (certificate, chain) = certificate;
+        let chain = chain.as_ref().map_err(|why| wrong("certificate", certificate, why.clone()))?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<_, _>>()
+            .map_err(|e| wrong("certificate", certificate, pem_problem(&e, "certificate")))?;
         if chain.is_empty() {
             return Err(wrong("certificate", certificate, "holds no certificate".into()));
         }
-        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong("key", key, e.to_string()))?;
+        let (key, secret) = key;
+        let secret = secret.as_ref().map_err(|why| wrong("key", key, why.clone()))?;
+        let secret =
+            PrivateKeyDer::from_pem_slice(secret).map_err(|e| wrong("key", key, pem_problem(&e, "key")))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, secret)
-            .map_err(|source| Error::Pair { certificate: certificate.into(), key: key.into(), source })?;
+            .map_err(|source| Error::Pair { certificate: certificate.clone(), key: key.clone(), source })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config).into()))
     }

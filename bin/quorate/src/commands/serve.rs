@@ -6,7 +6,7 @@ use crate::{
     kafka::KafkaTopic,
     parent,
     serve_args::{Lifetime, ServeArgs},
-    signals::Signals,
+    signals::{Hangups, Signals},
     supervisor::Supervisor,
 };
 use quorate_node::{
@@ -17,7 +17,7 @@ use quorate_node::{
 use quorate_rt::tls;
 use quorate_storage::FolderDisk;
 use quorate_telemetry::log;
-use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, pin::pin, sync::Arc, time::Duration};
 
 /// Larger files are no configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -94,7 +94,7 @@ fn filter(level: &str) -> String {
 
 async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<(), Failure> {
     // From here on a signal ends the node in order, also while it still starts.
-    let mut signals = Signals::listen()?;
+    let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
     let name = config.node_name.clone();
     let drain = config.drain_delay + config.drain_limit;
     let node = Node::start(config, platform).await.map_err(|e| not_started(&e))?;
@@ -107,12 +107,7 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         peer = %node.peer_addr(),
         "listening"
     );
-    tokio::select! {
-        biased;
-        _ = signals.next() => {}
-        () = parent_gone(lifetime) => {}
-        why = node.failed() => return Err(Failure::failed("the node can't go on", why)),
-    }
+    until_end(&node, (&mut signals, &mut hangups), lifetime).await?;
     if let Some(supervisor) = &mut supervisor {
         supervisor.stopping(drain).await;
     }
@@ -120,6 +115,24 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         biased;
         number = signals.next() => Err(Failure::Signal(number)),
         () = node.shutdown() => Ok(()),
+    }
+}
+
+/// Until somebody asks the node to end.
+async fn until_end(
+    node: &Node,
+    (signals, hangups): (&mut Signals, &mut Hangups),
+    lifetime: Lifetime,
+) -> Result<(), Failure> {
+    let (mut parent_gone, mut failed) = (pin!(parent_gone(lifetime)), pin!(node.failed()));
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(()),
+            () = &mut parent_gone => return Ok(()),
+            why = &mut failed => return Err(Failure::failed("the node can't go on", why)),
+            () = hangups.next() => node.reread(),
+        }
     }
 }
 

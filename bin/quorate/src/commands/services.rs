@@ -4,6 +4,7 @@ use super::{
     block_on,
     document::Document,
     keyspaces::{held, unless_changed},
+    observations::show_observations,
     operator,
 };
 use crate::{
@@ -29,7 +30,7 @@ pub fn run(args: &ServicesArgs) -> Result<(), Failure> {
                 let told = operator.service(name).await?;
                 show(format, &told.json, || endpoint_rows(&told.value.endpoints))?;
                 say(&decided(&told.value));
-                Ok(())
+                show_observations(&operator, name, format).await
             }
             ServicesVerb::Set { name, hold, timeout } => {
                 let told =

@@ -68,6 +68,43 @@ fn services_are_shown_as_tables_and_as_they_came() {
     assert_eq!((missing.code, missing.out.as_str()), (4, ""));
 }
 
+/// The cluster thinks w1 well; n1 sends it nothing. Without the second table nobody would know why.
+#[test]
+fn what_each_node_makes_of_a_service_is_shown_beneath_it() {
+    let w1 = json!({"worker": "w1", "status": "live", "nodes": [
+        {"node": "n1", "in_flight": 3, "slow_start_percent": null,
+         "breaker": {"state": "open", "cores": 1, "since": "12s", "left": "48s", "by": "failures"},
+         "ejection": {"by": "connect_failures", "cores": 2, "since": "2s", "left": "3s"}},
+        {"node": "n2", "in_flight": 0, "slow_start_percent": 40, "ejection": null,
+         "breaker": {"state": "closed", "cores": 2, "since": "0s", "left": null, "by": null}}]});
+    let nodes = json!([
+        {"node": "n1", "cores": 2, "cores_silent": 0, "cores_asked": 2, "cores_in_panic": 1},
+        {"node": "n2", "cores": 2, "cores_silent": 0, "cores_asked": 1, "cores_in_panic": 0},
+        {"node": "n3", "cores": 0, "cores_silent": 0, "cores_asked": 0, "cores_in_panic": 0, "why": "it does not answer"}]);
+    let observed = json!({"nodes": nodes, "endpoints": [w1], "next_cursor": null, "index": 9});
+    let answer = observed.clone();
+    let say = move |line: &str| match line {
+        "GET /v1/services/upload/observations?limit=1000" => (200, answer.clone()),
+        other => cluster(other),
+    };
+    let (shown, _) = asked(&["services", "get", "upload"], say);
+    assert_eq!(
+        shown.out.split_once("\n\n").expect("two tables").1,
+        "WORKER  NODE  HEALTH                    IN FLIGHT  BREAKER       EJECTED FOR  SINCE    BY\n\
+         w1      n1    live                      3          open for 48s  3s           12s, 2s  failures, connect-failures\n\
+         w1      n2    live, 40 % of its weight  0          closed        -            -        -\n"
+    );
+    assert!(shown.err.contains("node n1 is in panic on 1 of 2 cores"), "{}", shown.err);
+    assert!(shown.err.contains("node n3 does not tell what it makes of the endpoints: it does not answer"));
+    let (json, lines) = asked(&["services", "get", "upload", "-o", "json"], cluster);
+    assert_eq!(
+        serde_json::from_str::<Value>(&json.out).expect("JSON"),
+        service(),
+        "so that it can be put again"
+    );
+    assert!(!lines.iter().any(|line| line.contains("observations")), "{lines:?}");
+}
+
 #[test]
 fn policies_and_decisions_are_told_on_stderr() {
     for (args, said) in [

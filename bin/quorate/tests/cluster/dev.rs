@@ -1,6 +1,10 @@
 //! `quorate dev`: soon ready, and one node less is no matter.
 
+#[path = "../support/offset.rs"]
+mod offset;
+
 use crate::support::{PATIENCE, eventually, figure, http::Ask, machine_to_itself, node::quorate, within};
+use offset::free_offset;
 use std::{
     fs::File,
     net::SocketAddr,
@@ -33,12 +37,12 @@ fn lives(pid: u32) -> bool {
 
 #[test]
 fn dev_is_ready_soon_survives_the_loss_of_a_node_and_leaves_nothing_behind() {
-    const OFFSET: u16 = 13_000;
     let _alone = machine_to_itself();
+    let offset = free_offset();
     let folder = tempfile::tempdir().expect("a folder");
     let said = folder.path().join("said");
     let start = Instant::now();
-    let mut command = quorate(&["dev", "--base-port-offset", &OFFSET.to_string()]);
+    let mut command = quorate(&["dev", "--base-port-offset", &offset.to_string()]);
     command.stdout(File::create(&said).expect("a file")).stderr(Stdio::null());
     let mut dev = Dev(command.spawn().expect("it starts"));
     let words = || std::fs::read_to_string(&said).expect("text");
@@ -51,7 +55,7 @@ fn dev_is_ready_soon_survives_the_loss_of_a_node_and_leaves_nothing_behind() {
     let pids: Vec<u32> = words().lines().filter_map(pid).collect();
     assert_eq!(pids.len(), 6, "{}", words());
     send("KILL", pids[0]);
-    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port + OFFSET));
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port + offset));
     for (routing, management) in [(8_082, 9_092), (8_083, 9_093)] {
         for (workspace, worker) in
             [("workspace-1", "demo-1"), ("test-workspace", "demo-2"), ("my-workspace", "demo-3")]

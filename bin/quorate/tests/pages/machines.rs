@@ -22,6 +22,8 @@ use std::{
 const NETWORK: &str = "10.0.0.";
 /// More than any page uses.
 const COUNT: u8 = 6;
+/// Of no machine.
+const CLAIM: &str = "254:7070";
 /// Folders of the pages that are each machine's own.
 const OWN: [&str; 3] = ["/etc/quorate", "/var/lib/quorate", "/usr/local/bin"];
 /// One that all machines share.
@@ -81,6 +83,8 @@ pub struct Machines {
     root: tempfile::TempDir,
     /// The first three numbers of their addresses, with the dot.
     network: String,
+    /// Nobody else has them meanwhile.
+    _claim: TcpListener,
     /// Nodes end when nobody holds it any more, however this process dies.
     _alive: File,
     /// What later blocks find set.
@@ -114,7 +118,8 @@ impl Machines {
         assert!(Command::new("mkfifo").arg(&alive).status().expect("there is one").success());
         // For reading too: opening it waits for nobody then.
         let held = OpenOptions::new().read(true).write(true).open(&alive).expect("a pipe");
-        Self { root, network: free_network(page), _alive: held, exports: String::new() }
+        let (network, claim) = free_network(page);
+        Self { root, network, _claim: claim, _alive: held, exports: String::new() }
     }
 
     /// Runs a block; what it printed on stdout. A command that fails is an error, and so is one that takes longer.
@@ -221,18 +226,18 @@ fn text(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A part of 127.0.0.0/8 on which nobody listens at the ports of the pages.
-fn free_network(page: u8) -> String {
-    let start = std::process::id();
-    for nth in 0..200 {
-        let second = 16 + (start.wrapping_add(nth * 7) % 200);
+/// A part of 127.0.0.0/8 on which nobody listens at the ports of the pages, and that nobody else is given: whoever
+/// listens at the port of the claim has it. He keeps the listener.
+fn free_network(page: u8) -> (String, TcpListener) {
+    for second in 16..216 {
+        let Ok(claim) = TcpListener::bind(format!("127.{second}.{page}.{CLAIM}")) else { continue };
         let network = format!("127.{second}.{page}.");
         let free = |port: u16| {
             let listens = |number| TcpListener::bind(format!("{network}{number}:{port}")).is_ok();
             (1..=COUNT).all(listens)
         };
         if [7_070, 8_080, 9_090].into_iter().all(free) {
-            return network;
+            return (network, claim);
         }
     }
     panic!("no addresses are free");

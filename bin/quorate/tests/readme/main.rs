@@ -21,7 +21,10 @@ mod shell;
 
 use blocks::{Asked, Block};
 use matching::Learned;
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 const README: &str = include_str!("../../../../README.md");
 const EXAMPLE: &str = include_str!("../../../../crates/client/examples/worker.rs");
@@ -52,14 +55,23 @@ struct Stage {
     shell: shell::Shell,
     dev: Option<dev::Dev>,
     offset: u16,
+    /// Nobody else has the offset meanwhile.
+    _claim: TcpListener,
     learned: Learned,
     played: usize,
 }
 
 impl Stage {
     fn empty() -> Self {
-        let offset = ports::free_offset(README);
-        Self { shell: shell::Shell::start(), dev: None, offset, learned: Learned::default(), played: 0 }
+        let (offset, claim) = ports::free_offset(README);
+        Self {
+            shell: shell::Shell::start(),
+            dev: None,
+            offset,
+            _claim: claim,
+            learned: Learned::default(),
+            played: 0,
+        }
     }
 
     fn play(&mut self, block: &Block) -> Result<(), String> {

@@ -7,10 +7,10 @@ use std::{
 
 const HOST: &str = "127.0.0.1:";
 /// Below the range from which the kernel takes ports for outgoing connections, and beside those of other tests.
-const FIRST: u16 = 23_300;
-const LAST: u16 = 23_500;
-/// Larger than the distance of ports that belong together.
-const STEP: usize = 10;
+const FIRST: u16 = 22_900;
+const LAST: u16 = 23_550;
+/// Larger than the distance of ports that belong together: no port of one offset is a port of another.
+const STEP: usize = 130;
 
 /// All ports of loopback addresses, moved by `by`.
 pub fn shift(text: &str, by: i32) -> String {
@@ -33,17 +33,19 @@ fn port(text: &str) -> (Option<u16>, &str) {
     (text[..end].parse().ok(), &text[end..])
 }
 
-/// By how much the page's ports can be moved so that all of them are free.
-pub fn free_offset(page: &str) -> u16 {
+/// By how much the page's ports can be moved so that all of them are free, and nobody else is told so: whoever listens at
+/// the port that has the offset's number has the offset. He keeps the listener.
+pub fn free_offset(page: &str) -> (u16, TcpListener) {
     let used: BTreeSet<u16> = page.split(HOST).skip(1).filter_map(|part| port(part).0).collect();
     assert!(!used.is_empty(), "the page names no port");
     // Peers of `dev` are not named there.
     let all: Vec<u16> = used.into_iter().chain(7_071..=7_073).collect();
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (FIRST..=LAST)
-        .step_by(STEP)
-        .find(|offset| all.iter().all(|port| free(&(port + offset))))
-        .expect("some ports are free")
+    let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+    let claim = |offset: u16| {
+        let claim = bind(offset)?;
+        all.iter().all(|port| bind(port + offset).is_some()).then_some((offset, claim))
+    };
+    (FIRST..=LAST).step_by(STEP).find_map(claim).expect("some ports are free")
 }
 
 #[test]

@@ -7,15 +7,14 @@
 pub mod cluster;
 pub mod http;
 pub mod node;
+pub mod ports;
 pub mod worker;
+
+pub use ports::free_address;
 
 use std::{
     io::Write as _,
-    net::{SocketAddr, TcpListener},
-    sync::{
-        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
@@ -41,24 +40,6 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-/// A loopback address that nobody uses. Below the range from which the kernel takes ports for outgoing
-/// connections, so that a node that is down finds its port again.
-pub fn free_address() -> SocketAddr {
-    const FIRST: u16 = 10_000;
-    const COUNT: u16 = 8_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Two test processes at once begin at different places.
-    let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("smaller than a u16");
-    for _ in 0..COUNT {
-        let nth = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(start) % COUNT;
-        let address = SocketAddr::from(([127, 0, 0, 1], FIRST + nth));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-    panic!("no port is free");
 }
 
 /// Says a figure also where the test passes.

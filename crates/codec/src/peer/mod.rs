@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod consensus;
 pub mod loads;
 pub mod membership;
+pub mod observation;
 pub mod openings;
 pub mod probe;
 pub mod proof;
@@ -27,6 +28,10 @@ pub use loads::{decode_loads, encode_loads};
 pub use membership::{
     MemberOutcome, MemberSeen, Members, decode_join, decode_leave, decode_member_outcome, decode_members,
     encode_join, encode_leave, encode_member_outcome, encode_members,
+};
+pub use observation::{
+    ObservationAsked, decode_observation, decode_observation_asked, encode_observation,
+    encode_observation_asked,
 };
 pub use openings::{OpeningsTold, decode_openings, encode_openings};
 pub use probe::{ProbeAsked, decode_probe_asked, encode_probe_asked};

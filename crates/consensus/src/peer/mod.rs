@@ -60,6 +60,8 @@ pub mod path {
     pub const LEASES: &str = "/peer/v1/leases";
     /// How much do you have under way at a worker?
     pub const IN_FLIGHT: &str = "/peer/v1/in-flight";
+    /// What do you make of a service's workers?
+    pub const OBSERVATION: &str = "/peer/v1/observation";
     /// Do you get a connection to a worker?
     pub const LOOK: &str = "/peer/v1/look";
     /// A worker is down: for the leader.

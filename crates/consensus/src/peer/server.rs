@@ -6,8 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, options::TRY_WITHIN,
-    probing, proposer, reads, visible,
+    consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, observing,
+    options::TRY_WITHIN, probing, proposer, reads, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -243,6 +243,10 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
         path::IN_FLIGHT => {
             let asked = wire::decode_in_flight_asked(&body)?;
             Ok(wire::encode_in_flight(&in_flight::tell(shared, &asked).await))
+        }
+        path::OBSERVATION => {
+            let asked = wire::decode_observation_asked(&body)?;
+            Ok(wire::encode_observation(observing::tell(shared, asked).await.as_ref()))
         }
         path::LOOK => {
             let asked = wire::decode_look_asked(&body)?;

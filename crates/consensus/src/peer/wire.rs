@@ -32,6 +32,10 @@ pub use quorate_codec::{
         decode_found, decode_in_flight, decode_in_flight_asked, decode_look_asked, encode_believed,
         encode_down, encode_found, encode_in_flight, encode_in_flight_asked, encode_look_asked,
     },
+    peer::{
+        ObservationAsked, decode_observation, decode_observation_asked, encode_observation,
+        encode_observation_asked,
+    },
     peer::{OpeningsTold, decode_openings, encode_openings},
     peer::{ProbeAsked, decode_probe_asked, encode_probe_asked},
     proposal::{decode_proposals, encode_proposals},

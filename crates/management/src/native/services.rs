@@ -15,13 +15,13 @@ use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem,
     answer::{Page, WriteAnswer},
-    service::{self, ENDPOINTS_LISTED_MAX, EndpointBody, ServicePut, ServiceShown},
+    service::{self, ENDPOINTS_LISTED_MAX, EndpointBody, EndpointStatus, ServicePut, ServiceShown},
 };
 use quorate_model::{Command, Kind, LogIndex, ServiceName, Verdict, WorkerId};
 use quorate_state::{Endpoint, Loads, ServiceView};
 use std::sync::Arc;
 
-type ServicePath = Result<Path<String>, PathRejection>;
+pub(super) type ServicePath = Result<Path<String>, PathRejection>;
 
 /// List services
 ///
@@ -49,7 +49,10 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     Ok(decided(view.index(), &page))
 }
 
-fn cursor<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, quorate_model::Invalid>) -> Result<T, Fault> {
+pub(super) fn cursor<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, quorate_model::Invalid>,
+) -> Result<T, Fault> {
     parse(text).map_err(|_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into())
 }
 
@@ -61,11 +64,20 @@ fn shown<'a>(
     let counts = (service.endpoint_count(), serving_count(service, loads));
     let show = |endpoint: &Endpoint| {
         let load = loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
-        let found = if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy };
-        EndpointBody::new(endpoint.worker(), endpoint.offer(), load, found)
+        EndpointBody::new(endpoint.worker(), endpoint.offer(), load, found(endpoint))
     };
     ServiceShown::new(service.name(), service.stored_policy(), counts)
         .with_endpoints(endpoints.map(show), limit)
+}
+
+/// What the cluster has decided about an endpoint.
+pub(super) fn status(endpoint: &Endpoint, loads: &Loads) -> EndpointStatus {
+    let load = loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
+    EndpointStatus::of(endpoint.worker(), endpoint.offer(), load, found(endpoint))
+}
+
+fn found(endpoint: &Endpoint) -> Verdict {
+    if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy }
 }
 
 /// As requests see it: also who says in its heartbeats that it is not well gets none.

@@ -16,6 +16,7 @@ mod keyspaces;
 mod limits;
 mod looks;
 mod nodes;
+mod observations;
 mod original;
 mod probes;
 mod reads;

@@ -79,6 +79,11 @@ impl Book {
         all
     }
 
+    /// What is known of a worker.
+    pub fn conduct(&self, worker: &str) -> Option<Arc<Conduct>> {
+        self.pages().conducts.get(worker).cloned()
+    }
+
     /// How many workers this core has ejected.
     pub fn ejected(&self, now_ms: u64) -> usize {
         self.pages().out.count(now_ms)
@@ -148,7 +153,7 @@ impl Book {
         if !outlier::may_eject(settings, ejected, all) {
             return;
         }
-        let until_ms = conduct.eject(settings, now_ms);
+        let until_ms = conduct.eject(settings, cause, now_ms);
         pages.out.add(conduct.worker.clone(), until_ms);
         self.counters.ejected(match cause {
             Cause::Errors => Ejection::Errors,

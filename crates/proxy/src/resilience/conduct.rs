@@ -4,11 +4,13 @@
 //! a slow start.
 
 use super::{Rules, ToldOpening};
-use quorate_model::{Epoch, WorkerId};
+use quorate_model::{
+    BreakerObservation, BreakerPhase, EjectionCause, EjectionObservation, Epoch, OpeningCause, WorkerId,
+};
 use quorate_routing::{
     balance::{Standing, ewma::PeakEwma},
     breaker::{self, Breaker, Change, Ended, Pass},
-    outlier::{Record, Seen, Tally},
+    outlier::{self, Cause, Record, Seen, Tally},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,10 +27,23 @@ struct Life {
     breaker: Breaker,
     record: Record,
     latency: PeakEwma,
+    /// When the breaker's state changed last; `None`: never.
+    changed_ms: Option<u64>,
+    /// Whether it was opened on the word of others.
+    is_told: bool,
+    ejection: Option<Ejection>,
     /// When it last did well.
     well_ms: Option<u64>,
     /// The number of the last opening that was told of it.
     told: u64,
+}
+
+/// The last one.
+#[derive(Clone, Copy)]
+struct Ejection {
+    cause: Cause,
+    since_ms: u64,
+    until_ms: u64,
 }
 
 /// For so long a success counts for more than what others say.
@@ -78,7 +93,10 @@ impl Conduct {
         if is_fresh && life.breaker.state() == breaker::State::default() {
             return None;
         }
-        life.breaker.told_open(settings, told.until_ms.saturating_sub(now_ms), now_ms)
+        let change = life.breaker.told_open(settings, told.until_ms.saturating_sub(now_ms), now_ms);
+        life.note(change, now_ms);
+        life.is_told |= change.is_some();
+        change
     }
 
     /// When its breaker lets a request through again, where it does not now.
@@ -93,8 +111,11 @@ impl Conduct {
 
     /// A request is given to it.
     pub fn admit(&self, rules: &Rules, now_ms: u64) -> (Option<Pass>, Option<Change>) {
-        let admitted = rules.breaker.and_then(|settings| self.life().breaker.admit(&settings, now_ms));
-        admitted.map_or((None, None), |(pass, change)| (Some(pass), change))
+        let Some(settings) = rules.breaker else { return (None, None) };
+        let mut life = self.life();
+        let Some((pass, change)) = life.breaker.admit(&settings, now_ms) else { return (None, None) };
+        life.note(change, now_ms);
+        (Some(pass), change)
     }
 
     /// A request ended in a way that says nothing about it.
@@ -111,7 +132,7 @@ impl Conduct {
         rules: &Rules,
         (pass, result): (Option<Pass>, Result),
         now_ms: u64,
-    ) -> (Option<Change>, Option<quorate_routing::outlier::Cause>) {
+    ) -> (Option<Change>, Option<Cause>) {
         let mut life = self.life();
         if let Some(us) = result.took_us {
             match result.seen {
@@ -127,6 +148,7 @@ impl Conduct {
             (Some(settings), Some(pass)) => life.breaker.ended(&settings, (pass, how), now_ms),
             (None, _) | (_, None) => None,
         };
+        life.note(change, now_ms);
         // What was sent before it was ejected says nothing new.
         let is_watched = !life.record.is_ejected(now_ms);
         let cause = rules.outlier.filter(|_| is_watched).and_then(|s| life.record.note(&s, result.seen));
@@ -134,8 +156,45 @@ impl Conduct {
     }
 
     /// Ejects it; until when.
-    pub fn eject(&self, settings: &quorate_routing::outlier::Settings, now_ms: u64) -> u64 {
-        self.life().record.eject(settings, now_ms)
+    pub fn eject(&self, settings: &outlier::Settings, cause: Cause, now_ms: u64) -> u64 {
+        let mut life = self.life();
+        let until_ms = life.record.eject(settings, now_ms);
+        life.ejection = Some(Ejection { cause, since_ms: now_ms, until_ms });
+        until_ms
+    }
+
+    /// Its breaker, where the policy has one.
+    pub fn breaker(&self, rules: &Rules, now_ms: u64) -> Option<BreakerObservation> {
+        let settings = rules.breaker?;
+        let life = self.life();
+        let phase = match life.breaker.state() {
+            breaker::State::Closed { .. } => BreakerPhase::Closed,
+            // The next request finds out how it is.
+            breaker::State::Open { until_ms } if now_ms >= until_ms => BreakerPhase::HalfOpen,
+            breaker::State::Open { .. } => BreakerPhase::Open,
+            breaker::State::HalfOpen { .. } => BreakerPhase::HalfOpen,
+        };
+        let until_ms = life.breaker.shut_until(&settings, now_ms).filter(|_| phase == BreakerPhase::Open);
+        Some(BreakerObservation {
+            phase,
+            cores: 1,
+            since_ms: life.changed_ms.map_or(0, |at| now_ms.saturating_sub(at)),
+            left_ms: until_ms.map_or(0, |until| until.saturating_sub(now_ms)),
+            cause: if life.is_told { OpeningCause::Told } else { OpeningCause::Failures },
+        })
+    }
+
+    /// That it is ejected now.
+    pub fn ejection(&self, now_ms: u64) -> Option<EjectionObservation> {
+        let Ejection { cause, since_ms, until_ms } = self.life().ejection?;
+        let cause = match cause {
+            Cause::Errors => EjectionCause::Errors,
+            Cause::GatewayErrors => EjectionCause::GatewayErrors,
+            Cause::ConnectFailures => EjectionCause::ConnectFailures,
+            Cause::SuccessRate => EjectionCause::SuccessRate,
+        };
+        let left_ms = until_ms.checked_sub(now_ms).filter(|left| *left > 0)?;
+        Some(EjectionObservation { cause, cores: 1, since_ms: now_ms.saturating_sub(since_ms), left_ms })
     }
 
     /// Its answers since the last comparison; `None`: it is ejected.
@@ -150,6 +209,17 @@ impl Conduct {
 }
 
 impl Life {
+    /// The breaker's state changed.
+    fn note(&mut self, change: Option<Change>, now_ms: u64) {
+        let Some(change) = change else { return };
+        self.changed_ms = Some(now_ms);
+        match change {
+            // By a failure; whoever was told says so himself.
+            Change::Opened | Change::Closed => self.is_told = false,
+            Change::HalfOpened => {}
+        }
+    }
+
     fn is_shut(&self, rules: &Rules, now_ms: u64) -> bool {
         rules.breaker.is_some_and(|settings| !self.breaker.lets_through(&settings, now_ms))
     }

@@ -2,7 +2,10 @@
 
 use super::{Fake, node};
 use quorate_management::{InFlightAt, Look, Reason};
-use quorate_model::{Epoch, LogIndex, WorkerId};
+use quorate_model::{
+    BreakerObservation, BreakerPhase, EjectionCause, EjectionObservation, EndpointObservation, Epoch,
+    LogIndex, NodeName, Observation, OpeningCause, WorkerId,
+};
 
 impl Fake {
     /// What a look at any worker comes to from now on.
@@ -32,4 +35,29 @@ pub fn in_flight(worker: &WorkerId, index: LogIndex) -> Vec<InFlightAt> {
         at("n2", Some(index), Ok(0)),
         if unsure { silent() } else { at("n3", Some(index), Ok(0)) },
     ]
+}
+
+/// n1 has opened its breaker of the first worker and ejected it, n2 finds nothing wrong with any, n3 does not answer.
+pub fn observations(workers: &[WorkerId]) -> Vec<(NodeName, Result<Observation, String>)> {
+    let plain = |worker: &WorkerId| EndpointObservation {
+        worker: worker.clone(),
+        in_flight: 2,
+        breaker: None,
+        ejection: None,
+        slow_start_percent: None,
+    };
+    let all: Vec<_> = workers.iter().map(plain).collect();
+    let mut bad = all.clone();
+    if let Some(first) = bad.first_mut() {
+        let (phase, cause) = (BreakerPhase::Open, OpeningCause::Failures);
+        first.breaker =
+            Some(BreakerObservation { phase, cores: 1, since_ms: 12_000, left_ms: 48_000, cause });
+        let cause = EjectionCause::ConnectFailures;
+        first.ejection = Some(EjectionObservation { cause, cores: 2, since_ms: 2_000, left_ms: 3_000 });
+        first.slow_start_percent = Some(40);
+    }
+    let told = |endpoints| {
+        Ok(Observation { cores: 2, cores_silent: 0, cores_asked: 2, cores_in_panic: 1, endpoints })
+    };
+    vec![(node("n1"), told(bad)), (node("n2"), told(all)), (node("n3"), Err("it does not answer".into()))]
 }

@@ -1,0 +1,101 @@
+//! What each member makes of a service's workers: breakers, ejections and the like are each node's own.
+//!
+//! Whoever asks one node is told of all of them. One that can't be asked is told apart from one that finds nothing wrong.
+
+use crate::{
+    consensus::{Consensus, Shared},
+    membership::Picture,
+    peer::{client::CallError, path, wire},
+};
+use futures_util::future::{BoxFuture, join_all};
+use http::StatusCode;
+use quorate_model::{NodeId, NodeName, Observation, ServiceName, WorkerId};
+use quorate_rt::time;
+use std::{sync::Arc, time::Duration};
+
+/// Says what this node makes of workers of a service. It ends by itself within [`WITHIN`].
+pub type Teller = Arc<dyn Fn(ServiceName, Vec<WorkerId>) -> BoxFuture<'static, Observation> + Send + Sync>;
+
+/// How long a node may take to tell.
+pub const WITHIN: Duration = Duration::from_secs(1);
+/// An answer that is given at the last moment has so long to arrive.
+const ON_THE_WAY: Duration = Duration::from_millis(250);
+/// One that did not answer lately is given so long.
+const SILENT_WITHIN: Duration = Duration::from_millis(300);
+/// How long the connection is trusted. A call that times out takes its connection with it, and others wait on the same
+/// one.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why it is not known what a member makes of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unobserved {
+    /// Nothing is heard of it.
+    #[error("it does not answer")]
+    Silent,
+    /// It has just started.
+    #[error("it does not route yet")]
+    Starting,
+    /// It has another version.
+    #[error("its version does not tell what it makes of workers")]
+    CannotTell,
+}
+
+impl Consensus {
+    /// From now on `teller` says what this node makes of workers. Once: a second one is not heard.
+    pub fn observe_by(&self, teller: Teller) {
+        let _ = self.shared().teller.set(teller);
+    }
+
+    /// Asks all members what they make of `workers` of `service`. By name.
+    pub async fn observations(
+        &self,
+        service: &ServiceName,
+        workers: Vec<WorkerId>,
+    ) -> Vec<(NodeName, Result<Observation, Unobserved>)> {
+        let shared = self.shared();
+        let members = Picture::of(shared).members;
+        let asked = wire::ObservationAsked { service: service.clone(), workers };
+        let message = wire::encode_observation_asked(&asked);
+        let all = members.iter().filter_map(|(id, member)| {
+            let node = NodeName::parse(&member.name).ok()?;
+            let heard = shared.roster.get(&member.name).is_none_or(|seen| seen.reachable);
+            let within = if heard { WITHIN + ON_THE_WAY } else { SILENT_WITHIN };
+            let (asked, message) = (asked.clone(), message.clone());
+            Some(async move {
+                let told = if NodeId(*id) == shared.me.id {
+                    tell(shared, asked).await.ok_or(Unobserved::Starting)
+                } else {
+                    let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
+                    ask(shared, (NodeId(*id), &address), (message, within)).await
+                };
+                (node, told)
+            })
+        });
+        let mut told = join_all(all).await;
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        told
+    }
+}
+
+async fn ask(
+    shared: &Shared,
+    (id, address): (NodeId, &str),
+    (message, within): (Vec<u8>, Duration),
+) -> Result<Observation, Unobserved> {
+    // Not on the connection of proposals, which must not queue behind those that wait.
+    let call = shared.waiting.call(Some(id), address, (path::OBSERVATION, message), LINK_WITHIN);
+    match time::timeout(within, call).await {
+        Ok(Ok(answer)) => match wire::decode_observation(&answer) {
+            Ok(told) => told.ok_or(Unobserved::Starting),
+            Err(_) => Err(Unobserved::CannotTell),
+        },
+        Ok(Err(CallError::Refused { status: StatusCode::NOT_FOUND, .. })) => Err(Unobserved::CannotTell),
+        Ok(Err(_)) | Err(_) => Err(Unobserved::Silent),
+    }
+}
+
+/// The asked node's part. `None`: it does not route yet.
+pub(crate) async fn tell(shared: &Shared, asked: wire::ObservationAsked) -> Option<Observation> {
+    let wire::ObservationAsked { service, workers } = asked;
+    Some(shared.teller.get()?(service, workers).await)
+}
