@@ -171,9 +171,10 @@ def parse(tool, o, e):
     if tool == "h2load":
         rps = float(re.search(r"finished in [^,]+, ([\d.]+) req/s", o).group(1))
         m = re.search(r"requests: (\d+) total, .* (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", o)
-        t = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", o)
-        st = re.search(r"status codes: (\d+) 2xx", o)
-        return dict(n=int(m.group(2)), rps=rps, err=int(m.group(4)) + int(m.group(5)), p50=None, p99=None, p999=None)
+        # A gRPC error has status 200: what a backend has answered is told by its three bytes.
+        data = int(re.search(r"traffic: .*, \S+ \((\d+)\) data", o).group(1))
+        hollow = max(0, int(m.group(3)) - data // 3)
+        return dict(n=int(m.group(2)), rps=rps, err=int(m.group(4)) + int(m.group(5)) + hollow, p50=None, p99=None, p999=None)
     if tool == "stime":  # several "openssl s_time -new" side by side: never resumes a session
         v = re.findall(r"(\d+) connections in (\d+) real seconds", o)
         if not v: raise ValueError("no s_time output")

@@ -175,8 +175,9 @@ fn of_path<'v>(
         return options(routes, facts, (head, asked));
     }
     let is_for = |candidate: &quorate_state::routes::Candidate<'_>| {
-        (candidate.is_plain || conditions(&candidate.route.route.matches).all(|one| one.holds(facts)))
-            && !leads_back(candidate.route, head)
+        candidate.is_plain
+            || (conditions(&candidate.route.route.matches).all(|one| one.holds(facts))
+                && !leads_back(candidate.route, head))
     };
     let mut candidates = routes.find(facts.path, facts.host);
     candidates.find(is_for).map_or(Found::None, |candidate| Found::Route(candidate.route))

@@ -311,7 +311,8 @@ const HEADS: usize = 6;
 pub struct Candidate<'t> {
     /// It.
     pub route: &'t Arc<StoredRoute>,
-    /// Whether nothing but path and host is asked for, so that it is for the request.
+    /// Whether it gets the request, whatever that is: nothing but path and host is asked for, and it is no redirect,
+    /// which could lead back to where the request came from. Then nothing of the route has to be read to know it.
     pub is_plain: bool,
 }
 
@@ -351,5 +352,18 @@ impl<'t> Iterator for Candidates<'t> {
             }
         }
         Some(Candidate { route: &entry.route, is_plain: entry.is_plain })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::text::Text;
+
+    /// What a table has for a key is one line of a cache: more of them are more waits for memory.
+    #[test]
+    fn what_tables_keep_is_small() {
+        assert!(size_of::<Text>() + size_of::<Child>() <= 64, "{}", size_of::<Child>());
+        assert!(size_of::<Text>() + size_of::<List>() <= 64, "{}", size_of::<List>());
     }
 }
