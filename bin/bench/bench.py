@@ -357,7 +357,7 @@ def main():
         elif t == "sat256": series(t, "plain", lambda n, p: bk(p, "/", 256, WS), note="closed loop, 256 connections")
         elif t == "k1": series(t, "plain", lambda n, p: bk(p, "/k1", 64, WS), note="1 KiB body, 64 connections")
         elif t == "k64": series(t, "plain", lambda n, p: bk(p, "/k64", 64, WS), note="64 KiB body, 64 connections")
-        elif t == "wrk": series(t, "plain", lambda n, p: ["wrk", "-t1", "-c64", "-d%ds" % round(A.dur), "--latency", "-H", "Host: localhost", "http://127.0.0.1:%d/" % p], tool="wrk", note="cross-check with wrk")
+        elif t == "wrk": series(t, "plain", lambda n, p: ["wrk", "-t1", "-c64", "-d%ds" % round(A.dur), "--latency", "-H", "Host: localhost", "-H", "X-Workspace-ID: w1", "http://127.0.0.1:%d/" % p], tool="wrk", note="cross-check with wrk, one workspace")
         elif t == "rate": series(t, "plain", lambda n, p: bk(p, "/", 64, WS + ["--rate", str(A.rate), "--warm", "0.5"]), note="open loop, common fixed rate %.0f/s, latency from the scheduled time" % A.rate)
         elif t == "half":
             if sat: half(sat)

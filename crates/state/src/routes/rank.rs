@@ -101,8 +101,7 @@ impl Entry {
             PathMatch::Regex(_) | PathMatch::Grpc { .. } => false,
         };
         let is_sent_on = matches!(route.route.action, Action::Forward(_));
-        let is_plain =
-            is_placed && is_sent_on && matches.methods.is_empty() && matches.header_count() == 0;
+        let is_plain = is_placed && is_sent_on && matches.methods.is_empty() && matches.header_count() == 0;
         Self { standing: Standing::of(route), is_plain, route: route.clone() }
     }
 
