@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A service with a limit, asked for more than it can do through the leader of three nodes of the product. See README.md."""
-import argparse, asyncio, json, os, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, asyncio, json, os, shutil, subprocess, tempfile, threading
+from cluster import ask, live, nodes, ports, stop, until_routed
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--at-once", type=int, default=32, help="in_flight_max of the service's one worker")
@@ -9,36 +10,7 @@ ap.add_argument("--conns", type=int, default=256, help="connections of the clien
 ap.add_argument("--loads", default="0.5,0.8,1,1.5,2,4", help="offered, as shares of what the worker can do")
 ap.add_argument("--dur", type=float, default=5, help="seconds for each load")
 A = ap.parse_args()
-OURS, BK = os.environ["OURS_BIN"], os.environ["BK_BIN"]
-live = []
-
-
-def ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    numbers = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return numbers
-
-
-def ask(port, path, method="GET", body=None):
-    data = None if body is None else json.dumps(body).encode()
-    r = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method, headers={"Content-Type": "application/json"})
-    return json.loads(urllib.request.urlopen(r, timeout=30).read() or b"null")
-
-
-def until(what, condition, limit=60):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except (OSError, ValueError):
-            pass
-        time.sleep(0.01)
-    sys.exit(f"not within {limit} s: {what}")
+BK = os.environ["BK_BIN"]
 
 
 async def work(reader, writer):
@@ -64,29 +36,17 @@ def load(routing, rate):
     return json.loads(said.strip().splitlines()[-1])
 
 
-def nodes(folder):
-    peer, management, routing, gateway = ports(3), ports(3), ports(3), ports(3)
-    peers = ",".join(f"n{i + 1}=127.0.0.1:{peer[i]}" for i in range(3))
-    for i in range(3):
-        command = [OURS, "serve", "--node-name", f"n{i + 1}", "--data-dir", f"{folder}/{i}", "--peers", peers, "--threads", "2", "--log-level", "warn"]
-        for name, port in (("peer", peer[i]), ("management", management[i]), ("routing", routing[i]), ("gateway", gateway[i])):
-            command += [f"--{name}", f"127.0.0.1:{port}"]
-        live.append(subprocess.Popen(command, stdout=open(f"{folder}/{i}.log", "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL))
-    for m in management:
-        until("ready", lambda: ask(m, "/v1/cluster").get("leader") and ask(m, "/v1/cluster")["feature_level"] >= 4)
-    leader = int(ask(management[0], "/v1/cluster")["leader"][1:]) - 1
-    return management[leader], routing[leader]
-
-
 def main():
     folder = tempfile.mkdtemp(prefix="overload.", dir=os.environ.get("RAFT_DIR", "/var/tmp"))
     try:
-        management, routing = nodes(folder)
+        _, managements, routings = nodes(folder, threads=2, level=4)
+        leader = int(ask(managements[0], "/v1/cluster")["leader"][1:]) - 1
+        management, routing = managements[leader], routings[leader]
         (port,) = ports(1)
         threading.Thread(target=lambda: asyncio.run(worker(port)), daemon=True).start()
         ask(management, "/v1/services/slow", "PUT", {"limits": {"in_flight_max": A.at_once}})
         ask(management, "/v1/workers/w1", "PUT", {"address": f"http://127.0.0.1:{port}", "services": [{"name": "slow"}], "ttl": "3600s"})
-        until("routed", lambda: urllib.request.urlopen(f"http://127.0.0.1:{routing}/api/service/slow/x", timeout=5).read() is not None)
+        until_routed(routing, "slow")
         term, capacity = ask(management, "/v1/cluster")["term"], A.at_once / A.work_ms * 1000
         print(f"the worker can do {capacity:.0f} requests a second")
         goodput = {}
@@ -100,9 +60,7 @@ def main():
         now = ask(management, "/v1/cluster")
         print(f"term {term} before, {now['term']} after, leader {now['leader']}")
     finally:
-        for p in live:
-            p.kill()
-            p.wait()
+        stop(live)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ build() { # crate binary
 }
 setup_proxy() { # contestants...
   need python3 python3; need openssl openssl; need strace strace
+  need wrk wrk; need h2load nghttp2-client; need nghttpd nghttp2-server
   build bk bk; export BK_BIN="$WORK/bin/bk"
   for c in "$@"; do case $c in
     nginx) need nginx nginx-light;; haproxy) need haproxy haproxy;;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A registration storm against three nodes of the product, while requests are routed, of another service and of the same one. See README.md."""
-import argparse, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
+import argparse, json, os, shutil, statistics, subprocess, tempfile, time
+from cluster import ask, live, nodes, ports, start, stop, until, until_routed
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--workers", type=int, default=10_000)
@@ -8,44 +9,9 @@ ap.add_argument("--clients", type=int, default=256)
 ap.add_argument("--rate", type=float, default=500, help="routed requests a second, of each of both services")
 ap.add_argument("--rounds", type=int, default=5)
 A = ap.parse_args()
-OURS, BK, LOAD = os.environ["OURS_BIN"], os.environ["BK_BIN"], os.environ["ETCDLOAD_BIN"]
+BK, LOAD = os.environ["BK_BIN"], os.environ["ETCDLOAD_BIN"]
 # The one that is asked for only, and the one that all who register anew offer.
 SERVICES = ("steady", "storm")
-live = []
-
-
-def ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    numbers = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return numbers
-
-
-def start(command, log):
-    p = subprocess.Popen(command, stdout=open(log, "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    live.append(p)
-    return p
-
-
-def ask(port, path, method="GET", body=None):
-    data = None if body is None else json.dumps(body).encode()
-    r = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method, headers={"Content-Type": "application/json"})
-    return json.loads(urllib.request.urlopen(r, timeout=30).read() or b"null")
-
-
-def until(what, condition, limit=60):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except (OSError, ValueError):
-            pass
-        time.sleep(0.002)
-    sys.exit(f"not within {limit} s: {what}")
 
 
 def load(routing, service, seconds):
@@ -64,19 +30,10 @@ def figures(process):
 def round_of(number, work, backend):
     folder = os.path.join(work, str(number))
     os.makedirs(folder)
-    peer, management, routing, gateway = ports(3), ports(3), ports(3), ports(3)
-    peers = ",".join(f"n{i + 1}=127.0.0.1:{peer[i]}" for i in range(3))
-    nodes = []
-    for i in range(3):
-        command = [OURS, "serve", "--node-name", f"n{i + 1}", "--data-dir", f"{folder}/{i}", "--peers", peers, "--threads", "1", "--log-level", "warn"]
-        for name, port in (("peer", peer[i]), ("management", management[i]), ("routing", routing[i]), ("gateway", gateway[i])):
-            command += [f"--{name}", f"127.0.0.1:{port}"]
-        nodes.append(start(command, f"{folder}/{i}.log"))
-    for m in management:
-        until("ready", lambda: ask(m, "/v1/cluster").get("leader") and ask(m, "/v1/cluster")["feature_level"] >= 1)
+    three, management, routing = nodes(folder, threads=1, level=1)
     address = f"http://127.0.0.1:{backend}"
     until("registered", lambda: ask(management[0], "/v1/workers/steady", "PUT", {"address": address, "services": [{"name": "steady"}], "ttl": "3600s"}))
-    until("routed", lambda: urllib.request.urlopen(f"http://127.0.0.1:{routing[0]}/api/service/steady/x", timeout=5).read() is not None)
+    until_routed(routing[0], "steady")
 
     def storm():
         endpoints = ",".join(f"http://127.0.0.1:{m}" for m in management)
@@ -103,9 +60,7 @@ def round_of(number, work, backend):
 
     took = []
     before, during = loads(lambda: None), loads(stormed)
-    for p in nodes:
-        p.send_signal(signal.SIGKILL)
-        p.wait()
+    stop(three)
     return took[0], before, during
 
 
@@ -122,10 +77,7 @@ def main():
             values = sorted(r[at][service]["lat_us"][quantile] for r in rounds)
             print(f"requests of the service {service} {name}, {quantile}: median {statistics.median(values)} us, {values[0]} to {values[-1]}")
     finally:
-        for p in live:
-            if p.poll() is None:
-                p.kill()
-                p.wait()
+        stop(live)
         shutil.rmtree(work, ignore_errors=True)
 
 

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that can not be set up has to stop")]
 
 use divan::{Bencher, black_box};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quorate_model::{
     LogIndex, RouteName, ServiceName, StoredRoute,
-    route::{Action, Destination, Forwarding, HostMatch, PathMatch, RouteMatch, RouteParts, Target},
+    route::{
+        Action, Destination, Forwarding, HostMatch, PathMatch, RouteMatch, RouteParts, Target, ValueMatch,
+    },
 };
 use quorate_routing::{
     Decision, RequestHead, decide,
@@ -87,6 +89,30 @@ fn by_host(bencher: Bencher<'_, '_>, count: u64) {
     let table = table(count, |nth| RouteMatch { host: host(nth), ..RouteMatch::default() });
     let asked = |nth| (format!("tenant-{nth}.example.com:8080"), "/v1/jobs/17".to_owned());
     run(bencher, &table, &drawn(count).into_iter().map(asked).collect::<Vec<_>>());
+}
+
+/// All routes have the same path, and each asks for a header of a value of its own.
+#[divan::bench(args = COUNTS)]
+fn by_header(bencher: Bencher<'_, '_>, count: u64) {
+    let headers = |nth| vec![("x-route-key".into(), ValueMatch::exact("f", &format!("key-{nth}")).unwrap())];
+    let table = table(count, |nth| RouteMatch { headers: headers(nth), ..RouteMatch::default() });
+    let asked: Vec<HeaderMap> = drawn(count)
+        .into_iter()
+        .map(|nth| {
+            let value = HeaderValue::from_str(&format!("key-{nth}")).unwrap();
+            [(HeaderName::from_static("x-route-key"), value)].into_iter().collect()
+        })
+        .collect();
+    let method = Method::GET;
+    bencher.counter(REQUESTS).bench_local(|| {
+        asked
+            .iter()
+            .filter(|headers| {
+                let head = RequestHead::of(&method, "/v1/jobs/17", headers);
+                matches!(find(black_box(&table), black_box(&head)), Found::Route(_))
+            })
+            .count()
+    });
 }
 
 /// What a node without routes pays: nothing is looked up.

@@ -175,10 +175,15 @@ fn of_path<'v>(
         return options(routes, facts, (head, asked));
     }
     let is_for = |candidate: &quorate_state::routes::Candidate<'_>| {
-        (candidate.is_plain || conditions(&candidate.route.route.matches).all(|one| one.holds(facts)))
-            && !leads_back(candidate.route, head)
+        candidate.is_plain
+            || (conditions(&candidate.route.route.matches).all(|one| one.holds(facts))
+                && !leads_back(candidate.route, head))
     };
-    let mut candidates = routes.find(facts.path, facts.host);
+    let values = |name: &str, each: &mut dyn FnMut(&str)| {
+        let values = facts.headers.get_all(name).iter();
+        values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).for_each(each);
+    };
+    let mut candidates = routes.find_for(facts.path, facts.host, &values);
     candidates.find(is_for).map_or(Found::None, |candidate| Found::Route(candidate.route))
 }
 

@@ -61,7 +61,7 @@ fn is_for(matches: &RouteMatch, head: &RequestHead<'_>) -> bool {
         Some(HostMatch::Below(host)) => head.host.ends_with(&format!(".{host}")),
     };
     let headers = matches.headers.iter().all(|(name, wanted)| {
-        head.headers.get(&**name).is_some_and(|value| wanted.is_match(value.to_str().unwrap()))
+        head.headers.get_all(&**name).iter().any(|value| wanted.is_match(value.to_str().unwrap()))
     });
     let query = matches.query.iter().all(|(name, wanted)| {
         let pairs = head.query.split('&').filter_map(|pair| pair.split_once('='));
@@ -179,6 +179,55 @@ proptest! {
             let expected = by_looking_at_all(&table, &head);
             prop_assert_eq!(by_index(&table, &head), expected, "{} {}{}", method, host, path);
             prop_assert_eq!(by_index(&anew, &head), expected, "made anew: {} {}{}", method, host, path);
+        }
+    }
+}
+
+/// Routes of one place, told apart by headers: more of these than are looked up by value.
+fn words_of_headers() -> impl Strategy<Value = String> {
+    let header = (0..12_u8, 0..4_u8).prop_map(|(name, value)| match value {
+        0 => format!("h:n{}=*", name % 3),
+        value => format!("h:n{name}={value}"),
+    });
+    let rest = vec!["", "", "", "method=GET", "priority=1", "q:k=1"];
+    (prop::collection::vec(header, 0..3), prop::sample::select(rest))
+        .prop_map(|(headers, rest)| format!("prefix=/a {} {rest}", headers.join(" ")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn many_of_one_place_are_found_as_a_look_at_all_finds_them(
+        changes in prop::collection::vec((0..60_u8, words_of_headers(), prop::bool::weighted(0.8)), 1..200),
+        requests in prop::collection::vec(prop::collection::vec((0..12_u8, 1..4_u8), 0..4), 1..30),
+        repeated in 0..3_usize,
+    ) {
+        let mut table = RouteTable::default();
+        for (nth, (name, words, is_put)) in changes.iter().enumerate() {
+            let name = format!("r{name}");
+            if *is_put {
+                // A name twice is refused.
+                let mut parts = route(&name, words);
+                parts.matches.headers.sort_by(|a, b| a.0.cmp(&b.0));
+                parts.matches.headers.dedup_by(|a, b| a.0 == b.0);
+                table.insert(stored(&name, parts, nth as u64 % 7));
+            } else {
+                table.remove(&RouteName::parse(&name).unwrap());
+            }
+        }
+        for pairs in &requests {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                // Of several values one is enough; there may be more than are looked up one by one.
+                for _ in 0..[1, 2, 20][repeated] {
+                    let name: http::HeaderName = format!("n{name}").parse().unwrap();
+                    headers.append(name, u16::from(*value).into());
+                }
+            }
+            for method in [Method::GET, Method::PUT] {
+                let head = RequestHead { query: "k=1", ..RequestHead::of(&method, "/a/x", &headers) };
+                prop_assert_eq!(by_index(&table, &head), by_looking_at_all(&table, &head), "{:?}", headers);
+            }
         }
     }
 }

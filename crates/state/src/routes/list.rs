@@ -1,8 +1,12 @@
 //! The routes at one place of the index, in the order in which they are asked.
 
-use super::{rank::Entry, text::Left};
+use super::{
+    many::{HeaderValues, Many},
+    rank::Entry,
+    text::Left,
+};
 use imbl::{OrdSet, ordset};
-use std::{fmt, slice};
+use std::{fmt, slice, sync::Arc};
 
 /// Nearly always there is one. Where a thousand share path and host and differ in headers, each change still costs little.
 #[derive(Clone, Default)]
@@ -11,7 +15,7 @@ pub(super) enum List {
     Empty,
     One(Entry),
     Few(Vec<Entry>),
-    Many(OrdSet<Entry>),
+    Many(Arc<Many>),
 }
 
 /// As many are kept in one piece, which a change copies.
@@ -26,9 +30,13 @@ impl List {
                 few.insert(few.partition_point(|known| *known < entry), entry);
                 Self::Few(few)
             }
-            Self::Few(few) => Self::Many(few.into_iter().chain([entry]).collect()),
+            Self::Few(few) => {
+                let mut many = Many::default();
+                few.into_iter().chain([entry]).for_each(|entry| many.insert(entry));
+                Self::Many(Arc::new(many))
+            }
             Self::Many(mut many) => {
-                many.insert(entry);
+                Arc::make_mut(&mut many).insert(entry);
                 Self::Many(many)
             }
         };
@@ -46,8 +54,7 @@ impl List {
                 }
             }
             Self::Many(many) => {
-                many.remove(entry);
-                if many.is_empty() {
+                if Arc::make_mut(many).remove(entry) == Left::Nothing {
                     *self = Self::Empty;
                 }
             }
@@ -78,10 +85,15 @@ impl List {
             Self::Few(few) => {
                 few.split_first().map(|(entry, rest)| Head { entry, rest: Rest::Few(rest.iter()) })
             }
-            Self::Many(many) => {
-                let mut rest = Box::new(many.iter());
-                rest.next().map(|entry| Head { entry, rest: Rest::Many(rest) })
-            }
+            Self::Many(many) => many.head(),
+        }
+    }
+
+    /// Those that a request with these headers may be for, in lists of which each is in order; `None`: with any.
+    pub fn gather<'t>(&'t self, values: Option<&HeaderValues<'_>>, push: &mut dyn FnMut(Head<'t>)) {
+        match (self, values) {
+            (Self::Many(many), Some(values)) => many.gather(values, push),
+            _ => self.head().into_iter().for_each(push),
         }
     }
 }
@@ -113,6 +125,12 @@ impl<'t> Head<'t> {
     /// Of a list of one.
     pub fn of(entry: &'t Entry) -> Self {
         Self { entry, rest: Rest::Few([].iter()) }
+    }
+
+    /// Of many in order.
+    pub fn of_set(set: &'t OrdSet<Entry>) -> Option<Self> {
+        let mut rest = Box::new(set.iter());
+        rest.next().map(|entry| Self { entry, rest: Rest::Many(rest) })
     }
 
     /// What is behind the first one.

@@ -5,17 +5,19 @@
 //! | `tree` | the index: by path segment, then by host |
 //! | [`rank`] | which route is asked before which |
 //! | [`path`] | the form in which paths are compared |
-//! | `list`, `text`, `trie` | what the index is made of |
+//! | `list`, `many`, `text`, `trie` | what the index is made of |
 //! | `literal` | where in the index an expression is |
 
 mod list;
 mod literal;
+mod many;
 pub mod path;
 pub mod rank;
 mod text;
 mod tree;
 mod trie;
 
+pub use many::HeaderValues;
 pub use rank::Rank;
 pub use tree::{Candidate, Candidates};
 
@@ -84,7 +86,12 @@ impl RouteTable {
     /// The routes that a request with this path and host may be for, in the order in which they are asked: [`Rank`].
     /// The path in the form of [`path::canonical`]; the host in lower case, without a port.
     pub fn find(&self, path: &str, host: &str) -> Candidates<'_> {
-        self.index.find(path, host)
+        self.index.find((path, host), None)
+    }
+
+    /// The same without some that ask for other headers than these.
+    pub fn find_for(&self, path: &str, host: &str, values: &HeaderValues<'_>) -> Candidates<'_> {
+        self.index.find((path, host), Some(values))
     }
 
     /// The age of a route that is made at `index`: later than that of every route that there is, also of those that a

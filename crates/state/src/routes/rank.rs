@@ -15,13 +15,20 @@
 use super::{literal, path};
 use quorate_model::{
     RouteName, StoredRoute,
-    route::{HostMatch, PathMatch, RouteMatch},
+    route::{Action, HostMatch, PathMatch, RouteMatch},
 };
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 /// Where a route stands; the smaller one is asked first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    standing: Standing,
+    created: u64,
+}
+
+/// All of it that is not its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
     /// The higher the priority the smaller.
     priority: u32,
     /// 0: exact; else the shorter the larger, an expression one behind.
@@ -30,12 +37,17 @@ pub struct Rank {
     host: u16,
     /// The fewer the larger.
     asked: u16,
-    created: u64,
 }
 
 impl Rank {
     /// Of a route.
     pub fn of(stored: &StoredRoute) -> Self {
+        Self { standing: Standing::of(stored), created: stored.created.0 }
+    }
+}
+
+impl Standing {
+    fn of(stored: &StoredRoute) -> Self {
         let matches = &stored.route.matches;
         let is_grpc = matches!(matches.path, PathMatch::Grpc { .. });
         let asked = matches.header_count() + usize::from(is_grpc);
@@ -44,7 +56,6 @@ impl Rank {
             path: path_rank(&matches.path),
             host: host_rank(matches),
             asked: u16::MAX - u16::try_from(asked).unwrap_or(u16::MAX),
-            created: stored.created.0,
         }
     }
 }
@@ -72,11 +83,12 @@ fn host_rank(matches: &RouteMatch) -> u16 {
     }
 }
 
-/// A route in the index.
+/// A route in the index. Small, for what a look-up among very many costs is the memory that it touches; so its age, which
+/// is seldom asked for, is where the route has it.
 #[derive(Clone)]
 pub(super) struct Entry {
-    pub rank: Rank,
-    /// Whether whatever comes to its place in the index matches it.
+    standing: Standing,
+    /// Whether it gets whatever comes to its place in the index: `Candidate::is_plain`.
     pub is_plain: bool,
     pub route: Arc<StoredRoute>,
 }
@@ -88,8 +100,9 @@ impl Entry {
             PathMatch::Any | PathMatch::Exact(_) | PathMatch::Prefix(_) => true,
             PathMatch::Regex(_) | PathMatch::Grpc { .. } => false,
         };
-        let is_plain = is_placed && matches.methods.is_empty() && matches.header_count() == 0;
-        Self { rank: Rank::of(route), is_plain, route: route.clone() }
+        let is_sent_on = matches!(route.route.action, Action::Forward(_));
+        let is_plain = is_placed && is_sent_on && matches.methods.is_empty() && matches.header_count() == 0;
+        Self { standing: Standing::of(route), is_plain, route: route.clone() }
     }
 
     pub fn name(&self) -> &RouteName {
@@ -99,7 +112,10 @@ impl Entry {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.rank.cmp(&other.rank).then_with(|| self.name().cmp(other.name()))
+        self.standing.cmp(&other.standing).then_with(|| {
+            let (own, its) = (self.route.created, other.route.created);
+            own.cmp(&its).then_with(|| self.name().cmp(other.name()))
+        })
     }
 }
 

@@ -110,7 +110,9 @@ impl<V: Clone> Table<V> {
                 many.remove(key.as_bytes());
                 // Less than would become many again with the next change or two.
                 if many.len() <= FEW / 2 {
-                    *self = Self::Few(many.all().into_iter().cloned().collect());
+                    *self = Self::Few(
+                        many.all().into_iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+                    );
                 }
             }
         }

@@ -9,7 +9,9 @@
 
 use super::{
     list::{Head, List},
-    literal, path,
+    literal,
+    many::HeaderValues,
+    path,
     rank::Entry,
     text::{Left, Table},
 };
@@ -127,12 +129,17 @@ impl Index {
     }
 
     /// The routes that a request with this path and host may be for, in the order in which they are asked. Both in the
-    /// form that is compared: [`path::canonical`]; in lower case, without a port.
-    pub fn find<'t>(&'t self, path: &str, host: &str) -> Candidates<'t> {
+    /// form that is compared: [`path::canonical`]; in lower case, without a port. Where its headers are said, without some
+    /// that ask for others.
+    pub fn find<'t>(
+        &'t self,
+        (path, host): (&str, &str),
+        values: Option<&HeaderValues<'_>>,
+    ) -> Candidates<'t> {
         let mut found = Candidates::default();
         let mut node = &*self.root;
         let Some(mut rest) = path.strip_prefix('/') else { return found };
-        node.below.gather(host, &mut found);
+        node.below.gather((host, values), &mut found);
         while !node.children.is_empty() {
             let (segment, after) = match rest.bytes().position(|byte| byte == b'/') {
                 Some(end) => (&rest[..end], Some(&rest[end + 1..])),
@@ -152,11 +159,11 @@ impl Index {
                     break;
                 }
             }
-            node.below.gather(host, &mut found);
+            node.below.gather((host, values), &mut found);
             match after {
                 Some(after) => rest = after,
                 None => {
-                    node.here.gather(host, &mut found);
+                    node.here.gather((host, values), &mut found);
                     break;
                 }
             }
@@ -257,10 +264,11 @@ impl Hosts {
         self.named.is_none() && self.any.left() == Left::Nothing
     }
 
-    fn gather<'t>(&'t self, host: &str, found: &mut Candidates<'t>) {
-        found.push(&self.any);
+    fn gather<'t>(&'t self, (host, values): (&str, Option<&HeaderValues<'_>>), found: &mut Candidates<'t>) {
+        let mut push = |list: &'t List| list.gather(values, &mut |head| found.push_head(head));
+        push(&self.any);
         let Some(named) = &self.named else { return };
-        named.exact.get(host).into_iter().for_each(|list| found.push(list));
+        named.exact.get(host).into_iter().for_each(&mut push);
         if named.below.is_empty() {
             return;
         }
@@ -268,7 +276,7 @@ impl Hosts {
         let mut rest = host;
         while let Some((label, below)) = rest.split_once('.') {
             if !label.is_empty() {
-                named.below.get(below).into_iter().for_each(|list| found.push(list));
+                named.below.get(below).into_iter().for_each(&mut push);
             }
             rest = below;
         }
@@ -311,17 +319,12 @@ const HEADS: usize = 6;
 pub struct Candidate<'t> {
     /// It.
     pub route: &'t Arc<StoredRoute>,
-    /// Whether nothing but path and host is asked for, so that it is for the request.
+    /// Whether it gets the request, whatever that is: nothing but path and host is asked for, and it is no redirect,
+    /// which could lead back to where the request came from. Then nothing of the route has to be read to know it.
     pub is_plain: bool,
 }
 
 impl<'t> Candidates<'t> {
-    fn push(&mut self, list: &'t List) {
-        if let Some(head) = list.head() {
-            self.push_head(head);
-        }
-    }
-
     fn push_head(&mut self, head: Head<'t>) {
         match self.heads.get_mut(self.count) {
             Some(place) => {
@@ -351,5 +354,18 @@ impl<'t> Iterator for Candidates<'t> {
             }
         }
         Some(Candidate { route: &entry.route, is_plain: entry.is_plain })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::text::Text;
+
+    /// What a table has for a key is one line of a cache: more of them are more waits for memory.
+    #[test]
+    fn what_tables_keep_is_small() {
+        assert!(size_of::<Text>() + size_of::<Child>() <= 64, "{}", size_of::<Child>());
+        assert!(size_of::<Text>() + size_of::<List>() <= 64, "{}", size_of::<List>());
     }
 }

@@ -25,17 +25,27 @@ enum Twig<V> {
     Fork(Arc<[Twig<V>; WIDTH]>),
 }
 
+/// In one line of a cache.
 #[derive(Clone)]
+#[repr(align(64))]
 struct Leaf<V> {
     /// A byte of the hash of each of the first entries, eight in a word, beginning with the lowest byte.
     tags: [u64; FULL / 8],
-    entries: Vec<(Text, V)>,
+    entries: Box<[Entry<V>]>,
+}
+
+/// A text and its value, in one line of a cache where the value is small enough, as those of the index are.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Entry<V> {
+    key: Text,
+    value: V,
 }
 
 /// A leaf that would have more becomes a fork.
-const FULL: usize = 64;
-const WIDTH: usize = 16;
-const BITS: u32 = 4;
+const FULL: usize = 48;
+const WIDTH: usize = 8;
+const BITS: u32 = 3;
 /// So many forks use the hash up. A leaf there has as many entries as share it.
 const DEPTH_MAX: u32 = u64::BITS / BITS;
 
@@ -67,7 +77,7 @@ impl<V> Default for Trie<V> {
 
 impl<V> Default for Twig<V> {
     fn default() -> Self {
-        Self::Leaf(Arc::new(Leaf { tags: [0; FULL / 8], entries: Vec::new() }))
+        Self::Leaf(Arc::new(Leaf { tags: [0; FULL / 8], entries: Box::default() }))
     }
 }
 
@@ -85,7 +95,7 @@ impl<V: Clone> Trie<V> {
                     twig = &fork[bits as usize % WIDTH];
                     bits >>= BITS;
                 }
-                Twig::Leaf(leaf) => return leaf.find(tag(hash), key).map(|at| &leaf.entries[at].1),
+                Twig::Leaf(leaf) => return leaf.find(tag(hash), key).map(|at| &leaf.entries[at].value),
             }
         }
     }
@@ -95,13 +105,13 @@ impl<V: Clone> Trie<V> {
         let hash = hash(key);
         let leaf = self.root.leaf_mut(hash);
         let at = leaf.find(tag(hash), key)?;
-        leaf.entries.get_mut(at).map(|(_, value)| value)
+        leaf.entries.get_mut(at).map(|entry| &mut entry.value)
     }
 
     /// Adds a text that is not there.
     pub fn add(&mut self, key: Text, value: V) {
         let hash = hash(key.as_bytes());
-        self.root.add((hash, 0), (key, value));
+        self.root.add((hash, 0), Entry { key, value });
         self.count += 1;
     }
 
@@ -112,18 +122,20 @@ impl<V: Clone> Trie<V> {
         let hash = hash(key);
         let leaf = self.root.leaf_mut(hash);
         if let Some(at) = leaf.find(tag(hash), key) {
-            leaf.entries.swap_remove(at);
+            let mut entries = std::mem::take(&mut leaf.entries).into_vec();
+            entries.swap_remove(at);
+            leaf.entries = entries.into();
             leaf.tag_all();
             self.count -= 1;
         }
     }
 
     /// All of them, in no order that means anything.
-    pub fn all(&self) -> Vec<&(Text, V)> {
+    pub fn all(&self) -> Vec<(&Text, &V)> {
         let (mut all, mut twigs) = (Vec::with_capacity(self.count), vec![&self.root]);
         while let Some(twig) = twigs.pop() {
             match twig {
-                Twig::Leaf(leaf) => all.extend(&leaf.entries),
+                Twig::Leaf(leaf) => all.extend(leaf.entries.iter().map(|one| (&one.key, &one.value))),
                 Twig::Fork(fork) => twigs.extend(fork.iter()),
             }
         }
@@ -143,7 +155,7 @@ impl<V: Clone> Twig<V> {
         }
     }
 
-    fn add(&mut self, (hash, depth): (u64, u32), entry: (Text, V)) {
+    fn add(&mut self, (hash, depth): (u64, u32), entry: Entry<V>) {
         match self {
             Self::Fork(fork) => {
                 Arc::make_mut(fork)[branch(hash, depth)].add((hash, depth + 1), entry);
@@ -162,14 +174,14 @@ impl<V: Clone> Twig<V> {
     }
 }
 
-fn hash_of<V>((key, _): &(Text, V)) -> u64 {
-    hash(key.as_bytes())
+fn hash_of<V>(entry: &Entry<V>) -> u64 {
+    hash(entry.key.as_bytes())
 }
 
 impl<V> Leaf<V> {
     /// Where a text is.
     fn find(&self, tag: u8, key: &[u8]) -> Option<usize> {
-        let is_it = |(known, _): &(Text, V)| known.as_bytes() == key;
+        let is_it = |entry: &Entry<V>| entry.key.as_bytes() == key;
         if self.entries.len() > FULL {
             return self.entries.iter().position(is_it);
         }
@@ -189,10 +201,12 @@ impl<V> Leaf<V> {
         None
     }
 
-    fn push(&mut self, tag: u8, entry: (Text, V)) {
+    fn push(&mut self, tag: u8, entry: Entry<V>) {
         self.note(self.entries.len(), tag);
-        self.entries.reserve_exact(1);
-        self.entries.push(entry);
+        let mut entries = std::mem::take(&mut self.entries).into_vec();
+        entries.reserve_exact(1);
+        entries.push(entry);
+        self.entries = entries.into();
     }
 
     fn note(&mut self, at: usize, tag: u8) {
@@ -257,6 +271,12 @@ mod tests {
         }
     }
 
+    /// Each more would be another wait.
+    #[test]
+    fn a_leaf_is_one_line_of_a_cache() {
+        assert_eq!((size_of::<Leaf<[u64; 4]>>(), size_of::<Entry<[u64; 4]>>()), (64, 64));
+    }
+
     /// Texts that share their whole hash can't be told apart by forks.
     #[test]
     fn texts_of_one_hash_share_a_leaf() {
@@ -264,7 +284,7 @@ mod tests {
         let keys: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
         for (nth, key) in keys.iter().enumerate() {
             // As if they did, at the last level.
-            twig.add((7, DEPTH_MAX), (Text::new(key), nth));
+            twig.add((7, DEPTH_MAX), Entry { key: Text::new(key), value: nth });
         }
         let Twig::Leaf(leaf) = &twig else { panic!("it has split") };
         for (nth, key) in keys.iter().enumerate() {
