@@ -58,7 +58,7 @@ pub enum Heard {
         grpc: Option<u64>,
         body: Bytes,
     },
-    /// The head of an answer, and a body that breaks off.
+    /// The head of an answer, and a body that breaks off; by HTTP/2 perhaps before the head was sent (status 0).
     Cut { status: u16, id: Option<u64>, body: Bytes },
     /// There is no connection to be had.
     Refused,
@@ -69,14 +69,6 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// HTTP status; 0: none.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Whole { status, .. } | Self::Cut { status, .. } => *status,
-            Self::Refused | Self::Broken(_) | Self::Silence => 0,
-        }
-    }
-
     /// For the trace.
     pub fn short(&self) -> String {
         match self {
@@ -206,6 +198,10 @@ async fn exchange(
     };
     let (head, body) = match time::timeout(PATIENCE, sender.send(request(&authority, wire, asked))).await {
         Ok(Ok(answer)) => answer.into_parts(),
+        // The stream was reset, and the head of an answer may have been on its way: what is not sent yet goes with it.
+        Ok(Err(_)) if wire == Wire::Http2 && !sender.is_closed() => {
+            return (Heard::Cut { status: 0, id: None, body: Bytes::new() }, Some(sender));
+        }
         Ok(Err(error)) => return (Heard::Broken(error.to_string()), None),
         Err(_) => return (Heard::Silence, None),
     };
