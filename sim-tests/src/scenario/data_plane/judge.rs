@@ -127,7 +127,7 @@ impl Circumstances<'_> {
             return Err("it is lost, and could have been repeated".into());
         }
         // Some of it may have been with a worker whose connection broke.
-        if self.troubles.any((self.began_ms.saturating_sub(FELT_MS), self.ended_ms), self.is_shared) {
+        if self.troubles.any(self.began_ms.saturating_sub(FELT_MS), self.ended_ms) {
             return Ok(());
         }
         Err("it is lost, and all workers were well".into())

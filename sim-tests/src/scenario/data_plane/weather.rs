@@ -12,8 +12,9 @@ use madsim::{
 };
 use quorate_state::ServiceView;
 
-/// How long it goes on.
+/// How long it goes on, and how long where a second of it is more work to simulate.
 const LASTS: Duration = Duration::from_secs(20);
+const LASTS_BUSY: Duration = Duration::from_secs(12);
 /// What a router may have to learn about workers that are well takes no longer.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -44,22 +45,14 @@ impl Trouble {
         *all.choose(&mut thread_rng()).expect("there are some")
     }
 
-    /// Whether its connections break with it: in some moods that of one request, which may be shared.
+    /// Whether its connections break with it: in some moods that of one request, which may be shared. Of one that leaves
+    /// too: in the simulated network a write fails as soon as the other end is closed, though its last words are still
+    /// under way.
     fn breaks(self, is_shared: bool) -> bool {
         match self {
-            Self::Dead | Self::In(Mood::Refusing | Mood::Dying) => true,
+            Self::Dead | Self::In(Mood::Refusing | Mood::Dying | Mood::Leaving) => true,
             Self::In(Mood::Vanishing) => is_shared,
-            Self::In(Mood::Well | Mood::Ill | Mood::Hanging | Mood::Slow(..) | Mood::Leaving) => false,
-        }
-    }
-
-    /// Whether a request to a worker in it may be lost, if it may not be repeated. Who leaves says what it has not
-    /// looked at, on a connection that is shared.
-    fn endangers(self, is_shared: bool) -> bool {
-        match self {
-            Self::In(Mood::Well | Mood::Ill) => false,
-            Self::In(Mood::Leaving) => !is_shared,
-            Self::Dead | Self::In(_) => true,
+            Self::In(Mood::Well | Mood::Ill | Mood::Hanging | Mood::Slow(..)) => false,
         }
     }
 }
@@ -94,8 +87,9 @@ impl Troubles {
     }
 
     /// Whether requests to any worker were in danger at some moment between.
-    pub fn any(&self, (from_ms, to_ms): (u128, u128), is_shared: bool) -> bool {
-        let endangers = |spell: &Spell| spell.trouble.endangers(is_shared) && spell.meets(from_ms, to_ms);
+    pub fn any(&self, from_ms: u128, to_ms: u128) -> bool {
+        let endangers =
+            |spell: &Spell| spell.trouble != Trouble::In(Mood::Ill) && spell.meets(from_ms, to_ms);
         self.0.iter().flatten().any(endangers)
     }
 
@@ -114,7 +108,11 @@ impl Spell {
 impl Run<'_> {
     /// All of it, and peace at the end.
     pub(super) async fn weather(&self) -> Result<(), String> {
-        let until_ms = now_ms() + LASTS.as_millis();
+        let lasts = match self.kind {
+            Kind::Services => LASTS,
+            Kind::Routes | Kind::Http2 => LASTS_BUSY,
+        };
+        let until_ms = now_ms() + lasts.as_millis();
         futures_util::try_join!(
             self.workers_suffer(until_ms),
             self.nodes_suffer(until_ms),
