@@ -49,6 +49,10 @@ impl Planted {
             Self::Product(Bug::NoDedupe) => Scenario::LostAnswers,
             Self::Product(Bug::NoFailover) => Scenario::Services,
             Self::Product(Bug::RetryPosts | Bug::CutPassesForWhole) => Scenario::DataPlane,
+            Self::Product(Bug::ForgetsWhoWasTried | Bug::KeptIsRepeated | Bug::RouteStays) => {
+                Scenario::Routes
+            }
+            Self::Product(Bug::TrailersLost) => Scenario::Http2,
             Self::Product(Bug::UnconfirmedVerdict | Bug::KnownVerdictsWritten) => Scenario::Health,
             Self::Nothing | Self::Product(Bug::FollowersExpire | Bug::NoEpochCheck) => Scenario::Suite,
         };

@@ -173,20 +173,13 @@ impl Core {
     /// lives.
     pub async fn sweep(self: Arc<Self>, mut questions: mpsc::Receiver<Question>) {
         const POOL_EVERY: u32 = 10;
-        let started = Instant::now();
-        let mut pool_swept = 0;
         while !self.is(Stage::Halted) {
-            sleep(TICK).await;
-            let now = started.elapsed().as_millis() / TICK.as_millis();
-            // Wraps after thirteen years.
-            let now = u32::try_from(now & u128::from(u32::MAX >> 1)).unwrap_or(0);
-            self.deadlines.sweep(now);
+            let now = self.deadlines.tick().await;
             self.desk.note(now);
             while let Ok(question) = questions.try_recv() {
                 question.answer(&self.desk, now);
             }
-            if now.wrapping_sub(pool_swept) >= POOL_EVERY {
-                pool_swept = now;
+            if now.is_multiple_of(POOL_EVERY) {
                 self.desk.sweep(now, self.spans.pool_idle);
             }
         }

@@ -3,9 +3,20 @@
 //! A tokio timer per request costs more than a tenth of what forwarding the request costs (measured:
 //! docs/performance.md), and almost none of them ever fires. So each core has one row of due times, one number
 //! per conversation. Setting one is a store; ten times a second a sweep reads the row and wakes the tasks whose
-//! time is over. Deadlines are late by up to two [`TICK`]s, never early; but where a sweep is itself late, what is set
-//! before it is early by as much.
+//! time is over.
+//!
+//! What is set is due by the tick of the last sweep, which may be long ago: nobody reads the clock to set it. So a tick is
+//! a sweep, not a tenth of a second. Were ticks read off the clock, a core that got no processor for a second would
+//! skip ten of them at its next sweep, and whatever it had set just before would be due a second early: it would give
+//! requests up whose answers wait in its sockets. So would the sweep that skips one because timers run a little late.
+//! As it is, two sweeps are at least a [`TICK`] apart, and a deadline is never early. It is late by up to two of them,
+//! and by as much as the sweeps in between were: time in which a core could not look does not count.
+//!
+//! The time of a single try ([`crate::forward`]) is a timer of its own: a retry is for being quick, in steps finer than a
+//! tick, the row has one number for a conversation, which is its request's, and only routes and policies that set that
+//! time pay for it.
 
+use quorate_rt::time::sleep;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -70,6 +81,15 @@ impl Deadlines {
             None => return None,
         };
         Some(Watch { deadlines: self.clone(), place })
+    }
+
+    /// Waits for the next tick, and sweeps.
+    pub async fn tick(&self) -> u32 {
+        sleep(TICK).await;
+        // Wraps after thirteen years.
+        let now = (self.now() + 1) & (u32::MAX >> 1);
+        self.sweep(now);
+        now
     }
 
     /// Moves the clock and wakes whoever is due. They stay due, and are woken again, until they say otherwise.
@@ -243,6 +263,30 @@ mod tests {
         assert_eq!((woken(), early.is_due()), ([1, 1, 0], false));
         deadlines.wake_all();
         assert_eq!(woken(), [2, 2, 1]);
+    }
+
+    /// A core that got no processor for a while set deadlines by a tick long past; its next sweep then skipped all the
+    /// ticks since, and with them the time that those deadlines had.
+    #[tokio::test]
+    async fn a_sweep_that_is_late_makes_no_deadline_early() {
+        const SPAN: Duration = Duration::from_millis(200);
+        let deadlines = Deadlines::new(1);
+        let (watch, _woken) = watched(&deadlines);
+        let set = async {
+            // The sweep has begun to wait; what stands still here is the whole thread, and it with it.
+            tokio::task::yield_now().await;
+            std::thread::sleep(TICK * 7 / 2);
+            watch.arm(ticks(SPAN));
+            quorate_rt::time::Instant::now()
+        };
+        let swept = async {
+            while !watch.is_armed() || !watch.is_due() {
+                deadlines.tick().await;
+            }
+        };
+        let (armed, ()) = tokio::join!(set, swept);
+        let lasted = armed.elapsed();
+        assert!(lasted >= SPAN, "{SPAN:?} were over after {lasted:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use quorate_model::{
     route::{Action, Forwarding, Target},
 };
 use quorate_routing::route::{cors, edit::edit};
+use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::CoreCounters;
 use std::{
     collections::HashMap,
@@ -84,7 +85,7 @@ impl Routes {
     pub fn known(&mut self, stored: &Arc<StoredRoute>, now: u32) -> Arc<Known> {
         let last = self.known.get(stored.route.name());
         if let Some(known) = last
-            && Arc::ptr_eq(&known.stored, stored)
+            && (Arc::ptr_eq(&known.stored, stored) || planted::is(Bug::RouteStays))
         {
             known.used.store(now, Ordering::Relaxed);
             return known.clone();

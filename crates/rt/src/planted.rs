@@ -26,6 +26,14 @@ pub enum Bug {
     RetryPosts,
     /// An answer that breaks off passes for a whole one.
     CutPassesForWhole,
+    /// A request that is given to somebody else may be given again to whom it was given before.
+    ForgetsWhoWasTried,
+    /// What is kept of a request is sent again, also where it may not be.
+    KeptIsRepeated,
+    /// A route that has changed goes on as it was.
+    RouteStays,
+    /// What follows an answer's body is lost.
+    TrailersLost,
     /// What one node finds of a worker's health is written without a second one's word.
     UnconfirmedVerdict,
     /// What is found of a worker's health is written also where it is what was known.
@@ -34,7 +42,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::AckBeforeFsync,
         Self::VoteNotSaved,
         Self::FollowersExpire,
@@ -45,6 +53,10 @@ impl Bug {
         Self::NoFailover,
         Self::RetryPosts,
         Self::CutPassesForWhole,
+        Self::ForgetsWhoWasTried,
+        Self::KeptIsRepeated,
+        Self::RouteStays,
+        Self::TrailersLost,
         Self::UnconfirmedVerdict,
         Self::KnownVerdictsWritten,
     ];
@@ -62,6 +74,10 @@ impl Bug {
             Self::NoFailover => "no-failover",
             Self::RetryPosts => "retry-posts",
             Self::CutPassesForWhole => "cut-passes-for-whole",
+            Self::ForgetsWhoWasTried => "forgets-who-was-tried",
+            Self::KeptIsRepeated => "kept-is-repeated",
+            Self::RouteStays => "route-stays",
+            Self::TrailersLost => "trailers-lost",
             Self::UnconfirmedVerdict => "unconfirmed-verdict",
             Self::KnownVerdictsWritten => "known-verdicts-written",
         }

@@ -16,6 +16,7 @@ mod suite;
 mod writes;
 
 use crate::world::{World, client};
+use data_plane::Kind;
 use fleet::Fleet;
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ pub enum Scenario {
     Services,
     /// Requests of all kinds, while workers are unwell in every way and nodes crash.
     DataPlane,
+    /// The same by routes, one of which changes all the while.
+    Routes,
+    /// The same by HTTP/2, from clients and to workers.
+    Http2,
     /// Workers fall ill and recover, and nodes lose sight of them.
     Health,
     /// A healthy fleet beats, and nothing is written.
@@ -61,7 +66,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -76,6 +81,8 @@ impl Scenario {
         Self::Fleet,
         Self::FleetHour,
         Self::DataPlane,
+        Self::Routes,
+        Self::Http2,
         Self::Health,
     ];
     /// Those that every fourth seed runs, in turn.
@@ -93,7 +100,7 @@ impl Scenario {
         Self::Fleet,
     ];
     /// Those of the data plane, whose seeds would be the suite's otherwise: the others keep theirs.
-    const OF_DATA_PLANE: [Self; 2] = [Self::DataPlane, Self::Health];
+    const OF_DATA_PLANE: [Self; 4] = [Self::DataPlane, Self::Health, Self::Routes, Self::Http2];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
@@ -110,6 +117,8 @@ impl Scenario {
             Self::Members => "members",
             Self::Services => "services",
             Self::DataPlane => "data-plane",
+            Self::Routes => "data-plane-routes",
+            Self::Http2 => "data-plane-http2",
             Self::Health => "health",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
@@ -152,7 +161,9 @@ impl Scenario {
             Self::LostAnswers => lost_answers::run().await,
             Self::Members => members::run().await,
             Self::Services => services::run().await,
-            Self::DataPlane => data_plane::run().await,
+            Self::DataPlane => data_plane::run(Kind::Services).await,
+            Self::Routes => data_plane::run(Kind::Routes).await,
+            Self::Http2 => data_plane::run(Kind::Http2).await,
             Self::Health => health::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,

@@ -1,6 +1,6 @@
 //! Which requests reached which workers: written down outside the simulated machines, so that no crash loses it.
 
-use super::{now_ms, worker::Mood};
+use super::worker::Mood;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -16,6 +16,10 @@ pub const ANSWER_BYTES: &str = "x-sim-answer-bytes";
 pub const IN_CHUNKS: &str = "x-sim-in-chunks";
 /// Which worker answers.
 pub const WORKER: &str = "x-sim-worker";
+/// Who asks: a route may keep his requests at one destination.
+pub const KEY: &str = "x-sim-key";
+/// Which version of a route it was, where the route says so: to the worker, and to the client.
+pub const VERSION: &str = "x-sim-version";
 
 /// The one body of its length that belongs to request `id`, or to its answer.
 pub fn content(id: u64, bytes: usize) -> Vec<u8> {
@@ -23,7 +27,7 @@ pub fn content(id: u64, bytes: usize) -> Vec<u8> {
 }
 
 /// A request at a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Visit {
     /// The worker, from 0.
     pub worker: usize,
@@ -31,6 +35,10 @@ pub struct Visit {
     pub at_ms: u128,
     /// How the worker was then.
     pub mood: Mood,
+    /// What it was asked for.
+    pub path: String,
+    /// Of which version of a route it was told.
+    pub version: Option<u64>,
     /// Whether the worker had all of it, and did its work.
     pub executed: bool,
 }
@@ -47,11 +55,11 @@ struct Book {
 }
 
 impl Arrivals {
-    /// Request `id` is at `worker`; the number of this visit.
-    pub fn arrived(&self, id: u64, worker: usize, mood: Mood) -> usize {
+    /// Request `id` has come to a worker; the number of this visit.
+    pub fn arrived(&self, id: u64, visit: Visit) -> usize {
         let mut book = self.book();
         let visits = book.visits.entry(id).or_default();
-        visits.push(Visit { worker, at_ms: now_ms(), mood, executed: false });
+        visits.push(visit);
         visits.len() - 1
     }
 

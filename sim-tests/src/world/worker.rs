@@ -2,13 +2,16 @@
 //! that depends on their mood.
 
 use super::{
-    arrivals::{ANSWER_BYTES, Arrivals, ID, IN_CHUNKS, SENT_BYTES, WORKER, content},
+    arrivals::{ANSWER_BYTES, Arrivals, ID, IN_CHUNKS, SENT_BYTES, VERSION, Visit, WORKER, content},
     now_ms,
 };
 use crate::trace;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, TRAILER},
+};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
@@ -43,6 +46,12 @@ pub const ARRIVED: &str = "x-arrived-ms";
 pub const HEALTH: &str = "/healthz";
 /// The most of a request's body that it reads.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// One that leaves gives those that it is answering this long.
+const LEAVES_WITHIN: Duration = Duration::from_secs(3);
+/// The content type of a call of gRPC, whose answer ends with trailers.
+pub const GRPC: &str = "application/grpc";
+/// How the call ended.
+pub const GRPC_STATUS: &str = "grpc-status";
 
 /// How a worker is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +71,16 @@ pub enum Mood {
     Vanishing,
     /// It closes all connections and accepts none.
     Refusing,
+    /// It answers what it has, says that nothing more is to come (`GOAWAY` in HTTP/2), and accepts no connection: it is
+    /// about to be replaced.
+    Leaving,
+}
+
+impl Mood {
+    /// Whether it accepts connections.
+    fn listens(self) -> bool {
+        !matches!(self, Self::Refusing | Self::Leaving)
+    }
 }
 
 /// Where worker `number` listens.
@@ -145,7 +164,7 @@ async fn open(desk: Desk) {
     let address = address(desk.number).parse().expect("an address");
     let mut mood = desk.mood.clone();
     loop {
-        if mood.wait_for(|mood| *mood != Mood::Refusing).await.is_err() {
+        if mood.wait_for(|mood| mood.listens()).await.is_err() {
             return;
         }
         let Ok(listener) = net::bind(address).await else {
@@ -158,11 +177,11 @@ async fn open(desk: Desk) {
         // never answers.
         let limits = ServeLimits {
             header_timeout: Duration::from_secs(3_600),
-            drain: Duration::ZERO,
+            drain: LEAVES_WITHIN,
             ..ServeLimits::default()
         };
         let refusal = async {
-            if mood.wait_for(|mood| *mood == Mood::Refusing).await.is_ok() {
+            if mood.wait_for(|mood| !mood.listens()).await.is_ok() {
                 trigger.fire();
             }
             pending::<()>().await;
@@ -179,9 +198,21 @@ impl Serve for Desk {
     type Service = Visitor;
 
     fn connected(&self, _remote: SocketAddr) -> Session<Visitor> {
-        let breaks = Arc::new(Notify::new());
+        let (breaks, mut mood) = (Arc::new(Notify::new()), self.mood.clone());
         let service = Visitor { desk: self.clone(), breaks: breaks.clone() };
-        Session { service, dismissed: Some(Box::pin(async move { breaks.notified().await })) }
+        let cut = async move {
+            let refuses = async {
+                if mood.wait_for(|mood| *mood == Mood::Refusing).await.is_err() {
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = breaks.notified() => {}
+                () = refuses => {}
+            }
+        };
+        Session { service, dismissed: Some(Box::pin(cut)) }
     }
 }
 
@@ -225,7 +256,17 @@ impl Desk {
                 Response::new(whole(format!("w{}", self.number).into()))
             }
             Some(id) => {
-                let visit = self.arrivals.arrived(id, self.number - 1, mood);
+                let visit = self.arrivals.arrived(
+                    id,
+                    Visit {
+                        worker: self.number - 1,
+                        at_ms: arrived_ms,
+                        mood,
+                        path: head.uri.path().into(),
+                        version: number(&head.headers, VERSION),
+                        executed: false,
+                    },
+                );
                 if !self.take(id, &head.headers, body).await {
                     // The client is gone in the middle of its request, or the router is: nobody hears this.
                     return (status(StatusCode::BAD_REQUEST), mood);
@@ -249,7 +290,7 @@ impl Desk {
     /// What it takes to answer in this mood.
     async fn work(&self, mood: Mood) {
         match mood {
-            Mood::Well | Mood::Ill | Mood::Dying | Mood::Vanishing | Mood::Refusing => {}
+            Mood::Well | Mood::Ill | Mood::Dying | Mood::Vanishing | Mood::Refusing | Mood::Leaving => {}
             Mood::Hanging => pending().await,
             Mood::Slow(least, most) => {
                 let time = thread_rng().gen_range(least..most);
@@ -294,7 +335,18 @@ fn answer_to(id: u64, headers: &HeaderMap, mood: Mood) -> Response<Content> {
         let after = thread_rng().gen_range(0..200);
         Box::pin(sleep(Duration::from_millis(after)))
     });
-    let mut response = Response::new(Broken { content: Some(content), length, breaks }.boxed_unsync());
+    let is_call = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == GRPC);
+    let trailers = is_call.then(|| {
+        HeaderMap::from_iter([(HeaderName::from_static(GRPC_STATUS), HeaderValue::from_static("0"))])
+    });
+    // A body of known length has no trailers in HTTP/1.1.
+    let length = length.filter(|_| !is_call);
+    let body = Broken { content: Some(content), length, breaks, trailers };
+    let mut response = Response::new(body.boxed_unsync());
+    if is_call {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        response.headers_mut().insert(TRAILER, HeaderValue::from_static(GRPC_STATUS));
+    }
     response.headers_mut().insert(ID, id.to_string().parse().expect("digits"));
     response
 }
@@ -306,6 +358,8 @@ struct Broken {
     length: Option<u64>,
     /// What is waited for before it does; `None`: it does not.
     breaks: Option<Pin<Box<Sleep>>>,
+    /// What follows it.
+    trailers: Option<HeaderMap>,
 }
 
 impl Body for Broken {
@@ -320,7 +374,7 @@ impl Body for Broken {
             return Poll::Ready(Some(Ok(Frame::data(content))));
         }
         match &mut self.breaks {
-            None => Poll::Ready(None),
+            None => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
             Some(wait) => wait.as_mut().poll(cx).map(|()| Some(Err(io::ErrorKind::BrokenPipe.into()))),
         }
     }

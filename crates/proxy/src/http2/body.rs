@@ -10,6 +10,7 @@ use crate::{
 use bytes::Bytes;
 use http::Method;
 use hyper::body::{Body, Frame, SizeHint};
+use quorate_rt::planted::{self, Bug};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -48,6 +49,7 @@ impl PiecedBody {
             let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
             match frame.into_data() {
                 Ok(data) => self.rest = data,
+                Err(_) if planted::is(Bug::TrailersLost) => return Poll::Ready(None),
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }

@@ -1,6 +1,6 @@
 //! What may become of a request, and what not.
 
-use super::{TIMEOUT, weather::Troubles};
+use super::{TIMEOUT, routed, weather::Troubles};
 use crate::world::{
     arrivals::{Visit, content},
     line::{Asked, Heard},
@@ -13,6 +13,8 @@ use std::time::Duration;
 const LATE: Duration = Duration::from_millis(800);
 /// What happened to a worker is still felt for so long: what it sent is under way.
 const FELT_MS: u128 = 100;
+/// Most workers that a request is given to: once, and twice more.
+const WORKERS_MAX: usize = 3;
 /// Up to here an idempotent request's body is kept by the router.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -25,6 +27,40 @@ pub struct Circumstances<'a> {
     /// Where the request has been.
     pub visits: Vec<Visit>,
     pub troubles: &'a Troubles,
+    /// Whether connections to workers are shared.
+    pub is_shared: bool,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With a worker's answer, to its end.
+    Answered,
+    /// With the router's own word: no worker's answer could be had.
+    Failed,
+    /// In the middle of an answer.
+    Cut,
+    /// With something that nobody should say.
+    Oddly(String),
+    /// Without a word.
+    Silently,
+}
+
+/// How it ended.
+pub fn ended(asked: Asked, heard: &Heard) -> Ended {
+    match heard {
+        Heard::Whole { status: 200, grpc, .. } if asked.is_call => match grpc {
+            Some(0) => Ended::Answered,
+            // The time is over; unavailable.
+            Some(4 | 14) => Ended::Failed,
+            Some(_) | None => Ended::Oddly(format!("a call ends with the status {grpc:?}")),
+        },
+        Heard::Whole { status: 200, .. } => Ended::Answered,
+        Heard::Whole { status: 502..=504, .. } if !asked.is_call => Ended::Failed,
+        Heard::Whole { status, .. } => Ended::Oddly(format!("nobody should answer {status}")),
+        Heard::Cut { .. } => Ended::Cut,
+        Heard::Refused | Heard::Broken(_) | Heard::Silence => Ended::Silently,
+    }
 }
 
 /// Whether this may be so.
@@ -36,21 +72,21 @@ pub fn judge(asked: Asked, heard: &Heard, around: &Circumstances<'_>) -> Result<
     if !is_idempotent(asked) && around.visits.len() > 1 {
         return Err("it was sent twice, and may not be".into());
     }
-    is_its_own(asked, heard)?;
+    around.is_tried_in_turn()?;
+    let ended = ended(asked, heard);
+    is_its_own(asked, (heard, &ended))?;
     if !around.node_stood {
         // Whatever it was about to say.
         return Ok(());
     }
-    match heard {
-        Heard::Whole { status: 200, .. } if around.visits.is_empty() => Err("no worker has seen it".into()),
-        Heard::Whole { status: 200, .. } => Ok(()),
-        Heard::Whole { status: 502..=504, .. } => around.may_fail(asked),
-        Heard::Whole { status, .. } => Err(format!("nobody should answer {status}")),
-        Heard::Cut { .. } if around.was_cut() => Ok(()),
-        Heard::Cut { .. } => Err("its answer was cut, and no worker broke off".into()),
-        Heard::Refused | Heard::Broken(_) | Heard::Silence => {
-            Err("a node that serves gives no answer".into())
-        }
+    match ended {
+        Ended::Answered if around.visits.is_empty() => Err("no worker has seen it".into()),
+        Ended::Answered => Ok(()),
+        Ended::Failed => around.may_fail(asked),
+        Ended::Cut if around.was_cut() => Ok(()),
+        Ended::Cut => Err("its answer was cut, and no worker broke off".into()),
+        Ended::Oddly(how) => Err(how),
+        Ended::Silently => Err("a node that serves gives no answer".into()),
     }
 }
 
@@ -59,14 +95,14 @@ pub fn is_idempotent(asked: Asked) -> bool {
 }
 
 /// The answer of a worker is the one to this request, and is not called whole when it is not.
-fn is_its_own(asked: Asked, heard: &Heard) -> Result<(), String> {
+fn is_its_own(asked: Asked, (heard, ended): (&Heard, &Ended)) -> Result<(), String> {
     let own = |id: &Option<u64>| id.is_none_or(|id| id == asked.id);
     let all = content(asked.id, asked.answer_bytes);
     match heard {
         Heard::Whole { id, .. } | Heard::Cut { id, .. } if !own(id) => {
             Err(format!("it got the answer to request {id:?}"))
         }
-        Heard::Whole { status: 200, body, .. } if *body != all => {
+        Heard::Whole { body, .. } if *ended == Ended::Answered && *body != all => {
             Err(format!("an answer of {} bytes passes for the whole of {}", body.len(), all.len()))
         }
         Heard::Cut { body, .. } if !all.starts_with(body) => Err("its cut answer is not its own".into()),
@@ -84,7 +120,7 @@ impl Circumstances<'_> {
         // One that never answers, or late, has the request's time to itself.
         let was_kept_waiting =
             self.visits.iter().any(|visit| matches!(visit.mood, Mood::Hanging | Mood::Slow(..)));
-        if is_overdue && was_kept_waiting {
+        if is_overdue && was_kept_waiting && !routed::bounds_tries(asked.path) {
             return Ok(());
         }
         if is_idempotent(asked) && asked.body_bytes <= KEPT_BYTES {
@@ -99,8 +135,34 @@ impl Circumstances<'_> {
 
     /// Whether a worker that had it broke off.
     fn was_cut(&self) -> bool {
-        self.visits.iter().any(|visit| {
-            visit.mood == Mood::Dying || self.troubles.broke(visit.worker, visit.at_ms, self.ended_ms)
-        })
+        self.visits.iter().any(|visit| visit.mood == Mood::Dying || self.broke_with(visit))
+    }
+
+    /// Whether the connection that a visit came on may have broken since.
+    fn broke_with(&self, visit: &Visit) -> bool {
+        self.troubles.broke(visit.worker, (visit.at_ms, self.ended_ms), self.is_shared)
+    }
+
+    /// No more workers than it may be given to, and none that has failed it. Where the connection broke it may have been
+    /// an idle one that was dying, which says nothing about the worker: that one is asked once more on a new one. A
+    /// shared connection is never idle in that sense.
+    fn is_tried_in_turn(&self) -> Result<(), String> {
+        let mut tried: Vec<&Visit> = Vec::new();
+        for visit in &self.visits {
+            match tried.iter().find(|earlier| earlier.worker == visit.worker) {
+                None => tried.push(visit),
+                Some(earlier) => {
+                    let broke = earlier.mood == Mood::Vanishing || self.broke_with(earlier);
+                    let times = self.visits.iter().filter(|other| other.worker == visit.worker).count();
+                    if self.is_shared || !broke || times > 2 {
+                        return Err("it was given again to a worker that had failed it".into());
+                    }
+                }
+            }
+        }
+        if tried.len() > WORKERS_MAX {
+            return Err(format!("it was given to {} workers", tried.len()));
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong: workers in turn, so that enough are well at any moment, and nodes.
 
-use super::Run;
+use super::{Kind, Run, routed};
 use crate::{
     fault::Fault,
     trace,
@@ -10,9 +10,11 @@ use madsim::{
     rand::{Rng, seq::SliceRandom, thread_rng},
     time::{Duration, sleep},
 };
+use quorate_state::ServiceView;
 
-/// How long it goes on.
+/// How long it goes on, and how long where a second of it is more work to simulate.
 const LASTS: Duration = Duration::from_secs(20);
+const LASTS_BUSY: Duration = Duration::from_secs(12);
 /// What a router may have to learn about workers that are well takes no longer.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -26,7 +28,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn any() -> Self {
+    fn any(kind: Kind) -> Self {
         let slow = thread_rng().gen_range(10..2_500);
         let all = [
             Self::In(Mood::Ill),
@@ -36,13 +38,22 @@ impl Trouble {
             Self::In(Mood::Vanishing),
             Self::In(Mood::Refusing),
             Self::Dead,
+            Self::In(Mood::Leaving),
         ];
+        // By HTTP/1.1 nobody can say that he leaves.
+        let all = if kind == Kind::Http2 { &all[..] } else { &all[..all.len() - 1] };
         *all.choose(&mut thread_rng()).expect("there are some")
     }
 
-    /// Whether its connections break with it.
-    fn breaks(self) -> bool {
-        matches!(self, Self::Dead | Self::In(Mood::Refusing | Mood::Dying))
+    /// Whether its connections break with it: in some moods that of one request, which may be shared. Of one that leaves
+    /// too: in the simulated network a write fails as soon as the other end is closed, though its last words are still
+    /// under way.
+    fn breaks(self, is_shared: bool) -> bool {
+        match self {
+            Self::Dead | Self::In(Mood::Refusing | Mood::Dying | Mood::Leaving) => true,
+            Self::In(Mood::Vanishing) => is_shared,
+            Self::In(Mood::Well | Mood::Ill | Mood::Hanging | Mood::Slow(..)) => false,
+        }
     }
 }
 
@@ -83,8 +94,8 @@ impl Troubles {
     }
 
     /// Whether connections of this worker broke then.
-    pub fn broke(&self, worker: usize, from_ms: u128, to_ms: u128) -> bool {
-        self.0[worker].iter().any(|spell| spell.trouble.breaks() && spell.meets(from_ms, to_ms))
+    pub fn broke(&self, worker: usize, (from_ms, to_ms): (u128, u128), is_shared: bool) -> bool {
+        self.0[worker].iter().any(|spell| spell.trouble.breaks(is_shared) && spell.meets(from_ms, to_ms))
     }
 }
 
@@ -97,7 +108,11 @@ impl Spell {
 impl Run<'_> {
     /// All of it, and peace at the end.
     pub(super) async fn weather(&self) -> Result<(), String> {
-        let until_ms = now_ms() + LASTS.as_millis();
+        let lasts = match self.kind {
+            Kind::Services => LASTS,
+            Kind::Routes | Kind::Http2 => LASTS_BUSY,
+        };
+        let until_ms = now_ms() + lasts.as_millis();
         futures_util::try_join!(
             self.workers_suffer(until_ms),
             self.nodes_suffer(until_ms),
@@ -120,25 +135,33 @@ impl Run<'_> {
 
     /// Some workers are unwell for a time, then others.
     async fn workers_suffer(&self, until_ms: u128) -> Result<(), String> {
-        let mut workers: Vec<_> = (0..self.world.workers.len()).collect();
-        // A request is given to three workers at most. A check or a breaker may hold one for unwell for a while after it
-        // is well.
-        let most = if self.is_checked || self.is_tuned { 1 } else { 2 };
         while now_ms() < until_ms {
-            workers.shuffle(&mut thread_rng());
-            let count = thread_rng().gen_range(1..=most);
-            let victims = &workers[..count];
-            for n in victims {
-                self.befall(*n, Trouble::any());
+            let victims = self.victims();
+            for n in &victims {
+                self.befall(*n, Trouble::any(self.kind));
             }
             let lasts = thread_rng().gen_range(200..5_000);
             sleep(Duration::from_millis(lasts)).await;
-            for n in victims {
+            for n in &victims {
                 self.recover(*n).await;
             }
             self.lull().await?;
         }
         Ok(())
+    }
+
+    /// Who is unwell next: of each service fewer than a request is given to, so that one of those is well.
+    fn victims(&self) -> Vec<usize> {
+        let mut random = thread_rng();
+        if self.kind == Kind::Routes {
+            return routed::victims();
+        }
+        let mut workers: Vec<_> = (0..self.world.workers.len()).collect();
+        workers.shuffle(&mut random);
+        // A check or a breaker may hold one for unwell for a while after it is well.
+        let most = if self.is_checked || self.is_tuned { 1 } else { 2 };
+        workers.truncate(random.gen_range(1..=most));
+        workers
     }
 
     fn befall(&self, n: usize, trouble: Trouble) {
@@ -171,7 +194,8 @@ impl Run<'_> {
 
     fn somebody_is_avoided(&self) -> bool {
         self.world.machines.iter().filter_map(|machine| machine.view()).any(|view| {
-            view.service("s").is_none_or(|service| service.endpoints().any(|endpoint| !endpoint.serves()))
+            let avoids = |service: &ServiceView| service.endpoints().any(|endpoint| !endpoint.serves());
+            self.services().iter().any(|name| view.service(name).is_none_or(|service| avoids(service)))
         })
     }
 
