@@ -1,5 +1,7 @@
 //! A service's policy on a real listener: who is left alone, and what is tried again.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
+
 #[path = "resilience/last_answer.rs"]
 mod last_answer;
 #[path = "resilience/observed.rs"]
