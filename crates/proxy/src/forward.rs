@@ -77,7 +77,7 @@ enum Line {
 
 /// The head of an answer, and what its body comes on.
 enum Arrived {
-    Own(Response<Incoming>, Upstream),
+    Own(Response<()>, Upstream),
     Shared(Response<Answer>),
 }
 
@@ -166,18 +166,22 @@ impl<'a> Forwarding<'a> {
             care.sent();
         }
         let failed = |failure, error| Failed { failure, connection, error };
-        let authority = || self.to.endpoint.authority.clone();
-        let request = self.outbound.request(&self.to, self.attempts);
-        let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
         let mut upstream = match line {
             Line::Own(upstream) => upstream,
-            // Boxed: its state would be part of each connection's.
-            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
+            Line::Shared(place) => {
+                let request = self.outbound.request(&self.to, self.attempts);
+                let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
+                // Boxed: its state would be part of each connection's.
+                return Box::pin(self.share(place, connection, request)).await;
+            }
         };
-        match upstream.exchange(request, &self.client.watch).await {
+        let asked = self.outbound.ask(&mut upstream, &self.to, self.attempts);
+        asked.map_err(|error| failed(Failure::TimedOut, error))?;
+        let authority = || self.to.endpoint.authority.clone();
+        match upstream.answer(&self.client.watch).await {
             Ok(response) => Ok(Arrived::Own(response, upstream)),
-            Err(Broken::Unsent(request)) => {
-                self.outbound.restore(*request);
+            Err(Broken::Unsent(body)) => {
+                self.outbound.restore(body);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
             }
             Err(Broken::Died(source)) => {
@@ -238,7 +242,7 @@ impl<'a> Forwarding<'a> {
                 upgrade::switch(response, (upstream, ticket), self.upgrade, client).map_err(refuse)
             }
             Arrived::Own(response, upstream) => Ok(passed_on(
-                response.map(|body| AnswerBody::from_worker(body, upstream, (&endpoint, ticket), client)),
+                response.map(|()| AnswerBody::from_worker(upstream, (&endpoint, ticket), client)),
             )),
             Arrived::Shared(response) => {
                 Ok(passed_on(response.map(|body| AnswerBody::from_shared(body, (&endpoint, ticket), client))))

@@ -66,7 +66,7 @@ mod websocket;
 
 pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
-pub use http1::{AnswerBody, AnswerError};
+pub use http1::{AnswerBody, AnswerError, WireError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use resilience::Breakers;

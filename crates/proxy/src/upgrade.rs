@@ -66,7 +66,7 @@ pub(crate) fn is_answered_by(wanted: Option<&Wanted>, status: StatusCode) -> boo
 
 /// Passes a worker's 101 on and opens the tunnel.
 pub(crate) fn switch(
-    mut response: Response<Incoming>,
+    mut response: Response<()>,
     (upstream, ticket): (Upstream, Ticket),
     wanted: Option<Wanted>,
     client: &Arc<Client>,
@@ -83,7 +83,7 @@ pub(crate) fn switch(
         return Err(Refused::BadHandshake);
     }
     quorate_rt::spawn(tunnel(wanted.client, (upstream, ticket), client.clone()));
-    let mut answer = response.map(|_| AnswerBody::own(Bytes::new(), client));
+    let mut answer = response.map(|()| AnswerBody::own(Bytes::new(), client));
     crate::headers::Stamp::strip(answer.headers_mut());
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.headers_mut().insert(header::UPGRADE, wanted.protocol);

@@ -6,7 +6,6 @@ use crate::{
     decide::{By, Patience, Terms, Verdict},
 };
 use http::StatusCode;
-use hyper::body::Body;
 use quorate_routing::{
     RequestHead,
     budget::Budget,
@@ -69,8 +68,8 @@ impl Forwarding<'_> {
         match Box::pin(self.then((Failure::BadAnswer, Connection::Fresh), &Answered(status))).await {
             Then::GoOn => {
                 // One with a body that nobody reads is closed.
-                if let Arrived::Own(response, upstream) = arrived
-                    && response.body().is_end_stream()
+                if let Arrived::Own(_, upstream) = arrived
+                    && upstream.is_idle()
                 {
                     endpoint.put(upstream, tick);
                 }

@@ -5,7 +5,7 @@ use super::{
     error::{Error, Failed},
 };
 use crate::{
-    http1::RequestBody,
+    http1::{RequestBody, WireError},
     http2::upstream::{
         self, Broken, Got, Links, Place, Turn,
         exchange::speak_http2,
@@ -128,7 +128,9 @@ impl Forwarding<'_> {
                 (Failure::Unsent, Error::Stream { authority, source: source.into() })
             }
             Broken::Died(source) => (Failure::Died, Error::Stream { authority, source: source.into() }),
-            Broken::Upload(source) => (Failure::Died, Error::Died { authority, source }),
+            Broken::Upload(source) => {
+                (Failure::Died, Error::Died { authority, source: WireError::Upload(source) })
+            }
             Broken::TimedOut => (Failure::TimedOut, self.timed_out()),
         };
         Err(Failed { failure, connection, error })
