@@ -7,7 +7,7 @@
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
 //! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
-//! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `http1` | the bytes: HTTP/1.1 on both sides, by hyper and by a codec of our own. Nothing else knows what carries them |
 //! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |

@@ -32,7 +32,7 @@ use wire::{NoHead, Wire};
 pub(crate) struct Upstream(Box<Halves>);
 
 struct Halves {
-    wire: Wire<WorkerSocket>,
+    wire: Wire<WorkerSocket, RequestBody>,
     _counted: Counted,
 }
 
@@ -63,7 +63,10 @@ impl Upstream {
         let wire = &mut self.0.wire;
         poll_fn(|cx| match wire.poll_head(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(NoHead::Unsent)) => Poll::Ready(Err(Broken::Unsent(wire.take_body()))),
+            Poll::Ready(Err(NoHead::Unsent)) => {
+                let body = wire.take_body().unwrap_or(RequestBody::Empty);
+                Poll::Ready(Err(Broken::Unsent(body)))
+            }
             Poll::Ready(Err(NoHead::Died(error))) => Poll::Ready(Err(Broken::Died(error))),
             Poll::Pending if watch.is_due() => Poll::Ready(Err(Broken::TimedOut)),
             Poll::Pending => Poll::Pending,

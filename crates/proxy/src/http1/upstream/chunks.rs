@@ -14,11 +14,21 @@ const DIGITS_MAX: u8 = 16;
 /// Where in the body the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// Spaces after a size, or an extension.
-    Extension { size: u64, is_named: bool },
-    SizeEnd { size: u64 },
-    Data { left: u64 },
+    Extension {
+        size: u64,
+        is_named: bool,
+    },
+    SizeEnd {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataEnd,
     DataEndLf,
     Trailers,

@@ -50,11 +50,8 @@ pub(super) fn take(input: &mut Bytes, to_head: bool, bytes_max: usize) -> Result
     let all = input.clone();
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut answer = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut answer,
-        &all,
-        &mut fields,
-    );
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, &all, &mut fields);
     let length = match parsed.map_err(WireError::Garbled)? {
         httparse::Status::Complete(length) if length > bytes_max => return Err(too_large),
         httparse::Status::Complete(length) => length,

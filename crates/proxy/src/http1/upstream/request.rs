@@ -1,6 +1,5 @@
 //! The head of a request, and how the end of its body is told (RFC 9112, 3 and 6.1).
 
-use crate::http1::RequestBody;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use hyper::body::Body;
 
@@ -27,7 +26,7 @@ pub(super) enum Framing {
 const HEAD: usize = 1 << 10;
 
 impl Framing {
-    pub fn of(body: &RequestBody, headers: &HeaderMap) -> Self {
+    pub fn of(body: &impl Body, headers: &HeaderMap) -> Self {
         match body.size_hint().exact() {
             Some(left) => Self::Length { left },
             None => Self::Chunked { announced: announced(headers) },

@@ -7,7 +7,6 @@ use super::{
     WireError,
     request::{self, Ask, Framing},
 };
-use crate::http1::RequestBody;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame};
 use std::{
@@ -23,15 +22,14 @@ const SMALL: usize = 2 << 10;
 const GATHERED: usize = 8 << 10;
 
 /// What is still to be written.
-#[derive(Default)]
-pub(super) struct Sending {
+pub(super) struct Sending<B> {
     out: Vec<u8>,
     /// How much of it is written.
     at: usize,
     /// What comes after it, and after that.
     piece: Bytes,
     tail: &'static [u8],
-    body: Option<(RequestBody, Framing)>,
+    body: Option<(B, Framing)>,
     /// Nothing was given to the socket yet.
     is_new: bool,
     is_dirty: bool,
@@ -44,8 +42,22 @@ enum Gathered {
     Awaited,
 }
 
-impl Sending {
-    pub fn new(ask: &Ask<'_>, body: RequestBody) -> Self {
+impl<B> Default for Sending<B> {
+    fn default() -> Self {
+        Self {
+            out: Vec::new(),
+            at: 0,
+            piece: Bytes::new(),
+            tail: b"",
+            body: None,
+            is_new: false,
+            is_dirty: false,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Sending<B> {
+    pub fn new(ask: &Ask<'_>, body: B) -> Self {
         let body = if body.is_end_stream() {
             None
         } else {
@@ -57,9 +69,8 @@ impl Sending {
     }
 
     /// Takes the body back of a request of which nothing was written.
-    pub fn take_body(&mut self) -> RequestBody {
-        let body = std::mem::take(self).body;
-        body.map_or(RequestBody::Empty, |(body, _)| body)
+    pub fn take_body(&mut self) -> Option<B> {
+        std::mem::take(self).body.map(|(body, _)| body)
     }
 
     /// Whether all of it is with the kernel.
@@ -101,6 +112,11 @@ impl Sending {
                 return Poll::Pending;
             }
         }
+    }
+
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.out.capacity() + self.piece.len()
     }
 
     fn left(&self) -> usize {
@@ -176,7 +192,10 @@ impl Sending {
         let length = piece.len() as u64;
         let is_chunk = match framing {
             Framing::Length { left } => {
-                *left = left.checked_sub(length).ok_or(WireError::TooLong { surplus: length - *left })?;
+                if length > *left {
+                    return Err(WireError::TooLong { surplus: length - *left });
+                }
+                *left -= length;
                 false
             }
             Framing::Chunked { .. } => {

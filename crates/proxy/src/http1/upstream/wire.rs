@@ -11,10 +11,9 @@ use super::{
     request::Ask,
     sending::Sending,
 };
-use crate::http1::RequestBody;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response};
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use std::{
     io,
     mem::{self, MaybeUninit},
@@ -31,9 +30,9 @@ const LARGEST: usize = 64 << 10;
 const INTERIM_MAX: u8 = 32;
 
 /// A connection.
-pub(super) struct Wire<S> {
+pub(super) struct Wire<S, B> {
     socket: S,
-    sending: Sending,
+    sending: Sending<B>,
     /// What was read and not handed on.
     input: Bytes,
     /// Room that was made for a large read, while nothing comes.
@@ -57,7 +56,9 @@ enum At {
         interim: u8,
         looked: usize,
     },
-    Length { left: u64 },
+    Length {
+        left: u64,
+    },
     Chunks(Chunks),
     UntilClose,
     /// Nothing: the answer is over, and the connection too.
@@ -75,7 +76,11 @@ pub(super) enum NoHead {
     Died(WireError),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S, B> Wire<S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     pub fn new(socket: S, header_bytes_max: usize) -> Self {
         Self {
             socket,
@@ -91,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Takes a request; [`Wire::poll_head`] sends it.
-    pub fn ask(&mut self, ask: &Ask<'_>, body: RequestBody) {
+    pub fn ask(&mut self, ask: &Ask<'_>, body: B) {
         debug_assert!(self.is_idle(), "one request at a time");
         self.to_head = *ask.method == Method::HEAD;
         self.sending = Sending::new(ask, body);
@@ -99,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Takes the body back of a request of which nothing was written.
-    pub fn take_body(&mut self) -> RequestBody {
+    pub fn take_body(&mut self) -> Option<B> {
         self.sending.take_body()
     }
 
@@ -317,6 +322,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The socket, and what was read beyond a 101.
     pub fn into_parts(self) -> (S, Bytes) {
         (self.socket, self.input)
+    }
+
+    #[cfg(test)]
+    pub fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    /// How much memory it holds beside itself.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.input.len() + self.room.capacity() + self.sending.held()
     }
 
     /// Reads a little; memory is taken only for what comes.
