@@ -67,9 +67,9 @@ impl Forwarding<'_> {
         let endpoint = self.to.endpoint.clone();
         match Box::pin(self.then((Failure::BadAnswer, Connection::Fresh), &Answered(status))).await {
             Then::GoOn => {
-                // One with a body that nobody reads is closed.
-                if let Arrived::Own(_, upstream) = arrived
-                    && upstream.is_idle()
+                // One with a body that is still coming is closed.
+                if let Arrived::Own(_, mut upstream) = arrived
+                    && upstream.take_whole().is_some()
                 {
                     endpoint.put(upstream, tick);
                 }

@@ -40,6 +40,11 @@ impl Shared {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
         match upstream.0.wire.poll_send(cx) {
+            // The answer is over, and so is the connection: nobody hears the rest.
+            Poll::Pending if upstream.is_over() && upstream.0.wire.poll_stray(cx).is_ready() => {
+                self.upstream = None;
+                Poll::Ready(())
+            }
             Poll::Pending => {
                 self.sender = Some(cx.waker().clone());
                 Poll::Pending
@@ -47,7 +52,7 @@ impl Shared {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
                 (self.failed, self.upstream) = (Some(error), None);
-                self.reader.take().map(Waker::wake);
+                wake(&mut self.reader);
                 Poll::Ready(())
             }
         }
@@ -80,11 +85,17 @@ impl Detached {
 impl Drop for Detached {
     fn drop(&mut self) {
         let mut shared = lock(&self.0);
-        // A worker that has answered may still want to hear the rest.
+        // A worker that has answered may still want to hear the rest; from here on the sender sees whether it does.
         if !shared.upstream.as_ref().is_some_and(Upstream::is_over) {
             shared.upstream = None;
-            shared.sender.take().map(Waker::wake);
         }
+        wake(&mut shared.sender);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
     }
 }
 

@@ -159,10 +159,14 @@ struct Went {
 
 type TestWire = Wire<Socket, Pieces>;
 
-/// Polls until it is ready, or nothing goes on.
-fn finish<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+/// Polls until it is ready, or long after nothing goes on: a byte takes two polls.
+fn finish<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    finish_within(1_000, poll)
+}
+
+fn finish_within<T>(polls: usize, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
     let mut cx = Context::from_waker(Waker::noop());
-    (0..20_000).find_map(|_| match poll(&mut cx) {
+    (0..polls).find_map(|_| match poll(&mut cx) {
         Poll::Ready(ready) => Some(ready),
         Poll::Pending => None,
     })

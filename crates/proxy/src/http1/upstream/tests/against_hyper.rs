@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
-const ROUNDS: usize = 3_000;
+const ROUNDS: usize = 2_000;
 
 /// An answer, good or nearly so.
 fn answer(draws: &mut Draws) -> Vec<u8> {
@@ -58,7 +58,7 @@ fn mutated(mut bytes: Vec<u8>, draws: &mut Draws) -> Vec<u8> {
 
 /// What hyper makes of it; `None`: nothing.
 async fn by_hyper(method: &Method, bytes: &[u8]) -> Option<Went> {
-    let (near, mut far) = tokio::io::duplex(1 << 20);
+    let (near, mut far) = tokio::io::duplex(16 << 10);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.ok()?;
     let request = hyper::Request::builder().method(method).uri("/x?y").body(Empty::<Bytes>::new()).unwrap();
     let exchange = async {

@@ -18,7 +18,7 @@ fn written(method: &Method, headers: &HeaderMap, body: Pieces, takes: usize) -> 
     let target: Uri = "http://elsewhere/a%20b?c".parse().unwrap();
     let more = (&HeaderName::from_static("x-more"), &HeaderValue::from_static("1"));
     wire.ask(&Ask { method, target: &target, headers, more: Some(more) }, body);
-    if let Some(Err(NoHead::Died(error))) = finish(|cx| wire.poll_head(cx)) {
+    if let Some(Err(NoHead::Died(error))) = finish_within(20_000, |cx| wire.poll_head(cx)) {
         return Err(chain(&error));
     }
     let text = String::from_utf8(wire.into_parts().0.written).unwrap();
