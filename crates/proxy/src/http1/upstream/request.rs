@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use hyper::body::Body;
+use std::io::Write;
 
 /// What a worker is asked.
 #[derive(Clone, Copy)]
@@ -55,9 +56,8 @@ pub(super) fn head(ask: &Ask<'_>, framing: Option<&Framing>) -> Vec<u8> {
         None if has_length => out.extend_from_slice(b"content-length: 0\r\n"),
         None => {}
         Some(Framing::Length { left }) => {
-            out.extend_from_slice(b"content-length: ");
-            out.extend_from_slice(left.to_string().as_bytes());
-            out.extend_from_slice(b"\r\n");
+            // Writing to a Vec never fails.
+            let _ = write!(out, "content-length: {left}\r\n");
         }
         Some(Framing::Chunked { .. }) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
