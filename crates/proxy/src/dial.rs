@@ -42,9 +42,6 @@ pub(crate) enum Error {
     /// The host is neither a DNS name nor an IP address.
     #[error("`{host}` is no name that a certificate could be for")]
     BadName { host: String },
-    /// hyper refused the socket.
-    #[error("connect to {authority}: {source}")]
-    Setup { authority: String, source: hyper::Error },
     /// It does not greet as HTTP/2 has it.
     #[error("HTTP/2 with {authority}: {source}")]
     Greeting { authority: String, source: Box<h2::Error> },
@@ -72,7 +69,7 @@ impl Dialer {
         let authority = || endpoint.authority.clone();
         let dialling = endpoint.dialling(max).ok_or_else(|| Error::Full { authority: authority(), max })?;
         let socket = self.within(endpoint, self.socket(endpoint, Alpn::Http1)).await?;
-        self.upstream(endpoint, socket, dialling.opened()).await
+        Ok(self.upstream(socket, dialling.opened()))
     }
 
     /// A new connection for many requests, or what the worker chooses instead of it.
@@ -99,7 +96,7 @@ impl Dialer {
         });
         match greeted.await? {
             Ok(fresh) => Ok(Dialled::Shared(fresh, dialling.opened())),
-            Err(socket) => self.upstream(endpoint, socket, dialling.opened()).await.map(Dialled::Own),
+            Err(socket) => Ok(Dialled::Own(self.upstream(socket, dialling.opened()))),
         }
     }
 
@@ -114,15 +111,8 @@ impl Dialer {
             .map_err(|_| Error::TooSlow { authority: endpoint.authority.clone(), limit })?
     }
 
-    async fn upstream(
-        &self,
-        endpoint: &Endpoint,
-        socket: WorkerSocket,
-        counted: Counted,
-    ) -> Result<Upstream, Error> {
+    fn upstream(&self, socket: WorkerSocket, counted: Counted) -> Upstream {
         Upstream::new(socket, self.limits.header_bytes_max, counted)
-            .await
-            .map_err(|source| Error::Setup { authority: endpoint.authority.clone(), source })
     }
 
     async fn socket(&self, endpoint: &Endpoint, alpn: Alpn) -> Result<WorkerSocket, Error> {

@@ -86,7 +86,7 @@ enum Line {
 
 /// The head of an answer, and what its body comes on.
 enum Arrived {
-    Own(Response<Incoming>, Upstream),
+    Own(Response<()>, Upstream),
     Shared(Response<Answer>),
     /// It is a tunnel's.
     Tunnel(Response<Pipe>),
@@ -179,19 +179,19 @@ impl<'a> Forwarding<'a> {
             care.sent();
         }
         let failed = |failure, error| Failed { failure, connection, error };
-        let authority = || self.to.endpoint.authority.clone();
-        let request = self.outbound.request(&self.to, self.attempts);
-        let request = request.map_err(|error| failed(Failure::TimedOut, error))?;
         let mut upstream = match line {
             Line::Own(upstream) => upstream,
             // Boxed: its state would be part of each connection's.
-            Line::Shared(place) => return Box::pin(self.share(place, connection, request)).await,
-            Line::Tunnel(place) => return Box::pin(self.open_tunnel(place, connection, request)).await,
+            Line::Shared(place) => return Box::pin(self.share(place, connection)).await,
+            Line::Tunnel(place) => return Box::pin(self.open_tunnel(place, connection)).await,
         };
-        match upstream.exchange(request, &self.client.watch).await {
+        let asked = self.outbound.ask(&mut upstream, &self.to, self.attempts);
+        asked.map_err(|error| failed(Failure::TimedOut, error))?;
+        let authority = || self.to.endpoint.authority.clone();
+        match upstream.answer(&self.client.watch).await {
             Ok(response) => Ok(Arrived::Own(response, upstream)),
-            Err(Broken::Unsent(request)) => {
-                self.outbound.restore(*request);
+            Err(Broken::Unsent(body)) => {
+                self.outbound.restore(body);
                 Err(failed(Failure::Unsent, Error::Closed { authority: authority() }))
             }
             Err(Broken::Died(source)) => {
@@ -350,9 +350,7 @@ impl Arrived {
         let Destination { endpoint, ticket, by, .. } = from;
         let at = (&endpoint, ticket);
         let mut answer = match self {
-            Self::Own(response, upstream) => {
-                response.map(|body| AnswerBody::from_worker(body, upstream, at, client))
-            }
+            Self::Own(response, upstream) => response.map(|()| AnswerBody::from_worker(upstream, at, client)),
             Self::Shared(response) => response.map(|body| AnswerBody::from_shared(body, at, client)),
             // Only where nobody has asked for it, and then it is closed by letting go of it.
             Self::Tunnel(response) => response.map(|_| AnswerBody::own(bytes::Bytes::new(), client)),

@@ -8,7 +8,7 @@
 //! | `listen` | a connection is accepted, within the bounds |
 //! | [`certificate`] | what those who speak TLS are shown; read again while the node runs |
 //! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
-//! | `http1` | the bytes: HTTP/1.1 on both sides. Nothing else knows what carries them |
+//! | `http1` | the bytes: HTTP/1.1 on both sides, by hyper and by a codec of our own. Nothing else knows what carries them |
 //! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
@@ -72,7 +72,7 @@ mod websocket;
 pub use certificate::Certificate;
 pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
-pub use http1::{AnswerBody, AnswerError};
+pub use http1::{AnswerBody, AnswerError, WireError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use observations::Observations;

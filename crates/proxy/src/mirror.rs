@@ -4,14 +4,17 @@
 //! What can't be kept is not copied: a body that was too large to be kept, and an upgrade. Copies are bounded for each
 //! core: beyond [`COPIES_MAX`] there are none until one is done. They are sent by HTTP/1.1.
 
-use crate::{core::Core, destination::Seat, http1::RequestBody, pool::Endpoint};
+use crate::{
+    core::Core,
+    destination::Seat,
+    http1::{Ask, RequestBody},
+    pool::Endpoint,
+};
 use http::Request;
-use hyper::body::{Body, Incoming};
 use quorate_rt::time::timeout;
 use quorate_telemetry::label::Mirrored;
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::Poll,
 };
@@ -56,13 +59,14 @@ async fn exchange(core: &Core, endpoint: &Endpoint, request: Request<RequestBody
         None => core.dialer.dial(endpoint, core.config.limits.worker_connections_max).await.ok()?,
     };
     let watch = core.deadlines.watch()?;
-    let answer = upstream.exchange(request, &watch).await.ok()?;
-    let mut body = pin!(answer.into_body());
+    let (head, body) = request.into_parts();
+    let ask = Ask { method: &head.method, target: &head.uri, headers: &head.headers, more: None };
+    upstream.ask(&ask, body);
+    upstream.answer(&watch).await.ok()?;
     let mut read = 0;
     let is_whole = poll_fn(|cx| {
         loop {
-            upstream.poll_connection(cx);
-            match Pin::<&mut Incoming>::as_mut(&mut body).poll_frame(cx) {
+            match upstream.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     read += frame.data_ref().map_or(0, |piece| piece.len() as u64);
                     if read > ANSWER_BYTES_MAX {

@@ -73,7 +73,7 @@ pub(crate) fn is_answered_by(wanted: Option<&Wanted>, status: StatusCode) -> boo
 
 /// Passes a worker's 101 on and opens the tunnel.
 pub(crate) fn switch(
-    mut response: Response<Incoming>,
+    mut response: Response<()>,
     (upstream, ticket): (Upstream, Ticket),
     wanted: Option<Wanted>,
     client: &Arc<Client>,
@@ -90,7 +90,7 @@ pub(crate) fn switch(
         return Err(Refused::BadHandshake);
     }
     quorate_rt::spawn(tunnel(wanted.client, (WorkerEnd::Own(upstream), ticket), client.clone()));
-    Ok(switched(response.map(drop), wanted.protocol, client))
+    Ok(switched(response, wanted.protocol, client))
 }
 
 /// Tells the client that a worker has opened a tunnel for it in HTTP/2, as HTTP/1.1 would have said it.

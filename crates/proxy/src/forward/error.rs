@@ -2,7 +2,9 @@
 
 use crate::{
     answer::{self, Own},
-    dial, upgrade,
+    dial,
+    http1::WireError,
+    upgrade,
 };
 use quorate_routing::retry::{Connection, Failure};
 use quorate_telemetry::label::Outcome;
@@ -22,7 +24,7 @@ pub(super) enum Error {
     #[error("{authority}: the connection was closed")]
     Closed { authority: String },
     #[error("{authority}: {}", chain(source))]
-    Died { authority: String, source: hyper::Error },
+    Died { authority: String, source: WireError },
     #[error("{authority}: no room on its connections within {after:?}")]
     NoRoom { authority: String, after: Duration },
     #[error("{authority}: its connections are full, and {waiting_max} requests wait already")]
@@ -35,7 +37,7 @@ pub(super) enum Error {
         "{authority}: it has no WebSockets in HTTP/2, and the upgrade in HTTP/1.1 failed: {}",
         chain(source)
     )]
-    NoTunnel { authority: String, source: hyper::Error },
+    NoTunnel { authority: String, source: WireError },
     #[error("{authority}: no answer within {after:?}")]
     TimedOut { authority: String, after: Duration },
     #[error("{authority}: {reason}")]
@@ -101,7 +103,7 @@ pub(super) fn worker_failed(failed: &Failed) -> Own {
     }
 }
 
-/// An error and its causes: hyper's own text leaves them out.
+/// An error and its causes, which its own text leaves out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -4,15 +4,15 @@ use super::error::Error;
 use crate::{
     decide::{By, Destination},
     destination::Seat,
-    http1::{Kept, RequestBody},
+    http1::{Ask, Kept, RequestBody, Upstream},
     pool::Endpoint,
     routes::Plan,
 };
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use quorate_routing::retry::Replay;
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{events::WorkerFailed, label::Outcome};
-use std::mem;
+use std::{borrow::Cow, mem};
 
 /// What a worker is sent: at hand, as long as it may have to be sent again.
 pub(super) struct Outbound {
@@ -73,23 +73,23 @@ impl Outbound {
             Payload::Kept(kept) => (self.headers.clone(), RequestBody::Kept(kept.send())),
             Payload::Once(body) => (mem::take(&mut self.headers), mem::replace(body, RequestBody::Empty)),
         };
-        if attempt > 1 || to.care.as_ref().is_some_and(|care| care.again.counts_attempts) {
+        if is_told(to, attempt) {
             headers.insert(ATTEMPT, attempt.into());
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target_of(to)?;
+        *request.uri_mut() = self.target_of(to)?.into_owned();
         *request.headers_mut() = headers;
         Ok(request)
     }
 
     /// What the worker is asked for: the path of its address, then the request's own, or what of that follows the
     /// service's name.
-    pub(super) fn target_of(&self, to: &Destination) -> Result<Uri, Error> {
+    pub(super) fn target_of(&self, to: &Destination) -> Result<Cow<'_, Uri>, Error> {
         let prefix = to.endpoint.address.path_prefix();
         let target = match &to.by {
-            By::Route(plan) => return self.target_by(plan, prefix),
-            By::Workspace if prefix.is_empty() => return Ok(self.target.clone()),
+            By::Route(plan) => return self.target_by(plan, prefix).map(Cow::Owned),
+            By::Workspace if prefix.is_empty() => return Ok(Cow::Borrowed(&self.target)),
             By::Workspace => format!("{prefix}{}", self.target),
             By::Service { rest_at, .. } => {
                 let whole = self.target.path_and_query().map_or("/", |target| target.as_str());
@@ -98,7 +98,7 @@ impl Outbound {
                 format!("{prefix}{slash}{rest}")
             }
         };
-        target.parse().map_err(|_| Error::BadTarget)
+        target.parse().map(Cow::Owned).map_err(|_| Error::BadTarget)
     }
 
     pub(super) fn target_by(&self, plan: &Plan, prefix: &str) -> Result<Uri, Error> {
@@ -123,14 +123,30 @@ impl Outbound {
         Some(request)
     }
 
-    /// Takes an unsent request apart again.
-    pub(super) fn restore(&mut self, request: Request<RequestBody>) {
-        let (head, unsent) = request.into_parts();
+    /// Hands it to a connection of its own. A body that can't be sent again is moved there.
+    pub(super) fn ask(
+        &mut self,
+        upstream: &mut Upstream,
+        to: &Destination,
+        attempt: u32,
+    ) -> Result<(), Error> {
+        let body = match &mut self.body {
+            Payload::None => RequestBody::Empty,
+            Payload::Kept(kept) => RequestBody::Kept(kept.send()),
+            Payload::Once(body) => mem::replace(body, RequestBody::Empty),
+        };
+        let target = self.target_of(to)?;
+        let told = is_told(to, attempt).then(|| (ATTEMPT, HeaderValue::from(attempt)));
+        let more = told.as_ref().map(|(name, value)| (name, value));
+        let ask = Ask { method: &self.method, target: &target, headers: &self.headers, more };
+        upstream.ask(&ask, body);
+        Ok(())
+    }
+
+    /// Takes the body of an unsent request back.
+    pub(super) fn restore(&mut self, unsent: RequestBody) {
         match &mut self.body {
-            Payload::Once(body) => {
-                self.headers = head.headers;
-                *body = unsent;
-            }
+            Payload::Once(body) => *body = unsent,
             Payload::None | Payload::Kept(_) => {}
         }
     }
@@ -146,4 +162,9 @@ impl Outbound {
         }
         .emit();
     }
+}
+
+/// Whether a worker is told which attempt it gets.
+fn is_told(to: &Destination, attempt: u32) -> bool {
+    attempt > 1 || to.care.as_ref().is_some_and(|care| care.again.counts_attempts)
 }

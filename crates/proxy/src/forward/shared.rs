@@ -5,7 +5,7 @@ use super::{
     error::{Error, Failed},
 };
 use crate::{
-    http1::RequestBody,
+    http1::{RequestBody, WireError},
     http2::upstream::{
         self, Broken, Got, Links, Opened, Place, Turn,
         exchange::speak_http2,
@@ -110,12 +110,8 @@ impl Forwarding<'_> {
         });
     }
 
-    pub(super) async fn share(
-        &mut self,
-        place: Place,
-        connection: Connection,
-        mut request: Request<RequestBody>,
-    ) -> Result<Arrived, Failed> {
+    pub(super) async fn share(&mut self, place: Place, connection: Connection) -> Result<Arrived, Failed> {
+        let mut request = self.request(connection)?;
         speak_http2(&mut request, self.scheme());
         match upstream::exchange(place, request, self.client).await {
             Ok(response) => Ok(Arrived::Shared(response)),
@@ -123,14 +119,18 @@ impl Forwarding<'_> {
         }
     }
 
+    fn request(&mut self, connection: Connection) -> Result<Request<RequestBody>, Failed> {
+        let request = self.outbound.request(&self.to, self.attempts);
+        request.map_err(|error| Failed { failure: Failure::TimedOut, connection, error })
+    }
+
     /// The same for a WebSocket.
     pub(super) async fn open_tunnel(
         &mut self,
         place: Place,
         connection: Connection,
-        request: Request<RequestBody>,
     ) -> Result<Arrived, Failed> {
-        let mut request = request.map(drop);
+        let mut request = self.request(connection)?.map(drop);
         if !ask_for_tunnel(&mut request, self.scheme()) {
             return Err(Failed { failure: Failure::Refused, connection, error: Error::BadTarget });
         }
@@ -172,7 +172,9 @@ impl Forwarding<'_> {
                 (Failure::Unsent, Error::Stream { authority, source: source.into() })
             }
             Broken::Died(source) => (Failure::Died, Error::Stream { authority, source: source.into() }),
-            Broken::Upload(source) => (Failure::Died, Error::Died { authority, source }),
+            Broken::Upload(source) => {
+                (Failure::Died, Error::Died { authority, source: WireError::Upload(source) })
+            }
             Broken::TimedOut => (Failure::TimedOut, self.timed_out()),
         };
         Failed { failure, connection, error }

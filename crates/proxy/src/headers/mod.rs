@@ -7,6 +7,6 @@ mod hop;
 mod inbound;
 mod outbound;
 
-pub(crate) use hop::lists;
+pub(crate) use hop::{lists, tokens};
 pub(crate) use inbound::{ToWorker, to_worker};
 pub(crate) use outbound::{Dialect, Stamp, Stamped};

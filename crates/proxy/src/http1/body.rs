@@ -1,9 +1,9 @@
 //! Bodies. They stream: at no time is more of one in memory than a connection's buffers.
 
 use super::{
-    Upstream,
+    Upstream, WireError,
     kept::{Pieced, Sending},
-    upstream::quiet,
+    upstream::Detached,
 };
 use crate::{
     client::{Client, Upload},
@@ -106,7 +106,7 @@ impl Body for RequestBody {
 pub enum AnswerError {
     /// HTTP/1.1.
     #[error("{0}")]
-    Http1(#[source] hyper::Error),
+    Http1(#[source] WireError),
     /// HTTP/2.
     #[error("{0}")]
     Http2(#[source] h2::Error),
@@ -119,10 +119,8 @@ pub struct AnswerBody {
 }
 
 enum Content {
-    /// Made here.
-    Own(Option<Bytes>),
-    /// From a worker, and all there.
-    Whole(Incoming),
+    /// Made here, or from a worker and all there.
+    Whole(Option<Bytes>),
     /// From a worker, and on its way.
     Arriving(Box<Arriving>),
 }
@@ -136,8 +134,14 @@ struct Arriving {
 }
 
 enum From {
-    /// A connection of its own, if this body has to poll it; `None`: a task of its own does.
-    Own(Incoming, Option<Upstream>),
+    /// A connection of its own.
+    Own(Upstream),
+    /// The same, while the request is still being sent.
+    Detached(Detached),
+    /// A connection that was given back; the body is over.
+    GivenBack,
+    /// A connection that broke.
+    Broken,
     /// A shared connection.
     Shared(Answer),
 }
@@ -145,31 +149,35 @@ enum From {
 impl AnswerBody {
     /// Made here.
     pub(crate) fn own(bytes: Bytes, client: &Arc<Client>) -> Self {
-        let content = Content::Own(Some(bytes).filter(|b| !b.is_empty()));
+        Self::whole(bytes, client)
+    }
+
+    fn whole(bytes: Bytes, client: &Arc<Client>) -> Self {
+        let content = Content::Whole(Some(bytes).filter(|b| !b.is_empty()));
         Self { content, client: client.clone() }
     }
 
     /// From a worker. The connection goes back to the pool as soon as it has no more part in the body: for a
     /// small one, which came with its head, that is now.
     pub(crate) fn from_worker(
-        incoming: Incoming,
-        upstream: Upstream,
+        mut upstream: Upstream,
         (endpoint, ticket): (&Arc<Endpoint>, Ticket),
         client: &Arc<Client>,
     ) -> Self {
-        if upstream.is_idle() {
+        let whole = upstream.take_whole();
+        let from = if client.upload_is(Upload::Running) {
+            // The worker answers before it has heard all: it is sent the rest all the same.
+            From::Detached(upstream.detach())
+        } else if whole.is_some() {
             endpoint.put(upstream, client.core.deadlines.now());
-            return Self { content: Content::Whole(incoming), client: client.clone() };
-        }
-        let upstream = if client.upload_is(Upload::Running) {
-            // The worker answers before it has heard all. This body is polled only while the client takes it, and
-            // a client may take it only after it has sent all: the upload must go on by itself.
-            upstream.detach();
-            None
+            From::GivenBack
         } else {
-            Some(upstream)
+            From::Own(upstream)
         };
-        Self::arriving(From::Own(incoming, upstream), (endpoint, ticket), client)
+        match whole {
+            Some(bytes) => Self::whole(bytes, client),
+            None => Self::arriving(from, (endpoint, ticket), client),
+        }
     }
 
     /// From a worker, on a shared connection.
@@ -218,8 +226,8 @@ impl Arriving {
             Poll::Ready(Some(Err(error))) => {
                 AnswerCut { worker: self.endpoint.address.as_str(), error: &error }
                     .emit(&client.core.counters);
-                if let From::Own(_, upstream) = &mut self.from {
-                    *upstream = None;
+                if matches!(self.from, From::Own(_) | From::Detached(_)) {
+                    self.from = From::Broken;
                 }
                 // Not at once: an error ends the client's connection with all that is still in its buffer, and
                 // the client should see how far the answer came.
@@ -234,13 +242,11 @@ impl Arriving {
     /// Back to the pool, if the answer was read to its end.
     fn release(&mut self, client: &Client) {
         self.ticket = None;
-        match &mut self.from {
-            From::Own(_, upstream) => {
-                if let Some(upstream) = upstream.take() {
-                    self.endpoint.put(upstream, client.core.deadlines.now());
-                }
-            }
-            From::Shared(answer) => answer.finish(),
+        if let From::Shared(answer) = &mut self.from {
+            return answer.finish();
+        }
+        if let From::Own(upstream) = std::mem::replace(&mut self.from, From::GivenBack) {
+            self.endpoint.put(upstream, client.core.deadlines.now());
         }
     }
 }
@@ -252,11 +258,9 @@ impl From {
         client: &Client,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self {
-            Self::Own(incoming, Some(upstream)) => {
-                upstream.poll_connection(cx);
-                Pin::new(incoming).poll_frame(&mut quiet()).map_err(AnswerError::Http1)
-            }
-            Self::Own(incoming, None) => Pin::new(incoming).poll_frame(cx).map_err(AnswerError::Http1),
+            Self::Own(upstream) => upstream.poll_frame(cx).map_err(AnswerError::Http1),
+            Self::Detached(detached) => detached.poll_frame(cx).map_err(AnswerError::Http1),
+            Self::GivenBack | Self::Broken => Poll::Ready(None),
             Self::Shared(answer) => {
                 answer.poll_frame(cx, client.core.deadlines.now()).map_err(AnswerError::Http2)
             }
@@ -265,14 +269,20 @@ impl From {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own(incoming, _) => incoming.is_end_stream(),
+            Self::Own(upstream) => upstream.is_over(),
+            Self::Detached(detached) => detached.is_over(),
+            Self::GivenBack => true,
+            Self::Broken => false,
             Self::Shared(answer) => answer.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own(incoming, _) => incoming.size_hint(),
+            Self::Own(upstream) => upstream.size_hint(),
+            Self::Detached(detached) => detached.size_hint(),
+            Self::GivenBack => SizeHint::with_exact(0),
+            Self::Broken => SizeHint::default(),
             Self::Shared(answer) => answer.size_hint(),
         }
     }
@@ -288,24 +298,21 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let this = &mut *self;
         match &mut this.content {
-            Content::Own(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Content::Whole(incoming) => Pin::new(incoming).poll_frame(cx).map_err(AnswerError::Http1),
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Content::Arriving(arriving) => arriving.poll_frame(cx, &this.client),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Own(bytes) => bytes.is_none(),
-            Content::Whole(incoming) => incoming.is_end_stream(),
+            Content::Whole(bytes) => bytes.is_none(),
             Content::Arriving(arriving) => arriving.from.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Content::Whole(incoming) => incoming.size_hint(),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Content::Arriving(arriving) => arriving.from.size_hint(),
         }
     }
