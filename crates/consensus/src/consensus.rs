@@ -135,7 +135,7 @@ impl Consensus {
         machine: Machine,
         applied: Arc<Applied>,
     ) -> Result<Self, StartError> {
-        let config = options.raft_config().map_err(Box::new)?;
+        let config = Arc::new(options.raft_config().map_err(Box::new)?);
         levels::refuse_older(&options, machine.state().feature_level())?;
         let dialler = Dialler::new(options.me.clone());
         let (links, waiting) = (Links::new(dialler.clone()), Links::new(dialler.clone()));
@@ -144,7 +144,7 @@ impl Consensus {
         let (snapshots, growth) = (machine.snapshots().clone(), machine.log_growth().clone());
         let directory = Directory::new(options.book.clone());
         let network = Network { dialler, directory: directory.clone(), snapshots: snapshots.clone() };
-        let raft = Raft::new(options.me.id.0, Arc::new(config), network, log, machine)
+        let raft = Raft::new(options.me.id.0, config, network, log, machine)
             .await
             .map_err(|e| StartError::Fatal(e.to_string()))?;
         let had_log = raft.is_initialized().await.map_err(|e| StartError::Fatal(e.to_string()))?;
@@ -160,8 +160,7 @@ impl Consensus {
         let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
-        let pulse = Pulse::start(vessel.clone());
-        let (stop, stopped) = shutdown::channel();
+        let (pulse, (stop, stopped)) = (Pulse::start(vessel.clone()), shutdown::channel());
         let shared = Shared {
             me: options.me.clone(),
             options,

@@ -95,7 +95,13 @@ async fn ask(
 }
 
 /// The asked node's part. `None`: it does not route yet.
-pub(crate) async fn tell(shared: &Shared, asked: wire::ObservationAsked) -> Option<Observation> {
+async fn tell(shared: &Shared, asked: wire::ObservationAsked) -> Option<Observation> {
     let wire::ObservationAsked { service, workers } = asked;
     Some(shared.teller.get()?(service, workers).await)
+}
+
+/// The same for one that asks from elsewhere.
+pub(crate) async fn answer(shared: &Shared, body: &[u8]) -> Result<Vec<u8>, wire::WireError> {
+    let asked = wire::decode_observation_asked(body)?;
+    Ok(wire::encode_observation(tell(shared, asked).await.as_ref()))
 }

@@ -51,8 +51,10 @@ fn breakers(consensus: &Consensus) -> Breakers {
     Breakers { told: Some(consensus.published_openings().clone()), opened: Some(opened) }
 }
 
-/// Who asks consensus what this node makes of workers is told by the cores.
-pub(crate) fn observe(proxy: &Proxy, consensus: &Consensus) {
+/// Who asks consensus what this node has under way at workers, and what it makes of them, is told by the cores.
+pub(crate) fn tell(proxy: &Proxy, consensus: &Consensus) {
+    let in_flight = proxy.in_flight().clone();
+    consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
     let observations = proxy.observations().clone();
     consensus.observe_by(Arc::new(move |service, workers| {
         let observations = observations.clone();

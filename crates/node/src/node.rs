@@ -134,9 +134,7 @@ impl Node {
         let management_config = management_config(&config, &metrics, addresses, management_stopped.clone());
         let router = quorate_management::router(cluster.clone(), management_config);
         let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
-        let in_flight = proxy.in_flight().clone();
-        consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
-        data_plane::observe(&proxy, &consensus);
+        data_plane::tell(&proxy, &consensus);
         let serving = serve_behind(
             data_plane::in_front(proxy.inlet().clone(), cluster),
             router,

@@ -244,18 +244,12 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let asked = wire::decode_in_flight_asked(&body)?;
             Ok(wire::encode_in_flight(&in_flight::tell(shared, &asked).await))
         }
-        path::OBSERVATION => {
-            let asked = wire::decode_observation_asked(&body)?;
-            Ok(wire::encode_observation(observing::tell(shared, asked).await.as_ref()))
-        }
+        path::OBSERVATION => Ok(observing::answer(shared, &body).await?),
         path::LOOK => {
             let asked = wire::decode_look_asked(&body)?;
             Ok(wire::encode_found(&looking::look_for_another(shared, &asked).await))
         }
-        path::DOWN => {
-            let down = wire::decode_down(&body)?;
-            Ok(wire::encode_believed(&looking::believe(shared, &down).into()))
-        }
+        path::DOWN => Ok(wire::encode_believed(&looking::believe(shared, &wire::decode_down(&body)?).into())),
         path::PROBE => {
             let asked = wire::decode_probe_asked(&body)?;
             Ok(wire::encode_found(&probing::probe_for_another(shared, asked).await))

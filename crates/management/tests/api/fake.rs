@@ -26,7 +26,7 @@ use quorate_management::{
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId,
-    NodeName, Observation, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
+    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -308,18 +308,12 @@ impl Cluster for Fake {
         async { vec![(node("n1"), None), (node("n2"), n2), (node("n3"), n3)] }.boxed()
     }
 
-    /// Three requests here, none at n2; n3 does not answer.
     fn in_flight(&self, worker: WorkerId, index: LogIndex) -> BoxFuture<'_, Vec<InFlightAt>> {
         async move { looks::in_flight(&worker, index) }.boxed()
     }
 
-    /// Whatever is asked about the first of them; n3 does not answer.
-    fn observations(
-        &self,
-        _: ServiceName,
-        workers: Vec<WorkerId>,
-    ) -> BoxFuture<'_, Vec<(NodeName, Result<Observation, String>)>> {
-        async move { looks::observations(&workers) }.boxed()
+    fn observations(&self, _: ServiceName, ids: Vec<WorkerId>) -> BoxFuture<'_, looks::Observed> {
+        async move { looks::observations(&ids) }.boxed()
     }
 
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {

@@ -10,8 +10,9 @@ async fn observed(rig: &rig::Rig, workers: &[&str]) -> Observation {
 }
 
 async fn observed_of(rig: &rig::Rig, service: &str, workers: &[&str]) -> Observation {
-    let ids = workers.iter().map(|id| WorkerId::parse(id).unwrap()).collect();
-    rig.proxy.as_ref().unwrap().observations().of(ServiceName::parse(service).unwrap(), ids).await
+    let ids = workers.iter().map(|id| WorkerId::parse(id).expect("valid")).collect();
+    let proxy = rig.proxy.as_ref().expect("it runs");
+    proxy.observations().of(ServiceName::parse(service).expect("valid"), ids).await
 }
 
 /// Asks until the cores make something of the first of `workers` that `is_it`.

@@ -37,8 +37,11 @@ pub fn in_flight(worker: &WorkerId, index: LogIndex) -> Vec<InFlightAt> {
     ]
 }
 
+/// What each node tells.
+pub type Observed = Vec<(NodeName, Result<Observation, String>)>;
+
 /// n1 has opened its breaker of the first worker and ejected it, n2 finds nothing wrong with any, n3 does not answer.
-pub fn observations(workers: &[WorkerId]) -> Vec<(NodeName, Result<Observation, String>)> {
+pub fn observations(workers: &[WorkerId]) -> Observed {
     let plain = |worker: &WorkerId| EndpointObservation {
         worker: worker.clone(),
         in_flight: 2,
