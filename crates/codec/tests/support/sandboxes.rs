@@ -60,6 +60,16 @@ fn stored() -> Vec<Arc<StoredSandbox>> {
     ]
 }
 
+/// What came with them.
+pub fn refusals() -> [Refusal; 4] {
+    [
+        Refusal::UnknownSandbox { key: key("k") },
+        Refusal::HasSandboxes { sandboxes: 5 },
+        Refusal::Full { what: Bounded::Sandboxes, max: 16 },
+        Refusal::Full { what: Bounded::SandboxBytes, max: 17 },
+    ]
+}
+
 fn config() -> Config {
     let sandboxes = stored().into_iter().map(|stored| (stored.key.clone(), Some((*stored.sandbox).clone())));
     Config { sandboxes: sandboxes.chain([(key("gone"), None)]).collect(), ..Config::default() }
