@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
   quorate sandboxes extend dev-1 --ttl 24h
   quorate sandboxes delete dev-1
 
-What `get` prints can be put again. It then replaces only the sandbox that was shown, not a newer one; its time begins
+What `get` prints can be put again. It then replaces only the sandbox that was shown, not a newer one; its time begins \
 anew.")]
 pub struct SandboxesArgs {
     #[command(subcommand)]
