@@ -54,6 +54,14 @@ fn commands_keep_their_bytes() {
     }
 }
 
+/// No member of an older version is ever sent one.
+#[test]
+fn what_came_with_sandboxes_needs_the_fifth_level() {
+    for (name, command) in support::sandboxes::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::FIFTH, "{name}");
+    }
+}
+
 #[test]
 fn replies_keep_their_bytes() {
     for (name, reply) in support::replies() {
