@@ -84,7 +84,7 @@ async fn sandboxes_of_a_backup_whose_time_is_over_end_at_one_index() {
         let keys: Vec<_> = view.sandboxes().iter().map(|stored| stored.key.as_str()).collect();
         assert_eq!(keys, ["for-good", "later"], "at {}", name(i));
         let told = cluster.consensus(i).changes_after(Position::end_of(restored.index), usize::MAX);
-        let ended = |change: &&Change| matches!(change.what, What::Sandbox { sandbox: None, .. });
+        let ended = |change: &&Arc<Change>| matches!(change.what, What::Sandbox { sandbox: None, .. });
         let told = told.expect("of late").changes;
         ends.push(told.iter().filter(ended).map(|change| change.position).collect::<Vec<_>>());
     }
