@@ -273,7 +273,7 @@ fn a_backup_brings_sandboxes_with_their_ends() {
     let parts = old.0.state.parts();
     let mut case = Case::new();
     let id = RestoreId(1);
-    let mut step = |case: &mut Case, step| case.run(Command::Restore { id, step });
+    let step = |case: &mut Case, step| case.run(Command::Restore { id, step });
     let begin = || RestoreStep::Begin {
         keyspaces: parts.keyspaces.clone(),
         policies: Vec::new(),
