@@ -15,6 +15,7 @@ pub mod leases;
 mod observations;
 pub mod recover;
 pub mod routes;
+pub mod sandboxes;
 pub mod secret;
 pub mod serve;
 pub mod services;

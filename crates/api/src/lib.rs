@@ -39,6 +39,7 @@ pub mod policy;
 pub mod problem;
 pub mod query;
 pub mod route;
+pub mod sandbox;
 pub mod service;
 pub mod timestamp;
 pub mod watch;

@@ -36,6 +36,7 @@
 pub mod backup;
 mod candidacy;
 pub mod consensus;
+mod ending;
 pub mod forming;
 pub mod forward;
 mod handing_over;

@@ -15,6 +15,7 @@ mod nodes;
 mod observations;
 mod reads;
 mod routes;
+mod sandboxes;
 mod services;
 mod snapshot;
 mod watch;
@@ -48,6 +49,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(observations::show))
         .routes(routes!(self::routes::list))
         .routes(routes!(self::routes::show, self::routes::put, self::routes::remove))
+        .routes(routes!(sandboxes::list))
+        .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
+        .routes(routes!(sandboxes::extend))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))

@@ -11,6 +11,7 @@ mod lost_answers;
 mod members;
 mod partition;
 mod power;
+mod sandboxes;
 mod services;
 mod suite;
 mod writes;
@@ -24,6 +25,8 @@ use std::time::Duration;
 const FOCUSED_EVERY: u64 = 4;
 /// One seed of so many, between those, runs a scenario of the data plane.
 const DATA_PLANE_EVERY: u64 = 8;
+/// One seed of so many, between those, runs the sandboxes.
+const SANDBOXES_EVERY: u64 = 16;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub enum Scenario {
     Http2,
     /// Workers fall ill and recover, and nodes lose sight of them.
     Health,
+    /// A sandbox ends and another one is given more time, while leaders die.
+    Sandboxes,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -66,7 +71,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -84,6 +89,7 @@ impl Scenario {
         Self::Routes,
         Self::Http2,
         Self::Health,
+        Self::Sandboxes,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -120,6 +126,7 @@ impl Scenario {
             Self::Routes => "data-plane-routes",
             Self::Http2 => "data-plane-http2",
             Self::Health => "health",
+            Self::Sandboxes => "sandboxes",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -130,13 +137,16 @@ impl Scenario {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane.
+    /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
+    /// every sixteenth to the sandboxes.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
             turn(&Self::FOCUSED, FOCUSED_EVERY)
         } else if seed % DATA_PLANE_EVERY == DATA_PLANE_EVERY / 2 + 2 {
             turn(&Self::OF_DATA_PLANE, DATA_PLANE_EVERY)
+        } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 1 {
+            Self::Sandboxes
         } else {
             Self::Suite
         }
@@ -165,6 +175,7 @@ impl Scenario {
             Self::Routes => data_plane::run(Kind::Routes).await,
             Self::Http2 => data_plane::run(Kind::Http2).await,
             Self::Health => health::run().await,
+            Self::Sandboxes => sandboxes::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

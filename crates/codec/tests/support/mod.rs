@@ -4,6 +4,7 @@
 pub mod any_traffic;
 mod later;
 pub mod replies;
+pub mod sandboxes;
 pub mod services;
 mod snapshots;
 pub mod traffic;
@@ -116,6 +117,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     let mut named: Vec<_> = commands.into_iter().map(|c| (command_name(&c), c)).collect();
     named.extend(services::commands());
     named.extend(traffic::commands());
+    named.extend(sandboxes::commands());
     named
 }
 
@@ -145,6 +147,9 @@ fn command_name(command: &Command) -> &'static str {
         Command::ChangeHealth(_) => "change-health",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
         Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
+        Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
+        Command::PutSandbox { .. } | Command::DeleteSandbox { .. } => "sandbox",
+        Command::ExtendSandbox { .. } | Command::EndSandboxes(_) => "sandbox-time",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -178,7 +183,7 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::ConfigObjects, max: 16 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
-    replies.extend(refusals.into_iter().map(Reply::Refused));
+    replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
 
@@ -212,6 +217,10 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
         Refusal::Full { what: Bounded::RouteBytes, .. } => "full-route-bytes",
         Refusal::Full { what: Bounded::ConfigObjects, .. } => "full-config-objects",
+        Refusal::UnknownSandbox { .. } => "unknown-sandbox",
+        Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::Full { what: Bounded::Sandboxes, .. } => "full-sandboxes",
+        Refusal::Full { what: Bounded::SandboxBytes, .. } => "full-sandbox-bytes",
     }
 }
 
@@ -380,6 +389,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         later::any_command(),
         services::any_command(),
         any_traffic::any_command(),
+        sandboxes::any_command(),
     ]
 }
 

@@ -158,7 +158,7 @@ impl Case<'_> {
                 let (_, picked) = self.services.choice_for(service, self.workers, &wish);
                 picked.map(|entrant| entrant.seat)
             }
-            Target::Keyspace(_) => None,
+            Target::Version { .. } | Target::Keyspace(_) => None,
         }
     }
 }
@@ -182,7 +182,7 @@ impl Papers {
         let Some(forwarding) = plan.known.forwarding() else { return Vec::new() };
         let seats = addresses(forwarding).filter_map(|(nth, target, weight)| match target {
             Target::Url { address, protocol } => Some((nth, self.workers.at(address, *protocol), weight)),
-            Target::Service(_) | Target::Keyspace(_) => None,
+            Target::Service(_) | Target::Version { .. } | Target::Keyspace(_) => None,
         });
         let is_tried = |seat: &Seat| {
             let this = &seat.outstanding;
@@ -234,6 +234,7 @@ impl Desk {
                 let care = choice.send_to(&entrant, now).by(plan.known.again());
                 (plan.clone(), entrant.seat, Some(care))
             }
+            Target::Version { .. } => return None,
             Target::Keyspace(name) => {
                 let Papers { view, workers, .. } = &mut *papers;
                 let owner = view.load().keyspace(name.as_str())?.claimant(plan.partition)?;
@@ -262,7 +263,7 @@ impl Desk {
                 let count = papers.untried(plan, tried).len();
                 (count > 0).then_some(Left { count, others: Others::Live })
             }
-            Target::Keyspace(_) => None,
+            Target::Version { .. } | Target::Keyspace(_) => None,
         }
     }
 }

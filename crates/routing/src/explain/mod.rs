@@ -299,6 +299,7 @@ fn target(target: &Target) -> String {
         Target::Service(name) => format!("service {name}"),
         Target::Url { address, .. } => format!("url {address}"),
         Target::Keyspace(name) => format!("keyspace {name}"),
+        Target::Version { service, version } => format!("version {version} of service {service}"),
     }
 }
 

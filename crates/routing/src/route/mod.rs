@@ -287,6 +287,7 @@ pub fn aim<'v, 'h>(view: &'v View, target: &'v Target, head: &RequestHead<'h>) -
     match target {
         Target::Service(name) => Aim::Service(name, view.service(name.as_str())),
         Target::Url { address, protocol } => Aim::Url(address, *protocol),
+        Target::Version { .. } => Aim::Nobody,
         Target::Keyspace(name) => {
             let keyspace = view.keyspace(name.as_str());
             Aim::Owner(name, owner_in(keyspace, head))
