@@ -9,10 +9,11 @@ use crate::{
     health::Verdict,
     keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
-    name::{Invalid, RouteName, ServiceName, WorkerId},
+    name::{Invalid, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
     route::StoredRoute,
+    sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
     worker::{Capability, Status, Worker},
 };
@@ -83,6 +84,8 @@ pub enum Kind {
     Service,
     /// A route.
     Route,
+    /// A sandbox.
+    Sandbox,
     /// Who sends heartbeats for a whole group.
     Delegate,
     /// What a node says about itself.
@@ -93,8 +96,16 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Worker, Self::Keyspace, Self::Service, Self::Route, Self::Delegate, Self::Node, Self::Level];
+    pub const ALL: [Self; 8] = [
+        Self::Worker,
+        Self::Keyspace,
+        Self::Service,
+        Self::Route,
+        Self::Sandbox,
+        Self::Delegate,
+        Self::Node,
+        Self::Level,
+    ];
 
     /// As in events and parameters.
     pub fn as_str(self) -> &'static str {
@@ -103,6 +114,7 @@ impl Kind {
             Self::Keyspace => "keyspace",
             Self::Service => "service",
             Self::Route => "route",
+            Self::Sandbox => "sandbox",
             Self::Delegate => "delegate",
             Self::Node => "node",
             Self::Level => "level",
@@ -151,6 +163,13 @@ pub enum What {
         name: RouteName,
         /// What it says.
         route: Option<Arc<StoredRoute>>,
+    },
+    /// A sandbox is another one, or none any more.
+    Sandbox {
+        /// Which.
+        key: RoutingKey,
+        /// What it says.
+        sandbox: Option<Arc<StoredSandbox>>,
     },
     /// Health checks have found a service's endpoint well, or not.
     Health {
@@ -207,6 +226,7 @@ impl What {
             Self::Keyspace(_) => Some(Kind::Keyspace),
             Self::Service { .. } | Self::Health { .. } => Some(Kind::Service),
             Self::Route { .. } => Some(Kind::Route),
+            Self::Sandbox { .. } => Some(Kind::Sandbox),
             Self::Delegate { .. } => Some(Kind::Delegate),
             Self::Node(_) => Some(Kind::Node),
             Self::Level(_) => Some(Kind::Level),
@@ -222,6 +242,7 @@ impl What {
             Self::Keyspace(keyspace) => keyspace.name.as_str(),
             Self::Service { name, .. } | Self::Health { service: name, .. } => name.as_str(),
             Self::Route { name, .. } => name.as_str(),
+            Self::Sandbox { key, .. } => key.as_str(),
             Self::Delegate { group, .. } => group,
             Self::Node(node) => node.name.as_str(),
             Self::Level(_) | Self::Replaced => "",
@@ -235,6 +256,7 @@ impl What {
         EACH + match self {
             Self::Worker { record, .. } => weight_of(record),
             Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
+            Self::Sandbox { sandbox, .. } => sandbox.as_ref().map_or(0, |stored| stored.sandbox.weight()),
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }

@@ -6,11 +6,12 @@ use crate::{
     health::HealthChange,
     keyspace::{KeyspaceSource, PartitionCount},
     level::FeatureLevel,
-    name::{KeyspaceName, RouteName, ServiceName, WorkerId},
+    name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
     restore::RestoreStep,
     route::Route,
+    sandbox::{Sandbox, SandboxEnd, SandboxTtl},
     service::{Duty, Hold, ServicePolicy},
     worker::Registration,
 };
@@ -144,6 +145,36 @@ pub enum Command {
         /// `If-Match`.
         if_index: Option<LogIndex>,
     },
+    /// A sandbox is set. Its time begins anew.
+    PutSandbox {
+        /// What requests carry.
+        key: RoutingKey,
+        /// The sandbox as a whole.
+        sandbox: Box<Sandbox>,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// A sandbox is taken away.
+    DeleteSandbox {
+        /// Which.
+        key: RoutingKey,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// A sandbox stands for this long from now on, whatever was left.
+    ExtendSandbox {
+        /// Which.
+        key: RoutingKey,
+        /// For how long, from the entry's time on.
+        ttl: SandboxTtl,
+        /// `If-Match`.
+        if_index: Option<LogIndex>,
+    },
+    /// The time of sandboxes is over, as the leader sees it.
+    EndSandboxes(
+        /// In no particular order, at most [`crate::limit::SANDBOX_ENDS_MAX`].
+        Vec<SandboxEnd>,
+    ),
     /// An operator sets many objects at once: all of it, or nothing.
     Configure {
         /// The document.
@@ -178,6 +209,8 @@ pub enum Subject<'a> {
     Service(&'a str),
     /// A route.
     Route(&'a str),
+    /// A sandbox.
+    Sandbox(&'a str),
 }
 
 impl Command {
@@ -198,9 +231,13 @@ impl Command {
             }
             Self::PutRoute { route, .. } => Some(Subject::Route(route.name().as_str())),
             Self::DeleteRoute { name, .. } => Some(Subject::Route(name.as_str())),
+            Self::PutSandbox { key, .. }
+            | Self::DeleteSandbox { key, .. }
+            | Self::ExtendSandbox { key, .. } => Some(Subject::Sandbox(key.as_str())),
             Self::FormCluster { .. }
             | Self::ChangeLeases(_)
             | Self::Configure { .. }
+            | Self::EndSandboxes(_)
             | Self::ChangeHealth(_)
             | Self::DescribeNode(_)
             | Self::RaiseLevel { .. }

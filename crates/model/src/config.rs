@@ -2,8 +2,9 @@
 
 use crate::{
     keyspace::{KeyspaceSource, PartitionCount},
-    name::{KeyspaceName, RouteName, ServiceName},
+    name::{KeyspaceName, RouteName, RoutingKey, ServiceName},
     route::Route,
+    sandbox::Sandbox,
     service::{Hold, ServicePolicy},
 };
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct Config {
     /// Routes; `None`: it is to go.
     pub routes: BTreeMap<RouteName, Option<Route>>,
+    /// Sandboxes; `None`: it is to go.
+    pub sandboxes: BTreeMap<RoutingKey, Option<Sandbox>>,
     /// Policies of services; `None`: it is to go.
     pub services: BTreeMap<ServiceName, Option<ServicePolicy>>,
     /// Keyspaces. They are never taken away: workers' claims hang on them.
@@ -22,7 +25,7 @@ pub struct Config {
 impl Config {
     /// How many objects it names.
     pub fn len(&self) -> usize {
-        self.routes.len() + self.services.len() + self.keyspaces.len()
+        self.routes.len() + self.sandboxes.len() + self.services.len() + self.keyspaces.len()
     }
 
     /// Whether it names none.
@@ -47,6 +50,6 @@ pub struct KeyspaceConfig {
 pub enum ConfigMode {
     /// They stay.
     Merge,
-    /// Routes and policies go. Keyspaces stay.
+    /// Routes, sandboxes and policies go. Keyspaces stay.
     Replace,
 }

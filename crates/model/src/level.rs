@@ -20,8 +20,10 @@ impl FeatureLevel {
     pub const THIRD: Self = Self(3);
     /// Routes, policies of more than waiting, health verdicts, many objects in one entry.
     pub const FOURTH: Self = Self(4);
+    /// Sandboxes.
+    pub const FIFTH: Self = Self(5);
     /// The highest one that this binary knows.
-    pub const NEWEST: Self = Self::FOURTH;
+    pub const NEWEST: Self = Self::FIFTH;
 
     /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
     pub fn new(level: u16) -> Result<Self, Invalid> {
@@ -70,6 +72,11 @@ impl Command {
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
             Self::Restore { step, .. } => step.feature_level(),
             Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
+            Self::PutSandbox { .. }
+            | Self::DeleteSandbox { .. }
+            | Self::ExtendSandbox { .. }
+            | Self::EndSandboxes(_) => FeatureLevel::FIFTH,
+            Self::Configure { config, .. } if !config.sandboxes.is_empty() => FeatureLevel::FIFTH,
             Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::Configure { .. }

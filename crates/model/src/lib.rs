@@ -13,6 +13,7 @@
 //! | [`worker`] | registrations, leases, the worker record |
 //! | [`service`] | operator intent, service policies, delegates |
 //! | [`route`] | which requests go where |
+//! | [`sandbox`] | where requests that carry a routing key go instead |
 //! | [`policy`] | balancing, retries, breakers, health checks, limits |
 //! | [`health`] | what health checks have found |
 //! | [`config`] | all that operators declare, as one document |
@@ -52,6 +53,7 @@ pub mod policy;
 pub mod reply;
 pub mod restore;
 pub mod route;
+pub mod sandbox;
 pub mod service;
 pub mod sharing;
 pub mod tier;
@@ -68,7 +70,7 @@ pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
-pub use name::{Invalid, KeyspaceName, NodeName, RouteName, ServiceName, WorkerId, shown_key};
+pub use name::{Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId, shown_key};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use opening::{NumberedOpening, Opening, Openings};
@@ -81,6 +83,7 @@ pub use policy::{
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};
+pub use sandbox::{Sandbox, SandboxEnd, SandboxParts, SandboxRule, SandboxTtl, StoredSandbox};
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
 pub use sharing::Sharing;
 pub use tier::Tier;

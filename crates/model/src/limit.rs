@@ -46,6 +46,21 @@ pub const PATTERNS_MAX: usize = 2_000;
 /// Most memory of all routes together, about, as `Route::weight` counts it, in bytes. When full: a route that would
 /// take more is refused.
 pub const ROUTES_BYTES_MAX: usize = 512 << 20;
+/// Longest routing key, in bytes. Longer: refused; in a request it counts as none.
+pub const ROUTING_KEY_BYTES_MAX: usize = 256;
+/// Most sandboxes. When full: a new key is refused, known ones can be changed.
+pub const SANDBOXES_MAX: usize = 200_000;
+/// Most memory of all sandboxes together, about, as `Sandbox::weight` counts it, in bytes. When full: one that would
+/// take more is refused.
+pub const SANDBOXES_BYTES_MAX: usize = 512 << 20;
+/// Most rules of one sandbox. More: refused.
+pub const RULES_PER_SANDBOX_MAX: usize = 100;
+/// Shortest and longest time that a sandbox with a TTL is given at once, in milliseconds.
+pub const SANDBOX_TTL_MS_MIN: u64 = 300_000;
+/// See [`SANDBOX_TTL_MS_MIN`].
+pub const SANDBOX_TTL_MS_MAX: u64 = 604_800_000;
+/// Most sandboxes that one command ends; the next tick of the leader ends the rest.
+pub const SANDBOX_ENDS_MAX: usize = 1_000;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.

@@ -61,8 +61,25 @@ fn check(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Keys travel in headers of many kinds: letters that each of them carries as they are.
+fn check_visible(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    let allowed = || format!("1 to {bytes_max} bytes of printable ASCII without spaces");
+    let problem = match text {
+        "" => "is empty".to_owned(),
+        text if text.len() > bytes_max => format!("is {} bytes long", text.len()),
+        text if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            format!("{} has a letter that is not allowed", excerpt(text))
+        }
+        _ => return Ok(()),
+    };
+    Err(Invalid::new(field, problem, allowed()))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr) => {
+        name!($(#[$doc])* $name, $field, $max, check);
+    };
+    ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr, $check:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -70,7 +87,7 @@ macro_rules! name {
         impl $name {
             #[doc = concat!("Parses; the error is about the field `", $field, "`.")]
             pub fn parse(text: &str) -> Result<Self, Invalid> {
-                check($field, text, $max)?;
+                $check($field, text, $max)?;
                 Ok(Self(text.into()))
             }
 
@@ -121,6 +138,19 @@ name!(
     /// A route, as operators call it.
     RouteName, "name", limit::NAME_BYTES_MAX
 );
+
+name!(
+    /// What requests carry that are meant for a sandbox.
+    RoutingKey, "key", limit::ROUTING_KEY_BYTES_MAX, check_visible
+);
+
+impl RouteName {
+    /// The name of what rule `nth` of a sandbox is forwarded by. It ends with a space, which no route's name does that
+    /// operators give: one is never taken for the other.
+    pub(crate) fn of_rule(key: &RoutingKey, nth: usize) -> Self {
+        Self(format!("sandbox {key} rule {nth} ").into())
+    }
+}
 
 impl ServiceName {
     /// The same of a service that a worker offers from now on: one that requests can name.

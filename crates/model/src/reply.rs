@@ -4,7 +4,7 @@ use crate::{
     command::Silence,
     health::Verdict,
     level::FeatureLevel,
-    name::{KeyspaceName, NodeName, RouteName, ServiceName, WorkerId},
+    name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     service::Duty,
     worker::Status,
@@ -62,6 +62,12 @@ pub enum Refusal {
     UnknownRoute {
         /// The name.
         name: RouteName,
+    },
+    /// No such sandbox.
+    #[error("there is no sandbox {key}")]
+    UnknownSandbox {
+        /// Its key.
+        key: RoutingKey,
     },
     /// A partition that the keyspace does not have.
     #[error("partition {partition} is outside keyspace {keyspace}, which has {count} partitions")]
@@ -121,6 +127,12 @@ pub enum Refusal {
         /// How many.
         routes: u64,
     },
+    /// A backup is restored only where there is nothing to lose: here are sandboxes.
+    #[error("the cluster is not empty; sandboxes: {sandboxes}")]
+    HasSandboxes {
+        /// How many.
+        sandboxes: u64,
+    },
     /// A step of a restore that is not the next one: another restore took its place, or it rested for too long.
     #[error("this restore is no longer under way: another one took its place, or it rested for too long")]
     RestoreVoid,
@@ -147,6 +159,10 @@ pub enum Bounded {
     RegexRoutes,
     /// [`crate::limit::ROUTES_BYTES_MAX`].
     RouteBytes,
+    /// [`crate::limit::SANDBOXES_MAX`].
+    Sandboxes,
+    /// [`crate::limit::SANDBOXES_BYTES_MAX`].
+    SandboxBytes,
 }
 
 impl std::fmt::Display for Bounded {
@@ -158,6 +174,8 @@ impl std::fmt::Display for Bounded {
             Self::Routes => "routes",
             Self::RegexRoutes => "regular expressions in routes",
             Self::RouteBytes => "bytes of routes, with this one",
+            Self::Sandboxes => "sandboxes",
+            Self::SandboxBytes => "bytes of sandboxes, with this one",
         })
     }
 }
@@ -222,6 +240,16 @@ pub enum Event {
     RouteChanged {
         /// Which.
         name: RouteName,
+    },
+    /// A sandbox was set, given more time, or taken away.
+    SandboxChanged {
+        /// Which.
+        key: RoutingKey,
+    },
+    /// A sandbox's time was over.
+    SandboxEnded {
+        /// Which.
+        key: RoutingKey,
     },
     /// Health checks have found an endpoint well, or not.
     HealthChanged {

@@ -2,8 +2,8 @@
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
 use crate::{
-    keyspace::Keyspace, level::FeatureLevel, number::Epoch, route::StoredRoute, service::StoredPolicy,
-    worker::Worker,
+    keyspace::Keyspace, level::FeatureLevel, number::Epoch, route::StoredRoute, sandbox::StoredSandbox,
+    service::StoredPolicy, worker::Worker,
 };
 use std::sync::Arc;
 
@@ -25,6 +25,13 @@ pub enum RestoreStep {
         batch: u32,
         /// By name.
         routes: Vec<StoredRoute>,
+    },
+    /// Some of the backup's sandboxes.
+    Sandboxes {
+        /// Counts from 0, workers' batches included; void unless it is the next one.
+        batch: u32,
+        /// By key.
+        sandboxes: Vec<Arc<StoredSandbox>>,
     },
     /// Some of the backup's workers.
     Workers {
@@ -49,6 +56,7 @@ impl RestoreStep {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
         match self {
+            Self::Sandboxes { .. } => FeatureLevel::FIFTH,
             Self::Routes { .. } => FeatureLevel::FOURTH,
             Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {
                 FeatureLevel::FOURTH

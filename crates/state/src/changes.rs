@@ -39,6 +39,10 @@ impl State {
             Event::RouteChanged { name } => {
                 What::Route { name: name.clone(), route: self.routes.get(name.as_str()).cloned() }
             }
+            Event::SandboxChanged { key } | Event::SandboxEnded { key } => {
+                let sandbox = self.sandboxes.get(key.as_str()).map(|compiled| compiled.stored().clone());
+                What::Sandbox { key: key.clone(), sandbox }
+            }
             Event::HealthChanged { service, worker, verdict } => {
                 What::Health { service: service.clone(), worker: worker.clone(), verdict: *verdict }
             }

@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 11] = [
+pub const ALL: [(&str, Check); 12] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -32,6 +32,7 @@ pub const ALL: [(&str, Check); 11] = [
     (DELEGATES, delegates_are_candidates),
     ("only endpoints of services that are checked are found unwell", ailments_are_of_checked),
     ("each route is known by its name, and by nothing else", routes_are_consistent),
+    ("sandboxes are made into what they say, and end when they say", sandboxes_are_consistent),
 ];
 
 pub(crate) const DELEGATES: &str =
@@ -216,6 +217,10 @@ fn routes_are_consistent(state: &State) -> Result<(), String> {
     }
 }
 
+fn sandboxes_are_consistent(state: &State) -> Result<(), String> {
+    state.sandboxes.difference().map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +230,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 11] = [
+        let broken: [fn(&mut State); 12] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -253,6 +258,7 @@ mod tests {
                 });
             },
             |s| s.config_changed = quorate_model::LogIndex(99),
+            |s| s.sandboxes.end_raw(LogTime(1)),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();

@@ -13,6 +13,7 @@
 //! | [`loads`] | what workers say of themselves, which no log entry holds |
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`routes`] | the routes, and the index that a request finds its own by |
+//! | [`sandboxes`] | the sandboxes, and what their rules are made into |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
@@ -26,6 +27,7 @@ pub mod keyspace;
 pub mod loads;
 pub mod parts;
 pub mod routes;
+pub mod sandboxes;
 pub mod service;
 pub mod state;
 pub mod window;
@@ -36,6 +38,7 @@ pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use routes::RouteTable;
+pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};
 pub use service::{Endpoint, ServiceView};
 pub use state::State;
 

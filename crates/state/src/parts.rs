@@ -10,7 +10,8 @@ use crate::{
 };
 use quorate_model::{
     Ailment, BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord,
-    Reply, RestoreId, Status, StoredPolicy, StoredRoute, Worker, limit,
+    Reply, RestoreId, Status, StoredPolicy, StoredRoute,
+    StoredSandbox, Worker, limit,
 };
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Parts {
     pub delegates: Vec<Arc<Delegate>>,
     /// By name.
     pub routes: Vec<Arc<StoredRoute>>,
+    /// By key.
+    pub sandboxes: Vec<Arc<StoredSandbox>>,
     /// By service and worker.
     pub ailments: Vec<Ailment>,
     /// Where what operators declare changed last.
@@ -77,6 +80,8 @@ pub struct RestoringParts {
     pub policies: Vec<StoredPolicy>,
     /// By name.
     pub routes: Vec<Arc<StoredRoute>>,
+    /// By key.
+    pub sandboxes: Vec<Arc<StoredSandbox>>,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
 }
@@ -133,6 +138,7 @@ impl State {
             policies: self.stored_policies(),
             delegates: self.delegates.values().cloned().collect(),
             routes: self.routes.iter().cloned().collect(),
+            sandboxes: self.sandboxes.iter().cloned().collect(),
             ailments: self.ailments().collect(),
             config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
@@ -221,6 +227,7 @@ impl Builder {
         state.set_keyspaces(&head.keyspaces);
         head.policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         head.routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
+        head.sandboxes.iter().for_each(|sandbox| drop(state.sandboxes.insert(sandbox.clone())));
         Self { state, epochs: Vec::new(), ailments: head.ailments.clone() }
     }
 

@@ -1,8 +1,8 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, keyspace::KeyspaceView, routes::RouteTable, service::ServiceView,
-    window::Window,
+    apply::restore::Restoring, keyspace::KeyspaceView, routes::RouteTable, sandboxes::SandboxTable,
+    service::ServiceView, window::Window,
 };
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
@@ -37,6 +37,8 @@ pub struct State {
     pub(crate) policies: usize,
     /// Which requests go where.
     pub(crate) routes: RouteTable,
+    /// Where requests with a routing key go instead.
+    pub(crate) sandboxes: SandboxTable,
     /// Where what operators declare changed last; zero before the fourth level.
     pub(crate) config_changed: LogIndex,
     /// Who would be delegate, by group, the oldest registration first. Derived.
@@ -142,7 +144,12 @@ impl State {
         &self.routes
     }
 
-    /// The log index at which what operators declare (routes, policies, keyspaces) changed last, for `If-Match`.
+    /// All sandboxes.
+    pub fn sandboxes(&self) -> &SandboxTable {
+        &self.sandboxes
+    }
+
+    /// The log index at which what operators declare (routes, sandboxes, policies, keyspaces) changed last, for `If-Match`.
     pub fn config_changed(&self) -> LogIndex {
         self.config_changed
     }

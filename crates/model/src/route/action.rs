@@ -31,8 +31,47 @@ pub enum Target {
         /// What it speaks; `None`: HTTP/1.1, over TLS what ALPN says.
         protocol: Option<Protocol>,
     },
+    /// One of the workers that offer one version of a service. Only sandboxes have it.
+    Version {
+        /// The service.
+        service: ServiceName,
+        /// The version, as workers offer it.
+        version: Box<str>,
+    },
     /// The owner of the partition that the request's workspace id is in.
     Keyspace(KeyspaceName),
+}
+
+impl Target {
+    /// With a scheme, an address; without one the name of a service, or `host:port` over http.
+    pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
+        let url = |text: &str| {
+            let address = Address::parse(text).map_err(|wrong| wrong.renamed(field))?;
+            Ok(Self::Url { address, protocol: None })
+        };
+        if text.contains("://") {
+            return url(text);
+        }
+        match text.rsplit_once(':') {
+            Some(_) => url(&format!("http://{text}")),
+            None => ServiceName::parse(text).map(Self::Service).map_err(|wrong| wrong.renamed(field)),
+        }
+    }
+
+    /// The same, where `service@version` names one version of a service.
+    pub fn parse_versioned(field: &str, text: &str) -> Result<Self, Invalid> {
+        let parts = text.rsplit_once('@').filter(|_| !text.contains("://"));
+        let Some((service, version)) = parts else { return Self::parse(field, text) };
+        let is_version = !version.is_empty()
+            && version.len() <= limit::LABEL_BYTES_MAX
+            && !version.chars().any(char::is_control);
+        if !is_version || service.contains(':') {
+            let allowed = "a URL, host:port, the name of a service, or service@version";
+            return Err(Invalid::new(field, format!("is {}", excerpt(text)), allowed));
+        }
+        let service = ServiceName::parse(service).map_err(|wrong| wrong.renamed(field))?;
+        Ok(Self::Version { service, version: version.into() })
+    }
 }
 
 impl Destination {
@@ -240,6 +279,7 @@ impl Mirror {
             .map_err(|_| Invalid::new("mirror.percent", "is above 100", "0 to 100"))?;
         match target {
             Target::Keyspace(_) => Err(Invalid::new("mirror", "names a keyspace", "a service or a url")),
+            Target::Version { .. } => Err(Invalid::new("mirror", "names a version", "a service or a url")),
             target @ (Target::Service(_) | Target::Url { .. }) => Ok(Self { target, per_million }),
         }
     }

@@ -88,6 +88,11 @@ impl Deref for Route {
 }
 
 impl Route {
+    /// What a sandbox's rule is forwarded by; the rule was checked.
+    pub(crate) fn of_rule(name: RouteName, parts: RouteParts) -> Self {
+        Self { name, parts }
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name
@@ -212,30 +217,40 @@ impl Forwarding {
     }
 
     fn wrong_destinations(&self) -> Vec<Invalid> {
-        let allowed = format!("1 to {} destinations", limit::DESTINATIONS_MAX);
-        if self.destinations.is_empty() {
-            return vec![Invalid::new("destinations", "is empty", allowed)];
-        }
-        if self.destinations.len() > limit::DESTINATIONS_MAX {
-            return vec![Invalid::new("destinations", format!("has {}", self.destinations.len()), allowed)];
-        }
-        let mut wrong: Vec<_> = (self.destinations.iter().enumerate())
-            .filter(|(_, destination)| destination.weight > limit::WEIGHT_MAX)
-            .map(|(nth, destination)| {
-                let field = format!("destinations[{nth}].weight");
-                Invalid::new(
-                    field,
-                    format!("is {}", destination.weight),
-                    format!("0 to {}", limit::WEIGHT_MAX),
-                )
+        let versions = self.destinations.iter().enumerate();
+        let versions = versions.filter(|(_, one)| matches!(one.target, Target::Version { .. }));
+        let mut wrong: Vec<_> = versions
+            .map(|(nth, _)| {
+                let allowed = "a service, a url or a keyspace";
+                Invalid::new(format!("destinations[{nth}]"), "names a version", allowed)
             })
             .collect();
-        if self.destinations.iter().all(|destination| destination.weight == 0) {
-            let allowed = format!("at least one weight of 1 to {}", limit::WEIGHT_MAX);
-            wrong.push(Invalid::new("destinations", "all have weight 0", allowed));
-        }
+        wrong.extend(wrong_destinations("destinations", &self.destinations));
         wrong
     }
+}
+
+/// What is wrong with how many there are and what they weigh, alone and together.
+pub(crate) fn wrong_destinations(field: &str, destinations: &[Destination]) -> Vec<Invalid> {
+    let allowed = format!("1 to {} destinations", limit::DESTINATIONS_MAX);
+    if destinations.is_empty() {
+        return vec![Invalid::new(field, "is empty", allowed)];
+    }
+    if destinations.len() > limit::DESTINATIONS_MAX {
+        return vec![Invalid::new(field, format!("has {}", destinations.len()), allowed)];
+    }
+    let heavy = destinations.iter().enumerate().filter(|(_, one)| one.weight > limit::WEIGHT_MAX);
+    let mut wrong: Vec<_> = heavy
+        .map(|(nth, destination)| {
+            let field = format!("{field}[{nth}].weight");
+            Invalid::new(field, format!("is {}", destination.weight), format!("0 to {}", limit::WEIGHT_MAX))
+        })
+        .collect();
+    if destinations.iter().all(|destination| destination.weight == 0) {
+        let allowed = format!("at least one weight of 1 to {}", limit::WEIGHT_MAX);
+        wrong.push(Invalid::new(field, "all have weight 0", allowed));
+    }
+    wrong
 }
 
 #[cfg(test)]

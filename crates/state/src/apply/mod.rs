@@ -7,6 +7,7 @@ mod level;
 mod nodes;
 pub(crate) mod restore;
 mod routes;
+mod sandboxes;
 mod services;
 mod workers;
 
@@ -103,6 +104,14 @@ impl State {
             Command::DeleteService { name, if_index } => self.delete_service(name, *if_index, events),
             Command::PutRoute { route, if_index } => self.put_route(route, *if_index, events),
             Command::DeleteRoute { name, if_index } => self.delete_route(name, *if_index, events),
+            Command::PutSandbox { key, sandbox, if_index } => {
+                self.put_sandbox(key, sandbox, *if_index, events)
+            }
+            Command::DeleteSandbox { key, if_index } => self.delete_sandbox(key, *if_index, events),
+            Command::ExtendSandbox { key, ttl, if_index } => {
+                self.extend_sandbox((key, *ttl), *if_index, events)
+            }
+            Command::EndSandboxes(ended) => Ok(self.end_sandboxes(ended, events)),
             Command::Configure { config, mode, if_index } => {
                 self.configure((config, *mode), *if_index, events)
             }

@@ -15,7 +15,7 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
-    RestoreStep, Status, StoredPolicy, StoredRoute, Worker, limit, reply::Bounded,
+    RestoreStep, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -33,12 +33,22 @@ pub struct Restoring {
 
 impl Restoring {
     pub(crate) fn from_head(head: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, routes, workers: _ } =
-            head;
+        let RestoringParts {
+            id,
+            touched,
+            batches,
+            last_epoch,
+            keyspaces,
+            policies,
+            routes,
+            sandboxes,
+            workers: _,
+        } = head;
         let mut state = State::default();
         state.set_keyspaces(keyspaces);
         policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
+        sandboxes.iter().for_each(|sandbox| drop(state.sandboxes.insert(sandbox.clone())));
         Self { id: *id, touched: *touched, batches: *batches, last_epoch: *last_epoch, state }
     }
 
@@ -51,6 +61,7 @@ impl Restoring {
             keyspaces: self.state.keyspaces.values().map(|k| k.keyspace().clone()).collect(),
             policies: self.state.stored_policies(),
             routes: self.state.routes.iter().cloned().collect(),
+            sandboxes: self.state.sandboxes.iter().cloned().collect(),
             workers: Vec::new(),
         }
     }
@@ -71,6 +82,29 @@ impl Restoring {
             let here = Arc::new(StoredRoute { changed: index, ..stored.clone() });
             if self.state.routes.insert(here).is_some() {
                 return Err(Refusal::RestoreUnsound { why: format!("route {name} is there twice").into() });
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_sandboxes(
+        &mut self,
+        sandboxes: &[Arc<StoredSandbox>],
+        index: LogIndex,
+    ) -> Result<(), Refusal> {
+        for stored in sandboxes {
+            if self.state.sandboxes.len() >= limit::SANDBOXES_MAX {
+                return Err(Refusal::Full { what: Bounded::Sandboxes, max: limit::SANDBOXES_MAX as u64 });
+            }
+            if self.state.sandboxes.is_too_heavy(stored.key.as_str(), &stored.sandbox) {
+                let max = limit::SANDBOXES_BYTES_MAX as u64;
+                return Err(Refusal::Full { what: Bounded::SandboxBytes, max });
+            }
+            // Its end stays: it was promised by the clock, not by the cluster.
+            let here = Arc::new(StoredSandbox { changed: index, ..(**stored).clone() });
+            if self.state.sandboxes.insert(here).is_some() {
+                let why = format!("sandbox {} is there twice", stored.key);
+                return Err(Refusal::RestoreUnsound { why: why.into() });
             }
         }
         Ok(())
@@ -122,6 +156,9 @@ impl State {
             RestoreStep::Routes { batch, routes } => {
                 self.gather(id, *batch, |restoring, index| restoring.gather_routes(routes, index))
             }
+            RestoreStep::Sandboxes { batch, sandboxes } => {
+                self.gather(id, *batch, |restoring, index| restoring.gather_sandboxes(sandboxes, index))
+            }
             RestoreStep::Workers { batch, workers } => {
                 self.gather(id, *batch, |restoring, index| restoring.gather(workers, index))
             }
@@ -170,6 +207,7 @@ impl State {
             keyspaces: keyspaces.to_vec(),
             policies: policies.to_vec(),
             routes: Vec::new(),
+            sandboxes: Vec::new(),
             workers: Vec::new(),
         };
         self.restoring = Some(Arc::new(Restoring::from_head(&head)));
@@ -213,11 +251,22 @@ impl State {
         for stored in restored.stored_policies() {
             restored.store_policy(StoredPolicy { changed: index, ..stored });
         }
-        let State { workers, keyspaces, retention, routable, services, policies, candidates, routes, .. } =
-            restored;
+        let State {
+            workers,
+            keyspaces,
+            retention,
+            routable,
+            services,
+            policies,
+            candidates,
+            routes,
+            sandboxes,
+            ..
+        } = restored;
         events.push(Event::Restored { workers: workers.len() as u64 });
         (self.workers, self.retention, self.routable) = (workers, retention, routable);
-        (self.services, self.policies, self.routes) = (services, policies, routes);
+        (self.services, self.policies) = (services, policies);
+        (self.routes, self.sandboxes) = (routes, sandboxes);
         self.note_declared();
         // Nobody of the backup holds a role here: the epochs of the old cluster's delegates are void.
         self.unsettled = candidates.keys().chain(self.delegates.keys()).cloned().collect();
@@ -256,6 +305,9 @@ impl State {
         }
         if !self.routes.is_empty() {
             return Err(Refusal::HasRoutes { routes: self.routes.len() as u64 });
+        }
+        if !self.sandboxes.is_empty() {
+            return Err(Refusal::HasSandboxes { sandboxes: self.sandboxes.len() as u64 });
         }
         Ok(())
     }

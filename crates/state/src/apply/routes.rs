@@ -87,6 +87,10 @@ impl State {
         for route in config.routes.values().flatten() {
             changed |= self.put_route(route, None, events)? != Reply::Unchanged;
         }
+        for (key, sandbox) in &config.sandboxes {
+            let Some(sandbox) = sandbox else { continue };
+            changed |= self.declare_sandbox(key, sandbox, events)?;
+        }
         for (name, policy) in &config.services {
             let Some(policy) = policy else { continue };
             changed |= self.put_service(name, policy, None, events)? != Reply::Unchanged;
@@ -108,6 +112,12 @@ impl State {
                 changed = true;
             }
         }
+        for key in config.sandboxes.iter().filter(|(_, sandbox)| sandbox.is_none()).map(|(key, _)| key) {
+            if self.sandboxes.get(key.as_str()).is_some() {
+                self.delete_sandbox(key, None, events)?;
+                changed = true;
+            }
+        }
         for name in config.services.iter().filter(|(_, policy)| policy.is_none()).map(|(name, _)| name) {
             if self.services.get(name).is_some_and(|service| service.stored_policy().is_some()) {
                 self.delete_service(name, None, events)?;
@@ -120,15 +130,20 @@ impl State {
     fn drop_undeclared(&mut self, config: &Config, events: &mut Vec<Event>) -> Result<bool, Refusal> {
         let routes = self.routes.iter().map(|stored| stored.route.name());
         let routes: Vec<_> = routes.filter(|name| !config.routes.contains_key(*name)).cloned().collect();
+        let keys = self.sandboxes.iter().map(|stored| &stored.key);
+        let keys: Vec<_> = keys.filter(|key| !config.sandboxes.contains_key(*key)).cloned().collect();
         let policies = self.stored_policies().into_iter().map(|stored| stored.service);
         let policies: Vec<_> = policies.filter(|name| !config.services.contains_key(name)).collect();
         for name in &routes {
             self.delete_route(name, None, events)?;
         }
+        for key in &keys {
+            self.delete_sandbox(key, None, events)?;
+        }
         for name in &policies {
             self.delete_service(name, None, events)?;
         }
-        Ok(!routes.is_empty() || !policies.is_empty())
+        Ok(!routes.is_empty() || !keys.is_empty() || !policies.is_empty())
     }
 
     /// Notes that what operators declare has changed. Before the fourth level nobody asks, and snapshots have no

@@ -1,0 +1,110 @@
+//! Sandboxes: where the requests that carry a routing key go instead.
+//!
+//! A developer's own version of a service has no host and no path of its own: it is meant by whoever sends its key. A
+//! sandbox is what a key stands for: rules, of which the first one decides that a request meets. What becomes of the
+//! request then is what becomes of it by a route: a rule is made into one ([`SandboxRule::route`]), so there is one
+//! way to forward a request and not two.
+//!
+//! A sandbox is made by [`SandboxParts::validate`] only, which lists every mistake with its place.
+
+mod rule;
+mod ttl;
+
+pub use rule::{Fallback, Overlap, SandboxRule};
+pub use ttl::SandboxTtl;
+
+use crate::{
+    limit,
+    name::{Invalid, RoutingKey},
+    number::{LogIndex, LogTime},
+};
+use std::{ops::Deref, sync::Arc};
+
+/// What a sandbox says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxParts {
+    /// The first one that a request meets decides.
+    pub rules: Vec<SandboxRule>,
+    /// How long it stands after it was set; `None`: until it is taken away.
+    pub ttl: Option<SandboxTtl>,
+}
+
+/// A valid sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    parts: SandboxParts,
+}
+
+impl Deref for Sandbox {
+    type Target = SandboxParts;
+
+    fn deref(&self) -> &SandboxParts {
+        &self.parts
+    }
+}
+
+impl SandboxParts {
+    /// Checks it as a whole and lists each mistake by the place that it has in a document.
+    pub fn validate(self) -> Result<Sandbox, Vec<Invalid>> {
+        let (count, max) = (self.rules.len(), limit::RULES_PER_SANDBOX_MAX);
+        let mut wrong = Vec::new();
+        if !(1..=max).contains(&count) {
+            let problem = if count == 0 { "is empty".to_owned() } else { format!("has {count}") };
+            wrong.push(Invalid::new("rules", problem, format!("1 to {max} rules")));
+        }
+        for (nth, rule) in self.rules.iter().take(max).enumerate() {
+            wrong.extend(rule.mistakes().into_iter().map(|one| {
+                let field = format!("rules[{nth}].{}", one.field);
+                one.renamed(field)
+            }));
+        }
+        if wrong.is_empty() { Ok(Sandbox { parts: self }) } else { Err(wrong) }
+    }
+}
+
+impl Sandbox {
+    /// About how many bytes it keeps in memory with what is made of it, for bounds: more than the truth.
+    pub fn weight(&self) -> usize {
+        size_of::<StoredSandbox>() + self.rules.iter().map(SandboxRule::weight).sum::<usize>()
+    }
+
+    /// Rules that no request can come to, as far as that can be told from the rules alone.
+    pub fn overlaps(&self) -> Vec<Overlap> {
+        let earlier = |nth: usize| self.rules[..nth].iter().position(|one| one.covers(&self.rules[nth]));
+        (0..self.rules.len()).filter_map(|rule| Some(Overlap { rule, by: earlier(rule)? })).collect()
+    }
+}
+
+/// A sandbox as the cluster holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSandbox {
+    /// What requests carry.
+    pub key: RoutingKey,
+    /// What it says.
+    pub sandbox: Arc<Sandbox>,
+    /// The log index at which it was made: its epoch. Another one of the same key has another.
+    pub created: LogIndex,
+    /// The log index of its last change, for `If-Match`.
+    pub changed: LogIndex,
+    /// When it ends; `None`: when it is taken away.
+    pub ends: Option<LogTime>,
+}
+
+impl StoredSandbox {
+    /// Whether its time is over.
+    pub fn is_over(&self, now: LogTime) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
+}
+
+/// One whose time is over, as the leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxEnd {
+    /// Which.
+    pub key: RoutingKey,
+    /// Its epoch ([`StoredSandbox::created`]); void if another one stands, or if it was given more time.
+    pub created: LogIndex,
+}
+
+#[cfg(test)]
+mod tests;

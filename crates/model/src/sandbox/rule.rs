@@ -1,0 +1,152 @@
+//! One rule of a sandbox.
+
+use crate::{
+    limit,
+    name::{Invalid, RouteName, RoutingKey, ServiceName, excerpt},
+    number::LogIndex,
+    policy::{KeySource, header_name, target_path},
+    route::{Action, Destination, Forwarding, HeaderEdits, Route, RouteParts, StoredRoute},
+};
+use http::HeaderValue;
+
+/// Which requests, and where to. A request meets it when its path is one of those named (or none is), all headers are
+/// what they must be, and it would have gone to the service, if one is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxRule {
+    /// What a path may begin with, letter by letter: `/api` is for `/api/x` and for `/apis`, as in the original.
+    pub path_prefixes: Vec<Box<str>>,
+    /// What a path may be as a whole.
+    pub paths_exact: Vec<Box<str>>,
+    /// What headers must be, exactly, by name in lower case and in order of the names.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Only for requests that would go to this service without the key: so one key can stand for many services.
+    pub service: Option<ServiceName>,
+    /// Where to, at least one.
+    pub destinations: Vec<Destination>,
+    /// What keeps requests at one of them.
+    pub sticky: Option<KeySource>,
+    /// Set on the request in the place of those of the same name, by name in lower case.
+    pub add_headers: Vec<(Box<str>, HeaderValue)>,
+    /// When the request goes where it would go without the key.
+    pub fallback: Fallback,
+}
+
+/// When a request of a sandbox goes where it would go without its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fallback {
+    /// When there is nobody at the rule's target: no such service, or none of its endpoints gets requests.
+    pub missing: bool,
+    /// When the target answers with a status of 500 or above.
+    pub on_5xx: bool,
+}
+
+impl Fallback {
+    /// Never.
+    pub const NEVER: Self = Self { missing: false, on_5xx: false };
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self { missing: true, on_5xx: false }
+    }
+}
+
+/// A rule that no request comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The place of it, from 0.
+    pub rule: usize,
+    /// The place of the first earlier one that every request meets which meets it.
+    pub by: usize,
+}
+
+impl SandboxRule {
+    /// A path to compare with; the error is about `field`.
+    pub fn path(field: &str, path: &str) -> Result<Box<str>, Invalid> {
+        target_path(field, path)
+    }
+
+    /// A header to compare with: its name, and what it must be.
+    pub fn header(field: &str, name: &str, value: &str) -> Result<(Box<str>, Box<str>), Invalid> {
+        let name = header_name(field, name)?;
+        let value = HeaderEdits::value(field, value)?;
+        let text = value.to_str().map_err(|_| {
+            let allowed = "visible ASCII and spaces: headers are compared byte by byte";
+            Invalid::new(field, format!("is {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))), allowed)
+        })?;
+        Ok((name, text.into()))
+    }
+
+    /// A header to set.
+    pub fn added_header(field: &str, name: &str, value: &str) -> Result<(Box<str>, HeaderValue), Invalid> {
+        Ok((HeaderEdits::name(field, name)?, HeaderEdits::value(field, value)?))
+    }
+
+    /// The route that it is forwarded by: number `nth` of the rules of the sandbox of `key` that was made at `created`.
+    pub fn route(&self, key: &RoutingKey, nth: usize, created: LogIndex) -> StoredRoute {
+        let forwarding = Forwarding {
+            destinations: self.destinations.clone(),
+            sticky: self.sticky.clone(),
+            request_headers: HeaderEdits { set: self.add_headers.clone(), ..HeaderEdits::default() },
+            ..Forwarding::default()
+        };
+        let parts = RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() };
+        let route = Route::of_rule(RouteName::of_rule(key, nth), parts);
+        // Not when the sandbox changed: it may have been given more time only.
+        StoredRoute { route, created, changed: created }
+    }
+
+    /// Whether every request that meets `other` meets this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_any = |rule: &Self| rule.path_prefixes.is_empty() && rule.paths_exact.is_empty();
+        let begins = |path: &str| self.path_prefixes.iter().any(|prefix| path.starts_with(&**prefix));
+        let paths = is_any(self)
+            || !is_any(other)
+                && other.path_prefixes.iter().all(|prefix| begins(prefix))
+                && other.paths_exact.iter().all(|path| begins(path) || self.paths_exact.contains(path));
+        let headers = self.headers.iter().all(|header| other.headers.contains(header));
+        let service = self.service.is_none() || self.service == other.service;
+        paths && headers && service
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        /// What a text takes besides its letters.
+        const TEXT: usize = 32;
+        /// What a destination takes, with its name, once here and once in the route.
+        const DESTINATION: usize = 2 * 96;
+        let paths = self.path_prefixes.iter().chain(&self.paths_exact).map(|path| TEXT + path.len());
+        let headers = self.headers.iter().map(|(name, value)| 2 * TEXT + name.len() + value.len());
+        let added = self.add_headers.iter().map(|(name, value)| 4 * TEXT + 2 * name.len() + value.len());
+        let compiled = size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
+        size_of::<Self>()
+            + compiled
+            + paths.chain(headers).chain(added).sum::<usize>()
+            + self.destinations.len() * DESTINATION
+    }
+
+    pub(super) fn mistakes(&self) -> Vec<Invalid> {
+        let counts = [
+            ("path_prefixes", self.path_prefixes.len()),
+            ("paths_exact", self.paths_exact.len()),
+            ("headers", self.headers.len()),
+            ("add_headers", self.add_headers.len()),
+        ];
+        let max = limit::MATCH_VALUES_MAX;
+        let many = counts.into_iter().filter(|(_, count)| *count > max);
+        let mut wrong: Vec<_> = many
+            .map(|(field, count)| Invalid::new(field, format!("has {count}"), format!("at most {max}")))
+            .collect();
+        wrong.extend(crate::route::wrong_destinations("targets", &self.destinations));
+        wrong.extend(twice("headers", self.headers.iter().map(|(name, _)| &**name)));
+        wrong.extend(twice("add_headers", self.add_headers.iter().map(|(name, _)| &**name)));
+        wrong
+    }
+}
+
+/// A header that is named twice, in other letters: only one of them could hold.
+fn twice<'a>(field: &str, names: impl Iterator<Item = &'a str>) -> Option<Invalid> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    let [name, _] = names.array_windows().find(|[a, b]| a == b)?;
+    Some(Invalid::new(format!("{field}.{name}"), "is there twice", "each header once, whatever its case"))
+}

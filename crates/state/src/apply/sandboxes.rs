@@ -1,0 +1,127 @@
+//! Sandboxes, and their ends.
+//!
+//! A sandbox with a TTL is a lease that the leader watches: it proposes the end, and the end stands where its entry
+//! stands, at one index on every node. A proposal that comes late ends nothing that was given more time or was made
+//! anew meanwhile: it names the epoch, and the time must be over by the entry's own clock.
+
+use super::require_index;
+use crate::state::State;
+use quorate_model::{
+    Event, LogIndex, Refusal, Reply, RoutingKey, Sandbox, SandboxEnd, SandboxTtl, StoredSandbox, limit,
+    reply::Bounded,
+};
+use std::sync::Arc;
+
+impl State {
+    pub(super) fn put_sandbox(
+        &mut self,
+        key: &RoutingKey,
+        sandbox: &Sandbox,
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.standing_sandbox(key).cloned();
+        require_index(if_index, standing.as_ref().map_or(LogIndex(0), |stored| stored.changed))?;
+        let ends = sandbox.ttl.map(|ttl| ttl.from(self.now));
+        let same = standing.as_ref().filter(|stored| *stored.sandbox == *sandbox);
+        if same.is_some_and(|stored| stored.ends == ends) {
+            return Ok(Reply::Unchanged);
+        }
+        if standing.is_none() && self.sandboxes.len() >= limit::SANDBOXES_MAX {
+            return Err(Refusal::Full { what: Bounded::Sandboxes, max: limit::SANDBOXES_MAX as u64 });
+        }
+        if self.sandboxes.is_too_heavy(key.as_str(), sandbox) {
+            return Err(Refusal::Full { what: Bounded::SandboxBytes, max: limit::SANDBOXES_BYTES_MAX as u64 });
+        }
+        let is_declared_anew = same.is_none();
+        self.store_sandbox(
+            StoredSandbox {
+                key: key.clone(),
+                sandbox: same.map_or_else(|| Arc::new(sandbox.clone()), |stored| stored.sandbox.clone()),
+                created: standing.as_ref().map_or(self.index, |stored| stored.created),
+                changed: self.index,
+                ends,
+            },
+            events,
+        );
+        if is_declared_anew {
+            self.note_declared();
+        }
+        Ok(Reply::Done)
+    }
+
+    /// As a document says it: what stands already stays as it is, its time too. Else whoever sends the same document
+    /// every hour would keep alive what nobody uses.
+    pub(super) fn declare_sandbox(
+        &mut self,
+        key: &RoutingKey,
+        sandbox: &Sandbox,
+        events: &mut Vec<Event>,
+    ) -> Result<bool, Refusal> {
+        if self.standing_sandbox(key).is_some_and(|stored| *stored.sandbox == *sandbox) {
+            return Ok(false);
+        }
+        Ok(self.put_sandbox(key, sandbox, None, events)? != Reply::Unchanged)
+    }
+
+    pub(super) fn delete_sandbox(
+        &mut self,
+        key: &RoutingKey,
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.standing_sandbox(key);
+        let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
+        require_index(if_index, standing.changed)?;
+        self.sandboxes.remove(key);
+        self.note_declared();
+        events.push(Event::SandboxChanged { key: key.clone() });
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn extend_sandbox(
+        &mut self,
+        (key, ttl): (&RoutingKey, SandboxTtl),
+        if_index: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.standing_sandbox(key);
+        let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
+        require_index(if_index, standing.changed)?;
+        let ends = Some(ttl.from(self.now));
+        if standing.ends == ends {
+            return Ok(Reply::Unchanged);
+        }
+        let extended = StoredSandbox { ends, changed: self.index, ..(**standing).clone() };
+        self.store_sandbox(extended, events);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn end_sandboxes(&mut self, ended: &[SandboxEnd], events: &mut Vec<Event>) -> Reply {
+        let count = ended.iter().filter(|end| self.end_sandbox(end, events)).count();
+        if count == 0 {
+            return Reply::Unchanged;
+        }
+        self.note_declared();
+        Reply::Done
+    }
+
+    fn end_sandbox(&mut self, end: &SandboxEnd, events: &mut Vec<Event>) -> bool {
+        let standing = self.standing_sandbox(&end.key);
+        let is_over = standing.is_some_and(|it| it.created == end.created && it.is_over(self.now));
+        if is_over {
+            self.sandboxes.remove(&end.key);
+            events.push(Event::SandboxEnded { key: end.key.clone() });
+        }
+        is_over
+    }
+
+    fn store_sandbox(&mut self, stored: StoredSandbox, events: &mut Vec<Event>) {
+        events.push(Event::SandboxChanged { key: stored.key.clone() });
+        self.sandboxes.insert(Arc::new(stored));
+    }
+
+    fn standing_sandbox(&self, key: &RoutingKey) -> Option<&Arc<StoredSandbox>> {
+        self.sandboxes.get(key.as_str()).map(|compiled| compiled.stored())
+    }
+}
