@@ -61,6 +61,8 @@ fn identity(destinations: &[Destination], nth: usize) -> u64 {
         Target::Service(name) => (1, name.as_str()),
         Target::Url { address, .. } => (2, address.as_str()),
         Target::Keyspace(name) => (3, name.as_str()),
+        // Of one service its versions differ.
+        Target::Version { service, version } => (mix(4 ^ hash(version.as_bytes())), service.as_str()),
     };
     mix(hash(name.as_bytes()) ^ kind ^ ((earlier as u64) << 8))
 }

@@ -20,6 +20,7 @@
 use crate::route::key::parameters;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode;
+use quorate_model::limit;
 use std::{borrow::Cow, fmt};
 
 /// The header that the key is passed on in, whatever it came in.
@@ -258,9 +259,9 @@ fn in_query(query: &str) -> Said<'_> {
     }
 }
 
-/// Whether it may be a routing key: 1 to 256 printable letters of ASCII, and no space.
+/// Whether it may be a [`quorate_model::RoutingKey`].
 fn is_key(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    (1..=limit::ROUTING_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn is_handshake(headers: &HeaderMap) -> bool {

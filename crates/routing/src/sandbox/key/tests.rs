@@ -157,3 +157,11 @@ fn a_node_can_be_told_of_other_headers() {
     check(&[("x-route-key", "k1"), ("baggage", "route-key=k2")], "k2 by baggage member route-key");
     assert_eq!(forms.headers().collect::<Vec<_>>(), names);
 }
+
+#[test]
+fn what_may_be_a_key_is_what_a_sandbox_may_have() {
+    let texts = (0..=0x2ff_u32).filter_map(char::from_u32).map(String::from);
+    for text in texts.chain([String::new(), "k".repeat(256), "k".repeat(257)]) {
+        assert_eq!(is_key(&text), quorate_model::RoutingKey::parse(&text).is_ok(), "{text:?}");
+    }
+}
