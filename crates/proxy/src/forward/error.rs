@@ -15,6 +15,13 @@ pub(super) struct Failed {
     pub error: Error,
 }
 
+impl Failed {
+    /// Whether the request's own time is over.
+    pub fn is_overdue(&self) -> bool {
+        self.failure == Failure::TimedOut
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -81,6 +88,18 @@ pub(super) fn destination_failed(failed: &Failed) -> Own {
         _ if failed.error.is_crowd() => answer::route::overloaded(),
         Failure::TimedOut | Failure::TryTimedOut => answer::route::timed_out(),
         Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => answer::route::failed(),
+    }
+}
+
+/// As the sandbox proxy's contract has it.
+pub(super) fn sandbox_failed(failed: &Failed) -> Own {
+    match failed.failure {
+        _ if failed.error.is_bad_address() => answer::sandbox::not_asked(),
+        _ if failed.error.is_crowd() => answer::sandbox::failed(Outcome::Overloaded).retry_after(1),
+        Failure::TimedOut | Failure::TryTimedOut => answer::sandbox::failed(Outcome::Timeout),
+        Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => {
+            answer::sandbox::failed(Outcome::WorkerUnavailable)
+        }
     }
 }
 
