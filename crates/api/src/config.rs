@@ -6,27 +6,28 @@ use crate::{
     fields::{Fields, named, nested},
     keyspace::{self, KeyspacePut, Settings},
     route::{self, RoutePut},
+    sandbox::{self, SandboxPut},
     service::{self, ServicePut},
 };
 use quorate_model::{
-    Config, ConfigMode, Invalid, KeyspaceConfig, KeyspaceName, RouteName, ServiceName, limit,
+    Config, ConfigMode, Invalid, KeyspaceConfig, KeyspaceName, RouteName, RoutingKey, ServiceName, limit,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// `/v1/config`: each object by its name, written as its own resource is. With PATCH a null in the place of a route or
-/// a policy says that it is to go.
+/// `/v1/config`: each object by its name, written as its own resource is. With PATCH a null in the place of a route, a
+/// sandbox or a policy says that it is to go.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigBody {
     /// Routes.
     #[schema(required = false)]
     pub routes: BTreeMap<String, RoutePut>,
-    /// Sandboxes: none yet.
-    #[schema(required = false, value_type = BTreeMap<String, Object>)]
-    pub sandboxes: BTreeMap<String, Value>,
+    /// Sandboxes, by the key that requests carry. One that stands as it is said keeps its time.
+    #[schema(required = false)]
+    pub sandboxes: BTreeMap<String, SandboxPut>,
     /// Policies of services.
     #[schema(required = false)]
     pub services: BTreeMap<String, ServicePut>,
@@ -67,6 +68,8 @@ pub struct ConfigChange {
 pub enum ObjectKind {
     /// A route.
     Route,
+    /// A sandbox.
+    Sandbox,
     /// The policy of a service.
     Service,
     /// A keyspace.
@@ -91,11 +94,12 @@ pub fn config(body: Map<String, Value>, mode: ConfigMode) -> Result<Config, Wron
     const MAX: usize = limit::CONFIG_OBJECTS_MAX;
     let mut fields = Fields::of_body(body);
     let routes = fields.optional("routes", named(MAX, |name, value| read_route(name, value, mode)));
-    fields.optional("sandboxes", no_sandboxes);
+    let sandboxes = fields.optional("sandboxes", named(MAX, |key, value| read_sandbox(key, value, mode)));
     let services = fields.optional("services", named(MAX, |name, value| read_policy(name, value, mode)));
     let keyspaces = fields.optional("keyspaces", named(MAX, read_keyspace));
     let config = Config {
         routes: routes.into_iter().flatten().collect(),
+        sandboxes: sandboxes.into_iter().flatten().collect(),
         services: services.into_iter().flatten().collect(),
         keyspaces: keyspaces.into_iter().flatten().collect(),
     };
@@ -121,6 +125,18 @@ fn read_route(
             let route = nested(value, |fields| route::document(name.clone(), fields))?;
             Ok((name, Some(route)))
         }
+    }
+}
+
+fn read_sandbox(
+    key: &str,
+    value: Value,
+    mode: ConfigMode,
+) -> Result<Named<RoutingKey, quorate_model::Sandbox>, Wrong> {
+    let key = RoutingKey::parse(key).map_err(|wrong| vec![wrong.renamed("")])?;
+    match value {
+        Value::Null => gone(mode).map(|()| (key, None)),
+        value => Ok((key, Some(nested(value, sandbox::document)?))),
     }
 }
 
@@ -156,20 +172,6 @@ fn gone(mode: ConfigMode) -> Result<(), Wrong> {
     }
 }
 
-/// The key is part of the contract before there is anything to say under it.
-fn no_sandboxes(value: Value) -> Result<(), Wrong> {
-    match &value {
-        Value::Object(map) if map.is_empty() => Ok(()),
-        Value::Object(map) => {
-            let problem = format!("has {} items", map.len());
-            Err(vec![Invalid::new("", problem, "{}: this version knows no sandboxes")])
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(vec![Invalid::new("", "is no object", "{}")])
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,11 +192,12 @@ mod tests {
     fn a_document_names_objects_of_all_kinds() {
         let body = json!({
             "routes": {"web": {"match": {}, "destinations": [{"service": "upload"}]}},
-            "sandboxes": {},
+            "sandboxes": {"dev-1": {"rules": [{"target": "h:1"}], "ttl": "24h"}},
             "services": {"upload": {"timeout": "3s"}},
             "keyspaces": {"default": {"partitions": 12}, "k": {"source": "kafka"}},
         });
         let read = read(body, ConfigMode::Replace).expect("valid");
+        assert_eq!(read.sandboxes["dev-1"].as_ref().map(|sandbox| sandbox.rules.len()), Some(1));
         assert_eq!((read.routes.len(), read.services.len(), read.keyspaces.len()), (1, 1, 2));
         let route = read.routes["web"].as_ref().expect("not to go");
         assert!(matches!(&route.action, Action::Forward(forwarding) if forwarding.destinations.len() == 1));
@@ -204,10 +207,12 @@ mod tests {
 
     #[test]
     fn a_null_takes_away_where_objects_are_merged() {
-        let body = json!({"routes": {"web": null}, "services": {"upload": null}});
+        let body = json!({"routes": {"web": null}, "sandboxes": {"k": null}, "services": {"upload": null}});
         let merged = read(body.clone(), ConfigMode::Merge).expect("valid");
         assert_eq!((&merged.routes["web"], &merged.services["upload"]), (&None, &None));
-        assert_eq!(places(body, ConfigMode::Replace), ["routes.web", "services.upload"]);
+        assert_eq!(merged.sandboxes["k"], None);
+        let expected = ["routes.web", "sandboxes.k", "services.upload"];
+        assert_eq!(places(body, ConfigMode::Replace), expected);
         assert_eq!(places(json!({"keyspaces": {"k": null}}), ConfigMode::Merge), ["keyspaces.k"]);
     }
 
@@ -220,7 +225,7 @@ mod tests {
                 " ": {"match": {}, "destinations": [{"service": "a"}]},
                 "ok": {"match": {}, "destinations": [{"service": "a"}]},
             },
-            "sandboxes": {"k": {}},
+            "sandboxes": {"k": {}, "a b": {}, "x": {"rules": [{"target": "a", "fallback": 1}], "ttl": "1s"}},
             "services": {"upload": {"breaker": {"failures": 0}, "hold": "1h"}},
             "keyspaces": {"default": {}},
             "gateways": {},
@@ -232,7 +237,10 @@ mod tests {
                 "routes[\"a.b\"].destinations",
                 "routes.web.match.path_prefix",
                 "routes.web.destinations[0].weight",
-                "sandboxes",
+                "sandboxes[\"a b\"]",
+                "sandboxes.k.rules",
+                "sandboxes.x.rules[0].fallback",
+                "sandboxes.x.ttl",
                 "services.upload.hold",
                 "services.upload.breaker.failures",
                 "keyspaces.default.partitions",

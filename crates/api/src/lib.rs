@@ -37,6 +37,7 @@ pub mod policy;
 pub mod problem;
 pub mod query;
 pub mod route;
+pub mod sandbox;
 pub mod service;
 pub mod timestamp;
 pub mod watch;

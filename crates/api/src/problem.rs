@@ -60,6 +60,8 @@ codes! {
     ServiceUnknown = "service_unknown", 404, "There is no such service";
     /// No such route.
     RouteUnknown = "route_unknown", 404, "There is no such route";
+    /// No such sandbox.
+    SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// The path does not have this method.
@@ -231,9 +233,11 @@ impl From<&Refusal> for Problem {
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
             Refusal::UnknownService { .. } => Self::new(Code::ServiceUnknown, detail),
             Refusal::UnknownRoute { .. } => Self::new(Code::RouteUnknown, detail),
-            Refusal::NotEmpty { .. } | Refusal::HasPolicies { .. } | Refusal::HasRoutes { .. } => {
-                Self::new(Code::ClusterNotEmpty, detail)
-            }
+            Refusal::UnknownSandbox { .. } => Self::new(Code::SandboxUnknown, detail),
+            Refusal::NotEmpty { .. }
+            | Refusal::HasPolicies { .. }
+            | Refusal::HasRoutes { .. }
+            | Refusal::HasSandboxes { .. } => Self::new(Code::ClusterNotEmpty, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }

@@ -49,6 +49,8 @@ pub enum Param {
     Kinds,
     /// How the names begin that a watch is about.
     Prefix,
+    /// Only what ends within this time.
+    EndsWithin,
 }
 
 impl Param {
@@ -57,6 +59,16 @@ impl Param {
     /// Of a list.
     pub const LIST: &'static [Param] =
         &[Self::Limit, Self::Cursor, Self::Consistent, Self::MinIndex, Self::Index, Self::Wait];
+    /// Of the list of sandboxes.
+    pub const SANDBOXES: &'static [Param] = &[
+        Self::Limit,
+        Self::Cursor,
+        Self::EndsWithin,
+        Self::Consistent,
+        Self::MinIndex,
+        Self::Index,
+        Self::Wait,
+    ];
     /// Of what changes something.
     pub const WRITE: &'static [Param] = &[Self::DryRun];
     /// Of a write to the replicated state.
@@ -79,6 +91,7 @@ impl Param {
             Self::From => "from",
             Self::Kinds => "kinds",
             Self::Prefix => "prefix",
+            Self::EndsWithin => "ends_within",
         }
     }
 }
@@ -138,6 +151,8 @@ pub struct Query {
     pub kinds: Option<Vec<Kind>>,
     /// How the names begin that a watch is about.
     pub prefix: Option<String>,
+    /// Only what ends within this time from now on.
+    pub ends_within: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -154,6 +169,7 @@ struct Raw {
     from: Option<Position>,
     kinds: Option<Vec<Kind>>,
     prefix: Option<String>,
+    ends_within: Option<Duration>,
 }
 
 impl Query {
@@ -195,6 +211,7 @@ impl Query {
             from: raw.from,
             kinds: raw.kinds,
             prefix: raw.prefix,
+            ends_within: raw.ends_within,
         })
     }
 }
@@ -214,6 +231,7 @@ impl Raw {
             Param::From => self.from = Some(value.parse()?),
             Param::Kinds => self.kinds = Some(kinds(value)?),
             Param::Prefix => self.prefix = Some(prefix(value)?),
+            Param::EndsWithin => self.ends_within = Some(span(value)?),
         }
         Ok(())
     }

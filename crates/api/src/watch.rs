@@ -4,7 +4,8 @@
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
 use crate::{
-    keyspace::KeyspaceBody, route::RouteBody, service::PolicyDescription, timestamp, worker::WorkerBody,
+    keyspace::KeyspaceBody, route::RouteBody, sandbox::SandboxBody, service::PolicyDescription, timestamp,
+    worker::WorkerBody,
 };
 use quorate_model::{
     Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
@@ -59,6 +60,10 @@ pub struct ChangeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RouteBody>)]
     pub route: Option<Option<RouteBody>>,
+    /// Of `sandbox`, whose name is its key: what it says; null: it has ended, or was taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<SandboxBody>)]
+    pub sandbox: Option<Option<SandboxBody>>,
     /// Of `health`: the worker whose endpoint of the service it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -93,7 +98,7 @@ pub enum ChangeWord {
     Removed,
     /// An operator decided anew about a worker.
     Intent,
-    /// A keyspace, the policy of a service, a route, or the delegate of a group is another one.
+    /// A keyspace, the policy of a service, a route, a sandbox, or the delegate of a group is another one.
     Changed,
     /// Health checks have found an endpoint of a service well, or not.
     Health,
@@ -237,6 +242,7 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         weight: None,
         policy: None,
         route: None,
+        sandbox: None,
         endpoint: None,
         health: None,
         delegate: None,
@@ -270,6 +276,9 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
             ChangeBody { policy: Some(policy.as_ref().map(Into::into)), ..nothing }
         }
         What::Route { route, .. } => ChangeBody { route: Some(route.as_deref().map(Into::into)), ..nothing },
+        What::Sandbox { sandbox, .. } => {
+            ChangeBody { sandbox: Some(sandbox.as_deref().map(Into::into)), ..nothing }
+        }
         What::Health { worker, verdict, .. } => {
             ChangeBody { endpoint: Some(worker.to_string()), health: Some(verdict.as_str()), ..nothing }
         }
@@ -296,9 +305,11 @@ fn word_of(what: &What) -> ChangeWord {
         What::Worker { how: WorkerChange::Intent, .. } => ChangeWord::Intent,
         What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
         What::Delegate { delegate: None, .. } | What::Route { route: None, .. } => ChangeWord::Removed,
+        What::Sandbox { sandbox: None, .. } => ChangeWord::Removed,
         What::Keyspace(_)
         | What::Service { .. }
         | What::Route { .. }
+        | What::Sandbox { .. }
         | What::Delegate { .. }
         | What::Replaced => ChangeWord::Changed,
         What::Health { .. } => ChangeWord::Health,

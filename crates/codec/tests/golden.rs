@@ -124,6 +124,14 @@ fn snapshots_with_routes_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_sandboxes_keep_their_bytes() {
+    let (meta, parts) = support::sandboxes::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-sandboxes", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -168,6 +176,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-restoring",
         "snapshot-services",
         "snapshot-routes",
+        "snapshot-sandboxes",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

@@ -21,7 +21,7 @@ use quorate_codec::{
 };
 use quorate_model::{
     BootId, Command, Epoch, Keyspace, LogIndex, Origin, Proposal, Refusal, Reply, RestoreId, RestoreStep,
-    StoredPolicy, StoredRoute, Worker, WorkerId,
+    StoredPolicy, StoredRoute, StoredSandbox, Worker, WorkerId,
 };
 use quorate_rt::{rng, time};
 use quorate_state::{Parts, View};
@@ -35,8 +35,8 @@ const READER_WITHIN: Duration = Duration::from_secs(30);
 const STEP_RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Pieces of a backup that are ready before they are read.
 const PIECES_AHEAD: usize = 2;
-/// Routes that are weighed and written in one go: not so many that anything else of this node waits.
-const ROUTES_AT_ONCE: usize = 500;
+/// Routes and sandboxes that are weighed and written in one go: not so many that anything else of this node waits.
+const OBJECTS_AT_ONCE: usize = 500;
 /// A piece of a backup ends here; a single worker may take it beyond.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -155,14 +155,21 @@ async fn carry_out(
     data: SnapshotData,
 ) -> Result<Restored, RestoreError> {
     let mut reader = Source::begin(data).await?;
-    let Head { keyspaces, policies, routes, last_epoch } = reader.head();
+    let Head { keyspaces, policies, routes, sandboxes, last_epoch } = reader.head();
     let mut restored = Restored { index: LogIndex(0), workers: 0, keyspaces: keyspaces.len() as u64 };
     step(consensus, id, RestoreStep::Begin { keyspaces, policies, last_epoch }).await?;
     let mut batch = 0;
-    for some in routes.chunks(ROUTES_AT_ONCE) {
+    for some in routes.chunks(OBJECTS_AT_ONCE) {
         let routes = some.iter().map(|route| (**route).clone()).collect();
         for routes in fitting_entries(id, routes, |routes| RestoreStep::Routes { batch: 0, routes }) {
             step(consensus, id, RestoreStep::Routes { batch, routes }).await?;
+            batch += 1;
+        }
+    }
+    for some in sandboxes.chunks(OBJECTS_AT_ONCE) {
+        let step_of = |sandboxes| RestoreStep::Sandboxes { batch: 0, sandboxes };
+        for sandboxes in fitting_entries(id, some.to_vec(), step_of) {
+            step(consensus, id, RestoreStep::Sandboxes { batch, sandboxes }).await?;
             batch += 1;
         }
     }
@@ -228,6 +235,7 @@ struct Head {
     keyspaces: Vec<Keyspace>,
     policies: Vec<StoredPolicy>,
     routes: Vec<Arc<StoredRoute>>,
+    sandboxes: Vec<Arc<StoredSandbox>>,
     last_epoch: Epoch,
 }
 
@@ -246,6 +254,7 @@ impl Source {
             keyspaces: head.keyspaces.clone(),
             policies: head.policies.clone(),
             routes: head.routes.clone(),
+            sandboxes: head.sandboxes.clone(),
             last_epoch: head.last_epoch,
         })
         .unwrap_or_default()

@@ -309,6 +309,8 @@ impl LeaseKeeper {
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
                 | Event::RouteChanged { .. }
+                | Event::SandboxChanged { .. }
+                | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LeasesHandedOver { .. } => {}

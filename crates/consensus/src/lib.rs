@@ -35,6 +35,7 @@
 pub mod backup;
 mod candidacy;
 pub mod consensus;
+mod ending;
 pub mod forming;
 pub mod forward;
 mod handing_over;

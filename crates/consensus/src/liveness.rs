@@ -1,6 +1,7 @@
 //! Heartbeats on their way to the leader, and the leader's duties towards leases.
 
 use crate::{
+    ending,
     forward::{Forwarder, Tried, Unavailable},
     lease_keeper::Tick,
     observer::Applied,
@@ -311,7 +312,7 @@ pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutd
             }
             continue;
         }
-        let proposed = if term.is_some() { round(&vessel, &proposer).await } else { Ok(()) };
+        let proposed = if term.is_some() { duties(&vessel, &proposer).await } else { Ok(()) };
         vessel.rounds.send_modify(|round| *round += 1);
         if proposed.is_err() {
             // Those who wait for it wake this loop at once: it must not turn without a pause.
@@ -324,6 +325,12 @@ pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutd
 async fn gathered_returns(returned: &Notify) {
     returned.notified().await;
     time::sleep(GATHER_RETURNS).await;
+}
+
+/// What a leader does at each tick. Leases first: sandboxes end by the minute.
+async fn duties(vessel: &Vessel, proposer: &Proposer) -> Result<(), Unavailable> {
+    round(vessel, proposer).await?;
+    ending::round(vessel, proposer).await
 }
 
 /// One tick of the keeper: what it finds is proposed.

@@ -126,7 +126,7 @@ impl Proposer {
 /// Whether it fits a log entry. Each other command is far below by the bounds of its parts.
 fn require_room(proposal: &Proposal) -> Result<(), Unavailable> {
     const MAX: usize = quorate_codec::proposal::ENTRY_BYTES_MAX;
-    if !matches!(proposal.command, Command::Configure { .. }) {
+    if !matches!(proposal.command, Command::Configure { .. } | Command::PutSandbox { .. }) {
         return Ok(());
     }
     let bytes = encoded_len(proposal);

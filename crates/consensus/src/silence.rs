@@ -61,6 +61,8 @@ impl Silences {
                 | Event::IntentChanged { .. }
                 | Event::ServiceChanged { .. }
                 | Event::RouteChanged { .. }
+                | Event::SandboxChanged { .. }
+                | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::LevelRaised { .. } => {}

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "workers", description = "Who serves what"),
         (name = "services", description = "Who offers what, and how requests for it are treated"),
         (name = "routes", description = "Which requests go where"),
+        (name = "sandboxes", description = "Where requests that carry a routing key go instead"),
         (name = "config", description = "All that operators declare, in one document"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
@@ -72,6 +73,30 @@ pub(crate) struct ListParams {
     wait: Option<String>,
 }
 
+/// Of the list of sandboxes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct SandboxListParams {
+    /// Only those that end within this time, the first to end first.
+    #[param(example = "1h")]
+    ends_within: Option<String>,
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// Blocking query: answer once the list may have changed after the index, or when the wait is over.
+    index: Option<u64>,
+    /// How long to wait: with min_index at most 60s, 5s if not said; with index at most 5m, 30s if not said.
+    #[param(example = "30s")]
+    wait: Option<String>,
+}
+
 /// Of a write.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -104,7 +129,7 @@ pub(crate) struct WatchParams {
     /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
     #[param(example = "57")]
     from: Option<String>,
-    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, delegate, node, level.
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, delegate, node, level.
     #[param(example = "worker,keyspace")]
     kinds: Option<String>,
     /// Only changes of what has a name, or an id, that begins so.
@@ -230,7 +255,7 @@ refusals! {
 }
 
 refusals! {
-    /// What a route or a document of many objects may be answered with.
+    /// What a route, a sandbox or a document of many objects may be answered with.
     DeclaredRefusals {
         /// Some node runs an older version.
         OldNode = 409,

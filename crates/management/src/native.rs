@@ -14,6 +14,7 @@ mod leases;
 mod nodes;
 mod reads;
 mod routes;
+mod sandboxes;
 mod services;
 mod snapshot;
 mod watch;
@@ -46,6 +47,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(services::show, services::put, services::remove))
         .routes(routes!(self::routes::list))
         .routes(routes!(self::routes::show, self::routes::put, self::routes::remove))
+        .routes(routes!(sandboxes::list))
+        .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
+        .routes(routes!(sandboxes::extend))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))

@@ -97,7 +97,17 @@ impl SandboxTable {
 
     /// Those that end until `by`, the first to end first.
     pub fn ending(&self, by: LogTime) -> impl Iterator<Item = &Arc<StoredSandbox>> {
-        let until = self.ends.iter().take_while(move |(ends, _)| *ends <= by);
+        self.ending_after(None, by)
+    }
+
+    /// The same, behind the one of this end and key.
+    pub fn ending_after(
+        &self,
+        after: Option<(LogTime, RoutingKey)>,
+        by: LogTime,
+    ) -> impl Iterator<Item = &Arc<StoredSandbox>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let until = self.ends.range((from, Bound::Unbounded)).take_while(move |(ends, _)| *ends <= by);
         until.filter_map(|(_, key)| self.get(key.as_str())).map(|compiled| &compiled.stored)
     }
 

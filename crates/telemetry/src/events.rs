@@ -243,6 +243,8 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::IntentChanged { .. }
         | Event::ServiceChanged { .. }
         | Event::RouteChanged { .. }
+        | Event::SandboxChanged { .. }
+        | Event::SandboxEnded { .. }
         | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
         | Event::Restored { .. } => None,
@@ -289,6 +291,12 @@ fn log_applied(index: u64, event: &Event) {
         Event::RouteChanged { name } => {
             // Below info: one document may change many thousands.
             tracing::debug!(index, route = name.as_str(), "route changed");
+        }
+        Event::SandboxChanged { key } => {
+            tracing::debug!(index, sandbox = key.as_str(), "sandbox changed");
+        }
+        Event::SandboxEnded { key } => {
+            tracing::info!(index, sandbox = key.as_str(), "sandbox ended");
         }
         Event::HealthChanged { service, worker, verdict } => {
             let (service, worker) = (service.as_str(), worker.as_str());

@@ -36,7 +36,7 @@ fn destination(value: Value) -> Result<Destination, Wrong> {
 
 fn service_or_url(fields: &mut Fields) -> Option<Target> {
     let service = fields.optional("service", text("the name of a service", ServiceName::parse));
-    let url = fields.optional("url", text("a URL", url));
+    let url = fields.optional("url", text("a URL", |text| Target::parse("url", text)));
     let protocol = fields.optional("protocol", policy::protocol);
     let target = service.map(Target::Service).or(url);
     match (target, protocol) {
@@ -53,18 +53,6 @@ fn service_or_url(fields: &mut Fields) -> Option<Target> {
             fields.add_inside([Invalid::new("protocol", "is there without url", allowed)]);
             target
         }
-    }
-}
-
-/// With a scheme, an address; without one the name of a service, or `host:port` over http.
-fn url(text: &str) -> Result<Target, Invalid> {
-    let target = |address| Target::Url { address, protocol: None };
-    if text.contains("://") {
-        return Address::parse(text).map(target);
-    }
-    match text.rsplit_once(':') {
-        Some(_) => Address::parse(&format!("http://{text}")).map(target),
-        None => ServiceName::parse(text).map(Target::Service),
     }
 }
 

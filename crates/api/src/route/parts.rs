@@ -140,6 +140,8 @@ impl From<&Destination> for DestinationBody {
                 Self { url: Some(address.to_string()), protocol: protocol.map(Into::into), ..rest }
             }
             Target::Keyspace(name) => Self { keyspace: Some(name.to_string()), ..rest },
+            // The model makes no route of one.
+            Target::Version { .. } => rest,
         }
     }
 }
@@ -295,8 +297,8 @@ impl From<&Mirror> for MirrorBody {
             Target::Url { address, protocol } => {
                 Self { url: Some(address.to_string()), protocol: protocol.map(Into::into), ..rest }
             }
-            // The model makes none of a keyspace.
-            Target::Keyspace(_) => rest,
+            // The model makes none of these.
+            Target::Version { .. } | Target::Keyspace(_) => rest,
         }
     }
 }

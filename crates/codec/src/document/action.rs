@@ -49,7 +49,7 @@ pub(super) struct Forwarding {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Destination {
+pub(super) struct Destination {
     to: Target,
     weight: u32,
 }
@@ -64,6 +64,11 @@ enum Target {
         protocol: Option<Protocol>,
     },
     Keyspace(String),
+    /// Since the fifth level, in sandboxes.
+    Version {
+        service: String,
+        version: Box<str>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -208,6 +213,9 @@ impl From<&model::route::Target> for Target {
                 Self::Url { address: address.to_string(), protocol: protocol.map(Protocol::from) }
             }
             model::route::Target::Keyspace(name) => Self::Keyspace(name.to_string()),
+            model::route::Target::Version { service, version } => {
+                Self::Version { service: service.to_string(), version: version.clone() }
+            }
         }
     }
 }
@@ -222,6 +230,9 @@ impl TryFrom<Target> for model::route::Target {
                 Self::Url { address: Address::parse(&address)?, protocol: protocol.map(Into::into) }
             }
             Target::Keyspace(name) => Self::Keyspace(KeyspaceName::parse(&name)?),
+            Target::Version { service, version } => {
+                Self::Version { service: ServiceName::parse(&service)?, version }
+            }
         })
     }
 }

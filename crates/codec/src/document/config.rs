@@ -1,8 +1,8 @@
 //! Many objects at once.
 
-use super::{Hold, Policy, Route};
+use super::{Hold, Policy, Route, Sandbox};
 use quorate_model as model;
-use quorate_model::{Invalid, KeyspaceName, PartitionCount, RouteName, ServiceName};
+use quorate_model::{Invalid, KeyspaceName, PartitionCount, RouteName, RoutingKey, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 pub(crate) struct Config {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     routes: BTreeMap<String, Option<Route>>,
+    /// Since the fifth level.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sandboxes: BTreeMap<String, Option<Sandbox>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     services: BTreeMap<String, Option<Policy>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -37,15 +40,19 @@ enum KeyspaceSource {
 
 impl From<&model::Config> for Config {
     fn from(config: &model::Config) -> Self {
-        let model::Config { routes, services, keyspaces } = config;
+        let model::Config { routes, sandboxes, services, keyspaces } = config;
         let route = |(name, route): (&RouteName, &Option<model::Route>)| {
             (name.to_string(), route.as_ref().map(Route::from))
         };
         let policy = |(name, policy): (&ServiceName, &Option<model::ServicePolicy>)| {
             (name.to_string(), policy.as_ref().map(Policy::from))
         };
+        let sandbox = |(key, sandbox): (&RoutingKey, &Option<model::Sandbox>)| {
+            (key.to_string(), sandbox.as_ref().map(Sandbox::from))
+        };
         Self {
             routes: routes.iter().map(route).collect(),
+            sandboxes: sandboxes.iter().map(sandbox).collect(),
             services: services.iter().map(policy).collect(),
             keyspaces: keyspaces.iter().map(|(name, k)| (name.to_string(), k.into())).collect(),
         }
@@ -64,8 +71,12 @@ impl TryFrom<Config> for model::Config {
             Ok((ServiceName::parse(&name)?, policy.map(TryInto::try_into).transpose()?))
         };
         let keyspace = |(name, k): (String, Keyspace)| Ok((KeyspaceName::parse(&name)?, k.try_into()?));
+        let sandbox = |(key, sandbox): (String, Option<Sandbox>)| {
+            Ok((RoutingKey::parse(&key)?, sandbox.map(TryInto::try_into).transpose()?))
+        };
         Ok(Self {
             routes: config.routes.into_iter().map(route).collect::<Result<_, Invalid>>()?,
+            sandboxes: config.sandboxes.into_iter().map(sandbox).collect::<Result<_, Invalid>>()?,
             services: config.services.into_iter().map(policy).collect::<Result<_, Invalid>>()?,
             keyspaces: config.keyspaces.into_iter().map(keyspace).collect::<Result<_, Invalid>>()?,
         })

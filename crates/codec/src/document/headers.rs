@@ -18,9 +18,9 @@ pub(super) struct HeaderEdits {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    name: Box<str>,
-    value: String,
+pub(super) struct Header {
+    pub(super) name: Box<str>,
+    pub(super) value: String,
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -48,24 +48,44 @@ impl HeaderEdits {
 
     pub(super) fn read(self, field: &str) -> Result<model::route::HeaderEdits, Invalid> {
         use model::route::HeaderEdits as M;
-        let header = |header: Header| Ok((M::name(field, &header.name)?, M::value(field, &header.value)?));
-        let headers = |list: Vec<Header>| list.into_iter().map(header).collect::<Result<Vec<_>, Invalid>>();
         let remove = self.remove.iter().map(|name| M::name(field, name));
-        Ok(M { set: headers(self.set)?, add: headers(self.add)?, remove: remove.collect::<Result<_, _>>()? })
+        Ok(M {
+            set: read_headers(field, self.set)?,
+            add: read_headers(field, self.add)?,
+            remove: remove.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Headers to put on a message.
+pub(super) fn read_headers(
+    field: &str,
+    list: Vec<Header>,
+) -> Result<Vec<(Box<str>, http::HeaderValue)>, Invalid> {
+    use model::route::HeaderEdits as M;
+    let header = |header: Header| Ok((M::name(field, &header.name)?, M::value(field, &header.value)?));
+    list.into_iter().map(header).collect()
+}
+
+impl Header {
+    pub(super) fn new(name: &str, value: &str) -> Self {
+        Self { name: name.into(), value: value.to_owned() }
+    }
+}
+
+impl From<&(Box<str>, http::HeaderValue)> for Header {
+    fn from((name, value): &(Box<str>, http::HeaderValue)) -> Self {
+        // The model makes them of text, so nothing is lost.
+        Self::new(name, &String::from_utf8_lossy(value.as_bytes()))
     }
 }
 
 impl From<&model::route::HeaderEdits> for HeaderEdits {
     fn from(edits: &model::route::HeaderEdits) -> Self {
         let model::route::HeaderEdits { set, add, remove } = edits;
-        // The model makes them of text, so nothing is lost.
-        let header = |(name, value): &(Box<str>, http::HeaderValue)| Header {
-            name: name.clone(),
-            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        };
         Self {
-            set: set.iter().map(header).collect(),
-            add: add.iter().map(header).collect(),
+            set: set.iter().map(Header::from).collect(),
+            add: add.iter().map(Header::from).collect(),
             remove: remove.clone(),
         }
     }

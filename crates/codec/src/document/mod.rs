@@ -1,4 +1,4 @@
-//! Objects with many optional parts (routes, policies), as JSON with named fields: the same structs in the log and in
+//! Objects with many optional parts (routes, sandboxes, policies), as JSON with named fields: the same structs in the log and in
 //! a snapshot.
 //!
 //! Such objects grow by fields. As positional structs each new field would be a new version of the whole and of all
@@ -18,11 +18,13 @@ mod headers;
 mod matching;
 mod policy;
 mod route;
+mod sandbox;
 mod source;
 
 pub(crate) use config::Config;
 pub(crate) use policy::{Hold, Policy, Traffic};
 pub(crate) use route::{Route, StoredRoute};
+pub(crate) use sandbox::{Sandbox, StoredSandbox, ttl as sandbox_ttl};
 
 use quorate_model::Invalid;
 use serde::{Serialize, de::DeserializeOwned};

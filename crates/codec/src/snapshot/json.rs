@@ -229,7 +229,7 @@ impl TryFrom<Window> for WindowParts {
     }
 }
 
-/// A restore that is under way, its routes and workers excepted.
+/// A restore that is under way, its routes, sandboxes and workers excepted.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Restoring {
     id: u64,
@@ -244,8 +244,17 @@ pub(super) struct Restoring {
 
 impl From<&RestoringParts> for Restoring {
     fn from(restoring: &RestoringParts) -> Self {
-        let RestoringParts { id, touched, batches, last_epoch, keyspaces, policies, routes: _, workers: _ } =
-            restoring;
+        let RestoringParts {
+            id,
+            touched,
+            batches,
+            last_epoch,
+            keyspaces,
+            policies,
+            routes: _,
+            sandboxes: _,
+            workers: _,
+        } = restoring;
         Self {
             id: id.0,
             touched_ms: touched.0,
@@ -269,6 +278,7 @@ impl TryFrom<Restoring> for RestoringParts {
             keyspaces: crate::v1::all(restoring.keyspaces)?,
             policies: crate::v1::all(restoring.policies)?,
             routes: Vec::new(),
+            sandboxes: Vec::new(),
             workers: Vec::new(),
         })
     }

@@ -23,7 +23,7 @@ mod reader;
 pub use reader::{Batch, Opener, Place, ReadError, Reader, Sealed, decode, verify};
 
 use crate::{
-    document::StoredRoute,
+    document::{StoredRoute, StoredSandbox},
     raft::{LogId, Membership},
 };
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
@@ -38,7 +38,7 @@ use std::io::{self, Write};
 
 const WHAT: &str = "a snapshot";
 
-/// A section of workers, routes or ailments ends once it has so many bytes: what writer and reader hold at once.
+/// A section of workers, routes, sandboxes or ailments ends once it has so many bytes: what writer and reader hold at once.
 const LIST_BYTES: usize = 256 << 10;
 
 /// The names of the sections.
@@ -56,6 +56,8 @@ mod section {
     pub const DELEGATES: &str = "delegates";
     /// Only there where there are some; as many as it takes.
     pub const ROUTES: &str = "routes";
+    /// Only there where there are some; as many as it takes.
+    pub const SANDBOXES: &str = "sandboxes";
     /// Endpoints that are not well: only there where there are some; as many as it takes.
     pub const HEALTH: &str = "health";
     /// Only there where operators have declared something since the fourth level.
@@ -65,6 +67,8 @@ mod section {
     pub const RESTORING: &str = "restoring";
     /// Only there where it has some; as many as it takes.
     pub const RESTORING_ROUTES: &str = "restoring_routes";
+    /// Only there where it has some; as many as it takes.
+    pub const RESTORING_SANDBOXES: &str = "restoring_sandboxes";
     pub const RESTORING_WORKERS: &str = "restoring_workers";
 }
 
@@ -125,6 +129,8 @@ impl<W: Write> Writer<W> {
             section::ROUTES,
             parts.routes.iter().map(|r| StoredRoute::from(&**r)),
         )?;
+        let sandboxes = parts.sandboxes.iter().map(|s| StoredSandbox::from(&**s));
+        gathered.put_all(&mut sections, section::SANDBOXES, sandboxes)?;
         gathered.put_all(&mut sections, section::HEALTH, parts.ailments.iter().map(Ailment::from))?;
         if parts.config_changed > LogIndex(0) {
             sections.section(section::CONFIG, &json(&Declared::from(parts.config_changed)))?;
@@ -133,6 +139,8 @@ impl<W: Write> Writer<W> {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
             let routes = restoring.routes.iter().map(|r| StoredRoute::from(&**r));
             gathered.put_all(&mut sections, section::RESTORING_ROUTES, routes)?;
+            let sandboxes = restoring.sandboxes.iter().map(|s| StoredSandbox::from(&**s));
+            gathered.put_all(&mut sections, section::RESTORING_SANDBOXES, sandboxes)?;
         }
         gathered.longest = gathered.longest.max(keyspaces.len());
         Ok(Self { sections, place: Place::Standing, gathered })

@@ -10,7 +10,10 @@ use super::{
     known::Known,
     section,
 };
-use crate::{document::StoredRoute, error::DecodeError};
+use crate::{
+    document::{StoredRoute, StoredSandbox},
+    error::DecodeError,
+};
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex};
 use quorate_state::Parts;
@@ -197,6 +200,7 @@ struct Draft {
     declared: Option<Declared>,
     restoring: Option<Restoring>,
     restoring_routes: Vec<Arc<model::StoredRoute>>,
+    restoring_sandboxes: Vec<Arc<model::StoredSandbox>>,
     parts: Parts,
 }
 
@@ -217,6 +221,13 @@ impl Draft {
             }
             section::RESTORING_ROUTES => {
                 append::<StoredRoute, model::StoredRoute, _>(&mut self.restoring_routes, section, Arc::new)
+            }
+            section::SANDBOXES => {
+                append::<StoredSandbox, model::StoredSandbox, _>(&mut self.parts.sandboxes, section, Arc::new)
+            }
+            section::RESTORING_SANDBOXES => {
+                let list = &mut self.restoring_sandboxes;
+                append::<StoredSandbox, model::StoredSandbox, _>(list, section, Arc::new)
             }
             section::HEALTH => append::<Ailment, _, _>(&mut self.parts.ailments, section, |ailment| ailment),
             section::WINDOW => {
@@ -253,8 +264,11 @@ impl Draft {
         parts.restoring =
             self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;
         match &mut parts.restoring {
-            Some(restoring) => restoring.routes = self.restoring_routes,
-            None if self.restoring_routes.is_empty() => {}
+            Some(restoring) => {
+                restoring.routes = self.restoring_routes;
+                restoring.sandboxes = self.restoring_sandboxes;
+            }
+            None if self.restoring_routes.is_empty() && self.restoring_sandboxes.is_empty() => {}
             None => return Err(missing(section::RESTORING)),
         }
         parts.config_changed = self.declared.map(LogIndex::from).unwrap_or_default();

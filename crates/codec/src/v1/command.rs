@@ -3,6 +3,7 @@
 use super::{
     registration::Registration,
     restore::RestoreStep,
+    sandbox::{self, SandboxCommand},
     services::{self, ServiceCommand, is_plain},
     traffic::{self, TrafficCommand},
 };
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Restore { id: u64, step: RestoreStep },
     Services(ServiceCommand),
     Traffic(TrafficCommand),
+    Sandboxes(SandboxCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,6 +167,10 @@ impl From<&model::Command> for Command {
             M::DeleteService { name, if_index } => services::delete_service(name, *if_index),
             M::PutRoute { route, if_index } => traffic::put_route(route, *if_index),
             M::DeleteRoute { name, if_index } => traffic::delete_route(name, *if_index),
+            M::PutSandbox { key, sandbox, if_index } => sandbox::put(key, sandbox, *if_index),
+            M::DeleteSandbox { key, if_index } => sandbox::delete(key, *if_index),
+            M::ExtendSandbox { key, ttl, if_index } => sandbox::extend(key, *ttl, *if_index),
+            M::EndSandboxes(ended) => sandbox::end(ended),
             M::Configure { config, mode, if_index } => traffic::configure(config, *mode, *if_index),
             M::ChangeHealth(changes) => traffic::change_health(changes),
             M::ObservePartitions { keyspace, partitions } => {
@@ -201,6 +207,7 @@ impl TryFrom<Command> for model::Command {
             }
             Command::Services(later) => later.try_into()?,
             Command::Traffic(later) => later.try_into()?,
+            Command::Sandboxes(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

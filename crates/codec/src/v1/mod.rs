@@ -18,6 +18,7 @@ pub(crate) mod raft;
 pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;
+pub(crate) mod sandbox;
 pub(crate) mod services;
 pub(crate) mod traffic;
 pub(crate) mod work;

@@ -2,7 +2,7 @@
 
 use quorate_model as model;
 use quorate_model::{
-    Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, ServiceName, WorkerId,
+    Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
     reply::Bounded as ModelBounded,
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     HasPolicies { policies: u64 },
     UnknownRoute { name: String },
     HasRoutes { routes: u64 },
+    UnknownSandbox { key: String },
+    HasSandboxes { sandboxes: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub(crate) enum Bounded {
     Routes,
     RegexRoutes,
     RouteBytes,
+    Sandboxes,
+    SandboxBytes,
 }
 
 impl From<&model::Reply> for Reply {
@@ -95,6 +99,8 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::Routes => Bounded::Routes,
                     ModelBounded::RegexRoutes => Bounded::RegexRoutes,
                     ModelBounded::RouteBytes => Bounded::RouteBytes,
+                    ModelBounded::Sandboxes => Bounded::Sandboxes,
+                    ModelBounded::SandboxBytes => Bounded::SandboxBytes,
                 },
                 max: *max,
             },
@@ -106,6 +112,8 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownService { name } => Self::UnknownService { name: name.to_string() },
             M::HasPolicies { policies } => Self::HasPolicies { policies: *policies },
             M::HasRoutes { routes } => Self::HasRoutes { routes: *routes },
+            M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
+            M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
         }
     }
@@ -140,6 +148,8 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::Routes => ModelBounded::Routes,
                     Bounded::RegexRoutes => ModelBounded::RegexRoutes,
                     Bounded::RouteBytes => ModelBounded::RouteBytes,
+                    Bounded::Sandboxes => ModelBounded::Sandboxes,
+                    Bounded::SandboxBytes => ModelBounded::SandboxBytes,
                 },
                 max,
             },
@@ -151,6 +161,8 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownService { name } => Self::UnknownService { name: ServiceName::parse(&name)? },
             Refusal::HasPolicies { policies } => Self::HasPolicies { policies },
             Refusal::HasRoutes { routes } => Self::HasRoutes { routes },
+            Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
+            Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
         })
     }

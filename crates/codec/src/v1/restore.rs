@@ -3,6 +3,7 @@
 use super::{
     command::KeyspaceSource,
     registration::Registration,
+    sandbox::SandboxDocument,
     services::{KeyspaceWith, StoredPolicy, WorkerWith},
     traffic::{PolicyDocument, RouteDocument},
 };
@@ -21,6 +22,7 @@ pub(crate) enum RestoreStep {
     WorkersWith { batch: u32, workers: Vec<WorkerWith> },
     BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
     Routes { batch: u32, routes: Vec<RouteDocument> },
+    Sandboxes { batch: u32, sandboxes: Vec<SandboxDocument> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,6 +84,10 @@ impl From<&model::RestoreStep> for RestoreStep {
             M::Routes { batch, routes } => {
                 Self::Routes { batch: *batch, routes: routes.iter().map(RouteDocument::from).collect() }
             }
+            M::Sandboxes { batch, sandboxes } => Self::Sandboxes {
+                batch: *batch,
+                sandboxes: sandboxes.iter().map(|stored| SandboxDocument::from(&**stored)).collect(),
+            },
             M::Finish { batches, workers } => Self::Finish { batches: *batches, workers: *workers },
             M::Abandon => Self::Abandon,
         }
@@ -106,6 +112,10 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
                 Self::Begin { keyspaces, policies, last_epoch: Epoch(last_epoch) }
             }
             RestoreStep::Routes { batch, routes } => Self::Routes { batch, routes: super::all(routes)? },
+            RestoreStep::Sandboxes { batch, sandboxes } => {
+                let sandboxes = sandboxes.into_iter().map(|stored| stored.try_into().map(Arc::new));
+                Self::Sandboxes { batch, sandboxes: sandboxes.collect::<Result<_, Invalid>>()? }
+            }
             RestoreStep::Workers { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));
                 Self::Workers { batch, workers: workers.collect::<Result<_, Invalid>>()? }

@@ -15,11 +15,11 @@ use quorate_model::{
     },
 };
 
-fn words() -> impl Strategy<Value = String> {
+pub fn words() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9-]{0,10}[a-z0-9]"
 }
 
-fn keys() -> impl Strategy<Value = KeySource> {
+pub fn keys() -> impl Strategy<Value = KeySource> {
     prop_oneof![
         words().prop_map(|name| KeySource::header(&name).expect("valid")),
         "[A-Za-z_]{1,9}".prop_map(|name| KeySource::cookie(&name).expect("valid")),
@@ -180,7 +180,7 @@ fn any_cors() -> impl Strategy<Value = Cors> {
     )
 }
 
-fn targets() -> impl Strategy<Value = Target> {
+pub fn targets() -> impl Strategy<Value = Target> {
     prop_oneof![
         words().prop_map(|name| Target::Service(services::service(&name))),
         (addresses(), protocols()).prop_map(|(address, protocol)| Target::Url { address, protocol }),
@@ -258,7 +258,10 @@ fn any_config() -> impl Strategy<Value = Config> {
     let routes = collection::vec((any_route(), any::<bool>()), 0..3);
     let services = collection::btree_map(words(), option::of(any_policy()), 0..3);
     let keyspaces = collection::btree_map(keyspaces(), (option::of(counts()), sources()), 0..3);
-    (routes, services, keyspaces).prop_map(|(routes, services, keyspaces)| Config {
+    let sandboxes =
+        collection::btree_map(sandboxes::any_key(), option::of(sandboxes::any_sandbox()), 0..3);
+    (routes, sandboxes, services, keyspaces).prop_map(|(routes, sandboxes, services, keyspaces)| Config {
+        sandboxes,
         routes: routes
             .into_iter()
             .map(|(route, stays)| (route.name().clone(), stays.then_some(route)))

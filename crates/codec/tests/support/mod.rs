@@ -4,6 +4,7 @@
 pub mod any_traffic;
 mod later;
 pub mod replies;
+pub mod sandboxes;
 pub mod services;
 mod snapshots;
 pub mod traffic;
@@ -116,6 +117,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     let mut named: Vec<_> = commands.into_iter().map(|c| (command_name(&c), c)).collect();
     named.extend(services::commands());
     named.extend(traffic::commands());
+    named.extend(sandboxes::commands());
     named
 }
 
@@ -145,6 +147,11 @@ fn command_name(command: &Command) -> &'static str {
         Command::ChangeHealth(_) => "change-health",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
         Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
+        Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
+        Command::PutSandbox { .. } => "put-sandbox",
+        Command::DeleteSandbox { .. } => "delete-sandbox",
+        Command::ExtendSandbox { .. } => "extend-sandbox",
+        Command::EndSandboxes(_) => "end-sandboxes",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -175,6 +182,10 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::Routes, max: 13 },
         Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
         Refusal::Full { what: Bounded::RouteBytes, max: 15 },
+        Refusal::UnknownSandbox { key: sandboxes::key("k") },
+        Refusal::HasSandboxes { sandboxes: 5 },
+        Refusal::Full { what: Bounded::Sandboxes, max: 16 },
+        Refusal::Full { what: Bounded::SandboxBytes, max: 17 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().map(Reply::Refused));
@@ -210,6 +221,10 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
         Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
         Refusal::Full { what: Bounded::RouteBytes, .. } => "full-route-bytes",
+        Refusal::UnknownSandbox { .. } => "unknown-sandbox",
+        Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::Full { what: Bounded::Sandboxes, .. } => "full-sandboxes",
+        Refusal::Full { what: Bounded::SandboxBytes, .. } => "full-sandbox-bytes",
     }
 }
 
@@ -378,6 +393,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         later::any_command(),
         services::any_command(),
         any_traffic::any_command(),
+        sandboxes::any_command(),
     ]
 }
 

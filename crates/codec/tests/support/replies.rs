@@ -12,6 +12,8 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Bounded::Routes,
         Bounded::RegexRoutes,
         Bounded::RouteBytes,
+        Bounded::Sandboxes,
+        Bounded::SandboxBytes,
     ];
     let bounded = prop::sample::select(bounded.to_vec());
     let refusals = prop_oneof![
@@ -33,6 +35,8 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
         any::<u64>().prop_map(|policies| Refusal::HasPolicies { policies }),
         any::<u64>().prop_map(|routes| Refusal::HasRoutes { routes }),
+        any::<u64>().prop_map(|sandboxes| Refusal::HasSandboxes { sandboxes }),
+        super::sandboxes::any_key().prop_map(|key| Refusal::UnknownSandbox { key }),
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
         Just(Refusal::AlreadyFormed),

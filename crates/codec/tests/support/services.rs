@@ -92,6 +92,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         keyspaces: keyspaces_with(),
         policies: stored(),
         routes: Vec::new(),
+        sandboxes: Vec::new(),
         workers: Vec::new(),
     };
     let replies = replies().into_iter().skip(16).take(3).enumerate();

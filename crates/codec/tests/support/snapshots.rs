@@ -68,6 +68,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         policies: Vec::new(),
         delegates: Vec::new(),
         routes: Vec::new(),
+        sandboxes: Vec::new(),
         ailments: Vec::new(),
         config_changed: LogIndex(0),
         restoring: None,
@@ -86,6 +87,7 @@ pub fn later_snapshot() -> (SnapshotMeta, Parts) {
         keyspaces: keyspace_records(),
         policies: Vec::new(),
         routes: Vec::new(),
+        sandboxes: Vec::new(),
         workers: workers(),
     };
     let replies = replies().into_iter().skip(13).take(3).enumerate();

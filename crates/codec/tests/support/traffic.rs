@@ -187,6 +187,7 @@ fn config() -> Config {
     let routes = stored_routes().into_iter().map(|stored| (stored.route.name().clone(), Some(stored.route)));
     let services = policies().into_iter().map(|stored| (stored.service, Some(stored.policy)));
     Config {
+        sandboxes: Default::default(),
         routes: routes.chain([(route_name("gone"), None)]).collect(),
         services: services.chain([(services::service("gone"), None)]).collect(),
         keyspaces: [(keyspace("default"), keyspace_config), (keyspace("other"), bare)].into(),
@@ -237,6 +238,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         keyspaces: keyspace_records(),
         policies: policies(),
         routes: shared_routes(),
+        sandboxes: Vec::new(),
         workers: Vec::new(),
     };
     let ailment = |worker: &str| Ailment {

@@ -53,20 +53,20 @@ fn shown(view: &View) -> Response {
     let policies = view.services().filter_map(|service| service.stored_policy());
     let body = ConfigBody {
         routes: view.routes().iter().map(|s| (s.route.name().to_string(), (&s.route).into())).collect(),
+        sandboxes: view.sandboxes().iter().map(|s| (s.key.to_string(), (&*s.sandbox).into())).collect(),
         services: policies.map(|stored| (stored.service.to_string(), (&stored.policy).into())).collect(),
         keyspaces: view
             .keyspaces()
             .map(KeyspaceView::keyspace)
             .map(|keyspace| (keyspace.name.to_string(), keyspace.into()))
             .collect(),
-        ..ConfigBody::default()
     };
     with_etag(decided(view.index(), &body), view.config_changed())
 }
 
 /// Replace everything that is declared
 ///
-/// Routes and policies that the document does not name go; keyspaces stay. At most 20,000 objects and 4 MiB at once.
+/// Routes, sandboxes and policies that the document does not name go; keyspaces stay. At most 20,000 objects and 4 MiB at once.
 #[utoipa::path(
     put,
     operation_id = "put_config",
@@ -131,12 +131,13 @@ async fn declare(app: &App, request: Request, mode: ConfigMode) -> Answer {
 /// named.
 fn require_nameable(view: &View) -> Result<(), Fault> {
     const MAX: usize = limit::CONFIG_OBJECTS_MAX;
-    let (routes, policies) = (view.routes().len(), view.policy_count());
-    if routes + policies <= MAX {
+    let (routes, sandboxes, policies) = (view.routes().len(), view.sandboxes().len(), view.policy_count());
+    if routes + sandboxes + policies <= MAX {
         return Ok(());
     }
     let detail = format!(
-        "there are {routes} routes and {policies} policies of services, and a document names at most {MAX} objects: \
+        "there are {routes} routes, {sandboxes} sandboxes and {policies} policies of services, and a document names at \
+         most {MAX} objects: \
          it can't replace them all; change them with PATCH, where null takes one away"
     );
     Err(Fault::new(Code::LimitReached, detail))
@@ -151,6 +152,10 @@ fn changes(view: &View, config: &Config, mode: ConfigMode) -> Vec<ConfigChange> 
     for (name, route) in &config.routes {
         let stands = view.routes().get(name.as_str()).map(|stored| &stored.route);
         note(ObjectKind::Route, name.as_str(), change(stands, route.as_ref()));
+    }
+    for (key, sandbox) in &config.sandboxes {
+        let stands = view.sandboxes().get(key.as_str()).map(|compiled| &*compiled.stored().sandbox);
+        note(ObjectKind::Sandbox, key.as_str(), change(stands, sandbox.as_ref()));
     }
     for (name, policy) in &config.services {
         let stands = view.service(name.as_str()).and_then(|service| service.stored_policy());
@@ -169,6 +174,10 @@ fn changes(view: &View, config: &Config, mode: ConfigMode) -> Vec<ConfigChange> 
         let routes = view.routes().iter().map(|stored| stored.route.name());
         for name in routes.filter(|name| !config.routes.contains_key(*name)) {
             note(ObjectKind::Route, name.as_str(), Some(ObjectChange::Removed));
+        }
+        let keys = view.sandboxes().iter().map(|stored| &stored.key);
+        for key in keys.filter(|key| !config.sandboxes.contains_key(*key)) {
+            note(ObjectKind::Sandbox, key.as_str(), Some(ObjectChange::Removed));
         }
         let policies = view.services().filter_map(|service| service.stored_policy());
         for stored in policies.filter(|stored| !config.services.contains_key(&stored.service)) {

@@ -124,7 +124,8 @@ impl SandboxRule {
             + self.destinations.len() * DESTINATION
     }
 
-    pub(super) fn mistakes(&self) -> Vec<Invalid> {
+    /// What is wrong with it, each by the place that it has in a document of a rule.
+    pub fn mistakes(&self) -> Vec<Invalid> {
         let counts = [
             ("path_prefixes", self.path_prefixes.len()),
             ("paths_exact", self.paths_exact.len()),

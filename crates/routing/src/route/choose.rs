@@ -58,13 +58,14 @@ fn identity(destinations: &[Destination], nth: usize) -> u64 {
     let target = &destinations[nth].target;
     let earlier = destinations[..nth].iter().filter(|one| one.target == *target).count();
     let (kind, name) = match target {
-        Target::Service(name) => (1, name.as_str()),
-        Target::Url { address, .. } => (2, address.as_str()),
-        Target::Keyspace(name) => (3, name.as_str()),
-        // Of one service its versions differ.
-        Target::Version { service, version } => (mix(4 ^ hash(version.as_bytes())), service.as_str()),
+        Target::Service(name) => (1, hash(name.as_str().as_bytes())),
+        Target::Url { address, .. } => (2, hash(address.as_str().as_bytes())),
+        Target::Keyspace(name) => (3, hash(name.as_str().as_bytes())),
+        Target::Version { service, version } => {
+            (4, hash(service.as_str().as_bytes()) ^ mix(hash(version.as_bytes())))
+        }
     };
-    mix(hash(name.as_bytes()) ^ kind ^ ((earlier as u64) << 8))
+    mix(name ^ kind ^ ((earlier as u64) << 8))
 }
 
 /// The end of splitmix64: numbers that differ in one bit differ in half of theirs.

@@ -180,6 +180,10 @@ impl Model {
             | Command::DeleteService { .. } => self.operate(command),
             Command::PutRoute { .. }
             | Command::DeleteRoute { .. }
+            | Command::PutSandbox { .. }
+            | Command::DeleteSandbox { .. }
+            | Command::ExtendSandbox { .. }
+            | Command::EndSandboxes(_)
             | Command::Configure { .. }
             | Command::ChangeHealth(_)
             | Command::Restore { .. } => panic!("these have tests of their own"),

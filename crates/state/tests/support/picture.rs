@@ -146,6 +146,8 @@ fn event(event: &Event) -> String {
         }
         Event::ServiceChanged { name } => format!("service {name} has another policy"),
         Event::RouteChanged { name } => format!("route {name} is another one"),
+        Event::SandboxChanged { key } => format!("sandbox {key} is another one"),
+        Event::SandboxEnded { key } => format!("sandbox {key} has ended"),
         Event::HealthChanged { service, worker, verdict } => {
             format!("{worker} is {} for {service}", verdict.as_str())
         }

@@ -1,0 +1,109 @@
+use super::*;
+use serde_json::json;
+
+fn read(body: Value) -> Result<Sandbox, Wrong> {
+    sandbox(body.as_object().expect("an object").clone())
+}
+
+/// The places that are wrong.
+fn places(body: Value) -> Vec<String> {
+    read(body).expect_err("wrong").into_iter().map(|one| one.field).collect()
+}
+
+#[test]
+fn the_contracts_body_is_read() {
+    let body = json!({
+        "rules": [{
+            "path_prefixes": ["/api/v1"], "paths_exact": [],
+            "headers": {"Content-Type": "application/json"}, "target": "http://10.0.0.8:80",
+            "add_headers": {"X-Environment": "sandbox"}, "fallback": true,
+        }],
+        "ttl": "24h",
+    });
+    let sandbox = read(body).expect("valid");
+    let rule = &sandbox.rules[0];
+    assert_eq!(&*rule.headers[0].0, "content-type");
+    assert_eq!(rule.add_headers[0].1, "sandbox");
+    assert_eq!((rule.fallback, sandbox.ttl.map(SandboxTtl::as_ms)), (Fallback::default(), Some(86_400_000)));
+}
+
+/// What is shown can be sent again, and says the same.
+#[test]
+fn what_is_shown_reads_back() {
+    for body in [
+        json!({"rules": [{"target": "upload@v2", "fallback": false, "service": "upload"}]}),
+        json!({"rules": [{"target": "h:80", "sticky": {"header": "x-user"}, "fallback": {"on_5xx": true}}], "ttl": "5m"}),
+        json!({"rules": [
+            {"targets": [{"target": "a", "weight": 0}, {"target": "https://h/base"}], "add_headers": {"x-é": "1"}},
+            {"targets": [{"target": "a", "weight": 7}], "paths_exact": ["/x"], "path_prefixes": ["/y/"]},
+        ]}),
+    ] {
+        let Ok(sandbox) = read(body.clone()) else {
+            assert!(body.to_string().contains('é'), "{:?}", read(body));
+            continue;
+        };
+        let shown = serde_json::to_value(SandboxPut::from(&sandbox)).expect("serialises");
+        assert_eq!(read(shown), Ok(sandbox));
+    }
+}
+
+#[test]
+fn every_mistake_has_its_place() {
+    let body = json!({
+        "rules": [
+            {"target": "http://u:secret@h", "headers": {"a b": "1", "ok": "a\nb"}, "colour": "blue"},
+            {"targets": [{"target": "a", "weight": 0}], "add_headers": {"Connection": "close"}, "fallback": 1},
+            {"target": "a", "targets": [{"target": "b"}]},
+            {},
+            {"target": "a", "headers": {"X-A": "1", "x-a": "2"}, "path_prefixes": ["x"], "paths_exact": ["/a?b"]},
+            {"targets": [{"target": "a@", "weight": -1}, {"weight": 1}], "sticky": {}, "service": ""},
+        ],
+        "ttl": "1s",
+        "name": "k",
+    });
+    assert_eq!(
+        places(body.clone()),
+        [
+            "rules[0].headers[\"a b\"]",
+            "rules[0].headers.ok",
+            "rules[0].target",
+            "rules[0].colour",
+            "rules[1].add_headers.Connection",
+            "rules[1].fallback",
+            "rules[1].targets",
+            "rules[2].targets",
+            "rules[3].target",
+            "rules[4].path_prefixes[0]",
+            "rules[4].paths_exact[0]",
+            "rules[4].headers.x-a",
+            "rules[5].service",
+            "rules[5].targets[0].target",
+            "rules[5].targets[0].weight",
+            "rules[5].targets[1].target",
+            "rules[5].sticky",
+            "ttl",
+            "name",
+        ]
+    );
+    assert!(!format!("{:?}", read(body)).contains("secret"));
+    assert_eq!(places(json!({})), ["rules"]);
+    assert_eq!(places(json!({"rules": []})), ["rules"]);
+}
+
+#[test]
+fn a_ttl_of_nothing_is_none() {
+    let with = |ttl: Value| read(json!({"rules": [{"target": "a"}], "ttl": ttl})).map(|read| read.ttl);
+    for none in [json!(0), json!("0"), json!("0s"), json!(null)] {
+        assert_eq!(with(none.clone()), Ok(None), "{none}");
+    }
+    assert_eq!(with(json!("300s")).map(|ttl| ttl.map(SandboxTtl::as_ms)), Ok(Some(300_000)));
+    for bad in [json!("299s"), json!("169h"), json!(86_400), json!("-5m"), json!(true)] {
+        let wrong = with(bad.clone()).expect_err("refused");
+        assert_eq!(wrong[0].field, "ttl", "{bad}");
+    }
+    let extended = |body: Value| extend(body.as_object().expect("an object").clone());
+    assert_eq!(extended(json!({"ttl": "168h"})).map(SandboxTtl::as_ms), Ok(604_800_000));
+    for bad in [json!({}), json!({"ttl": "0"}), json!({"ttl": "1s"}), json!({"ttl": "1h", "x": 1})] {
+        assert!(extended(bad.clone()).is_err(), "{bad}");
+    }
+}
