@@ -19,6 +19,7 @@ use quorate_routing::{
     route::{Aim, Outcome, Routed, Sent, cors, rewrite},
     vacancy::{self, Vacancy},
 };
+use quorate_state::ServiceView;
 use quorate_telemetry::ServiceCounters;
 use std::{sync::Arc, time::Duration};
 
