@@ -147,7 +147,7 @@ impl<'a> Forwarding<'a> {
             self.attempts += 1;
             source = match self.attempt_in_time(source).await {
                 Ok(arrived) => match self.judge(arrived).await {
-                    Some(arrived) if arrived.is_5xx() && self.goes_instead() => Source::Any,
+                    Some(arrived) if arrived.is_5xx() && self.goes_instead(Failure::BadAnswer) => Source::Any,
                     Some(arrived) => return self.arrived(arrived),
                     None => Source::Any,
                 },
@@ -157,7 +157,7 @@ impl<'a> Forwarding<'a> {
                 Err(failed) => match Box::pin(self.after(&failed)).await {
                     Then::Reconnect => Source::Dial,
                     Then::GoOn => Source::Any,
-                    Then::GiveUp if !failed.is_overdue() && self.goes_instead() => Source::Any,
+                    Then::GiveUp if self.goes_instead(failed.failure) => Source::Any,
                     Then::GiveUp => return self.gave_up(&failed),
                 },
             };

@@ -15,13 +15,6 @@ pub(super) struct Failed {
     pub error: Error,
 }
 
-impl Failed {
-    /// Whether the request's own time is over.
-    pub fn is_overdue(&self) -> bool {
-        self.failure == Failure::TimedOut
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -125,4 +118,27 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_that_fails_is_told_as_its_contract_has_it() {
+        let check = |failure, error, status: u16, outcome, body: &str| {
+            let own = sandbox_failed(&Failed { failure, connection: Connection::Fresh, error });
+            let got = (own.status.as_u16(), own.outcome, own.body().as_ref());
+            assert_eq!(got, (status, outcome, body.as_bytes()));
+        };
+        let (authority, failed) = (|| "a:1".to_owned(), "Error proxying request");
+        let closed = || Error::Closed { authority: authority() };
+        check(Failure::Died, closed(), 502, Outcome::WorkerUnavailable, failed);
+        check(Failure::Refused, closed(), 502, Outcome::WorkerUnavailable, failed);
+        let late = Error::TimedOut { authority: authority(), after: Duration::from_secs(1) };
+        check(Failure::TimedOut, late, 502, Outcome::Timeout, failed);
+        let crowded = Error::Crowded { authority: authority(), waiting_max: 1 };
+        check(Failure::Refused, crowded, 502, Outcome::Overloaded, failed);
+        check(Failure::TimedOut, Error::BadTarget, 500, Outcome::Internal, "Error creating proxy request");
+    }
 }

@@ -45,10 +45,17 @@ impl Spare {
 
 impl Forwarding<'_> {
     /// Whether it goes elsewhere: somebody else is there for it, and it may be sent to him.
-    pub(super) fn goes_instead(&mut self) -> bool {
+    pub(super) fn goes_instead(&mut self, failure: Failure) -> bool {
         let Some(spare) = self.spare.take() else { return false };
-        let is_repeatable = self.outbound.replay() == Replay::Safe && !self.is_still_sent(Failure::BadAnswer);
-        is_repeatable && self.redirect(*spare)
+        let may_go = match failure {
+            // It was not sent, whatever it would have done.
+            Failure::Refused | Failure::Unsent => true,
+            Failure::Died | Failure::BadAnswer | Failure::TryTimedOut => {
+                self.outbound.replay() == Replay::Safe && !self.is_still_sent(failure)
+            }
+            Failure::TimedOut => false,
+        };
+        may_go && self.redirect(*spare)
     }
 
     fn redirect(&mut self, spare: Spare) -> bool {
