@@ -20,7 +20,7 @@
 use crate::route::key::parameters;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode;
-use quorate_model::limit;
+use quorate_model::{Invalid, limit, route::HeaderEdits};
 use std::{borrow::Cow, fmt};
 
 /// The header that the key is passed on in, whatever it came in.
@@ -48,7 +48,7 @@ const OT_BAGGAGE_LONG: HeaderName = HeaderName::from_static("ot-baggage-x-route-
 const LENGTHS: usize = 64;
 
 /// Where a node looks for keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyForms {
     /// In the order in which they count.
     fields: Vec<(HeaderName, Reading)>,
@@ -141,6 +141,27 @@ impl KeyForms {
             firsts[length] |= letter;
         }
         Self { fields, told: count, firsts }
+    }
+
+    /// The same, checked: by their names, each of which may be in any case and have spaces around it.
+    pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, Invalid> {
+        const FIELD: &str = "route-key-headers";
+        let mut headers: Vec<HeaderName> = Vec::new();
+        for name in names {
+            let allowed = "names of headers that are the key and nothing else, each once";
+            let name = HeaderEdits::name(FIELD, name.trim())?;
+            let is_list = [BAGGAGE, TRACESTATE].iter().any(|list| *list == *name);
+            let header = HeaderName::from_bytes(name.as_bytes()).ok();
+            match header.filter(|header| !is_list && !headers.contains(header)) {
+                Some(header) => headers.push(header),
+                None => return Err(Invalid::new(FIELD, format!("has `{name}`"), allowed)),
+            }
+        }
+        let (count, max) = (headers.len(), HEADERS_MAX);
+        if count > max {
+            return Err(Invalid::new(FIELD, format!("has {count}"), format!("at most {max} headers")));
+        }
+        Ok(Self::new(headers))
     }
 
     /// The headers that the node is told of.

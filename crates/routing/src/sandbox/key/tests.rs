@@ -165,3 +165,18 @@ fn what_may_be_a_key_is_what_a_sandbox_may_have() {
         assert_eq!(is_key(&text), quorate_model::RoutingKey::parse(&text).is_ok(), "{text:?}");
     }
 }
+
+#[test]
+fn a_list_of_headers_is_checked() {
+    let named = |text: &str| KeyForms::named(text.split(','));
+    let names = |forms: &KeyForms| forms.headers().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(named("x-route-key,x-routing-key"), Ok(KeyForms::default()));
+    assert_eq!(names(&named(" X-Env , x-route-key").expect("right")), ["x-env", "x-route-key"]);
+    let many = (0..17).map(|nth| format!("x-{nth}")).collect::<Vec<_>>().join(",");
+    for bad in
+        ["", "x-a,", "a b", "x-a,X-A", "baggage", "tracestate", "connection", "host", "x-quorate-hops", &many]
+    {
+        let wrong = named(bad).expect_err(bad);
+        assert_eq!(wrong.field, "route-key-headers", "{bad}");
+    }
+}
