@@ -1,10 +1,12 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
 mod routes;
+mod sandboxes;
 mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use routes::{ApplyArgs, ConfigArgs, ExplainArgs, RoutesArgs, RoutesVerb};
+pub use sandboxes::{SandboxesArgs, SandboxesVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
@@ -51,9 +53,11 @@ pub enum Command {
     Services(ServicesArgs),
     /// List, show, set and take away routes: which requests go where
     Routes(RoutesArgs),
-    /// Print all routes, policies and keyspaces as one document that `apply` takes
+    /// List, show, set, extend and take away sandboxes: where requests with a routing key go instead
+    Sandboxes(SandboxesArgs),
+    /// Print all routes, sandboxes, policies and keyspaces as one document that `apply` takes
     Config(ConfigArgs),
-    /// Set many routes, policies and keyspaces from a file at once: all of it, or nothing
+    /// Set many routes, sandboxes, policies and keyspaces from a file at once: all of it, or nothing
     Apply(ApplyArgs),
     /// Say where a request would go, and why; nothing is sent
     Explain(ExplainArgs),

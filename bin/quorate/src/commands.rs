@@ -14,6 +14,7 @@ pub mod keyspaces;
 pub mod leases;
 pub mod recover;
 pub mod routes;
+pub mod sandboxes;
 pub mod secret;
 pub mod serve;
 pub mod services;

@@ -50,6 +50,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Workers(args) => commands::workers::run(&args),
         Command::Services(args) => commands::services::run(&args),
         Command::Routes(args) => commands::routes::run(&args),
+        Command::Sandboxes(args) => commands::sandboxes::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

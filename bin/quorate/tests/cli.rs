@@ -6,6 +6,8 @@
 
 #[path = "cli/routes.rs"]
 mod routes;
+#[path = "cli/sandboxes.rs"]
+mod sandboxes;
 #[path = "cli/services.rs"]
 mod services;
 
@@ -122,6 +124,7 @@ fn help_is_as_documented() {
     expect_test::expect_file!["help/dev.txt"].assert_eq(&run(&["dev", "--help"]).out);
     expect_test::expect_file!["help/agent.txt"].assert_eq(&run(&["agent", "--help"]).out);
     expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
+    expect_test::expect_file!["help/sandboxes.txt"].assert_eq(&run(&["sandboxes", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);
 }
 

@@ -211,9 +211,13 @@ fn checked<T>(fields: &mut Fields, checked: Result<T, Vec<Invalid>>) -> Option<T
 pub(crate) fn add_unless_unread(fields: &mut Fields, wrong: Vec<Invalid>) {
     let mut unread = fields.wrong_places();
     // What these say is held against what those should have said.
-    for (field, said_of) in
-        [("balancing", "hash_on"), ("match", "rewrite"), ("match", "redirect"), ("redirect", "destinations")]
-    {
+    for (field, said_of) in [
+        ("balancing", "hash_on"),
+        ("match", "rewrite"),
+        ("match", "redirect"),
+        ("redirect", "destinations"),
+        ("target", "targets"),
+    ] {
         if unread.iter().any(|place| is_inside(field, place)) {
             unread.push(said_of.into());
         }

@@ -96,11 +96,8 @@ fn rule(value: Value) -> Result<SandboxRule, Wrong> {
 fn destinations(fields: &mut Fields) -> Vec<Destination> {
     let (has_one, has_many) = (fields.has("target"), fields.has("targets"));
     if has_one == has_many {
-        let (field, problem) = if has_one {
-            ("targets", "is there with target")
-        } else {
-            ("target", "is missing")
-        };
+        let (field, problem) =
+            if has_one { ("targets", "is there with target") } else { ("target", "is missing") };
         let allowed = "either target, or targets with weights";
         fields.add_inside([Invalid::new(field, problem, allowed)]);
     }

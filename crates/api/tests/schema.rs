@@ -18,6 +18,7 @@ use quorate_api::{
         self, CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody,
         RoutePut,
     },
+    sandbox::{self, ExtendBody, FallbackBody, RuleBody, SandboxPut, SandboxTargetBody},
     service::{self, ServicePut},
     worker::{self, RegisterBody},
 };
@@ -61,6 +62,8 @@ fn the_document_shows_the_fields_that_are_read() {
     assert_eq!(documented::<WeightBody>(), read(|body| intent::weight(body).err()));
     assert_eq!(documented::<ReportDownBody>(), read(|body| delegate::report_down(body).err()));
     assert_eq!(documented::<ConfigBody>(), read(|body| config::config(body, ConfigMode::Replace).err()));
+    assert_eq!(documented::<SandboxPut>(), read(|body| sandbox::sandbox(body).err()));
+    assert_eq!(documented::<ExtendBody>(), read(|body| sandbox::extend(body).err()));
     assert_eq!(documented::<ExplainPut>(), read(|body| explain::asked(body).err()));
     // A route has destinations or a redirect, which the document says in words.
     let (fields, missing) = read(|body| route_of(body).err());
@@ -102,6 +105,11 @@ fn the_document_shows_the_fields_of_the_parts() {
     assert_eq!(documented::<EditsBody>().0, in_route(&["response_headers"]));
     assert_eq!(documented::<KeyBody>().0, in_route(&["sticky"]));
     assert_eq!(documented::<KeyBody>().0, in_route(&["hash_on"]));
+    let in_sandbox = |place: &[&str]| inside(place, |body| sandbox::sandbox(object(body)).err());
+    assert_eq!(documented::<RuleBody>().0, in_sandbox(&["rules", "[]"]));
+    assert_eq!(documented::<SandboxTargetBody>().0, in_sandbox(&["rules", "[]", "targets", "[]"]));
+    assert_eq!(documented::<FallbackBody>().0, in_sandbox(&["rules", "[]", "fallback"]));
+    assert_eq!(documented::<KeyBody>().0, in_sandbox(&["rules", "[]", "sticky"]));
     let in_policy = |place: &[&str]| inside(place, |body| service::policy(object(body)).err());
     assert_eq!(documented::<RetriesBody>().0, in_policy(&["retries"]));
     assert_eq!(documented::<BackoffBody>().0, in_policy(&["retries", "backoff"]));

@@ -5,6 +5,7 @@
 
 mod declared;
 mod records;
+mod sandboxes;
 mod services;
 mod snapshot;
 mod watch;
@@ -18,6 +19,7 @@ pub use declared::{
     RouteRecord, Rule,
 };
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
+pub use sandboxes::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};
 pub use workers::{InFlight, NodeInFlight};
 
@@ -205,10 +207,20 @@ impl Operator {
 
     /// Follows cursors to the end.
     async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Told<Vec<T>>, Error> {
+        self.list_by(path, &[]).await
+    }
+
+    /// The same, by a query.
+    async fn list_by<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        asked: &[(&str, &str)],
+    ) -> Result<Told<Vec<T>>, Error> {
         let (mut items, mut values) = (Vec::new(), Vec::new());
         let (mut cursor, mut index) = (None::<String>, None);
         for _ in 0..PAGES_MAX {
             let mut query = vec![("limit", PAGE)];
+            query.extend_from_slice(asked);
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let answer = self
                 .nodes

@@ -154,8 +154,10 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         .routes()
         .iter()
         .map(|stored| What::Route { name: stored.route.name().clone(), route: Some(stored.clone()) });
-    let sandboxes =
-        view.sandboxes().iter().map(|stored| What::Sandbox { key: stored.key.clone(), sandbox: Some(stored.clone()) });
+    let sandboxes = view
+        .sandboxes()
+        .iter()
+        .map(|stored| What::Sandbox { key: stored.key.clone(), sandbox: Some(stored.clone()) });
     // Who is well is told by its being there.
     let ailing = view.services().flat_map(|service| {
         let unwell = service.endpoints().filter(|endpoint| endpoint.is_ailing());

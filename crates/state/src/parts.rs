@@ -10,8 +10,7 @@ use crate::{
 };
 use quorate_model::{
     Ailment, BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord,
-    Reply, RestoreId, Status, StoredPolicy, StoredRoute,
-    StoredSandbox, Worker, limit,
+    Reply, RestoreId, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit,
 };
 use std::sync::Arc;
 

@@ -40,7 +40,13 @@ impl CompiledSandbox {
     fn new(stored: Arc<StoredSandbox>, before: Option<&Self>) -> Self {
         let same = |nth: usize, rule: &SandboxRule| {
             let before = before.filter(|before| before.stored.created == stored.created)?;
-            before.stored.sandbox.rules.get(nth).filter(|old| *old == rule).map(|_| before.routes[nth].clone())
+            before
+                .stored
+                .sandbox
+                .rules
+                .get(nth)
+                .filter(|old| *old == rule)
+                .map(|_| before.routes[nth].clone())
         };
         let rules = stored.sandbox.rules.iter().enumerate();
         let routes = rules

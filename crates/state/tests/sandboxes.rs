@@ -105,7 +105,8 @@ fn a_sandbox_is_put_changed_and_deleted_under_its_index() {
 fn a_rule_is_made_into_a_route_when_it_is_applied() {
     let mut case = Case::new();
     let added = vec![("x-env".into(), HeaderEdits::value("f", "sandbox").expect("valid"))];
-    let rules = vec![rule("upload@v2"), SandboxRule { add_headers: added.clone(), ..rule("http://h:1/base") }];
+    let rules =
+        vec![rule("upload@v2"), SandboxRule { add_headers: added.clone(), ..rule("http://h:1/base") }];
     case.put("k", SandboxParts { rules, ttl: None }.validate().expect("valid"), None);
     let compiled = case.0.state.sandboxes().get("k").expect("there").clone();
     let forwardings: Vec<_> = compiled
@@ -215,7 +216,8 @@ fn a_document_declares_sandboxes_and_takes_them_away() {
     assert_eq!(case.keys(), ["b"]);
     assert_eq!(configure(&mut case, document(&[("c", one())]), ConfigMode::Replace), Reply::Done);
     assert_eq!(case.keys(), ["c"]);
-    let merge = |config| Command::Configure { config: Box::new(config), mode: ConfigMode::Merge, if_index: None };
+    let merge =
+        |config| Command::Configure { config: Box::new(config), mode: ConfigMode::Merge, if_index: None };
     assert_eq!(merge(document(&[("c", None)])).feature_level(), FeatureLevel::FIFTH);
     assert_eq!(merge(Config::default()).feature_level(), FeatureLevel::FOURTH);
 }
@@ -253,11 +255,8 @@ fn the_memory_of_all_sandboxes_is_bounded() {
     let mut case = Case::new();
     let all: Vec<_> = (0..fit).map(|nth| (format!("k{nth}"), Some(one.clone()))).collect();
     let all: Vec<_> = all.iter().map(|(called, one)| (called.as_str(), one.clone())).collect();
-    let command = Command::Configure {
-        config: Box::new(document(&all)),
-        mode: ConfigMode::Merge,
-        if_index: None,
-    };
+    let command =
+        Command::Configure { config: Box::new(document(&all)), mode: ConfigMode::Merge, if_index: None };
     assert_eq!(case.run(command), Reply::Done);
     let full =
         Reply::Refused(Refusal::Full { what: Bounded::SandboxBytes, max: limit::SANDBOXES_BYTES_MAX as u64 });

@@ -11,6 +11,7 @@ mod lost_answers;
 mod members;
 mod partition;
 mod power;
+mod sandboxes;
 mod services;
 mod suite;
 mod writes;
@@ -23,6 +24,8 @@ use std::time::Duration;
 const FOCUSED_EVERY: u64 = 4;
 /// One seed of so many, between those, runs a scenario of the data plane.
 const DATA_PLANE_EVERY: u64 = 8;
+/// One seed of so many, between those, runs the sandboxes.
+const SANDBOXES_EVERY: u64 = 16;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub enum Scenario {
     DataPlane,
     /// Workers fall ill and recover, and nodes lose sight of them.
     Health,
+    /// A sandbox ends and another one is given more time, while leaders die.
+    Sandboxes,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -61,7 +66,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -77,6 +82,7 @@ impl Scenario {
         Self::FleetHour,
         Self::DataPlane,
         Self::Health,
+        Self::Sandboxes,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -111,6 +117,7 @@ impl Scenario {
             Self::Services => "services",
             Self::DataPlane => "data-plane",
             Self::Health => "health",
+            Self::Sandboxes => "sandboxes",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -121,13 +128,16 @@ impl Scenario {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane.
+    /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
+    /// every sixteenth to the sandboxes.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
             turn(&Self::FOCUSED, FOCUSED_EVERY)
         } else if seed % DATA_PLANE_EVERY == DATA_PLANE_EVERY / 2 + 2 {
             turn(&Self::OF_DATA_PLANE, DATA_PLANE_EVERY)
+        } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 1 {
+            Self::Sandboxes
         } else {
             Self::Suite
         }
@@ -154,6 +164,7 @@ impl Scenario {
             Self::Services => services::run().await,
             Self::DataPlane => data_plane::run().await,
             Self::Health => health::run().await,
+            Self::Sandboxes => sandboxes::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

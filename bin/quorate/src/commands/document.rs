@@ -60,6 +60,31 @@ impl Document {
         self
     }
 
+    /// Takes out what `get` prints beside the object itself, a `what`: its name, its indexes, `more`. The index of the
+    /// change that was shown is the condition.
+    pub fn take_shown(
+        &mut self,
+        what: &str,
+        (field, name): (&str, &str),
+        more: &[&str],
+    ) -> Result<Option<u64>, Failure> {
+        let Some(fields) = self.value.as_object_mut() else { return Ok(None) };
+        if let Some(other) = fields.remove(field).filter(|shown| shown != name) {
+            let problem = format!("the file is about the {what} {other}, not about {name}");
+            return Err(Failure::Usage(problem));
+        }
+        for shown in ["created_index"].iter().chain(more) {
+            fields.remove(*shown);
+        }
+        let Some(shown) = fields.remove("changed_index") else { return Ok(None) };
+        // Without the condition it would replace what nobody has seen.
+        let index = shown.as_u64().ok_or_else(|| {
+            let allowed = "a log index such as 57, or no such field";
+            Failure::Usage(format!("changed_index is {shown}; allowed: {allowed}"))
+        })?;
+        Ok(Some(index))
+    }
+
     /// Why a router did not take it. Each mistake with its line, where it is found in the file.
     pub fn failure(&self, error: Error) -> Failure {
         let Error::Refused(problem) = &error else { return error.into() };

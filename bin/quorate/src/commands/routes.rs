@@ -27,7 +27,7 @@ pub fn run(args: &RoutesArgs) -> Result<(), Failure> {
             }
             RoutesVerb::Put { name, file } => {
                 let mut document = Document::read(file)?;
-                let shown = take_shown(&mut document.value, name)?;
+                let shown = document.take_shown("route", ("name", name), &[])?;
                 let told = operator.set_route(name, &document.value, shown).await;
                 let told = told.map_err(|error| document.failure(error))?;
                 done(format, &told, &format!("set route {name}"))
@@ -38,22 +38,6 @@ pub fn run(args: &RoutesArgs) -> Result<(), Failure> {
             }
         }
     })
-}
-
-/// Takes out what `get` prints beside the route itself. The index of the change that was shown is the condition.
-fn take_shown(document: &mut Value, name: &str) -> Result<Option<u64>, Failure> {
-    let Some(fields) = document.as_object_mut() else { return Ok(None) };
-    if let Some(other) = fields.remove("name").filter(|shown| shown != name) {
-        let problem = format!("the file is about the route {other}, not about {name}");
-        return Err(Failure::Usage(problem));
-    }
-    fields.remove("created_index");
-    let Some(shown) = fields.remove("changed_index") else { return Ok(None) };
-    // Without the condition it would replace what nobody has seen.
-    let index = shown.as_u64().ok_or_else(|| {
-        Failure::Usage(format!("changed_index is {shown}; allowed: a log index such as 57, or no such field"))
-    })?;
-    Ok(Some(index))
 }
 
 fn rows(routes: &[RouteRecord]) -> Rows {

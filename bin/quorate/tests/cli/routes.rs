@@ -49,6 +49,11 @@ fn cluster(line: &str) -> (u16, Value) {
 
 /// Runs against the cluster above, with `input` on stdin; also the requests' first lines.
 fn asked(args: &[&str], input: &str) -> (Ran, Vec<String>) {
+    asked_of(cluster, args, input)
+}
+
+/// The same of another cluster.
+pub fn asked_of(cluster: fn(&str) -> (u16, Value), args: &[&str], input: &str) -> (Ran, Vec<String>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let seen = lines.clone();
     let address = server(move |line| {

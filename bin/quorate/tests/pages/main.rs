@@ -34,6 +34,7 @@ const BACKUP: (&str, &str) = ("docs/operate/backup.md", include_str!("../../../.
 const REPLACE: (&str, &str) =
     ("docs/operate/replace-a-node.md", include_str!("../../../../docs/operate/replace-a-node.md"));
 const SCALE: (&str, &str) = ("docs/operate/scale.md", include_str!("../../../../docs/operate/scale.md"));
+const SANDBOXES: (&str, &str) = ("docs/sandboxes.md", include_str!("../../../../docs/sandboxes.md"));
 const LOST: (&str, &str) =
     ("docs/operate/lost-majority.md", include_str!("../../../../docs/operate/lost-majority.md"));
 
@@ -90,6 +91,11 @@ fn a_node_is_replaced() {
 #[test]
 fn a_cluster_is_scaled_up_and_down() {
     follow(Some(SCALE), 5);
+}
+
+#[test]
+fn a_sandbox_is_set_extended_and_taken_away() {
+    follow(Some(SANDBOXES), 7);
 }
 
 #[test]

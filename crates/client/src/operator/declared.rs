@@ -62,7 +62,7 @@ pub struct Declared {
 /// An object that a document changes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct DeclaredChange {
-    /// route, service or keyspace.
+    /// route, sandbox, service or keyspace.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -75,7 +75,7 @@ pub struct DeclaredChange {
 pub enum Others {
     /// They stay.
     Stay,
-    /// Routes and policies go.
+    /// Routes, sandboxes and policies go.
     Go,
 }
 

@@ -258,8 +258,7 @@ fn any_config() -> impl Strategy<Value = Config> {
     let routes = collection::vec((any_route(), any::<bool>()), 0..3);
     let services = collection::btree_map(words(), option::of(any_policy()), 0..3);
     let keyspaces = collection::btree_map(keyspaces(), (option::of(counts()), sources()), 0..3);
-    let sandboxes =
-        collection::btree_map(sandboxes::any_key(), option::of(sandboxes::any_sandbox()), 0..3);
+    let sandboxes = collection::btree_map(sandboxes::any_key(), option::of(sandboxes::any_sandbox()), 0..3);
     (routes, sandboxes, services, keyspaces).prop_map(|(routes, sandboxes, services, keyspaces)| Config {
         sandboxes,
         routes: routes

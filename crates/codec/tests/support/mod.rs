@@ -148,10 +148,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
         Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
         Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
-        Command::PutSandbox { .. } => "put-sandbox",
-        Command::DeleteSandbox { .. } => "delete-sandbox",
-        Command::ExtendSandbox { .. } => "extend-sandbox",
-        Command::EndSandboxes(_) => "end-sandboxes",
+        Command::PutSandbox { .. } | Command::DeleteSandbox { .. } => "sandbox",
+        Command::ExtendSandbox { .. } | Command::EndSandboxes(_) => "sandbox-time",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -182,13 +180,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::Routes, max: 13 },
         Refusal::Full { what: Bounded::RegexRoutes, max: 14 },
         Refusal::Full { what: Bounded::RouteBytes, max: 15 },
-        Refusal::UnknownSandbox { key: sandboxes::key("k") },
-        Refusal::HasSandboxes { sandboxes: 5 },
-        Refusal::Full { what: Bounded::Sandboxes, max: 16 },
-        Refusal::Full { what: Bounded::SandboxBytes, max: 17 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
-    replies.extend(refusals.into_iter().map(Reply::Refused));
+    replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
 

@@ -60,6 +60,16 @@ fn stored() -> Vec<Arc<StoredSandbox>> {
     ]
 }
 
+/// What came with them.
+pub fn refusals() -> [Refusal; 4] {
+    [
+        Refusal::UnknownSandbox { key: key("k") },
+        Refusal::HasSandboxes { sandboxes: 5 },
+        Refusal::Full { what: Bounded::Sandboxes, max: 16 },
+        Refusal::Full { what: Bounded::SandboxBytes, max: 17 },
+    ]
+}
+
 fn config() -> Config {
     let sandboxes = stored().into_iter().map(|stored| (stored.key.clone(), Some((*stored.sandbox).clone())));
     Config { sandboxes: sandboxes.chain([(key("gone"), None)]).collect(), ..Config::default() }
@@ -166,8 +176,8 @@ pub fn any_stored() -> impl Strategy<Value = Arc<StoredSandbox>> {
 }
 
 pub fn any_command() -> impl Strategy<Value = Command> {
-    let ends = (any_key(), any::<u64>())
-        .prop_map(|(key, created)| SandboxEnd { key, created: LogIndex(created) });
+    let ends =
+        (any_key(), any::<u64>()).prop_map(|(key, created)| SandboxEnd { key, created: LogIndex(created) });
     prop_oneof![
         (any_key(), any_sandbox(), indexes()).prop_map(|(key, sandbox, if_index)| Command::PutSandbox {
             key,
@@ -175,8 +185,11 @@ pub fn any_command() -> impl Strategy<Value = Command> {
             if_index
         }),
         (any_key(), indexes()).prop_map(|(key, if_index)| Command::DeleteSandbox { key, if_index }),
-        (any_key(), any_ttl(), indexes())
-            .prop_map(|(key, ttl, if_index)| Command::ExtendSandbox { key, ttl, if_index }),
+        (any_key(), any_ttl(), indexes()).prop_map(|(key, ttl, if_index)| Command::ExtendSandbox {
+            key,
+            ttl,
+            if_index
+        }),
         collection::vec(ends, 0..4).prop_map(Command::EndSandboxes),
         (any::<u32>(), collection::vec(any_stored(), 0..3))
             .prop_map(|(batch, sandboxes)| restore(RestoreStep::Sandboxes { batch, sandboxes })),

@@ -6,8 +6,8 @@ use futures_util::{TryStreamExt, stream};
 use quorate_codec::snapshot::{self, SnapshotMeta};
 use quorate_consensus::backup;
 use quorate_model::{
-    Keyspace, KeyspaceName, LogIndex, RouteName, RouteParts, ServiceName, ServicePolicy, StoredPolicy,
-    StoredRoute,
+    Change, Keyspace, KeyspaceName, LogIndex, LogTime, Position, RouteName, RouteParts, RoutingKey,
+    SandboxParts, SandboxRule, ServiceName, ServicePolicy, StoredPolicy, StoredRoute, StoredSandbox, What,
     route::{Action, Destination, Forwarding, PathMatch, RouteMatch, Target},
 };
 use quorate_state::Parts;
@@ -53,6 +53,44 @@ fn parts() -> Parts {
         config_changed: LogIndex(5_000),
         ..Parts::default()
     }
+}
+
+/// Sandboxes that end at these times; `None`: not by themselves.
+fn sandboxes(ends: &[(&str, Option<LogTime>)]) -> Parts {
+    let destinations = vec![Destination { target: Target::Service(service()), weight: 1 }];
+    let rules = vec![SandboxRule { destinations, ..SandboxRule::default() }];
+    let sandbox = Arc::new(SandboxParts { rules, ttl: None }.validate().expect("valid"));
+    let stored = |(key, ends): &(&str, Option<LogTime>)| {
+        let (key, sandbox, at) = (RoutingKey::parse(key).expect("valid"), sandbox.clone(), LogIndex(7));
+        Arc::new(StoredSandbox { key, sandbox, created: at, changed: at, ends: *ends })
+    };
+    Parts { level: FeatureLevel::FIFTH, sandboxes: ends.iter().map(stored).collect(), ..parts() }
+}
+
+/// The leader ends what is over, one entry for all of it, and leaves the rest. Every node tells the end at one index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sandboxes_of_a_backup_whose_time_is_over_end_at_one_index() {
+    let cluster = Cluster::formed(3).await;
+    let (over, later) = (Some(LogTime(1)), Some(LogTime(u64::MAX)));
+    let parts = sandboxes(&[("for-good", None), ("later", later), ("over-1", over), ("over-2", over)]);
+    let parts = Parts { routes: Vec::new(), ..parts };
+    let file = Bytes::from(snapshot::encode(&SnapshotMeta::default(), &parts));
+    let body = stream::iter([Ok::<_, std::io::Error>(file)]);
+    let restored = backup::restore(cluster.consensus(1), body).await.expect("it is empty");
+    let mut ends = Vec::new();
+    for i in 0..3 {
+        cluster.until(|c| c.consensus(i).view().get().sandboxes().len() == 2).await;
+        let view = cluster.consensus(i).view().get();
+        let keys: Vec<_> = view.sandboxes().iter().map(|stored| stored.key.as_str()).collect();
+        assert_eq!(keys, ["for-good", "later"], "at {}", name(i));
+        let told = cluster.consensus(i).changes_after(Position::end_of(restored.index), usize::MAX);
+        let ended = |change: &&Change| matches!(change.what, What::Sandbox { sandbox: None, .. });
+        let told = told.expect("of late").changes;
+        ends.push(told.iter().filter(ended).map(|change| change.position).collect::<Vec<_>>());
+    }
+    assert_eq!(ends[0].len(), 2, "{ends:?}");
+    assert_eq!(ends[0][0].index, ends[0][1].index, "one entry");
+    assert!(ends.iter().all(|one| *one == ends[0]), "{ends:?}");
 }
 
 /// What each says, and how old it is.

@@ -90,7 +90,7 @@ async fn a_document_with_a_mistake_changes_nothing() {
     assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid_request"));
     assert_eq!(
         answer.wrong_fields(),
-        ["routes.bad.destinations", "sandboxes", "services.upload.limits.pending_max"]
+        ["routes.bad.destinations", "sandboxes.k.rules", "services.upload.limits.pending_max"]
     );
     assert_eq!((fake.proposals(), fake.state().routes().len()), (0, 0));
     let not_json = fake.ask(Ask::new("PATCH", "/v1/config")).await;
@@ -156,7 +156,11 @@ async fn more_than_a_document_can_name_is_not_replaced() {
     for query in ["", "?dry_run=true"] {
         let refused = send(&fake, "PUT", query, json!({})).await;
         assert_eq!((refused.status, refused.problem().as_str()), (422, "limit_reached"), "{}", refused.text);
-        assert!(refused.text.contains("20000 routes and 1 policies of services"), "{}", refused.text);
+        assert!(
+            refused.text.contains("20000 routes, 0 sandboxes and 1 policies of services"),
+            "{}",
+            refused.text
+        );
     }
     let less = json!({"routes": {"r0": null}});
     assert_eq!(changes(&send(&fake, "PATCH", "", less).await), ["route r0 removed"]);

@@ -21,6 +21,7 @@ mod probes;
 mod reads;
 mod registry;
 mod routes;
+mod sandboxes;
 mod services;
 mod serving;
 mod settings;

@@ -72,7 +72,11 @@ impl SandboxRule {
         let value = HeaderEdits::value(field, value)?;
         let text = value.to_str().map_err(|_| {
             let allowed = "visible ASCII and spaces: headers are compared byte by byte";
-            Invalid::new(field, format!("is {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))), allowed)
+            Invalid::new(
+                field,
+                format!("is {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))),
+                allowed,
+            )
         })?;
         Ok((name, text.into()))
     }
@@ -117,7 +121,8 @@ impl SandboxRule {
         let paths = self.path_prefixes.iter().chain(&self.paths_exact).map(|path| TEXT + path.len());
         let headers = self.headers.iter().map(|(name, value)| 2 * TEXT + name.len() + value.len());
         let added = self.add_headers.iter().map(|(name, value)| 4 * TEXT + 2 * name.len() + value.len());
-        let compiled = size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
+        let compiled =
+            size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
         size_of::<Self>()
             + compiled
             + paths.chain(headers).chain(added).sum::<usize>()

@@ -11,7 +11,8 @@ fn to(target: &str, weight: u32) -> Destination {
 
 fn rule(prefixes: &[&str], exact: &[&str], headers: &[(&str, &str)]) -> SandboxRule {
     let paths = |paths: &[&str]| paths.iter().map(|path| Box::from(*path)).collect();
-    let header = |(name, value): &(&str, &str)| SandboxRule::header("headers", name, value).expect("a header");
+    let header =
+        |(name, value): &(&str, &str)| SandboxRule::header("headers", name, value).expect("a header");
     SandboxRule {
         path_prefixes: paths(prefixes),
         paths_exact: paths(exact),

@@ -87,11 +87,7 @@ impl Restoring {
         Ok(())
     }
 
-    fn gather_sandboxes(
-        &mut self,
-        sandboxes: &[Arc<StoredSandbox>],
-        index: LogIndex,
-    ) -> Result<(), Refusal> {
+    fn gather_sandboxes(&mut self, sandboxes: &[Arc<StoredSandbox>], index: LogIndex) -> Result<(), Refusal> {
         for stored in sandboxes {
             if self.state.sandboxes.len() >= limit::SANDBOXES_MAX {
                 return Err(Refusal::Full { what: Bounded::Sandboxes, max: limit::SANDBOXES_MAX as u64 });

@@ -31,7 +31,10 @@ impl State {
             return Err(Refusal::Full { what: Bounded::Sandboxes, max: limit::SANDBOXES_MAX as u64 });
         }
         if self.sandboxes.is_too_heavy(key.as_str(), sandbox) {
-            return Err(Refusal::Full { what: Bounded::SandboxBytes, max: limit::SANDBOXES_BYTES_MAX as u64 });
+            return Err(Refusal::Full {
+                what: Bounded::SandboxBytes,
+                max: limit::SANDBOXES_BYTES_MAX as u64,
+            });
         }
         let is_declared_anew = same.is_none();
         self.store_sandbox(

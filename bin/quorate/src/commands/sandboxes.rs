@@ -1,0 +1,86 @@
+//! `quorate sandboxes`
+
+use super::{block_on, document::Document, operator};
+use crate::{
+    args::{Format, SandboxesArgs, SandboxesVerb},
+    failure::Failure,
+    output::{Rows, done, or_dash, print, say, show, yaml},
+};
+use quorate_client::operator::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
+use serde_json::Value;
+
+pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
+    let (operator, format) = (operator(&args.remote)?, args.remote.output);
+    block_on(async {
+        match &args.verb {
+            SandboxesVerb::List { ends_within } => {
+                let told = operator.sandboxes(ends_within.as_deref()).await?;
+                show(format, &told.json, || rows(&told.value))
+            }
+            SandboxesVerb::Get { key } => {
+                let told = operator.sandbox(key).await?;
+                match format {
+                    // A sandbox has too much in it for a row.
+                    Format::Table => print(&yaml(&told.json)?),
+                    Format::Json | Format::Yaml => show(format, &told.json, || Rows::new([])),
+                }
+            }
+            SandboxesVerb::Put { key, file } => {
+                let mut document = Document::read(file)?;
+                let shown = document.take_shown("sandbox", ("key", key), &["ends_at", "overlaps"])?;
+                let told = operator.set_sandbox(key, &document.value, shown).await;
+                let told = told.map_err(|error| document.failure(error))?;
+                done(format, &told, &format!("set sandbox {key}{}", until(&told)))?;
+                overlaps(&told);
+                Ok(())
+            }
+            SandboxesVerb::Delete { key } => {
+                let told = operator.delete_sandbox(key).await?;
+                done(format, &told, &format!("took sandbox {key} away"))
+            }
+            SandboxesVerb::Extend { key, ttl } => {
+                let told = operator.extend_sandbox(key, ttl).await?;
+                done(format, &told, &format!("extended sandbox {key}{}", until(&told)))
+            }
+        }
+    })
+}
+
+/// When it ends, if the answer says.
+fn until(told: &Value) -> String {
+    let ends = told.get("ends_at").and_then(Value::as_str);
+    ends.map_or_else(String::new, |ends| format!(" until {ends}"))
+}
+
+/// Rules that no request comes to: most likely they stand in the wrong order.
+fn overlaps(told: &Value) {
+    for overlap in told.get("overlaps").and_then(Value::as_array).into_iter().flatten() {
+        let place = |name: &str| overlap.get(name).and_then(Value::as_u64);
+        if let (Some(rule), Some(by)) = (place("rule"), place("by")) {
+            say(&format!(
+                "warning: no request comes to rules[{rule}]: all that meet it meet rules[{by}] first"
+            ));
+        }
+    }
+}
+
+fn rows(sandboxes: &[SandboxRecord]) -> Rows {
+    let mut rows = Rows::new(["key", "rules", "to", "ends at"]);
+    for sandbox in sandboxes {
+        let mut to: Vec<String> = sandbox.rules.iter().flat_map(targets).collect();
+        to.dedup();
+        rows.push([
+            sandbox.key.clone(),
+            sandbox.rules.len().to_string(),
+            to.join(","),
+            or_dash(sandbox.ends_at.as_deref()),
+        ]);
+    }
+    rows
+}
+
+fn targets(rule: &SandboxRuleRecord) -> impl Iterator<Item = String> {
+    let several =
+        rule.targets.iter().map(|SandboxTargetRecord { target, weight }| format!("{target}={weight}"));
+    rule.target.clone().into_iter().chain(several)
+}
