@@ -1,5 +1,5 @@
-//! Where a routing key leads, among 100 sandboxes and 100,000 of three rules each: the last at most twice the first. And
-//! what a request pays that has none.
+//! Where a routing key leads, among 100 sandboxes and 100,000 of three rules each, and what a request pays that has none.
+//! The goal is under 1.5 microseconds among 100,000, and at most twice what it takes among 100.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can not be set up has to stop")]
 
