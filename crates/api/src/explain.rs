@@ -75,6 +75,9 @@ pub fn asked(body: Map<String, Value>) -> Result<Asked, Wrong> {
 /// Why a request goes where it goes, by one View. Nothing was sent.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ExplainBody {
+    /// The routing key that it carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyBody>,
     /// What becomes of it. Where chance has a part, one possible answer.
     pub decision: DecisionBody,
     /// The rules, in the order in which they were tried; those behind the one that decides were not.
@@ -85,6 +88,15 @@ pub struct ExplainBody {
     pub index: u64,
 }
 
+/// A routing key.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct KeyBody {
+    /// The key.
+    pub key: String,
+    /// Where the request says it, such as `header x-route-key`.
+    pub form: String,
+}
+
 /// What becomes of a request.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct DecisionBody {
@@ -92,6 +104,12 @@ pub struct DecisionBody {
     pub action: String,
     /// In a sentence.
     pub why: String,
+    /// The key of the sandbox that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// Why it goes, or when it would go, where it would go without its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// The route that decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
@@ -159,9 +177,9 @@ pub struct CandidateBody {
 /// A rule that was tried.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RuleBody {
-    /// `route`, `service` or `workspace`.
+    /// `sandbox`, `route`, `service` or `workspace`.
     pub kind: String,
-    /// Of a route: its name. Of a service or a workspace: which one, if the request names one.
+    /// Of a rule of a sandbox: the key and its place, from 0. Of a route: its name. Of a service or a workspace: which one, if the request names one.
     #[schema(required)]
     pub name: Option<String>,
     /// Whether it is the one that decides.

@@ -14,6 +14,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use quorate_model::{OwnAddresses, Ttl};
+use quorate_routing::sandbox::key::KeyForms;
 use quorate_rt::{
     http::{ServeLimits, serve as serve_hyper},
     net::TcpListener,
@@ -35,6 +36,8 @@ pub struct Config {
     pub coordinator_ttl: Ttl,
     /// Where nobody may register: this node answers there.
     pub own: OwnAddresses,
+    /// Where requests say their routing keys, for `/v1/explain`.
+    pub key_forms: Arc<KeyForms>,
     /// What `/metrics` answers.
     pub metrics: RenderMetrics,
     /// And of which content type it is.

@@ -26,11 +26,13 @@ pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 pub use yaml::{Line, Yaml};
 
 use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl};
+use quorate_routing::sandbox::key::KeyForms;
 use reader::Reader;
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -151,6 +153,8 @@ pub struct Config {
     pub coordinator_ttl: Ttl,
     /// How long a worker may take to begin its answer.
     pub request_timeout: Duration,
+    /// Where requests say their routing keys.
+    pub key_forms: Arc<KeyForms>,
     /// Count of the default keyspace, where `kafka` is `None`.
     pub partitions: PartitionCount,
     /// Set: the count comes from Kafka.
@@ -228,6 +232,7 @@ impl Config {
             worker_ttl: r.value("worker-ttl", parse::ttl),
             coordinator_ttl: r.value("coordinator-ttl", parse::coordinator_ttl),
             request_timeout: r.duration("request-timeout", &parse::REQUEST_TIMEOUT),
+            key_forms: r.value("route-key-headers", |text, _| parse::key_forms(text)),
             partitions: r.value("partitions", |text, _| parse::partitions(text)),
             kafka: Self::read_kafka(r),
             heartbeat_interval: r.duration("heartbeat-interval", &parse::HEARTBEAT),

@@ -86,6 +86,7 @@ fn proxy_config(config: &Config) -> quorate_proxy::Config {
         https,
         threads: config.threads,
         zone: config.zone.clone(),
+        key_forms: config.key_forms.clone(),
         request_timeout: config.request_timeout,
         drain: config.drain_limit,
         ..quorate_proxy::Config::new(config.routing, config.node_name.clone())

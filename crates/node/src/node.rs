@@ -336,6 +336,7 @@ fn management_config(
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
         own: own_addresses(config, (management, peer)),
+        key_forms: config.key_forms.clone(),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,

@@ -5,6 +5,7 @@
 
 mod grpc;
 pub(crate) mod route;
+pub(crate) mod sandbox;
 pub(crate) mod service;
 
 use crate::{client::Client, http1::AnswerBody};

@@ -1,7 +1,8 @@
 //! Settings and bounds. Each bound has a default and an answer to "and when it is reached?".
 
 use quorate_model::NodeName;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use quorate_routing::sandbox::key::KeyForms;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// What the data plane is told at its start.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub drain: Duration,
     /// A PEM file of authorities to trust for https workers, besides the system's.
     pub authorities: Option<PathBuf>,
+    /// Where requests say their routing keys.
+    pub key_forms: Arc<KeyForms>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -39,6 +42,7 @@ impl Config {
             request_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             authorities: None,
+            key_forms: Arc::default(),
             limits: Limits::default(),
         }
     }

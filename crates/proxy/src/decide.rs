@@ -5,6 +5,7 @@
 //! cores write to one reference count for each request.
 
 mod route;
+mod sandbox;
 
 use crate::{
     answer::{self, Own},
@@ -12,6 +13,7 @@ use crate::{
     deadline::ticks,
     destination::{Outstanding, Ticket, Workers},
     hold::{Awaited, Held},
+    keys::RouteKey,
     pool::{Endpoint, PoolBounds},
     resilience::{Breakers, Care, Here, Manner},
     routes::{Finish, Plan, Routes},
@@ -29,7 +31,7 @@ use quorate_routing::{
 };
 use quorate_rt::published::{Published, Reader};
 use quorate_state::{Loads, ServiceView, View};
-use quorate_telemetry::{CoreCounters, ServiceCounters};
+use quorate_telemetry::{CoreCounters, ServiceCounters, label::KeyUse};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -46,6 +48,7 @@ struct Papers {
     services: Services,
     routes: Routes,
     timeline: Timeline,
+    counters: Arc<CoreCounters>,
     entropy: u64,
 }
 
@@ -148,6 +151,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
         host: host.and_then(|host| host.to_str().ok()).unwrap_or(""),
         source: client.address.to_str().unwrap_or(""),
         scheme: client.scheme,
+        key: RouteKey::of(request),
         // The desk draws a number.
         ..RequestHead::of(request.method(), request.uri().path(), request.headers())
     };
@@ -177,6 +181,7 @@ impl Desk {
             ),
             routes: Routes::new(counters.clone()),
             timeline,
+            counters: counters.clone(),
             entropy: quorate_rt::rng::random_u64(),
         }))
     }
@@ -185,9 +190,9 @@ impl Desk {
     pub fn decide(&self, head: RequestHead<'_>, now: u32, terms: Terms<'_>) -> Decided {
         let mut papers = self.papers();
         papers.read();
-        let Papers { view, index, workers, services, routes, timeline, entropy } = &mut *papers;
+        let Papers { view, index, workers, services, routes, timeline, counters, entropy } = &mut *papers;
         let head = RequestHead { entropy: next_random(entropy), ..head };
-        let mut case = Case { view: view.load(), workers, services, routes, timeline, now, terms };
+        let mut case = Case { view: view.load(), workers, services, routes, timeline, counters, now, terms };
         let (verdict, finish, service) = case.decide(&head);
         Decided { verdict, index: index.1.clone(), service, finish }
     }
@@ -272,6 +277,7 @@ struct Case<'a> {
     services: &'a mut Services,
     routes: &'a mut Routes,
     timeline: &'a Timeline,
+    counters: &'a CoreCounters,
     now: u32,
     terms: Terms<'a>,
 }
@@ -281,7 +287,15 @@ impl Case<'_> {
         // Who was sent to by path stays with that rule: of its head not all is left that routes look at.
         let decision =
             if self.terms.tried.is_empty() { by_rules(self.view, head) } else { by_path(self.view, head) };
+        if head.key.is_some() && !matches!(decision, Decision::Sandbox(_)) {
+            self.count_key(KeyUse::Unmatched);
+        }
+        self.ruled(head, decision)
+    }
+
+    fn ruled(&mut self, head: &RequestHead<'_>, decision: Decision<'_, '_>) -> route::Ruled {
         let verdict = match decision {
+            Decision::Sandbox(met) => return self.sandboxed(head, &met),
             Decision::Route(routed) => return self.routed(head, &routed),
             Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {
@@ -345,6 +359,12 @@ impl Case<'_> {
     /// Whether the request is decided for the first time: neither did it wait, nor was it sent to anybody.
     fn is_first(&self) -> bool {
         self.terms.tried.is_empty() && self.terms.patience == Patience::Fresh
+    }
+
+    fn count_key(&self, how: KeyUse) {
+        if self.is_first() {
+            self.counters.key(how);
+        }
     }
 
     fn may_wait(&self, vacancy: Option<Vacancy>) -> Option<Vacancy> {

@@ -5,6 +5,7 @@
 mod again;
 mod error;
 mod held;
+mod instead;
 mod outbound;
 mod room;
 mod shared;
@@ -13,22 +14,24 @@ use crate::{
     admit::Admitted,
     answer::{self, Own},
     client::{Client, Upload},
-    deadline::ticks,
+    core::Core,
     decide::{By, Destination},
     destination::Outstanding,
     headers::{Stamp, ToWorker, to_worker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Pipe, Place},
+    keys::RouteKey,
     mirror,
     pool::Endpoint,
     routes::Finish,
     upgrade::{self, Wanted},
 };
 use again::Then;
-use error::{Error, Failed, destination_failed, worker_failed};
+use error::{Error, Failed, destination_failed, sandbox_failed, worker_failed};
 use held::Held;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
+use instead::Spare;
 use outbound::{Outbound, Payload};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};
 use quorate_rt::planted::{self, Bug};
@@ -49,6 +52,8 @@ pub(crate) struct Forwarding<'a> {
     index: HeaderValue,
     lookup: Lookup,
     attempts: u32,
+    /// What it takes to send it where it would go without its key, if that may come.
+    spare: Option<Box<Spare>>,
     /// It waits for others to make room at the worker, or its time was over while it did.
     in_line: AtomicBool,
     /// The last answer that was worth another attempt, for as long as there is none. Nobody else ever has the lock: it
@@ -103,17 +108,16 @@ impl<'a> Forwarding<'a> {
         let (mut head, body) = request.into_parts();
         let host = admitted.host.unwrap_or_else(|| host_of(&to.endpoint));
         let protocol = upgrade.as_ref().map(|wanted| wanted.protocol.clone());
-        if let By::Route(plan) = &to.by {
-            plan.edit_request(&mut head.headers);
-        }
-        let (from, hops) = ((&client.address, client.scheme), admitted.hops);
-        let facts = ToWorker { client: from, host, hops, upgrade: protocol };
-        to_worker(&mut head.headers, facts);
-        let mut is_copied = false;
-        if let By::Route(plan) = &to.by {
-            plan.put_host(&mut head.headers);
-            is_copied = plan.copy.is_some() && upgrade.is_none();
-        }
+        let key = head.extensions.remove();
+        let spare = Spare::of((&head.headers, &host, admitted.hops), &to, key.as_ref());
+        let facts = ToWorker {
+            client: (&client.address, client.scheme),
+            host,
+            hops: admitted.hops,
+            upgrade: protocol,
+        };
+        dress(&mut head.headers, &to, (facts, key.as_ref(), &client.core));
+        let is_copied = upgrade.is_none() && matches!(&to.by, By::Route(plan) if plan.copy.is_some());
         let repeats = match &to.care {
             Some(care) => care.again.policy.repeats(&head.method),
             None => retry::is_idempotent(&head.method),
@@ -141,6 +145,7 @@ impl<'a> Forwarding<'a> {
             index,
             lookup,
             attempts: 0,
+            spare,
             in_line: AtomicBool::new(false),
             held: Mutex::default(),
             past: 0,
@@ -149,14 +154,13 @@ impl<'a> Forwarding<'a> {
 
     /// Tries until there is an answer, or nothing left to try.
     pub async fn run(mut self) -> Forwarded {
-        let spans = &self.client.core.spans;
-        self.client.idle_for(self.to.by.idle());
-        self.client.waiting_for(self.to.by.timeout().map_or(spans.request, ticks));
+        self.begin();
         let mut source = Source::Any;
         loop {
             self.attempts += 1;
             source = match self.attempt_in_time(source).await {
                 Ok(arrived) => match self.judge(arrived).await {
+                    Some(arrived) if arrived.is_5xx() && self.goes_instead(Failure::BadAnswer) => Source::Any,
                     Some(arrived) => return self.arrived(arrived),
                     None => Source::Any,
                 },
@@ -166,6 +170,7 @@ impl<'a> Forwarding<'a> {
                 Err(failed) => match Box::pin(self.after(&failed)).await {
                     Then::Reconnect => Source::Dial,
                     Then::GoOn(_) => Source::Any,
+                    Then::GiveUp if self.goes_instead(failed.failure) => Source::Any,
                     Then::GiveUp => return self.gave_up(&failed),
                 },
             };
@@ -243,6 +248,7 @@ impl<'a> Forwarding<'a> {
         self.copy();
         self.outbound.settle();
         let finish = self.to.by.finish();
+        let is_sandbox = matches!(&self.to.by, By::Route(plan) if plan.known.is_sandbox());
         let Self { to, upgrade, .. } = self;
         let (switched, endpoint) = match arrived {
             Arrived::Own(response, upstream)
@@ -259,7 +265,7 @@ impl<'a> Forwarding<'a> {
         let answer = switched.map_err(|reason| {
             let error = Error::Switched { authority: endpoint.authority.clone(), reason };
             self.outbound.log(&endpoint, (Outcome::Internal, self.attempts), &error);
-            answer::failed_to_route()
+            if is_sandbox { answer::sandbox::failed(Outcome::Internal) } else { answer::failed_to_route() }
         });
         let answer = answer.map(|mut answer| {
             finish.edit(answer.headers_mut());
@@ -287,6 +293,7 @@ impl<'a> Forwarding<'a> {
             last = self.held.get_mut().unwrap_or_else(PoisonError::into_inner).take();
             let own = match &self.to.by {
                 By::Workspace => worker_failed(failed),
+                By::Route(plan) if plan.known.is_sandbox() => sandbox_failed(failed),
                 By::Route(_) => destination_failed(failed),
                 By::Service { .. } => self.service_failed(failed),
             };
@@ -341,6 +348,24 @@ impl<'a> Forwarding<'a> {
         let own = self.client.given().filter(|_| self.client.is_too_late());
         let after = own.map_or(ours, |own| own.min(ours));
         Error::TimedOut { authority: self.to.endpoint.authority.clone(), after }
+    }
+}
+
+/// Makes of a client's headers what a destination gets.
+fn dress(
+    headers: &mut HeaderMap,
+    to: &Destination,
+    (facts, key, core): (ToWorker<'_>, Option<&RouteKey>, &Core),
+) {
+    if let By::Route(plan) = &to.by {
+        plan.edit_request(headers);
+    }
+    to_worker(headers, facts);
+    if let By::Route(plan) = &to.by {
+        plan.put_host(headers);
+    }
+    if let Some(key) = key {
+        key.propagate(headers, core);
     }
 }
 

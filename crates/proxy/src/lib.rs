@@ -12,6 +12,7 @@
 //! | `http2` | HTTP/2, beside it |
 //! | `serve` | one request, from head to answer |
 //! | `admit` | what is malformed or ambiguous is refused before anything is decided on it |
+//! | `keys` | the routing key is taken, and given on |
 //! | `decide` | the core's View: which worker, by `quorate_routing::decide` |
 //! | `headers` | what is dropped and added on the way in and on the way out |
 //! | `services` | the candidates of each service, ready for a choice by `quorate_routing::pick` |
@@ -52,6 +53,7 @@ mod http1;
 mod http2;
 pub mod in_flight;
 pub mod inlet;
+mod keys;
 mod listen;
 mod mirror;
 pub mod observations;

@@ -10,8 +10,9 @@ use crate::{
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
-    RouteName, StoredRoute,
+    RouteName, SandboxRule, StoredRoute,
     route::{Action, Forwarding, Target},
+    sandbox::Fallback,
 };
 use quorate_routing::route::{cors, edit::edit};
 use quorate_rt::planted::{self, Bug};
@@ -36,6 +37,8 @@ pub(crate) struct Routes {
 /// A route, as one core has it.
 pub(crate) struct Known {
     stored: Arc<StoredRoute>,
+    /// It is made of a sandbox's rule, whose requests go elsewhere when this says so.
+    fallback: Option<Fallback>,
     /// The host that destinations are told instead of the one that was asked for.
     host: Option<HeaderValue>,
     /// What it says of retries, if it does.
@@ -81,8 +84,12 @@ impl Routes {
         Self { known: HashMap::default(), counters, usual: Arc::default() }
     }
 
-    /// A route, as this core has it.
-    pub fn known(&mut self, stored: &Arc<StoredRoute>, now: u32) -> Arc<Known> {
+    /// A route, as this core has it; one that is made of a sandbox's rule, with the rule.
+    pub fn known(
+        &mut self,
+        (stored, rule): (&Arc<StoredRoute>, Option<&SandboxRule>),
+        now: u32,
+    ) -> Arc<Known> {
         let last = self.known.get(stored.route.name());
         if let Some(known) = last
             && (Arc::ptr_eq(&known.stored, stored) || planted::is(Bug::RouteStays))
@@ -92,7 +99,8 @@ impl Routes {
         }
         let book =
             last.map_or_else(|| Arc::new(Book::new(None, self.counters.clone())), |last| last.book.clone());
-        let known = Arc::new(Known::new(stored, (book, self.usual.clone()), now));
+        let fallback = rule.map(|rule| rule.fallback);
+        let known = Arc::new(Known { fallback, ..Known::new(stored, (book, self.usual.clone()), now) });
         self.known.insert(stored.route.name().clone(), known.clone());
         known
     }
@@ -110,12 +118,22 @@ impl Known {
         let host = host.and_then(|host| HeaderValue::from_str(host).ok());
         let retries = forwarding.and_then(|forwarding| forwarding.retries.as_ref());
         let again = retries.map(|retries| Arc::new(Again::of(Some(retries))));
-        Self { stored: stored.clone(), host, again, usual, book, used: AtomicU32::new(now) }
+        Self { stored: stored.clone(), fallback: None, host, again, usual, book, used: AtomicU32::new(now) }
     }
 
     /// What it says.
     pub fn route(&self) -> &quorate_model::Route {
         &self.stored.route
+    }
+
+    /// Whether it is made of a sandbox's rule.
+    pub fn is_sandbox(&self) -> bool {
+        self.fallback.is_some()
+    }
+
+    /// Whether a request that fails at its target goes where it would go without its key.
+    pub fn falls_back_on_5xx(&self) -> bool {
+        self.fallback.is_some_and(|fallback| fallback.on_5xx)
     }
 
     /// What it says of retries, if it does.
@@ -157,6 +175,14 @@ impl Plan {
     pub fn destination(&self) -> Option<&Target> {
         let forwarding = self.known.forwarding()?;
         forwarding.destinations.get(self.nth).map(|destination| &destination.target)
+    }
+
+    /// How the destination's workers are chosen, if it is a service.
+    pub fn manner(&self) -> Manner<'_> {
+        match self.destination() {
+            Some(Target::Version { version, .. }) => Manner::Version(version),
+            Some(Target::Service(_) | Target::Url { .. } | Target::Keyspace(_)) | None => self.known.manner(),
+        }
     }
 
     /// How long nothing may pass of the bodies, in ticks.

@@ -10,6 +10,7 @@ use crate::{
     headers::{Dialect, Stamped},
     hold,
     http1::AnswerBody,
+    keys,
     routes::Finish,
     websocket::Handshake,
 };
@@ -76,6 +77,7 @@ async fn route(
         Ok(admitted) => admitted,
         Err(own) => return refused(own, &request, (core.desk.index(), Finish::ByPath)),
     };
+    keys::take(core, &mut request);
     let mut decided = decide(client, &request, Patience::Fresh);
     if let Verdict::Hold(held) = decided.verdict {
         // Boxed: it is rare, and its state would be part of each connection's.

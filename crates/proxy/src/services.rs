@@ -157,7 +157,7 @@ impl Services {
         {
             let loads = self.loads.load();
             if let Some(entrant) = recent.pick(wish)
-                && is_first(&entrant.seat, service, loads)
+                && is_first(&entrant.seat, (service, &recent.rules), loads)
             {
                 return (recent.clone(), Some(entrant.clone()));
             }
@@ -274,11 +274,12 @@ fn policy_of(service: &ServiceView) -> Option<LogIndex> {
 }
 
 /// Whether a worker is still one of those whose turn it is first, at the same address.
-fn is_first(seat: &Seat, service: &ServiceView, loads: &Loads) -> bool {
+fn is_first(seat: &Seat, (service, rules): (&ServiceView, &Rules), loads: &Loads) -> bool {
     let id = seat.outstanding.worker.as_str();
     service.endpoint(id).filter(|endpoint| !endpoint.is_ailing()).is_some_and(|endpoint| {
         let load = loads.of(id).map(|load| &**load);
-        Rank::of(endpoint.worker(), endpoint.offer(), load) == Some(Rank::Live)
+        rules.wants(endpoint.offer())
+            && Rank::of(endpoint.worker(), endpoint.offer(), load) == Some(Rank::Live)
             && *address(endpoint) == seat.endpoint.address
     })
 }

@@ -4,13 +4,12 @@
 
 mod rig;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use h2::ext::Protocol;
 use http::Request;
 use quorate_rt::time::timeout;
 use rig::{
-    Client, PATIENCE, Rig, Worker, eventually, fields,
+    Client, PATIENCE, Rig, Worker, accept, eventually,
     http2::{Http2, whole},
 };
 use std::sync::{Arc, Mutex};
@@ -25,14 +24,6 @@ enum Says {
     /// As if it were an ordinary request.
     Ordinary,
     No,
-}
-
-fn accept(head: &str) -> String {
-    let key = fields(head).find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key")).unwrap().1;
-    assert_eq!(BASE64_STANDARD.decode(key).unwrap().len(), 16);
-    let salted = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, salted.as_bytes());
-    BASE64_STANDARD.encode(digest)
 }
 
 /// Switches protocols and echoes in upper case; says `bye` at the end.

@@ -7,6 +7,7 @@
 use crate::{
     partition::partition_of,
     route::{self, AmbiguousPath, Routed},
+    sandbox::{self, Sandboxed},
     service::{self, BadPath, ServicePath},
     vacancy::{self, Vacancy},
     workspace::{self, Workspace},
@@ -33,6 +34,8 @@ pub struct RequestHead<'h> {
     pub source: &'h str,
     /// All headers.
     pub headers: &'h HeaderMap,
+    /// The routing key that it carries ([`sandbox::key`]).
+    pub key: Option<&'h str>,
     /// A random number, for requests that don't care where they go.
     pub entropy: u64,
 }
@@ -40,13 +43,25 @@ pub struct RequestHead<'h> {
 impl<'h> RequestHead<'h> {
     /// A request of which no more is known.
     pub fn of(method: &'h Method, path: &'h str, headers: &'h HeaderMap) -> Self {
-        Self { method, path, query: "", host: "", scheme: Scheme::Http, source: "", headers, entropy: 0 }
+        Self {
+            method,
+            path,
+            query: "",
+            host: "",
+            scheme: Scheme::Http,
+            source: "",
+            headers,
+            key: None,
+            entropy: 0,
+        }
     }
 }
 
 /// What to do with a request, and why.
 #[derive(Debug)]
 pub enum Decision<'v, 'h> {
+    /// A rule of its key's sandbox is for it. Where nobody is there, [`base`] may decide instead.
+    Sandbox(Sandboxed<'v, 'h>),
     /// A route is for it.
     Route(Routed<'v, 'h>),
     /// One or another route is for it, depending on how its path is read.
@@ -135,6 +150,14 @@ pub enum Homeless<'v, 'h> {
 
 /// Decides. Allocates only for a percent-encoded path, and what a route says anew.
 pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
+    match head.key {
+        Some(key) => sandbox::decide(view, head, key),
+        None => base(view, head),
+    }
+}
+
+/// Decides as if the request had no key.
+pub fn base<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
     if !view.routes().is_empty()
         && let Some(routed) = route::decide(view, head)
     {

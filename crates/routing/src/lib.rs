@@ -9,6 +9,7 @@
 //! | [`workspace`] | which workspace a request is about |
 //! | [`partition`] | which partition a workspace is in |
 //! | [`route`] | which route a request is for, and what becomes of it |
+//! | [`sandbox`] | whether a routing key leads it elsewhere |
 //! | [`service`] | which service a request is about |
 //! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
 //! | [`pick`] | which of a service's workers it is |
@@ -40,6 +41,7 @@ pub mod partition;
 pub mod pick;
 pub mod retry;
 pub mod route;
+pub mod sandbox;
 pub mod service;
 pub mod vacancy;
 pub mod workspace;

@@ -75,6 +75,7 @@ fn show(decision: &Decision<'_, '_>) -> String {
         format!("{} by {source}", String::from_utf8_lossy(workspace.id()))
     };
     match decision {
+        Decision::Sandbox(met) => format!("rule {} of a sandbox", met.nth),
         Decision::Route(routed) => format!("route {}", routed.route.route.name()),
         Decision::AmbiguousPath(_) => "an ambiguous path".into(),
         Decision::Preflight => "answered here".into(),

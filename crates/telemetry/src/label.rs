@@ -170,6 +170,22 @@ label! {
 }
 
 label! {
+    /// Where a routing key led a request, or what there was in the place of one.
+    KeyUse as "result" {
+        /// To its sandbox.
+        Sandboxed = "sandboxed",
+        /// Where it would have gone without: there is no such sandbox, or none of its rules is for it.
+        Unmatched = "unmatched",
+        /// The same: nobody gets requests at the rule's target.
+        Missing = "missing",
+        /// The same, after the rule's target had failed.
+        FailedOver = "failed_over",
+        /// Nowhere: it was none, as too long a one is.
+        Invalid = "invalid",
+    }
+}
+
+label! {
     /// What became of the copy of a request that a route wants somebody to have.
     Mirrored as "result" {
         /// It was answered.

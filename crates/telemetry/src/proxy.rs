@@ -6,7 +6,8 @@
 use crate::{
     histogram::Durations,
     label::{
-        BreakerChange, Ejection, HoldEnd, Label, Mirrored, Outcome, RetryRefusal, StatusClass, UpstreamUse,
+        BreakerChange, Ejection, HoldEnd, KeyUse, Label, Mirrored, Outcome, RetryRefusal, StatusClass,
+        UpstreamUse,
     },
     service::{Names, ServiceCounters, Services},
     sheet::Sheet,
@@ -41,6 +42,7 @@ pub struct CoreCounters {
     ejections: [AtomicU64; Ejection::COUNT],
     retries_refused: [AtomicU64; RetryRefusal::COUNT],
     mirrored: [AtomicU64; Mirrored::COUNT],
+    keys: [AtomicU64; KeyUse::COUNT],
     services: Services,
 }
 
@@ -93,6 +95,16 @@ impl CoreCounters {
     /// What became of a copy.
     pub fn mirrored(&self, how: Mirrored) {
         add(&self.mirrored[how.position()]);
+    }
+
+    /// Where a routing key led a request.
+    pub fn key(&self, how: KeyUse) {
+        add(&self.keys[how.position()]);
+    }
+
+    /// How many of them.
+    pub fn keys(&self, how: KeyUse) -> u64 {
+        self.keys[how.position()].load(Ordering::Relaxed)
     }
 
     /// A request begins to wait for a next owner.
@@ -213,6 +225,11 @@ impl Cores {
             "quorate_proxy_mirrored",
             "Copies of requests for somebody who shall see them too, by what became of them",
             |l| sum(&|c| &c.mirrored[l.position()]),
+        )?;
+        sheet.counters::<KeyUse>(
+            "quorate_proxy_routing_keys",
+            "Routing keys of requests, by where they led",
+            |l| sum(&|c| &c.keys[l.position()]),
         )?;
         sheet.counters::<BreakerChange>(
             "quorate_proxy_breaker_changes",

@@ -40,6 +40,12 @@ fn in_words(told: &Explained) -> String {
         (_, None) => decision.action.clone(),
     }];
     lines.push(format!("  {}", decision.why));
+    if let Some(fallback) = &decision.fallback {
+        lines.push(format!("  {fallback}"));
+    }
+    if let Some(key) = &told.key {
+        lines.push(format!("routing key: {}, by {}", key.key, key.form));
+    }
     for one in &decision.endpoints {
         let serves = if one.serves { "" } else { ", gets no requests" };
         lines.push(format!("  -> {} {} ({}{serves})", or_dash(one.worker.as_ref()), one.url, one.status));

@@ -91,6 +91,9 @@ pub enum Carry {
 /// Why a request goes where it goes.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Explained {
+    /// The routing key that the request carries.
+    #[serde(default)]
+    pub key: Option<Key>,
     /// What becomes of it.
     #[serde(default)]
     pub decision: Decision,
@@ -102,6 +105,17 @@ pub struct Explained {
     pub rules_left_out: u64,
 }
 
+/// A routing key.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    #[serde(default)]
+    pub key: String,
+    /// Where the request says it.
+    #[serde(default)]
+    pub form: String,
+}
+
 /// What becomes of a request.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Decision {
@@ -111,6 +125,9 @@ pub struct Decision {
     /// In a sentence.
     #[serde(default)]
     pub why: String,
+    /// Why it goes, or when it would go, where it would go without its key.
+    #[serde(default)]
+    pub fallback: Option<String>,
     /// Where a redirect leads.
     #[serde(default)]
     pub location: Option<String>,

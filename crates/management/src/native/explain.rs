@@ -12,13 +12,15 @@ use http::header;
 use quorate_api::{
     Param,
     explain::{
-        self, Asked, CandidateBody, ChosenBody, DecisionBody, ExplainBody, ExplainPut, ReasonBody, RuleBody,
+        self, Asked, CandidateBody, ChosenBody, DecisionBody, ExplainBody, ExplainPut, KeyBody, ReasonBody,
+        RuleBody,
     },
 };
 use quorate_model::Scheme;
 use quorate_routing::{
     RequestHead,
     explain::{Chosen, EndpointFacts, Explanation, Reason, Result as Decided, Tried, explain},
+    sandbox::key::KeyForms,
 };
 use quorate_rt::rng;
 use quorate_state::{Loads, View};
@@ -42,13 +44,13 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let query = request::query(request.uri(), Param::OBJECT)?;
     let asked = explain::asked(request::object(request).await?)?;
     let view = reads::view(&app, &query).await?;
-    let (index, loads) = (view.index(), app.cluster.loads());
+    let (index, loads, forms) = (view.index(), app.cluster.loads(), app.config.key_forms.clone());
     // A path can be one of many routes, and a service one of many workers: more than other requests shall wait for.
-    let body = quorate_rt::blocking(move || body(explained(&view, &asked, &loads))).await;
+    let body = quorate_rt::blocking(move || body(explained(&view, &asked, (&loads, &forms)))).await;
     Ok(decided(index, &body))
 }
 
-fn explained(view: &View, asked: &Asked, loads: &Loads) -> Explanation {
+fn explained(view: &View, asked: &Asked, known: (&Loads, &KeyForms)) -> Explanation {
     let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let source = asked.client.map(|client| client.to_string()).unwrap_or_default();
     let head = RequestHead {
@@ -59,13 +61,15 @@ fn explained(view: &View, asked: &Asked, loads: &Loads) -> Explanation {
         scheme: if asked.uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http },
         source: &source,
         headers: &asked.headers,
+        key: None,
         entropy: rng::random_u64(),
     };
-    explain(view, &head, loads)
+    explain(view, &head, known)
 }
 
-fn body(Explanation { index, tried, left_out, result }: Explanation) -> ExplainBody {
+fn body(Explanation { index, key, tried, left_out, result }: Explanation) -> ExplainBody {
     ExplainBody {
+        key: key.map(|(key, form)| KeyBody { key, form }),
         decision: decision(result),
         rules: tried.into_iter().map(rule).collect(),
         rules_left_out: left_out as u64,
@@ -83,6 +87,8 @@ fn decision(result: Decided) -> DecisionBody {
     DecisionBody {
         action: result.action.into(),
         why: result.why,
+        sandbox: result.sandbox,
+        fallback: result.fallback,
         route: result.route,
         service: result.service,
         keyspace: result.keyspace,

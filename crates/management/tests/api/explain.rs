@@ -49,6 +49,35 @@ async fn a_request_that_a_route_is_for_is_explained_with_what_it_reaches() {
     assert_eq!(told["index"], json!(fake.state().index().0));
 }
 
+/// The key, the form that it was found in, and why the request goes elsewhere than the rule says.
+#[tokio::test]
+async fn a_routing_key_is_explained() {
+    let fake = formed().await;
+    let rules = json!({"rules": [
+        {"target": "http://10.0.0.8:80", "path_prefixes": ["/v2"]},
+        {"target": "upload@9", "service": "upload"},
+    ]});
+    set(&fake, "/v1/sandboxes/k1", rules).await;
+    let headers = json!({"baggage": "route-key=k1", "x-env": "blue"});
+    let ask = |url: &str| json!({"url": format!("http://h{url}"), "headers": headers});
+    let told = explain(&fake, ask("/v2/x")).await;
+    assert_eq!(told["key"], json!({"key": "k1", "form": "baggage member route-key"}), "{told}");
+    assert_eq!(told["decision"]["sandbox"], "k1", "{told}");
+    assert_eq!(told["decision"]["endpoints"][0]["url"], "http://10.0.0.8:80", "{told}");
+    let rule = json!({"kind": "sandbox", "name": "k1 rule 0", "matched": true, "reasons": []});
+    assert_eq!(told["rules"], json!([rule]));
+    // Nobody offers that version, and the rule lets it go on.
+    let told = explain(&fake, ask("/api/x")).await;
+    assert_eq!(
+        (&told["decision"]["route"], &told["decision"]["sandbox"]),
+        (&json!("blue"), &Value::Null),
+        "{told}"
+    );
+    assert!(told["decision"]["fallback"].as_str().is_some_and(|why| why.contains("upload@9")), "{told}");
+    let names: Vec<_> = told["rules"].as_array().expect("a list").iter().map(|rule| &rule["name"]).collect();
+    assert_eq!(names, ["k1 rule 0", "k1 rule 1", "blue"]);
+}
+
 /// What did not match says why; what a header holds is not told.
 #[tokio::test]
 async fn each_rule_that_did_not_match_says_why() {

@@ -6,11 +6,13 @@ use super::{
     error::{Wrong, quoted},
 };
 use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl, limit};
+use quorate_routing::sandbox::key::KeyForms;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -190,6 +192,10 @@ pub(super) fn brokers(text: &str) -> Result<Vec<String>, Wrong> {
         return Err(Wrong::new(format!("{} brokers", brokers.len()), format!("at most {BROKERS_MAX}")));
     }
     Ok(brokers)
+}
+
+pub(super) fn key_forms(text: &str) -> Result<Arc<KeyForms>, Wrong> {
+    Ok(Arc::new(KeyForms::named(text.split(','))?))
 }
 
 /// Kafka's own rule for topic names.

@@ -181,6 +181,12 @@ pub static SETTINGS: &[Setting] = &[
     )
     .or(&["REQUEST_TIMEOUT"]),
     setting(
+        "route-key-headers",
+        "NAME,...",
+        Text("x-route-key,x-routing-key"),
+        "Headers that a request's routing key is looked for in, the first one first, before the other forms; at most 16.",
+    ),
+    setting(
         "partitions",
         "COUNT",
         Text("12"),

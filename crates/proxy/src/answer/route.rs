@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use quorate_routing::route::rewrite::Redirection;
 use quorate_telemetry::label::Outcome;
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A browser's question before its request.
 pub(crate) fn preflight(headers: HeaderMap) -> Own {

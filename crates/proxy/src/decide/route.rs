@@ -10,18 +10,16 @@ use crate::{
     services::{Busy, Left, Wish},
 };
 use http::Uri;
-use quorate_model::{
-    StoredRoute,
-    route::{Forwarding, Target},
-};
+use quorate_model::route::{Forwarding, Target};
 use quorate_routing::{
     RequestHead,
     decide::Homeless,
     pick::{Ask, wanted_model},
     retry::Others,
     route::{Aim, Outcome, Routed, Sent, cors, rewrite},
-    vacancy,
+    vacancy::{self, Vacancy},
 };
+use quorate_state::ServiceView;
 use quorate_telemetry::ServiceCounters;
 use std::{sync::Arc, time::Duration};
 
@@ -43,18 +41,23 @@ impl Aimed {
 /// A verdict, how its answer is finished, and where the request is counted.
 pub(super) type Ruled = (Verdict, Finish, Option<Arc<ServiceCounters>>);
 
+/// What becomes of a request that nobody gets, and where it is counted.
+type Unaimed = (Verdict, Option<Arc<ServiceCounters>>);
+
 impl Case<'_> {
     pub(super) fn routed(&mut self, head: &RequestHead<'_>, routed: &Routed<'_, '_>) -> Ruled {
         let here = |own| (Verdict::Answer(own), Finish::AsItIs, None);
         match &routed.outcome {
             Outcome::Redirect(redirection) => here(answer::route::redirect(redirection)),
             Outcome::Preflight(headers) => here(answer::route::preflight(headers.clone())),
-            Outcome::Forward(sent) => self.send(head, routed.route, sent),
+            Outcome::Forward(sent) => {
+                let known = self.routes.known((routed.route, None), self.now);
+                self.send(head, known, sent)
+            }
         }
     }
 
-    fn send(&mut self, head: &RequestHead<'_>, stored: &Arc<StoredRoute>, sent: &Sent<'_, '_>) -> Ruled {
-        let known = self.routes.known(stored, self.now);
+    pub(super) fn send(&mut self, head: &RequestHead<'_>, known: Arc<Known>, sent: &Sent<'_, '_>) -> Ruled {
         let Aimed { seat, partition, care, counters } = match self.aim(head, &known, &sent.aim) {
             Ok(aimed) => aimed,
             Err((verdict, counters)) => {
@@ -78,10 +81,14 @@ impl Case<'_> {
         let target = rewrite::target(known.route(), forwarding.rewrite.path.as_ref(), head);
         let own = forwarding.timeouts.total_ms.map(|ms| Duration::from_millis(ms.into()));
         let timeout = own.or(match &sent.aim {
-            Aim::Service(_, Some(service)) => {
+            Aim::Service(_, Some(service)) | Aim::Version(_, _, Some(service)) => {
                 service.stored_policy().and_then(|stored| stored.policy.timeout())
             }
-            Aim::Service(_, None) | Aim::Url(..) | Aim::Nobody | Aim::Owner(..) => None,
+            Aim::Service(_, None)
+            | Aim::Version(_, _, None)
+            | Aim::Url(..)
+            | Aim::Nobody
+            | Aim::Owner(..) => None,
         });
         Plan {
             copy: sent.mirror.and_then(|target| self.mirror(head, (target, known.manner()))),
@@ -96,12 +103,7 @@ impl Case<'_> {
     }
 
     /// Who gets the request.
-    fn aim(
-        &mut self,
-        head: &RequestHead<'_>,
-        known: &Known,
-        aim: &Aim<'_, '_>,
-    ) -> Result<Aimed, (Verdict, Option<Arc<ServiceCounters>>)> {
+    fn aim(&mut self, head: &RequestHead<'_>, known: &Known, aim: &Aim<'_, '_>) -> Result<Aimed, Unaimed> {
         let unserved = || Verdict::Answer(answer::route::unavailable());
         match aim {
             Aim::Url(address, protocol) => {
@@ -109,32 +111,14 @@ impl Case<'_> {
                 let care = Some(care);
                 Ok(Aimed { care, ..Aimed::at(self.workers.at(address, *protocol), 0) })
             }
-            Aim::Service(_, None) | Aim::Nobody => Err((unserved(), None)),
-            Aim::Service(name, Some(service)) => {
-                let wish = wish((head, known.manner()), &self.terms, self.now);
-                let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
-                if self.is_first() {
-                    choice.count_request(self.now);
-                }
-                let counters = Some(choice.counters.clone());
-                match (picked, self.may_wait(vacancy::of_service(service))) {
-                    (Some(entrant), _) => {
-                        let care = Some(choice.send_to(&entrant, self.now).by(known.again()));
-                        Ok(Aimed { care, counters, ..Aimed::at(entrant.seat, 0) })
-                    }
-                    (None, Some(vacancy)) => {
-                        let awaited = Awaited::Service((*name).clone());
-                        Err((Verdict::Hold(Held { awaited, vacancy }), counters))
-                    }
-                    (None, None) => {
-                        let own = match choice.busy(self.terms.tried, self.now) {
-                            Some(Busy::Full) => answer::route::overloaded(),
-                            Some(shut) => answer::route::unavailable().retry_after(shut.retry_after()),
-                            None => answer::route::unavailable().retry_after(until_heard(service)),
-                        };
-                        Err((Verdict::Answer(own), counters))
-                    }
-                }
+            Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody => Err((unserved(), None)),
+            Aim::Service(_, Some(service)) => {
+                let vacancy = vacancy::of_service(service);
+                self.of_service(head, known, (service, known.manner(), vacancy))
+            }
+            // Of one version nobody knows when the last one went.
+            Aim::Version(_, version, Some(service)) => {
+                self.of_service(head, known, (service, Manner::Version(version), None))
             }
             Aim::Owner(_, Ok(forward)) => {
                 Ok(Aimed::at(self.workers.owner(forward.worker), forward.partition))
@@ -144,6 +128,39 @@ impl Case<'_> {
             }
             Aim::Owner(_, Err(Homeless::CountUnknown(_) | Homeless::NoWorker { .. })) => {
                 Err((unserved(), None))
+            }
+        }
+    }
+
+    /// One of the workers of a service, as a route or a rule wants them chosen.
+    fn of_service(
+        &mut self,
+        head: &RequestHead<'_>,
+        known: &Known,
+        (service, manner, vacancy): (&Arc<ServiceView>, Manner<'_>, Option<Vacancy>),
+    ) -> Result<Aimed, Unaimed> {
+        let wish = wish((head, manner), &self.terms, self.now);
+        let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
+        if self.is_first() {
+            choice.count_request(self.now);
+        }
+        let counters = Some(choice.counters.clone());
+        match (picked, self.may_wait(vacancy)) {
+            (Some(entrant), _) => {
+                let care = Some(choice.send_to(&entrant, self.now).by(known.again()));
+                Ok(Aimed { care, counters, ..Aimed::at(entrant.seat, 0) })
+            }
+            (None, Some(vacancy)) => {
+                let awaited = Awaited::Service(service.name().clone());
+                Err((Verdict::Hold(Held { awaited, vacancy }), counters))
+            }
+            (None, None) => {
+                let own = match choice.busy(self.terms.tried, self.now) {
+                    Some(Busy::Full) => answer::route::overloaded(),
+                    Some(shut) => answer::route::unavailable().retry_after(shut.retry_after()),
+                    None => answer::route::unavailable().retry_after(until_heard(service)),
+                };
+                Err((Verdict::Answer(own), counters))
             }
         }
     }
@@ -158,6 +175,7 @@ impl Case<'_> {
                 let (_, picked) = self.services.choice_for(service, self.workers, &wish);
                 picked.map(|entrant| entrant.seat)
             }
+            // A copy has no key.
             Target::Version { .. } | Target::Keyspace(_) => None,
         }
     }
@@ -225,16 +243,15 @@ impl Desk {
                 let (nth, seat) = drawn(papers.untried(plan, terms.tried), entropy)?;
                 (Arc::new(Plan { nth, ..Plan::clone(plan) }), seat, Some(plan.known.attempt()))
             }
-            Target::Service(name) => {
+            Target::Service(name) | Target::Version { service: name, .. } => {
                 let Papers { view, workers, services, .. } = &mut *papers;
                 let service = view.load().service(name.as_str())?;
-                let wish = wish((&head, plan.known.manner()), &terms, now);
+                let wish = wish((&head, plan.manner()), &terms, now);
                 let (choice, picked) = services.choice_for(service, workers, &wish);
                 let entrant = picked?;
                 let care = choice.send_to(&entrant, now).by(plan.known.again());
                 (plan.clone(), entrant.seat, Some(care))
             }
-            Target::Version { .. } => return None,
             Target::Keyspace(name) => {
                 let Papers { view, workers, .. } = &mut *papers;
                 let owner = view.load().keyspace(name.as_str())?.claimant(plan.partition)?;
@@ -254,16 +271,16 @@ impl Desk {
     pub fn left(&self, plan: &Plan, tried: &[Arc<Outstanding>], now: u32) -> Option<Left> {
         let mut papers = self.papers();
         match plan.destination()? {
-            Target::Service(name) => {
+            Target::Service(name) | Target::Version { service: name, .. } => {
                 let Papers { view, workers, services, .. } = &mut *papers;
                 let service = view.load().service(name.as_str())?;
-                services.choice(service, workers, (plan.known.manner(), now)).left(tried)
+                services.choice(service, workers, (plan.manner(), now)).left(tried)
             }
             Target::Url { .. } => {
                 let count = papers.untried(plan, tried).len();
                 (count > 0).then_some(Left { count, others: Others::Live })
             }
-            Target::Version { .. } | Target::Keyspace(_) => None,
+            Target::Keyspace(_) => None,
         }
     }
 }

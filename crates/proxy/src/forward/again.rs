@@ -118,7 +118,7 @@ impl Forwarding<'_> {
 
     /// Whether its body may still be read for the worker that is given up: on a shared connection another task sends
     /// it, and two can't read one body.
-    fn is_still_sent(&self, failure: Failure) -> bool {
+    pub(super) fn is_still_sent(&self, failure: Failure) -> bool {
         matches!(failure, Failure::BadAnswer | Failure::TryTimedOut)
             && self.to.endpoint.links().is_some()
             && self.client.upload_is(Upload::Running)
@@ -194,7 +194,7 @@ impl Forwarding<'_> {
 }
 
 impl Arrived {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Own(response, _) => response.status(),
             Self::Shared(response) => response.status(),

@@ -91,6 +91,18 @@ pub(super) fn destination_failed(failed: &Failed) -> Own {
     }
 }
 
+/// As the sandbox proxy's contract has it.
+pub(super) fn sandbox_failed(failed: &Failed) -> Own {
+    match failed.failure {
+        _ if failed.error.is_bad_address() => answer::sandbox::not_asked(),
+        _ if failed.error.is_crowd() => answer::sandbox::failed(Outcome::Overloaded).retry_after(1),
+        Failure::TimedOut | Failure::TryTimedOut => answer::sandbox::failed(Outcome::Timeout),
+        Failure::Refused | Failure::Unsent | Failure::Died | Failure::BadAnswer => {
+            answer::sandbox::failed(Outcome::WorkerUnavailable)
+        }
+    }
+}
+
 /// As the workspace router's contract has it.
 pub(super) fn worker_failed(failed: &Failed) -> Own {
     match (&failed.error, failed.failure) {
@@ -113,4 +125,27 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_that_fails_is_told_as_its_contract_has_it() {
+        let check = |failure, error, status: u16, outcome, body: &str| {
+            let own = sandbox_failed(&Failed { failure, connection: Connection::Fresh, error });
+            let got = (own.status.as_u16(), own.outcome, own.body().as_ref());
+            assert_eq!(got, (status, outcome, body.as_bytes()));
+        };
+        let (authority, failed) = (|| "a:1".to_owned(), "Error proxying request");
+        let closed = || Error::Closed { authority: authority() };
+        check(Failure::Died, closed(), 502, Outcome::WorkerUnavailable, failed);
+        check(Failure::Refused, closed(), 502, Outcome::WorkerUnavailable, failed);
+        let late = Error::TimedOut { authority: authority(), after: Duration::from_secs(1) };
+        check(Failure::TimedOut, late, 502, Outcome::Timeout, failed);
+        let crowded = Error::Crowded { authority: authority(), waiting_max: 1 };
+        check(Failure::Refused, crowded, 502, Outcome::Overloaded, failed);
+        check(Failure::TimedOut, Error::BadTarget, 500, Outcome::Internal, "Error creating proxy request");
+    }
 }

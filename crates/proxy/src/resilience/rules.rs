@@ -2,7 +2,7 @@
 
 use crate::pool::Protocol;
 use quorate_model::{
-    Address, ServicePolicy,
+    Address, ServiceOffer, ServicePolicy,
     policy::{self, Balancing, KeySource},
     route::Forwarding,
 };
@@ -32,6 +32,8 @@ pub(crate) enum Manner<'a> {
     ByPath,
     /// By a route that says nothing of it: as the service's policy says, else p2c.
     ByRoute,
+    /// The same, those only that offer this version: by a sandbox's rule.
+    Version(&'a str),
     /// By a route that does.
     Own(Balancing, Option<&'a KeySource>),
 }
@@ -41,6 +43,7 @@ pub(crate) enum Manner<'a> {
 pub(crate) enum KeptManner {
     ByPath,
     ByRoute,
+    Version(Box<str>),
     Own(Balancing, Option<KeySource>),
 }
 
@@ -57,6 +60,7 @@ impl<'a> Manner<'a> {
         match self {
             Self::ByPath => KeptManner::ByPath,
             Self::ByRoute => KeptManner::ByRoute,
+            Self::Version(version) => KeptManner::Version(version.into()),
             Self::Own(balancing, key) => KeptManner::Own(balancing, key.cloned()),
         }
     }
@@ -67,6 +71,7 @@ impl KeptManner {
         match self {
             Self::ByPath => Manner::ByPath,
             Self::ByRoute => Manner::ByRoute,
+            Self::Version(version) => Manner::Version(version),
             Self::Own(balancing, key) => Manner::Own(*balancing, key.as_ref()),
         }
     }
@@ -100,6 +105,8 @@ pub(crate) struct Rules {
     pub balancing: Option<Options>,
     pub hash_on: Option<KeySource>,
     pub panic_percent: u8,
+    /// Only workers that offer this version are chosen.
+    version: Option<Box<str>>,
     protocol: Option<policy::Protocol>,
 }
 
@@ -123,9 +130,13 @@ impl Rules {
             balancing: balancing((policy, manner), here, panic_percent),
             hash_on: match manner {
                 Manner::Own(_, key) => key.cloned(),
-                Manner::ByPath | Manner::ByRoute => policy.hash_on.clone(),
+                Manner::ByPath | Manner::ByRoute | Manner::Version(_) => policy.hash_on.clone(),
             },
             panic_percent,
+            version: match manner {
+                Manner::Version(version) => Some(version.into()),
+                Manner::ByPath | Manner::ByRoute | Manner::Own(..) => None,
+            },
             protocol: policy.protocol,
         }
     }
@@ -138,6 +149,11 @@ impl Rules {
             Some(policy::Protocol::H2c) => Protocol::H2c,
             Some(policy::Protocol::H2) => Protocol::H2,
         }
+    }
+
+    /// Whether workers with this offer are chosen.
+    pub fn wants(&self, offer: &ServiceOffer) -> bool {
+        self.version.as_ref().is_none_or(|version| *version == offer.version)
     }
 
     /// Whether what becomes of a worker's requests is of any interest.
@@ -160,10 +176,14 @@ fn balancing(
     here: &Here,
     panic_percent: u8,
 ) -> Option<Options> {
-    let is_wanted = policy.slow_start_ms.is_some() || policy.prefer_zone || manner == Manner::ByRoute;
+    let is_wanted = policy.slow_start_ms.is_some()
+        || policy.prefer_zone
+        || matches!(manner, Manner::ByRoute | Manner::Version(_));
     let balancing = match manner {
         Manner::Own(balancing, _) => balancing,
-        Manner::ByPath | Manner::ByRoute => policy.balancing.or(is_wanted.then_some(Balancing::P2c))?,
+        Manner::ByPath | Manner::ByRoute | Manner::Version(_) => {
+            policy.balancing.or(is_wanted.then_some(Balancing::P2c))?
+        }
     };
     let strategy = match balancing {
         Balancing::RoundRobin => Strategy::RoundRobin,

@@ -37,7 +37,8 @@ pub(super) fn entrants<'s>(
             .then(|| workers.seat(endpoint.worker().id(), address, rules.protocol(address)))?;
         Some((endpoint, Entrant { seat, conduct: conducts.get(nth).cloned() }))
     };
-    service.endpoints().enumerate().filter_map(entrant).collect()
+    let wanted = service.endpoints().enumerate().filter(|(_, endpoint)| rules.wants(endpoint.offer()));
+    wanted.filter_map(entrant).collect()
 }
 
 /// For the choice by score. Those that the checks find unwell are left out, unless nearly all are.

@@ -8,10 +8,12 @@ mod client;
 pub mod h2;
 pub mod http2;
 pub mod route;
+pub mod sandbox;
 pub mod service;
 
 pub use client::{Answer, Client, fields};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use quorate_model::{
     Address, BootId, ClusterId, Command, Duty, Entry, HealthChange, KeyspaceSource, LeaseChange, LeaseEvent,
     Load, LogIndex, LogTime, NodeName, Opening, Openings, Origin, Partition, PartitionCount, PartitionRange,
@@ -367,6 +369,15 @@ impl Worker {
         .await
         .expect("dialling is refused");
     }
+}
+
+/// What a worker says to a WebSocket's handshake.
+pub fn accept(head: &str) -> String {
+    let key = fields(head).find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key")).unwrap().1;
+    assert_eq!(BASE64_STANDARD.decode(key).unwrap().len(), 16);
+    let salted = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, salted.as_bytes());
+    BASE64_STANDARD.encode(digest)
 }
 
 /// A plain 200.

@@ -8,7 +8,7 @@ use quorate_model::{
     Duty, KeyspaceName, LeaseEvent,
     route::{Action, Cors, Destination, OriginMatch, PathMatch, PathRewrite, Redirect, Target},
 };
-use quorate_routing::{RequestHead, explain::explain};
+use quorate_routing::{RequestHead, explain::explain, sandbox::key::KeyForms};
 use quorate_state::Loads;
 
 /// What `explain` says of a request as it is written on the wire: the action, and the status of an answer of our own.
@@ -28,7 +28,7 @@ fn told(rig: &Rig, request: &str) -> (&'static str, Option<u16>, String) {
         source: "127.0.0.1",
         ..RequestHead::of(&method, target.path(), &headers)
     };
-    let told = explain(&rig.view(), &head, &Loads::default()).result;
+    let told = explain(&rig.view(), &head, (&Loads::default(), &KeyForms::default())).result;
     (told.action, told.status, told.why)
 }
 

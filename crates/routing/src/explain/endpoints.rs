@@ -25,6 +25,7 @@ pub struct EndpointFacts {
 }
 
 /// The workers of a service.
+#[derive(Default)]
 pub(super) struct Offering {
     /// The first in rank first.
     pub told: Vec<EndpointFacts>,
@@ -38,12 +39,15 @@ pub(super) struct Offering {
     pub is_panic: bool,
 }
 
-pub(super) fn of_service(service: &ServiceView, loads: &Loads) -> Offering {
+/// Those that offer the version, where one is named.
+pub(super) fn of_service(service: &ServiceView, version: Option<&str>, loads: &Loads) -> Offering {
+    let is_asked = |one: &&Endpoint| version.is_none_or(|version| *one.offer().version == *version);
+    let endpoints: Vec<_> = service.endpoints().filter(is_asked).collect();
     let ranked = |endpoint: &Endpoint| {
         let worker = endpoint.worker();
         Rank::of(worker, endpoint.offer(), loads.of(worker.id().as_str()).map(|load| &**load))
     };
-    let is_panic = mode(service, ranked) == Mode::Panic;
+    let is_panic = mode((service, version), &endpoints, ranked) == Mode::Panic;
     let fact = |endpoint: &Endpoint| {
         let rank = ranked(endpoint);
         EndpointFacts {
@@ -53,29 +57,34 @@ pub(super) fn of_service(service: &ServiceView, loads: &Loads) -> Offering {
             status: status(endpoint.worker(), (endpoint.is_ailing(), rank)),
         }
     };
-    let mut told: Vec<_> = service.endpoints().map(fact).collect();
+    let mut told: Vec<_> = endpoints.iter().map(|one| fact(one)).collect();
     // Stable: of one rank by id.
     told.sort_by_key(|one| (one.rank.is_none(), one.rank));
     let serving = told.iter().filter(|one| one.rank.is_some()).count();
     let left_out = told.len().saturating_sub(TOLD_MAX);
     told.truncate(TOLD_MAX);
-    let ejected = service.endpoints().filter(|one| one.is_ailing() && ranked(one).is_some()).count();
+    let ejected = endpoints.iter().filter(|one| one.is_ailing() && ranked(one).is_some()).count();
     Offering { told, left_out, serving, ejected, is_panic: is_panic && ejected > 0 }
 }
 
 /// Whether health checks count, by the counts that the proxy makes: for the choice by score of those that may have
 /// requests by their records, for one by a strategy of those that have a rank.
-fn mode(service: &ServiceView, ranked: impl Fn(&Endpoint) -> Option<Rank>) -> Mode {
+fn mode(
+    (service, version): (&ServiceView, Option<&str>),
+    endpoints: &[&Endpoint],
+    ranked: impl Fn(&Endpoint) -> Option<Rank>,
+) -> Mode {
     let policy = service.stored_policy().map(|stored| &stored.policy);
-    let by_strategy = policy.is_some_and(|policy| {
-        policy.balancing.is_some() || policy.slow_start_ms.is_some() || policy.prefer_zone
-    });
+    let by_strategy = version.is_some()
+        || policy.is_some_and(|policy| {
+            policy.balancing.is_some() || policy.slow_start_ms.is_some() || policy.prefer_zone
+        });
     let percent = policy.and_then(|policy| policy.outlier).map_or(PANIC_PERCENT, |one| one.panic_percent);
-    let counts = |one: &&Endpoint| {
+    let counts = |one: &&&Endpoint| {
         if by_strategy { ranked(one).is_some() } else { one.worker().serves(one.offer()) }
     };
-    let all = service.endpoints().filter(counts).count();
-    let well = service.endpoints().filter(counts).filter(|one| !one.is_ailing()).count();
+    let all = endpoints.iter().filter(counts).count();
+    let well = endpoints.iter().filter(counts).filter(|one| !one.is_ailing()).count();
     Mode::of(well, all, percent)
 }
 

@@ -6,14 +6,16 @@
 
 mod endpoints;
 mod rules;
+mod sandbox;
 
 pub use endpoints::EndpointFacts;
 use endpoints::Offering;
 
 use crate::{
-    decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, decide},
+    decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, base, decide},
     malformed,
-    route::{Aim, Outcome, Routed, key},
+    route::{Aim, Outcome, Routed, Sent, key},
+    sandbox::{Sandboxed, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
@@ -31,6 +33,8 @@ pub const OTHERS_LOOKED_AT: usize = 1_000;
 pub struct Explanation {
     /// The log index of the View that decided.
     pub index: LogIndex,
+    /// The routing key that the request carries, and where it says so.
+    pub key: Option<(String, String)>,
     /// The rules, in the order in which they were tried; those behind the one that decided were not.
     pub tried: Vec<Tried>,
     /// Routes that are not told of: they are for another path or host, or stand behind the one that decides.
@@ -42,9 +46,10 @@ pub struct Explanation {
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// `route`, `service` or `workspace`.
+    /// `sandbox`, `route`, `service` or `workspace`.
     pub kind: &'static str,
-    /// Of a route: its name. Of a service or workspace: which one, if the request names one.
+    /// Of a route: its name. Of a rule of a sandbox: the key and its place. Of a service or workspace: which one, if the
+    /// request names one.
     pub name: Option<String>,
     /// Whether it decides.
     pub decides: bool,
@@ -70,6 +75,10 @@ pub struct Result {
     pub action: &'static str,
     /// In a sentence.
     pub why: String,
+    /// The key of the sandbox that decides.
+    pub sandbox: Option<String>,
+    /// Why it goes, or when it would go, where it would go without its key.
+    pub fallback: Option<String>,
     /// The route that decides.
     pub route: Option<String>,
     /// The service that it goes to.
@@ -111,16 +120,67 @@ pub struct Chosen {
 }
 
 /// Tells why. What chance decides is drawn from the head's entropy, so it is one possible answer.
-pub fn explain(view: &View, head: &RequestHead<'_>, loads: &Loads) -> Explanation {
+/// The routing key is looked for as the data plane does, in `forms`.
+pub fn explain(view: &View, head: &RequestHead<'_>, (loads, forms): (&Loads, &KeyForms)) -> Explanation {
     if let Err(malformed) = malformed::check(head) {
         let (status, why) = (Some(malformed.status()), format!("nothing is decided on it: {malformed}"));
         let result = Result { action: "answer", status, why, ..Result::default() };
-        return Explanation { index: view.index(), tried: Vec::new(), left_out: view.routes().len(), result };
+        return Explanation {
+            index: view.index(),
+            key: None,
+            tried: Vec::new(),
+            left_out: view.routes().len(),
+            result,
+        };
     }
-    let decision = decide(view, head);
-    let (mut tried, left_out) = routes(view, head, &decision);
+    let found = forms.find(head.headers, head.query);
+    let head = &RequestHead { key: found.key.as_ref().map(|key| &*key.text), ..*head };
+    let mut decision = decide(view, head);
+    let missing = match decision {
+        Decision::Sandbox(met) if met.falls_back(serving(&met.sent.aim, loads)) => {
+            decision = base(view, head);
+            Some(met)
+        }
+        other => {
+            decision = other;
+            None
+        }
+    };
+    let met = match &decision {
+        Decision::Sandbox(met) => Some(met),
+        _ => missing.as_ref(),
+    };
+    let mut tried = sandbox::rules(view, (head, &found), (met, missing.is_some()));
+    let (routes, left_out) = routes(view, head, &decision);
+    tried.extend(routes);
     tried.extend(behind(head, &decision));
-    Explanation { index: view.index(), tried, left_out, result: result(head, (&decision, loads)) }
+    let fallback = met.and_then(|met| fallback(met, missing.is_some()));
+    let result = Result { fallback, ..result(head, (&decision, loads)) };
+    let key = found.key.map(|key| (key.text.into_owned(), key.form.to_string()));
+    Explanation { index: view.index(), key, tried, left_out, result }
+}
+
+/// How many endpoints of a rule's target get requests.
+fn serving(aim: &Aim<'_, '_>, loads: &Loads) -> usize {
+    match aim {
+        Aim::Service(_, Some(service)) => endpoints::of_service(service, None, loads).serving,
+        Aim::Version(_, version, Some(service)) => {
+            endpoints::of_service(service, Some(version), loads).serving
+        }
+        Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
+        Aim::Url(..) | Aim::Owner(_, Ok(_)) => 1,
+    }
+}
+
+fn fallback(met: &Sandboxed<'_, '_>, is_missing: bool) -> Option<String> {
+    if is_missing {
+        let target = met.sent.forwarding.destinations.get(met.sent.nth).map(|one| target(&one.target));
+        let target = target.unwrap_or_default();
+        return Some(format!("nobody gets requests for {target}: it goes where it would go without its key"));
+    }
+    let on_5xx = "should it answer with 500 or above, the request goes where it would go without its key, if it may be \
+                  repeated";
+    met.rule.fallback.on_5xx.then(|| on_5xx.into())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -135,6 +195,7 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
         ..Result::default()
     };
     match decision {
+        Decision::Sandbox(met) => of_sandbox(head, (met, loads)),
         Decision::Route(routed) => of_route(head, (routed, loads)),
         Decision::AmbiguousPath(bad) => answer(400, bad.to_string()),
         Decision::Preflight => answer(204, "OPTIONS is answered here".into()),
@@ -145,7 +206,7 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
             ..answer(503, format!("no worker offers the service {}", path.name))
         },
         Decision::Service(path, service) => {
-            to_service(Result::default(), path.name.to_string(), endpoints::of_service(service, loads))
+            to_service(Result::default(), path.name.to_string(), endpoints::of_service(service, None, loads))
         }
         Decision::NoWorkspace => answer(400, "the request names no workspace".into()),
         Decision::PartitionCountUnknown(why) => answer(503, count_unknown(*why).into()),
@@ -239,6 +300,22 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
         }
         Outcome::Forward(sent) => sent,
     };
+    of_sent((base, 503), (&format!("the route {name}"), sent), (head, loads))
+}
+
+fn of_sandbox(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)) -> Result {
+    let key = head.key.unwrap_or_default().to_owned();
+    let rule = format!("rule {} of the sandbox {key}", met.nth);
+    // As the contract of sandboxes has it.
+    of_sent((Result { sandbox: Some(key), ..Result::default() }, 502), (&rule, &met.sent), (head, loads))
+}
+
+/// `nobody`: the status where nobody gets requests.
+fn of_sent(
+    (base, nobody): (Result, u16),
+    (by, sent): (&str, &Sent<'_, '_>),
+    (head, loads): (&RequestHead<'_>, &Loads),
+) -> Result {
     let destinations = &sent.forwarding.destinations;
     let base = Result {
         destination: destinations.get(sent.nth).map(|one| Chosen {
@@ -261,18 +338,24 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
     match &sent.aim {
         Aim::Service(name, None) => Result {
             service: Some(name.to_string()),
-            ..answer(503, format!("no worker offers the service {name}"))
+            ..answer(nobody, format!("no worker offers the service {name}"))
         },
         Aim::Service(name, Some(service)) => {
-            to_service(base, name.to_string(), endpoints::of_service(service, loads))
+            let result = to_service(base, name.to_string(), endpoints::of_service(service, None, loads));
+            Result { status: result.status.map(|_| nobody), ..result }
+        }
+        Aim::Version(name, version, service) => {
+            let offering = service.map(|service| endpoints::of_service(service, Some(version), loads));
+            let result = to_service(base, format!("{name}@{version}"), offering.unwrap_or_default());
+            Result { service: Some(name.to_string()), status: result.status.map(|_| nobody), ..result }
         }
         Aim::Url(address, _) => Result {
             action: "forward",
-            why: format!("the route {name} names the address"),
+            why: format!("{by} names the address"),
             endpoints: vec![endpoints::of_url(address)],
             ..base
         },
-        Aim::Nobody => answer(503, "the route has no destination".into()),
+        Aim::Nobody => answer(nobody, format!("{by} has no destination")),
         Aim::Owner(_, Ok(forward)) => owned(base, forward),
         Aim::Owner(keyspace, Err(homeless)) => {
             let keyspace = Some(keyspace.to_string());
@@ -297,9 +380,9 @@ fn homeless_told(base: Result, homeless: &Homeless<'_, '_>) -> Result {
 fn target(target: &Target) -> String {
     match target {
         Target::Service(name) => format!("service {name}"),
+        Target::Version { service, version } => format!("service {service}@{version}"),
         Target::Url { address, .. } => format!("url {address}"),
         Target::Keyspace(name) => format!("keyspace {name}"),
-        Target::Version { service, version } => format!("version {version} of service {service}"),
     }
 }
 

@@ -39,6 +39,10 @@ pub(super) fn routes(
     head: &RequestHead<'_>,
     decision: &Decision<'_, '_>,
 ) -> (Vec<Tried>, usize) {
+    if matches!(decision, Decision::Sandbox(_)) {
+        // They were not tried.
+        return (Vec::new(), view.routes().len());
+    }
     let bare = host::bare(head.host);
     let paths = match readings(head.path) {
         Readings::One(path) => vec![path.into_owned()],
@@ -123,7 +127,7 @@ pub(super) fn behind(head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec
         tried("service", None, false, vec![Reason { field: "path".into(), wanted, found }])
     };
     match decision {
-        Decision::Route(_) | Decision::AmbiguousPath(_) => Vec::new(),
+        Decision::Sandbox(_) | Decision::Route(_) | Decision::AmbiguousPath(_) => Vec::new(),
         Decision::ServicePreflight | Decision::BadServicePath(_) => {
             vec![tried("service", None, true, Vec::new())]
         }

@@ -30,13 +30,26 @@ fn cookie<'h>(head: &RequestHead<'h>, name: &str) -> Option<&'h [u8]> {
     pairs.into_iter().find_map(value)
 }
 
-/// The trace id of a `traceparent`: `00-{32 hex}-{16 hex}-{flags}` (W3C Trace Context). All zeros is none.
+/// The trace id of a `traceparent`. All zeros is none.
 fn trace_id(value: &[u8]) -> Option<&[u8]> {
     let mut parts = value.trim_ascii().split(|byte| *byte == b'-');
     let (version, id) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &[u8]| text.iter().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-    let is_right = version.len() == 2 && is_hex(version) && id.len() == 32 && is_hex(id);
-    (is_right && id.iter().any(|byte| *byte != b'0')).then_some(id)
+    (version.len() == 2 && is_hex(version)).then_some(id).filter(|id| is_id(id, 32))
+}
+
+/// The trace's and the caller's ids of a `traceparent`: `00-{32 hex}-{16 hex}-{flags}` (W3C Trace Context).
+pub(crate) fn trace_parent(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let trace = trace_id(value)?;
+    let span = value.trim_ascii().split(|byte| *byte == b'-').nth(2)?;
+    is_id(span, 16).then_some((trace, span))
+}
+
+fn is_hex(text: &[u8]) -> bool {
+    text.iter().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+fn is_id(text: &[u8], length: usize) -> bool {
+    text.len() == length && is_hex(text) && text.iter().any(|byte| *byte != b'0')
 }
 
 /// The parameters of a query, decoded as forms are: `+` is a space.

@@ -76,6 +76,8 @@ pub struct Sent<'v, 'h> {
 pub enum Aim<'v, 'h> {
     /// One of the workers of a service; `None`: nobody offers it.
     Service(&'v ServiceName, Option<&'v Arc<ServiceView>>),
+    /// The same, of those that offer this version of it.
+    Version(&'v ServiceName, &'v str, Option<&'v Arc<ServiceView>>),
     /// Who answers there.
     Url(&'v Address, Option<Protocol>),
     /// A route has destinations; this is one that has none.
@@ -266,10 +268,19 @@ fn outcome<'v, 'h>(view: &'v View, route: &'v StoredRoute, head: &RequestHead<'h
         }
         Action::Forward(forwarding) => forwarding,
     };
+    Outcome::Forward(sent(view, forwarding, head))
+}
+
+/// How a request is sent on.
+pub(crate) fn sent<'v, 'h>(
+    view: &'v View,
+    forwarding: &'v Forwarding,
+    head: &RequestHead<'h>,
+) -> Sent<'v, 'h> {
     let nth = chosen(forwarding, head);
     let target = forwarding.destinations.get(nth).map(|one| &one.target);
     let aim = target.map_or(Aim::Nobody, |target| aim(view, target, head));
-    Outcome::Forward(Sent { forwarding, nth, aim, mirror: mirrored(forwarding, head.entropy) })
+    Sent { forwarding, nth, aim, mirror: mirrored(forwarding, head.entropy) }
 }
 
 /// Which destination a request goes to.
@@ -286,8 +297,10 @@ pub fn chosen(forwarding: &Forwarding, head: &RequestHead<'_>) -> usize {
 pub fn aim<'v, 'h>(view: &'v View, target: &'v Target, head: &RequestHead<'h>) -> Aim<'v, 'h> {
     match target {
         Target::Service(name) => Aim::Service(name, view.service(name.as_str())),
+        Target::Version { service, version } => {
+            Aim::Version(service, version, view.service(service.as_str()))
+        }
         Target::Url { address, protocol } => Aim::Url(address, *protocol),
-        Target::Version { .. } => Aim::Nobody,
         Target::Keyspace(name) => {
             let keyspace = view.keyspace(name.as_str());
             Aim::Owner(name, owner_in(keyspace, head))

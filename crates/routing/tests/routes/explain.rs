@@ -13,7 +13,10 @@ use quorate_model::{
     route::{Cors, OriginMatch, RouteParts},
     worker::RegistrationParts,
 };
-use quorate_routing::explain::{NEAR_MAX, OTHERS_LOOKED_AT, OTHERS_MAX, explain};
+use quorate_routing::{
+    explain::{NEAR_MAX, OTHERS_LOOKED_AT, OTHERS_MAX, explain},
+    sandbox::key::KeyForms,
+};
 use quorate_state::{Loads, State};
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -21,9 +24,12 @@ pub fn check(state: &State, request: &str, expected: &Expect) {
     check_with(state, &Loads::default(), request, expected);
 }
 
-fn check_with(state: &State, loads: &Loads, request: &str, expected: &Expect) {
-    let told = explain(state, &asked(request).head(), loads);
+pub(crate) fn check_with(state: &State, loads: &Loads, request: &str, expected: &Expect) {
+    let told = explain(state, &asked(request).head(), (loads, &KeyForms::default()));
     let mut text = String::new();
+    if let Some((key, form)) = &told.key {
+        writeln!(text, "key {key} by {form}").unwrap();
+    }
     for tried in &told.tried {
         let verdict = if tried.decides { "decides" } else { "no" };
         writeln!(text, "{} {}: {verdict}", tried.kind, tried.name.as_deref().unwrap_or("-")).unwrap();
@@ -32,6 +38,9 @@ fn check_with(state: &State, loads: &Loads, request: &str, expected: &Expect) {
         }
     }
     let result = &told.result;
+    if let Some(fallback) = &result.fallback {
+        writeln!(text, "   fallback: {fallback}").unwrap();
+    }
     writeln!(text, "=> {}: {}", result.action, result.why).unwrap();
     if let Some(status) = result.status {
         writeln!(text, "   status {status}").unwrap();
@@ -134,7 +143,7 @@ fn nobody_and_ambiguous() {
                destination 0: service b, 100 of 100, by chance
         "#]],
     );
-    let told = explain(&state(), &asked("GET r/x/../b").head(), &Loads::default());
+    let told = explain(&state(), &asked("GET r/x/../b").head(), (&Loads::default(), &KeyForms::default()));
     assert_eq!((told.result.action, told.result.status), ("answer", Some(400)));
     assert!(told.tried.iter().all(|tried| !tried.decides && !tried.reasons.is_empty()));
 }
@@ -146,7 +155,7 @@ fn the_near_ones_are_never_left_out() {
     for nth in 0..300 {
         put(&mut state, &format!("z{nth}"), route("z", &format!("exact=/z/{nth}")));
     }
-    let told = explain(&state, &asked("GET r/a/y").head(), &Loads::default());
+    let told = explain(&state, &asked("GET r/a/y").head(), (&Loads::default(), &KeyForms::default()));
     let last = told.tried.last().unwrap();
     assert_eq!((last.name.as_deref(), last.decides), (Some("a"), true));
     assert_eq!(told.left_out, 300 + 3 - OTHERS_MAX);
@@ -162,16 +171,16 @@ fn of_very_many_the_one_that_decides_is_told_and_the_rest_counted() {
     }
     put(&mut state, "last", route("last", "prefix=/"));
     let all = OTHERS_LOOKED_AT + 2;
-    let told = explain(&state, &asked("GET r/a").head(), &Loads::default());
+    let told = explain(&state, &asked("GET r/a").head(), (&Loads::default(), &KeyForms::default()));
     assert_eq!((told.tried.len(), told.left_out), (1, all - 1), "nobody looks at all the others");
-    let told = explain(&state, &asked("GET r/z").head(), &Loads::default());
+    let told = explain(&state, &asked("GET r/z").head(), (&Loads::default(), &KeyForms::default()));
     assert_eq!((told.tried.len(), told.left_out), (NEAR_MAX + 1, all - NEAR_MAX - 1));
     assert!(told.tried.last().is_some_and(|last| last.decides));
 }
 
 #[test]
 fn what_is_behind_the_one_that_decides_is_left_out() {
-    let told = explain(&state(), &asked("PUT r/a/x").head(), &Loads::default());
+    let told = explain(&state(), &asked("PUT r/a/x").head(), (&Loads::default(), &KeyForms::default()));
     assert_eq!((told.tried.len(), told.left_out), (1, 3));
 }
 

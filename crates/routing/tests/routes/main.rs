@@ -8,6 +8,7 @@ mod index;
 mod order;
 mod outcome;
 mod paths;
+mod sandboxes;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quorate_model::{

@@ -53,6 +53,23 @@ pub(crate) fn cluster() -> State {
     state
 }
 
+/// A worker of services, each with its version.
+pub(crate) fn register(state: &mut State, id: &str, services: &[(&str, &str)]) {
+    let mut parts = RegistrationParts::new(
+        WorkerId::parse(id).unwrap(),
+        Address::parse(&format!("http://{id}:80")).unwrap(),
+        Ttl::new(Duration::from_secs(30)).unwrap(),
+    );
+    let offer = |(name, version): &(&str, &str)| ServiceOffer {
+        name: ServiceName::parse(name).unwrap(),
+        version: (*version).into(),
+        url: None,
+    };
+    parts.services = services.iter().map(offer).collect();
+    let registration = parts.validate().unwrap();
+    apply(state, Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None });
+}
+
 pub(crate) fn forwarding(parts: &mut RouteParts) -> &mut Forwarding {
     match &mut parts.action {
         Action::Forward(forwarding) => forwarding,
@@ -81,6 +98,7 @@ fn goes(state: &State, request: &Asked) -> String {
                 Aim::Url(address, _) => format!("url {address}"),
                 Aim::Owner(name, Ok(forward)) => format!("keyspace {name}: {}", forward.worker.id()),
                 Aim::Owner(name, Err(why)) => format!("keyspace {name}: {why:?}"),
+                Aim::Version(name, version, _) => format!("service {name}@{version}"),
                 Aim::Nobody => "nobody".into(),
             },
         },

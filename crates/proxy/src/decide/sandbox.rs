@@ -1,0 +1,40 @@
+//! A request that a sandbox's rule is for.
+
+use super::{Case, Verdict, route::Ruled};
+use crate::{resilience::Manner, routes::Known};
+use quorate_routing::{RequestHead, decide::base, route::Aim, sandbox::Sandboxed};
+use quorate_state::ServiceView;
+use quorate_telemetry::label::KeyUse;
+use std::sync::Arc;
+
+impl Case<'_> {
+    /// It goes where the rule says; where nobody is there, and the rule wants it, where it would go without its key.
+    pub(super) fn sandboxed(&mut self, head: &RequestHead<'_>, met: &Sandboxed<'_, '_>) -> Ruled {
+        let known = self.routes.known((met.route, Some(met.rule)), self.now);
+        if met.falls_back(self.serving(&known, &met.sent.aim)) {
+            self.count_key(KeyUse::Missing);
+            let base = base(self.view, head);
+            return self.ruled(head, base);
+        }
+        self.count_key(KeyUse::Sandboxed);
+        let (verdict, finish, counters) = self.send(head, known, &met.sent);
+        let verdict = match verdict {
+            Verdict::Answer(own) => Verdict::Answer(own.of_sandbox()),
+            other @ (Verdict::Forward(_) | Verdict::Hold(_)) => other,
+        };
+        (verdict, finish, counters)
+    }
+
+    /// How many endpoints of the target get requests.
+    fn serving(&mut self, known: &Known, aim: &Aim<'_, '_>) -> usize {
+        let mut of = |service: &Arc<ServiceView>, manner: Manner<'_>| {
+            self.services.choice(service, self.workers, (manner, self.now)).count()
+        };
+        match aim {
+            Aim::Service(_, Some(service)) => of(service, known.manner()),
+            Aim::Version(_, version, Some(service)) => of(service, Manner::Version(version)),
+            Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
+            Aim::Url(..) | Aim::Owner(_, Ok(_)) => 1,
+        }
+    }
+}

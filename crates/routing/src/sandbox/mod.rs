@@ -1,0 +1,77 @@
+//! Sandboxes: requests that carry a routing key go to another version of what they ask for.
+//!
+//! The key names the sandbox, and of its rules the first one decides that the request meets, in the order in which they
+//! were written. No such sandbox, or no such rule: the request goes where it would go without the key. So does one whose
+//! rule leads to nobody, where the rule wants that; who is there the caller knows, who sees also what the View does not
+//! ([`Sandboxed::falls_back`]).
+//!
+//! A rule may hold only for requests that would go to a service without their key. For that, and only then, the request
+//! is decided without it first.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`key`] | which key a request carries, and where it says so |
+//! | [`condition`] | what a rule asks for |
+//! | [`propagate`](mod@propagate) | how whoever gets the request is told of the key |
+
+pub mod condition;
+pub mod key;
+pub mod propagate;
+
+pub use propagate::propagate;
+
+use crate::{
+    decide::{Decision, RequestHead, base},
+    route::{self, Sent},
+};
+use condition::{Facts, conditions};
+use quorate_model::{
+    SandboxRule, StoredRoute,
+    route::{Action, Forwarding},
+};
+use quorate_state::View;
+use std::sync::Arc;
+
+/// A request that a rule of a sandbox is for.
+#[derive(Debug)]
+pub struct Sandboxed<'v, 'h> {
+    /// The place of the rule, from 0.
+    pub nth: usize,
+    /// The rule.
+    pub rule: &'v SandboxRule,
+    /// What it is forwarded by.
+    pub route: &'v Arc<StoredRoute>,
+    /// Where it goes.
+    pub sent: Sent<'v, 'h>,
+}
+
+impl Sandboxed<'_, '_> {
+    /// Whether it goes where it would go without its key, if so many endpoints of its target get requests.
+    pub fn falls_back(&self, serving: usize) -> bool {
+        self.rule.fallback.missing && serving == 0
+    }
+}
+
+/// Decides for a request that carries a key.
+pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
+    let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
+    let facts = Facts::of(view, head);
+    for (nth, one) in sandbox.rules().enumerate() {
+        if !conditions(one.rule).all(|condition| condition.holds(&facts)) {
+            continue;
+        }
+        if let Some(forwarding) = forwarding_of(one.route) {
+            let sent = route::sent(view, forwarding, head);
+            return Decision::Sandbox(Sandboxed { nth, rule: one.rule, route: one.route, sent });
+        }
+    }
+    facts.into_base()
+}
+
+/// Rules are made into nothing else.
+fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
+    match &route.route.action {
+        Action::Forward(forwarding) => Some(forwarding),
+        Action::Redirect(_) => None,
+    }
+}
