@@ -57,12 +57,12 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
     let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
     let facts = Facts::of(view, head);
     for (nth, one) in sandbox.rules().enumerate() {
-        if !conditions(one.rule).all(|condition| condition.holds(&facts)) {
+        if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
         }
-        if let Some(forwarding) = forwarding_of(one.route) {
+        if let Some(forwarding) = forwarding_of(one.route()) {
             let sent = route::sent(view, forwarding, head);
-            return Decision::Sandbox(Sandboxed { nth, rule: one.rule, route: one.route, sent });
+            return Decision::Sandbox(Sandboxed { nth, rule: one.rule(), route: one.route(), sent });
         }
     }
     facts.into_base()
