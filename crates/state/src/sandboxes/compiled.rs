@@ -3,9 +3,9 @@
 //! Among very many sandboxes a decision costs what it waits for memory that no cache has. A rule as it was set is
 //! scattered: each of its lists is somewhere else, and so is each text of each list; with the rules that a request does
 //! not meet, that were more than twenty waits, one after the other. So what the rules ask for is written down once more,
-//! one text behind the other. A rule as it was set is read only if a request meets it.
+//! one text behind the other, and requests do not read the rules as they were set.
 
-use quorate_model::{SandboxRule, StoredRoute, StoredSandbox, limit};
+use quorate_model::{SandboxRule, StoredRoute, StoredSandbox, limit, sandbox::Fallback};
 use std::{iter, ops::Range, sync::Arc};
 
 /// A sandbox, and what its rules are made into.
@@ -36,6 +36,7 @@ struct Place {
     exact: u8,
     headers: u8,
     services: u8,
+    fallback: Fallback,
 }
 
 /// A rule of a sandbox, with the route that it is forwarded by.
@@ -65,7 +66,7 @@ impl CompiledSandbox {
                 same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)));
             let (prefixes, exact) = (rule.path_prefixes.len() as u8, rule.paths_exact.len() as u8);
             let (headers, services) = (rule.headers.len() as u8, u8::from(rule.service.is_some()));
-            places.push(Place { route, first, prefixes, exact, headers, services });
+            places.push(Place { route, first, prefixes, exact, headers, services, fallback: rule.fallback });
         }
         Self { texts: texts.into(), ends: ends.into(), places: places.into(), stored }
     }
@@ -104,6 +105,11 @@ impl<'s> CompiledRule<'s> {
     /// Where its requests go. It matches everything: whether it is for a request says the rule.
     pub fn route(self) -> &'s Arc<StoredRoute> {
         &self.place.route
+    }
+
+    /// When they go where they would go without the key.
+    pub fn fallback(self) -> Fallback {
+        self.place.fallback
     }
 
     /// What a path may begin with.

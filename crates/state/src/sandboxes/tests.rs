@@ -1,6 +1,9 @@
 use super::*;
-use quorate_model::route::Target;
-use quorate_model::{LogIndex, SandboxParts, SandboxRule, ServiceName, StoredSandbox, route::Destination};
+use quorate_model::{
+    LogIndex, SandboxParts, SandboxRule, ServiceName,
+    route::{Destination, Target},
+    sandbox::Fallback,
+};
 
 fn texts(all: &[&str]) -> Vec<Box<str>> {
     all.iter().map(|text| (*text).into()).collect()
@@ -36,7 +39,7 @@ fn a_compiled_rule_asks_for_what_the_rule_asks_for() {
             service: ServiceName::parse("upload").ok(),
             ..rule()
         },
-        SandboxRule { headers: vec![header("z", "9")], ..rule() },
+        SandboxRule { headers: vec![header("z", "9")], fallback: Fallback::NEVER, ..rule() },
     ];
     let compiled = CompiledSandbox::new(stored("k", rules.clone()), None);
     assert_eq!(compiled.rules().len(), rules.len());
@@ -48,7 +51,7 @@ fn a_compiled_rule_asks_for_what_the_rule_asks_for() {
             compiled.headers().map(|(name, value)| (name.into(), value.into())).collect();
         assert_eq!(headers, rule.headers);
         assert_eq!(compiled.service(), rule.service.as_ref().map(|service| service.as_str()));
-        assert_eq!(compiled.rule(), rule);
+        assert_eq!((compiled.rule(), compiled.fallback()), (rule, rule.fallback));
         assert_eq!(compiled.route().created, LogIndex(1));
     }
 }
