@@ -10,7 +10,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
-    RouteName, SandboxRule, StoredRoute,
+    RouteName, StoredRoute,
     route::{Action, Forwarding, Target},
     sandbox::Fallback,
 };
@@ -84,10 +84,10 @@ impl Routes {
         Self { known: HashMap::default(), counters, usual: Arc::default() }
     }
 
-    /// A route, as this core has it; one that is made of a sandbox's rule, with the rule.
+    /// A route, as this core has it; one that is made of a sandbox's rule, with the rule's fallback.
     pub fn known(
         &mut self,
-        (stored, rule): (&Arc<StoredRoute>, Option<&SandboxRule>),
+        (stored, fallback): (&Arc<StoredRoute>, Option<Fallback>),
         now: u32,
     ) -> Arc<Known> {
         let last = self.known.get(stored.route.name());
@@ -99,7 +99,6 @@ impl Routes {
         }
         let book =
             last.map_or_else(|| Arc::new(Book::new(None, self.counters.clone())), |last| last.book.clone());
-        let fallback = rule.map(|rule| rule.fallback);
         let known = Arc::new(Known { fallback, ..Known::new(stored, (book, self.usual.clone()), now) });
         self.known.insert(stored.route.name().clone(), known.clone());
         known

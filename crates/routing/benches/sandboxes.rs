@@ -23,29 +23,36 @@ fn key(nth: u64) -> String {
     format!("feature-{:016x}-{nth}", nth.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Three rules each: the first two ask for something, the last one is for all that is below `/api`.
-fn view(count: u64) -> State {
-    let rule = |nth: u64, path: &str| SandboxRule {
+/// Three rules each: the first two ask for something, the last one is for all that is below `/api`. `round` is the time
+/// that the sandbox was set.
+fn put(nth: u64, round: u64) -> Command {
+    let rule = |path: &str| SandboxRule {
         path_prefixes: vec![path.into()],
         destinations: vec![Destination {
-            target: Target::parse("target", &format!("http://10.0.{}.{}:80", nth >> 8 & 255, nth & 255))
-                .unwrap(),
+            target: Target::parse(
+                "target",
+                &format!("http://10.{}.{}.{}:80", round & 255, nth >> 8 & 255, nth & 255),
+            )
+            .unwrap(),
             weight: 100,
         }],
         ..SandboxRule::default()
     };
+    let json = vec![("content-type".into(), "application/json".into())];
+    let rules = vec![SandboxRule { headers: json, ..rule("/api") }, rule("/admin"), rule("/api")];
+    let sandbox = Box::new(SandboxParts { rules, ttl: None }.validate().unwrap());
+    Command::PutSandbox { key: RoutingKey::parse(&key(nth)).unwrap(), sandbox, if_index: None }
+}
+
+fn entry(index: u64, command: Command) -> Entry {
+    let origin = Origin { boot: BootId(1), sequence: index };
+    Entry { at: LogTime(1), proposals: vec![Proposal { origin, command }] }
+}
+
+fn view(count: u64) -> State {
     let mut state = State::new();
-    let commands = (0..count).map(|nth| {
-        let json = vec![("content-type".into(), "application/json".into())];
-        let rules =
-            vec![SandboxRule { headers: json, ..rule(nth, "/api") }, rule(nth, "/admin"), rule(nth, "/api")];
-        let sandbox = Box::new(SandboxParts { rules, ttl: None }.validate().unwrap());
-        Command::PutSandbox { key: RoutingKey::parse(&key(nth)).unwrap(), sandbox, if_index: None }
-    });
-    for (nth, command) in commands.enumerate() {
-        let index = LogIndex(nth as u64 + 1);
-        let origin = Origin { boot: BootId(1), sequence: index.0 };
-        state.apply(index, &Entry { at: LogTime(1), proposals: vec![Proposal { origin, command }] });
+    for nth in 0..count {
+        state.apply(LogIndex(nth + 1), &entry(nth + 1, put(nth, 0)));
     }
     assert_eq!(state.sandboxes().len() as u64, count);
     state
@@ -99,6 +106,23 @@ fn by_header(bencher: Bencher<'_, '_>, count: u64) {
 #[divan::bench(args = COUNTS)]
 fn by_baggage(bencher: Bencher<'_, '_>, count: u64) {
     run(bencher, count, |key| ("baggage".into(), format!("user=7,region=eu,route-key={key}")));
+}
+
+/// One change in a table of this size, as all nodes apply it while requests read the version before it.
+#[divan::bench(args = COUNTS)]
+fn change(bencher: Bencher<'_, '_>, count: u64) {
+    let (mut published, mut index) = (view(count), count);
+    let next = move || {
+        index += 1;
+        let command = put(index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count, index);
+        (LogIndex(index), entry(index, command))
+    };
+    bencher.with_inputs(next).bench_local_values(|(index, entry)| {
+        let mut state = published.clone();
+        let applied = state.apply(index, &entry);
+        published = state;
+        applied
+    });
 }
 
 /// Looking for a key where there is none.

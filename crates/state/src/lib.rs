@@ -14,6 +14,7 @@
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`sandboxes`] | the sandboxes, and what their rules are made into |
+//! | `text` | what requests find both by: persistent tables by short texts |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
@@ -30,6 +31,7 @@ pub mod routes;
 pub mod sandboxes;
 pub mod service;
 pub mod state;
+mod text;
 pub mod window;
 
 pub use apply::Applied;

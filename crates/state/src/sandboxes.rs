@@ -1,89 +1,47 @@
 //! Sandboxes by key, with what is derived from them: the routes that their rules are forwarded by, and who ends when.
 //!
 //! What a rule is made into is made when it is applied, not when a request comes: the request finds it by its key.
+//!
+//! They are kept twice: in the order of their keys, which lists and snapshots follow, and by a fixed hash of the key,
+//! which requests follow. In order, a key among 100,000 is found by comparing it with seventeen others, each of them
+//! somewhere else in memory; by its hash, with one.
 
+mod compiled;
+
+pub use compiled::{CompiledRule, CompiledSandbox};
+
+use crate::text::{Text, trie::Trie};
 use imbl::{OrdMap, OrdSet};
-use quorate_model::{
-    LogTime, RoutingKey, Sandbox, SandboxEnd, SandboxRule, StoredRoute, StoredSandbox, limit,
-};
+use quorate_model::{LogTime, RoutingKey, Sandbox, SandboxEnd, StoredSandbox, limit};
 use std::{ops::Bound, sync::Arc};
 
 /// All sandboxes. Cloning costs O(1).
 #[derive(Clone, Debug, Default)]
 pub struct SandboxTable {
     by_key: OrdMap<RoutingKey, Arc<CompiledSandbox>>,
+    /// The same for look-ups only: never walked through. Derived.
+    index: Trie<Arc<CompiledSandbox>>,
     /// Those with an end, by it. Derived.
     ends: OrdSet<(LogTime, RoutingKey)>,
     /// What they keep in memory, about. Derived.
     weight: usize,
 }
 
-/// A sandbox, and what its rules are made into.
-#[derive(Debug, PartialEq, Eq)]
-pub struct CompiledSandbox {
-    stored: Arc<StoredSandbox>,
-    /// As many as there are rules.
-    routes: Vec<Arc<StoredRoute>>,
-}
-
-/// A rule of a sandbox, and the route that it is forwarded by.
-#[derive(Clone, Copy, Debug)]
-pub struct CompiledRule<'s> {
-    /// Which requests it is for, and when they go elsewhere.
-    pub rule: &'s SandboxRule,
-    /// Where they go. It matches everything: whether it is for a request says the rule.
-    pub route: &'s Arc<StoredRoute>,
-}
-
-impl CompiledSandbox {
-    /// What of `before` says the same stays the same, so that requests under way see no change.
-    fn new(stored: Arc<StoredSandbox>, before: Option<&Self>) -> Self {
-        let same = |nth: usize, rule: &SandboxRule| {
-            let before = before.filter(|before| before.stored.created == stored.created)?;
-            before
-                .stored
-                .sandbox
-                .rules
-                .get(nth)
-                .filter(|old| *old == rule)
-                .map(|_| before.routes[nth].clone())
-        };
-        let rules = stored.sandbox.rules.iter().enumerate();
-        let routes = rules
-            .map(|(nth, rule)| {
-                same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)))
-            })
-            .collect();
-        Self { stored, routes }
-    }
-
-    /// As it was set.
-    pub fn stored(&self) -> &Arc<StoredSandbox> {
-        &self.stored
-    }
-
-    /// Its rules, in the order in which they are asked.
-    pub fn rules(&self) -> impl ExactSizeIterator<Item = CompiledRule<'_>> {
-        let both = self.stored.sandbox.rules.iter().zip(&self.routes);
-        both.map(|(rule, route)| CompiledRule { rule, route })
-    }
-}
-
 impl SandboxTable {
     /// The sandbox of a key.
     pub fn get(&self, key: &str) -> Option<&Arc<CompiledSandbox>> {
-        self.by_key.get(key)
+        self.index.get(key.as_bytes())
     }
 
     /// All of them, by key.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredSandbox>> {
-        self.by_key.values().map(|compiled| &compiled.stored)
+        self.by_key.values().map(|compiled| compiled.stored())
     }
 
     /// Those with keys after `cursor`, in order.
     pub fn after(&self, cursor: &str) -> impl Iterator<Item = &Arc<StoredSandbox>> {
         let range = self.by_key.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded));
-        range.map(|(_, compiled)| &compiled.stored)
+        range.map(|(_, compiled)| compiled.stored())
     }
 
     /// How many there are.
@@ -114,7 +72,7 @@ impl SandboxTable {
     ) -> impl Iterator<Item = &Arc<StoredSandbox>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.ends.range((from, Bound::Unbounded)).take_while(move |(ends, _)| *ends <= by);
-        until.filter_map(|(_, key)| self.get(key.as_str())).map(|compiled| &compiled.stored)
+        until.filter_map(|(_, key)| self.get(key.as_str())).map(|compiled| compiled.stored())
     }
 
     /// Those whose time is over at `now`, the longest over first, at most as many as one command ends.
@@ -126,7 +84,7 @@ impl SandboxTable {
     /// Whether `sandbox`, in the place of the one of this key, takes more memory than there is for sandboxes. One that
     /// needs no more than before always has its place.
     pub(crate) fn is_too_heavy(&self, key: &str, sandbox: &Sandbox) -> bool {
-        let before = self.get(key).map_or(0, |compiled| compiled.stored.sandbox.weight());
+        let before = self.get(key).map_or(0, |compiled| compiled.stored().sandbox.weight());
         let after = sandbox.weight();
         after > before && self.weight - before + after > limit::SANDBOXES_BYTES_MAX
     }
@@ -141,32 +99,51 @@ impl SandboxTable {
         if self.weight != wanted.weight {
             return Some(format!("{} bytes, wanted {}", self.weight, wanted.weight));
         }
+        if self.index.len() != self.by_key.len() {
+            return Some(format!("{} keys are found, of {}", self.index.len(), self.by_key.len()));
+        }
         let is_other = |(key, compiled): &(&RoutingKey, &Arc<CompiledSandbox>)| {
-            wanted.get(key.as_str()) != Some(compiled)
+            let is_found = self.get(key.as_str()).is_some_and(|found| Arc::ptr_eq(found, compiled));
+            !is_found || wanted.get(key.as_str()) != Some(compiled)
         };
         self.by_key.iter().find(is_other).map(|(key, compiled)| format!("{key} is made into {compiled:?}"))
     }
 
     /// Puts a sandbox in the place of the one of its key, which it returns.
     pub fn insert(&mut self, stored: Arc<StoredSandbox>) -> Option<Arc<CompiledSandbox>> {
-        let old = self.remove(&stored.key);
-        if let Some(ends) = stored.ends {
-            self.ends.insert((ends, stored.key.clone()));
+        let (key, ends, weight) = (stored.key.clone(), stored.ends, stored.sandbox.weight());
+        let old = self.get(key.as_str()).cloned();
+        let compiled = Arc::new(CompiledSandbox::new(stored, old.as_deref()));
+        if let Some(old) = &old {
+            self.forget(old);
         }
-        self.weight += stored.sandbox.weight();
-        let key = stored.key.clone();
-        self.by_key.insert(key, Arc::new(CompiledSandbox::new(stored, old.as_deref())));
+        if let Some(ends) = ends {
+            self.ends.insert((ends, key.clone()));
+        }
+        self.weight += weight;
+        match self.index.get_mut(key.as_str().as_bytes()) {
+            Some(found) => *found = compiled.clone(),
+            None => self.index.add(Text::new(key.as_str()), compiled.clone()),
+        }
+        self.by_key.insert(key, compiled);
         old
     }
 
     /// Takes a sandbox out.
     pub fn remove(&mut self, key: &RoutingKey) -> Option<Arc<CompiledSandbox>> {
         let old = self.by_key.remove(key)?;
-        if let Some(ends) = old.stored.ends {
-            self.ends.remove(&(ends, key.clone()));
-        }
-        self.weight -= old.stored.sandbox.weight();
+        self.index.remove(key.as_str().as_bytes());
+        self.forget(&old);
         Some(old)
+    }
+
+    /// What is derived from one, but for the places where it is found.
+    fn forget(&mut self, old: &CompiledSandbox) {
+        let stored = old.stored();
+        if let Some(ends) = stored.ends {
+            self.ends.remove(&(ends, stored.key.clone()));
+        }
+        self.weight -= stored.sandbox.weight();
     }
 }
 
@@ -176,4 +153,16 @@ impl SandboxTable {
     pub(crate) fn end_raw(&mut self, ends: LogTime) {
         self.ends.insert((ends, RoutingKey::parse("ghost").expect("valid")));
     }
+    /// One that no request finds.
+    fn hide_raw(&mut self, key: &str) {
+        self.index.remove(key.as_bytes());
+    }
+
+    /// One that requests find, and nobody else.
+    fn find_raw(&mut self, key: &str, compiled: &Arc<CompiledSandbox>) {
+        self.index.add(Text::new(key), compiled.clone());
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,8 +111,8 @@ fn a_rule_is_made_into_a_route_when_it_is_applied() {
     let compiled = case.0.state.sandboxes().get("k").expect("there").clone();
     let forwardings: Vec<_> = compiled
         .rules()
-        .map(|one| match &one.route.route.action {
-            Action::Forward(forwarding) => (one.rule, &**forwarding),
+        .map(|one| match &one.route().route.action {
+            Action::Forward(forwarding) => (one.rule(), &**forwarding),
             Action::Redirect(_) => panic!("no rule redirects"),
         })
         .collect();
@@ -120,7 +120,7 @@ fn a_rule_is_made_into_a_route_when_it_is_applied() {
     assert_eq!(forwardings[1].1.request_headers.set, added);
     // More time changes no route: what is under way by it goes on. Another target changes its own rule only.
     let routes = |case: &Case| -> Vec<_> {
-        case.0.state.sandboxes().get("k").expect("there").rules().map(|one| one.route.clone()).collect()
+        case.0.state.sandboxes().get("k").expect("there").rules().map(|one| one.route().clone()).collect()
     };
     let before = routes(&case);
     case.extend("k");

@@ -65,7 +65,10 @@ impl SandboxParts {
 impl Sandbox {
     /// About how many bytes it keeps in memory with what is made of it, for bounds: more than the truth.
     pub fn weight(&self) -> usize {
-        size_of::<StoredSandbox>() + self.rules.iter().map(SandboxRule::weight).sum::<usize>()
+        /// What it takes in the tables by key, with what is made of its rules, but for those themselves.
+        const TABLES: usize = 256;
+        let rules = self.rules.iter().map(SandboxRule::weight).sum::<usize>();
+        size_of::<StoredSandbox>() + TABLES + limit::ROUTING_KEY_BYTES_MAX + rules
     }
 
     /// Rules that no request can come to, as far as that can be told from the rules alone.

@@ -116,10 +116,14 @@ impl SandboxRule {
     pub(super) fn weight(&self) -> usize {
         /// What a text takes besides its letters.
         const TEXT: usize = 32;
+        /// What a text takes besides where requests find it.
+        const FOUND: usize = 4;
         /// What a destination takes, with its name, once here and once in the route.
         const DESTINATION: usize = 2 * 96;
-        let paths = self.path_prefixes.iter().chain(&self.paths_exact).map(|path| TEXT + path.len());
-        let headers = self.headers.iter().map(|(name, value)| 2 * TEXT + name.len() + value.len());
+        // What is compared is there twice: as it was set, and as requests find it.
+        let paths =
+            self.path_prefixes.iter().chain(&self.paths_exact).map(|path| TEXT + FOUND + 2 * path.len());
+        let headers = self.headers.iter().map(|(name, value)| 2 * (TEXT + FOUND + name.len() + value.len()));
         let added = self.add_headers.iter().map(|(name, value)| 4 * TEXT + 2 * name.len() + value.len());
         let compiled =
             size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;

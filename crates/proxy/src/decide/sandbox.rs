@@ -10,7 +10,7 @@ use std::sync::Arc;
 impl Case<'_> {
     /// It goes where the rule says; where nobody is there, and the rule wants it, where it would go without its key.
     pub(super) fn sandboxed(&mut self, head: &RequestHead<'_>, met: &Sandboxed<'_, '_>) -> Ruled {
-        let known = self.routes.known((met.route, Some(met.rule)), self.now);
+        let known = self.routes.known((met.route, Some(met.fallback)), self.now);
         if met.falls_back(self.serving(&known, &met.sent.aim)) {
             self.count_key(KeyUse::Missing);
             let base = base(self.view, head);

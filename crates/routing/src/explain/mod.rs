@@ -180,7 +180,7 @@ fn fallback(met: &Sandboxed<'_, '_>, is_missing: bool) -> Option<String> {
     }
     let on_5xx = "should it answer with 500 or above, the request goes where it would go without its key, if it may be \
                   repeated";
-    met.rule.fallback.on_5xx.then(|| on_5xx.into())
+    met.fallback.on_5xx.then(|| on_5xx.into())
 }
 
 fn text(bytes: &[u8]) -> String {

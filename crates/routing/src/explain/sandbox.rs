@@ -37,7 +37,7 @@ pub(super) fn rules(
                 let found = "nobody: it goes where it would go without its key, as fallback.missing has it";
                 return tried(name, vec![reason("target", "somebody who gets requests", found.into())]);
             }
-            let missed = conditions(one.rule).filter(|condition| !condition.holds(&facts));
+            let missed = conditions(one).filter(|condition| !condition.holds(&facts));
             let reasons = missed.map(|one| reason(&one.field(), &one.to_string(), one.found(&facts)));
             tried(name, reasons.collect())
         })

@@ -11,8 +11,7 @@ use crate::{
     workspace::decoded,
 };
 use http::HeaderMap;
-use quorate_model::SandboxRule;
-use quorate_state::View;
+use quorate_state::{CompiledRule, View};
 use std::{borrow::Cow, cell::OnceCell, fmt};
 
 /// What of a request is compared.
@@ -28,7 +27,7 @@ pub struct Facts<'v, 'h> {
 #[derive(Clone, Copy, Debug)]
 pub enum Condition<'r> {
     /// One of its paths.
-    Path(&'r SandboxRule),
+    Path(CompiledRule<'r>),
     /// A header.
     Header(&'r str, &'r str),
     /// To be for a service, without the key.
@@ -36,12 +35,11 @@ pub enum Condition<'r> {
 }
 
 /// Everything that a rule asks for, the cheap first.
-pub fn conditions(rule: &SandboxRule) -> impl Iterator<Item = Condition<'_>> {
-    let has_paths = !rule.path_prefixes.is_empty() || !rule.paths_exact.is_empty();
+pub fn conditions(rule: CompiledRule<'_>) -> impl Iterator<Item = Condition<'_>> {
+    let has_paths = rule.path_prefixes().len() + rule.paths_exact().len() > 0;
     let path = has_paths.then_some(Condition::Path(rule));
-    let headers = rule.headers.iter().map(|(name, value)| Condition::Header(name, value));
-    let service = rule.service.as_ref().map(|service| Condition::Service(service.as_str()));
-    path.into_iter().chain(headers).chain(service)
+    let headers = rule.headers().map(|(name, value)| Condition::Header(name, value));
+    path.into_iter().chain(headers).chain(rule.service().map(Condition::Service))
 }
 
 impl<'v, 'h> Facts<'v, 'h> {
@@ -93,8 +91,8 @@ impl Condition<'_> {
     pub fn holds(self, facts: &Facts<'_, '_>) -> bool {
         match self {
             Self::Path(rule) => {
-                rule.path_prefixes.iter().any(|prefix| facts.path.starts_with(&decoded(prefix)))
-                    || rule.paths_exact.iter().any(|path| facts.path == decoded(path))
+                rule.path_prefixes().any(|prefix| facts.path.starts_with(&decoded(prefix)))
+                    || rule.paths_exact().any(|path| facts.path == decoded(path))
             }
             Self::Header(name, wanted) => {
                 facts.headers().get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
@@ -106,8 +104,8 @@ impl Condition<'_> {
     /// Which field of the rule says it.
     pub fn field(self) -> String {
         match self {
-            Self::Path(rule) if rule.paths_exact.is_empty() => "path_prefixes".into(),
-            Self::Path(rule) if rule.path_prefixes.is_empty() => "paths_exact".into(),
+            Self::Path(rule) if rule.paths_exact().len() == 0 => "path_prefixes".into(),
+            Self::Path(rule) if rule.path_prefixes().len() == 0 => "paths_exact".into(),
             Self::Path(_) => "path_prefixes, paths_exact".into(),
             Self::Header(name, _) => format!("headers.{name}"),
             Self::Service(_) => "service".into(),
@@ -133,9 +131,8 @@ impl fmt::Display for Condition<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(rule) => {
-                let prefixes = rule.path_prefixes.iter().map(|prefix| format!("{prefix}*"));
-                let all: Vec<_> =
-                    prefixes.chain(rule.paths_exact.iter().map(|path| path.to_string())).collect();
+                let prefixes = rule.path_prefixes().map(|prefix| format!("{prefix}*"));
+                let all: Vec<_> = prefixes.chain(rule.paths_exact().map(str::to_owned)).collect();
                 f.write_str(&all.join(" or "))
             }
             Self::Header(_, wanted) => f.write_str(wanted),

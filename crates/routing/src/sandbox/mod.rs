@@ -26,8 +26,9 @@ use crate::{
 };
 use condition::{Facts, conditions};
 use quorate_model::{
-    SandboxRule, StoredRoute,
+    StoredRoute,
     route::{Action, Forwarding},
+    sandbox::Fallback,
 };
 use quorate_state::View;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ use std::sync::Arc;
 pub struct Sandboxed<'v, 'h> {
     /// The place of the rule, from 0.
     pub nth: usize,
-    /// The rule.
-    pub rule: &'v SandboxRule,
+    /// When it goes where it would go without its key, after all.
+    pub fallback: Fallback,
     /// What it is forwarded by.
     pub route: &'v Arc<StoredRoute>,
     /// Where it goes.
@@ -48,7 +49,7 @@ pub struct Sandboxed<'v, 'h> {
 impl Sandboxed<'_, '_> {
     /// Whether it goes where it would go without its key, if so many endpoints of its target get requests.
     pub fn falls_back(&self, serving: usize) -> bool {
-        self.rule.fallback.missing && serving == 0
+        self.fallback.missing && serving == 0
     }
 }
 
@@ -57,12 +58,12 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
     let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
     let facts = Facts::of(view, head);
     for (nth, one) in sandbox.rules().enumerate() {
-        if !conditions(one.rule).all(|condition| condition.holds(&facts)) {
+        if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
         }
-        if let Some(forwarding) = forwarding_of(one.route) {
+        if let Some(forwarding) = forwarding_of(one.route()) {
             let sent = route::sent(view, forwarding, head);
-            return Decision::Sandbox(Sandboxed { nth, rule: one.rule, route: one.route, sent });
+            return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
         }
     }
     facts.into_base()

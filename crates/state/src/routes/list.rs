@@ -3,8 +3,8 @@
 use super::{
     many::{HeaderValues, Many},
     rank::Entry,
-    text::Left,
 };
+use crate::text::Left;
 use imbl::{OrdSet, ordset};
 use std::{fmt, slice, sync::Arc};
 

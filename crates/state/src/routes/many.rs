@@ -4,11 +4,8 @@
 //! that the others are not looked at: what a route asks of a request's headers holds only if the first value that it
 //! asks for by name is among those that the request has.
 
-use super::{
-    list::Head,
-    rank::Entry,
-    text::{Left, Table},
-};
+use super::{list::Head, rank::Entry};
+use crate::text::{Left, Table};
 use imbl::OrdSet;
 use quorate_model::route::ValueMatch;
 

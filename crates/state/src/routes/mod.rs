@@ -5,7 +5,7 @@
 //! | `tree` | the index: by path segment, then by host |
 //! | [`rank`] | which route is asked before which |
 //! | [`path`] | the form in which paths are compared |
-//! | `list`, `many`, `text`, `trie` | what the index is made of |
+//! | `list`, `many` | what the index is made of |
 //! | `literal` | where in the index an expression is |
 
 mod list;
@@ -13,9 +13,7 @@ mod literal;
 mod many;
 pub mod path;
 pub mod rank;
-mod text;
 mod tree;
-mod trie;
 
 pub use many::HeaderValues;
 pub use rank::Rank;

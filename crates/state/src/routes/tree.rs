@@ -13,8 +13,8 @@ use super::{
     many::HeaderValues,
     path,
     rank::Entry,
-    text::{Left, Table},
 };
+use crate::text::{Left, Table};
 use quorate_model::{
     StoredRoute,
     route::{HostMatch, PathMatch},
@@ -360,7 +360,7 @@ impl<'t> Iterator for Candidates<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::text::Text;
+    use crate::text::Text;
 
     /// What a table has for a key is one line of a cache: more of them are more waits for memory.
     #[test]

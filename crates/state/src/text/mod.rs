@@ -1,14 +1,16 @@
-//! Short texts as keys, and tables by them.
+//! Short texts as keys, and tables by them: what requests find routes and sandboxes by.
 //!
 //! Nearly all segments of paths and most hosts are short. They are kept where the table has them: a look-up then
 //! touches one place in memory less, which is most of what it costs where there are very many routes.
 
-use super::trie::Trie;
+pub(crate) mod trie;
+
 use std::{fmt, hash::Hasher};
+use trie::Trie;
 
 /// A text that is compared by its bytes.
 #[derive(Clone)]
-pub(super) enum Text {
+pub(crate) enum Text {
     Short { length: u8, bytes: [u8; SHORT_MAX] },
     Long(Box<[u8]>),
 }
@@ -43,7 +45,7 @@ impl fmt::Display for Text {
 
 /// Values by a text, for look-ups only. Cloning costs at most [`FEW`] clones of a value.
 #[derive(Clone)]
-pub(super) enum Table<V> {
+pub(crate) enum Table<V> {
     Few(Vec<(Text, V)>),
     /// Never walked through in its own order, which is nobody's.
     Many(Trie<V>),
@@ -131,15 +133,15 @@ impl<V: Clone> Table<V> {
 
 /// What a change has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(crate) enum Left {
     Something,
     Nothing,
 }
 
-/// A fixed hash: the same on every node and in every run. Keys come from routes, never from requests, so nobody but
-/// an operator can choose ones that collide.
+/// A fixed hash: the same on every node and in every run. Keys come from routes and sandboxes, never from requests, so
+/// nobody but an operator can choose ones that collide; those make one leaf longer, and no answer wrong.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Mixer(u64);
+struct Mixer(u64);
 
 impl Mixer {
     fn add(&mut self, word: u64) {

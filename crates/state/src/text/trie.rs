@@ -8,12 +8,12 @@
 //! A change copies the forks above a leaf, and the leaf: a bounded number of reference counts, however many texts there
 //! are.
 
-use super::text::{Mixer, Text};
-use std::{hash::Hasher, sync::Arc};
+use super::{Mixer, Text};
+use std::{fmt, hash::Hasher, sync::Arc};
 
 /// Values by text.
 #[derive(Clone)]
-pub(super) struct Trie<V> {
+pub(crate) struct Trie<V> {
     root: Twig<V>,
     count: usize,
 }
@@ -78,6 +78,13 @@ impl<V> Default for Trie<V> {
 impl<V> Default for Twig<V> {
     fn default() -> Self {
         Self::Leaf(Arc::new(Leaf { tags: [0; FULL / 8], entries: Box::default() }))
+    }
+}
+
+/// Its order is nobody's, so it is not shown.
+impl<V> fmt::Debug for Trie<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} texts", self.count)
     }
 }
 
