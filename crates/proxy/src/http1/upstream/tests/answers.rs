@@ -20,6 +20,9 @@ const GOOD: &[Good] = &[
     ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", true),
     ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "", false),
     ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204, "", true),
+    ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, "", true),
+    ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 204, "", false),
+    ("GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", false),
     ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, "", true),
     (
         "GET",
@@ -146,6 +149,8 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\n\r\n", line),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n", line),
         ("\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", line),
+        ("\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", line),
+        ("\r\nHTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", line),
         ("HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", http),
         ("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", http),
         ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", http),
