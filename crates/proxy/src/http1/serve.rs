@@ -23,6 +23,8 @@ pub(crate) async fn connection(mut transport: Transport, mut early: Bytes, clien
     while let Some(rested) = Box::pin(serve_on(transport, early, &client)).await {
         (transport, early) = rested;
         if early.is_empty() {
+            // Even with nothing in it, it holds the buffer that it is a part of.
+            drop(early);
             let Some(more) = rest(&mut transport, &client).await else { return };
             early = more;
         }

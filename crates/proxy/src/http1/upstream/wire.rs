@@ -170,7 +170,6 @@ where
     fn begin_body(&mut self, head: Head) -> Result<Option<Response<()>>, WireError> {
         let At::Head { interim, .. } = self.at else { return Ok(None) };
         self.goes_on &= head.goes_on || head.framing == Framing::Interim;
-        self.reads = FIRST;
         match head.framing {
             Framing::Interim if interim == INTERIM_MAX => {
                 return Err(WireError::TooManyInterim { max: INTERIM_MAX });
@@ -355,12 +354,12 @@ where
             }
         };
         if more.len() == FIRST {
-            self.reads = 4 * FIRST;
+            self.reads = self.reads.max(4 * FIRST);
         }
         Poll::Ready(Ok(more.len()))
     }
 
-    /// Reads on in a body: the more the more there was the last time.
+    /// Reads on in a body: the more the more there was the last time, in this answer or an earlier one.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let size = match self.at {
             At::Length { left } => usize::try_from(left).unwrap_or(LARGEST).min(self.reads),
@@ -381,8 +380,11 @@ where
         } else {
             self.input = mem::take(&mut self.room).freeze();
         }
+        // What a worker has sent before says what it will send; the end of a body says nothing.
         if length >= size {
             self.reads = (4 * self.reads).min(LARGEST);
+        } else if length < size / 4 {
+            self.reads = (self.reads / 4).max(FIRST);
         }
         Poll::Ready(Ok(length))
     }
