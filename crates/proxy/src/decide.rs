@@ -4,19 +4,22 @@
 //! ticket that only this core counts references of. Cloning the View, or a worker's record in it, would have all
 //! cores write to one reference count for each request.
 
+mod destination;
 mod route;
 mod sandbox;
+
+pub(crate) use destination::{By, Destination};
 
 use crate::{
     answer::{self, Own},
     client::Client,
     deadline::ticks,
-    destination::{Outstanding, Ticket, Workers},
+    destination::{Outstanding, Workers},
     hold::{Awaited, Held},
     keys::RouteKey,
-    pool::{Endpoint, PoolBounds},
-    resilience::{Breakers, Care, Here, Manner},
-    routes::{Finish, Plan, Routes},
+    pool::PoolBounds,
+    resilience::{Breakers, Here, Manner},
+    routes::{Finish, Routes},
     services::{Choice, Entrant, Left, Services, Wish},
     timeline::Timeline,
 };
@@ -70,58 +73,6 @@ pub(crate) enum Verdict {
     Forward(Destination),
     /// Have it wait.
     Hold(Held),
-}
-
-/// Where a request is sent.
-pub(crate) struct Destination {
-    pub endpoint: Arc<Endpoint>,
-    pub ticket: Ticket,
-    pub by: By,
-    /// Of a service: what becomes of it there.
-    pub care: Option<Care>,
-}
-
-/// By which rule.
-#[derive(Clone)]
-pub(crate) enum By {
-    /// It owns the workspace's partition. The worker gets the path as it came.
-    Workspace,
-    /// It offers the service. It gets what follows the service's name.
-    Service {
-        /// Where that begins in the path.
-        rest_at: usize,
-        /// How long it may take, if the service's policy says.
-        timeout: Option<Duration>,
-    },
-    /// A route says so.
-    Route(Arc<Plan>),
-}
-
-impl By {
-    /// How long a request may take, if the rule says so.
-    pub fn timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Service { timeout, .. } => *timeout,
-            Self::Workspace => None,
-            Self::Route(plan) => plan.timeout,
-        }
-    }
-
-    /// How the answer is finished.
-    pub fn finish(&self) -> Finish {
-        match self {
-            Self::Route(plan) => Finish::ByRoute(plan.clone()),
-            Self::Workspace | Self::Service { .. } => Finish::ByPath,
-        }
-    }
-
-    /// How long nothing may pass of its bodies, in ticks, if the rule says so.
-    pub fn idle(&self) -> Option<u32> {
-        match self {
-            Self::Route(plan) => plan.idle(),
-            Self::Workspace | Self::Service { .. } => None,
-        }
-    }
 }
 
 /// Whether a request may wait.

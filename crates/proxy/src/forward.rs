@@ -14,13 +14,11 @@ use crate::{
     admit::Admitted,
     answer::{self, Own},
     client::{Client, Upload},
-    core::Core,
     decide::{By, Destination},
     destination::Outstanding,
-    headers::{Stamp, ToWorker, to_worker},
+    headers::{Stamp, ToWorker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Pipe, Place},
-    keys::RouteKey,
     mirror,
     pool::Endpoint,
     routes::Finish,
@@ -29,12 +27,11 @@ use crate::{
 use again::Then;
 use error::{Error, Failed, destination_failed, sandbox_failed, worker_failed};
 use held::Held;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use instead::Spare;
-use outbound::{Outbound, Payload};
+use outbound::{Outbound, Payload, dress, repeats};
 use quorate_routing::retry::{self, Connection, Failure, Lookup};
-use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::label::{Mirrored, Outcome, UpstreamUse};
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
@@ -118,11 +115,7 @@ impl<'a> Forwarding<'a> {
         };
         dress(&mut head.headers, &to, (facts, key.as_ref(), &client.core));
         let is_copied = upgrade.is_none() && matches!(&to.by, By::Route(plan) if plan.copy.is_some());
-        let repeats = match &to.care {
-            Some(care) => care.again.policy.repeats(&head.method),
-            None => retry::is_idempotent(&head.method),
-        };
-        let repeats = repeats || planted::is(Bug::RetryPosts);
+        let repeats = repeats(&to, &head.method);
         let body = match (repeats, &to.by) {
             (true, _) if body.is_end_stream() => Payload::None,
             // What is kept may still not be sent again to whom it was meant for: `replay` says.
@@ -348,24 +341,6 @@ impl<'a> Forwarding<'a> {
         let own = self.client.given().filter(|_| self.client.is_too_late());
         let after = own.map_or(ours, |own| own.min(ours));
         Error::TimedOut { authority: self.to.endpoint.authority.clone(), after }
-    }
-}
-
-/// Makes of a client's headers what a destination gets.
-fn dress(
-    headers: &mut HeaderMap,
-    to: &Destination,
-    (facts, key, core): (ToWorker<'_>, Option<&RouteKey>, &Core),
-) {
-    if let By::Route(plan) = &to.by {
-        plan.edit_request(headers);
-    }
-    to_worker(headers, facts);
-    if let By::Route(plan) = &to.by {
-        plan.put_host(headers);
-    }
-    if let Some(key) = key {
-        key.propagate(headers, core);
     }
 }
 

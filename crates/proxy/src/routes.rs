@@ -11,7 +11,7 @@ use crate::{
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
     RouteName, StoredRoute,
-    route::{Action, Forwarding, Target},
+    route::{Action, Forwarding, HeaderEdits, Target},
     sandbox::Fallback,
 };
 use quorate_routing::route::{cors, edit::edit};
@@ -196,11 +196,9 @@ impl Plan {
         Some(Duration::from_millis(ms.into()))
     }
 
-    /// Changes a request's headers, before ours are put on top of them.
-    pub fn edit_request(&self, headers: &mut HeaderMap) {
-        if let Some(forwarding) = self.known.forwarding() {
-            edit(&forwarding.request_headers, headers);
-        }
+    /// How a request's headers are changed, if they are.
+    pub fn request_edits(&self) -> Option<&HeaderEdits> {
+        Some(&self.known.forwarding()?.request_headers).filter(|edits| !edits.is_empty())
     }
 
     /// Puts the host in that the destination is to see.

@@ -19,6 +19,7 @@ use rig::{
     service::{Dead, balanced, call, fatal, get, named, put, rig},
 };
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::watch;
 
 /// They wait no time that a test would notice.
 fn retries() -> Retries {
@@ -27,6 +28,24 @@ fn retries() -> Retries {
 
 async fn status(status: u16) -> Worker {
     Worker::answering(move |_| format!("HTTP/1.1 {status} X\r\nContent-Length: 3\r\n\r\nbad")).await
+}
+
+/// Answers `slow` once it is told to go on.
+async fn slow() -> (Worker, watch::Sender<bool>) {
+    let (go, _) = watch::channel(false);
+    let told = go.subscribe();
+    let worker = Worker::scripted(move |tcp, _| {
+        let mut told = told.clone();
+        async move {
+            let mut client = Client::of(tcp);
+            while client.message().await.is_some() {
+                told.wait_for(|go| *go).await.unwrap();
+                client.send(ok("slow").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (worker, go)
 }
 
 #[tokio::test]
@@ -276,20 +295,7 @@ async fn a_worker_that_is_killed_under_load_costs_no_idempotent_request() {
 /// One connection to a worker, and one request that may wait for it.
 #[tokio::test]
 async fn requests_wait_for_a_connection_and_no_more_than_may() {
-    let rig = rig().await;
-    let (go, _) = tokio::sync::watch::channel(false);
-    let told = go.subscribe();
-    let slow = Worker::scripted(move |tcp, _| {
-        let mut told = told.clone();
-        async move {
-            let mut client = Client::of(tcp);
-            while client.message().await.is_some() {
-                told.wait_for(|go| *go).await.unwrap();
-                client.send(ok("slow").as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
+    let (rig, (slow, go)) = (rig().await, slow().await);
     rig.offer("w1", &slow.url(), &["s"]);
     let limits =
         EndpointLimits { connections_max: Some(1), pending_max: Some(1), ..EndpointLimits::default() };

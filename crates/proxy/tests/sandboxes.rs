@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not be set up has to stop")]
 
+#[path = "sandboxes/failed_over.rs"]
+mod failed_over;
 mod rig;
 
 use h2::ext::Protocol;

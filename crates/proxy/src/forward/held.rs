@@ -33,11 +33,18 @@ impl Held {
         (from, index): (Destination, HeaderValue),
         client: &Arc<Client>,
     ) -> Option<Box<Self>> {
-        if client.upload_is(Upload::Running) {
+        if client.upload_is(Upload::Running) || arrived.is_sending() {
             return None;
         }
         let finish = from.by.finish();
         Some(Box::new(Self { answer: arrived.passed_on(from, client), index, finish }))
+    }
+}
+
+impl Arrived {
+    /// Whether its connection has still to write some of the request.
+    fn is_sending(&self) -> bool {
+        matches!(self, Self::Own(_, upstream) if upstream.is_sending())
     }
 }
 

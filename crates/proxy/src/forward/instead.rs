@@ -4,7 +4,10 @@
 //! whole time there, as it would have had; and it goes there once, when all that the sandbox's own retries could do is
 //! done.
 
-use super::{Arrived, Forwarding, Outbound, dress};
+use super::{
+    Arrived, Forwarding, Outbound,
+    outbound::{dress, repeats},
+};
 use crate::{
     deadline::ticks,
     decide::{By, Destination, Patience, Terms, Verdict},
@@ -17,6 +20,7 @@ use quorate_routing::{
     retry::{Failure, Lookup, Replay},
 };
 use quorate_telemetry::{events::FailedOver, label::KeyUse};
+use std::sync::PoisonError;
 
 /// A request's head as it came, where a rule may want it sent elsewhere.
 pub(super) struct Spare {
@@ -82,6 +86,9 @@ impl Forwarding<'_> {
         };
         dress(&mut headers, &to, (facts, spare.key.as_ref(), core));
         self.outbound.headers = headers;
+        self.outbound.repeats = repeats(&to, &self.outbound.method);
+        // What the sandbox said is over with it.
+        *self.held.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         let may_look = to.care.as_ref().is_none_or(|care| care.again.policy.max > 0);
         self.lookup = if may_look { Lookup::Once } else { Lookup::Again };
         self.tried.clear();

@@ -2,14 +2,17 @@
 
 use super::error::Error;
 use crate::{
+    core::Core,
     decide::{By, Destination},
     destination::Seat,
+    headers::{ToWorker, to_worker},
     http1::{Ask, Kept, RequestBody, Upstream},
+    keys::RouteKey,
     pool::Endpoint,
     routes::Plan,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use quorate_routing::retry::Replay;
+use quorate_routing::retry::{self, Replay};
 use quorate_rt::planted::{self, Bug};
 use quorate_telemetry::{events::WorkerFailed, label::Outcome};
 use std::{borrow::Cow, mem};
@@ -29,7 +32,7 @@ pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("x-quorate-attemp
 
 /// What becomes of its body when it has to be sent again.
 pub(super) enum Payload {
-    /// There is none, and the method may be repeated.
+    /// There is none, and the method may be repeated where the request is sent first.
     None,
     /// It is sent once.
     Once(RequestBody),
@@ -41,11 +44,11 @@ impl Outbound {
     /// Whether it may be sent again after some of it may have arrived.
     pub(super) fn replay(&self) -> Replay {
         match &self.body {
-            Payload::None => Replay::Safe,
+            Payload::None if self.repeats => Replay::Safe,
             Payload::Kept(kept) if kept.is_whole() && (self.repeats || planted::is(Bug::KeptIsRepeated)) => {
                 Replay::Safe
             }
-            Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
+            Payload::None | Payload::Kept(_) | Payload::Once(_) => Replay::Unsafe,
         }
     }
 
@@ -161,6 +164,34 @@ impl Outbound {
             error,
         }
         .emit();
+    }
+}
+
+/// Whether a method may be repeated, by nature or by what the destination's policy says.
+pub(super) fn repeats(to: &Destination, method: &Method) -> bool {
+    let repeats = match &to.care {
+        Some(care) => care.again.policy.repeats(method),
+        None => retry::is_idempotent(method),
+    };
+    repeats || planted::is(Bug::RetryPosts)
+}
+
+/// Makes of a client's headers what a destination gets.
+pub(super) fn dress(
+    headers: &mut HeaderMap,
+    to: &Destination,
+    (facts, key, core): (ToWorker<'_>, Option<&RouteKey>, &Core),
+) {
+    let plan = match &to.by {
+        By::Route(plan) => Some(plan),
+        By::Workspace | By::Service { .. } => None,
+    };
+    to_worker(headers, facts, plan.and_then(|plan| plan.request_edits()));
+    if let Some(plan) = plan {
+        plan.put_host(headers);
+    }
+    if let Some(key) = key {
+        key.propagate(headers, core);
     }
 }
 

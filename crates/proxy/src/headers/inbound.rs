@@ -2,8 +2,11 @@
 
 use super::hop::{is_hop_by_hop, lists, strip};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use quorate_model::Scheme;
-use quorate_routing::hops::{HOPS, HOPS_MAX};
+use quorate_model::{Scheme, route::HeaderEdits};
+use quorate_routing::{
+    hops::{HOPS, HOPS_MAX},
+    route::edit::edit,
+};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -35,10 +38,16 @@ pub(crate) struct ToWorker<'a> {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Drops what is not for the worker, then adds what it is told by us.
-pub(crate) fn to_worker(headers: &mut HeaderMap, facts: ToWorker<'_>) {
+/// Drops what is not for the worker, makes the changes that a route or a rule wants, then adds what it is told by us.
+pub(crate) fn to_worker(headers: &mut HeaderMap, facts: ToWorker<'_>, edits: Option<&HeaderEdits>) {
     let trailers = headers.contains_key(header::TE) && lists(headers, header::TE, "trailers");
-    strip(headers, is_ours_to_keep, |name| is_hop_by_hop(name) || is_forged(name));
+    let is_dropped = |name: &str| is_hop_by_hop(name) || is_forged(name);
+    strip(headers, is_ours_to_keep, is_dropped);
+    // Only now, or a client could have dropped what they put in, by naming it in `Connection`.
+    if let Some(edits) = edits {
+        edit(edits, headers);
+        strip(headers, is_ours_to_keep, is_dropped);
+    }
     headers.reserve(ADDED);
     let (client, scheme) = facts.client;
     append_client(headers, client);
@@ -107,6 +116,15 @@ mod tests {
         upgrade: Option<&'static str>,
         expected: &[(&str, &str)],
     ) {
+        check_edited(fields, upgrade, None, expected);
+    }
+
+    fn check_edited(
+        fields: &[(&'static str, &'static str)],
+        upgrade: Option<&'static str>,
+        edits: Option<&HeaderEdits>,
+        expected: &[(&str, &str)],
+    ) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -121,6 +139,7 @@ mod tests {
                 hops: 2,
                 upgrade: upgrade.map(HeaderValue::from_static),
             },
+            edits,
         );
         let added = [
             ("host", "r.example"),
@@ -186,6 +205,28 @@ mod tests {
             ],
             None,
             &[("x-forwarded-for", "10.0.0.9"), ("x-workspace-id", "w1")],
+        );
+    }
+
+    #[test]
+    fn what_a_route_puts_in_can_not_be_nominated_away() {
+        let pair = |name: &str, value| (Box::from(name), HeaderValue::from_static(value));
+        let edits = HeaderEdits {
+            set: vec![pair("x-env", "test"), pair("x_quorate_hops", "0")],
+            add: vec![pair("x-tag", "2")],
+            remove: vec!["x-secret".into()],
+        };
+        check_edited(
+            &[
+                ("connection", "x-env, x-tag"),
+                ("x-env", "prod"),
+                ("x-tag", "1"),
+                ("x-secret", "s"),
+                ("x-forwarded-for", "1.1.1.1"),
+            ],
+            None,
+            Some(&edits),
+            &[("x-env", "test"), ("x-tag", "2"), ("x-forwarded-for", "1.1.1.1, 10.0.0.9")],
         );
     }
 

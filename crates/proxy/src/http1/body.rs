@@ -165,8 +165,9 @@ impl AnswerBody {
         client: &Arc<Client>,
     ) -> Self {
         let whole = upstream.take_whole();
-        let from = if client.upload_is(Upload::Running) {
-            // The worker answers before it has heard all: it is sent the rest all the same.
+        let from = if upstream.is_sending() {
+            // The worker answers before it has heard all: it is sent the rest all the same, also where the client has
+            // sent it already.
             From::Detached(upstream.detach())
         } else if whole.is_some() {
             endpoint.put(upstream, client.core.deadlines.now());

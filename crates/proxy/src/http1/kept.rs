@@ -123,7 +123,9 @@ struct Source {
 
 impl Kept {
     pub fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
-        client.set_upload(Upload::Running);
+        if !incoming.is_end_stream() {
+            client.set_upload(Upload::Running);
+        }
         let client = client.clone();
         Self(Arc::new(Mutex::new(Source {
             incoming,

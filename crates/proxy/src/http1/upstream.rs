@@ -84,6 +84,11 @@ impl Upstream {
         self.0.wire.poll_frame(cx)
     }
 
+    /// Whether some of the request is still to be written.
+    pub fn is_sending(&self) -> bool {
+        self.0.wire.is_sending()
+    }
+
     /// Whether the answer was read to its end.
     pub fn is_over(&self) -> bool {
         self.0.wire.is_over()

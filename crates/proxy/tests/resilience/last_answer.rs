@@ -132,20 +132,7 @@ async fn a_better_answer_takes_the_place_of_the_held_one() {
 /// Two requests, each with the connection that the other one waits for, would wait for nothing.
 #[tokio::test]
 async fn whoever_waits_in_line_keeps_no_other_workers_connection() {
-    let rig = rig().await;
-    let (go, _) = tokio::sync::watch::channel(false);
-    let told = go.subscribe();
-    let slow = Worker::scripted(move |tcp, _| {
-        let mut told = told.clone();
-        async move {
-            let mut client = Client::of(tcp);
-            while client.message().await.is_some() {
-                told.wait_for(|go| *go).await.unwrap();
-                client.send(ok("slow").as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
+    let (rig, (slow, go)) = (rig().await, slow().await);
     let let_go = Arc::new(AtomicBool::new(false));
     let noted = let_go.clone();
     // Begins a long answer, and sees its connection end.

@@ -58,7 +58,11 @@ pub(super) fn take(input: &mut Bytes, to_head: bool, bytes_max: usize) -> Result
         httparse::Status::Partial if all.len() > bytes_max => return Err(too_large),
         httparse::Status::Partial => return Ok(None),
     };
-    // The parser takes a bare LF for a line's end, and skips empty lines before the first.
+    // The parser takes a bare LF for a line's end, and skips empty lines before the first: one of these could make up for
+    // a CR that is missing elsewhere.
+    if all.starts_with(b"\r") || all.starts_with(b"\n") {
+        return Err(WireError::LineEnd);
+    }
     check_line_ends(&all[..length], answer.headers.len() + 2)?;
     let status = StatusCode::from_u16(answer.code.unwrap_or_default());
     let status = status.map_err(|_| WireError::BadField { field: "status" })?;
@@ -78,7 +82,9 @@ pub(super) fn take(input: &mut Bytes, to_head: bool, bytes_max: usize) -> Result
     {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
-    let goes_on = told.goes_on(is_new) && !matches!(framing, Framing::Switched | Framing::UntilClose);
+    let goes_on = told.goes_on(is_new)
+        && !matches!(framing, Framing::Switched | Framing::UntilClose)
+        && !(status == StatusCode::NO_CONTENT && told.has_body());
     input.advance(length);
     Ok(Some(Head { response, framing, goes_on }))
 }
@@ -201,6 +207,11 @@ impl Told {
             (_, Some(length)) => Framing::Length(length),
             (_, None) => Framing::UntilClose,
         })
+    }
+
+    /// Whether they announce a body. With a 204 there must be none (6.1, 6.2): whoever says so may send one all the same.
+    fn has_body(&self) -> bool {
+        self.codings > 0 || self.length.is_some_and(|length| length > 0)
     }
 
     /// RFC 9112, 9.3; and one that says its length in two ways is trusted with nothing more (6.3).

@@ -39,7 +39,9 @@ impl Framing {
 pub(super) fn head(ask: &Ask<'_>, framing: Option<&Framing>) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD);
     let target = ask.target.path_and_query().map_or("/", |target| target.as_str());
-    for part in [ask.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+    // Of `http://host?query` it is the query alone.
+    let slash = if target.starts_with('?') { "/" } else { "" };
+    for part in [ask.method.as_str(), " ", slash, target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     let mut has_length = false;

@@ -299,6 +299,11 @@ where
         matches!(self.at, At::Rest)
     }
 
+    /// Whether some of the request is still to be written.
+    pub fn is_sending(&self) -> bool {
+        !self.sending.is_done()
+    }
+
     /// Whether the answer was read to its end.
     pub fn is_over(&self) -> bool {
         matches!(self.at, At::Rest | At::Over)

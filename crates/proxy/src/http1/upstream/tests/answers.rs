@@ -58,6 +58,9 @@ const GOOD: &[Good] = &[
         "ok",
         false,
     ),
+    ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, "", true),
+    ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 204, "", false),
+    ("GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", false),
 ];
 
 fn whole((method, bytes, ..): &Good, then: Then) -> Went {
@@ -146,6 +149,8 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\n\r\n", line),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n", line),
         ("\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", line),
+        ("\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", line),
+        ("\r\nHTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", line),
         ("HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", http),
         ("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", http),
         ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", http),

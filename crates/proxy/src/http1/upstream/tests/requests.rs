@@ -59,6 +59,21 @@ fn a_request_is_framed_by_what_is_known_of_its_body() {
 }
 
 #[test]
+fn a_target_without_a_path_is_the_root() {
+    for (target, line) in [
+        ("http://elsewhere?c=d", "GET /?c=d HTTP/1.1\r\n\r\n"),
+        ("http://elsewhere", "GET / HTTP/1.1\r\n\r\n"),
+        ("*", "GET * HTTP/1.1\r\n\r\n"),
+    ] {
+        let mut wire = wire(Socket::new(Vec::new(), Then::Stands));
+        let (method, target, headers) = (&Method::GET, &target.parse().unwrap(), &HeaderMap::new());
+        wire.ask(&Ask { method, target, headers, more: None }, Pieces::default());
+        assert!(finish(|cx| wire.poll_head(cx)).is_none());
+        assert_eq!(wire.into_parts().0.written, line.as_bytes());
+    }
+}
+
+#[test]
 fn trailers_are_sent_that_were_announced_and_may_come_late() {
     let trailers = fields(&[("x-sum", "7"), ("x-secret", "8"), ("content-length", "9")]);
     let body = |length| Pieces {
@@ -132,6 +147,19 @@ fn an_answer_before_the_request_is_written_does_not_give_the_connection_back() {
     assert_eq!(ask(&mut wire, &Method::PUT, Pieces::of(&waiting, Some(3))).unwrap().status().as_u16(), 200);
     assert_eq!(wire.take_whole(), Some(Bytes::from_static(b"ok")));
     assert!(wire.is_over() && !wire.is_idle());
+}
+
+/// The client has sent all of it, and the worker's answer is whole: what the socket did not take yet is sent all the same.
+#[test]
+fn the_rest_of_a_request_is_sent_after_its_answer() {
+    let large = vec![b'x'; 50_000];
+    let mut wire = wire(Socket { takes: Some(100), ..Socket::new(vec![OK.to_vec()], Then::Stands) });
+    ask(&mut wire, &Method::PUT, Pieces::of(&[Some(&large)], Some(50_000))).unwrap();
+    assert_eq!(wire.take_whole(), Some(Bytes::from_static(b"ok")));
+    assert!(wire.is_sending() && !wire.is_idle());
+    assert!(matches!(finish(|cx| wire.poll_send(cx)), Some(Ok(()))));
+    assert!(!wire.is_sending() && !wire.is_idle());
+    assert!(wire.into_parts().0.written.ends_with(&large));
 }
 
 #[test]
