@@ -8,7 +8,7 @@ use crate::{
 };
 use expect_test::expect;
 use quorate_model::route::{Action, Redirect};
-use quorate_routing::explain::explain;
+use quorate_routing::{explain::explain, sandbox::key::KeyForms};
 use quorate_state::Loads;
 
 /// Scenario: http to https for everybody, and a request that came by https (here: to where the redirect leads). The
@@ -35,7 +35,7 @@ fn a_redirect_that_is_passed_over_says_so() {
         "#]],
     );
     // What else it asks for and does not get is told as ever.
-    let told = explain(&state, &asked("GET other/a/x").head(), &Loads::default());
+    let told = explain(&state, &asked("GET other/a/x").head(), (&Loads::default(), &KeyForms::default()));
     assert_eq!(told.tried[0].reasons[0].field, "match.host");
 }
 
@@ -50,7 +50,7 @@ fn nothing_is_decided_on_what_is_malformed() {
         ("GET r/a/x x-quorate-hops:8", 508, "went through routers 8 times"),
         ("GET r/a/x content-type:application/grpc grpc-timeout:1", 400, "grpc-timeout must be"),
     ] {
-        let told = explain(&state(), &asked(request).head(), &Loads::default());
+        let told = explain(&state(), &asked(request).head(), (&Loads::default(), &KeyForms::default()));
         assert_eq!((told.result.action, told.result.status), ("answer", Some(status)), "{request}");
         assert!(told.result.why.contains(why), "{request}: {}", told.result.why);
         assert_eq!((told.tried.len(), told.left_out), (0, 4), "{request}");
