@@ -177,7 +177,7 @@ impl std::fmt::Display for Bounded {
             Self::RegexRoutes => "regular expressions in routes",
             Self::RouteBytes => "bytes of routes, with this one",
             Self::ConfigObjects => {
-                "routes and policies of services, as many as a document can name: PATCH changes some"
+                "routes, sandboxes and policies of services, as many as a document can name: PATCH changes some"
             }
             Self::Sandboxes => "sandboxes",
             Self::SandboxBytes => "bytes of sandboxes, with this one",

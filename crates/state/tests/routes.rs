@@ -155,6 +155,10 @@ fn what_no_document_could_name_is_not_replaced() {
     );
     let policy =
         Command::PutService { name: service("upload"), policy: ServicePolicy::default(), if_index: None };
+    assert_eq!(case.run(policy.clone()), Reply::Done);
+    // A node of the version before does not look, and there may be one.
+    assert_eq!(case.configure(full.clone(), ConfigMode::Replace, None), Reply::Done);
+    case.run(Command::RaiseLevel { to: FeatureLevel::FIFTH });
     assert_eq!(case.run(policy), Reply::Done);
     let (before, declared) = (case.names(), case.0.state.config_changed());
     let command = Command::Configure { config: Box::default(), mode: ConfigMode::Replace, if_index: None };

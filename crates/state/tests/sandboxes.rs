@@ -295,3 +295,24 @@ fn a_backup_brings_sandboxes_with_their_ends() {
     let refused = step(&mut twice, RestoreStep::Sandboxes { batch: 0, sandboxes: both });
     assert!(matches!(refused, Reply::Refused(Refusal::RestoreUnsound { .. })), "{refused:?}");
 }
+
+/// Sandboxes count among what a document would have to name.
+#[test]
+fn what_no_document_could_name_is_not_replaced() {
+    let mut case = Case::new();
+    let one = sandbox(&["a"], None);
+    let mut full = Config::default();
+    full.sandboxes
+        .extend((0..limit::CONFIG_OBJECTS_MAX).map(|nth| (key(&format!("k{nth}")), Some(one.clone()))));
+    let replace = |case: &mut Case, config: &Config| {
+        let config = Box::new(config.clone());
+        case.run(Command::Configure { config, mode: ConfigMode::Replace, if_index: None })
+    };
+    assert_eq!(replace(&mut case, &full), Reply::Done);
+    assert_eq!(replace(&mut case, &full), Reply::Unchanged, "as many as it can");
+    case.put("one-more", one, None);
+    let max = limit::CONFIG_OBJECTS_MAX as u64;
+    let refused = Reply::Refused(Refusal::Full { what: Bounded::ConfigObjects, max });
+    assert_eq!(replace(&mut case, &full), refused);
+    assert!(case.stored("one-more").is_some() && case.keys().len() > limit::CONFIG_OBJECTS_MAX);
+}

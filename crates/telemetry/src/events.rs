@@ -296,12 +296,9 @@ fn log_applied(index: u64, event: &Event) {
             // Below info: one document may change many thousands.
             tracing::debug!(index, route = name.as_str(), "route changed");
         }
-        Event::SandboxChanged { key } => {
-            tracing::debug!(index, sandbox = key.as_str(), "sandbox changed");
-        }
-        Event::SandboxEnded { key } => {
-            tracing::info!(index, sandbox = key.as_str(), "sandbox ended");
-        }
+        // Not which: a routing key is what people send, and stands in no log. Whoever watches is told.
+        Event::SandboxChanged { .. } => tracing::debug!(index, "sandbox changed"),
+        Event::SandboxEnded { .. } => tracing::info!(index, "sandbox ended"),
         Event::HealthChanged { service, worker, verdict } => {
             let (service, worker) = (service.as_str(), worker.as_str());
             tracing::info!(index, service, worker, verdict = verdict.as_str(), "endpoint health changed");

@@ -80,7 +80,12 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{events::WorkerFailed, label::Outcome};
+    use crate::{
+        Metrics,
+        events::{self, WorkerFailed},
+        label::Outcome,
+    };
+    use quorate_model::{Event, LogIndex, RoutingKey};
     use std::{
         io::Write,
         sync::{Arc, Mutex},
@@ -100,20 +105,22 @@ mod tests {
     }
 
     fn logged(format: Format, filter: &str, colour: Colour) -> String {
+        let failed = WorkerFailed {
+            outcome: Outcome::Timeout,
+            method: "GET",
+            path: "/v1/x",
+            worker: "http://10.0.0.7:80",
+            attempts: 2,
+            error: &"too late",
+        };
+        captured((format, filter, colour), || failed.emit())
+    }
+
+    fn captured((format, filter, colour): (Format, &str, Colour), emit: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
         let subscriber = subscriber(format, filter, colour, move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            WorkerFailed {
-                outcome: Outcome::Timeout,
-                method: "GET",
-                path: "/v1/x",
-                worker: "http://10.0.0.7:80",
-                attempts: 2,
-                error: &"too late",
-            }
-            .emit();
-        });
+        tracing::subscriber::with_default(subscriber, emit);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -141,6 +148,18 @@ mod tests {
     fn a_filter_silences() {
         assert_eq!(logged(Format::Text, "error", Colour::Off), "");
         assert_eq!(logged(Format::Text, "info,quorate_telemetry=off", Colour::Off), "");
+    }
+
+    /// A key is what people send: whoever reads the log need not know it.
+    #[test]
+    fn a_routing_key_is_in_no_line() {
+        let key = RoutingKey::parse("dev-of-anna").expect("a key");
+        let all = [Event::SandboxChanged { key: key.clone() }, Event::SandboxEnded { key }];
+        let metrics = Metrics::new();
+        let emit = || events::applied(metrics.control(), LogIndex(7), &all);
+        let lines = captured((Format::Text, "trace", Colour::Off), emit);
+        assert!(lines.contains("sandbox changed") && lines.contains("sandbox ended"), "{lines}");
+        assert!(lines.contains("index=7") && !lines.contains("anna"), "{lines}");
     }
 
     #[test]

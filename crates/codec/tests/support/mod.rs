@@ -201,9 +201,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::PartitionOutOfRange { .. } => "partition-out-of-range",
         Refusal::PartitionCountUnknown { .. } => "partition-count-unknown",
         Refusal::PreconditionFailed { .. } => "precondition-failed",
-        Refusal::Full { what: Bounded::Workers, .. } => "full-workers",
-        Refusal::Full { what: Bounded::Keyspaces, .. } => "full-keyspaces",
-        Refusal::Full { what: Bounded::ServicePolicies, .. } => "full-service-policies",
+        Refusal::Full { what, .. } => replies::full_name(*what),
         Refusal::AlreadyFormed => "already-formed",
         Refusal::Forgotten => "forgotten",
         Refusal::NotEmpty { .. } => "not-empty",
@@ -213,14 +211,8 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasPolicies { .. } => "has-policies",
         Refusal::UnknownRoute { .. } => "unknown-route",
         Refusal::HasRoutes { .. } => "has-routes",
-        Refusal::Full { what: Bounded::Routes, .. } => "full-routes",
-        Refusal::Full { what: Bounded::RegexRoutes, .. } => "full-regex-routes",
-        Refusal::Full { what: Bounded::RouteBytes, .. } => "full-route-bytes",
-        Refusal::Full { what: Bounded::ConfigObjects, .. } => "full-config-objects",
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
-        Refusal::Full { what: Bounded::Sandboxes, .. } => "full-sandboxes",
-        Refusal::Full { what: Bounded::SandboxBytes, .. } => "full-sandbox-bytes",
     }
 }
 

@@ -50,3 +50,18 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         refusals.prop_map(Reply::Refused),
     ]
 }
+
+/// What a bound is called that was reached.
+pub fn full_name(what: Bounded) -> &'static str {
+    match what {
+        Bounded::Workers => "full-workers",
+        Bounded::Keyspaces => "full-keyspaces",
+        Bounded::ServicePolicies => "full-service-policies",
+        Bounded::Routes => "full-routes",
+        Bounded::RegexRoutes => "full-regex-routes",
+        Bounded::RouteBytes => "full-route-bytes",
+        Bounded::ConfigObjects => "full-config-objects",
+        Bounded::Sandboxes => "full-sandboxes",
+        Bounded::SandboxBytes => "full-sandbox-bytes",
+    }
+}

@@ -40,38 +40,49 @@ type KeyPath = Result<Path<String>, PathRejection>;
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::SANDBOXES)?;
-    let page = match query.ends_within {
-        None => by_key(&app, &query).await?,
-        Some(within) => by_end(&app, &query, within).await?,
-    };
-    Ok(decided(page.0, &page.1))
+    let part = Part::of(&query)?;
+    let view = reads::list(&app, &query, &[Kind::Sandbox]).await?;
+    // Each rule is held against all before it: other requests shall not wait for that.
+    Ok(quorate_rt::blocking(move || decided(view.index(), &part.page(&view, query.limit))).await)
 }
 
-type Listed = Result<(quorate_model::LogIndex, Page<SandboxBody>), Fault>;
-
-async fn by_key(app: &App, query: &Query) -> Listed {
-    let after = query.cursor.as_deref().map(|text| RoutingKey::parse(text).map_err(|_| no_cursor()));
-    let after = after.transpose()?;
-    let view = reads::list(app, query, &[Kind::Sandbox]).await?;
-    let key = |stored: &&Arc<StoredSandbox>| stored.key.to_string();
-    let (sandboxes, limit, index) = (view.sandboxes(), query.limit, view.index());
-    let page = match &after {
-        None => Page::cut(sandboxes.iter(), limit, index, key, show_one),
-        Some(after) => Page::cut(sandboxes.after(after.as_str()), limit, index, key, show_one),
-    };
-    Ok((index, page))
+/// Which sandboxes a list is about, behind the page before.
+enum Part {
+    ByKey(Option<RoutingKey>),
+    ByEnd { within: Duration, after: Option<(LogTime, RoutingKey)> },
 }
 
-async fn by_end(app: &App, query: &Query, within: Duration) -> Listed {
-    let after = query.cursor.as_deref().map(end_cursor).transpose()?;
-    let view = reads::list(app, query, &[Kind::Sandbox]).await?;
-    let by = time_of(&view).0.saturating_add(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
-    let cursor = |stored: &&Arc<StoredSandbox>| {
-        let ends = stored.ends.unwrap_or_default();
-        format!("{ends}:{}", stored.key)
-    };
-    let ending = view.sandboxes().ending_after(after, LogTime(by));
-    Ok((view.index(), Page::cut(ending, query.limit, view.index(), cursor, show_one)))
+impl Part {
+    fn of(query: &Query) -> Result<Self, Fault> {
+        let cursor = query.cursor.as_deref();
+        Ok(match query.ends_within {
+            None => {
+                let key = |text| RoutingKey::parse(text).map_err(|_| no_cursor());
+                Self::ByKey(cursor.map(key).transpose()?)
+            }
+            Some(within) => Self::ByEnd { within, after: cursor.map(end_cursor).transpose()? },
+        })
+    }
+
+    fn page(self, view: &View, limit: usize) -> Page<SandboxBody> {
+        let (sandboxes, index) = (view.sandboxes(), view.index());
+        let key = |stored: &&Arc<StoredSandbox>| stored.key.to_string();
+        match self {
+            Self::ByKey(None) => Page::cut(sandboxes.iter(), limit, index, key, show_one),
+            Self::ByKey(Some(after)) => {
+                Page::cut(sandboxes.after(after.as_str()), limit, index, key, show_one)
+            }
+            Self::ByEnd { within, after } => {
+                let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+                let by = LogTime(time_of(view).0.saturating_add(within));
+                let cursor = |stored: &&Arc<StoredSandbox>| {
+                    let ends = stored.ends.unwrap_or_default();
+                    format!("{ends}:{}", stored.key)
+                };
+                Page::cut(sandboxes.ending_after(after, by), limit, index, cursor, show_one)
+            }
+        }
+    }
 }
 
 /// The clock that ends are on: that of the log, or this node's where the log has rested.

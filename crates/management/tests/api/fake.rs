@@ -25,8 +25,8 @@ use quorate_management::{
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
-    KeyspaceSource, Kind, LeaseChange, LeaseEvent, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId,
-    NodeName, Origin, PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
+    KeyspaceSource, Kind, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
+    PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -124,12 +124,6 @@ impl Fake {
         let committed = inner.apply(command);
         self.changed.send_replace(committed.index.0);
         committed
-    }
-
-    /// A change of the lease that stands.
-    pub fn lease(&self, id: &str, event: LeaseEvent) {
-        let epoch = self.state().worker(id).expect("registered").epoch;
-        self.apply(Command::ChangeLeases(vec![LeaseChange { id: worker(id), epoch, event }]));
     }
 
     /// The state itself, however far this node lags.

@@ -43,6 +43,16 @@ pub enum Target {
 }
 
 impl Target {
+    /// How many bytes its text has.
+    pub(crate) fn text_len(&self) -> usize {
+        match self {
+            Self::Service(name) => name.as_str().len(),
+            Self::Url { address, .. } => address.as_str().len(),
+            Self::Version { service, version } => service.as_str().len() + version.len(),
+            Self::Keyspace(name) => name.as_str().len(),
+        }
+    }
+
     /// With a scheme, an address; without one the name of a service, or `host:port` over http.
     pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
         let url = |text: &str| {

@@ -103,7 +103,12 @@ impl SandboxRule {
     /// Whether every request that meets `other` meets this one.
     pub fn covers(&self, other: &Self) -> bool {
         let is_any = |rule: &Self| rule.path_prefixes.is_empty() && rule.paths_exact.is_empty();
-        let begins = |path: &str| self.path_prefixes.iter().any(|prefix| path.starts_with(&**prefix));
+        // Paths are compared decoded. Half an escape at the end of a prefix is read otherwise than the whole of it.
+        let is_whole = |prefix: &str| !prefix.bytes().rev().take(2).any(|byte| byte == b'%');
+        let begins = |path: &str| {
+            let prefixes = &self.path_prefixes;
+            prefixes.iter().any(|one| path == &**one || is_whole(one) && path.starts_with(&**one))
+        };
         let paths = is_any(self)
             || !is_any(other)
                 && other.path_prefixes.iter().all(|prefix| begins(prefix))
@@ -118,19 +123,17 @@ impl SandboxRule {
         const TEXT: usize = 32;
         /// What a text takes besides where requests find it.
         const FOUND: usize = 4;
-        /// What a destination takes, with its name, once here and once in the route.
+        /// What a destination takes besides its text, once here and once in the route.
         const DESTINATION: usize = 2 * 96;
         // What is compared is there twice: as it was set, and as requests find it.
         let paths =
             self.path_prefixes.iter().chain(&self.paths_exact).map(|path| TEXT + FOUND + 2 * path.len());
         let headers = self.headers.iter().map(|(name, value)| 2 * (TEXT + FOUND + name.len() + value.len()));
         let added = self.add_headers.iter().map(|(name, value)| 4 * TEXT + 2 * name.len() + value.len());
+        let destinations = self.destinations.iter().map(|one| DESTINATION + 2 * one.target.text_len());
         let compiled =
             size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
-        size_of::<Self>()
-            + compiled
-            + paths.chain(headers).chain(added).sum::<usize>()
-            + self.destinations.len() * DESTINATION
+        size_of::<Self>() + compiled + paths.chain(headers).chain(added).chain(destinations).sum::<usize>()
     }
 
     /// What is wrong with it, each by the place that it has in a document of a rule.

@@ -88,6 +88,19 @@ fn a_target_is_an_address_a_service_or_a_version_of_one() {
     }
 }
 
+/// Addresses are the longest that a rule can have: a few rules with many of them are not as light as a few words.
+#[test]
+fn the_texts_of_targets_have_their_weight() {
+    let weight = |target: &str| {
+        let rules = vec![SandboxRule { destinations: vec![to(target, 100)], ..SandboxRule::default() }];
+        SandboxParts { rules, ttl: None }.validate().expect("valid").weight()
+    };
+    let long = format!("http://h/{}", "x".repeat(2_000));
+    assert!(weight(&long) - weight("http://h/") >= 2_000, "the address is there");
+    let version = format!("upload@{}", "v".repeat(200));
+    assert!(weight(&version) - weight("upload@v") >= 2 * 199, "once in the rule, once in its route");
+}
+
 #[test]
 fn a_ttl_is_five_minutes_to_seven_days() {
     let new = |seconds| SandboxTtl::new(Duration::from_secs(seconds));
@@ -112,6 +125,11 @@ fn a_rule_behind_a_wider_one_is_reported() {
         (vec![api(), rule(&["/api/v1"], &["/other"], &[])], &[]),
         (vec![rule(&[], &["/a", "/b"], &[]), rule(&[], &["/b"], &[])], &[(1, 0)]),
         (vec![rule(&[], &["/a"], &[]), rule(&["/a"], &[], &[])], &[]),
+        // `/a%2` is for `/a%2x`, which is as it stands, and not for `/a/b`, which `/a%2Fb` is.
+        (vec![rule(&["/a%2"], &[], &[]), rule(&["/a%2Fb"], &[], &[])], &[]),
+        (vec![rule(&["/a%"], &[], &[]), rule(&["/a%62"], &["/a%"], &[])], &[]),
+        (vec![rule(&["/a%"], &[], &[]), rule(&["/a%"], &[], &[])], &[(1, 0)]),
+        (vec![rule(&["/a%2F"], &[], &[]), rule(&["/a%2Fb"], &[], &[])], &[(1, 0)]),
         (vec![json(), any()], &[]),
         (vec![any(), json(), json()], &[(1, 0), (2, 0)]),
         (vec![json(), rule(&[], &[], &[("Content-Type", "application/json"), ("a", "1")])], &[(1, 0)]),

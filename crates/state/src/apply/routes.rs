@@ -74,11 +74,15 @@ impl State {
     }
 
     /// A document is bounded. Where more stands than one can name, each that replaces it would take something away that
-    /// it could not have named. Whoever proposed it has looked already; somebody else may have been faster since.
+    /// it could not have named. Whoever proposed it has looked already; somebody else may have been faster since. Before
+    /// the fifth level nobody looks here: nodes of the version before carry such a document out, and all must do the same.
     fn require_nameable(&self, (config, mode): (&Config, ConfigMode)) -> Result<(), Refusal> {
+        if self.level < FeatureLevel::FIFTH {
+            return Ok(());
+        }
         let standing = match mode {
             ConfigMode::Merge => 0,
-            ConfigMode::Replace => self.routes.len() + self.policies,
+            ConfigMode::Replace => self.routes.len() + self.sandboxes.len() + self.policies,
         };
         if standing.max(config.len()) <= limit::CONFIG_OBJECTS_MAX {
             return Ok(());

@@ -1,7 +1,9 @@
 //! The fake's leases: what heartbeats come to.
 
-use super::{Fake, Inner};
-use quorate_model::{Heartbeat, HeartbeatOutcome, LeaseInfo, Lifecycle, WorkerId};
+use super::{Fake, Inner, worker};
+use quorate_model::{
+    Command, Heartbeat, HeartbeatOutcome, LeaseChange, LeaseEvent, LeaseInfo, Lifecycle, WorkerId,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What the leader knows of who was heard.
@@ -13,6 +15,12 @@ pub(super) struct Heard {
 }
 
 impl Fake {
+    /// A change of the lease that stands.
+    pub fn lease(&self, id: &str, event: LeaseEvent) {
+        let epoch = self.state().worker(id).expect("registered").epoch;
+        self.apply(Command::ChangeLeases(vec![LeaseChange { id: worker(id), epoch, event }]));
+    }
+
     /// Its lease is over, and nobody has said so yet.
     pub fn fall_silent(&self, id: WorkerId) {
         self.inner.lock().expect("no panic").heard.silent.push(id);
