@@ -38,8 +38,8 @@ fn port(text: &str) -> (Option<u16>, &str) {
 pub fn free_offset(page: &str) -> (u16, TcpListener) {
     let used: BTreeSet<u16> = page.split(HOST).skip(1).filter_map(|part| port(part).0).collect();
     assert!(!used.is_empty(), "the page names no port");
-    // Peers of `dev` are not named there.
-    let all: Vec<u16> = used.into_iter().chain(7_071..=7_073).collect();
+    // Peers and workers of `dev` are not named there.
+    let all: Vec<u16> = used.into_iter().chain(7_071..=7_073).chain(8_101..=8_103).collect();
     let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
     let claim = |offset: u16| {
         let claim = bind(offset)?;
