@@ -52,6 +52,11 @@ pub fn readings(path: &str) -> Readings<'_> {
     if (0..bytes.len()).any(is_odd) { closer(path) } else { Readings::One(Cow::Borrowed(path)) }
 }
 
+/// Whether somebody could read a path as one that leads out of where it is put, or that ends earlier.
+pub fn leads_out(path: &str) -> bool {
+    matches!(readings(path), Readings::Several { is_refused: true, .. })
+}
+
 /// What a slash is hidden as.
 const HIDDEN: [&str; 3] = ["%2F", "%5C", "\\"];
 

@@ -3,7 +3,7 @@
 //!
 //! Paths are compared decoded, as the original compares them, and letter by letter: `/api` is also the beginning of
 //! `/apis`. That two servers may read one path differently is no matter here: a key leads to a sandbox because whoever
-//! sends it wants to go there, and guards nothing.
+//! sends it wants to go there, and guards nothing. Only a path that could lead out of where it is put is refused.
 
 use crate::{
     decide::{Decision, RequestHead, base},

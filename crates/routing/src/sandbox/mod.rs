@@ -22,7 +22,7 @@ pub use propagate::propagate;
 
 use crate::{
     decide::{Decision, RequestHead, base},
-    route::{self, Sent},
+    route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
 use quorate_model::{
@@ -62,6 +62,10 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
             continue;
         }
         if let Some(forwarding) = forwarding_of(one.route()) {
+            // What is put before the path, of an address, is not to be left.
+            if path::leads_out(head.path) {
+                return Decision::AmbiguousPath(AmbiguousPath);
+            }
             let sent = route::sent(view, forwarding, head);
             return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
         }

@@ -79,7 +79,23 @@ fn decided(state: &State, request: &str) -> String {
         Decision::Forward(_) => "workspace".into(),
         Decision::NoWorkspace => "no workspace".into(),
         Decision::Preflight => "answered here".into(),
+        Decision::AmbiguousPath(_) => "refused".into(),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_path_leads_out_of_what_a_target_puts_before_it() {
+    let mut state = state();
+    sandbox(&mut state, "k1", &[("http://10.0.0.8:80/base", "prefix=/api")]);
+    let check = |path: &str, expected: &str| {
+        assert_eq!(decided(&state, &format!("GET r{path} x-route-key:k1")), expected, "{path}");
+    };
+    for path in ["/api/../x", "/api/%2e%2e/x", "/api/..%2fx", "/api/./x", "/api/..;a/x", "/api/x%00"] {
+        check(path, "refused");
+    }
+    for path in ["/api/x", "/api//x", "/api/a%2Fb", "/api/x;y", "/api/..x"] {
+        check(path, "rule 0: http://10.0.0.8:80/base");
     }
 }
 
