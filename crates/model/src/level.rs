@@ -22,8 +22,10 @@ impl FeatureLevel {
     pub const FOURTH: Self = Self(4);
     /// Sandboxes.
     pub const FIFTH: Self = Self(5);
+    /// Ramps, tunnels, the objects of the sandbox API, the history of what operators declare.
+    pub const SIXTH: Self = Self(6);
     /// The highest one that this binary knows.
-    pub const NEWEST: Self = Self::FIFTH;
+    pub const NEWEST: Self = Self::SIXTH;
 
     /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
     pub fn new(level: u16) -> Result<Self, Invalid> {
