@@ -69,7 +69,7 @@ pub struct ConfigChange {
     pub name: String,
     /// What becomes of it.
     pub change: ObjectChange,
-    /// With `diff`: what it said, unless it is created.
+    /// With `diff`: what it said, unless it is created. Behind 8 MiB of documents in one answer, no more are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,

@@ -28,16 +28,21 @@ impl Documents {
     }
 }
 
+/// So many bytes of documents are told in one answer, which callers read as a whole: those behind are left out.
+const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+
 /// What becomes of objects, one after the other.
 pub(super) struct Changes<'a> {
     view: &'a View,
     documents: Documents,
+    /// Of documents, so far.
+    bytes: usize,
     list: Vec<ConfigChange>,
 }
 
 impl<'a> Changes<'a> {
     fn new(view: &'a View, documents: Documents) -> Self {
-        Self { view, documents, list: Vec::new() }
+        Self { view, documents, bytes: 0, list: Vec::new() }
     }
 
     /// What a document changes.
@@ -138,11 +143,18 @@ impl<'a> Changes<'a> {
             (Some(stands), Some(wanted)) if stands == wanted => return,
             (Some(_), Some(_)) => ObjectChange::Changed,
         };
-        let told = |document: Option<&'b T>| {
-            let document = document.filter(|_| self.documents == Documents::Told)?;
-            Some(serde_json::to_value(B::from(document)).unwrap_or(Value::Null))
+        let (before, after) = match self.documents {
+            Documents::Told if self.bytes < DOCUMENT_BYTES_MAX => {
+                (told::<_, B>(stands), told::<_, B>(wanted))
+            }
+            Documents::Told | Documents::LeftOut => (None, None),
         };
-        let (before, after) = (told(stands), told(wanted));
+        self.bytes +=
+            [&before, &after].into_iter().flatten().map(|told| told.to_string().len()).sum::<usize>();
         self.list.push(ConfigChange { kind, name: name.into(), change, before, after });
     }
+}
+
+fn told<'b, T, B: From<&'b T> + Serialize>(document: Option<&'b T>) -> Option<Value> {
+    Some(serde_json::to_value(B::from(document?)).unwrap_or(Value::Null))
 }
