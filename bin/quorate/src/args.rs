@@ -1,11 +1,13 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
+mod config;
 mod routes;
 mod sandboxes;
 mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
-pub use routes::{ApplyArgs, ConfigArgs, ExplainArgs, RoutesArgs, RoutesVerb};
+pub use config::{ApplyArgs, ConfigArgs, ConfigVerb, HowArgs};
+pub use routes::{ExplainArgs, RoutesArgs, RoutesVerb};
 pub use sandboxes::{SandboxesArgs, SandboxesVerb};
 pub use watch::WatchArgs;
 
@@ -55,9 +57,9 @@ pub enum Command {
     Routes(RoutesArgs),
     /// List, show, set, extend and take away sandboxes: where requests with a routing key go instead
     Sandboxes(SandboxesArgs),
-    /// Print all routes, sandboxes, policies and keyspaces as one document that `apply` takes
+    /// Print all routes, sandboxes, policies and keyspaces as one document; its history, and the way back
     Config(ConfigArgs),
-    /// Set many routes, sandboxes, policies and keyspaces from a file at once: all of it, or nothing
+    /// Set many routes, sandboxes, policies and keyspaces from files at once: all of it, or nothing
     Apply(ApplyArgs),
     /// Say where a request would go, and why; nothing is sent
     Explain(ExplainArgs),

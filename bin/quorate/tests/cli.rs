@@ -4,12 +4,16 @@
     reason = "a test outside of simulation: processes and threads are real"
 )]
 
+#[path = "cli/config.rs"]
+mod config;
 #[path = "support/offset.rs"]
 mod offset;
 #[path = "cli/routes.rs"]
 mod routes;
 #[path = "cli/sandboxes.rs"]
 mod sandboxes;
+#[path = "cli/schema.rs"]
+mod schema;
 #[path = "cli/services.rs"]
 mod services;
 
@@ -127,6 +131,8 @@ fn help_is_as_documented() {
     expect_test::expect_file!["help/dev.txt"].assert_eq(&run(&["dev", "--help"]).out);
     expect_test::expect_file!["help/agent.txt"].assert_eq(&run(&["agent", "--help"]).out);
     expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
+    expect_test::expect_file!["help/apply.txt"].assert_eq(&run(&["apply", "--help"]).out);
+    expect_test::expect_file!["help/config.txt"].assert_eq(&run(&["config", "--help"]).out);
     expect_test::expect_file!["help/sandboxes.txt"].assert_eq(&run(&["sandboxes", "--help"]).out);
     expect_test::expect_file!["help/workers.txt"].assert_eq(&run(&["workers", "--help"]).out);
 }

@@ -12,6 +12,8 @@ mod agreement;
 mod coordinator;
 #[path = "cluster/dev.rs"]
 mod dev;
+#[path = "cluster/documents.rs"]
+mod documents;
 #[path = "cluster/drain_delay.rs"]
 mod drain_delay;
 #[path = "cluster/group.rs"]

@@ -151,7 +151,7 @@ fn what_is_declared_is_printed_and_put_again() {
     assert!(code == Some(1) && err.contains("precondition_failed"), "{err}");
     let wrong = file("wrong.yaml", "name: upload\npolicy:\n  timeout: 5s\n  health:\n    tcp:\n");
     let (code, _, err) = said(node.ask(&["services", "put", "upload", "-f", &wrong]));
-    assert!(code == Some(1) && err.contains("wrong.yaml:5: health.tcp: is null"), "{err}");
+    assert!(code == Some(1) && err.contains("wrong.yaml:5:5: health.tcp: is null"), "{err}");
 
     let (code, all, err) = said(node.ask(&["config"]));
     assert!(code == Some(0) && all.contains("timeout: 6s"), "{all}");

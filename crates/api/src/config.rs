@@ -1,5 +1,11 @@
 //! All that operators declare, as one document.
 
+mod past;
+mod schema;
+
+pub use past::{ConfigEntryBody, ConfigHistoryBody, PastChange, PastChangeBody, RollbackBody, rollback};
+pub use schema::schema;
+
 use crate::{
     Wrong,
     answer::VisibleBody,
@@ -47,12 +53,15 @@ pub struct ConfigAnswer {
     /// With `visible`: which nodes have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible: Option<VisibleBody>,
+    /// Where what is declared had changed last before this, as far as this node knew: `changes` are against that. For
+    /// `If-Match`, behind a `dry_run`.
+    pub base_index: u64,
     /// Each object that is another one now than this node knew just before.
     pub changes: Vec<ConfigChange>,
 }
 
 /// An object that a document changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ConfigChange {
     /// What it is.
     pub kind: ObjectKind,
@@ -60,6 +69,14 @@ pub struct ConfigChange {
     pub name: String,
     /// What becomes of it.
     pub change: ObjectChange,
+    /// With `diff`: what it said, unless it is created. Behind 8 MiB of documents in one answer, no more are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// With `diff`: what it says then, unless it is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
 }
 
 /// What operators declare.

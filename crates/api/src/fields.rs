@@ -4,7 +4,7 @@
 //! answer tells a caller all there is to correct. Whatever was not taken when the reader is finished is an
 //! unknown field. Depth is bounded by serde_json (128), size by whoever read the bytes.
 
-use crate::{Wrong, duration};
+use crate::{Wrong, duration, nearest::nearest};
 use quorate_model::{Invalid, Partition, shown_key};
 use serde_json::{Map, Value};
 use std::{ops::RangeInclusive, time::Duration};
@@ -156,7 +156,9 @@ impl Fields {
         let allowed = if self.known.is_empty() { "no field at all".into() } else { self.known.join(", ") };
         for name in self.map.keys() {
             let path = format!("{}{}", self.prefix, shown_key(name));
-            self.wrong.push(Invalid::new(path, "is no known field", allowed.clone()));
+            let meant = nearest(name, self.known.iter().copied());
+            let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            self.wrong.push(Invalid::new(path, format!("is no known field{meant}"), allowed.clone()));
         }
         self.wrong
     }

@@ -5,7 +5,9 @@ use crate::{
     fields::{Fields, text},
     service,
 };
-use quorate_model::{Duty, Hold, Invalid, Keyspace, KeyspaceSource, PartitionCount, Status, Worker, limit};
+use quorate_model::{
+    Duty, Hold, Invalid, Keyspace, KeyspaceConfig, KeyspaceSource, PartitionCount, Status, Worker, limit,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -53,6 +55,13 @@ pub struct KeyspacePut {
 
 impl From<&Keyspace> for KeyspacePut {
     fn from(keyspace: &Keyspace) -> Self {
+        let Keyspace { partitions, source, hold, .. } = *keyspace;
+        (&KeyspaceConfig { partitions, source, hold }).into()
+    }
+}
+
+impl From<&KeyspaceConfig> for KeyspacePut {
+    fn from(keyspace: &KeyspaceConfig) -> Self {
         let (hold, hold_waiting_max) = service::shown_hold(keyspace.hold);
         Self {
             partitions: keyspace.partitions.map(PartitionCount::get),

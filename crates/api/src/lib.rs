@@ -10,6 +10,7 @@
 //! | [`problem`] | error codes and RFC 9457 documents |
 //! | [`query`] | query parameters of the native API |
 //! | [`fields`] | JSON objects, read field by field |
+//! | [`nearest`] | which name was meant by one that nobody knows |
 //! | [`duration`], [`timestamp`] | how spans and points of time are written |
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`service`], [`cluster`] | bodies of the native API |
 //! | [`route`], [`policy`], [`config`] | routes, how traffic is treated, all that is declared as one document |
@@ -33,6 +34,7 @@ pub mod heartbeat;
 pub mod intent;
 pub mod keyspace;
 pub mod lease;
+pub mod nearest;
 pub mod observation;
 pub mod original;
 pub mod policy;

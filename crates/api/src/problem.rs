@@ -64,6 +64,8 @@ codes! {
     SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
+    /// What was declared at an index is not known.
+    NotInHistory = "not_in_history", 404, "What was declared then is not known";
     /// The path does not have this method.
     MethodNotAllowed = "method_not_allowed", 405, "The path does not have this method";
     /// The body did not arrive in time.
@@ -238,6 +240,7 @@ impl From<&Refusal> for Problem {
             | Refusal::HasPolicies { .. }
             | Refusal::HasRoutes { .. }
             | Refusal::HasSandboxes { .. } => Self::new(Code::ClusterNotEmpty, detail),
+            Refusal::NotInHistory { .. } => Self::new(Code::NotInHistory, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }

@@ -51,6 +51,10 @@ pub enum Param {
     Prefix,
     /// Only what ends within this time.
     EndsWithin,
+    /// As it stood after this entry.
+    At,
+    /// With the documents of what changes.
+    Diff,
 }
 
 impl Param {
@@ -69,6 +73,13 @@ impl Param {
         Self::Index,
         Self::Wait,
     ];
+    /// Of all that is declared.
+    pub const CONFIG: &'static [Param] = &[Self::At, Self::Consistent, Self::MinIndex, Self::Wait];
+    /// Of a write of many objects.
+    pub const CONFIG_WRITE: &'static [Param] = &[Self::DryRun, Self::Diff, Self::Visible, Self::Wait];
+    /// Of the list of what was declared before.
+    pub const HISTORY: &'static [Param] =
+        &[Self::Limit, Self::Cursor, Self::Consistent, Self::MinIndex, Self::Wait];
     /// Of what changes something.
     pub const WRITE: &'static [Param] = &[Self::DryRun];
     /// Of a write to the replicated state.
@@ -92,6 +103,8 @@ impl Param {
             Self::Kinds => "kinds",
             Self::Prefix => "prefix",
             Self::EndsWithin => "ends_within",
+            Self::At => "at",
+            Self::Diff => "diff",
         }
     }
 }
@@ -153,6 +166,10 @@ pub struct Query {
     pub prefix: Option<String>,
     /// Only what ends within this time from now on.
     pub ends_within: Option<Duration>,
+    /// After which entry; `None`: as it stands.
+    pub at: Option<LogIndex>,
+    /// Whether the documents of what changes are wanted.
+    pub diff: bool,
 }
 
 #[derive(Default)]
@@ -170,6 +187,8 @@ struct Raw {
     kinds: Option<Vec<Kind>>,
     prefix: Option<String>,
     ends_within: Option<Duration>,
+    at: Option<u64>,
+    diff: Option<bool>,
 }
 
 impl Query {
@@ -212,6 +231,8 @@ impl Query {
             kinds: raw.kinds,
             prefix: raw.prefix,
             ends_within: raw.ends_within,
+            at: raw.at.map(LogIndex),
+            diff: raw.diff == Some(true),
         })
     }
 }
@@ -232,6 +253,8 @@ impl Raw {
             Param::Kinds => self.kinds = Some(kinds(value)?),
             Param::Prefix => self.prefix = Some(prefix(value)?),
             Param::EndsWithin => self.ends_within = Some(span(value)?),
+            Param::At => self.at = Some(number(value, 0, u64::MAX)?),
+            Param::Diff => self.diff = Some(flag(value)?),
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ fn each_wrong_field_is_named_with_what_is_allowed() {
         (
             "services",
             json!([{"name": "a", "uri": "x"}]),
-            "services[0].uri: is no known field; allowed: name, version, url",
+            "services[0].uri: is no known field; did you mean url?; allowed: name, version, url",
         ),
         ("services", json!([{"name": "a", "url": "h:1"}]), "services[0].url: "),
         (
@@ -137,7 +137,7 @@ fn each_wrong_field_is_named_with_what_is_allowed() {
         (
             "partitons",
             json!([]),
-            "partitons: is no known field; allowed: address, partitions, keyspace, services",
+            "partitons: is no known field; did you mean partitions?; allowed: address, partitions, keyspace, services",
         ),
     ] {
         let wrong = with(field, value);

@@ -16,8 +16,8 @@ pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
 pub use declared::{
-    Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason,
-    RouteRecord, Rule,
+    Candidate, Carry, ConfigEntry, ConfigHistory, Decision, Declared, DeclaredChange, DestinationRecord,
+    Explained, Others, Reason, RouteRecord, Rule,
 };
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,

@@ -63,6 +63,13 @@ fn what_came_with_sandboxes_needs_the_fifth_level() {
 }
 
 #[test]
+fn going_back_needs_the_sixth_level() {
+    for (name, command) in support::past::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
+    }
+}
+
+#[test]
 fn replies_keep_their_bytes() {
     for (name, reply) in support::replies() {
         let replies = vec![reply];
@@ -140,6 +147,14 @@ fn snapshots_with_sandboxes_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_a_history_keep_their_bytes() {
+    let (meta, parts) = support::past::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-config-history", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -185,6 +200,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-services",
         "snapshot-routes",
         "snapshot-sandboxes",
+        "snapshot-config-history",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

@@ -52,6 +52,59 @@ pub(crate) struct ObjectParams {
     wait: Option<String>,
 }
 
+/// Of a read of all that is declared.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct ConfigParams {
+    /// As it stood after this log entry; as it stands if not said.
+    #[param(example = 57)]
+    at: Option<u64>,
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// How long to wait with min_index, at most 60s; 5s if not said.
+    #[param(example = "5s")]
+    wait: Option<String>,
+}
+
+/// Of the list of what was declared before.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct HistoryParams {
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// How long to wait with min_index, at most 60s; 5s if not said.
+    #[param(example = "5s")]
+    wait: Option<String>,
+}
+
+/// Of a write of many objects.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct ConfigWriteParams {
+    /// Check only, change nothing.
+    dry_run: Option<bool>,
+    /// Answer with what each object that changes said before, and says then.
+    diff: Option<bool>,
+    /// `all`: answer once every node that can be reached has applied it, naming those that have not.
+    #[param(example = "all")]
+    visible: Option<String>,
+    /// How long to wait for them, at most 30s; 2s if not said.
+    #[param(example = "2s")]
+    wait: Option<String>,
+}
+
 /// Of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -54,6 +54,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandboxes::extend))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
+        .routes(routes!(config::history))
+        .routes(routes!(config::roll_back))
         .routes(routes!(delegates::list))
         .routes(routes!(delegates::report_down))
         .routes(routes!(snapshot::export, snapshot::restore))

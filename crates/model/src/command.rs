@@ -196,6 +196,13 @@ pub enum Command {
         /// Its step.
         step: RestoreStep,
     },
+    /// An operator brings back what was declared at an earlier index: all of it, or nothing.
+    RollBack {
+        /// After which entry it stood.
+        to: LogIndex,
+        /// `If-Match`: apply only if what operators declare last changed at this index (0: never).
+        if_index: Option<LogIndex>,
+    },
 }
 
 /// The record that a command is about.
@@ -242,7 +249,8 @@ impl Command {
             | Self::DescribeNode(_)
             | Self::RaiseLevel { .. }
             | Self::HandOverLeases { .. }
-            | Self::Restore { .. } => None,
+            | Self::Restore { .. }
+            | Self::RollBack { .. } => None,
         }
     }
 }

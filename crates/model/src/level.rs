@@ -90,6 +90,7 @@ impl Command {
             | Self::DescribeNode(_)
             // Proposed only after every member has said that it can a later level, and so knows this command.
             | Self::RaiseLevel { .. } => FeatureLevel::FIRST,
+            Self::RollBack { .. } => FeatureLevel::SIXTH,
             Self::HandOverLeases { .. } => FeatureLevel::SECOND,
             Self::SetDuty { .. }
             | Self::SetWeight { .. }

@@ -17,6 +17,7 @@
 //! | [`policy`] | balancing, retries, breakers, health checks, limits |
 //! | [`health`] | what health checks have found |
 //! | [`config`] | all that operators declare, as one document |
+//! | [`declared`] | what they declared before |
 //! | [`keyspace`] | partition counts and where they come from |
 //! | [`node`], [`peer_address`] | what a router node says about itself, and where it is dialled |
 //! | [`membership`] | joining and leaving the cluster |
@@ -36,6 +37,7 @@ pub mod address;
 pub mod change;
 pub mod command;
 pub mod config;
+pub mod declared;
 pub mod facts;
 pub mod health;
 pub mod heartbeat;
@@ -65,6 +67,7 @@ pub use address::{Address, Scheme};
 pub use change::{Change, Kind, Position, What, WorkerChange};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
 pub use config::{Config, ConfigMode, KeyspaceConfig};
+pub use declared::{Became, DeclaredChange, Former};
 pub use facts::Facts;
 pub use health::{Ailment, HealthChange, Verdict};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};

@@ -120,6 +120,12 @@ pub const RESTORE_EPOCH_MAX: u64 = 1 << 52;
 pub const HISTORY_CHANGES_MAX: usize = 16_384;
 /// The same in bytes of memory, about; whichever comes first.
 pub const HISTORY_BYTES_MAX: usize = 64 << 20;
+/// Log entries whose changes of what operators declare are kept with what stood before. When full: the oldest goes, and
+/// nobody can go back behind it any more.
+pub const CONFIG_HISTORY_ENTRIES_MAX: usize = 1_000;
+/// The same in bytes of memory, about; whichever comes first. About as much as 20,000 usual routes take, so that the
+/// largest document can be undone.
+pub const CONFIG_HISTORY_BYTES_MAX: usize = 64 << 20;
 /// Shortest and longest lease, in milliseconds.
 pub const TTL_MS_MIN: u64 = 1_000;
 /// See [`TTL_MS_MIN`].

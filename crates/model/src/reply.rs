@@ -142,6 +142,16 @@ pub enum Refusal {
         /// How.
         why: Box<str>,
     },
+    /// What was declared at an index can't be told: it is to come, or too long ago.
+    #[error("what was declared is known from index {from} to {until}, not at {wanted}")]
+    NotInHistory {
+        /// What was asked for.
+        wanted: LogIndex,
+        /// The earliest that is known.
+        from: LogIndex,
+        /// The latest.
+        until: LogIndex,
+    },
 }
 
 /// A thing that [`Refusal::Full`] can be about.

@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 12] = [
+pub const ALL: [(&str, Check); 13] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -33,7 +33,11 @@ pub const ALL: [(&str, Check); 12] = [
     ("only endpoints of services that are checked are found unwell", ailments_are_of_checked),
     ("each route is known by its name, and by nothing else", routes_are_consistent),
     ("sandboxes are made into what they say, and end when they say", sandboxes_are_consistent),
+    (HISTORY, history_leads_to_what_stands),
 ];
+
+pub(crate) const HISTORY: &str =
+    "each change of what is declared leads to the next one, and the last one to what stands";
 
 pub(crate) const DELEGATES: &str =
     "a group has one delegate while it has candidates, and the delegate is one";
@@ -221,6 +225,11 @@ fn sandboxes_are_consistent(state: &State) -> Result<(), String> {
     state.sandboxes.difference().map_or(Ok(()), Err)
 }
 
+pub(crate) fn history_leads_to_what_stands(state: &State) -> Result<(), String> {
+    let Some(history) = &state.history else { return Ok(()) };
+    history.difference(state).map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +239,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 12] = [
+        let broken: [fn(&mut State); 13] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -259,6 +268,7 @@ mod tests {
             },
             |s| s.config_changed = quorate_model::LogIndex(99),
             |s| s.sandboxes.end_raw(LogTime(1)),
+            |s| s.history = Some(crate::ConfigHistory::beginning(quorate_model::LogIndex(99))),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();

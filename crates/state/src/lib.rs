@@ -15,6 +15,7 @@
 //! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`sandboxes`] | the sandboxes, and what their rules are made into |
 //! | `text` | what requests find both by: persistent tables by short texts |
+//! | [`config_history`] | what operators declared before |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
@@ -22,6 +23,7 @@
 
 pub mod apply;
 pub mod changes;
+pub mod config_history;
 pub mod history;
 pub mod invariant;
 pub mod keyspace;
@@ -35,10 +37,11 @@ mod text;
 pub mod window;
 
 pub use apply::Applied;
+pub use config_history::{ConfigHistory, Earlier};
 pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
-pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
+pub use parts::{Builder, HistoryParts, Parts, PartsError, RestoringParts, WindowParts};
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};
 pub use service::{Endpoint, ServiceView};

@@ -3,14 +3,15 @@
 
 use crate::{
     apply::{forgotten_at, restore::Restoring},
+    config_history::ConfigHistory,
     invariant,
     keyspace::KeyspaceView,
     state::State,
     window::Window,
 };
 use quorate_model::{
-    Ailment, BootId, ClusterId, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime, NodeRecord,
-    Reply, RestoreId, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit,
+    Ailment, BootId, ClusterId, DeclaredChange, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime,
+    NodeRecord, Reply, RestoreId, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit,
 };
 use std::sync::Arc;
 
@@ -49,6 +50,17 @@ pub struct Parts {
     pub config_changed: LogIndex,
     /// A restore that is under way.
     pub restoring: Option<RestoringParts>,
+    /// What operators declared before; `None` before the sixth level.
+    pub history: Option<HistoryParts>,
+}
+
+/// What operators declared before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistoryParts {
+    /// After which entry it begins.
+    pub begins: LogIndex,
+    /// The oldest first.
+    pub changes: Vec<Arc<DeclaredChange>>,
 }
 
 /// The reply window of one boot id.
@@ -141,6 +153,7 @@ impl State {
             ailments: self.ailments().collect(),
             config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
+            history: self.history.as_ref().map(ConfigHistory::parts),
         }
     }
 
@@ -221,6 +234,7 @@ impl Builder {
             restoring: head.restoring.as_ref().map(|r| Arc::new(Restoring::from_head(r))),
             delegates: head.delegates.iter().map(|d| (d.group.clone(), d.clone())).collect(),
             config_changed: head.config_changed,
+            history: head.history.as_ref().map(ConfigHistory::from_parts),
             ..State::default()
         };
         state.set_keyspaces(&head.keyspaces);
@@ -266,6 +280,8 @@ impl Builder {
         if let Some([epoch, _]) = self.epochs.array_windows().find(|[a, b]| a == b) {
             return Err(self.violation(EPOCHS, format!("two workers are at {epoch}")));
         }
+        invariant::history_leads_to_what_stands(&self.state)
+            .map_err(|detail| self.violation(invariant::HISTORY, detail))?;
         invariant::windows_are_bounded(&self.state)
             .map_err(|detail| self.violation("windows are bounded", detail))?;
         if cfg!(debug_assertions) {

@@ -1,8 +1,8 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, keyspace::KeyspaceView, routes::RouteTable, sandboxes::SandboxTable,
-    service::ServiceView, window::Window,
+    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, routes::RouteTable,
+    sandboxes::SandboxTable, service::ServiceView, window::Window,
 };
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
@@ -41,6 +41,8 @@ pub struct State {
     pub(crate) sandboxes: SandboxTable,
     /// Where what operators declare changed last; zero before the fourth level.
     pub(crate) config_changed: LogIndex,
+    /// What operators declared before; `None` before the sixth level.
+    pub(crate) history: Option<ConfigHistory>,
     /// Who would be delegate, by group, the oldest registration first. Derived.
     pub(crate) candidates: OrdMap<Box<str>, OrdSet<(Epoch, WorkerId)>>,
     /// Groups whose candidates changed within the command that is being applied. Empty between entries.

@@ -44,52 +44,6 @@ pub enum RoutesVerb {
     },
 }
 
-/// `quorate apply`
-#[derive(Args, Debug)]
-#[command(
-    after_help = "The file has routes, sandboxes, services (their policies) and keyspaces, each by name:
-
-  routes:
-    web:
-      match: {path_prefix: /api}
-      destinations: [{service: upload}]
-    old: null            # it is to go
-  sandboxes:
-    dev-1: {rules: [{target: upload@v2}], ttl: 24h}
-  services:
-    upload: {balancing: p2c, health: {http: {path: /healthz}}}
-
-Prints what changes, one object per line."
-)]
-pub struct ApplyArgs {
-    /// YAML or JSON; - is stdin
-    #[arg(long, short, value_name = "FILE")]
-    pub file: String,
-    /// Take routes, sandboxes and policies away that the file does not name
-    #[arg(long)]
-    pub replace: bool,
-    /// Only if all that is declared has last changed at this index, as `quorate config` says it
-    #[arg(long, value_name = "INDEX")]
-    pub if_match: Option<u64>,
-    /// Check only, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-/// `quorate config`
-#[derive(Args, Debug)]
-#[command(after_help = "Prints YAML; with --output json, JSON. On stderr: the index of its last change.
-
-Examples:
-  quorate config > all.yaml
-  quorate apply -f all.yaml --replace --if-match 57 --dry-run")]
-pub struct ConfigArgs {
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
 /// `quorate explain`
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

@@ -1,37 +1,22 @@
 //! `quorate apply`
 
-use super::{block_on, document::Document, operator};
-use crate::{
-    args::{ApplyArgs, Format},
-    failure::Failure,
-    output::{Rows, counted, print, printable, say, show},
+use super::{
+    block_on,
+    declare::{self, Change},
+    document::Documents,
+    operator,
 };
-use quorate_client::operator::{Carry, Others};
-use serde_json::Value;
+use crate::{args::ApplyArgs, failure::Failure};
+use quorate_client::operator::Others;
 
 pub fn run(args: &ApplyArgs) -> Result<(), Failure> {
-    let (operator, format) = (operator(&args.remote)?, args.remote.output);
-    let document = Document::read(&args.file)?;
-    let others = if args.replace { Others::Go } else { Others::Stay };
-    let carry = if args.dry_run { Carry::Check } else { Carry::Out };
-    block_on(async {
-        let told = operator.declare(&document.value, others, carry, args.if_match).await;
-        let told = told.map_err(|error| document.failure(error))?;
-        match format {
-            Format::Table => {
-                let lines = told.value.changes.iter().map(|one| {
-                    format!("{} {} {}\n", printable(&one.kind), printable(&one.name), printable(&one.change))
-                });
-                print(&lines.collect::<String>())?;
-            }
-            Format::Json | Format::Yaml => show(format, &told.json, || Rows::new([]))?,
-        }
-        let count = counted(told.value.changes.len() as u64, "change");
-        let index = told.json.get("index").and_then(Value::as_u64).unwrap_or_default();
-        say(&match carry {
-            Carry::Out => format!("{count} at index {index}"),
-            Carry::Check => format!("{count} would be made; nothing was changed"),
-        });
-        Ok(())
-    })
+    let operator = operator(&args.remote)?;
+    let documents = Documents::read(&args.files)?;
+    if args.prune && !args.allow_empty && !documents.names_what_can_go() {
+        let all = "the files name no route, no sandbox and no policy: with --prune all of them would go";
+        return Err(Failure::Usage(format!("{all}; allowed: --allow-empty, if that is meant")));
+    }
+    let others = if args.prune { Others::Go } else { Others::Stay };
+    let change = Change::Documents { documents, others };
+    block_on(declare::carry_out(&operator, &change, &args.how, args.remote.output))
 }

@@ -2,6 +2,9 @@
 //! the line that it stands in.
 
 mod lines;
+mod many;
+
+pub use many::Documents;
 
 use crate::failure::Failure;
 use lines::Lines;
@@ -27,18 +30,7 @@ impl Document {
     /// Reads `file`; `-` is stdin.
     pub fn read(file: &str) -> Result<Self, Failure> {
         let name = if file == "-" { "stdin" } else { file };
-        let unreadable = |why: std::io::Error| Failure::Usage(format!("{name}: {why}"));
-        let mut bytes = Vec::new();
-        if file == "-" {
-            std::io::stdin().lock().take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        } else {
-            let open = std::fs::File::open(file).map_err(unreadable)?;
-            open.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        }
-        if bytes.len() as u64 > BYTES_MAX {
-            return Err(Failure::Usage(format!("{name}: has more than {BYTES_MAX} bytes")));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name}: is no UTF-8")))?;
+        let text = read_text(file).map_err(|why| Failure::Usage(format!("{name}: {why}")))?;
         Self::parse(name, text)
     }
 
@@ -49,7 +41,10 @@ impl Document {
         match value {
             Ok(value @ Value::Object(_)) => Ok(Self { name: name.into(), text, value, place: "" }),
             Ok(_) => Err(Failure::Usage(format!("{name}: is no mapping; allowed: fields with their values"))),
-            Err(error) => Err(Failure::Usage(unreadable(name, &error))),
+            Err(error) => {
+                let (at, what) = unreadable(&error);
+                Err(Failure::Usage(format!("{name}{}: {what}", shown(at))))
+            }
         }
     }
 
@@ -94,17 +89,36 @@ impl Document {
         let lines = Lines::of(&self.text);
         let told = problem.errors.iter().map(|wrong| {
             let place = [self.place, wrong.field.as_str()].join(if self.place.is_empty() { "" } else { "." });
-            let line = lines.line(&place).map_or_else(String::new, |line| format!(":{line}"));
-            format!("{}{line}: {}: {}", self.name, wrong.field, wrong.detail)
+            format!("{}{}: {}: {}", self.name, shown(lines.at(&place)), wrong.field, wrong.detail)
         });
         Failure::Failed(told.collect::<Vec<_>>().join("\n"))
     }
 }
 
-/// Why a text is no YAML, in words for whoever wrote it, behind its line.
-fn unreadable(name: &str, error: &serde_saphyr::Error) -> String {
+/// What a file says; `-` is stdin.
+fn read_text(file: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().take(BYTES_MAX + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|open| open.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|why| why.to_string())?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!("has more than {BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "is no UTF-8".into())
+}
+
+/// Line and column, as they stand behind a file's name.
+fn shown(at: Option<(u64, u64)>) -> String {
+    at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"))
+}
+
+/// Where and why a text is no YAML, in words for whoever wrote it.
+fn unreadable(error: &serde_saphyr::Error) -> (Option<(u64, u64)>, String) {
     use serde_saphyr::{Error, UserMessageFormatter};
-    let line = error.location().map_or_else(String::new, |location| format!(":{}", location.line()));
+    let at = error.location().map(|location| (location.line(), location.column()));
     let why = match error.without_snippet() {
         Error::MultipleDocuments { .. } => "a second document begins here; allowed: one document".into(),
         Error::DuplicateMappingKey { key: Some(key), .. } => {
@@ -112,7 +126,7 @@ fn unreadable(name: &str, error: &serde_saphyr::Error) -> String {
         }
         other => other.render_with_formatter(&UserMessageFormatter),
     };
-    format!("{name}{line}: is no valid YAML: {why}")
+    (at, format!("is no valid YAML: {why}"))
 }
 
 #[cfg(test)]
@@ -137,10 +151,10 @@ mod tests {
             Err(Failure::Usage(told)) => told,
             _ => String::new(),
         };
-        assert_eq!(told("a: 1\na: 2"), "f:2: is no valid YAML: `a` is there twice; allowed: each key once");
+        assert_eq!(told("a: 1\na: 2"), "f:2:1: is no valid YAML: `a` is there twice; allowed: each key once");
         assert_eq!(
             told("a: 1\n---\nb: 2"),
-            "f:3: is no valid YAML: a second document begins here; allowed: one document"
+            "f:3:1: is no valid YAML: a second document begins here; allowed: one document"
         );
         for bad in ["a: [", "a: *x", "a: 1\n b: 2", "a: {b"] {
             let told = told(bad);

@@ -1,4 +1,4 @@
-//! `quorate routes`, `apply`, `explain` and `services put`.
+//! `quorate routes`, `explain` and `services put`.
 
 use super::{Ran, quorate, ran, server};
 use serde_json::{Value, json};
@@ -14,24 +14,12 @@ fn cluster(line: &str) -> (u16, Value) {
         "destinations": [{"service": "upload", "weight": 80}, {"url": "http://h:1", "weight": 20}]});
     let old = json!({"name": "old", "created_index": 6, "changed_index": 6, "priority": 0, "match": {},
         "redirect": {"status": 302, "host": "new.example.com"}});
-    let wrong = json!({"code": "invalid_request", "detail": "2 fields are wrong", "status": 400, "errors": [
-        {"field": "routes.web.destinations[1].weight", "detail": "is no whole number; allowed: 0 to 1000000"},
-        {"field": "routes.web.colour", "detail": "is no known field; allowed: match"}]});
     match line {
         "GET /v1/routes?limit=1000" => (200, json!({"items": [old, web], "next_cursor": null, "index": 9})),
         "GET /v1/routes/web" => (200, web),
         "PUT /v1/routes/web" | "DELETE /v1/routes/web" | "PUT /v1/services/upload" => {
             (200, json!({"index": 10}))
         }
-        "PATCH /v1/config" => {
-            (200, json!({"index": 11, "changes": [{"kind": "route", "name": "web", "change": "created"}]}))
-        }
-        "PUT /v1/config?dry_run=true" => (
-            200,
-            json!({"dry_run": true, "index": 9, "changes": [{"kind": "service", "name": "a", "change": "removed"},
-                {"kind": "route", "name": "web", "change": "changed"}]}),
-        ),
-        "PUT /v1/config" => (400, wrong),
         "POST /v1/explain" => (
             200,
             json!({"index": 9, "rules_left_out": 2, "decision": {"action": "forward", "why": "it goes to one of the workers",
@@ -109,38 +97,6 @@ fn a_route_is_put_from_a_file_or_stdin() {
     assert_eq!(deleted.err, "took route web away at index 10\n");
     let (policy, lines) = asked(&["services", "put", "upload", "-f", "-"], "balancing: p2c\n");
     assert_eq!((policy.err.as_str(), lines.len()), ("set service upload at index 10\n", 1));
-}
-
-#[test]
-fn a_document_is_applied_and_what_changes_is_printed() {
-    let document = "routes:\n  web:\n    match: {}\n    destinations:\n      - service: a\n      - service: b\n        weight: -1\n    colour: blue\n";
-    let (applied, lines) = asked(&["apply", "-f", "-"], document);
-    assert_eq!(
-        (applied.out.as_str(), applied.err.as_str()),
-        ("route web created\n", "1 change at index 11\n")
-    );
-    assert_eq!(lines, ["PATCH /v1/config"]);
-    let (checked, _) = asked(&["apply", "-f", "-", "--replace", "--dry-run"], document);
-    assert_eq!(checked.out, "service a removed\nroute web changed\n");
-    assert_eq!(checked.err, "2 changes would be made; nothing was changed\n");
-    let (refused, _) = asked(&["apply", "-f", "-", "--replace"], document);
-    assert_eq!(
-        (refused.code, refused.err.as_str()),
-        (
-            1,
-            "error: stdin:7: routes.web.destinations[1].weight: is no whole number; allowed: 0 to 1000000\n\
-             stdin:8: routes.web.colour: is no known field; allowed: match\n"
-        )
-    );
-    for (args, input) in [
-        (&["apply", "-f", "-"][..], "routes: ["),
-        (&["apply", "-f", "-"], "[]"),
-        (&["apply", "-f", "/no/such/file"], ""),
-        (&["apply"], ""),
-    ] {
-        let (wrong, lines) = asked(args, input);
-        assert_eq!((wrong.code, lines.len()), (2, 0), "{args:?}: {}", wrong.err);
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
 };
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// More than all that a cluster may have declared takes.
 const CONFIG_BYTES_MAX: usize = 1 << 30;
@@ -52,22 +52,61 @@ pub struct DestinationRecord {
 }
 
 /// What a document changes.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct Declared {
+    /// The log index of the write, or of what it was checked against.
+    #[serde(default)]
+    pub index: u64,
+    /// Where what is declared had changed last before.
+    #[serde(default)]
+    pub base_index: Option<u64>,
     /// Each object that is another one.
     #[serde(default)]
     pub changes: Vec<DeclaredChange>,
 }
 
 /// An object that a document changes.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub struct DeclaredChange {
     /// route, sandbox, service or keyspace.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// created, changed or removed.
+    /// created, changed or removed; of what is past also ended.
     pub change: String,
+    /// What it said, where that was asked for.
+    #[serde(default)]
+    pub before: Option<Value>,
+    /// What it says then, where that was asked for.
+    #[serde(default)]
+    pub after: Option<Value>,
+}
+
+/// `GET /v1/config/history`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct ConfigHistory {
+    /// The newest first.
+    #[serde(default)]
+    pub items: Vec<ConfigEntry>,
+    /// The earliest index of which it is known what was declared.
+    #[serde(default)]
+    pub known_from: Option<u64>,
+}
+
+/// A log entry that changed what is declared.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct ConfigEntry {
+    /// Where in the log.
+    pub index: u64,
+    /// When.
+    #[serde(default)]
+    pub time: String,
+    /// How many objects it changed.
+    #[serde(default)]
+    pub change_count: usize,
+    /// Some of them.
+    #[serde(default)]
+    pub changes: Vec<DeclaredChange>,
 }
 
 /// What becomes of the objects that a document does not name.
@@ -214,10 +253,13 @@ impl Operator {
         self.put(&["v1", "services", named("service", name)?], body, if_match).await
     }
 
-    /// `GET /v1/config`, and the index at which any of it changed last, where the node says.
-    pub async fn config(&self) -> Result<Told<Option<u64>>, Error> {
+    /// `GET /v1/config`, and the index at which any of it changed last, where the node says; with `at` as it stood after
+    /// that entry.
+    pub async fn config(&self, at: Option<u64>) -> Result<Told<Option<u64>>, Error> {
         let path = &["v1", "config"];
-        let call = Call { method: Method::GET, path, query: &[], body: None, if_match: None };
+        let at = at.map(|at| at.to_string());
+        let query: Vec<_> = at.iter().map(|at| ("at", at.as_str())).collect();
+        let call = Call { method: Method::GET, path, query: &query, body: None, if_match: None };
         let Download { node, mut response } = self.nodes.download(&call).await?;
         let wrong = |problem| Error::Answer { node: node.clone(), problem };
         let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
@@ -246,13 +288,38 @@ impl Operator {
             Others::Stay => Method::PATCH,
             Others::Go => Method::PUT,
         };
+        self.change((method, &["v1", "config"]), document, carry, if_match).await
+    }
+
+    /// `POST /v1/config/rollback`: what was declared after the entry `to` is brought back in one entry.
+    pub async fn roll_back(
+        &self,
+        to: u64,
+        carry: Carry,
+        if_match: Option<u64>,
+    ) -> Result<Told<Declared>, Error> {
+        let path: &[&str] = &["v1", "config", "rollback"];
+        self.change((Method::POST, path), &json!({"to": to}), carry, if_match).await
+    }
+
+    /// The last `limit` entries of `GET /v1/config/history`.
+    pub async fn config_history(&self, limit: u16) -> Result<Told<ConfigHistory>, Error> {
+        self.get(&["v1", "config", "history"], &[("limit", &limit.to_string())]).await
+    }
+
+    /// A check tells what each object says before and then.
+    async fn change(
+        &self,
+        (method, path): (Method, &[&str]),
+        body: &Value,
+        carry: Carry,
+        if_match: Option<u64>,
+    ) -> Result<Told<Declared>, Error> {
         let query: &[(&str, &str)] = match carry {
             Carry::Out => &[],
-            Carry::Check => &[("dry_run", "true")],
+            Carry::Check => &[("dry_run", "true"), ("diff", "true")],
         };
-        let path = &["v1", "config"];
-        let call = Call { method, path, query, body: Some(document), if_match };
-        let answer = self.nodes.call(&call).await?;
+        let answer = self.nodes.call(&Call { method, path, query, body: Some(body), if_match }).await?;
         Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Config {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keyspace {
+pub(super) struct Keyspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     partitions: Option<u32>,
     source: KeyspaceSource,

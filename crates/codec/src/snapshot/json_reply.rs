@@ -37,6 +37,7 @@ pub(super) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    NotInHistory { wanted: u64, from: u64, until: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,6 +120,9 @@ impl From<&model::Refusal> for Refusal {
             M::HasRoutes { routes } => Self::HasRoutes { routes: *routes },
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
+            M::NotInHistory { wanted, from, until } => {
+                Self::NotInHistory { wanted: wanted.0, from: from.0, until: until.0 }
+            }
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
         }
     }
@@ -169,6 +173,9 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::HasRoutes { routes } => Self::HasRoutes { routes },
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
+            Refusal::NotInHistory { wanted, from, until } => {
+                Self::NotInHistory { wanted: LogIndex(wanted), from: LogIndex(from), until: LogIndex(until) }
+            }
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
         })
     }

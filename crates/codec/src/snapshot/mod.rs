@@ -13,6 +13,7 @@
 mod container;
 mod json;
 mod json_level;
+mod json_past;
 mod json_reply;
 mod json_services;
 mod json_traffic;
@@ -23,11 +24,12 @@ mod reader;
 pub use reader::{Batch, Opener, Place, ReadError, Reader, Sealed, decode, verify};
 
 use crate::{
-    document::{StoredRoute, StoredSandbox},
+    document::{DeclaredChange, StoredRoute, StoredSandbox},
     raft::{LogId, Membership},
 };
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
 use json_level::Level;
+use json_past::History;
 use json_services::{Delegate, StoredPolicy};
 use json_traffic::{Ailment, Declared};
 use json_worker::Worker;
@@ -62,6 +64,10 @@ mod section {
     pub const HEALTH: &str = "health";
     /// Only there where operators have declared something since the fourth level.
     pub const CONFIG: &str = "config";
+    /// What they declared before: only there since the sixth level.
+    pub const CONFIG_HISTORY: &str = "config_history";
+    /// Only there where something has changed; as many as it takes.
+    pub const CONFIG_CHANGES: &str = "config_changes";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
@@ -134,6 +140,11 @@ impl<W: Write> Writer<W> {
         gathered.put_all(&mut sections, section::HEALTH, parts.ailments.iter().map(Ailment::from))?;
         if parts.config_changed > LogIndex(0) {
             sections.section(section::CONFIG, &json(&Declared::from(parts.config_changed)))?;
+        }
+        if let Some(history) = &parts.history {
+            sections.section(section::CONFIG_HISTORY, &json(&History::from(history)))?;
+            let changes = history.changes.iter().map(|c| DeclaredChange::from(&**c));
+            gathered.put_all(&mut sections, section::CONFIG_CHANGES, changes)?;
         }
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;

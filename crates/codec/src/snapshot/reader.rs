@@ -4,6 +4,7 @@ use super::{
     SnapshotMeta, WHAT, container,
     json::{Keyspace, Meta, NodeRecord, Restoring, State, Window},
     json_level::Level,
+    json_past::History,
     json_services::{Delegate, StoredPolicy},
     json_traffic::{Ailment, Declared},
     json_worker::Worker,
@@ -11,12 +12,12 @@ use super::{
     section,
 };
 use crate::{
-    document::{StoredRoute, StoredSandbox},
+    document::{DeclaredChange, StoredRoute, StoredSandbox},
     error::DecodeError,
 };
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex};
-use quorate_state::Parts;
+use quorate_state::{HistoryParts, Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     io::{self, Read},
@@ -198,6 +199,8 @@ struct Draft {
     policies: Option<Vec<StoredPolicy>>,
     delegates: Option<Vec<Delegate>>,
     declared: Option<Declared>,
+    history: Option<History>,
+    changes: Vec<Arc<model::DeclaredChange>>,
     restoring: Option<Restoring>,
     restoring_routes: Vec<Arc<model::StoredRoute>>,
     restoring_sandboxes: Vec<Arc<model::StoredSandbox>>,
@@ -215,6 +218,10 @@ impl Draft {
             section::SERVICES => once(&mut self.policies, section),
             section::DELEGATES => once(&mut self.delegates, section),
             section::CONFIG => once(&mut self.declared, section),
+            section::CONFIG_HISTORY => once(&mut self.history, section),
+            section::CONFIG_CHANGES => {
+                append::<DeclaredChange, model::DeclaredChange, _>(&mut self.changes, section, Arc::new)
+            }
             section::RESTORING => once(&mut self.restoring, section),
             section::ROUTES => {
                 append::<StoredRoute, model::StoredRoute, _>(&mut self.parts.routes, section, Arc::new)
@@ -270,6 +277,12 @@ impl Draft {
             }
             None if self.restoring_routes.is_empty() && self.restoring_sandboxes.is_empty() => {}
             None => return Err(missing(section::RESTORING)),
+        }
+        parts.history = self.history.map(HistoryParts::from);
+        match &mut parts.history {
+            Some(history) => history.changes = self.changes,
+            None if self.changes.is_empty() => {}
+            None => return Err(missing(section::CONFIG_HISTORY)),
         }
         parts.config_changed = self.declared.map(LogIndex::from).unwrap_or_default();
         state.fill(&mut parts).map_err(DecodeError::invalid(WHAT))?;

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Services(ServiceCommand),
     Traffic(TrafficCommand),
     Sandboxes(SandboxCommand),
+    RollBack { to: u64, if_index: Option<u64> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +183,7 @@ impl From<&model::Command> for Command {
                 Self::HandOverLeases { term: *term, silences: silences.iter().map(Silence::from).collect() }
             }
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
+            M::RollBack { to, if_index } => Self::RollBack { to: to.0, if_index: if_index.map(|i| i.0) },
         }
     }
 }
@@ -232,6 +234,9 @@ impl TryFrom<Command> for model::Command {
             }
             Command::Restore { id, step } => {
                 Self::Restore { id: model::RestoreId(id), step: step.try_into()? }
+            }
+            Command::RollBack { to, if_index } => {
+                Self::RollBack { to: LogIndex(to), if_index: if_index.map(LogIndex) }
             }
         })
     }

@@ -3,6 +3,7 @@
 
 pub mod any_traffic;
 mod later;
+pub mod past;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -118,6 +119,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(services::commands());
     named.extend(traffic::commands());
     named.extend(sandboxes::commands());
+    named.extend(past::commands());
     named
 }
 
@@ -145,6 +147,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::DeleteRoute { .. } => "delete-route",
         Command::Configure { .. } => "configure",
         Command::ChangeHealth(_) => "change-health",
+        Command::RollBack { .. } => "roll-back",
         Command::Restore { step: RestoreStep::Begin { .. }, .. } => "restore-begin",
         Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
         Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
@@ -183,7 +186,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::ConfigObjects, max: 16 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
-    replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
+    replies.extend(
+        refusals.into_iter().chain(sandboxes::refusals()).chain(past::refusals()).map(Reply::Refused),
+    );
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
 
@@ -202,6 +207,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::PartitionCountUnknown { .. } => "partition-count-unknown",
         Refusal::PreconditionFailed { .. } => "precondition-failed",
         Refusal::Full { what, .. } => replies::full_name(*what),
+        Refusal::NotInHistory { .. } => "not-in-history",
         Refusal::AlreadyFormed => "already-formed",
         Refusal::Forgotten => "forgotten",
         Refusal::NotEmpty { .. } => "not-empty",
@@ -382,6 +388,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         services::any_command(),
         any_traffic::any_command(),
         sandboxes::any_command(),
+        past::any_command(),
     ]
 }
 

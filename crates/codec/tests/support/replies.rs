@@ -36,6 +36,11 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         (bounded, any::<u64>()).prop_map(|(what, max)| Refusal::Full { what, max }),
         any::<u64>().prop_map(|policies| Refusal::HasPolicies { policies }),
         any::<u64>().prop_map(|routes| Refusal::HasRoutes { routes }),
+        any::<(u64, u64, u64)>().prop_map(|(wanted, from, until)| Refusal::NotInHistory {
+            wanted: LogIndex(wanted),
+            from: LogIndex(from),
+            until: LogIndex(until),
+        }),
         any::<u64>().prop_map(|sandboxes| Refusal::HasSandboxes { sandboxes }),
         super::sandboxes::any_key().prop_map(|key| Refusal::UnknownSandbox { key }),
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),

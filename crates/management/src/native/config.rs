@@ -1,57 +1,70 @@
 //! `/v1/config`: all that operators declare, as one document. It is carried out in one log entry, as a whole or not at
 //! all.
 
+mod changes;
+mod past;
+
+pub(super) use past::{__path_history, __path_roll_back, history, roll_back};
+
 use super::{
     reads,
     writes::{self, Outcome},
 };
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, DeclaredRefusals, ObjectParams, ReadRefusals, RecordWriteParams},
+    document::{BodyRefusals, Conditions, ConfigParams, ConfigWriteParams, DeclaredRefusals, ReadRefusals},
     request,
     server::App,
 };
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
+use axum::extract::{Request, State};
+use changes::{Changes, Documents};
 use http::Uri;
 use quorate_api::{
-    Code, Param,
-    config::{self, ConfigAnswer, ConfigBody, ConfigChange, ObjectChange, ObjectKind},
+    Code, Param, Problem, Query,
+    config::{self, ConfigAnswer, ConfigBody, ConfigChange},
 };
-use quorate_model::{Command, Config, ConfigMode, KeyspaceConfig, StoredPolicy, limit};
+use quorate_model::{Command, ConfigMode, LogIndex, limit};
 use quorate_state::{KeyspaceView, View};
 
 /// Show everything that is declared
 ///
-/// As a document that can be put again.
+/// As a document that can be put again; with `at`, as it stood after that entry.
 #[utoipa::path(
     get,
     operation_id = "show_config",
     path = "/v1/config",
     tag = "config",
-    params(ObjectParams),
+    params(ConfigParams),
     responses(
         (
             status = 200,
             description = "All of it",
             body = ConfigBody,
-            headers(("ETag" = String, description = "For If-Match")),
+            headers(("ETag" = String, description = "For If-Match; not with `at`")),
+        ),
+        (
+            status = 404,
+            description = "What was declared at that index is not known",
+            body = Problem,
+            content_type = "application/problem+json",
         ),
         ReadRefusals,
     ),
 )]
 pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
-    let query = request::query(&uri, Param::OBJECT)?;
+    let query = request::query(&uri, Param::CONFIG)?;
     let view = reads::view(&app, &query).await?;
     // It may be long: other requests shall not wait for it.
-    Ok(quorate_rt::blocking(move || shown(&view)).await)
+    quorate_rt::blocking(move || match query.at {
+        None => Ok(with_etag(decided(view.index(), &standing(&view)), view.config_changed())),
+        Some(at) => past::shown(&view, at),
+    })
+    .await
 }
 
-fn shown(view: &View) -> Response {
+fn standing(view: &View) -> ConfigBody {
     let policies = view.services().filter_map(|service| service.stored_policy());
-    let body = ConfigBody {
+    ConfigBody {
         routes: view.routes().iter().map(|s| (s.route.name().to_string(), (&s.route).into())).collect(),
         sandboxes: view.sandboxes().iter().map(|s| (s.key.to_string(), (&*s.sandbox).into())).collect(),
         services: policies.map(|stored| (stored.service.to_string(), (&stored.policy).into())).collect(),
@@ -60,8 +73,7 @@ fn shown(view: &View) -> Response {
             .map(KeyspaceView::keyspace)
             .map(|keyspace| (keyspace.name.to_string(), keyspace.into()))
             .collect(),
-    };
-    with_etag(decided(view.index(), &body), view.config_changed())
+    }
 }
 
 /// Replace everything that is declared
@@ -72,7 +84,7 @@ fn shown(view: &View) -> Response {
     operation_id = "put_config",
     path = "/v1/config",
     tag = "config",
-    params(RecordWriteParams, Conditions),
+    params(ConfigWriteParams, Conditions),
     request_body = ConfigBody,
     responses(
         (status = 200, description = "It holds (with dry_run: it would)", body = ConfigAnswer),
@@ -92,7 +104,7 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Answer {
     operation_id = "patch_config",
     path = "/v1/config",
     tag = "config",
-    params(RecordWriteParams, Conditions),
+    params(ConfigWriteParams, Conditions),
     request_body = ConfigBody,
     responses(
         (status = 200, description = "It holds (with dry_run: it would)", body = ConfigAnswer),
@@ -105,24 +117,37 @@ pub(super) async fn patch(State(app): State<App>, request: Request) -> Answer {
 }
 
 async fn declare(app: &App, request: Request, mode: ConfigMode) -> Answer {
-    let query = request::query(request.uri(), Param::RECORD_WRITE)?;
+    let query = request::query(request.uri(), Param::CONFIG_WRITE)?;
     let if_index = request::condition(request.headers())?;
     let config = config::config(request::large_object(request).await?, mode)?;
     let view = app.cluster.view();
     if mode == ConfigMode::Replace {
         require_nameable(&view)?;
     }
-    let changes = changes(&view, &config, mode);
+    let changes = Changes::of_document(&view, (&config, mode), Documents::wanted(&query));
     let command = Command::Configure { config: Box::new(config), mode, if_index };
-    let (outcome, visible) = writes::write_seen(app, command, &query).await?;
+    carried_out(app, command, &query, (view.config_changed(), changes)).await
+}
+
+/// Carries out `command`, and answers with what it changes against what had changed at `base` last.
+async fn carried_out(
+    app: &App,
+    command: Command,
+    query: &Query,
+    (base, changes): (LogIndex, Vec<ConfigChange>),
+) -> Answer {
+    let (outcome, visible) = writes::write_seen(app, command, query).await?;
+    let answer = |index: LogIndex, dry_run| ConfigAnswer {
+        dry_run,
+        index: index.0,
+        visible,
+        base_index: base.0,
+        changes,
+    };
     match outcome {
-        Outcome::Valid(index) => {
-            let answer = ConfigAnswer { dry_run: Some(true), index: index.0, visible, changes };
-            Ok(decided(index, &answer))
-        }
+        Outcome::Valid(index) => Ok(decided(index, &answer(index, Some(true)))),
         Outcome::Committed(committed) => {
-            let answer = ConfigAnswer { dry_run: None, index: committed.index.0, visible, changes };
-            Ok(writes::tagged(decided(committed.index, &answer), &committed))
+            Ok(writes::tagged(decided(committed.index, &answer(committed.index, None)), &committed))
         }
     }
 }
@@ -141,61 +166,4 @@ fn require_nameable(view: &View) -> Result<(), Fault> {
          it can't replace them all; change them with PATCH, where null takes one away"
     );
     Err(Fault::new(Code::LimitReached, detail))
-}
-
-/// What a document makes another one of what stands in `view`.
-fn changes(view: &View, config: &Config, mode: ConfigMode) -> Vec<ConfigChange> {
-    let mut changes = Vec::new();
-    let mut note = |kind, name: &str, change: Option<ObjectChange>| {
-        changes.extend(change.map(|change| ConfigChange { kind, name: name.into(), change }));
-    };
-    for (name, route) in &config.routes {
-        let stands = view.routes().get(name.as_str()).map(|stored| &stored.route);
-        note(ObjectKind::Route, name.as_str(), change(stands, route.as_ref()));
-    }
-    for (key, sandbox) in &config.sandboxes {
-        let stands = view.sandboxes().get(key.as_str()).map(|compiled| &*compiled.stored().sandbox);
-        note(ObjectKind::Sandbox, key.as_str(), change(stands, sandbox.as_ref()));
-    }
-    for (name, policy) in &config.services {
-        let stands = view.service(name.as_str()).and_then(|service| service.stored_policy());
-        note(ObjectKind::Service, name.as_str(), change(stands.map(policy_of), policy.as_ref()));
-    }
-    for (name, keyspace) in &config.keyspaces {
-        let stands = view.keyspace(name.as_str()).map(|stands| {
-            let stands = stands.keyspace();
-            // A count that is not named stays.
-            let partitions = keyspace.partitions.and(stands.partitions);
-            KeyspaceConfig { partitions, source: stands.source, hold: stands.hold }
-        });
-        note(ObjectKind::Keyspace, name.as_str(), change(stands.as_ref(), Some(keyspace)));
-    }
-    if mode == ConfigMode::Replace {
-        let routes = view.routes().iter().map(|stored| stored.route.name());
-        for name in routes.filter(|name| !config.routes.contains_key(*name)) {
-            note(ObjectKind::Route, name.as_str(), Some(ObjectChange::Removed));
-        }
-        let keys = view.sandboxes().iter().map(|stored| &stored.key);
-        for key in keys.filter(|key| !config.sandboxes.contains_key(*key)) {
-            note(ObjectKind::Sandbox, key.as_str(), Some(ObjectChange::Removed));
-        }
-        let policies = view.services().filter_map(|service| service.stored_policy());
-        for stored in policies.filter(|stored| !config.services.contains_key(&stored.service)) {
-            note(ObjectKind::Service, stored.service.as_str(), Some(ObjectChange::Removed));
-        }
-    }
-    changes
-}
-
-fn policy_of(stored: &StoredPolicy) -> &quorate_model::ServicePolicy {
-    &stored.policy
-}
-
-fn change<T: PartialEq>(stands: Option<&T>, wanted: Option<&T>) -> Option<ObjectChange> {
-    match (stands, wanted) {
-        (None, None) => None,
-        (None, Some(_)) => Some(ObjectChange::Created),
-        (Some(_), None) => Some(ObjectChange::Removed),
-        (Some(stands), Some(wanted)) => (stands != wanted).then_some(ObjectChange::Changed),
-    }
 }

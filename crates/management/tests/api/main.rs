@@ -2,6 +2,7 @@
 
 mod ask;
 mod config;
+mod config_history;
 mod coordinator;
 mod coordinator_defects;
 mod coordinator_wrong;

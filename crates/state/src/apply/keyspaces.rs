@@ -3,8 +3,8 @@
 use super::require_index;
 use crate::{keyspace::KeyspaceView, state::State};
 use quorate_model::{
-    ClusterId, Event, Hold, Keyspace, KeyspaceName, KeyspaceSource, LogIndex, PartitionCount, Refusal, Reply,
-    limit, reply::Bounded,
+    Became, ClusterId, Event, Former, Hold, Keyspace, KeyspaceConfig, KeyspaceName, KeyspaceSource, LogIndex,
+    PartitionCount, Refusal, Reply, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -70,6 +70,9 @@ impl State {
             partitions: keyspace.partitions.map(PartitionCount::get),
         });
         let name = keyspace.name.clone();
+        let standing = self.keyspaces.get(&name).map(|standing| standing.keyspace());
+        let was =
+            standing.map(|k| KeyspaceConfig { partitions: k.partitions, source: k.source, hold: k.hold });
         let mut view = match self.keyspaces.get(&name) {
             Some(standing) => KeyspaceView { keyspace, ..(**standing).clone() },
             None => KeyspaceView::new(keyspace),
@@ -82,7 +85,7 @@ impl State {
                 view.claim(partition, worker, self.index);
             }
         }
-        self.keyspaces.insert(name, Arc::new(view));
-        self.note_declared();
+        self.keyspaces.insert(name.clone(), Arc::new(view));
+        self.remember(Former::Keyspace { name, was }, Became::Set);
     }
 }

@@ -1,6 +1,6 @@
 //! What all members can do.
 
-use crate::state::State;
+use crate::{config_history::ConfigHistory, state::State};
 use quorate_model::{Event, FeatureLevel, Reply};
 
 impl State {
@@ -10,8 +10,13 @@ impl State {
             return Reply::Unchanged;
         }
         self.level = to;
-        // From here on it is asked for; on each node it begins at the same index.
-        self.note_declared();
+        if self.history.is_none() {
+            // From here on it is asked for; on each node it begins at the same index.
+            self.note_declared();
+            if to >= FeatureLevel::SIXTH {
+                self.history = Some(ConfigHistory::beginning(self.index));
+            }
+        }
         events.push(Event::LevelRaised { to });
         Reply::Done
     }

@@ -6,6 +6,7 @@ pub mod leases;
 mod level;
 mod nodes;
 pub(crate) mod restore;
+mod roll_back;
 mod routes;
 mod sandboxes;
 mod services;
@@ -117,6 +118,7 @@ impl State {
             }
             Command::ChangeHealth(changes) => Ok(self.change_health(changes, events)),
             Command::Restore { id, step } => self.restore(*id, step, events),
+            Command::RollBack { to, if_index } => self.roll_back(*to, *if_index, events),
         }
     }
 

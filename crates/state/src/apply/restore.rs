@@ -9,6 +9,7 @@
 //! after it was made: a worker that still holds one of those must not find that another one holds the same.
 
 use crate::{
+    config_history::ConfigHistory,
     keyspace::KeyspaceView,
     parts::{PartsError, RestoringParts},
     state::State,
@@ -264,6 +265,8 @@ impl State {
         (self.services, self.policies) = (services, policies);
         (self.routes, self.sandboxes) = (routes, sandboxes);
         self.note_declared();
+        // What was declared before belongs to another cluster, or to none.
+        self.history = self.history.is_some().then(|| ConfigHistory::beginning(index));
         // Nobody of the backup holds a role here: the epochs of the old cluster's delegates are void.
         self.unsettled = candidates.keys().chain(self.delegates.keys()).cloned().collect();
         self.candidates = candidates;

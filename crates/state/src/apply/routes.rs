@@ -3,8 +3,8 @@
 use super::require_index;
 use crate::state::State;
 use quorate_model::{
-    Config, ConfigMode, Event, FeatureLevel, KeyspaceConfig, LogIndex, Refusal, Reply, Route, RouteName,
-    StoredRoute, limit, reply::Bounded,
+    Became, Config, ConfigMode, DeclaredChange, Event, FeatureLevel, Former, KeyspaceConfig, LogIndex,
+    Refusal, Reply, Route, RouteName, StoredRoute, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -17,7 +17,21 @@ impl State {
     ) -> Result<Reply, Refusal> {
         let standing = self.routes.get(route.name().as_str());
         require_index(if_index, standing.map_or(LogIndex(0), |stored| stored.changed))?;
-        if standing.is_some_and(|stored| stored.route == *route) {
+        self.set_route(route, None, events)
+    }
+
+    /// `created`: the age that it is to have; `None`: that of the one that stands, or the youngest.
+    pub(super) fn set_route(
+        &mut self,
+        route: &Route,
+        created: Option<LogIndex>,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
+        let standing = self.routes.get(route.name().as_str());
+        let is_so = |stored: &Arc<StoredRoute>| {
+            stored.route == *route && created.is_none_or(|created| created == stored.created)
+        };
+        if standing.is_some_and(is_so) {
             return Ok(Reply::Unchanged);
         }
         if standing.is_none() && self.routes.len() >= limit::ROUTES_MAX {
@@ -29,12 +43,14 @@ impl State {
         if new > counted && self.routes.pattern_count() - counted + new > limit::PATTERNS_MAX {
             return Err(Refusal::Full { what: Bounded::RegexRoutes, max: limit::PATTERNS_MAX as u64 });
         }
-        let created = standing.map_or_else(|| self.routes.next_created(self.index), |stored| stored.created);
+        let created = created.or(standing.map(|stored| stored.created));
+        let created = created.unwrap_or_else(|| self.routes.next_created(self.index));
         if self.routes.is_too_heavy(route) {
             return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
         }
-        self.routes.insert(Arc::new(StoredRoute { route: route.clone(), created, changed: self.index }));
-        self.note_declared();
+        let stored = StoredRoute { route: route.clone(), created, changed: self.index };
+        let was = self.routes.insert(Arc::new(stored));
+        self.remember(Former::Route { name: route.name().clone(), was }, Became::Set);
         events.push(Event::RouteChanged { name: route.name().clone() });
         Ok(Reply::Done)
     }
@@ -48,8 +64,8 @@ impl State {
         let standing = self.routes.get(name.as_str());
         let standing = standing.ok_or_else(|| Refusal::UnknownRoute { name: name.clone() })?;
         require_index(if_index, standing.changed)?;
-        self.routes.remove(name);
-        self.note_declared();
+        let was = self.routes.remove(name);
+        self.remember(Former::Route { name: name.clone(), was }, Became::Removed);
         events.push(Event::RouteChanged { name: name.clone() });
         Ok(Reply::Done)
     }
@@ -162,6 +178,15 @@ impl State {
             self.delete_service(name, None, events)?;
         }
         Ok(!routes.is_empty() || !keys.is_empty() || !policies.is_empty())
+    }
+
+    /// Keeps what stood before a change of what operators declare.
+    pub(super) fn remember(&mut self, former: Former, became: Became) {
+        self.note_declared();
+        let (index, at) = (self.index, self.now);
+        if let Some(history) = &mut self.history {
+            history.push(Arc::new(DeclaredChange { index, at, former, became }));
+        }
     }
 
     /// Notes that what operators declare has changed. Before the fourth level nobody asks, and snapshots have no

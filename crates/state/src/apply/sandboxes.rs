@@ -7,8 +7,8 @@
 use super::require_index;
 use crate::state::State;
 use quorate_model::{
-    Event, LogIndex, Refusal, Reply, RoutingKey, Sandbox, SandboxEnd, SandboxTtl, StoredSandbox, limit,
-    reply::Bounded,
+    Became, Event, Former, LogIndex, Refusal, Reply, RoutingKey, Sandbox, SandboxEnd, SandboxTtl,
+    StoredSandbox, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ impl State {
             });
         }
         let is_declared_anew = same.is_none();
+        let was = standing.as_ref().map(|stored| stored.sandbox.clone());
         self.store_sandbox(
             StoredSandbox {
                 key: key.clone(),
@@ -48,7 +49,7 @@ impl State {
             events,
         );
         if is_declared_anew {
-            self.note_declared();
+            self.remember(Former::Sandbox { key: key.clone(), was }, Became::Set);
         }
         Ok(Reply::Done)
     }
@@ -76,8 +77,9 @@ impl State {
         let standing = self.standing_sandbox(key);
         let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
         require_index(if_index, standing.changed)?;
+        let was = Some(standing.sandbox.clone());
         self.sandboxes.remove(key);
-        self.note_declared();
+        self.remember(Former::Sandbox { key: key.clone(), was }, Became::Removed);
         events.push(Event::SandboxChanged { key: key.clone() });
         Ok(Reply::Done)
     }
@@ -102,21 +104,18 @@ impl State {
 
     pub(super) fn end_sandboxes(&mut self, ended: &[SandboxEnd], events: &mut Vec<Event>) -> Reply {
         let count = ended.iter().filter(|end| self.end_sandbox(end, events)).count();
-        if count == 0 {
-            return Reply::Unchanged;
-        }
-        self.note_declared();
-        Reply::Done
+        if count == 0 { Reply::Unchanged } else { Reply::Done }
     }
 
     fn end_sandbox(&mut self, end: &SandboxEnd, events: &mut Vec<Event>) -> bool {
         let standing = self.standing_sandbox(&end.key);
-        let is_over = standing.is_some_and(|it| it.created == end.created && it.is_over(self.now));
-        if is_over {
-            self.sandboxes.remove(&end.key);
-            events.push(Event::SandboxEnded { key: end.key.clone() });
-        }
-        is_over
+        let over = standing.filter(|it| it.created == end.created && it.is_over(self.now));
+        let Some(over) = over.cloned() else { return false };
+        self.sandboxes.remove(&end.key);
+        let was = Some(over.sandbox.clone());
+        self.remember(Former::Sandbox { key: end.key.clone(), was }, Became::Ended);
+        events.push(Event::SandboxEnded { key: end.key.clone() });
+        true
     }
 
     fn store_sandbox(&mut self, stored: StoredSandbox, events: &mut Vec<Event>) {

@@ -4,8 +4,8 @@
 use super::require_index;
 use crate::{service::ServiceView, state::State};
 use quorate_model::{
-    Delegate, Duty, Event, Intent, LogIndex, Refusal, Reply, ServiceName, ServicePolicy, Status,
-    StoredPolicy, Worker, WorkerId, limit, reply::Bounded,
+    Became, Delegate, Duty, Event, Former, Intent, LogIndex, Refusal, Reply, ServiceName, ServicePolicy,
+    Status, StoredPolicy, Worker, WorkerId, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ impl State {
     ) -> Result<Reply, Refusal> {
         let standing = self.stored_policy(name);
         require_index(if_index, standing.map_or(LogIndex(0), |stored| stored.changed))?;
+        let was = standing.map(|stored| Arc::new(stored.policy.clone()));
         if standing.is_some_and(|stored| stored.policy == *policy) {
             return Ok(Reply::Unchanged);
         }
@@ -71,7 +72,7 @@ impl State {
         }
         let stored = StoredPolicy { service: name.clone(), policy: policy.clone(), changed: self.index };
         self.store_policy(stored);
-        self.note_declared();
+        self.remember(Former::Service { name: name.clone(), was }, Became::Set);
         if policy.health.is_none() {
             self.forget_ailments(name, events);
         }
@@ -88,10 +89,11 @@ impl State {
         let standing = self.stored_policy(name);
         let standing = standing.ok_or_else(|| Refusal::UnknownService { name: name.clone() })?;
         require_index(if_index, standing.changed)?;
+        let was = Some(Arc::new(standing.policy.clone()));
         self.forget_ailments(name, events);
         self.change_service(name, |service| service.set_policy(None));
         self.policies -= 1;
-        self.note_declared();
+        self.remember(Former::Service { name: name.clone(), was }, Became::Removed);
         events.push(Event::ServiceChanged { name: name.clone() });
         Ok(Reply::Done)
     }
