@@ -72,11 +72,30 @@ fn rows(sandboxes: &[SandboxRecord]) -> Rows {
         rows.push([
             sandbox.key.clone(),
             sandbox.rules.len().to_string(),
-            to.join(","),
+            shortened(&to),
             or_dash(sandbox.ends_at.as_deref()),
         ]);
     }
     rows
+}
+
+/// As many of them as a row has room for; the other formats have them all.
+fn shortened(targets: &[String]) -> String {
+    /// Longer than most names, shorter than a line.
+    const LETTERS_MAX: usize = 48;
+    let mut shown = String::new();
+    for (nth, target) in targets.iter().enumerate() {
+        let separator = if nth == 0 { "" } else { "," };
+        if nth > 0 && shown.chars().count() + separator.len() + target.chars().count() > LETTERS_MAX {
+            return format!("{shown} +{} more", targets.len() - nth);
+        }
+        shown.push_str(separator);
+        match target.char_indices().nth(LETTERS_MAX) {
+            Some((cut, _)) => shown.push_str(&format!("{}…", &target[..cut])),
+            None => shown.push_str(target),
+        }
+    }
+    shown
 }
 
 fn targets(rule: &SandboxRuleRecord) -> impl Iterator<Item = String> {

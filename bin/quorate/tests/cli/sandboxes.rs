@@ -11,11 +11,22 @@ fn cluster(line: &str) -> (u16, Value) {
              "fallback": {"missing": true, "on_5xx": false}}]});
     let good = json!({"key": "good", "created_index": 6, "changed_index": 6,
         "rules": [{"target": "b", "fallback": {"missing": false, "on_5xx": false}}]});
+    let many: Vec<_> =
+        (1..=9).map(|nth| json!({"target": format!("http://10.0.0.{nth}:8080"), "weight": 1})).collect();
+    let wide = json!({"key": "wide", "changed_index": 6, "rules": [{"targets": many}, {"target": format!("http://h/{}", "x".repeat(90))}]});
     let page = |items: Vec<Value>| (200, json!({"items": items, "next_cursor": null, "index": 9}));
     match line {
         "GET /v1/sandboxes?limit=1000" => page(vec![dev, good]),
         "GET /v1/sandboxes?limit=1000&ends_within=1h" => page(vec![dev]),
+        "GET /v1/sandboxes?limit=1000&ends_within=2h" => page(vec![wide]),
         "GET /v1/sandboxes/dev-1" => (200, dev),
+        "PUT /v1/sandboxes/a%20b" => (
+            400,
+            json!({"code": "invalid_request", "status": 400, "detail": "2 fields are wrong", "errors": [
+                {"field": "path.key", "detail": "`a b` has a letter that is not allowed; allowed: others"},
+                {"field": "rules[0].target", "detail": "is empty; allowed: a service"},
+            ]}),
+        ),
         "PUT /v1/sandboxes/dev-1" => (
             200,
             json!({"index": 10, "ends_at": "2026-11-23T05:00:00.000Z", "overlaps": [{"rule": 1, "by": 0}]}),
@@ -74,4 +85,31 @@ fn a_sandbox_is_put_extended_and_taken_away() {
         let (wrong, lines) = asked(args, "");
         assert_eq!((wrong.code, lines.len()), (2, 0), "{args:?}: {}", wrong.err);
     }
+}
+
+/// One sandbox with a long list of targets made every row of the table as wide as it.
+#[test]
+fn a_long_list_of_targets_is_cut_in_tables_only() {
+    let (table, _) = asked(&["sandboxes", "list", "--ends-within", "2h"], "");
+    assert_eq!(
+        table.out,
+        "KEY   RULES  TO                                                     ENDS AT\n\
+         wide  2      http://10.0.0.1:8080=1,http://10.0.0.2:8080=1 +8 more  -\n"
+    );
+    let (json, _) = asked(&["sandboxes", "list", "--ends-within", "2h", "-o", "json"], "");
+    assert!(json.out.contains("http://10.0.0.9:8080"), "{}", json.out);
+}
+
+/// The key stands on the command line and not in the file.
+#[test]
+fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
+    let (wrong, _) = asked(&["sandboxes", "put", "a b", "-f", "-"], "rules:\n  - target: ''\n");
+    assert_eq!(
+        (wrong.code, wrong.err.as_str()),
+        (
+            1,
+            "error: key: `a b` has a letter that is not allowed; allowed: others\n\
+             stdin:2: rules[0].target: is empty; allowed: a service\n"
+        )
+    );
 }

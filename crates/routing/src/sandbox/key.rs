@@ -285,7 +285,12 @@ fn is_key(text: &str) -> bool {
     (1..=limit::ROUTING_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// One that is whole has a key of its own (RFC 6455, 4.1); that of HTTP/2 was given one before. Else the parameter would
+/// count in any request that says `Upgrade`.
 fn is_handshake(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return false;
+    }
     let mut asked =
         headers.get_all(header::UPGRADE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     asked.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))

@@ -124,20 +124,24 @@ fn lists_are_read_as_their_standards_have_them() {
 
 #[test]
 fn a_query_has_a_key_only_in_a_handshake() {
-    let socket = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    const WS: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let socket = [("connection", "Upgrade"), ("upgrade", "websocket"), WS];
     let check = |fields: &[(&str, &str)], query: &str, expected: &str| {
         assert_eq!(told(&KeyForms::default(), fields, query), expected, "{fields:?} {query}");
     };
     check(&socket, "x-route-key=k1", "k1 by query parameter x-route-key");
     check(&socket, "a=b&x%2Droute-key=pr%2D1&x-route-key=k2", "pr-1 by query parameter x-route-key");
-    check(&[("upgrade", "WebSocket")], "x-route-key=k1", "k1 by query parameter x-route-key");
+    check(&[("upgrade", "WebSocket"), WS], "x-route-key=k1", "k1 by query parameter x-route-key");
+    // Any request may say `Upgrade`: without its key it is no handshake, and nothing is upgraded.
+    check(&[("connection", "Upgrade"), ("upgrade", "websocket")], "x-route-key=k1", "none");
+    check(&[WS], "x-route-key=k1", "none");
     check(&socket, "x-route-key=a+b", "none; 1 invalid");
     check(&socket, "x-route-key=&route-key=k1&x-route-keys=k2", "none");
     check(&socket, "", "none");
     check(&[], "x-route-key=k1", "none");
-    check(&[("upgrade", "h2c")], "x-route-key=k1", "none");
+    check(&[("upgrade", "h2c"), WS], "x-route-key=k1", "none");
     // The last of all forms.
-    let both = [("upgrade", "websocket"), ("ot-baggage-x-route-key", "k2")];
+    let both = [("upgrade", "websocket"), WS, ("ot-baggage-x-route-key", "k2")];
     check(&both, "x-route-key=k1", "k2 by header ot-baggage-x-route-key");
 }
 
