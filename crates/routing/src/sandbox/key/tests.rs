@@ -184,3 +184,19 @@ fn a_list_of_headers_is_checked() {
         assert_eq!(wrong.field, "route-key-headers", "{bad}");
     }
 }
+
+/// Who follows a key wants to know of each form that it is in, whichever counts.
+#[test]
+fn all_forms_are_told() {
+    let headers = map(&[
+        ("x-route-key", "k1"),
+        ("baggage", "a=1,route-key=k2"),
+        ("tracestate", "route-key=a b"),
+        ("uberctx-route-key", "k%2D3"),
+        ("accept", "k4"),
+    ]);
+    let forms = KeyForms::default();
+    let all: Vec<_> = forms.all(&headers, "").iter().map(|key| format!("{} {}", key.form.word(), key.text)).collect();
+    assert_eq!(all, ["x-route-key k1", "baggage k2", "uberctx-route-key k-3"]);
+    assert_eq!(forms.all(&map(&[("accept", "k4")]), "x-route-key=k1"), []);
+}
