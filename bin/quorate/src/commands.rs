@@ -10,6 +10,7 @@ pub mod dev;
 mod document;
 pub mod explain;
 pub mod healthcheck;
+mod key_trace;
 pub mod keyspaces;
 pub mod leases;
 mod observations;

@@ -163,5 +163,5 @@ fn bounded(value: Value) -> Result<SandboxTtl, Wrong> {
 
 /// Whatever is wrong with it: what it may be is the same.
 fn allowing(wrong: Wrong, allowed: &str) -> Wrong {
-    wrong.into_iter().map(|one| Invalid { allowed: allowed.to_owned(), ..one }).collect()
+    wrong.into_iter().map(|one| one.allowing(allowed)).collect()
 }

@@ -21,6 +21,12 @@ impl Invalid {
         Self { field: field.into(), problem: problem.into(), allowed: allowed.into() }
     }
 
+    /// The same error with other words for what is allowed: whatever is wrong with a value, what it may be is the same.
+    #[must_use]
+    pub fn allowing(self, allowed: &str) -> Self {
+        Self { allowed: allowed.to_owned(), ..self }
+    }
+
     /// The same error under the name that the caller's dialect uses for the field.
     #[must_use]
     pub fn renamed(mut self, field: impl Into<String>) -> Self {

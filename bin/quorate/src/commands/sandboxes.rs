@@ -1,6 +1,11 @@
 //! `quorate sandboxes`
 
-use super::{block_on, document::Document, operator};
+use super::{
+    block_on,
+    document::Document,
+    key_trace::{self, How},
+    operator,
+};
 use crate::{
     args::{Format, SandboxesArgs, SandboxesVerb},
     failure::Failure,
@@ -37,6 +42,14 @@ pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
             SandboxesVerb::Delete { key } => {
                 let told = operator.delete_sandbox(key).await?;
                 done(format, &told, &format!("took sandbox {key} away"))
+            }
+            SandboxesVerb::Trace { key, span, follow, now } => {
+                let how = match (follow, now) {
+                    (_, true) => How::Now,
+                    (true, false) => How::AsTheyCome(*span),
+                    (false, false) => How::AtTheEnd(*span),
+                };
+                key_trace::show_trace(&operator, key, (how, format)).await
             }
             SandboxesVerb::Extend { key, ttl } => {
                 let told = operator.extend_sandbox(key, ttl).await?;

@@ -26,7 +26,7 @@ use quorate_rt::time;
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
 
-type KeyPath = Result<Path<String>, PathRejection>;
+pub(super) type KeyPath = Result<Path<String>, PathRejection>;
 
 /// List sandboxes
 ///

@@ -73,7 +73,8 @@ fn grouped(hops: Vec<(NodeName, Hop)>) -> Vec<Vec<(NodeName, Hop)>> {
         });
         for other in known.into_iter().skip(1).filter(|other| *other != into) {
             let moved = std::mem::take(&mut groups[other]);
-            group_of.extend(moved.iter().flat_map(|(_, hop)| hop.traces.iter().cloned().map(|id| (id, into))));
+            group_of
+                .extend(moved.iter().flat_map(|(_, hop)| hop.traces.iter().cloned().map(|id| (id, into))));
             groups[into].extend(moved);
         }
         group_of.extend(hop.traces.iter().cloned().map(|id| (id, into)));
@@ -149,7 +150,11 @@ mod tests {
                     };
                     format!("{} in {inside} {key}", joined.hop.at)
                 };
-                format!("{}: {}", trail.traces.join(","), trail.hops.iter().map(one).collect::<Vec<_>>().join("; "))
+                format!(
+                    "{}: {}",
+                    trail.traces.join(","),
+                    trail.hops.iter().map(one).collect::<Vec<_>>().join("; ")
+                )
             })
             .collect();
         assert_eq!(shown, expected, "{hops:?}");
@@ -187,10 +192,7 @@ mod tests {
 
     #[test]
     fn what_comes_when_nothing_is_under_way_is_told_by_time_alone() {
-        check(
-            &["100+5 n1 t key", "900+5 n2 t"],
-            &["t: 100 in - present; 900 in - lost after 0"],
-        );
+        check(&["100+5 n1 t key", "900+5 n2 t"], &["t: 100 in - present; 900 in - lost after 0"]);
     }
 
     #[test]

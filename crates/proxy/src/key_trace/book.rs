@@ -119,7 +119,8 @@ fn by_plan(plan: &Plan) -> (Box<str>, Option<Box<str>>) {
     };
     let known = &plan.known;
     // The name of a sandbox's rule has the key in it.
-    let by = if known.is_sandbox() { "sandbox".into() } else { format!("route {}", known.route().name()).into() };
+    let by =
+        if known.is_sandbox() { "sandbox".into() } else { format!("route {}", known.route().name()).into() };
     (by, service)
 }
 
@@ -316,7 +317,10 @@ mod tests {
         let told = book.tell(&asked("k", None, &[]), 1);
         assert_eq!((told.hops.len(), told.passed_over), (HOPS_MAX, 3));
         let page = &book.pages[0];
-        assert_eq!((page.traces.len(), page.order.len(), page.candidates.len()), (TRACES_MAX, TRACES_MAX, CANDIDATES_MAX));
+        assert_eq!(
+            (page.traces.len(), page.order.len(), page.candidates.len()),
+            (TRACES_MAX, TRACES_MAX, CANDIDATES_MAX)
+        );
         for nth in 1..KEYS_MAX {
             assert_eq!(book.tell(&asked(&format!("k{nth}"), Some(1_000), &[]), 1).cores_full, 0);
         }

@@ -60,7 +60,9 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn of(fields: &[(&'static str, &str)]) -> Hop {
-        let fields = fields.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
         hop(&Method::GET, "shop.example", "/cart", &fields.collect())
     }
 
@@ -68,11 +70,19 @@ mod tests {
     fn a_trace_is_known_by_either_of_its_ids() {
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let both = of(&[("traceparent", &parent), ("x-trace-id", "abc")]);
-        assert_eq!((both.traces, both.parent.as_deref()), (vec![TRACE.into(), "abc".into()], Some("00f067aa0ba902b7")));
+        assert_eq!(
+            (both.traces, both.parent.as_deref()),
+            (vec![TRACE.into(), "abc".into()], Some("00f067aa0ba902b7"))
+        );
         let same = of(&[("traceparent", &parent), ("x-trace-id", TRACE)]);
         assert_eq!(same.traces, vec![TRACE.into()]);
         assert_eq!(of(&[("x-trace-id", " abc ")]).traces, vec!["abc".into()]);
-        for none in [&[][..], &[("traceparent", "00-0-0-0")], &[("x-trace-id", "")], &[("x-trace-id", &"x".repeat(65))]] {
+        for none in [
+            &[][..],
+            &[("traceparent", "00-0-0-0")],
+            &[("x-trace-id", "")],
+            &[("x-trace-id", &"x".repeat(65))],
+        ] {
             assert_eq!((of(none).traces, of(none).parent), (vec![], None), "{none:?}");
         }
     }

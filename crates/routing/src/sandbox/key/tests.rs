@@ -196,7 +196,8 @@ fn all_forms_are_told() {
         ("accept", "k4"),
     ]);
     let forms = KeyForms::default();
-    let all: Vec<_> = forms.all(&headers, "").iter().map(|key| format!("{} {}", key.form.word(), key.text)).collect();
+    let all: Vec<_> =
+        forms.all(&headers, "").iter().map(|key| format!("{} {}", key.form.word(), key.text)).collect();
     assert_eq!(all, ["x-route-key k1", "baggage k2", "uberctx-route-key k-3"]);
     assert_eq!(forms.all(&map(&[("accept", "k4")]), "x-route-key=k1"), []);
 }
