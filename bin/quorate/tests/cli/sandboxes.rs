@@ -34,6 +34,8 @@ fn cluster(line: &str) -> (u16, Value) {
         "POST /v1/sandboxes/dev-1/extend" => {
             (200, json!({"index": 11, "ends_at": "2026-11-24T05:00:00.000Z"}))
         }
+        "POST /v1/sandboxes/dev-1/trace" => (200, json!({"nodes": [{"node": "n1", "following": true}]})),
+        "GET /v1/sandboxes/dev-1/trace" => (200, traced()),
         "DELETE /v1/sandboxes/a%2Fb" => (200, json!({"index": 12})),
         _ => (404, json!({"code": "sandbox_unknown", "detail": "there is no such sandbox", "status": 404})),
     }
@@ -112,4 +114,82 @@ fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
              stdin:2: rules[0].target: is empty; allowed: a service\n"
         )
     );
+}
+
+/// Two applications lose the key, one of them in work that was put off.
+fn traced() -> Value {
+    let hop = |node: &str, path: &str, more: Value| {
+        let mut hop = json!({"node": node, "at": "2026-11-22T05:00:00.000Z", "elapsed": "3ms", "inside": null, "forms": [],
+            "other_key": false, "method": "GET", "host": "h", "path": path, "decided_by": "route web",
+            "address": "10.0.0.8:80", "status": 200});
+        hop.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        hop
+    };
+    let lost = |inside: Value| json!({"key": "lost", "lost_after": 0, "inside": inside});
+    json!({
+        "nodes": [{"node": "n1", "passed_over": 2}, {"node": "n2", "cores_silent": 1}, {"node": "n3", "why": "it does not answer"}],
+        "left_out": 4,
+        "traces": [
+            {"ids": ["t1"], "lost": true, "hops": [
+                hop("n1", "/a", json!({"key": "present", "forms": ["x-route-key", "baggage"], "service": "a@v2", "decided_by": "sandbox"})),
+                hop("n2", "/b", lost(json!(0))),
+                hop("n2", "/c", json!({"key": "lost", "lost_after": 0, "inside": 1, "other_key": true, "status": null})),
+                hop("n1", "/late", lost(json!(null))),
+            ]},
+            {"ids": [], "lost": false, "hops": [hop("n1", "/a", json!({"key": "present", "forms": ["query"], "address": null}))]},
+        ],
+    })
+}
+
+#[test]
+fn the_way_of_a_key_is_told_in_words() {
+    let (now, lines) = asked(&["sandboxes", "trace", "dev-1", "--now"], "");
+    assert_eq!(lines, ["GET /v1/sandboxes/dev-1/trace"]);
+    expect_test::expect![[r"
+        trace t1: the key is lost, a@v2 at 10.0.0.8:80 did not pass it on (hop 1)
+        HOP  NODE  REQUEST      KEY                                                                                WENT TO                          ANSWER
+        1    n1    GET h/a      in x-route-key, baggage                                                            a@v2 at 10.0.0.8:80, by sandbox  200 in 3ms
+        2    n2      GET h/b    LOST: a@v2 at 10.0.0.8:80 did not pass it on (hop 1)                               10.0.0.8:80, by route web        200 in 3ms
+        3    n2        GET h/c  LOST: it was gone since hop 1; another key is there                                10.0.0.8:80, by route web        - in 3ms
+        4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came                    10.0.0.8:80, by route web        200 in 3ms
+
+        no trace id: what the application does with this request can't be followed
+        HOP  NODE  REQUEST  KEY       WENT TO    ANSWER
+        1    n1    GET h/a  in query  route web  200 in 3ms
+
+    "]]
+    .assert_eq(&now.out);
+    expect_test::expect![[r"
+        node n1 had to let go of 2 requests without the key: a loss among them is not shown
+        1 core of node n2 did not tell
+        what node n3 has seen is not known: it does not answer
+        4 traces that came before are not shown
+        2 traces; the key was lost in 1
+    "]]
+    .assert_eq(&now.err);
+}
+
+#[test]
+fn a_key_is_followed_for_as_long_as_is_said() {
+    let (ended, lines) = asked(&["sandboxes", "trace", "dev-1", "--for", "1s"], "");
+    assert_eq!((ended.code, lines[0].as_str()), (0, "POST /v1/sandboxes/dev-1/trace"), "{}", ended.err);
+    assert!(
+        lines.len() >= 2 && ended.err.starts_with("following dev-1 for 1s; send requests"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.out.matches("trace t1:").count(), 1, "{}", ended.out);
+    let (follow, _) = asked(&["sandboxes", "trace", "dev-1", "--for", "4s", "--follow"], "");
+    assert_eq!(
+        follow.out.matches("trace t1:").count(),
+        1,
+        "once, though it is told again and again: {}",
+        follow.out
+    );
+    let (json, _) = asked(&["sandboxes", "trace", "dev-1", "--now", "-o", "json"], "");
+    assert_eq!(serde_json::from_str::<Value>(&json.out).expect("JSON"), traced());
+    for args in [&["--for", "0s"][..], &["--for", "11m"], &["--follow", "--now"]] {
+        let (wrong, lines) = asked(&[&["sandboxes", "trace", "dev-1"], args].concat(), "");
+        assert_eq!((wrong.code, lines.len()), (2, 0), "{args:?}: {}", wrong.err);
+    }
 }

@@ -16,7 +16,7 @@ use quorate_model::{
 use quorate_routing::sandbox::hop;
 use quorate_rt::time::{Instant, wall_ms};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -37,6 +37,8 @@ struct Page {
     hops: VecDeque<Hop>,
     /// Without the key, and of traces that are not known to have had it.
     candidates: VecDeque<Hop>,
+    /// How many of them each trace has: most traces have none, and then nobody looks through all.
+    waiting: BTreeMap<Box<str>, usize>,
     passed_over: u64,
     traces: BTreeSet<Box<str>>,
     /// In the order in which they became known.
@@ -183,6 +185,7 @@ impl Page {
             until,
             hops: VecDeque::new(),
             candidates: VecDeque::new(),
+            waiting: BTreeMap::new(),
             passed_over: 0,
             traces: BTreeSet::new(),
             order: VecDeque::new(),
@@ -196,9 +199,14 @@ impl Page {
         } else if hop.traces.iter().any(|trace| self.traces.contains(trace)) {
             self.keep(hop);
         } else if !hop.traces.is_empty() {
-            if self.candidates.len() >= CANDIDATES_MAX {
-                self.candidates.pop_front();
+            if self.candidates.len() >= CANDIDATES_MAX
+                && let Some(oldest) = self.candidates.pop_front()
+            {
+                self.waits_no_more(&oldest);
                 self.passed_over += 1;
+            }
+            for trace in &hop.traces {
+                *self.waiting.entry(trace.clone()).or_default() += 1;
             }
             self.candidates.push_back(hop);
         }
@@ -223,11 +231,28 @@ impl Page {
         }
         self.traces.insert(trace.into());
         self.order.push_back(trace.into());
+        if !self.waiting.contains_key(trace) {
+            return;
+        }
         let is_of_it = |hop: &Hop| hop.traces.iter().any(|one| **one == *trace);
-        let (of_it, rest) = std::mem::take(&mut self.candidates).into_iter().partition(is_of_it);
+        let all = std::mem::take(&mut self.candidates);
+        let (of_it, rest): (VecDeque<Hop>, VecDeque<Hop>) = all.into_iter().partition(is_of_it);
         self.candidates = rest;
-        let of_it: VecDeque<Hop> = of_it;
-        of_it.into_iter().for_each(|hop| self.keep(hop));
+        for hop in of_it {
+            self.waits_no_more(&hop);
+            self.keep(hop);
+        }
+    }
+
+    fn waits_no_more(&mut self, hop: &Hop) {
+        for trace in &hop.traces {
+            if let Some(count) = self.waiting.get_mut(trace) {
+                *count -= 1;
+                if *count == 0 {
+                    self.waiting.remove(trace);
+                }
+            }
+        }
     }
 }
 
