@@ -12,6 +12,7 @@ mod diff;
 mod document;
 pub mod explain;
 pub mod healthcheck;
+mod key_trace;
 pub mod keyspaces;
 pub mod leases;
 mod observations;

@@ -22,6 +22,8 @@ mod group;
 mod health;
 #[path = "cluster/intents.rs"]
 mod intents;
+#[path = "cluster/key_trace.rs"]
+mod key_trace;
 #[path = "cluster/kills.rs"]
 mod kills;
 #[path = "cluster/leases.rs"]

@@ -150,10 +150,24 @@ fn read_sandbox(
     value: Value,
     mode: ConfigMode,
 ) -> Result<Named<RoutingKey, quorate_model::Sandbox>, Wrong> {
-    let key = RoutingKey::parse(key).map_err(|wrong| vec![wrong.renamed("")])?;
+    let renamed = |wrong: Invalid| vec![wrong.renamed("")];
     match value {
-        Value::Null => gone(mode).map(|()| (key, None)),
-        value => Ok((key, Some(nested(value, sandbox::document)?))),
+        // One that stands from a time when nobody asked can go.
+        Value::Null => gone(mode).and_then(|()| Ok((RoutingKey::parse(key).map_err(renamed)?, None))),
+        value => {
+            let key = RoutingKey::parse_declared(key).map_err(renamed);
+            let (key, sandbox) = both(key, nested(value, sandbox::document))?;
+            Ok((key, Some(sandbox)))
+        }
+    }
+}
+
+/// Two things, or what is wrong with either of them.
+pub fn both<A, B>(a: Result<A, Wrong>, b: Result<B, Wrong>) -> Result<(A, B), Wrong> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => Err(wrong),
+        (Err(a), Err(b)) => Err(a.into_iter().chain(b).collect()),
     }
 }
 
@@ -209,6 +223,22 @@ mod tests {
         wrong.into_iter().map(|one| one.field).collect()
     }
 
+    /// A bad key hid what is wrong with the sandbox.
+    #[test]
+    fn a_bad_key_hides_no_other_mistake() {
+        let body = json!({"sandboxes": {"a b": {"rules": [{"target": "10.0.0.8"}]}, "..": {"rules": []}}});
+        assert_eq!(
+            places(body, ConfigMode::Merge),
+            [
+                "sandboxes[\"..\"]",
+                "sandboxes[\"..\"].rules",
+                "sandboxes[\"a b\"]",
+                "sandboxes[\"a b\"].rules[0].target"
+            ]
+        );
+        assert!(read(json!({"sandboxes": {"..": null}}), ConfigMode::Merge).is_ok(), "it can go");
+    }
+
     #[test]
     fn a_document_names_objects_of_all_kinds() {
         let body = json!({
@@ -259,6 +289,7 @@ mod tests {
                 "routes.web.match.path_prefix",
                 "routes.web.destinations[0].weight",
                 "sandboxes[\"a b\"]",
+                "sandboxes[\"a b\"].rules",
                 "sandboxes.k.rules",
                 "sandboxes.x.rules[0].fallback",
                 "sandboxes.x.ttl",

@@ -15,6 +15,7 @@
 //! | [`worker`], [`heartbeat`], [`lease`], [`keyspace`], [`service`], [`cluster`] | bodies of the native API |
 //! | [`route`], [`policy`], [`config`] | routes, how traffic is treated, all that is declared as one document |
 //! | [`explain`] | why a request goes where it goes |
+//! | [`key_trace`] | where a routing key was on its way |
 //! | [`observation`] | what each node makes of a service's endpoints |
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
 //! | [`answer`] | bodies that several resources share |
@@ -32,6 +33,7 @@ pub mod explain;
 pub mod fields;
 pub mod heartbeat;
 pub mod intent;
+pub mod key_trace;
 pub mod keyspace;
 pub mod lease;
 pub mod nearest;

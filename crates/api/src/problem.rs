@@ -4,7 +4,7 @@
 //! a test ties the two. Causes inside of the cluster (who did not answer, which file failed) belong to the logs.
 
 use crate::{Wrong, delegate::HeartbeatDelegate};
-use quorate_model::{Invalid, MemberRefusal, Refusal};
+use quorate_model::{Invalid, LogIndex, MemberRefusal, Refusal};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -229,7 +229,9 @@ impl From<&Refusal> for Problem {
                 Self { errors, ..Self::new(Code::PartitionOutOfRange, detail) }
             }
             Refusal::PartitionCountUnknown { .. } => Self::new(Code::PartitionCountUnknown, detail),
-            Refusal::PreconditionFailed { .. } => Self::new(Code::PreconditionFailed, detail),
+            Refusal::PreconditionFailed { current, .. } => {
+                Self::new(Code::PreconditionFailed, anew(&detail, *current))
+            }
             Refusal::Full { .. } => Self::new(Code::LimitReached, detail),
             Refusal::AlreadyFormed => Self::new(Code::AlreadyFormed, detail),
             Refusal::Forgotten => Self::new(Code::OutcomeUnknown, detail),
@@ -261,8 +263,21 @@ impl From<&MemberRefusal> for Problem {
             MemberRefusal::NoMajority { .. } => Code::NoMajority,
             MemberRefusal::Full { .. } => Code::LimitReached,
         };
-        Self::new(code, refusal.to_string())
+        let detail = refusal.to_string();
+        if let MemberRefusal::PreconditionFailed { current } = refusal {
+            return Self::new(code, anew(&detail, *current));
+        }
+        Self::new(code, detail)
     }
+}
+
+/// What to do about a condition that does not hold: the index that is told is no reason to send the same once more.
+fn anew(detail: &str, current: LogIndex) -> String {
+    let condition = match current {
+        LogIndex(0) => "If-None-Match: * sets it where there is none".to_owned(),
+        current => format!("read it anew and decide, then repeat with If-Match: \"{current}\""),
+    };
+    format!("{detail}; {condition}")
 }
 
 #[cfg(test)]
@@ -304,6 +319,20 @@ mod tests {
         let shown: Vec<_> = problem.errors.iter().map(|e| format!("{}: {}", e.field, e.detail)).collect();
         assert_eq!(shown, ["query.limit: is there twice; allowed: x", "b: is 0; allowed: x"]);
         assert_eq!(problem.detail, "2 fields are wrong");
+    }
+
+    /// The index that a 412 tells is what stands now, not what the caller has seen.
+    #[test]
+    fn a_condition_that_does_not_hold_says_to_read_anew() {
+        let failed =
+            |current| Refusal::PreconditionFailed { current: LogIndex(current), wanted: LogIndex(3) };
+        assert_eq!(
+            Problem::from(&failed(8)).detail,
+            "the record last changed at index 8, not at 3; read it anew and decide, then repeat with If-Match: \"8\""
+        );
+        assert!(Problem::from(&failed(0)).detail.ends_with("; If-None-Match: * sets it where there is none"));
+        let members = MemberRefusal::PreconditionFailed { current: LogIndex(9) };
+        assert!(Problem::from(&members).detail.contains("; read it anew and decide"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn sandbox(body: Map<String, Value>) -> Result<Sandbox, Wrong> {
 
 /// Reads the body of an extension.
 pub fn extend(body: Map<String, Value>) -> Result<SandboxTtl, Wrong> {
-    finish(Fields::of_body(body), |fields| fields.required("ttl", SandboxTtl::ALLOWED, bounded))
+    finish(Fields::of_body(body), |fields| fields.required("ttl", TTL, bounded))
 }
 
 fn finish<T>(mut fields: Fields, read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, Wrong> {
@@ -67,20 +67,21 @@ pub(crate) fn document(fields: &mut Fields) -> Option<Sandbox> {
 
 fn rule(value: Value) -> Result<SandboxRule, Wrong> {
     nested(value, |fields| {
-        let path = |value| text("a path", |path| SandboxRule::path("", path))(value);
+        let prefix = |value| text("a path", |path| SandboxRule::declared_prefix("", path))(value);
+        let path = |value| text("a path", |path| SandboxRule::declared_path("", path))(value);
         let header = |name: &str, value| {
             let value = any_text(value)?;
-            SandboxRule::header("", name, &value).map_err(|wrong| vec![wrong])
+            SandboxRule::declared_header("", name, &value).map_err(|wrong| vec![wrong])
         };
         let added = |name: &str, value| {
             let value = any_text(value)?;
             SandboxRule::added_header("", name, &value).map_err(|wrong| vec![wrong])
         };
         let rule = SandboxRule {
-            path_prefixes: fields.optional("path_prefixes", list(VALUES_MAX, path)).unwrap_or_default(),
+            path_prefixes: fields.optional("path_prefixes", list(VALUES_MAX, prefix)).unwrap_or_default(),
             paths_exact: fields.optional("paths_exact", list(VALUES_MAX, path)).unwrap_or_default(),
             headers: fields.optional("headers", named(VALUES_MAX, header)).unwrap_or_default(),
-            service: fields.optional("service", text("the name of a service", ServiceName::parse)),
+            service: fields.optional("service", text("the name of a service", ServiceName::parse_offered)),
             destinations: destinations(fields),
             sticky: fields.optional("sticky", policy::key),
             add_headers: fields.optional("add_headers", named(VALUES_MAX, added)).unwrap_or_default(),
@@ -141,19 +142,26 @@ fn fallback(value: Value) -> Result<Fallback, Wrong> {
     }
 }
 
+const TTL: &str = "a duration such as 24h, 300s (5 minutes) to 604800s (7 days)";
+
 /// `0` says that there is none.
 fn ttl(value: Value) -> Result<Option<SandboxTtl>, Wrong> {
     if value == 0 || value == "0" {
         return Ok(None);
     }
-    match span(value)? {
+    let read = span(value).and_then(|span| match span {
         none if none.is_zero() => Ok(None),
-        span => SandboxTtl::new(span).map(Some).map_err(|wrong| {
-            vec![Invalid { allowed: format!("{}, or 0 for none", SandboxTtl::ALLOWED), ..wrong }]
-        }),
-    }
+        span => SandboxTtl::new(span).map(Some).map_err(|wrong| vec![wrong]),
+    });
+    read.map_err(|wrong| allowing(wrong, &format!("{TTL}, or 0 for none")))
 }
 
 fn bounded(value: Value) -> Result<SandboxTtl, Wrong> {
-    SandboxTtl::new(span(value)?).map_err(|wrong| vec![wrong])
+    let read = span(value).and_then(|span| SandboxTtl::new(span).map_err(|wrong| vec![wrong]));
+    read.map_err(|wrong| allowing(wrong, TTL))
+}
+
+/// Whatever is wrong with it: what it may be is the same.
+fn allowing(wrong: Wrong, allowed: &str) -> Wrong {
+    wrong.into_iter().map(|one| one.allowing(allowed)).collect()
 }

@@ -4,6 +4,7 @@
 //! so that a tool of today still prints what a router of tomorrow says.
 
 mod declared;
+mod key_trace;
 mod observations;
 mod records;
 mod sandboxes;
@@ -19,6 +20,7 @@ pub use declared::{
     Candidate, Carry, ConfigEntry, ConfigHistory, Decision, Declared, DeclaredChange, DestinationRecord,
     Explained, Others, Reason, RouteRecord, Rule,
 };
+pub use key_trace::{FollowingRecord, HopRecord, KeyTraceRecord, TrailRecord};
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };

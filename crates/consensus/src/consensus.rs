@@ -6,6 +6,7 @@ use crate::{
     forward::{Forwarder, Unavailable},
     housekeeping,
     in_flight::Counter,
+    key_tracing::Tracer,
     levels::{self, Levels},
     liveness,
     liveness::{Pulse, Vessel},
@@ -110,6 +111,7 @@ pub struct Shared {
     pub(crate) counter: OnceLock<Counter>,
     /// Who says what this node makes of workers, once it routes.
     pub(crate) teller: OnceLock<Teller>,
+    pub(crate) tracer: OnceLock<Tracer>,
     pub(crate) looks: Looks,
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
@@ -181,6 +183,7 @@ impl Consensus {
             heard: Hearing::default(),
             counter: OnceLock::new(),
             teller: OnceLock::new(),
+            tracer: OnceLock::new(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

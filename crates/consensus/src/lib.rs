@@ -15,6 +15,7 @@
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`key_tracing`] | what each member has seen of a routing key that somebody follows |
 //! | [`observing`] | what each member makes of a service's workers |
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
@@ -43,6 +44,7 @@ mod handing_over;
 pub mod housekeeping;
 pub mod in_flight;
 mod joining;
+pub mod key_tracing;
 mod lease;
 pub mod lease_guard;
 pub mod lease_keeper;

@@ -19,9 +19,9 @@ pub type Teller = Arc<dyn Fn(ServiceName, Vec<WorkerId>) -> BoxFuture<'static, O
 /// How long a node may take to tell.
 pub const WITHIN: Duration = Duration::from_secs(1);
 /// An answer that is given at the last moment has so long to arrive.
-const ON_THE_WAY: Duration = Duration::from_millis(250);
+pub(crate) const ON_THE_WAY: Duration = Duration::from_millis(250);
 /// One that did not answer lately is given so long.
-const SILENT_WITHIN: Duration = Duration::from_millis(300);
+pub(crate) const SILENT_WITHIN: Duration = Duration::from_millis(300);
 /// How long the connection is trusted. A call that times out takes its connection with it, and others wait on the same
 /// one.
 const LINK_WITHIN: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub enum Unobserved {
     #[error("it does not route yet")]
     Starting,
     /// It has another version.
-    #[error("its version does not tell what it makes of workers")]
+    #[error("its version does not tell")]
     CannotTell,
 }
 
@@ -66,7 +66,8 @@ impl Consensus {
                     tell(shared, asked).await.ok_or(Unobserved::Starting)
                 } else {
                     let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
-                    ask(shared, (NodeId(*id), &address), (message, within)).await
+                    let message = ((path::OBSERVATION, message), within);
+                    ask(shared, (NodeId(*id), &address), message, wire::decode_observation).await
                 };
                 (node, told)
             })
@@ -77,15 +78,17 @@ impl Consensus {
     }
 }
 
-async fn ask(
+/// Asks a member for something that only it knows.
+pub(crate) async fn ask<T>(
     shared: &Shared,
     (id, address): (NodeId, &str),
-    (message, within): (Vec<u8>, Duration),
-) -> Result<Observation, Unobserved> {
+    (message, within): ((&'static str, Vec<u8>), Duration),
+    decode: impl FnOnce(&[u8]) -> Result<Option<T>, wire::WireError>,
+) -> Result<T, Unobserved> {
     // Not on the connection of proposals, which must not queue behind those that wait.
-    let call = shared.waiting.call(Some(id), address, (path::OBSERVATION, message), LINK_WITHIN);
+    let call = shared.waiting.call(Some(id), address, message, LINK_WITHIN);
     match time::timeout(within, call).await {
-        Ok(Ok(answer)) => match wire::decode_observation(&answer) {
+        Ok(Ok(answer)) => match decode(&answer) {
             Ok(told) => told.ok_or(Unobserved::Starting),
             Err(_) => Err(Unobserved::CannotTell),
         },

@@ -6,7 +6,7 @@ use quorate_api::query::Mode;
 use quorate_model::{
     ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load,
     LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, Refusal, Reply,
-    ServiceName, WorkerId,
+    RoutingKey, ServiceName, WorkerId, key_trace::KeyTrace,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{io, sync::Arc, time::Duration};
@@ -46,6 +46,10 @@ pub trait Cluster: Send + Sync + 'static {
         service: ServiceName,
         workers: Vec<WorkerId>,
     ) -> BoxFuture<'_, Vec<(NodeName, Result<Observation, String>)>>;
+    /// Has each member note requests with a routing key for so many milliseconds.
+    fn follow_key(&self, key: RoutingKey, ms: u64) -> BoxFuture<'_, Vec<KeyTraceAt>>;
+    /// What each member has seen of a routing key.
+    fn key_traces(&self, key: RoutingKey) -> BoxFuture<'_, Vec<KeyTraceAt>>;
     /// Somebody says that `worker` is down in its life `epoch`. It is looked at from here and from a second node, and
     /// only if neither gets a connection its lease ends before its time.
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>>;
@@ -68,6 +72,9 @@ pub trait Cluster: Send + Sync + 'static {
         mode: Mode,
     ) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
 }
+
+/// What a member has seen of a routing key, or why that is not known.
+pub type KeyTraceAt = (NodeName, Result<KeyTrace, String>);
 
 /// The pieces of a backup.
 pub type Pieces = BoxStream<'static, io::Result<Bytes>>;

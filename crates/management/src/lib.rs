@@ -39,8 +39,8 @@ pub mod server;
 pub(crate) mod watching;
 
 pub use cluster::{
-    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Pieces, ProbedBy, Readiness,
-    Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
+    Cluster, Committed, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Pieces, ProbedBy,
+    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
 pub use front::{Caller, Front};
 pub use quorate_api::query::Mode;

@@ -15,6 +15,7 @@ mod nodes;
 mod observations;
 mod reads;
 mod routes;
+mod sandbox_trace;
 mod sandboxes;
 mod services;
 mod snapshot;
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandboxes::list))
         .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
         .routes(routes!(sandboxes::extend))
+        .routes(routes!(sandbox_trace::show, sandbox_trace::follow))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(config::history))

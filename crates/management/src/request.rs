@@ -4,7 +4,7 @@ use crate::answer::Fault;
 use axum::extract::{Path, Query as Pairs, Request, rejection::PathRejection};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
-use quorate_api::{Code, Param, Problem, Query, fields};
+use quorate_api::{Code, Param, Problem, Query, Wrong, fields};
 use quorate_model::{Invalid, LogIndex};
 use quorate_rt::{http::read_body, time};
 use serde_json::{Map, Value};
@@ -145,8 +145,24 @@ pub(crate) fn named<T>(
     path: Result<Path<String>, PathRejection>,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<T, Fault> {
-    let Path(text) = path.map_err(|e| Problem::of_field(field, e.body_text(), "percent-encoded UTF-8"))?;
-    parse(&text).map_err(|e| vec![e.renamed(field)].into())
+    Ok(name(field, path, parse)?)
+}
+
+/// The same for those that have more to say about the request.
+pub(crate) fn name<T>(
+    field: &str,
+    path: Result<Path<String>, PathRejection>,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, Wrong> {
+    let allowed = "percent-encoded UTF-8";
+    let Path(text) = path.map_err(|e| vec![Invalid::new(field, e.body_text(), allowed)])?;
+    parse(&text).map_err(|e| vec![e.renamed(field)])
+}
+
+/// `cursor` of a list, which is where the page before ended.
+pub(crate) fn cursor<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Fault> {
+    let wrong = || Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page");
+    Ok(parse(text).ok_or_else(wrong)?)
 }
 
 /// `If-Match: <index>`, or `If-None-Match: *`, which is index 0: it must not exist.

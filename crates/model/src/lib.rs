@@ -28,6 +28,7 @@
 //! | [`restore`] | the steps of a restore from a backup |
 //! | [`heartbeat`], [`load`], [`opening`] | liveness, how busy a worker is, whom a node leaves alone: none of it ever enters the log |
 //! | [`observation`] | what one node makes of a service's workers |
+//! | [`key_trace`] | where a routing key was on its way, and where it was lost |
 //! | [`own`] | addresses that are the router's own |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
@@ -41,6 +42,7 @@ pub mod declared;
 pub mod facts;
 pub mod health;
 pub mod heartbeat;
+pub mod key_trace;
 pub mod keyspace;
 pub mod level;
 pub mod limit;

@@ -21,6 +21,12 @@ impl Invalid {
         Self { field: field.into(), problem: problem.into(), allowed: allowed.into() }
     }
 
+    /// The same error with other words for what is allowed: whatever is wrong with a value, what it may be is the same.
+    #[must_use]
+    pub fn allowing(self, allowed: &str) -> Self {
+        Self { allowed: allowed.to_owned(), ..self }
+    }
+
     /// The same error under the name that the caller's dialect uses for the field.
     #[must_use]
     pub fn renamed(mut self, field: impl Into<String>) -> Self {
@@ -144,6 +150,19 @@ name!(
     RoutingKey, "key", limit::ROUTING_KEY_BYTES_MAX, check_visible
 );
 
+impl RoutingKey {
+    /// The same of a sandbox that is set from now on: one that a path can name. Clients resolve `.` and `..`, percent-encoded
+    /// or not, before anybody is asked, so nobody could look at such a sandbox, nor take it away.
+    pub fn parse_declared(text: &str) -> Result<Self, Invalid> {
+        let key = Self::parse(text)?;
+        if matches!(text, "." | "..") {
+            let problem = format!("{} can't be named by the path of a request", excerpt(text));
+            return Err(Invalid::new("key", problem, "a key other than . and .."));
+        }
+        Ok(key)
+    }
+}
+
 impl RouteName {
     /// The name of what rule `nth` of a sandbox is forwarded by. It ends with a space, which no route's name does that
     /// operators give: one is never taken for the other.
@@ -210,6 +229,15 @@ mod tests {
             assert!(ServiceName::parse_offered(stored).is_err(), "{stored}");
         }
         assert!(ServiceName::parse_offered("...").is_ok() && ServiceName::parse_offered("a\n").is_err());
+    }
+
+    #[test]
+    fn a_key_that_no_path_can_name_is_a_key_and_is_not_declared() {
+        for stored in [".", ".."] {
+            assert!(RoutingKey::parse(stored).is_ok(), "an old record may have it");
+            assert!(RoutingKey::parse_declared(stored).is_err(), "{stored}");
+        }
+        assert!(RoutingKey::parse_declared("...").is_ok() && RoutingKey::parse_declared("a b").is_err());
     }
 
     #[test]

@@ -8,17 +8,20 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{
     Consensus, Leader, Unavailable as Lost, backup,
     in_flight::Count,
+    key_tracing::TracedAt,
     looking::{self, NotLooked},
     peer::wire::Found,
     types::Metrics,
 };
 use quorate_management::{
-    Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces, ProbedBy,
-    Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
+    Cluster, Committed, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
+    ProbedBy, Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable,
+    Verdict,
 };
 use quorate_model::{
     Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Observation, Position, ServiceName, WorkerId,
+    MemberRefusal, NodeId, NodeName, Observation, Position, RoutingKey, ServiceName, WorkerId,
+    key_trace::TraceAsked,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{sync::Arc, time::Duration};
@@ -304,6 +307,16 @@ impl Cluster for NodeCluster {
         .boxed()
     }
 
+    fn follow_key(&self, key: RoutingKey, ms: u64) -> BoxFuture<'_, Vec<KeyTraceAt>> {
+        let asked = TraceAsked { key, follow_ms: Some(ms), traces: Vec::new() };
+        async move { traced(self.consensus.follow_key(asked).await) }.boxed()
+    }
+
+    fn key_traces(&self, key: RoutingKey) -> BoxFuture<'_, Vec<KeyTraceAt>> {
+        let asked = TraceAsked { key, follow_ms: None, traces: Vec::new() };
+        async move { traced(self.consensus.key_traces(asked).await) }.boxed()
+    }
+
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {
         async move {
             let look = self.consensus.look_at(&worker, epoch).await;
@@ -366,4 +379,8 @@ impl Cluster for NodeCluster {
         let dry_run = mode == Mode::Validate;
         async move { self.member_outcome(self.consensus.leave(name, if_index, dry_run).await) }.boxed()
     }
+}
+
+fn traced(told: Vec<TracedAt>) -> Vec<KeyTraceAt> {
+    told.into_iter().map(|(node, told)| (node, told.map_err(|why| why.to_string()))).collect()
 }

@@ -60,6 +60,11 @@ pub(crate) fn tell(proxy: &Proxy, consensus: &Consensus) {
         let observations = observations.clone();
         async move { observations.of(service, workers).await }.boxed()
     }));
+    let key_traces = proxy.key_traces().clone();
+    consensus.trace_by(Arc::new(move |asked| {
+        let key_traces = key_traces.clone();
+        async move { key_traces.ask(asked).await }.boxed()
+    }));
 }
 
 /// Clients of the coordinator know the management port only: requests for services that come in there go to the data

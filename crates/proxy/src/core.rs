@@ -8,8 +8,9 @@ use crate::{
     headers::Stamp,
     hold::{Holds, Waiting},
     in_flight::InFlight,
+    key_trace::{self, KeyTraces, Tracer},
     mirror,
-    observations::{Observations, Question},
+    observations::{self, Observations},
     pool::PoolBounds,
     resilience::{Breakers, Here},
 };
@@ -67,6 +68,7 @@ pub(crate) struct Core {
     pub view: Arc<Published<View>>,
     pub holds: Holds,
     pub waiting: Arc<Waiting>,
+    pub tracer: Tracer,
     /// Bytes of requests' bodies that are kept to be sent again.
     pub kept_bytes: AtomicUsize,
     /// Copies of requests that are under way.
@@ -87,6 +89,20 @@ pub(crate) struct Shared {
     pub waiting: Arc<Waiting>,
     pub in_flight: InFlight,
     pub observations: Observations,
+    pub key_traces: KeyTraces,
+}
+
+/// What a core is asked by those who want to know what it does.
+pub(crate) struct Questions {
+    observations: mpsc::Receiver<observations::Question>,
+    key_traces: mpsc::Receiver<key_trace::Question>,
+}
+
+impl Shared {
+    /// What one more core will be asked.
+    pub fn ask_core(&self) -> Questions {
+        Questions { observations: self.observations.ask_core(), key_traces: self.key_traces.ask_core() }
+    }
 }
 
 impl Core {
@@ -125,6 +141,7 @@ impl Core {
             view: shared.view.clone(),
             holds: Holds::default(),
             waiting: shared.waiting.clone(),
+            tracer: Tracer::default(),
             kept_bytes: AtomicUsize::new(0),
             copies: AtomicUsize::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
@@ -171,14 +188,15 @@ impl Core {
 
     /// Sweeps deadlines and answers what is asked of it each tick, and sweeps the pool each second, for as long as the core
     /// lives.
-    pub async fn sweep(self: Arc<Self>, mut questions: mpsc::Receiver<Question>) {
+    pub async fn sweep(self: Arc<Self>, mut questions: Questions) {
         const POOL_EVERY: u32 = 10;
         while !self.is(Stage::Halted) {
             let now = self.deadlines.tick().await;
             self.desk.note(now);
-            while let Ok(question) = questions.try_recv() {
+            while let Ok(question) = questions.observations.try_recv() {
                 question.answer(&self.desk, now);
             }
+            self.tracer.tick(&mut questions.key_traces, now);
             if now.is_multiple_of(POOL_EVERY) {
                 self.desk.sweep(now, self.spans.pool_idle);
             }

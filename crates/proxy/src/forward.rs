@@ -19,6 +19,7 @@ use crate::{
     headers::{Stamp, ToWorker},
     http1::{AnswerBody, Broken, Kept, RequestBody, Upstream},
     http2::upstream::{Answer, Pipe, Place},
+    key_trace::AnsweredAt,
     mirror,
     pool::Endpoint,
     routes::Finish,
@@ -357,6 +358,9 @@ impl Arrived {
         };
         Stamp::strip(answer.headers_mut());
         *answer.version_mut() = http::Version::HTTP_11;
+        if client.core.tracer.is_on() {
+            answer.extensions_mut().insert(AnsweredAt(endpoint.clone()));
+        }
         by.finish().edit(answer.headers_mut());
         answer
     }

@@ -54,7 +54,7 @@ impl Drop for Gate {
 impl Inlet {
     pub(crate) fn new(shared: &Shared, counters: Arc<CoreCounters>) -> Self {
         let core = Core::new(shared, 0, counters);
-        quorate_rt::spawn(core.clone().sweep(shared.observations.ask_core()));
+        quorate_rt::spawn(core.clone().sweep(shared.ask_core()));
         let places = Semaphore::new(shared.config.limits.connections_max.min(PLACES_MAX));
         Self { gate: Arc::new(Gate(core)), places: Arc::new(places) }
     }

@@ -27,6 +27,7 @@
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
 //! | [`observations`] | what its cores make of workers: breakers, ejections |
+//! | [`key_trace`] | what its cores note of routing keys that somebody follows |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -53,6 +54,7 @@ mod http1;
 mod http2;
 pub mod in_flight;
 pub mod inlet;
+pub mod key_trace;
 mod keys;
 mod listen;
 mod mirror;
@@ -77,6 +79,7 @@ pub use freshness::Freshness;
 pub use http1::{AnswerBody, AnswerError, WireError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
+pub use key_trace::KeyTraces;
 pub use observations::Observations;
 pub use resilience::Breakers;
 pub use start::{Feeds, Proxy, StartError};

@@ -10,6 +10,7 @@ use crate::{
     headers::{Dialect, Stamped},
     hold,
     http1::AnswerBody,
+    key_trace::{AnsweredAt, Draft, Tracer},
     keys,
     routes::Finish,
     websocket::Handshake,
@@ -51,6 +52,7 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
         Finish::ByPath => by_path,
         Finish::AsItIs | Finish::ByRoute(_) => Dialect::Route,
     };
+    record.traced(&mut response, ended.1, &finish);
     core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
     finish.finish(response.headers_mut());
     record.end(ended);
@@ -77,6 +79,7 @@ async fn route(
         Ok(admitted) => admitted,
         Err(own) => return refused(own, &request, (core.desk.index(), Finish::ByPath)),
     };
+    record.hop = Tracer::begin(core, &request);
     keys::take(core, &mut request);
     let mut decided = decide(client, &request, Patience::Fresh);
     if let Verdict::Hold(held) = decided.verdict {
@@ -85,7 +88,12 @@ async fn route(
     }
     record.service = decided.service;
     match decided.verdict {
-        Verdict::Forward(to) => Forwarding::new(client, request, admitted, (to, decided.index)).run().await,
+        Verdict::Forward(to) => {
+            if let Some(hop) = &mut record.hop {
+                hop.sent(&to, request.uri().path());
+            }
+            Forwarding::new(client, request, admitted, (to, decided.index)).run().await
+        }
         Verdict::Answer(own) => refused(own, &request, (decided.index, decided.finish)),
         // Whoever has waited is told what there is.
         Verdict::Hold(_) => refused(answer::failed_to_route(), &request, (decided.index, decided.finish)),
@@ -112,11 +120,22 @@ struct Record<'a> {
     ended: Option<Answered>,
     /// Of the service that it is for.
     service: Option<Arc<ServiceCounters>>,
+    /// For those who follow a routing key.
+    hop: Option<Box<Draft>>,
 }
 
 impl<'a> Record<'a> {
     fn begin(client: &'a Client) -> Self {
-        Self { client, began: Instant::now(), ended: None, service: None }
+        Self { client, began: Instant::now(), ended: None, service: None, hop: None }
+    }
+
+    /// What is noted of its answer, as its worker gave it.
+    fn traced(&mut self, response: &mut Response<AnswerBody>, status: StatusCode, finish: &Finish) {
+        let Some(hop) = &mut self.hop else { return };
+        if let Some(AnsweredAt(endpoint)) = response.extensions_mut().remove() {
+            hop.arrived(&endpoint);
+        }
+        hop.answered(status, finish);
     }
 
     /// With the status that the answer has, or would have if it were not to a call.
@@ -133,6 +152,10 @@ impl Drop for Record<'_> {
                 Outcome::NoWorker | Outcome::Overloaded => ServiceResult::Unserved,
                 _ => ServiceResult::Failed,
             });
+        }
+        if let Some(hop) = self.hop.take() {
+            let core = &self.client.core;
+            core.tracer.end(*hop, core.deadlines.now());
         }
         match self.ended {
             Some(answered) => answered.emit(&self.client.core.counters),

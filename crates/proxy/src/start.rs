@@ -1,11 +1,10 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Breakers, Certificate, Config, Freshness, InFlight, Inlet, Observations,
-    core::{Core, Shared},
+    Breakers, Certificate, Config, Freshness, InFlight, Inlet, KeyTraces, Observations,
+    core::{Core, Questions, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
-    observations::Question,
 };
 use quorate_rt::{
     cores::{self, Cores},
@@ -58,6 +57,7 @@ pub struct Proxy {
     close: Trigger,
     in_flight: InFlight,
     observations: Observations,
+    key_traces: KeyTraces,
     inlet: Inlet,
 }
 
@@ -103,6 +103,7 @@ impl Proxy {
         let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
+        let key_traces = KeyTraces::default();
         let config = Arc::new(config);
         let shared = Shared {
             config,
@@ -114,11 +115,12 @@ impl Proxy {
             waiting,
             in_flight: in_flight.clone(),
             observations: observations.clone(),
+            key_traces: key_traces.clone(),
         };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
             let core = Core::new(&shared, nth, metrics.add_core());
-            let asked = shared.observations.ask_core();
+            let asked = shared.ask_core();
             run((core, asked), ports.clone(), places.clone(), ends.clone(), started.clone())
         })
         .map_err(|source| StartError::Core { source })?;
@@ -129,7 +131,18 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, https_addr, certificate, cores, leave, close, in_flight, observations, inlet })
+        Ok(Self {
+            addr,
+            https_addr,
+            certificate,
+            cores,
+            leave,
+            close,
+            in_flight,
+            observations,
+            key_traces,
+            inlet,
+        })
     }
 
     /// Where it listens.
@@ -155,6 +168,11 @@ impl Proxy {
     /// What its cores make of workers.
     pub fn observations(&self) -> &Observations {
         &self.observations
+    }
+
+    /// What its cores note of routing keys that somebody follows.
+    pub fn key_traces(&self) -> &KeyTraces {
+        &self.key_traces
     }
 
     /// For requests that come in by another listener of the node.
@@ -214,7 +232,7 @@ async fn listener(port: &SharedPort) -> Result<TcpListener, StartError> {
 
 /// One core, from its listeners to its end.
 async fn run(
-    (core, asked): (Arc<Core>, mpsc::Receiver<Question>),
+    (core, asked): (Arc<Core>, Questions),
     ports: Ports,
     places: Arc<Semaphore>,
     ends: Ends,

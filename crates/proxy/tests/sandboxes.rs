@@ -5,6 +5,8 @@
 
 #[path = "sandboxes/failed_over.rs"]
 mod failed_over;
+#[path = "sandboxes/followed.rs"]
+mod followed;
 mod rig;
 
 use h2::ext::Protocol;

@@ -10,7 +10,6 @@ use crate::{
 };
 use madsim::rand::{Rng, thread_rng};
 use quorate_model::Status;
-use quorate_storage::CrashMode;
 use std::time::Duration;
 
 /// Long enough that half of it, and the time that an election and an entry may take, are well below the whole.
@@ -43,7 +42,7 @@ pub async fn run() -> Result<(), String> {
             elections -= 1;
             let pause = thread_rng().gen_range(500..6_000);
             world.pass(Duration::from_millis(pause)).await?;
-            elect(&world).await?;
+            world.replace_leader().await?;
         }
         world.pass(Duration::from_millis(200)).await?;
     }
@@ -53,19 +52,6 @@ pub async fn run() -> Result<(), String> {
     }
     world.settle().await?;
     world.oracle.borrow_mut().finish(&world.member_names())
-}
-
-/// The leader loses its power and comes back; another one leads.
-async fn elect(world: &World) -> Result<(), String> {
-    let Some(leader) = world.leader() else { return Ok(()) };
-    world.power_off(leader, CrashMode::LoseAll);
-    world
-        .until("another one leads", Duration::from_secs(20), |machines| {
-            machines.iter().any(|m| m.speaks_for_quorum())
-        })
-        .await?;
-    world.power_on(leader);
-    Ok(())
 }
 
 /// As the leader sees it.

@@ -16,7 +16,6 @@ use madsim::{
 };
 use quorate_model::{LogTime, Position, What};
 use quorate_rt::time::wall_ms;
-use quorate_storage::CrashMode;
 use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -44,14 +43,14 @@ pub async fn run() -> Result<(), String> {
     world.look()?;
     let fall = thread_rng().gen_range(0..2);
     if fall == 0 {
-        kill_leader(&world).await?;
+        world.replace_leader().await?;
     }
     // As late as it may be: the end of it may be under way.
     let last_ms = due.0.saturating_sub(thread_rng().gen_range(0..2_000));
     wait_until(&world, last_ms).await?;
     let extended = extend(&world).await;
     if fall == 1 {
-        kill_leader(&world).await?;
+        world.replace_leader().await?;
     }
     ended(&world, made, due).await?;
     world.settle().await?;
@@ -76,19 +75,6 @@ async fn extend(world: &World) -> bool {
     let status = answer.as_ref().map(|(status, _)| *status);
     trace::event(|| format!("extend at n{}: {status:?}", node + 1));
     status == Some(200)
-}
-
-/// The leader loses its power and comes back; another one leads.
-async fn kill_leader(world: &World) -> Result<(), String> {
-    let Some(leader) = world.leader() else { return Ok(()) };
-    world.power_off(leader, CrashMode::LoseAll);
-    world
-        .until("another one leads", Duration::from_secs(20), |machines| {
-            machines.iter().any(|m| m.speaks_for_quorum())
-        })
-        .await?;
-    world.power_on(leader);
-    Ok(())
 }
 
 /// When a sandbox ends, as a machine has it.

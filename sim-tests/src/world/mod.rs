@@ -145,6 +145,16 @@ impl World {
         self.machines[i].power_on();
     }
 
+    /// The leader loses its power and comes back; another one leads.
+    pub async fn replace_leader(&self) -> Result<(), String> {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        self.power_off(leader, CrashMode::LoseAll);
+        let someone_leads = |machines: &[&Machine]| machines.iter().any(|m| m.speaks_for_quorum());
+        self.until("another one leads", Duration::from_secs(20), someone_leads).await?;
+        self.power_on(leader);
+        Ok(())
+    }
+
     /// Cuts machine `i` off from all others, both ways.
     pub fn isolate(&self, i: usize) {
         trace::event(|| format!("n{} is cut off", i + 1));

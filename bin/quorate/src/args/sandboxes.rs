@@ -2,6 +2,7 @@
 
 use super::Remote;
 use clap::{Args, Subcommand};
+use std::time::Duration;
 
 /// `quorate sandboxes`
 #[derive(Args, Debug)]
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
   quorate sandboxes get dev-1 --output yaml > dev-1.yaml
   quorate sandboxes put dev-1 -f dev-1.yaml
   quorate sandboxes extend dev-1 --ttl 24h
+  quorate sandboxes trace dev-1 --for 30s
   quorate sandboxes delete dev-1
 
 What `get` prints can be put again. It then replaces only the sandbox that was shown, not a newer one; its time begins \
@@ -48,6 +50,20 @@ pub enum SandboxesVerb {
         /// What its requests carry
         key: String,
     },
+    /// Show where requests with a key go, and where the key is lost on their way
+    Trace {
+        /// What the requests carry; there need not be a sandbox of it
+        key: String,
+        /// For how long the nodes note them, from now on: 1s to 10m
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = followed_for)]
+        span: Duration,
+        /// Print each trace once it has been quiet for two seconds, instead of all of them when the time is over
+        #[arg(long)]
+        follow: bool,
+        /// Print what was noted so far, and have nothing more noted
+        #[arg(long, conflicts_with = "follow")]
+        now: bool,
+    },
     /// Let a sandbox stand for this long from now on, whatever was left
     Extend {
         /// What its requests carry
@@ -56,4 +72,10 @@ pub enum SandboxesVerb {
         #[arg(long, value_name = "TIME")]
         ttl: String,
     },
+}
+
+fn followed_for(text: &str) -> Result<Duration, String> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+    let span = quorate_api::duration::parse(text).filter(|span| ALLOWED.contains(span));
+    span.ok_or_else(|| format!("allowed: {}, 1s to 10m", quorate_api::duration::ALLOWED))
 }

@@ -88,6 +88,10 @@ impl Document {
         }
         let lines = Lines::of(&self.text);
         let told = problem.errors.iter().map(|wrong| {
+            // What the command line says, and not the file.
+            if let Some(argument) = wrong.field.strip_prefix("path.") {
+                return format!("{argument}: {}", wrong.detail);
+            }
             let place = [self.place, wrong.field.as_str()].join(if self.place.is_empty() { "" } else { "." });
             format!("{}{}: {}: {}", self.name, shown(lines.at(&place)), wrong.field, wrong.detail)
         });

@@ -34,20 +34,16 @@ pub async fn show_observations(operator: &Operator, name: &str, format: Format) 
 }
 
 fn rows(told: &Observations) -> Rows {
-    let mut rows =
-        Rows::new(["worker", "node", "health", "in flight", "breaker", "ejected for", "since", "by"]);
+    let mut rows = Rows::new(["worker", "node", "health", "in flight", "breaker", "ejected"]);
     for endpoint in &told.endpoints {
         for at in &endpoint.nodes {
-            let (since, by) = reasons(at);
             rows.push([
                 endpoint.worker.clone(),
                 at.node.clone(),
                 health(&endpoint.status, at),
                 at.in_flight.to_string(),
                 or_dash(breaker(at).as_ref()),
-                or_dash(at.ejection.as_ref().map(|ejection| &ejection.left)),
-                or_dash(since.as_ref()),
-                or_dash(by.as_ref()),
+                or_dash(ejection(at).as_ref()),
             ]);
         }
     }
@@ -61,20 +57,22 @@ fn health(status: &str, at: &EndpointAtNode) -> String {
     }
 }
 
+/// Its state, and for a breaker that is not closed since when and why.
 fn breaker(at: &EndpointAtNode) -> Option<String> {
     let breaker = at.breaker.as_ref()?;
     let state = breaker.state.replace('_', "-");
-    Some(breaker.left.as_ref().map_or(state.clone(), |left| format!("{state} for {left}")))
+    let state = breaker.left.as_ref().map_or(state.clone(), |left| format!("{state} for {left}"));
+    Some(breaker.by.as_ref().map_or(state.clone(), |by| reason(&state, &breaker.since, by)))
 }
 
-/// Since when, and by which rule: of the breaker, unless it is closed, then of the ejection.
-fn reasons(at: &EndpointAtNode) -> (Option<String>, Option<String>) {
-    let breaker =
-        at.breaker.as_ref().and_then(|breaker| Some((breaker.since.as_str(), breaker.by.as_deref()?)));
-    let ejection = at.ejection.as_ref().map(|ejection| (ejection.since.as_str(), ejection.by.as_str()));
-    let (since, by): (Vec<_>, Vec<_>) = breaker.into_iter().chain(ejection).unzip();
-    let joined = |words: Vec<&str>| (!words.is_empty()).then(|| words.join(", ").replace('_', "-"));
-    (joined(since), joined(by))
+fn ejection(at: &EndpointAtNode) -> Option<String> {
+    let ejection = at.ejection.as_ref()?;
+    Some(reason(&format!("for {}", ejection.left), &ejection.since, &ejection.by))
+}
+
+/// Both have a since and a reason of their own: they stand beside what they are about.
+fn reason(what: &str, since: &str, by: &str) -> String {
+    format!("{what}, since {since}, by {}", by.replace('_', "-"))
 }
 
 fn remarks(told: &Observations) -> Vec<String> {

@@ -1,6 +1,11 @@
 //! `quorate sandboxes`
 
-use super::{block_on, document::Document, operator};
+use super::{
+    block_on,
+    document::Document,
+    key_trace::{self, How},
+    operator,
+};
 use crate::{
     args::{Format, SandboxesArgs, SandboxesVerb},
     failure::Failure,
@@ -38,6 +43,14 @@ pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
                 let told = operator.delete_sandbox(key).await?;
                 done(format, &told, &format!("took sandbox {key} away"))
             }
+            SandboxesVerb::Trace { key, span, follow, now } => {
+                let how = match (follow, now) {
+                    (_, true) => How::Now,
+                    (true, false) => How::AsTheyCome(*span),
+                    (false, false) => How::AtTheEnd(*span),
+                };
+                key_trace::show_trace(&operator, key, (how, format)).await
+            }
             SandboxesVerb::Extend { key, ttl } => {
                 let told = operator.extend_sandbox(key, ttl).await?;
                 done(format, &told, &format!("extended sandbox {key}{}", until(&told)))
@@ -72,11 +85,30 @@ fn rows(sandboxes: &[SandboxRecord]) -> Rows {
         rows.push([
             sandbox.key.clone(),
             sandbox.rules.len().to_string(),
-            to.join(","),
+            shortened(&to),
             or_dash(sandbox.ends_at.as_deref()),
         ]);
     }
     rows
+}
+
+/// As many of them as a row has room for; the other formats have them all.
+fn shortened(targets: &[String]) -> String {
+    /// Longer than most names, shorter than a line.
+    const LETTERS_MAX: usize = 48;
+    let mut shown = String::new();
+    for (nth, target) in targets.iter().enumerate() {
+        let separator = if nth == 0 { "" } else { "," };
+        if nth > 0 && shown.chars().count() + separator.len() + target.chars().count() > LETTERS_MAX {
+            return format!("{shown} +{} more", targets.len() - nth);
+        }
+        shown.push_str(separator);
+        match target.char_indices().nth(LETTERS_MAX) {
+            Some((cut, _)) => shown.push_str(&format!("{}…", &target[..cut])),
+            None => shown.push_str(target),
+        }
+    }
+    shown
 }
 
 fn targets(rule: &SandboxRuleRecord) -> impl Iterator<Item = String> {

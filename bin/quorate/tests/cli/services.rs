@@ -90,9 +90,9 @@ fn what_each_node_makes_of_a_service_is_shown_beneath_it() {
     let (shown, _) = asked(&["services", "get", "upload"], say);
     assert_eq!(
         shown.out.split_once("\n\n").expect("two tables").1,
-        "WORKER  NODE  HEALTH                    IN FLIGHT  BREAKER       EJECTED FOR  SINCE    BY\n\
-         w1      n1    live                      3          open for 48s  3s           12s, 2s  failures, connect-failures\n\
-         w1      n2    live, 40 % of its weight  0          closed        -            -        -\n"
+        "WORKER  NODE  HEALTH                    IN FLIGHT  BREAKER                               EJECTED\n\
+         w1      n1    live                      3          open for 48s, since 12s, by failures  for 3s, since 2s, by connect-failures\n\
+         w1      n2    live, 40 % of its weight  0          closed                                -\n"
     );
     assert!(shown.err.contains("node n1 is in panic on 1 of 2 cores"), "{}", shown.err);
     assert!(shown.err.contains("node n3 does not tell what it makes of the endpoints: it does not answer"));

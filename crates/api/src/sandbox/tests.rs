@@ -107,3 +107,68 @@ fn a_ttl_of_nothing_is_none() {
         assert!(extended(bad.clone()).is_err(), "{bad}");
     }
 }
+
+/// What a refusal says: the field, what is wrong, what is allowed.
+fn refused(body: Value) -> Vec<String> {
+    read(body).expect_err("wrong").iter().map(ToString::to_string).collect()
+}
+
+/// Each of these is refused where it stands in a route, and stood in a sandbox without anybody being told.
+#[test]
+fn what_no_request_can_meet_is_refused_as_in_routes() {
+    let wrong = |rule: Value| {
+        let mut rule = rule;
+        rule["target"] = json!("a");
+        refused(json!({"rules": [rule]})).join("\n")
+    };
+    for (rule, problem) in [
+        (
+            json!({"path_prefixes": ["/a*"]}),
+            "rules[0].path_prefixes[0]: `/a*` has a `*`; allowed: no wildcard",
+        ),
+        (json!({"path_prefixes": ["/a//b"]}), "rules[0].path_prefixes[0]: `/a//b` has an empty segment"),
+        (
+            json!({"path_prefixes": ["/a/../b"]}),
+            "rules[0].path_prefixes[0]: `/a/../b` has `.` or `..` as a segment",
+        ),
+        (json!({"paths_exact": ["/a/.."]}), "rules[0].paths_exact[0]: `/a/..` has `.` or `..` as a segment"),
+        (json!({"paths_exact": ["/a*"]}), "rules[0].paths_exact[0]: `/a*` has a `*`"),
+        (
+            json!({"paths_exact": ["/a%0a"]}),
+            "rules[0].paths_exact[0]: `/a%0a` has an encoded control character",
+        ),
+        (
+            json!({"headers": {"Connection": "close"}}),
+            "rules[0].headers.Connection: connection belongs to the connection",
+        ),
+        (json!({"headers": {"x-a": " v"}}), "rules[0].headers.x-a: ` v` has spaces around it"),
+        (json!({"service": "a/b"}), "rules[0].service: `a/b` can't be named by the path of a request"),
+        (json!({"service": ".."}), "rules[0].service: `..` can't be named by the path of a request"),
+    ] {
+        let said = wrong(rule.clone());
+        assert!(said.starts_with(problem), "{rule}: {said}");
+    }
+    // A prefix ends anywhere: what stands last need not be a whole segment.
+    for good in ["/", "/a/", "/.", "/a/..", "/%2A", "/.well-known"] {
+        assert!(read(json!({"rules": [{"target": "a", "path_prefixes": [good]}]})).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn whatever_is_wrong_with_a_ttl_the_answer_says_what_it_may_be() {
+    let allowed = "a duration such as 24h, 300s (5 minutes) to 604800s (7 days)";
+    for ttl in [json!(300), json!("300"), json!("299s"), json!("169h"), json!(true)] {
+        let said = refused(json!({"rules": [{"target": "a"}], "ttl": ttl})).join("\n");
+        assert!(
+            said.starts_with("ttl: ") && said.ends_with(&format!("; allowed: {allowed}, or 0 for none")),
+            "{said}"
+        );
+        let body = json!({"ttl": ttl});
+        let wrong = extend(body.as_object().expect("an object").clone()).expect_err("refused");
+        assert_eq!(
+            (wrong.len(), wrong[0].allowed.as_str()),
+            (1, allowed),
+            "nothing ends by an extension of 0"
+        );
+    }
+}

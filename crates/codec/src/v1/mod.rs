@@ -10,6 +10,7 @@
 
 pub(crate) mod command;
 pub(crate) mod heartbeat;
+pub(crate) mod key_trace;
 pub(crate) mod load;
 pub(crate) mod membership;
 pub(crate) mod observation;

@@ -11,7 +11,7 @@ mod snapshots;
 pub mod traffic;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
-pub use snapshots::{keyspace_records, later_snapshot, snapshot, workers};
+pub use snapshots::{keyspace_records, later_snapshot, restoring, snapshot, workers};
 
 use proptest::{collection, option, prelude::*};
 use quorate_codec::log::{LogId, LogRecord, MemberNode, Membership, Payload};

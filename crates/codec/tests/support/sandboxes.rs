@@ -98,17 +98,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
 /// With everything that came with sandboxes.
 pub fn snapshot() -> (SnapshotMeta, Parts) {
     let (meta, parts) = super::snapshot();
-    let restoring = RestoringParts {
-        id: RestoreId(0xbac),
-        touched: LogTime(1_790_000_000_001),
-        batches: 4,
-        last_epoch: Epoch(30),
-        keyspaces: keyspace_records(),
-        policies: Vec::new(),
-        routes: Vec::new(),
-        sandboxes: stored(),
-        workers: Vec::new(),
-    };
+    let restoring = RestoringParts { sandboxes: stored(), ..restoring() };
     let replies = replies().into_iter().skip(24).take(4).enumerate();
     let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
     let parts = Parts {

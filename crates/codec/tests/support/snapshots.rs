@@ -77,10 +77,9 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
     (meta, parts)
 }
 
-/// A snapshot that was taken in the middle of a restore.
-pub fn later_snapshot() -> (SnapshotMeta, Parts) {
-    let (meta, parts) = snapshot();
-    let restoring = RestoringParts {
+/// A restore that is under way, and has brought keyspaces only.
+pub fn restoring() -> RestoringParts {
+    RestoringParts {
         id: RestoreId(0xbac),
         touched: LogTime(1_790_000_000_001),
         batches: 4,
@@ -89,8 +88,14 @@ pub fn later_snapshot() -> (SnapshotMeta, Parts) {
         policies: Vec::new(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
-        workers: workers(),
-    };
+        workers: Vec::new(),
+    }
+}
+
+/// A snapshot that was taken in the middle of a restore.
+pub fn later_snapshot() -> (SnapshotMeta, Parts) {
+    let (meta, parts) = snapshot();
+    let restoring = RestoringParts { workers: workers(), ..restoring() };
     let replies = replies().into_iter().skip(13).take(3).enumerate();
     let replies = replies.map(|(i, (_, reply))| (i as u64, LogIndex(30), reply)).collect();
     let windows = vec![WindowParts { boot: BootId(1), used: LogIndex(41), replies }];

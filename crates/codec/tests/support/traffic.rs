@@ -230,17 +230,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
 /// With everything that came with routes.
 pub fn snapshot() -> (SnapshotMeta, Parts) {
     let (meta, parts) = super::snapshot();
-    let restoring = RestoringParts {
-        id: RestoreId(0xbac),
-        touched: LogTime(1_790_000_000_001),
-        batches: 4,
-        last_epoch: Epoch(30),
-        keyspaces: keyspace_records(),
-        policies: policies(),
-        routes: shared_routes(),
-        sandboxes: Vec::new(),
-        workers: Vec::new(),
-    };
+    let restoring = RestoringParts { policies: policies(), routes: shared_routes(), ..restoring() };
     let ailment = |worker: &str| Ailment {
         service: services::service("chat"),
         worker: worker_id(worker),

@@ -62,6 +62,8 @@ pub mod path {
     pub const IN_FLIGHT: &str = "/peer/v1/in-flight";
     /// What do you make of a service's workers?
     pub const OBSERVATION: &str = "/peer/v1/observation";
+    /// Follow a routing key, and what have you seen of it?
+    pub const KEY_TRACE: &str = "/peer/v1/key-trace";
     /// Do you get a connection to a worker?
     pub const LOOK: &str = "/peer/v1/look";
     /// A worker is down: for the leader.

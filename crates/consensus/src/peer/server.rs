@@ -6,8 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, in_flight, joining, liveness, looking, membership, observing,
-    options::TRY_WITHIN, probing, proposer, reads, visible,
+    consensus::Shared, handing_over, in_flight, joining, key_tracing, liveness, looking, membership,
+    observing, options::TRY_WITHIN, probing, proposer, reads, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -245,6 +245,7 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_in_flight(&in_flight::tell(shared, &asked).await))
         }
         path::OBSERVATION => Ok(observing::answer(shared, &body).await?),
+        path::KEY_TRACE => Ok(key_tracing::answer(shared, &body).await?),
         path::LOOK => {
             let asked = wire::decode_look_asked(&body)?;
             Ok(wire::encode_found(&looking::look_for_another(shared, &asked).await))

@@ -157,6 +157,5 @@ pub(super) async fn partitions(State(app): State<App>, path: KeyspacePath, uri: 
 }
 
 fn parse_cursor(text: &str) -> Result<u32, Fault> {
-    text.parse()
-        .map_err(|_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into())
+    request::cursor(text, |text| text.parse().ok())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     reads,
-    services::{ServicePath, cursor, status},
+    services::{ServicePath, status},
 };
 use crate::{
     answer::{Answer, Fault, decided},
@@ -46,7 +46,11 @@ const _: () = assert!(LIMIT_MAX <= limit::OBSERVED_MAX, "a node may be asked abo
 pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) -> Answer {
     let query = request::query(&uri, &[Param::Limit, Param::Cursor])?;
     let name = request::named("path.name", path, ServiceName::parse)?;
-    let after = query.cursor.as_deref().map(|text| cursor(text, WorkerId::parse)).transpose()?;
+    let after = query
+        .cursor
+        .as_deref()
+        .map(|text| request::cursor(text, |text| WorkerId::parse(text).ok()))
+        .transpose()?;
     // Each node takes its time to tell.
     let _place = app.places.waiting()?;
     let view = reads::list(&app, &query, &[Kind::Worker, Kind::Service]).await?;

@@ -47,8 +47,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
 }
 
 fn cursor(text: &str) -> Result<RouteName, Fault> {
-    let wrong = |_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page");
-    RouteName::parse(text).map_err(|error| wrong(error).into())
+    request::cursor(text, |text| RouteName::parse(text).ok())
 }
 
 /// Show a route

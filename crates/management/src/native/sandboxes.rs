@@ -18,6 +18,7 @@ use http::{HeaderMap, Uri};
 use quorate_api::{
     Code, Param, Problem, Query,
     answer::{Page, VisibleBody, WriteAnswer},
+    config::both,
     sandbox::{self, ExtendBody, OverlapBody, SandboxAnswer, SandboxBody, SandboxPut},
 };
 use quorate_model::{Command, Kind, LogTime, RoutingKey, StoredSandbox};
@@ -25,7 +26,7 @@ use quorate_rt::time;
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
 
-type KeyPath = Result<Path<String>, PathRejection>;
+pub(super) type KeyPath = Result<Path<String>, PathRejection>;
 
 /// List sandboxes
 ///
@@ -57,7 +58,7 @@ impl Part {
         let cursor = query.cursor.as_deref();
         Ok(match query.ends_within {
             None => {
-                let key = |text| RoutingKey::parse(text).map_err(|_| no_cursor());
+                let key = |text| request::cursor(text, |text| RoutingKey::parse(text).ok());
                 Self::ByKey(cursor.map(key).transpose()?)
             }
             Some(within) => Self::ByEnd { within, after: cursor.map(end_cursor).transpose()? },
@@ -95,15 +96,10 @@ fn show_one(stored: &Arc<StoredSandbox>) -> SandboxBody {
 }
 
 fn end_cursor(text: &str) -> Result<(LogTime, RoutingKey), Fault> {
-    let read = || {
+    request::cursor(text, |text| {
         let (ends, key) = text.split_once(':')?;
         Some((LogTime(ends.parse().ok()?), RoutingKey::parse(key).ok()?))
-    };
-    read().ok_or_else(no_cursor)
-}
-
-fn no_cursor() -> Fault {
-    Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into()
+    })
 }
 
 /// Show a sandbox
@@ -159,8 +155,9 @@ pub(super) async fn show(State(app): State<App>, path: KeyPath, uri: Uri) -> Ans
 pub(super) async fn put(State(app): State<App>, path: KeyPath, request: Request) -> Answer {
     let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
-    let key = request::named("path.key", path, RoutingKey::parse)?;
-    let sandbox = Box::new(sandbox::sandbox(request::object(request).await?)?);
+    let key = request::name("path.key", path, RoutingKey::parse_declared);
+    let (key, sandbox) = both(key, sandbox::sandbox(request::object(request).await?))?;
+    let sandbox = Box::new(sandbox);
     let overlaps = OverlapBody::all(&sandbox);
     let command = Command::PutSandbox { key: key.clone(), sandbox, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
@@ -191,8 +188,8 @@ pub(super) async fn put(State(app): State<App>, path: KeyPath, request: Request)
 pub(super) async fn extend(State(app): State<App>, path: KeyPath, request: Request) -> Answer {
     let query = request::query(request.uri(), Param::RECORD_WRITE)?;
     let if_index = request::condition(request.headers())?;
-    let key = request::named("path.key", path, RoutingKey::parse)?;
-    let ttl = sandbox::extend(request::object(request).await?)?;
+    let key = request::name("path.key", path, RoutingKey::parse);
+    let (key, ttl) = both(key, sandbox::extend(request::object(request).await?))?;
     let command = Command::ExtendSandbox { key: key.clone(), ttl, if_index };
     let (outcome, visible) = writes::write_seen(&app, command, &query).await?;
     answer(&app, &key, (outcome, visible), Vec::new())

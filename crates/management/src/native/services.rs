@@ -36,7 +36,11 @@ pub(super) type ServicePath = Result<Path<String>, PathRejection>;
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
-    let after = query.cursor.as_deref().map(|text| cursor(text, ServiceName::parse)).transpose()?;
+    let after = query
+        .cursor
+        .as_deref()
+        .map(|text| request::cursor(text, |text| ServiceName::parse(text).ok()))
+        .transpose()?;
     let view = reads::list(&app, &query, &[Kind::Worker, Kind::Service]).await?;
     let name = |service: &&Arc<ServiceView>| service.name().to_string();
     let loads = app.cluster.loads();
@@ -47,13 +51,6 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
         Some(after) => Page::cut(view.services_after(after.as_str()), query.limit, view.index(), name, show),
     };
     Ok(decided(view.index(), &page))
-}
-
-pub(super) fn cursor<T>(
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, quorate_model::Invalid>,
-) -> Result<T, Fault> {
-    parse(text).map_err(|_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into())
 }
 
 fn shown<'a>(
@@ -115,7 +112,11 @@ fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
 pub(super) async fn show(State(app): State<App>, path: ServicePath, uri: Uri) -> Answer {
     let query = request::query(&uri, Param::LIST)?;
     let name = request::named("path.name", path, ServiceName::parse)?;
-    let after = query.cursor.as_deref().map(|text| cursor(text, WorkerId::parse)).transpose()?;
+    let after = query
+        .cursor
+        .as_deref()
+        .map(|text| request::cursor(text, |text| WorkerId::parse(text).ok()))
+        .transpose()?;
     let view = reads::list(&app, &query, &[Kind::Worker, Kind::Service]).await?;
     let service = view.service(name.as_str()).ok_or_else(|| {
         Fault::new(Code::ServiceUnknown, format!("no worker offers {name}, and it has no policy"))

@@ -56,8 +56,7 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {
 }
 
 fn parse_cursor(text: &str) -> Result<WorkerId, Fault> {
-    WorkerId::parse(text)
-        .map_err(|_| Problem::of_field("query.cursor", "is no cursor", "next_cursor of a page").into())
+    request::cursor(text, |text| WorkerId::parse(text).ok())
 }
 
 /// Show a worker

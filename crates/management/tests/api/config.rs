@@ -97,6 +97,32 @@ async fn a_document_with_a_mistake_changes_nothing() {
     assert_eq!(not_json.status, 415, "{}", not_json.text);
 }
 
+/// A merging document changes objects as a whole, so it can take a route's destinations away by not naming them.
+#[tokio::test]
+async fn a_document_that_would_leave_a_route_without_a_destination_is_refused_whole() {
+    let fake = formed();
+    send(&fake, "PUT", "", json!({"routes": {"web": route("a")}})).await;
+    let (before, proposals) = (declared(&fake).await, fake.proposals());
+    let zero = json!([{"service": "a", "weight": 0}, {"service": "b", "weight": 0}]);
+    for (web, place) in [
+        (json!({"match": {}, "destinations": []}), "routes.web.destinations"),
+        (json!({"match": {}, "destinations": null}), "routes.web.destinations"),
+        (json!({"match": {}, "priority": 3}), "routes.web.destinations"),
+        (json!({"match": {}, "destinations": zero}), "routes.web.destinations"),
+    ] {
+        for method in ["PUT", "PATCH"] {
+            let body = json!({"routes": {"other": route("b"), "web": web}, "sandboxes": {"k": {"rules": [{"target": "a"}]}}});
+            let answer = send(&fake, method, "", body).await;
+            assert_eq!(
+                (answer.status, answer.wrong_fields()),
+                (400, vec![place.to_owned()]),
+                "{method} {web}"
+            );
+        }
+    }
+    assert_eq!((declared(&fake).await, fake.proposals()), (before, proposals), "not a part of it");
+}
+
 #[tokio::test]
 async fn a_document_is_conditional_and_may_be_only_checked() {
     let fake = formed();

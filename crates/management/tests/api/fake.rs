@@ -20,13 +20,14 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
 };
 use quorate_management::{
-    Cluster, Committed, Config, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
-    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
+    Cluster, Committed, Config, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Mode,
+    Pieces, Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
+    router,
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
-    PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
+    PartitionCount, Position, Proposal, Refusal, Reply, RoutingKey, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -308,6 +309,14 @@ impl Cluster for Fake {
 
     fn observations(&self, _: ServiceName, ids: Vec<WorkerId>) -> BoxFuture<'_, looks::Observed> {
         async move { looks::observations(&ids) }.boxed()
+    }
+
+    fn follow_key(&self, key: RoutingKey, ms: u64) -> BoxFuture<'_, Vec<KeyTraceAt>> {
+        async move { looks::followed(&key, ms) }.boxed()
+    }
+
+    fn key_traces(&self, key: RoutingKey) -> BoxFuture<'_, Vec<KeyTraceAt>> {
+        async move { looks::key_traces(&key) }.boxed()
     }
 
     fn look_at(&self, worker: WorkerId, epoch: Epoch) -> BoxFuture<'_, Result<Look, Unavailable>> {

@@ -23,6 +23,7 @@ mod probes;
 mod reads;
 mod registry;
 mod routes;
+mod sandbox_trace;
 mod sandboxes;
 mod services;
 mod serving;

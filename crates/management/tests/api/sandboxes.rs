@@ -79,6 +79,7 @@ async fn a_sandbox_with_a_ttl_says_when_it_ends_and_is_given_more_time() {
     assert_eq!(fake.ask(extend("k", json!({"ttl": "1m"}))).await.wrong_fields(), ["ttl"]);
     let stale = fake.ask(extend("k", json!({"ttl": "24h"})).header("if-match", "\"1\"")).await;
     assert_eq!(stale.problem(), "precondition_failed");
+    assert!(stale.text.contains("read it anew"), "{}", stale.text);
 }
 
 #[tokio::test]
@@ -147,6 +148,11 @@ async fn every_mistake_is_listed_and_overlaps_are_told() {
         ]
     );
     assert_eq!(fake.ask(put("a%20b", to("a"))).await.wrong_fields(), ["path.key"]);
+    // A bad key hides nothing of the body.
+    let both = fake.ask(put("a%20b", json!({"rules": [{"target": "10.0.0.8"}], "ttl": 300}))).await;
+    assert_eq!(both.wrong_fields(), ["path.key", "rules[0].target", "ttl"]);
+    let both = fake.ask(extend(&"k".repeat(257), json!({"ttl": "0"}))).await;
+    assert_eq!(both.wrong_fields(), ["path.key", "ttl"]);
     assert_eq!(fake.ask(put(&"k".repeat(257), to("a"))).await.wrong_fields(), ["path.key"]);
     assert_eq!(fake.proposals(), 0, "nothing was proposed");
     let body = json!({"rules": [{"target": "a"}, {"target": "b", "path_prefixes": ["/api"]}]});

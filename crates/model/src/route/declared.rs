@@ -83,40 +83,74 @@ impl ValueMatch {
 
 /// Whether requests for a path can be a route's. `written` is shown.
 fn reachable(field: &str, written: &str, path: &str) -> Result<(), Invalid> {
-    let Some((problem, allowed)) = obstacle(path) else { return Ok(()) };
-    Err(Invalid::new(field, format!("{} has {problem}", excerpt(written)), allowed))
+    let Some(obstacle) = Obstacle::of(path) else { return Ok(()) };
+    let problem = format!("{} has {}", excerpt(written), obstacle.problem());
+    Err(Invalid::new(field, problem, obstacle.allowed()))
 }
 
-/// What keeps requests for a path away, and what to write instead.
-fn obstacle(path: &str) -> Option<(&'static str, &'static str)> {
-    let shown = decoded(path);
-    if shown.is_control {
-        return Some(("an encoded control character", "printable text: requests with one are refused"));
+/// What in a path keeps requests away, or is meant otherwise than it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// A control character, encoded.
+    Control,
+    /// A slash that does not look like one.
+    HiddenSlash,
+    /// A segment that leads elsewhere.
+    Dots,
+    /// Nothing between two slashes.
+    EmptySegment,
+    /// A wildcard, where there are none.
+    Star,
+}
+
+impl Obstacle {
+    /// The first one in a path.
+    pub fn of(path: &str) -> Option<Self> {
+        let shown = decoded(path);
+        let segments = || shown.text.split('/').skip(1);
+        let count = segments().count();
+        // Some servers take parameters off before they resolve dots.
+        let leads_away = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+        if shown.is_control {
+            Some(Self::Control)
+        } else if shown.is_hidden {
+            Some(Self::HiddenSlash)
+        } else if segments().any(leads_away) {
+            Some(Self::Dots)
+        } else if segments().take(count.saturating_sub(1)).any(str::is_empty) {
+            Some(Self::EmptySegment)
+        } else {
+            path.contains('*').then_some(Self::Star)
+        }
     }
-    if shown.is_hidden {
-        let allowed = "`/` between segments: requests for an encoded slash are refused where a route is for one of its \
-                       readings";
-        return Some(("an encoded slash or a backslash", allowed));
+
+    /// As an error says it.
+    pub fn problem(self) -> &'static str {
+        match self {
+            Self::Control => "an encoded control character",
+            Self::HiddenSlash => "an encoded slash or a backslash",
+            Self::Dots => "`.` or `..` as a segment",
+            Self::EmptySegment => "an empty segment",
+            Self::Star => "a `*`",
+        }
     }
-    let segments = || shown.text.split('/').skip(1);
-    // Some servers take parameters off before they resolve dots.
-    if segments().any(|segment| matches!(segment.split(';').next(), Some("." | ".."))) {
-        return Some((
-            "`.` or `..` as a segment",
-            "the path that it comes to: requests with such a segment are refused",
-        ));
+
+    /// What to write instead in a route.
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::Control => "printable text: requests with one are refused",
+            Self::HiddenSlash => {
+                "`/` between segments: requests for an encoded slash are refused where a route is for one of its readings"
+            }
+            Self::Dots => "the path that it comes to: requests with such a segment are refused",
+            Self::EmptySegment => {
+                "one slash between segments: requests with two are refused where a route is for one of its readings"
+            }
+            Self::Star => {
+                "no wildcard but `/*` at the end of a path_prefix; path_regex has others, and %2A is a star"
+            }
+        }
     }
-    let count = segments().count();
-    if segments().take(count.saturating_sub(1)).any(str::is_empty) {
-        let allowed = "one slash between segments: requests with two are refused where a route is for one of its readings";
-        return Some(("an empty segment", allowed));
-    }
-    if path.contains('*') {
-        let allowed =
-            "no wildcard but `/*` at the end of a path_prefix; path_regex has others, and %2A is a star";
-        return Some(("a `*`", allowed));
-    }
-    None
 }
 
 /// A path with its escapes undone, once.

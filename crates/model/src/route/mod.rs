@@ -10,6 +10,7 @@ mod matching;
 pub use action::{
     Cors, Destination, HeaderEdits, Mirror, OriginMatch, PathRewrite, Redirect, Rewrite, Target, Timeouts,
 };
+pub(crate) use declared::Obstacle;
 pub use matching::{HostMatch, PathMatch, Pattern, RouteMatch, ValueMatch};
 
 use crate::{

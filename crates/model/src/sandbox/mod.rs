@@ -7,6 +7,7 @@
 //!
 //! A sandbox is made by [`SandboxParts::validate`] only, which lists every mistake with its place.
 
+mod declared;
 mod rule;
 mod ttl;
 

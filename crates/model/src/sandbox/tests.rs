@@ -85,7 +85,23 @@ fn a_target_is_an_address_a_service_or_a_version_of_one() {
         let wrong = parse(bad).expect_err(bad);
         assert_eq!(wrong.field, "target");
         assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        assert!(wrong.allowed.contains("host:port, the name of a service"), "{wrong}");
     }
+}
+
+/// It was taken for the name of a service that nobody offers, and every request fell back.
+#[test]
+fn an_ip_address_alone_is_no_target() {
+    for (bad, allowed) in [
+        ("10.0.0.8", "10.0.0.8:80, or a URL such as http://10.0.0.8"),
+        ("10.0.0.8@v2", "10.0.0.8:80, or a URL such as http://10.0.0.8"),
+        ("::1", "[::1]:80, or a URL such as http://[::1]"),
+        ("[::1]", "[::1]:80, or a URL such as http://[::1]"),
+    ] {
+        let wrong = Target::parse_versioned("target", bad).expect_err(bad);
+        assert_eq!((wrong.field.as_str(), wrong.allowed.as_str()), ("target", allowed), "{bad}");
+    }
+    assert!(Target::parse_versioned("target", "10.0.0").is_ok(), "a name");
 }
 
 /// Addresses are the longest that a rule can have: a few rules with many of them are not as light as a few words.

@@ -178,6 +178,18 @@ impl KeyForms {
         Found::default()
     }
 
+    /// All keys that a request says, each with what says it: for those who follow one. A hop may pass on one form and drop
+    /// another, or say two keys.
+    pub fn all<'h>(&'h self, headers: &'h HeaderMap, query: &'h str) -> Vec<Key<'h>> {
+        let there = self.fields.iter().filter(|(name, _)| headers.contains_key(name));
+        let said = there.map(|(name, reading)| read(headers, (name, *reading), query));
+        said.filter_map(|said| match said {
+            Said::Key(key) => Some(key),
+            Said::Nothing | Said::Invalid => None,
+        })
+        .collect()
+    }
+
     #[inline]
     fn may_have(&self, name: &str) -> bool {
         let (length, letter) = place(name);
@@ -198,6 +210,18 @@ impl KeyForms {
             }
         }
         Found { key: None, invalid }
+    }
+}
+
+impl Form<'_> {
+    /// In a word: the header, or that it is the query.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Header(name) => name,
+            Self::Baggage(_) => "baggage",
+            Self::Tracestate => "tracestate",
+            Self::Query => "query",
+        }
     }
 }
 
@@ -285,7 +309,12 @@ fn is_key(text: &str) -> bool {
     (1..=limit::ROUTING_KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// One that is whole has a key of its own (RFC 6455, 4.1); that of HTTP/2 was given one before. Else the parameter would
+/// count in any request that says `Upgrade`.
 fn is_handshake(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return false;
+    }
     let mut asked =
         headers.get_all(header::UPGRADE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     asked.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))

@@ -12,9 +12,11 @@
 //! |---|---|
 //! | [`key`] | which key a request carries, and where it says so |
 //! | [`condition`] | what a rule asks for |
+//! | [`hop`](mod@hop) | what is noted of a request while its key is followed |
 //! | [`propagate`](mod@propagate) | how whoever gets the request is told of the key |
 
 pub mod condition;
+pub mod hop;
 pub mod key;
 pub mod propagate;
 

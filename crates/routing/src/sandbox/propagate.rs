@@ -17,8 +17,8 @@ use crate::route::key::trace_parent;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const SPAN_ID: HeaderName = HeaderName::from_static("x-span-id");
 
 /// Most bytes and members of `baggage` that everybody has to pass on (W3C Baggage, 3.3.2).

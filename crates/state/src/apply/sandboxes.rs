@@ -74,10 +74,7 @@ impl State {
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let standing = self.standing_sandbox(key);
-        let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
-        require_index(if_index, standing.changed)?;
-        let was = Some(standing.sandbox.clone());
+        let was = Some(self.known_sandbox(key, if_index)?.sandbox.clone());
         self.sandboxes.remove(key);
         self.remember(Former::Sandbox { key: key.clone(), was }, Became::Removed);
         events.push(Event::SandboxChanged { key: key.clone() });
@@ -90,9 +87,7 @@ impl State {
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let standing = self.standing_sandbox(key);
-        let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
-        require_index(if_index, standing.changed)?;
+        let standing = self.known_sandbox(key, if_index)?;
         let ends = Some(ttl.from(self.now));
         if standing.ends == ends {
             return Ok(Reply::Unchanged);
@@ -121,6 +116,18 @@ impl State {
     fn store_sandbox(&mut self, stored: StoredSandbox, events: &mut Vec<Event>) {
         events.push(Event::SandboxChanged { key: stored.key.clone() });
         self.sandboxes.insert(Arc::new(stored));
+    }
+
+    /// The one of a key, if there is one, and it is the one that the caller has seen.
+    fn known_sandbox(
+        &self,
+        key: &RoutingKey,
+        if_index: Option<LogIndex>,
+    ) -> Result<&Arc<StoredSandbox>, Refusal> {
+        let standing = self.standing_sandbox(key);
+        let standing = standing.ok_or_else(|| Refusal::UnknownSandbox { key: key.clone() })?;
+        require_index(if_index, standing.changed)?;
+        Ok(standing)
     }
 
     fn standing_sandbox(&self, key: &RoutingKey) -> Option<&Arc<StoredSandbox>> {

@@ -1,10 +1,11 @@
 //! What the fake knows about workers besides the state: what is in flight, and who is down.
 
 use super::{Fake, node};
-use quorate_management::{InFlightAt, Look, Reason};
+use quorate_management::{InFlightAt, KeyTraceAt, Look, Reason};
 use quorate_model::{
     BreakerObservation, BreakerPhase, EjectionCause, EjectionObservation, EndpointObservation, Epoch,
-    LogIndex, NodeName, Observation, OpeningCause, WorkerId,
+    LogIndex, LogTime, NodeName, Observation, OpeningCause, RoutingKey, WorkerId,
+    key_trace::{Hop, KeyTrace},
 };
 
 impl Fake {
@@ -63,4 +64,41 @@ pub fn observations(workers: &[WorkerId]) -> Observed {
         Ok(Observation { cores: 2, cores_silent: 0, cores_asked: 2, cores_in_panic: 1, endpoints })
     };
     vec![(node("n1"), told(bad)), (node("n2"), told(all)), (node("n3"), Err("it does not answer".into()))]
+}
+
+/// n1 follows the key, unless it is `one-more`; n3 does not answer.
+pub fn followed(key: &RoutingKey, ms: u64) -> Vec<KeyTraceAt> {
+    let is_full = key.as_str() == "one-more";
+    let told = KeyTrace {
+        cores: 2,
+        cores_full: if is_full { 2 } else { 0 },
+        left_ms: (!is_full).then_some(ms),
+        ..KeyTrace::default()
+    };
+    vec![(node("n1"), Ok(told)), (node("n3"), Err("it does not answer".into()))]
+}
+
+/// One request of the trace `t` at n1 with the key, and one that was made meanwhile at n2 without it; one without a trace.
+pub fn key_traces(_: &RoutingKey) -> Vec<KeyTraceAt> {
+    let hop = |at: u64, trace: &[&str], forms: &[&str]| Hop {
+        at: LogTime(1_790_000_000_000 + at),
+        elapsed_us: 9_500,
+        traces: trace.iter().map(|id| Box::from(*id)).collect(),
+        method: "GET".into(),
+        host: "shop.example".into(),
+        path: "/cart".into(),
+        forms: forms.iter().map(|form| Box::from(*form)).collect(),
+        decided_by: "sandbox".into(),
+        service: Some("cart@v2".into()),
+        address: Some("10.0.0.8:80".into()),
+        status: Some(200),
+        ..Hop::default()
+    };
+    let told =
+        |hops| Ok(KeyTrace { cores: 2, left_ms: Some(41_000), passed_over: 3, hops, ..KeyTrace::default() });
+    vec![
+        (node("n1"), told(vec![hop(0, &["t"], &["x-route-key", "baggage"]), hop(500, &[], &["baggage"])])),
+        (node("n2"), told(vec![hop(5, &["t"], &[])])),
+        (node("n3"), Err("it does not answer".into())),
+    ]
 }

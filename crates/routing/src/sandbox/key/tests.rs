@@ -124,20 +124,24 @@ fn lists_are_read_as_their_standards_have_them() {
 
 #[test]
 fn a_query_has_a_key_only_in_a_handshake() {
-    let socket = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    const WS: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let socket = [("connection", "Upgrade"), ("upgrade", "websocket"), WS];
     let check = |fields: &[(&str, &str)], query: &str, expected: &str| {
         assert_eq!(told(&KeyForms::default(), fields, query), expected, "{fields:?} {query}");
     };
     check(&socket, "x-route-key=k1", "k1 by query parameter x-route-key");
     check(&socket, "a=b&x%2Droute-key=pr%2D1&x-route-key=k2", "pr-1 by query parameter x-route-key");
-    check(&[("upgrade", "WebSocket")], "x-route-key=k1", "k1 by query parameter x-route-key");
+    check(&[("upgrade", "WebSocket"), WS], "x-route-key=k1", "k1 by query parameter x-route-key");
+    // Any request may say `Upgrade`: without its key it is no handshake, and nothing is upgraded.
+    check(&[("connection", "Upgrade"), ("upgrade", "websocket")], "x-route-key=k1", "none");
+    check(&[WS], "x-route-key=k1", "none");
     check(&socket, "x-route-key=a+b", "none; 1 invalid");
     check(&socket, "x-route-key=&route-key=k1&x-route-keys=k2", "none");
     check(&socket, "", "none");
     check(&[], "x-route-key=k1", "none");
-    check(&[("upgrade", "h2c")], "x-route-key=k1", "none");
+    check(&[("upgrade", "h2c"), WS], "x-route-key=k1", "none");
     // The last of all forms.
-    let both = [("upgrade", "websocket"), ("ot-baggage-x-route-key", "k2")];
+    let both = [("upgrade", "websocket"), WS, ("ot-baggage-x-route-key", "k2")];
     check(&both, "x-route-key=k1", "k2 by header ot-baggage-x-route-key");
 }
 
@@ -179,4 +183,21 @@ fn a_list_of_headers_is_checked() {
         let wrong = named(bad).expect_err(bad);
         assert_eq!(wrong.field, "route-key-headers", "{bad}");
     }
+}
+
+/// Who follows a key wants to know of each form that it is in, whichever counts.
+#[test]
+fn all_forms_are_told() {
+    let headers = map(&[
+        ("x-route-key", "k1"),
+        ("baggage", "a=1,route-key=k2"),
+        ("tracestate", "route-key=a b"),
+        ("uberctx-route-key", "k%2D3"),
+        ("accept", "k4"),
+    ]);
+    let forms = KeyForms::default();
+    let all: Vec<_> =
+        forms.all(&headers, "").iter().map(|key| format!("{} {}", key.form.word(), key.text)).collect();
+    assert_eq!(all, ["x-route-key k1", "baggage k2", "uberctx-route-key k-3"]);
+    assert_eq!(forms.all(&map(&[("accept", "k4")]), "x-route-key=k1"), []);
 }

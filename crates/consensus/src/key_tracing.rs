@@ -1,0 +1,118 @@
+//! Routing keys that somebody follows: what each member has seen of one.
+//!
+//! Any node is asked to follow a key, or what was seen, and asks all the others. A node that can't be asked is told apart
+//! from one that has seen nothing. Clocks differ: each node tells its own with its answer, and what differs by more than
+//! an answer may take is made up for, since hops are put in order by time.
+
+use crate::{
+    consensus::{Consensus, Shared},
+    membership::Picture,
+    observing::{ON_THE_WAY, SILENT_WITHIN, Unobserved, WITHIN, ask},
+    peer::{path, wire},
+};
+use futures_util::future::{BoxFuture, join_all};
+use quorate_model::{
+    LogTime, NodeId, NodeName,
+    key_trace::{KeyTrace, TraceAsked},
+};
+use quorate_rt::time::wall_ms;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Does what is asked on this node. It ends by itself within [`WITHIN`].
+pub type Tracer = Arc<dyn Fn(TraceAsked) -> BoxFuture<'static, KeyTrace> + Send + Sync>;
+
+/// What a member has seen, or why that is not known.
+pub type TracedAt = (NodeName, Result<KeyTrace, Unobserved>);
+
+/// Clocks that differ by no more are taken for one: an answer takes some of it.
+const CLOCKS_ALIKE_MS: u64 = 20;
+
+impl Consensus {
+    /// From now on `tracer` follows keys on this node. Once: a second one is not heard.
+    pub fn trace_by(&self, tracer: Tracer) {
+        let _ = self.shared().tracer.set(tracer);
+    }
+
+    /// Has all members follow a key.
+    pub async fn follow_key(&self, asked: TraceAsked) -> Vec<TracedAt> {
+        ask_all(self.shared(), asked).await
+    }
+
+    /// What all members have seen of a key. Asked twice: a request without the key is of interest to a node only once it
+    /// knows that another one has seen its trace with the key.
+    pub async fn key_traces(&self, asked: TraceAsked) -> Vec<TracedAt> {
+        let first = ask_all(self.shared(), asked.clone()).await;
+        let known: BTreeSet<Box<str>> = first
+            .iter()
+            .filter_map(|(_, told)| told.as_ref().ok())
+            .flat_map(|told| told.traces().map(Into::into))
+            .collect();
+        if known.is_empty() {
+            return first;
+        }
+        ask_all(self.shared(), TraceAsked { traces: known.into_iter().collect(), ..asked }).await
+    }
+}
+
+/// All members, by name.
+async fn ask_all(shared: &Shared, asked: TraceAsked) -> Vec<TracedAt> {
+    let members = Picture::of(shared).members;
+    let message = wire::encode_trace_asked(&asked);
+    let all = members.iter().filter_map(|(id, member)| {
+        let node = NodeName::parse(&member.name).ok()?;
+        let heard = shared.roster.get(&member.name).is_none_or(|seen| seen.reachable);
+        let within = if heard { WITHIN + ON_THE_WAY } else { SILENT_WITHIN };
+        let (asked, message) = (asked.clone(), message.clone());
+        Some(async move {
+            if NodeId(*id) == shared.me.id {
+                return (node, tell(shared, asked).await.ok_or(Unobserved::Starting));
+            }
+            let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
+            let message = ((path::KEY_TRACE, message), within);
+            let told = ask(shared, (NodeId(*id), &address), message, wire::decode_key_trace).await;
+            (node, told.map(|told| by_our_clock(told, LogTime(wall_ms()))))
+        })
+    });
+    let mut told = join_all(all).await;
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    told
+}
+
+fn by_our_clock(mut told: KeyTrace, now: LogTime) -> KeyTrace {
+    if told.clock.0.abs_diff(now.0) > CLOCKS_ALIKE_MS {
+        for hop in &mut told.hops {
+            hop.at = LogTime(hop.at.0.saturating_add(now.0).saturating_sub(told.clock.0));
+        }
+    }
+    told
+}
+
+/// The asked node's part. `None`: it does not route yet.
+async fn tell(shared: &Shared, asked: TraceAsked) -> Option<KeyTrace> {
+    let told = shared.tracer.get()?(asked).await;
+    Some(KeyTrace { clock: LogTime(wall_ms()), ..told })
+}
+
+/// The same for one that asks from elsewhere.
+pub(crate) async fn answer(shared: &Shared, body: &[u8]) -> Result<Vec<u8>, wire::WireError> {
+    let asked = wire::decode_trace_asked(body)?;
+    Ok(wire::encode_key_trace(tell(shared, asked).await.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::key_trace::Hop;
+
+    #[test]
+    fn hops_of_a_node_whose_clock_is_off_are_put_where_they_were() {
+        let at = |clock: u64, now: u64| {
+            let hops = vec![Hop { at: LogTime(5_000), ..Hop::default() }];
+            let told = KeyTrace { clock: LogTime(clock), hops, ..KeyTrace::default() };
+            by_our_clock(told, LogTime(now)).hops[0].at.0
+        };
+        assert_eq!(at(6_000, 66_000), 65_000, "a minute behind");
+        assert_eq!(at(6_000, 5_500), 4_500, "half a second ahead");
+        assert_eq!(at(6_000, 6_020), 5_000, "that is the way of the answer");
+    }
+}
