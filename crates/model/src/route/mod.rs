@@ -94,6 +94,14 @@ impl Route {
         Self { name, parts }
     }
 
+    /// What a node's default target is forwarded by.
+    pub fn of_default_target(target: Target) -> Self {
+        let destinations = vec![Destination { target, weight: Destination::WEIGHT_DEFAULT }];
+        let forwarding = Forwarding { destinations, ..Forwarding::default() };
+        let parts = RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() };
+        Self { name: RouteName::of_default_target(), parts }
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name

@@ -21,16 +21,16 @@ pub mod propagate;
 pub use propagate::propagate;
 
 use crate::{
-    decide::{Decision, RequestHead, base},
+    decide::{Decision, RequestHead},
+    local::Sight,
     route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
 use quorate_model::{
-    StoredRoute,
+    LogIndex, StoredRoute,
     route::{Action, Forwarding},
     sandbox::Fallback,
 };
-use quorate_state::View;
 use std::sync::Arc;
 
 /// A request that a rule of a sandbox is for.
@@ -51,12 +51,17 @@ impl Sandboxed<'_, '_> {
     pub fn falls_back(&self, serving: usize) -> bool {
         self.fallback.missing && serving == 0
     }
+
+    /// Whether this node alone was told of the rule: no entry of the log has made it.
+    pub fn is_local(&self) -> bool {
+        self.route.created == LogIndex(0)
+    }
 }
 
 /// Decides for a request that carries a key.
-pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
-    let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
-    let facts = Facts::of(view, head);
+pub(crate) fn decide<'v, 'h>(sight: Sight<'v>, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
+    let Some(sandbox) = sight.sandbox(key) else { return sight.base(head) };
+    let facts = Facts::of(sight, head);
     for (nth, one) in sandbox.rules().enumerate() {
         if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
@@ -66,7 +71,7 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
             if path::leads_out(head.path) {
                 return Decision::AmbiguousPath(AmbiguousPath);
             }
-            let sent = route::sent(view, forwarding, head);
+            let sent = route::sent(sight.view, forwarding, head);
             return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
         }
     }
@@ -74,7 +79,7 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
 }
 
 /// Rules are made into nothing else.
-fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
+pub(crate) fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
     match &route.route.action {
         Action::Forward(forwarding) => Some(forwarding),
         Action::Redirect(_) => None,
