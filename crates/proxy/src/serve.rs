@@ -14,16 +14,19 @@ use crate::{
     routes::Finish,
     websocket::Handshake,
 };
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use quorate_routing::grpc;
 use quorate_rt::time::Instant;
 use quorate_telemetry::{
-    ServiceCounters,
+    OpenCall, ServiceCounters,
     events::{Abandoned, Answered, Refused},
-    label::{Outcome, ServiceResult},
+    label::{CallCode, Label as _, Outcome, PathTemplate, ServiceResult},
 };
 use std::sync::Arc;
+
+/// What becomes of a call, where its answer says so.
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Answers a request: by itself, or by the worker that it is for.
 pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -51,6 +54,9 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
         Finish::ByPath => by_path,
         Finish::AsItIs | Finish::ByRoute(_) => Dialect::Route,
     };
+    if let Some(call) = record.call.take() {
+        follow(call, &mut response);
+    }
     core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
     finish.finish(response.headers_mut());
     record.end(ended);
@@ -75,7 +81,10 @@ async fn route(
         admit(&mut request, &core.config.limits)
     }) {
         Ok(admitted) => admitted,
-        Err(own) => return refused(own, &request, (core.desk.index(), Finish::ByPath)),
+        Err(own) => {
+            record.begins(is_call, (record.path, None));
+            return refused(own, &request, (core.desk.index(), Finish::ByPath));
+        }
     };
     keys::take(core, &mut request);
     let mut decided = decide(client, &request, Patience::Fresh);
@@ -84,11 +93,20 @@ async fn route(
         decided = Box::pin(hold::wait(client, &request, held)).await;
     }
     record.service = decided.service;
+    record.begins(is_call, (decided.path, decided.finish.call()));
     match decided.verdict {
         Verdict::Forward(to) => Forwarding::new(client, request, admitted, (to, decided.index)).run().await,
         Verdict::Answer(own) => refused(own, &request, (decided.index, decided.finish)),
         // Whoever has waited is told what there is.
         Verdict::Hold(_) => refused(answer::failed_to_route(), &request, (decided.index, decided.finish)),
+    }
+}
+
+/// A call is counted by what becomes of it: its code is in the head of the answer, or behind its body.
+fn follow(mut call: OpenCall, response: &mut Response<AnswerBody>) {
+    match response.headers().get(GRPC_STATUS) {
+        Some(status) => call.says(CallCode::of(status.as_bytes())),
+        None => response.body_mut().follow(call),
     }
 }
 
@@ -112,16 +130,31 @@ struct Record<'a> {
     ended: Option<Answered>,
     /// Of the service that it is for.
     service: Option<Arc<ServiceCounters>>,
+    /// What decides it.
+    path: PathTemplate,
+    /// It is a call.
+    call: Option<OpenCall>,
 }
 
 impl<'a> Record<'a> {
     fn begin(client: &'a Client) -> Self {
-        Self { client, began: Instant::now(), ended: None, service: None }
+        let (path, began) = (PathTemplate::Other, Instant::now());
+        Self { client, began, ended: None, service: None, path, call: None }
+    }
+
+    /// It is decided.
+    fn begins(&mut self, is_call: bool, (path, method): (PathTemplate, Option<&str>)) {
+        self.path = path;
+        if is_call {
+            let counters = self.client.core.counters.calls(method.unwrap_or(path.as_str()));
+            self.call = Some(OpenCall::new(counters));
+        }
     }
 
     /// With the status that the answer has, or would have if it were not to a call.
     fn end(mut self, (outcome, status): (Outcome, StatusCode)) {
-        self.ended = Some(Answered { outcome, status: status.as_u16(), elapsed: self.began.elapsed() });
+        let (path, elapsed) = (self.path, self.began.elapsed());
+        self.ended = Some(Answered { outcome, path, status: status.as_u16(), elapsed });
     }
 }
 
