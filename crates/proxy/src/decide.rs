@@ -278,9 +278,10 @@ impl Case<'_> {
             },
             Decision::ServicePreflight => Verdict::Answer(answer::service::preflight()),
             Decision::BadServicePath(bad) => Verdict::Answer(answer::service::bad_path(bad)),
-            Decision::NoService(path) => {
-                Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.sight.view)))
-            }
+            Decision::NoService(path) => Verdict::Answer(answer::service::unknown(
+                &path.name,
+                &self.services.available(self.sight.view),
+            )),
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
                 let tried = self.terms.tried;
@@ -315,7 +316,8 @@ impl Case<'_> {
             None => Verdict::Answer(match choice.busy(self.terms.tried, self.now) {
                 Some(busy) => answer::service::try_again(busy.outcome(), busy.retry_after(), choice.count()),
                 None => {
-                    let own = answer::service::unserved(&path.name, &self.services.available(self.sight.view));
+                    let own =
+                        answer::service::unserved(&path.name, &self.services.available(self.sight.view));
                     own.retry_after(until_heard(service))
                 }
             }),

@@ -136,7 +136,18 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, grpc_addr, https_addr, certificate, cores, leave, close, in_flight, observations, inlet })
+        Ok(Self {
+            addr,
+            grpc_addr,
+            https_addr,
+            certificate,
+            cores,
+            leave,
+            close,
+            in_flight,
+            observations,
+            inlet,
+        })
     }
 
     /// Where it listens.

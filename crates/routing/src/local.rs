@@ -55,8 +55,12 @@ impl Local {
     /// What takes the place of this one. What stays the same is not made anew.
     pub fn replaced(&self, mode: Mode, default: Option<&Target>, rules: &Rules) -> Self {
         let mut sandboxes = self.sandboxes.clone();
-        let gone: Vec<_> =
-            sandboxes.iter().map(|stored| &stored.key).filter(|key| !rules.contains_key(*key)).cloned().collect();
+        let gone: Vec<_> = sandboxes
+            .iter()
+            .map(|stored| &stored.key)
+            .filter(|key| !rules.contains_key(*key))
+            .cloned()
+            .collect();
         for key in gone {
             sandboxes.remove(&key);
         }
@@ -71,7 +75,8 @@ impl Local {
 
     fn default_of(&self, target: &Target) -> Arc<StoredRoute> {
         let is_same = |known: &&Arc<StoredRoute>| {
-            forwarding_of(known).is_some_and(|known| known.destinations.iter().all(|one| one.target == *target))
+            forwarding_of(known)
+                .is_some_and(|known| known.destinations.iter().all(|one| one.target == *target))
         };
         let make = || {
             let route = Route::of_default_target(target.clone());
@@ -150,9 +155,7 @@ impl<'v> Sight<'v> {
         let forwarding = forwarding_of(route)?;
         let sent = route::sent(self.view, forwarding, head);
         // What is put before the path, of an address, is not to be left.
-        let has_base = |target: &Target| {
-            matches!(target, Target::Url { address, .. } if !address.path_prefix().is_empty())
-        };
+        let has_base = |target: &Target| matches!(target, Target::Url { address, .. } if !address.path_prefix().is_empty());
         if forwarding.destinations.iter().any(|one| has_base(&one.target)) && path::leads_out(head.path) {
             return Some(Decision::AmbiguousPath(AmbiguousPath));
         }

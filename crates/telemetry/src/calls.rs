@@ -99,7 +99,10 @@ impl Calls {
         }
         let values = sums.iter().map(|(name, sum)| (&**name, |code: CallCode| sum[code.position()]));
         sheet.counters_of(
-            ("proxy_grpc_requests", "Calls of gRPC by the method that a route names, else by what decided them"),
+            (
+                "proxy_grpc_requests",
+                "Calls of gRPC by the method that a route names, else by what decided them",
+            ),
             ("method", values),
         )
     }

@@ -51,7 +51,8 @@ impl Paths {
     /// How many answers of a class there were.
     pub fn of_class(&self, class: StatusClass) -> u64 {
         let made = self.of.iter().filter_map(|answers| answers.codes.get());
-        let of_class = made.flat_map(|codes| codes.iter().enumerate()).filter(|(slot, _)| is_of(*slot, class));
+        let of_class =
+            made.flat_map(|codes| codes.iter().enumerate()).filter(|(slot, _)| is_of(*slot, class));
         of_class.map(|(_, count)| count.load(Ordering::Relaxed)).sum()
     }
 
@@ -73,13 +74,19 @@ impl Paths {
             }
         }
         sheet.counters_by(
-            ("proxy_requests", "Answered requests by what decided them; a status that never was has no series"),
+            (
+                "proxy_requests",
+                "Answered requests by what decided them; a status that never was has no series",
+            ),
             seen.iter().map(|(path, code, sum)| {
                 ([(PathTemplate::NAME, path.as_str()), ("status_code", code.as_str())], *sum)
             }),
         )?;
         sheet.durations_by::<PathTemplate, _>(
-            ("proxy_request_duration_seconds", "From a request's head to the head of its answer, by what decided it"),
+            (
+                "proxy_request_duration_seconds",
+                "From a request's head to the head of its answer, by what decided it",
+            ),
             |path| cores.clone().map(move |core| &core.of[path.position()].durations),
         )
     }

@@ -52,11 +52,7 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     Ok(decided(index, &body))
 }
 
-fn explained(
-    (view, local): (&View, &Local),
-    asked: &Asked,
-    known: (&Loads, &KeyForms),
-) -> Explanation {
+fn explained((view, local): (&View, &Local), asked: &Asked, known: (&Loads, &KeyForms)) -> Explanation {
     let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let source = asked.client.map(|client| client.to_string()).unwrap_or_default();
     let head = RequestHead {

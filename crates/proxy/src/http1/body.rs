@@ -306,7 +306,9 @@ fn heed(call: &mut OpenCall, polled: &Poll<Option<Result<Frame<Bytes>, AnswerErr
     match polled {
         Poll::Ready(Some(Ok(frame))) => {
             if let Some(trailers) = frame.trailers_ref() {
-                call.says(trailers.get(GRPC_STATUS).map_or(CallCode::Unknown, |code| CallCode::of(code.as_bytes())));
+                call.says(
+                    trailers.get(GRPC_STATUS).map_or(CallCode::Unknown, |code| CallCode::of(code.as_bytes())),
+                );
             }
         }
         Poll::Ready(None) => call.ends(),
