@@ -177,7 +177,7 @@ pub struct CandidateBody {
 /// A rule that was tried.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RuleBody {
-    /// `sandbox`, `route`, `service` or `workspace`.
+    /// `sandbox`, `route`, `service`, `workspace` or `default`.
     pub kind: String,
     /// Of a rule of a sandbox: the key and its place, from 0. Of a route: its name. Of a service or a workspace: which one, if the request names one.
     #[schema(required)]

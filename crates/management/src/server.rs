@@ -14,10 +14,11 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use quorate_model::{OwnAddresses, Ttl};
-use quorate_routing::sandbox::key::KeyForms;
+use quorate_routing::{local::Local, sandbox::key::KeyForms};
 use quorate_rt::{
     http::{ServeLimits, serve as serve_hyper},
     net::TcpListener,
+    published::Published,
     shutdown::Shutdown,
 };
 use std::{sync::Arc, time::Duration};
@@ -38,6 +39,8 @@ pub struct Config {
     pub own: OwnAddresses,
     /// Where requests say their routing keys, for `/v1/explain`.
     pub key_forms: Arc<KeyForms>,
+    /// What this node alone was told, for the same.
+    pub local: Arc<Published<Local>>,
     /// What `/metrics` answers.
     pub metrics: RenderMetrics,
     /// And of which content type it is.

@@ -169,6 +169,11 @@ impl RouteName {
     pub(crate) fn of_rule(key: &RoutingKey, nth: usize) -> Self {
         Self(format!("sandbox {key} rule {nth} ").into())
     }
+
+    /// The same of a node's default target.
+    pub(crate) fn of_default_target() -> Self {
+        Self("default target ".into())
+    }
 }
 
 impl ServiceName {

@@ -12,10 +12,16 @@
 mod duration;
 mod error;
 mod file;
+mod nearest;
+mod original;
+#[cfg(test)]
+mod original_tests;
 mod parse;
 mod reader;
 mod reference;
+mod rules;
 mod setting;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -25,8 +31,11 @@ pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 pub use yaml::{Line, Yaml};
 
-use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl};
-use quorate_routing::sandbox::key::KeyForms;
+use quorate_model::{KeyspaceSource, NodeName, PartitionCount, Ttl, route::Target};
+use quorate_routing::{
+    local::{Mode, Rules},
+    sandbox::key::KeyForms,
+};
 use reader::Reader;
 use std::{
     collections::BTreeMap,
@@ -41,8 +50,11 @@ const PEER_PORT: u16 = 7_070;
 /// The port of the routing listener for TLS where none is given.
 const HTTPS_PORT: u16 = 8_443;
 
+/// Settings that take effect while the node runs; so do the rules of the file.
+const LIVE: [&str; 1] = ["default-target"];
+
 /// Everything that a configuration is made from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Flags that were given, by name without dashes.
     pub flags: BTreeMap<String, String>,
@@ -55,7 +67,7 @@ pub struct Sources {
 }
 
 /// A configuration file that was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFile {
     /// Its path, for errors.
     pub path: String,
@@ -64,7 +76,7 @@ pub struct ConfigFile {
 }
 
 /// What defaults depend on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The host name; the default of the node's name.
     pub host_name: String,
@@ -131,6 +143,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where requests are routed.
     pub routing: SocketAddr,
+    /// Where else, for clients that know a port of its own for gRPC.
+    pub grpc: Option<SocketAddr>,
     /// Where they are routed that come by TLS.
     pub https: Option<Https>,
     /// Registration, native API, health, metrics.
@@ -155,6 +169,14 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Where requests say their routing keys.
     pub key_forms: Arc<KeyForms>,
+    /// What the node stands in front of.
+    pub mode: Mode,
+    /// Where requests go that nothing else is for.
+    pub default_target: Option<Target>,
+    /// Rules of the settings file, which are this node's own.
+    pub rules: Arc<Rules>,
+    /// Set: the settings file is read again while the node runs, with these around it.
+    pub reload: Option<Arc<Sources>>,
     /// Count of the default keyspace, where `kafka` is `None`.
     pub partitions: PartitionCount,
     /// Set: the count comes from Kafka.
@@ -195,19 +217,38 @@ impl Config {
     /// missing, such as those that only its command line has.
     pub fn management_of(sources: &Sources) -> Result<SocketAddr, ConfigErrors> {
         let mut reader = Reader::new(sources);
+        let mode = Self::read_mode(&mut reader);
         let before = reader.errors();
-        let address = Self::read_management(&mut reader);
+        let address = Self::read_management(&mut reader, mode);
         let errors = reader.finish().split_off(before);
         if errors.is_empty() { Ok(address) } else { Err(ConfigErrors(errors)) }
     }
 
-    fn read_management(r: &mut Reader<'_>) -> SocketAddr {
-        r.legacy_listener("management", &["MANAGEMENT_PORT"])
+    /// What is said of the settings that need a restart differs in these.
+    pub fn restarts(before: &Sources, after: &Sources) -> Vec<&'static str> {
+        let (before, after) = (Reader::new(before), Reader::new(after));
+        let (before, after) = (before.texts(), after.texts());
+        let differs = |name: &&str| before.get(*name) != after.get(*name) && !LIVE.contains(name);
+        SETTINGS.iter().map(|setting| setting.name).filter(differs).collect()
+    }
+
+    /// A sidecar has one neighbour, who may reach its APIs; `HOST` is about who may reach the application.
+    fn read_management(r: &mut Reader<'_>, mode: Mode) -> SocketAddr {
+        let host = match mode {
+            Mode::Gateway => Some("HOST"),
+            Mode::Sidecar => None,
+        };
+        r.legacy_listener("management", (host, &["MANAGEMENT_PORT"]))
+    }
+
+    fn read_mode(r: &mut Reader<'_>) -> Mode {
+        r.value("proxy-mode", |text, _| parse::mode(text))
     }
 
     fn read(r: &mut Reader<'_>, machine: &Machine) -> Self {
         let peers = r.optional("peers", |text, _| parse::peers(text)).unwrap_or_default();
         let cluster_secret_file = r.optional("cluster-secret-file", |text, _| parse::path(text));
+        let mode = Self::read_mode(r);
         let guarded = !peers.is_empty() && cluster_secret_file.is_some();
         let peer_host = if guarded { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let format = match machine.log_to {
@@ -218,9 +259,10 @@ impl Config {
             node_name: r.value_or("node-name", &machine.host_name, |text, _| parse::node_name(text)),
             zone: r.optional("zone", |text, _| parse::zone(text)),
             data_dir: r.value("data-dir", |text, _| parse::path(text)),
-            routing: r.legacy_listener("routing", &["PROXY_PORT", "PORT"]),
+            routing: r.legacy_listener("routing", (Some("HOST"), &["PROXY_PORT", "PORT"])),
+            grpc: r.optional("grpc", |text, _| parse::listener_or_off(text)).flatten(),
             https: Self::read_https(r),
-            management: Self::read_management(r),
+            management: Self::read_management(r, mode),
             gateway: r.value("gateway", |text, _| parse::listener(text)),
             peer: r
                 .optional("peer", |text, _| parse::listener(text))
@@ -233,6 +275,10 @@ impl Config {
             coordinator_ttl: r.value("coordinator-ttl", parse::coordinator_ttl),
             request_timeout: r.duration("request-timeout", &parse::REQUEST_TIMEOUT),
             key_forms: r.value("route-key-headers", |text, _| parse::key_forms(text)),
+            mode,
+            default_target: r.optional("default-target", |text, _| parse::target(text)),
+            rules: Arc::new(r.rules()),
+            reload: None,
             partitions: r.value("partitions", |text, _| parse::partitions(text)),
             kafka: Self::read_kafka(r),
             heartbeat_interval: r.duration("heartbeat-interval", &parse::HEARTBEAT),
@@ -293,6 +339,7 @@ impl Config {
             r.refuse("peers", problem, "the node itself included: change --peers or --node-name");
         }
         self.check_listeners(r);
+        self.check_target(r);
         if self.cluster_secret_file.is_none() {
             self.check_loopback(r);
         }
@@ -301,9 +348,10 @@ impl Config {
     /// Each has a port of its own.
     fn check_listeners(&self, r: &mut Reader<'_>) {
         let https = self.https.as_ref().map(|https| ("https", https.listen));
+        let grpc = self.grpc.map(|grpc| ("grpc", grpc));
         let mut taken = vec![("routing", self.routing)];
-        for (name, address) in https.into_iter().chain([("management", self.management), ("peer", self.peer)])
-        {
+        let others = [("management", self.management), ("peer", self.peer)];
+        for (name, address) in grpc.into_iter().chain(https).chain(others) {
             let by = taken.iter().find(|(_, other)| address.port() != 0 && clash(address, *other));
             if let Some((other, _)) = by {
                 r.refuse(name, format!("{address} is taken by --{other}"), "a port of its own");

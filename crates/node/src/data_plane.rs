@@ -8,6 +8,8 @@ use futures_util::FutureExt as _;
 use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
 use quorate_proxy::{Breakers, Feeds, Freshness, Inlet, Proxy};
+use quorate_routing::local::Local;
+use quorate_rt::published::Published;
 use quorate_telemetry::Metrics;
 use std::{io, sync::Arc};
 use tokio::sync::mpsc;
@@ -19,22 +21,27 @@ const OPENED_MAX: usize = 1_024;
 pub(crate) async fn start(
     config: &Config,
     consensus: &Consensus,
+    local: &Arc<Published<Local>>,
     (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
 ) -> Result<Proxy, StartError> {
     let feeds = Feeds {
         view: consensus.view().clone(),
         loads: consensus.published_loads().clone(),
         breakers: breakers(consensus),
+        local: local.clone(),
         freshness: freshness.clone(),
         metrics: metrics.clone(),
     };
     Proxy::start(proxy_config(config), feeds).await.map_err(|e| match e {
-        quorate_proxy::StartError::Listen { addr, source } => match &config.https {
-            Some(https) if addr != config.routing && addr == https.listen => {
-                StartError::Listen { listener: "--https", address: addr, source }
+        quorate_proxy::StartError::Listen { addr, source } => {
+            let https = config.https.as_ref().map(|https| https.listen);
+            let others = [("--https", https), ("--grpc", config.grpc)];
+            let is_it = |(_, other): &(_, Option<_>)| addr != config.routing && *other == Some(addr);
+            match others.into_iter().find(is_it) {
+                Some((listener, _)) => StartError::Listen { listener, address: addr, source },
+                None => routing_failed(config, source),
             }
-            _ => routing_failed(config, source),
-        },
+        }
         other => StartError::Proxy(other),
     })
 }
@@ -88,6 +95,7 @@ fn proxy_config(config: &Config) -> quorate_proxy::Config {
         key: key.clone(),
     });
     quorate_proxy::Config {
+        grpc: config.grpc,
         https,
         threads: config.threads,
         zone: config.zone.clone(),

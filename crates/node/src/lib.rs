@@ -6,6 +6,7 @@
 //! | [`config`] | what a node is told: flags over environment over file over defaults |
 //! | [`node`] | start, wiring, shutdown |
 //! | [`readiness`] | whether it may be sent requests |
+//! | [`settings_file`] | what of the settings changes while the node runs |
 //! | `health` | health checks of endpoints: which this node probes, and what becomes of it |
 //! | [`partition_source`] | where a partition count is read from, if not from an operator |
 
@@ -20,6 +21,7 @@ pub mod node;
 mod partition_poller;
 pub mod partition_source;
 pub mod readiness;
+pub mod settings_file;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
 pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};

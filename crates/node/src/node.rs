@@ -7,11 +7,13 @@ use crate::{
     data_plane, disk_room, health, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
+    settings_file,
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
 use quorate_proxy::{Freshness, InFlight, Proxy};
+use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -89,7 +91,7 @@ pub struct Node {
     config: Config,
     consensus: Consensus,
     proxy: Proxy,
-    reread: Arc<Notify>,
+    reread: [Arc<Notify>; 2],
     metrics: Arc<Metrics>,
     readiness: Readiness,
     management: SocketAddr,
@@ -130,10 +132,11 @@ impl Node {
         let freshness = Arc::new(Freshness::new());
         let cluster =
             Arc::new(NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone()));
-        let addresses = (peer, management);
-        let management_config = management_config(&config, &metrics, addresses, management_stopped.clone());
+        let (addresses, local) = ((peer, management), settings_file::local(&config));
+        let management_config =
+            management_config(&config, (&metrics, &local), addresses, management_stopped.clone());
         let router = quorate_management::router(cluster.clone(), management_config);
-        let proxy = data_plane::start(&config, &consensus, (&freshness, &metrics)).await?;
+        let proxy = data_plane::start(&config, &consensus, &local, (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
         let serving = serve_behind(
             data_plane::in_front(proxy.inlet().clone(), cluster),
@@ -153,7 +156,8 @@ impl Node {
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
-        let reread = certificates::keep_up(&proxy, &stopped);
+        let file = settings_file::keep_up(&config, (&local, metrics.control()), &stopped);
+        let reread = [certificates::keep_up(&proxy, &stopped), file];
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -176,6 +180,11 @@ impl Node {
     /// Where requests are routed.
     pub fn routing_addr(&self) -> SocketAddr {
         self.proxy.local_addr()
+    }
+
+    /// Where else requests are routed.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.proxy.grpc_addr()
     }
 
     /// Where requests are routed that come by TLS.
@@ -218,14 +227,15 @@ impl Node {
         &self.readiness
     }
 
-    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key.
+    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key, and
+    /// the settings.
     pub fn reread(&self) {
-        if self.proxy.certificate().is_none() {
+        if self.proxy.certificate().is_none() && self.config.reload.is_none() {
             tracing::info!(
-                "asked to read files again: there is no certificate, and all else is read at start"
+                "asked to read files again: there is no certificate and no settings file, and all else is read at start"
             );
         }
-        self.reread.notify_one();
+        self.reread.iter().for_each(|asked| asked.notify_one());
     }
 
     /// Resolves when the node can't go on: Raft has stopped because a disk failed.
@@ -327,7 +337,7 @@ fn options(
 
 fn management_config(
     config: &Config,
-    metrics: &Arc<Metrics>,
+    (metrics, local): (&Arc<Metrics>, &Arc<Published<Local>>),
     (peer, management): (SocketAddr, SocketAddr),
     ending: shutdown::Shutdown,
 ) -> quorate_management::Config {
@@ -337,6 +347,7 @@ fn management_config(
         coordinator_ttl: config.coordinator_ttl,
         own: own_addresses(config, (management, peer)),
         key_forms: config.key_forms.clone(),
+        local: local.clone(),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,
@@ -347,7 +358,7 @@ fn management_config(
 /// The listeners, under each name by which others know this machine.
 fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
     let bound = [config.routing, management, peer].into_iter();
-    let all = bound.chain(config.https.as_ref().map(|https| https.listen));
+    let all = bound.chain(config.https.as_ref().map(|https| https.listen)).chain(config.grpc);
     // Whoever asks for any port has none yet.
     let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
     let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]

@@ -9,6 +9,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 pub struct Config {
     /// Where it listens. Port 0: the system chooses.
     pub listen: SocketAddr,
+    /// Where else it listens: for clients that know a port of its own for gRPC. It speaks the same.
+    pub grpc: Option<SocketAddr>,
     /// Where it listens for TLS, if it does.
     pub https: Option<Https>,
     /// Cores, each with its own runtime. At least 1; in simulation always 1.
@@ -35,6 +37,7 @@ impl Config {
     pub fn new(listen: SocketAddr, node_name: NodeName) -> Self {
         Self {
             listen,
+            grpc: None,
             https: None,
             threads: 1,
             node_name,

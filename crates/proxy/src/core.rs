@@ -14,7 +14,7 @@ use crate::{
     pool::PoolBounds,
     resilience::{Breakers, Here},
 };
-use quorate_routing::balance::key::hash;
+use quorate_routing::{balance::key::hash, local::Local};
 use quorate_rt::{
     published::Published,
     time::{Instant, sleep},
@@ -84,6 +84,7 @@ pub(crate) struct Shared {
     pub view: Arc<Published<View>>,
     pub loads: Arc<Published<Loads>>,
     pub breakers: Breakers,
+    pub local: Arc<Published<Local>>,
     pub freshness: Arc<Freshness>,
     pub dialer: Dialer,
     pub waiting: Arc<Waiting>,
@@ -124,7 +125,7 @@ impl Core {
             core: (number(nth), number(config.threads)),
         };
         let soft = (&shared.loads, &shared.breakers);
-        let desk = Desk::new(&shared.view, soft, &counters, (PoolBounds::of(limits), here));
+        let desk = Desk::new((&shared.view, &shared.local), soft, &counters, (PoolBounds::of(limits), here));
         let core = Arc::new(Self {
             spans,
             counters,

@@ -26,15 +26,18 @@ use crate::{
 use http::{HeaderValue, Request, header};
 use quorate_model::{LogIndex, Observation, ServiceName, Ttl, Worker, WorkerId};
 use quorate_routing::{
-    Decision, RequestHead, decide as by_rules,
-    decide::by_path,
+    Decision, RequestHead,
+    local::{Local, Sight},
     pick::{Ask, next_random, wanted_model},
     service::ServicePath,
     vacancy::{self, Vacancy},
 };
 use quorate_rt::published::{Published, Reader};
 use quorate_state::{Loads, ServiceView, View};
-use quorate_telemetry::{CoreCounters, ServiceCounters, label::KeyUse};
+use quorate_telemetry::{
+    CoreCounters, ServiceCounters,
+    label::{KeyUse, PathTemplate},
+};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -45,6 +48,7 @@ pub(crate) struct Desk(Mutex<Papers>);
 
 struct Papers {
     view: Reader<View>,
+    local: Reader<Local>,
     /// The View's index, ready to be sent.
     index: (LogIndex, HeaderValue),
     workers: Workers,
@@ -63,6 +67,8 @@ pub(crate) struct Decided {
     pub service: Option<Arc<ServiceCounters>>,
     /// How its answer is finished.
     pub finish: Finish,
+    /// What it is counted as.
+    pub path: PathTemplate,
 }
 
 /// What to do with a request.
@@ -112,7 +118,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
 
 impl Desk {
     pub fn new(
-        view: &Arc<Published<View>>,
+        (view, local): (&Arc<Published<View>>, &Arc<Published<Local>>),
         (loads, breakers): (&Arc<Published<Loads>>, &Breakers),
         counters: &Arc<CoreCounters>,
         (bounds, here): (PoolBounds, Here),
@@ -123,6 +129,7 @@ impl Desk {
         timeline.note(index, 0);
         Self(Mutex::new(Papers {
             view,
+            local: local.reader(),
             index: (index, index.0.into()),
             workers: Workers::new(bounds),
             services: Services::new(
@@ -141,11 +148,15 @@ impl Desk {
     pub fn decide(&self, head: RequestHead<'_>, now: u32, terms: Terms<'_>) -> Decided {
         let mut papers = self.papers();
         papers.read();
-        let Papers { view, index, workers, services, routes, timeline, counters, entropy } = &mut *papers;
+        let Papers { view, local, index, workers, services, routes, timeline, counters, entropy } =
+            &mut *papers;
         let head = RequestHead { entropy: next_random(entropy), ..head };
-        let mut case = Case { view: view.load(), workers, services, routes, timeline, counters, now, terms };
+        let sight = Sight { view: view.load(), local: Some(local.load()) };
+        let path = PathTemplate::Other;
+        let mut case = Case { sight, workers, services, routes, timeline, counters, path, now, terms };
         let (verdict, finish, service) = case.decide(&head);
-        Decided { verdict, index: index.1.clone(), service, finish }
+        let path = case.path;
+        Decided { verdict, index: index.1.clone(), service, finish, path }
     }
 
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
@@ -223,12 +234,14 @@ impl Desk {
 
 /// A request, and the papers that it is decided by.
 struct Case<'a> {
-    view: &'a View,
+    sight: Sight<'a>,
     workers: &'a mut Workers,
     services: &'a mut Services,
     routes: &'a mut Routes,
     timeline: &'a Timeline,
     counters: &'a CoreCounters,
+    /// What decides.
+    path: PathTemplate,
     now: u32,
     terms: Terms<'a>,
 }
@@ -236,8 +249,8 @@ struct Case<'a> {
 impl Case<'_> {
     fn decide(&mut self, head: &RequestHead<'_>) -> route::Ruled {
         // Who was sent to by path stays with that rule: of its head not all is left that routes look at.
-        let decision =
-            if self.terms.tried.is_empty() { by_rules(self.view, head) } else { by_path(self.view, head) };
+        let is_new = self.terms.tried.is_empty();
+        let decision = if is_new { self.sight.decide(head) } else { self.sight.by_path(head) };
         if head.key.is_some() && !matches!(decision, Decision::Sandbox(_)) {
             self.count_key(KeyUse::Unmatched);
         }
@@ -245,8 +258,10 @@ impl Case<'_> {
     }
 
     fn ruled(&mut self, head: &RequestHead<'_>, decision: Decision<'_, '_>) -> route::Ruled {
+        self.path = template(&decision);
         let verdict = match decision {
             Decision::Sandbox(met) => return self.sandboxed(head, &met),
+            Decision::Default(met) => return self.by_default(head, &met),
             Decision::Route(routed) => return self.routed(head, &routed),
             Decision::AmbiguousPath(why) => Verdict::Answer(route::ambiguous(why)),
             Decision::Forward(forward) => {
@@ -263,9 +278,10 @@ impl Case<'_> {
             },
             Decision::ServicePreflight => Verdict::Answer(answer::service::preflight()),
             Decision::BadServicePath(bad) => Verdict::Answer(answer::service::bad_path(bad)),
-            Decision::NoService(path) => {
-                Verdict::Answer(answer::service::unknown(&path.name, &self.services.available(self.view)))
-            }
+            Decision::NoService(path) => Verdict::Answer(answer::service::unknown(
+                &path.name,
+                &self.services.available(self.sight.view),
+            )),
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
                 let tried = self.terms.tried;
@@ -300,7 +316,8 @@ impl Case<'_> {
             None => Verdict::Answer(match choice.busy(self.terms.tried, self.now) {
                 Some(busy) => answer::service::try_again(busy.outcome(), busy.retry_after(), choice.count()),
                 None => {
-                    let own = answer::service::unserved(&path.name, &self.services.available(self.view));
+                    let own =
+                        answer::service::unserved(&path.name, &self.services.available(self.sight.view));
                     own.retry_after(until_heard(service))
                 }
             }),
@@ -327,6 +344,23 @@ impl Case<'_> {
             Patience::Waiting => true,
             Patience::Over => false,
         })
+    }
+}
+
+/// What a request is counted as.
+fn template(decision: &Decision<'_, '_>) -> PathTemplate {
+    match decision {
+        Decision::Sandbox(_) => PathTemplate::Sandbox,
+        Decision::Route(_) => PathTemplate::Route,
+        Decision::Default(_) => PathTemplate::Default,
+        Decision::ServicePreflight
+        | Decision::BadServicePath(_)
+        | Decision::NoService(_)
+        | Decision::Service(..) => PathTemplate::Service,
+        Decision::PartitionCountUnknown(_) | Decision::NoWorker { .. } | Decision::Forward(_) => {
+            PathTemplate::Workspace
+        }
+        Decision::AmbiguousPath(_) | Decision::Preflight | Decision::NoWorkspace => PathTemplate::Other,
     }
 }
 

@@ -10,8 +10,9 @@ use crate::{
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
-    RouteName, StoredRoute,
-    route::{Action, Forwarding, HeaderEdits, Target},
+    Route, RouteName, StoredRoute,
+    policy::Protocol as Spoken,
+    route::{Forwarding, HeaderEdits, PathMatch, Target},
     sandbox::Fallback,
 };
 use quorate_routing::route::{cors, edit::edit};
@@ -41,6 +42,8 @@ pub(crate) struct Known {
     fallback: Option<Fallback>,
     /// The host that destinations are told instead of the one that was asked for.
     host: Option<HeaderValue>,
+    /// The method of gRPC that it is for, as it is counted; `None`: it names none.
+    call: Option<Box<str>>,
     /// What it says of retries, if it does.
     again: Option<Arc<Again>>,
     /// What else there is for its own addresses.
@@ -64,6 +67,8 @@ pub(crate) struct Plan {
     pub timeout: Option<Duration>,
     /// Who gets a copy.
     pub copy: Option<Seat>,
+    /// What its addresses are spoken to in that do not say so themselves.
+    pub speaks: Option<Spoken>,
     /// The origin that is told to a browser.
     pub origin: Option<HeaderValue>,
 }
@@ -112,16 +117,22 @@ impl Routes {
 
 impl Known {
     fn new(stored: &Arc<StoredRoute>, (book, usual): (Arc<Book>, Arc<Again>), now: u32) -> Self {
-        let forwarding = forwarding_of(stored);
+        let forwarding = stored.route.forwarding();
         let host = forwarding.and_then(|forwarding| forwarding.rewrite.host.as_deref());
         let host = host.and_then(|host| HeaderValue::from_str(host).ok());
         let retries = forwarding.and_then(|forwarding| forwarding.retries.as_ref());
         let again = retries.map(|retries| Arc::new(Again::of(Some(retries))));
-        Self { stored: stored.clone(), fallback: None, host, again, usual, book, used: AtomicU32::new(now) }
+        let (call, used) = (call_of(&stored.route), AtomicU32::new(now));
+        Self { stored: stored.clone(), fallback: None, host, call, again, usual, book, used }
+    }
+
+    /// The method of gRPC that it is for, as it is counted.
+    pub fn call(&self) -> Option<&str> {
+        self.call.as_deref()
     }
 
     /// What it says.
-    pub fn route(&self) -> &quorate_model::Route {
+    pub fn route(&self) -> &Route {
         &self.stored.route
     }
 
@@ -158,14 +169,15 @@ impl Known {
 
     /// How its requests are sent on; `None`: it redirects.
     pub fn forwarding(&self) -> Option<&Forwarding> {
-        forwarding_of(&self.stored)
+        self.stored.route.forwarding().map(|forwarding| &**forwarding)
     }
 }
 
-fn forwarding_of(stored: &StoredRoute) -> Option<&Forwarding> {
-    match &stored.route.action {
-        Action::Forward(forwarding) => Some(forwarding),
-        Action::Redirect(_) => None,
+fn call_of(route: &Route) -> Option<Box<str>> {
+    match &route.matches.path {
+        PathMatch::Grpc { service, method: Some(method) } => Some(format!("/{service}/{method}").into()),
+        PathMatch::Grpc { service, method: None } => Some(format!("/{service}/*").into()),
+        PathMatch::Any | PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => None,
     }
 }
 
@@ -223,6 +235,14 @@ impl Plan {
 }
 
 impl Finish {
+    /// The method of gRPC that its route names, as it is counted.
+    pub fn call(&self) -> Option<&str> {
+        match self {
+            Self::ByPath | Self::AsItIs => None,
+            Self::ByRoute(plan) => plan.known.call(),
+        }
+    }
+
     /// Changes the headers of a destination's answer, before ours are put in.
     pub fn edit(&self, headers: &mut HeaderMap) {
         match self {

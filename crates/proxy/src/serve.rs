@@ -15,16 +15,19 @@ use crate::{
     routes::Finish,
     websocket::Handshake,
 };
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use quorate_routing::grpc;
 use quorate_rt::time::Instant;
 use quorate_telemetry::{
-    ServiceCounters,
+    OpenCall, ServiceCounters,
     events::{Abandoned, Answered, Refused},
-    label::{Outcome, ServiceResult},
+    label::{CallCode, Label as _, Outcome, PathTemplate, ServiceResult},
 };
 use std::sync::Arc;
+
+/// What becomes of a call, where its answer says so.
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Answers a request: by itself, or by the worker that it is for.
 pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -53,6 +56,9 @@ pub(crate) async fn serve(client: &Arc<Client>, request: Request<Incoming>) -> R
         Finish::AsItIs | Finish::ByRoute(_) => Dialect::Route,
     };
     record.traced(&mut response, ended.1, &finish);
+    if let Some(call) = record.call.take() {
+        follow(call, &mut response);
+    }
     core.stamp.put(response.headers_mut(), Stamped { index, dialect, freshness: &core.freshness });
     finish.finish(response.headers_mut());
     record.end(ended);
@@ -77,7 +83,10 @@ async fn route(
         admit(&mut request, &core.config.limits)
     }) {
         Ok(admitted) => admitted,
-        Err(own) => return refused(own, &request, (core.desk.index(), Finish::ByPath)),
+        Err(own) => {
+            record.begins(is_call, (record.path, None));
+            return refused(own, &request, (core.desk.index(), Finish::ByPath));
+        }
     };
     record.hop = Tracer::begin(core, &request);
     keys::take(core, &mut request);
@@ -87,6 +96,7 @@ async fn route(
         decided = Box::pin(hold::wait(client, &request, held)).await;
     }
     record.service = decided.service;
+    record.begins(is_call, (decided.path, decided.finish.call()));
     match decided.verdict {
         Verdict::Forward(to) => {
             if let Some(hop) = &mut record.hop {
@@ -97,6 +107,14 @@ async fn route(
         Verdict::Answer(own) => refused(own, &request, (decided.index, decided.finish)),
         // Whoever has waited is told what there is.
         Verdict::Hold(_) => refused(answer::failed_to_route(), &request, (decided.index, decided.finish)),
+    }
+}
+
+/// A call is counted by what becomes of it: its code is in the head of the answer, or behind its body.
+fn follow(mut call: OpenCall, response: &mut Response<AnswerBody>) {
+    match response.headers().get(GRPC_STATUS) {
+        Some(status) => call.says(CallCode::of(status.as_bytes())),
+        None => response.body_mut().follow(call),
     }
 }
 
@@ -122,11 +140,16 @@ struct Record<'a> {
     service: Option<Arc<ServiceCounters>>,
     /// For those who follow a routing key.
     hop: Option<Box<Draft>>,
+    /// What decides it.
+    path: PathTemplate,
+    /// It is a call.
+    call: Option<OpenCall>,
 }
 
 impl<'a> Record<'a> {
     fn begin(client: &'a Client) -> Self {
-        Self { client, began: Instant::now(), ended: None, service: None, hop: None }
+        let (path, began) = (PathTemplate::Other, Instant::now());
+        Self { client, began, ended: None, service: None, hop: None, path, call: None }
     }
 
     /// What is noted of its answer, as its worker gave it.
@@ -138,9 +161,19 @@ impl<'a> Record<'a> {
         hop.answered(status, finish);
     }
 
+    /// It is decided.
+    fn begins(&mut self, is_call: bool, (path, method): (PathTemplate, Option<&str>)) {
+        self.path = path;
+        if is_call {
+            let counters = self.client.core.counters.calls(method.unwrap_or(path.as_str()));
+            self.call = Some(OpenCall::new(counters));
+        }
+    }
+
     /// With the status that the answer has, or would have if it were not to a call.
     fn end(mut self, (outcome, status): (Outcome, StatusCode)) {
-        self.ended = Some(Answered { outcome, status: status.as_u16(), elapsed: self.began.elapsed() });
+        let (path, elapsed) = (self.path, self.began.elapsed());
+        self.ended = Some(Answered { outcome, path, status: status.as_u16(), elapsed });
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     dial::Dialer,
     listen::{self, Door, Ends},
 };
+use quorate_routing::local::Local;
 use quorate_rt::{
     cores::{self, Cores},
     net::{SharedPort, TcpListener},
@@ -27,6 +28,8 @@ pub struct Feeds {
     pub loads: Arc<Published<Loads>>,
     /// Which breakers opened at other nodes, and who tells those of this one's.
     pub breakers: Breakers,
+    /// What this node alone was told.
+    pub local: Arc<Published<Local>>,
     /// How old the View may be.
     pub freshness: Arc<Freshness>,
     /// Where it is counted.
@@ -41,6 +44,7 @@ impl Feeds {
             view,
             loads,
             breakers: Breakers::default(),
+            local: Published::new(Arc::default()),
             freshness: Arc::default(),
             metrics: Metrics::new(),
         }
@@ -50,6 +54,7 @@ impl Feeds {
 /// The running data plane. Dropping it drains it in the background.
 pub struct Proxy {
     addr: SocketAddr,
+    grpc_addr: Option<SocketAddr>,
     https_addr: Option<SocketAddr>,
     certificate: Option<Certificate>,
     cores: Cores,
@@ -86,7 +91,7 @@ pub enum StartError {
 impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
-        let Feeds { view, loads, breakers, freshness, metrics } = feeds;
+        let Feeds { view, loads, breakers, local, freshness, metrics } = feeds;
         let certificate = match &config.https {
             Some(https) => Some(Certificate::read(https.certificate.clone(), https.key.clone()).await?),
             None => None,
@@ -94,6 +99,7 @@ impl Proxy {
         let ports = Ports::claim(&config, certificate.as_ref())?;
         let (addr, https_addr) =
             (ports.plain.local_addr(), ports.tls.as_ref().map(|(port, _)| port.local_addr()));
+        let grpc_addr = ports.grpc.as_ref().map(|port| port.local_addr());
         let threads = cores::actual(config.threads);
         let (leave, leaving) = shutdown::channel();
         let (close, closing) = shutdown::channel();
@@ -110,6 +116,7 @@ impl Proxy {
             view,
             loads,
             breakers,
+            local,
             freshness,
             dialer,
             waiting,
@@ -133,6 +140,7 @@ impl Proxy {
         }
         Ok(Self {
             addr,
+            grpc_addr,
             https_addr,
             certificate,
             cores,
@@ -148,6 +156,11 @@ impl Proxy {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where else it listens, if it does.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc_addr
     }
 
     /// Where it listens for TLS, if it does.
@@ -198,6 +211,7 @@ impl Proxy {
 #[derive(Clone)]
 struct Ports {
     plain: Arc<SharedPort>,
+    grpc: Option<Arc<SharedPort>>,
     tls: Option<(Arc<SharedPort>, Arc<Published<tls::Acceptor>>)>,
 }
 
@@ -208,21 +222,26 @@ impl Ports {
             Err(source) => Err(StartError::Listen { addr, source }),
         };
         let plain = claim(config.listen)?;
+        let grpc = config.grpc.map(claim).transpose()?;
         let tls = match (&config.https, certificate) {
             (Some(https), Some(certificate)) => Some((claim(https.listen)?, certificate.newest().clone())),
             (Some(_), None) | (None, _) => None,
         };
-        Ok(Self { plain, tls })
+        Ok(Self { plain, grpc, tls })
     }
 
     /// One core's own listeners.
-    async fn open(&self) -> Result<(Door, Option<Door>), StartError> {
+    async fn open(&self) -> Result<(Door, [Option<Door>; 2]), StartError> {
         let plain = Door { listener: listener(&self.plain).await?, tls: None };
+        let grpc = match &self.grpc {
+            Some(port) => Some(Door { listener: listener(port).await?, tls: None }),
+            None => None,
+        };
         let tls = match &self.tls {
             Some((port, tls)) => Some(Door { listener: listener(port).await?, tls: Some(tls.reader()) }),
             None => None,
         };
-        Ok((plain, tls))
+        Ok((plain, [grpc, tls]))
     }
 }
 
@@ -238,7 +257,7 @@ async fn run(
     ends: Ends,
     started: mpsc::Sender<Result<(), StartError>>,
 ) {
-    let (plain, tls) = match ports.open().await {
+    let (plain, others) = match ports.open().await {
         Ok(doors) => doors,
         Err(error) => {
             // Nobody listens any more only if the start was given up.
@@ -249,11 +268,11 @@ async fn run(
     let _ = started.send(Ok(())).await;
     drop(started);
     quorate_rt::spawn(core.clone().sweep(asked));
-    let by_tls = async {
-        if let Some(door) = tls {
+    let [by_grpc, by_tls] = others.map(async |door| {
+        if let Some(door) = door {
             listen::accept(&core, door, &places, ends.clone()).await;
         }
-    };
-    tokio::join!(listen::accept(&core, plain, &places, ends.clone()), by_tls);
+    });
+    tokio::join!(listen::accept(&core, plain, &places, ends.clone()), by_grpc, by_tls);
     core.drain(core.config.drain).await;
 }

@@ -5,9 +5,10 @@
 //! would send it to the old owner of the new number.
 
 use crate::{
+    local::Sight,
     partition::partition_of,
     route::{self, AmbiguousPath, Routed},
-    sandbox::{self, Sandboxed},
+    sandbox::Sandboxed,
     service::{self, BadPath, ServicePath},
     vacancy::{self, Vacancy},
     workspace::{self, Workspace},
@@ -93,6 +94,8 @@ pub enum Decision<'v, 'h> {
     },
     /// Send it there.
     Forward(Forward<'v, 'h>),
+    /// Nothing else is for it, and this node knows where such requests go ([`crate::local`]).
+    Default(Sandboxed<'v, 'h>),
 }
 
 /// Why there is no partition count.
@@ -148,15 +151,12 @@ pub enum Homeless<'v, 'h> {
     },
 }
 
-/// Decides. Allocates only for a percent-encoded path, and what a route says anew.
+/// Decides by what the cluster knows. Allocates only for a percent-encoded path, and what a route says anew.
 pub fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
-    match head.key {
-        Some(key) => sandbox::decide(view, head, key),
-        None => base(view, head),
-    }
+    Sight::of(view).decide(head)
 }
 
-/// Decides as if the request had no key.
+/// Decides as if the request had no key, by what the cluster knows.
 pub fn base<'v, 'h>(view: &'v View, head: &RequestHead<'h>) -> Decision<'v, 'h> {
     if !view.routes().is_empty()
         && let Some(routed) = route::decide(view, head)

@@ -10,6 +10,7 @@
 //! | [`partition`] | which partition a workspace is in |
 //! | [`route`] | which route a request is for, and what becomes of it |
 //! | [`sandbox`] | whether a routing key leads it elsewhere |
+//! | [`local`] | what one node was told besides: rules of its own, and a default target |
 //! | [`service`] | which service a request is about |
 //! | [`mod@decide`] | which worker gets the request, or which answer it gets here |
 //! | [`pick`] | which of a service's workers it is |
@@ -35,6 +36,7 @@ pub mod explain;
 pub mod grpc;
 pub mod health;
 pub mod hops;
+pub mod local;
 pub mod malformed;
 pub mod outlier;
 pub mod partition;

@@ -78,6 +78,7 @@ fn show(decision: &Decision<'_, '_>) -> String {
         Decision::Sandbox(met) => format!("rule {} of a sandbox", met.nth),
         Decision::Route(routed) => format!("route {}", routed.route.route.name()),
         Decision::AmbiguousPath(_) => "an ambiguous path".into(),
+        Decision::Default(_) => "the default target".into(),
         Decision::Preflight => "answered here".into(),
         Decision::ServicePreflight => "answered here, for a service".into(),
         Decision::BadServicePath(bad) => format!("bad: {bad:?}"),

@@ -54,9 +54,21 @@ pub struct Control {
     snapshots: AtomicU64,
     snapshot_index: AtomicU64,
     log_syncs: Durations,
+    config_reloads: AtomicU64,
+    config_reload_failures: AtomicU64,
 }
 
 impl Control {
+    /// The settings file has changed, and what of it can change at once has.
+    pub fn config_reloaded(&self) {
+        add(&self.config_reloads);
+    }
+
+    /// The settings file has changed, and can't be used.
+    pub fn config_not_reloaded(&self) {
+        add(&self.config_reload_failures);
+    }
+
     /// Sets the gauges about Raft.
     pub fn set_raft(&self, picture: RaftPicture) {
         self.applied_index.store(picture.applied_index, Ordering::Relaxed);
@@ -180,6 +192,16 @@ impl Collector for Shared {
             "quorate_disk_free_bytes",
             "Free room on the disk of the data folder; 0 while it is not known",
             get(&c.disk_free_bytes),
+        )?;
+        sheet.counter(
+            "quorate_config_reloads",
+            "Changes of the settings file that were taken up",
+            get(&c.config_reloads),
+        )?;
+        sheet.counter(
+            "quorate_config_reload_failures",
+            "Changes of the settings file that can't be used: what was before holds",
+            get(&c.config_reload_failures),
         )?;
         sheet.counter("quorate_storage_snapshots_built", "Snapshots built", get(&c.snapshots))?;
         sheet.gauge(

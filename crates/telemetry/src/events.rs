@@ -6,7 +6,7 @@ pub use full::{ServiceFull, WorkerFull};
 
 use crate::{
     control::Control,
-    label::{Label, LeaseTransition, Outcome, ProbeResult, StatusClass, WorkerStatus},
+    label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, WorkerStatus},
     proxy::{CoreCounters, add},
 };
 use quorate_model::{Event, LogIndex, worker::Status};
@@ -37,6 +37,8 @@ impl Probed<'_> {
 pub struct Answered {
     /// How it ended.
     pub outcome: Outcome,
+    /// By what it was decided.
+    pub path: PathTemplate,
     /// The answer's status code.
     pub status: u16,
     /// From the request's head to the answer's.
@@ -47,8 +49,7 @@ impl Answered {
     /// Counts it.
     pub fn emit(self, core: &CoreCounters) {
         add(&core.requests[self.outcome.position()]);
-        add(&core.responses[StatusClass::of(self.status).position()]);
-        core.durations.observe(self.elapsed);
+        core.paths.answered(self.path, self.status, self.elapsed);
     }
 }
 

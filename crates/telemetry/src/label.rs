@@ -38,6 +38,10 @@ macro_rules! label {
     };
 }
 
+mod sandbox_proxy;
+
+pub use sandbox_proxy::{CallCode, PathTemplate, RoutingError};
+
 label! {
     /// What a health check's probe found.
     ProbeResult as "result" {
@@ -350,6 +354,9 @@ mod tests {
         check::<LeaseTransition>();
         check::<HeartbeatResult>();
         check::<WorkerStatus>();
+        check::<PathTemplate>();
+        check::<CallCode>();
+        check::<RoutingError>();
         assert_eq!(Outcome::ALL.len(), Outcome::COUNT);
     }
 

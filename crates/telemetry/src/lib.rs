@@ -10,22 +10,27 @@
 //! | [`metrics`] | all counters of a node, and their rendering |
 //! | [`proxy`] | the data plane's counters: one set per core, summed when rendered |
 //! | [`service`] | counters by service, of a bounded number of them |
+//! | `paths` | answers by what decided the request, by the names of the sandbox proxy |
+//! | [`calls`] | calls of gRPC, by method and code |
 //! | [`control`] | the control plane's gauges and counters |
 //! | [`events`] | one struct per observable event |
 //! | [`label`] | closed label sets |
 //! | [`histogram`] | fixed buckets of atomics |
 //! | [`log`] | where log lines go |
 
+pub mod calls;
 pub mod control;
 pub mod events;
 pub mod histogram;
 pub mod label;
 pub mod log;
 pub mod metrics;
+mod paths;
 pub mod proxy;
 pub mod service;
 mod sheet;
 
+pub use calls::OpenCall;
 pub use control::Control;
 pub use metrics::Metrics;
 pub use proxy::CoreCounters;

@@ -51,7 +51,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Outcome;
+    use crate::label::{Outcome, PathTemplate};
     use expect_test::expect_file;
     use std::time::Duration;
 
@@ -65,7 +65,9 @@ mod tests {
             .collect();
         expect_file!["../golden/metrics.txt"].assert_eq(&listed);
         for name in listed.lines().filter_map(|l| l.strip_prefix("# TYPE ")) {
-            assert!(name.starts_with("quorate_"), "{name}");
+            // The others are those of the sandbox proxy.
+            let is_ours = name.starts_with("quorate_") || name.starts_with("proxy_");
+            assert!(is_ours, "{name}");
         }
     }
 
@@ -76,6 +78,7 @@ mod tests {
         for core in [&a, &a, &b] {
             crate::events::Answered {
                 outcome: Outcome::Forwarded,
+                path: PathTemplate::Workspace,
                 status: 200,
                 elapsed: Duration::from_millis(3),
             }
@@ -94,6 +97,10 @@ mod tests {
             "quorate_proxy_request_duration_seconds_bucket{le=\"0.005\"} 3",
             "quorate_proxy_request_duration_seconds_bucket{le=\"+Inf\"} 3",
             "quorate_proxy_connections_open 1",
+            "proxy_requests_total{path=\"/workspaces/{workspace}\",status_code=\"200\"} 3",
+            "proxy_request_duration_seconds_count{path=\"/workspaces/{workspace}\"} 3",
+            "proxy_request_duration_seconds_count{path=\"{default}\"} 0",
+            "proxy_routing_errors_total{error_type=\"no_worker\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -4,11 +4,12 @@
 //! lines, and the reader, who comes every few seconds, does the adding.
 
 use crate::{
-    histogram::Durations,
+    calls::{CallCounters, Calls},
     label::{
-        BreakerChange, Ejection, HoldEnd, KeyUse, Label, Mirrored, Outcome, RetryRefusal, StatusClass,
-        UpstreamUse,
+        BreakerChange, Ejection, HoldEnd, KeyUse, Label, Mirrored, Outcome, RetryRefusal, RoutingError,
+        StatusClass, UpstreamUse,
     },
+    paths::Paths,
     service::{Names, ServiceCounters, Services},
     sheet::Sheet,
 };
@@ -26,11 +27,10 @@ use std::{
 #[repr(align(128))]
 pub struct CoreCounters {
     pub(crate) requests: [AtomicU64; Outcome::COUNT],
-    pub(crate) responses: [AtomicU64; StatusClass::COUNT],
     pub(crate) upstream: [AtomicU64; UpstreamUse::COUNT],
     pub(crate) retries: AtomicU64,
     pub(crate) cut: AtomicU64,
-    pub(crate) durations: Durations,
+    pub(crate) paths: Paths,
     accepted: AtomicU64,
     closed: AtomicU64,
     tunnels_opened: AtomicU64,
@@ -44,6 +44,7 @@ pub struct CoreCounters {
     mirrored: [AtomicU64; Mirrored::COUNT],
     keys: [AtomicU64; KeyUse::COUNT],
     services: Services,
+    calls: Calls,
 }
 
 impl CoreCounters {
@@ -122,6 +123,11 @@ impl CoreCounters {
         self.services.of(name)
     }
 
+    /// The counters of the calls of one method, which must be bounded: one that a route names, or a template's name.
+    pub fn calls(&self, method: &str) -> Arc<CallCounters> {
+        self.calls.of(method)
+    }
+
     /// How many requests ended in `outcome`, for tests and for `status`.
     pub fn requests(&self, outcome: Outcome) -> u64 {
         self.requests[outcome.position()].load(Ordering::Relaxed)
@@ -143,12 +149,15 @@ pub(crate) struct Cores {
     list: Mutex<Vec<Arc<CoreCounters>>>,
     /// The services that have series of their own.
     services: Arc<Names>,
+    /// The same of methods of gRPC.
+    methods: Arc<Names>,
 }
 
 impl Cores {
     pub(crate) fn add(&self) -> Arc<CoreCounters> {
         let services = Services::new(self.services.clone());
-        let core = Arc::new(CoreCounters { services, ..CoreCounters::default() });
+        let calls = Calls::new(self.methods.clone());
+        let core = Arc::new(CoreCounters { services, calls, ..CoreCounters::default() });
         self.list().push(core.clone());
         core
     }
@@ -171,7 +180,7 @@ impl Collector for Cores {
             sum(&|c| &c.requests[l.position()])
         })?;
         sheet.counters::<StatusClass>("quorate_proxy_responses", "Answers on the routing listener", |l| {
-            sum(&|c| &c.responses[l.position()])
+            cores.iter().map(|core| core.paths.of_class(l)).sum()
         })?;
         sheet.counter(
             "quorate_proxy_retries",
@@ -205,12 +214,24 @@ impl Collector for Cores {
         sheet.durations(
             "quorate_proxy_request_duration_seconds",
             "From a request's head to the head of its answer",
-            cores.iter().map(|core| &core.durations),
-        )
+            cores.iter().flat_map(|core| core.paths.durations()),
+        )?;
+        Self::encode_original(&mut sheet, &cores)
     }
 }
 
 impl Cores {
+    /// By the names of the sandbox proxy.
+    fn encode_original(sheet: &mut Sheet<'_>, cores: &[Arc<CoreCounters>]) -> fmt::Result {
+        Paths::encode(cores.iter().map(|core| &core.paths), sheet)?;
+        sheet.counters::<RoutingError>(
+            "proxy_routing_errors",
+            "Requests that got no answer of whoever they were for, by why",
+            |l| cores.iter().map(|core| core.requests(l.outcome())).sum(),
+        )?;
+        Calls::encode(cores.iter().map(|core| &core.calls), sheet)
+    }
+
     /// What is about workers that fail.
     fn encode_resilience(sheet: &mut Sheet<'_>, cores: &[Arc<CoreCounters>]) -> fmt::Result {
         let sum = |of: &dyn Fn(&CoreCounters) -> &AtomicU64| -> u64 {

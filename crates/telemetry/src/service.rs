@@ -41,8 +41,8 @@ impl ServiceCounters {
 pub(crate) struct Names(Mutex<BTreeSet<Box<str>>>);
 
 impl Names {
-    /// The name under which a service is counted.
-    fn of<'n>(&self, name: &'n str) -> &'n str {
+    /// The name under which one is counted.
+    pub(crate) fn of<'n>(&self, name: &'n str) -> &'n str {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if names.contains(name) {
             return name;

@@ -43,6 +43,33 @@ impl Sheet<'_> {
         Ok(())
     }
 
+    /// Series of two labels, whose values the caller bounds.
+    pub fn counters_by<'n>(
+        &mut self,
+        (name, help): (&str, &str),
+        series: impl Iterator<Item = ([(&'n str, &'n str); 2], u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in series {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    /// One histogram for each value of a closed label.
+    pub fn durations_by<'d, L: Label, P: Iterator<Item = &'d Durations>>(
+        &mut self,
+        (name, help): (&str, &str),
+        parts: impl Fn(L) -> P,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for label in L::ALL {
+            let labels = [(L::NAME, label.as_str())];
+            Durations::encode(parts(*label), metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         metric.encode_gauge(&value)

@@ -13,14 +13,13 @@ use quorate_node::{
     Node, Platform, StartError,
     config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources, is_unknown_variable},
     partition_source::PartitionSource,
+    settings_file,
 };
 use quorate_rt::tls;
 use quorate_storage::FolderDisk;
 use quorate_telemetry::log;
 use std::{collections::BTreeMap, io::IsTerminal as _, path::Path, pin::pin, sync::Arc, time::Duration};
 
-/// Larger files are no configuration.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Consensus and management need no more; the data plane has threads of its own.
 const CONTROL_THREADS_MAX: usize = 4;
 /// Blocking work that is still under way when the node is done, such as a name being resolved, is left behind.
@@ -29,7 +28,9 @@ const LEFTOVERS_LIMIT: Duration = Duration::from_secs(1);
 /// Runs a node until a signal.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let sources = sources(args.flags.clone(), args.config.as_deref())?;
-    let config = configure(&sources)?;
+    let mut config = configure(&sources)?;
+    // From a pipe it is read once.
+    config.reload = args.config.as_deref().filter(|path| path.is_file()).map(|_| Arc::new(sources.clone()));
     check_certificate(&config)?;
     let format = match config.log_format {
         LogFormat::Text => log::Format::Text,
@@ -102,6 +103,7 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
     tracing::info!(
         node = %name,
         routing = %node.routing_addr(),
+        grpc = node.grpc_addr().map(tracing::field::display),
         https = node.https_addr().map(tracing::field::display),
         management = %node.management_addr(),
         peer = %node.peer_addr(),
@@ -173,11 +175,7 @@ pub(super) fn sources(flags: BTreeMap<String, String>, file: Option<&Path>) -> R
 pub(super) fn read(path: &Path) -> Result<ConfigFile, Failure> {
     let name = path.display().to_string();
     let wrong = |why: String| Failure::Usage(format!("--config {name}: {why}"));
-    let size = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(wrong(format!("{size} bytes; allowed: at most {FILE_BYTES_MAX}")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let text = settings_file::read_text(path).map_err(wrong)?;
     Ok(ConfigFile { path: name, text })
 }
 

@@ -9,8 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-const SERVER: &str = include_str!("grpc_server.py");
-const CLIENT: &str = include_str!("grpc_client.py");
+pub const SERVER: &str = include_str!("grpc_server.py");
+pub const CLIENT: &str = include_str!("grpc_client.py");
 /// Within which the origin hears of a cancelled call.
 const HEARD: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,8 @@ use quorate_api::{
 use quorate_model::Scheme;
 use quorate_routing::{
     RequestHead,
-    explain::{Chosen, EndpointFacts, Explanation, Reason, Result as Decided, Tried, explain},
+    explain::{Chosen, EndpointFacts, Explanation, Reason, Result as Decided, Tried, explain_in},
+    local::{Local, Sight},
     sandbox::key::KeyForms,
 };
 use quorate_rt::rng;
@@ -45,12 +46,13 @@ pub(super) async fn post(State(app): State<App>, request: Request) -> Answer {
     let asked = explain::asked(request::object(request).await?)?;
     let view = reads::view(&app, &query).await?;
     let (index, loads, forms) = (view.index(), app.cluster.loads(), app.config.key_forms.clone());
+    let local = app.config.local.get();
     // A path can be one of many routes, and a service one of many workers: more than other requests shall wait for.
-    let body = quorate_rt::blocking(move || body(explained(&view, &asked, (&loads, &forms)))).await;
+    let body = quorate_rt::blocking(move || body(explained((&view, &local), &asked, (&loads, &forms)))).await;
     Ok(decided(index, &body))
 }
 
-fn explained(view: &View, asked: &Asked, known: (&Loads, &KeyForms)) -> Explanation {
+fn explained((view, local): (&View, &Local), asked: &Asked, known: (&Loads, &KeyForms)) -> Explanation {
     let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let source = asked.client.map(|client| client.to_string()).unwrap_or_default();
     let head = RequestHead {
@@ -64,7 +66,7 @@ fn explained(view: &View, asked: &Asked, known: (&Loads, &KeyForms)) -> Explanat
         key: None,
         entropy: rng::random_u64(),
     };
-    explain(view, &head, known)
+    explain_in(Sight { view, local: Some(local) }, &head, known)
 }
 
 fn body(Explanation { index, key, tried, left_out, result }: Explanation) -> ExplainBody {

@@ -2,7 +2,7 @@
 
 use quorate_management::Config;
 use quorate_model::{OwnAddresses, Ttl};
-use quorate_rt::shutdown;
+use quorate_rt::{published::Published, shutdown};
 use std::{sync::Arc, time::Duration};
 
 /// When the fake's log time begins.
@@ -17,6 +17,7 @@ pub fn config() -> Config {
             advertised: vec![("router-1.example".into(), 8080)],
         },
         key_forms: Arc::default(),
+        local: Published::new(Arc::default()),
         metrics: Arc::new(|| "quorate_raft_term 3\n".into()),
         metrics_type: "text/plain; version=0.0.4",
         ending: shutdown::channel().1,

@@ -101,6 +101,22 @@ impl Route {
         Self { name, parts }
     }
 
+    /// What a node's default target is forwarded by.
+    pub fn of_default_target(target: Target) -> Self {
+        let destinations = vec![Destination { target, weight: Destination::WEIGHT_DEFAULT }];
+        let forwarding = Forwarding { destinations, ..Forwarding::default() };
+        let parts = RouteParts { action: forwarding.into(), ..RouteParts::default() };
+        Self { name: RouteName::of_default_target(), parts }
+    }
+
+    /// How its requests are sent on; `None`: it redirects.
+    pub fn forwarding(&self) -> Option<&Arc<Forwarding>> {
+        match &self.parts.action {
+            Action::Forward(forwarding) => Some(forwarding),
+            Action::Redirect(_) => None,
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name

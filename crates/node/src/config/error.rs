@@ -20,6 +20,8 @@ pub enum Origin {
         file: String,
         /// From 1.
         line: u64,
+        /// From 1, where it is known.
+        column: Option<u64>,
     },
     /// The file as a whole could not be read as YAML.
     File(String),
@@ -33,7 +35,10 @@ impl fmt::Display for Origin {
             Self::Flag(name) => write!(f, "--{name}"),
             Self::Env(name) => f.write_str(name),
             Self::LegacyEnv(name) => f.write_str(name),
-            Self::Key { key, file, line } => write!(f, "{key} ({file}, line {line})"),
+            Self::Key { key, file, line, column: None } => write!(f, "{key} ({file}, line {line})"),
+            Self::Key { key, file, line, column: Some(column) } => {
+                write!(f, "{key} ({file}, line {line}, column {column})")
+            }
             Self::File(file) => f.write_str(file),
             Self::Default(name) => write!(f, "--{name} (not given)"),
         }

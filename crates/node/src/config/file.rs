@@ -1,14 +1,19 @@
 //! The configuration file: YAML in which every key is known.
 //!
+//! Besides our own keys it may have those of the sandbox proxy's file ([`super::original`]), rules included.
+//!
 //! A misspelt key that is silently ignored is a node that runs with a default nobody chose, so unknown keys are
 //! errors with their line. Values keep the text in which they were written and are parsed where flags are, so a
 //! value means the same wherever it stands. Lists may be YAML lists, and `peers` may be a mapping.
 
 use super::{
     error::{ConfigError, Origin, Wrong, quoted},
-    setting::{SETTINGS, Setting},
+    original::{self, OriginalKey, RULES, Reads},
+    parse, rules,
+    setting::{SETTINGS, Setting, find},
     yaml::{Line, Yaml},
 };
+use quorate_routing::local::Rules;
 
 /// A value of the file and where it stands.
 pub(super) struct FileValue {
@@ -17,9 +22,17 @@ pub(super) struct FileValue {
     pub origin: Origin,
 }
 
+/// What a file says.
+pub(super) struct Read {
+    pub values: Vec<FileValue>,
+    pub rules: Rules,
+    pub errors: Vec<ConfigError>,
+}
+
 /// Reads the whole file; every unknown key and misplaced value is an error of its own.
-pub(super) fn read(file: &str, text: &str) -> (Vec<FileValue>, Vec<ConfigError>) {
-    let mut found = Found { file, values: Vec::new(), errors: Vec::new() };
+pub(super) fn read(file: &str, text: &str) -> Read {
+    let mut found =
+        Found { file, values: Vec::new(), rules: Rules::new(), originals: Vec::new(), errors: Vec::new() };
     match Yaml::read(text) {
         Ok(Yaml::Map(entries)) => found.entries("", entries),
         Ok(Yaml::Null) => {}
@@ -29,12 +42,16 @@ pub(super) fn read(file: &str, text: &str) -> (Vec<FileValue>, Vec<ConfigError>)
         }
         Err(wrong) => found.errors.push(wrong.at(Origin::File(file.into()))),
     }
-    (found.values, found.errors)
+    found.lay_originals();
+    Read { values: found.values, rules: found.rules, errors: found.errors }
 }
 
 struct Found<'a> {
     file: &'a str,
     values: Vec<FileValue>,
+    rules: Rules,
+    /// What is said by keys of the sandbox proxy.
+    originals: Vec<(&'static OriginalKey, String, Origin)>,
     errors: Vec<ConfigError>,
 }
 
@@ -42,12 +59,59 @@ impl Found<'_> {
     fn entries(&mut self, above: &str, entries: Vec<(Line<String>, Yaml)>) {
         for (name, value) in entries {
             let key = format!("{above}{}", name.value);
-            let line = name.line;
-            let origin = Origin::Key { key: key.clone(), file: self.file.into(), line };
+            let at = (name.line, name.column);
+            let origin =
+                Origin::Key { key: key.clone(), file: self.file.into(), line: at.0, column: Some(at.1) };
+            if key == RULES {
+                let (rules, errors) = rules::read(self.file, value, at);
+                self.rules = rules;
+                self.errors.extend(errors);
+                continue;
+            }
+            if let Some(original) = original::find(&key) {
+                self.original(original, value, origin);
+                continue;
+            }
             match (setting_of(&key), value) {
                 (Some(setting), value) if !is_section(&key, &value) => self.value(setting, value, origin),
                 (_, Yaml::Map(inner)) if leads_on(&key) => self.entries(&format!("{key}."), inner),
-                _ => self.errors.push(unknown(origin)),
+                // An empty section says nothing.
+                (_, Yaml::Null) if leads_on(&key) => {}
+                _ => self.errors.push(rules::unknown(&key, all_keys()).at(origin)),
+            }
+        }
+    }
+
+    fn original(&mut self, original: &'static OriginalKey, value: Yaml, origin: Origin) {
+        match as_text(value) {
+            Ok(Some(text)) => match original.reads.text(&text) {
+                Ok(text) => self.originals.push((original, text, origin)),
+                Err(wrong) => self.errors.push(wrong.at(origin)),
+            },
+            Ok(None) => {}
+            Err(wrong) => self.errors.push(wrong.at(origin)),
+        }
+    }
+
+    /// Our own key says more than the one of the sandbox proxy: with its port, where to listen. Where they contradict
+    /// each other, nobody knows which was meant.
+    fn lay_originals(&mut self) {
+        for (original, text, origin) in std::mem::take(&mut self.originals) {
+            let setting =
+                find(original.setting).expect("the keys name settings of the table; a test reads them all");
+            let Some(own) = self.values.iter().find(|value| value.setting.name == setting.name) else {
+                self.values.push(FileValue { setting, text, origin });
+                continue;
+            };
+            let port = |text: &str| parse::listener(text).ok().map(|address| address.port());
+            let is_same = match original.reads {
+                // A wrong one is told of as such.
+                Reads::Port(_) => port(&own.text).is_none_or(|own| Some(own) == port(&text)),
+                Reads::KeyHeader | Reads::Address => own.text == text,
+            };
+            if !is_same {
+                let problem = format!("contradicts `{}`, which says {}", setting.key(), quoted(&own.text));
+                self.errors.push(Wrong::new(problem, "one of the two, or both alike").at(origin));
             }
         }
     }
@@ -73,12 +137,13 @@ fn is_section(key: &str, value: &Yaml) -> bool {
 }
 
 fn leads_on(key: &str) -> bool {
-    SETTINGS.iter().any(|setting| setting.key().strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    all_keys().iter().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
 }
 
-fn unknown(origin: Origin) -> ConfigError {
-    let keys: Vec<_> = SETTINGS.iter().map(Setting::key).collect();
-    Wrong::new("there is no such key", keys.join(", ")).at(origin)
+/// What a file may say: our own keys, and those of the sandbox proxy.
+fn all_keys() -> Vec<String> {
+    let originals = original::KEYS.iter().map(|known| known.key).chain([RULES, "routing.listen"]);
+    SETTINGS.iter().map(Setting::key).chain(originals.map(str::to_owned)).collect()
 }
 
 /// A list is what a flag spells with commas, a mapping what a flag spells `name=value,...`.
@@ -110,7 +175,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Vec<String> {
-        let (values, errors) = read("q.yaml", text);
+        let Read { values, errors, .. } = read("q.yaml", text);
         let values = values.iter().map(|v| format!("{} = {} @ {}", v.setting.name, v.text, v.origin));
         values.chain(errors.iter().map(ToString::to_string)).collect()
     }
@@ -120,10 +185,10 @@ mod tests {
         assert_eq!(
             check("node_name: n\nworker_ttl: 30s\npartitions: 64\nkafka_brokers: [a:1, b:2]\n"),
             [
-                "node-name = n @ node_name (q.yaml, line 1)",
-                "worker-ttl = 30s @ worker_ttl (q.yaml, line 2)",
-                "partitions = 64 @ partitions (q.yaml, line 3)",
-                "kafka-brokers = a:1,b:2 @ kafka_brokers (q.yaml, line 4)",
+                "node-name = n @ node_name (q.yaml, line 1, column 1)",
+                "worker-ttl = 30s @ worker_ttl (q.yaml, line 2, column 1)",
+                "partitions = 64 @ partitions (q.yaml, line 3, column 1)",
+                "kafka-brokers = a:1,b:2 @ kafka_brokers (q.yaml, line 4, column 1)",
             ]
         );
     }
@@ -133,24 +198,31 @@ mod tests {
         assert_eq!(
             check("peers:\n  n1: a:7070\n  n2: b:7070\nrouting:\n  listen: :80\n  management_paths: true\n"),
             [
-                "peers = n1=a:7070,n2=b:7070 @ peers (q.yaml, line 1)",
-                "routing = :80 @ routing.listen (q.yaml, line 5)",
-                "routing-management-paths = true @ routing.management_paths (q.yaml, line 6)",
+                "peers = n1=a:7070,n2=b:7070 @ peers (q.yaml, line 1, column 1)",
+                "routing = :80 @ routing.listen (q.yaml, line 5, column 3)",
+                "routing-management-paths = true @ routing.management_paths (q.yaml, line 6, column 3)",
             ]
         );
-        assert_eq!(check("routing: :80\n"), ["routing = :80 @ routing (q.yaml, line 1)"]);
+        assert_eq!(check("routing: :80\n"), ["routing = :80 @ routing (q.yaml, line 1, column 1)"]);
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        for (text, at) in [
-            ("worker_ttl: 30s\nworkerttl: 30s\n", "workerttl (q.yaml, line 2)"),
-            ("routing:\n  lisen: :80\n", "routing.lisen (q.yaml, line 2)"),
-            ("server:\n  a: 1\n", "server (q.yaml, line 1)"),
+        for (text, told) in [
+            (
+                "worker_ttl: 30s\nworkerttl: 30s\n",
+                "workerttl (q.yaml, line 2, column 1): there is no such key; did you mean `worker_ttl`?",
+            ),
+            (
+                "routing:\n  lisen: :80\n",
+                "routing.lisen (q.yaml, line 2, column 3): there is no such key; did you mean `routing.listen`?",
+            ),
+            ("server:\n  a: 1\n", "server.a (q.yaml, line 2, column 3): there is no such key"),
+            ("gadget:\n  a: 1\n", "gadget (q.yaml, line 1, column 1): there is no such key"),
         ] {
             let found = check(text);
             let error = found.last().expect("an error");
-            assert!(error.starts_with(&format!("{at}: there is no such key; allowed: node_name")), "{error}");
+            assert!(error.starts_with(&format!("{told}; allowed: node_name")), "{error}");
         }
     }
 

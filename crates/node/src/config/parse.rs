@@ -5,8 +5,8 @@ use super::{
     duration::{self, Bare},
     error::{Wrong, quoted},
 };
-use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl, limit};
-use quorate_routing::sandbox::key::KeyForms;
+use quorate_model::{NodeName, PartitionCount, PeerAddress, Ttl, limit, route::Target};
+use quorate_routing::{local::Mode, sandbox::key::KeyForms};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -227,5 +227,19 @@ pub(super) fn log_level(text: &str) -> Result<String, Wrong> {
             text,
             "error, warn, info, debug or trace, or a list such as info,quorate_node=debug",
         ))
+    }
+}
+
+/// Where requests go.
+pub(super) fn target(text: &str) -> Result<Target, Wrong> {
+    let allowed = "a URL, host:port, the name of a service, or service@version";
+    Target::parse_versioned("default-target", text).map_err(|wrong| Wrong::new(wrong.problem, allowed))
+}
+
+pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
+    match text {
+        "gateway" => Ok(Mode::Gateway),
+        "sidecar" => Ok(Mode::Sidecar),
+        _ => Err(Wrong::value(text, "gateway or sidecar")),
     }
 }

@@ -10,6 +10,7 @@ use super::{
     parse::Bounds,
     setting::{UNAVAILABLE, find},
 };
+use quorate_routing::local::Rules;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 struct Given {
@@ -20,16 +21,18 @@ struct Given {
 pub(super) struct Reader<'a> {
     env: &'a BTreeMap<String, String>,
     given: BTreeMap<&'static str, Given>,
+    rules: Rules,
     errors: Vec<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
     /// Lays flags over environment over file.
     pub fn new(sources: &'a Sources) -> Self {
-        let mut reader = Self { env: &sources.env, given: BTreeMap::new(), errors: Vec::new() };
+        let mut reader =
+            Self { env: &sources.env, given: BTreeMap::new(), rules: Rules::new(), errors: Vec::new() };
         if let Some(file) = &sources.file {
-            let (values, errors) = file::read(&file.path, &file.text);
-            reader.errors = errors;
+            let file::Read { values, rules, errors } = file::read(&file.path, &file.text);
+            (reader.rules, reader.errors) = (rules, errors);
             for value in values {
                 reader.put(value.setting, value.text, value.origin);
             }
@@ -42,6 +45,16 @@ impl<'a> Reader<'a> {
         }
         reader.refuse_unavailable();
         reader
+    }
+
+    /// The rules of the file.
+    pub fn rules(&mut self) -> Rules {
+        std::mem::take(&mut self.rules)
+    }
+
+    /// What is said of each setting, by whoever has the last word.
+    pub fn texts(&self) -> BTreeMap<&'static str, &str> {
+        self.given.iter().map(|(name, given)| (*name, given.text.as_str())).collect()
     }
 
     /// How many errors there are so far.
@@ -96,14 +109,18 @@ impl<'a> Reader<'a> {
         self.value(name, |text, bare| parse::bounded(text, bare, bounds))
     }
 
-    /// A listener whose host and port the original systems set apart, by `HOST` and by one of `ports`. They lie
+    /// A listener whose host and port the original systems set apart, by `host` and by one of `ports`. They lie
     /// over the file and under `QUORATE_<NAME>`.
-    pub fn legacy_listener(&mut self, name: &'static str, ports: &[&'static str]) -> SocketAddr {
+    pub fn legacy_listener(
+        &mut self,
+        name: &'static str,
+        (host, ports): (Option<&'static str>, &[&'static str]),
+    ) -> SocketAddr {
         let mut address: SocketAddr = self.value(name, |text, _| parse::listener(text));
         if matches!(self.given.get(name), Some(Given { origin: Origin::Flag(_) | Origin::Env(_), .. })) {
             return address;
         }
-        if let Some(host) = self.legacy("HOST", parse::listener_host) {
+        if let Some(host) = host.and_then(|host| self.legacy(host, parse::listener_host)) {
             address.set_ip(host);
         }
         let port = ports.iter().find(|name| self.env_text(name).is_some());
@@ -111,6 +128,12 @@ impl<'a> Reader<'a> {
             address.set_port(port);
         }
         address
+    }
+
+    /// Whether what is said of a setting is wrong.
+    pub fn has_errors_about(&self, name: &str) -> bool {
+        let given = self.given.get(name).map(|given| &given.origin);
+        given.is_some_and(|origin| self.errors.iter().any(|error| error.origin == *origin))
     }
 
     /// An error about a value that was read well but does not fit the others.

@@ -271,6 +271,25 @@ pub static SETTINGS: &[Setting] = &[
     .or(&["ROUTER_TLS_CERT"]),
     setting("tls-key", "FILE", Nothing, "The certificate's key: a PEM file, read at the start.")
         .or(&["ROUTER_TLS_KEY"]),
+    setting(
+        "grpc",
+        "ADDRESS",
+        Computed("off"),
+        "A second listener that routes, for clients that know a port of its own for gRPC. It speaks what --routing speaks.",
+    ),
+    setting(
+        "default-target",
+        "TARGET",
+        Nothing,
+        "Where requests go that nothing else is for: a URL, host:port, the name of a service, or service@version. Without one they are answered 400.",
+    ),
+    setting(
+        "proxy-mode",
+        "gateway|sidecar",
+        Text("gateway"),
+        "What the node stands in front of: of everything that the cluster knows, or of one application, the default target.",
+    )
+    .or(&["PROXY_MODE"]),
 ];
 
 /// Settings that this version knows and cannot honour, and what it would mean. Serving in cleartext what somebody

@@ -236,12 +236,12 @@ fn every_mistake_is_told_at_once_with_its_origin() {
         "data_dirr: x\nlog_format: xml\n",
     );
     let starts = [
-        "data_dirr (q.yaml, line 1): there is no such key; allowed: node_name, ",
+        "data_dirr (q.yaml, line 1, column 1): there is no such key; did you mean `data_dir`?; allowed: node_name, ",
         "REQUEST_TIMEOUT: `soon` is not allowed here; allowed: a duration",
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
         "--snapshot-entries: `99` is not allowed here; allowed: a number, 100 to 1000000",
         "--threads: `many` is not allowed here; allowed: a number, 1 to 1024",
-        "log_format (q.yaml, line 2): `xml` is not allowed here; allowed: text or json",
+        "log_format (q.yaml, line 2, column 1): `xml` is not allowed here; allowed: text or json",
         "QUORATE_LOG_LEVEL: `loud` is not allowed here; allowed: error, warn",
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");
@@ -259,7 +259,10 @@ fn a_lower_layer_that_is_not_used_is_not_judged() {
 #[test]
 fn what_this_version_cannot_do_is_refused_and_never_ignored() {
     let paths = errors(&[], &[], "routing:\n  management_paths: true");
-    assert!(paths[0].starts_with("routing.management_paths (q.yaml, line 2): registration on"), "{paths:?}");
+    assert!(
+        paths[0].starts_with("routing.management_paths (q.yaml, line 2, column 3): registration on"),
+        "{paths:?}"
+    );
     assert_eq!(errors(&[], &[], "routing:\n  management_paths: false"), [""; 0]);
 }
 

@@ -23,13 +23,16 @@ pub enum Yaml {
 pub struct Line<T> {
     /// From 1.
     pub line: u64,
+    /// From 1.
+    pub column: u64,
     /// What stands there.
     pub value: T,
 }
 
 impl<T> From<Spanned<T>> for Line<T> {
     fn from(spanned: Spanned<T>) -> Self {
-        Self { line: spanned.referenced.line(), value: spanned.value }
+        let place = spanned.referenced;
+        Self { line: place.line(), column: place.column(), value: spanned.value }
     }
 }
 
@@ -117,6 +120,6 @@ mod tests {
         let lines: Vec<_> = items.iter().map(|item| item.line).collect();
         assert_eq!(lines, [2, 4, 6]);
         let Yaml::Map(second) = &items[1].value else { panic!("a mapping") };
-        assert_eq!((second[1].0.line, second[1].0.value.as_str()), (5, "c"));
+        assert_eq!((second[1].0.line, second[1].0.column, second[1].0.value.as_str()), (5, 5, "c"));
     }
 }

@@ -10,17 +10,21 @@ use crate::{
     services::{Busy, Left, Wish},
 };
 use http::Uri;
-use quorate_model::route::{Forwarding, Target};
+use quorate_model::{
+    policy::Protocol as Spoken,
+    route::{Forwarding, Target},
+};
 use quorate_routing::{
     RequestHead,
     decide::Homeless,
+    grpc,
     pick::{Ask, wanted_model},
     retry::Others,
     route::{Aim, Outcome, Routed, Sent, cors, rewrite},
     vacancy::{self, Vacancy},
 };
 use quorate_state::ServiceView;
-use quorate_telemetry::ServiceCounters;
+use quorate_telemetry::{ServiceCounters, label::PathTemplate};
 use std::{sync::Arc, time::Duration};
 
 /// Who gets a request, and how it is followed there.
@@ -92,6 +96,7 @@ impl Case<'_> {
         });
         Plan {
             copy: sent.mirror.and_then(|target| self.mirror(head, (target, known.manner()))),
+            speaks: spoken_to(&known, head),
             known,
             nth: sent.nth,
             partition,
@@ -107,9 +112,10 @@ impl Case<'_> {
         let unserved = || Verdict::Answer(answer::route::unavailable());
         match aim {
             Aim::Url(address, protocol) => {
+                let protocol = protocol.or_else(|| spoken_to(known, head));
                 let care = if self.is_first() { known.request(self.now) } else { known.attempt() };
                 let care = Some(care);
-                Ok(Aimed { care, ..Aimed::at(self.workers.at(address, *protocol), 0) })
+                Ok(Aimed { care, ..Aimed::at(self.workers.at(address, protocol), 0) })
             }
             Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody => Err((unserved(), None)),
             Aim::Service(_, Some(service)) => {
@@ -170,7 +176,7 @@ impl Case<'_> {
         match target {
             Target::Url { address, protocol } => Some(self.workers.at(address, *protocol)),
             Target::Service(name) => {
-                let service = self.view.service(name.as_str())?;
+                let service = self.sight.view.service(name.as_str())?;
                 let wish = Wish { tried: &[], ..wish((head, manner), &self.terms, self.now) };
                 let (_, picked) = self.services.choice_for(service, self.workers, &wish);
                 picked.map(|entrant| entrant.seat)
@@ -179,6 +185,12 @@ impl Case<'_> {
             Target::Version { .. } | Target::Keyspace(_) => None,
         }
     }
+}
+
+/// What an address is spoken to in that does not say so itself: calls of gRPC are nothing but HTTP/2, and the sandbox
+/// proxy's documents have no word for that. (A route has, `protocol`.)
+fn spoken_to(known: &Known, head: &RequestHead<'_>) -> Option<Spoken> {
+    (known.is_sandbox() && grpc::is_call(head.headers)).then_some(Spoken::H2)
 }
 
 /// What a request wants of a service.
@@ -199,7 +211,9 @@ impl Papers {
     fn untried(&mut self, plan: &Plan, tried: &[Arc<Outstanding>]) -> Vec<(usize, Seat, u32)> {
         let Some(forwarding) = plan.known.forwarding() else { return Vec::new() };
         let seats = addresses(forwarding).filter_map(|(nth, target, weight)| match target {
-            Target::Url { address, protocol } => Some((nth, self.workers.at(address, *protocol), weight)),
+            Target::Url { address, protocol } => {
+                Some((nth, self.workers.at(address, protocol.or(plan.speaks)), weight))
+            }
             Target::Service(_) | Target::Version { .. } | Target::Keyspace(_) => None,
         });
         let is_tried = |seat: &Seat| {
@@ -264,7 +278,8 @@ impl Desk {
         let (endpoint, ticket) = seat.take(now);
         let to = Destination { endpoint, ticket, by: By::Route(plan.clone()), care };
         let (verdict, finish) = (Verdict::Forward(to), Finish::ByRoute(plan.clone()));
-        Some(Decided { verdict, index: papers.index.1.clone(), service: None, finish })
+        let path = PathTemplate::Route;
+        Some(Decided { verdict, index: papers.index.1.clone(), service: None, finish, path })
     }
 
     /// Who of a routed request's destination is left that was not tried.

@@ -1,8 +1,8 @@
-//! A request that a sandbox's rule is for.
+//! A request that a sandbox's rule is for, or nothing at all.
 
 use super::{Case, Verdict, route::Ruled};
 use crate::{resilience::Manner, routes::Known};
-use quorate_routing::{RequestHead, decide::base, route::Aim, sandbox::Sandboxed};
+use quorate_routing::{RequestHead, route::Aim, sandbox::Sandboxed};
 use quorate_state::ServiceView;
 use quorate_telemetry::label::KeyUse;
 use std::sync::Arc;
@@ -13,10 +13,26 @@ impl Case<'_> {
         let known = self.routes.known((met.route, Some(met.fallback)), self.now);
         if met.falls_back(self.serving(&known, &met.sent.aim)) {
             self.count_key(KeyUse::Missing);
-            let base = base(self.view, head);
+            let base = self.sight.base(head);
             return self.ruled(head, base);
         }
         self.count_key(KeyUse::Sandboxed);
+        self.told_as_the_original(head, known, met)
+    }
+
+    /// Nothing else is for it.
+    pub(super) fn by_default(&mut self, head: &RequestHead<'_>, met: &Sandboxed<'_, '_>) -> Ruled {
+        let known = self.routes.known((met.route, Some(met.fallback)), self.now);
+        self.told_as_the_original(head, known, met)
+    }
+
+    /// Sent on. Where nobody gets it, that is told as the sandbox proxy tells it.
+    fn told_as_the_original(
+        &mut self,
+        head: &RequestHead<'_>,
+        known: Arc<Known>,
+        met: &Sandboxed<'_, '_>,
+    ) -> Ruled {
         let (verdict, finish, counters) = self.send(head, known, &met.sent);
         let verdict = match verdict {
             Verdict::Answer(own) => Verdict::Answer(own.of_sandbox()),

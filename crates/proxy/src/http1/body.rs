@@ -10,11 +10,12 @@ use crate::{
     destination::Ticket,
     http2::upstream::Answer,
     pool::Endpoint,
+    serve::GRPC_STATUS,
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use quorate_rt::planted::{self, Bug};
-use quorate_telemetry::events::AnswerCut;
+use quorate_telemetry::{OpenCall, events::AnswerCut, label::CallCode};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -116,6 +117,8 @@ pub enum AnswerError {
 pub struct AnswerBody {
     content: Content,
     client: Arc<Client>,
+    /// The call of gRPC that it answers, if its code is not known yet.
+    call: Option<Box<OpenCall>>,
 }
 
 enum Content {
@@ -154,7 +157,16 @@ impl AnswerBody {
 
     fn whole(bytes: Bytes, client: &Arc<Client>) -> Self {
         let content = Content::Whole(Some(bytes).filter(|b| !b.is_empty()));
-        Self { content, client: client.clone() }
+        Self { content, client: client.clone(), call: None }
+    }
+
+    /// Sees to it that a call is counted by what its trailers say.
+    pub(crate) fn follow(&mut self, mut call: OpenCall) {
+        if self.is_arriving() {
+            self.call = Some(Box::new(call));
+        } else {
+            call.ends();
+        }
     }
 
     /// From a worker. The connection goes back to the pool as soon as it has no more part in the body: for a
@@ -201,7 +213,7 @@ impl AnswerBody {
 
     fn arriving(from: From, (endpoint, ticket): (&Arc<Endpoint>, Ticket), client: &Arc<Client>) -> Self {
         let arriving = Arriving { from, endpoint: endpoint.clone(), ticket: Some(ticket), failed: None };
-        Self { content: Content::Arriving(Box::new(arriving)), client: client.clone() }
+        Self { content: Content::Arriving(Box::new(arriving)), client: client.clone(), call: None }
     }
 }
 
@@ -289,6 +301,22 @@ impl From {
     }
 }
 
+/// What an answer says of its call.
+fn heed(call: &mut OpenCall, polled: &Poll<Option<Result<Frame<Bytes>, AnswerError>>>) {
+    match polled {
+        Poll::Ready(Some(Ok(frame))) => {
+            if let Some(trailers) = frame.trailers_ref() {
+                call.says(
+                    trailers.get(GRPC_STATUS).map_or(CallCode::Unknown, |code| CallCode::of(code.as_bytes())),
+                );
+            }
+        }
+        Poll::Ready(None) => call.ends(),
+        Poll::Ready(Some(Err(_))) => call.says(CallCode::Unavailable),
+        Poll::Pending => {}
+    }
+}
+
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = AnswerError;
@@ -300,7 +328,13 @@ impl Body for AnswerBody {
         let this = &mut *self;
         match &mut this.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Content::Arriving(arriving) => arriving.poll_frame(cx, &this.client),
+            Content::Arriving(arriving) => {
+                let polled = arriving.poll_frame(cx, &this.client);
+                if let Some(call) = &mut this.call {
+                    heed(call, &polled);
+                }
+                polled
+            }
         }
     }
 

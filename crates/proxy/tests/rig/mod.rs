@@ -7,6 +7,7 @@ pub mod authority;
 mod client;
 pub mod h2;
 pub mod http2;
+pub mod local;
 pub mod route;
 pub mod sandbox;
 pub mod service;
@@ -20,6 +21,7 @@ use quorate_model::{
     Proposal, ServiceName, ServiceOffer, ServicePolicy, Ttl, Verdict, WorkerId, worker::RegistrationParts,
 };
 use quorate_proxy::{Breakers, Config, Feeds, Freshness, Proxy};
+use quorate_routing::local::Local;
 use quorate_rt::{
     published::Published,
     time::{sleep, timeout},
@@ -50,6 +52,8 @@ pub struct Rig {
     pub metrics: Arc<Metrics>,
     pub loads: Arc<Published<Loads>>,
     pub openings: Arc<Published<Openings>>,
+    /// What this node alone was told.
+    pub local: Arc<Published<Local>>,
     opened: tokio::sync::Mutex<mpsc::Receiver<Opening>>,
     pub proxy: Option<Proxy>,
     state: Mutex<State>,
@@ -76,13 +80,14 @@ impl Rig {
         let breakers = Breakers { told: Some(openings.clone()), opened: Some(teller) };
         let feeds = Feeds { breakers, ..Feeds::new(view.clone()) };
         let proxy = Proxy::start(config, feeds.clone()).await.expect("a free port");
-        let Feeds { loads, freshness, metrics, .. } = feeds;
+        let Feeds { loads, local, freshness, metrics, .. } = feeds;
         let rig = Self {
             addr: proxy.local_addr(),
             freshness,
             metrics,
             loads,
             openings,
+            local,
             opened: tokio::sync::Mutex::new(opened),
             proxy: Some(proxy),
             state,

@@ -12,7 +12,8 @@ pub use endpoints::EndpointFacts;
 use endpoints::Offering;
 
 use crate::{
-    decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, base, decide},
+    decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved},
+    local::Sight,
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
     sandbox::{Sandboxed, key::KeyForms},
@@ -46,7 +47,7 @@ pub struct Explanation {
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// `sandbox`, `route`, `service` or `workspace`.
+    /// `sandbox`, `route`, `service`, `workspace` or `default`.
     pub kind: &'static str,
     /// Of a route: its name. Of a rule of a sandbox: the key and its place. Of a service or workspace: which one, if the
     /// request names one.
@@ -121,7 +122,17 @@ pub struct Chosen {
 
 /// Tells why. What chance decides is drawn from the head's entropy, so it is one possible answer.
 /// The routing key is looked for as the data plane does, in `forms`.
-pub fn explain(view: &View, head: &RequestHead<'_>, (loads, forms): (&Loads, &KeyForms)) -> Explanation {
+pub fn explain(view: &View, head: &RequestHead<'_>, known: (&Loads, &KeyForms)) -> Explanation {
+    explain_in(Sight::of(view), head, known)
+}
+
+/// The same by all that a node knows, also what it alone was told.
+pub fn explain_in(
+    sight: Sight<'_>,
+    head: &RequestHead<'_>,
+    (loads, forms): (&Loads, &KeyForms),
+) -> Explanation {
+    let view = sight.view;
     if let Err(malformed) = malformed::check(head) {
         let (status, why) = (Some(malformed.status()), format!("nothing is decided on it: {malformed}"));
         let result = Result { action: "answer", status, why, ..Result::default() };
@@ -135,10 +146,10 @@ pub fn explain(view: &View, head: &RequestHead<'_>, (loads, forms): (&Loads, &Ke
     }
     let found = forms.find(head.headers, head.query);
     let head = &RequestHead { key: found.key.as_ref().map(|key| &*key.text), ..*head };
-    let mut decision = decide(view, head);
+    let mut decision = sight.decide(head);
     let missing = match decision {
         Decision::Sandbox(met) if met.falls_back(serving(&met.sent.aim, loads)) => {
-            decision = base(view, head);
+            decision = sight.base(head);
             Some(met)
         }
         other => {
@@ -150,10 +161,10 @@ pub fn explain(view: &View, head: &RequestHead<'_>, (loads, forms): (&Loads, &Ke
         Decision::Sandbox(met) => Some(met),
         _ => missing.as_ref(),
     };
-    let mut tried = sandbox::rules(view, (head, &found), (met, missing.is_some()));
-    let (routes, left_out) = routes(view, head, &decision);
+    let mut tried = sandbox::rules(sight, (head, &found), (met, missing.is_some()));
+    let (routes, left_out) = routes(sight, head, &decision);
     tried.extend(routes);
-    tried.extend(behind(head, &decision));
+    tried.extend(behind(sight, head, &decision));
     let fallback = met.and_then(|met| fallback(met, missing.is_some()));
     let result = Result { fallback, ..result(head, (&decision, loads)) };
     let key = found.key.map(|key| (key.text.into_owned(), key.form.to_string()));
@@ -197,6 +208,7 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
     match decision {
         Decision::Sandbox(met) => of_sandbox(head, (met, loads)),
         Decision::Route(routed) => of_route(head, (routed, loads)),
+        Decision::Default(met) => of_default(head, (met, loads)),
         Decision::AmbiguousPath(bad) => answer(400, bad.to_string()),
         Decision::Preflight => answer(204, "OPTIONS is answered here".into()),
         Decision::ServicePreflight => answer(200, "OPTIONS is answered here".into()),
@@ -305,9 +317,16 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
 
 fn of_sandbox(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)) -> Result {
     let key = head.key.unwrap_or_default().to_owned();
-    let rule = format!("rule {} of the sandbox {key}", met.nth);
+    let here = if met.is_local() { " in this node's file" } else { "" };
+    let rule = format!("rule {} of the sandbox {key}{here}", met.nth);
     // As the contract of sandboxes has it.
     of_sent((Result { sandbox: Some(key), ..Result::default() }, 502), (&rule, &met.sent), (head, loads))
+}
+
+fn of_default(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)) -> Result {
+    let by = "nothing else is for it: the default target of this node";
+    // As the contract of the sandbox proxy has it.
+    of_sent((Result::default(), 502), (by, &met.sent), (head, loads))
 }
 
 /// `nobody`: the status where nobody gets requests.

@@ -3,6 +3,7 @@
 use super::{NEAR_MAX, OTHERS_LOOKED_AT, OTHERS_MAX, Reason, Tried, text};
 use crate::{
     decide::{Decision, RequestHead},
+    local::Sight,
     route::{
         condition::{Facts, is_host, is_path},
         cors, host,
@@ -35,11 +36,12 @@ fn place(route: &StoredRoute) -> (Rank, RouteName) {
 
 /// The routes, up to the one that decides, and how many are not told of.
 pub(super) fn routes(
-    view: &View,
+    sight: Sight<'_>,
     head: &RequestHead<'_>,
     decision: &Decision<'_, '_>,
 ) -> (Vec<Tried>, usize) {
-    if matches!(decision, Decision::Sandbox(_)) {
+    let view = sight.view;
+    if sight.is_sidecar() || matches!(decision, Decision::Sandbox(_)) {
         // They were not tried.
         return (Vec::new(), view.routes().len());
     }
@@ -120,13 +122,22 @@ fn others<'v>(view: &'v View, near: &Ranked<'_>) -> Ranked<'v> {
 }
 
 /// The rules behind the routes.
-pub(super) fn behind(head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec<Tried> {
+pub(super) fn behind(sight: Sight<'_>, head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec<Tried> {
     let tried = |kind, name: Option<String>, decides, reasons| Tried { kind, name, decides, reasons };
     let no_service = || {
         let (wanted, found) = ("/api/service/{name}/...".into(), head.path.to_owned());
         tried("service", None, false, vec![Reason { field: "path".into(), wanted, found }])
     };
+    let no_workspace = || {
+        let wanted = "X-Workspace-ID, or /workspaces/{id} in the path".into();
+        let reason = Reason { field: "workspace".into(), wanted, found: "nothing".into() };
+        tried("workspace", None, false, vec![reason])
+    };
     match decision {
+        Decision::Default(_) if sight.is_sidecar() => vec![tried("default", None, true, Vec::new())],
+        Decision::Default(_) => {
+            vec![no_service(), no_workspace(), tried("default", None, true, Vec::new())]
+        }
         Decision::Sandbox(_) | Decision::Route(_) | Decision::AmbiguousPath(_) => Vec::new(),
         Decision::ServicePreflight | Decision::BadServicePath(_) => {
             vec![tried("service", None, true, Vec::new())]
@@ -134,11 +145,7 @@ pub(super) fn behind(head: &RequestHead<'_>, decision: &Decision<'_, '_>) -> Vec
         Decision::NoService(path) | Decision::Service(path, _) => {
             vec![tried("service", Some(path.name.to_string()), true, Vec::new())]
         }
-        Decision::NoWorkspace => {
-            let wanted = "X-Workspace-ID, or /workspaces/{id} in the path".into();
-            let reason = Reason { field: "workspace".into(), wanted, found: "nothing".into() };
-            vec![no_service(), tried("workspace", None, false, vec![reason])]
-        }
+        Decision::NoWorkspace => vec![no_service(), no_workspace()],
         Decision::Preflight | Decision::PartitionCountUnknown(_) => {
             vec![no_service(), tried("workspace", None, true, Vec::new())]
         }

@@ -3,28 +3,28 @@
 use super::{Reason, Tried};
 use crate::{
     decide::RequestHead,
+    local::Sight,
     sandbox::{
         Sandboxed,
         condition::{Facts, conditions},
         key::Found,
     },
 };
-use quorate_state::View;
 
 const KEY: &str = "1 to 256 bytes of printable ASCII without spaces";
 
 /// The rules up to the one that the request meets; none where it carries no key.
 pub(super) fn rules(
-    view: &View,
+    sight: Sight<'_>,
     (head, found): (&RequestHead<'_>, &Found<'_>),
     (met, is_missing): (Option<&Sandboxed<'_, '_>>, bool),
 ) -> Vec<Tried> {
     let Some(key) = &found.key else { return no_key(found.invalid) };
-    let Some(sandbox) = view.sandboxes().get(&key.text) else {
+    let Some(sandbox) = sight.sandbox(&key.text) else {
         let reason = reason("key", "the key of a sandbox", format!("{}, which no sandbox has", key.text));
         return vec![tried(key.text.clone().into_owned(), vec![reason])];
     };
-    let facts = Facts::of(view, head);
+    let facts = Facts::of(sight, head);
     let last = met.map_or(usize::MAX, |met| met.nth);
     let rules = sandbox.rules().enumerate().take_while(|(nth, _)| *nth <= last);
     rules

@@ -6,17 +6,18 @@
 //! sends it wants to go there, and guards nothing. Only a path that could lead out of where it is put is refused.
 
 use crate::{
-    decide::{Decision, RequestHead, base},
+    decide::{Decision, RequestHead},
+    local::Sight,
     route::{Aim, Outcome, Sent},
     workspace::decoded,
 };
 use http::HeaderMap;
-use quorate_state::{CompiledRule, View};
+use quorate_state::CompiledRule;
 use std::{borrow::Cow, cell::OnceCell, fmt};
 
 /// What of a request is compared.
 pub struct Facts<'v, 'h> {
-    view: &'v View,
+    sight: Sight<'v>,
     head: RequestHead<'h>,
     path: Cow<'h, [u8]>,
     /// What would become of it without its key, once a rule wants to know.
@@ -44,19 +45,19 @@ pub fn conditions(rule: CompiledRule<'_>) -> impl Iterator<Item = Condition<'_>>
 
 impl<'v, 'h> Facts<'v, 'h> {
     /// Of a request.
-    pub fn of(view: &'v View, head: &RequestHead<'h>) -> Self {
-        Self { view, head: *head, path: decoded(head.path), base: OnceCell::new() }
+    pub fn of(sight: Sight<'v>, head: &RequestHead<'h>) -> Self {
+        Self { sight, head: *head, path: decoded(head.path), base: OnceCell::new() }
     }
 
     /// What becomes of it without its key.
     pub fn into_base(self) -> Decision<'v, 'h> {
-        let Self { view, head, base: known, .. } = self;
-        known.into_inner().unwrap_or_else(|| base(view, &head))
+        let Self { sight, head, base: known, .. } = self;
+        known.into_inner().unwrap_or_else(|| sight.base(&head))
     }
 
     /// The service that it would be for without its key.
     fn service(&self) -> Option<&str> {
-        service_of(self.base.get_or_init(|| base(self.view, &self.head)))
+        service_of(self.base.get_or_init(|| self.sight.base(&self.head)))
     }
 
     fn headers(&self) -> &HeaderMap {
@@ -73,6 +74,10 @@ fn service_of<'d>(decision: &'d Decision<'_, '_>) -> Option<&'d str> {
                 Some(name.as_str())
             }
             Outcome::Forward(_) | Outcome::Redirect(_) | Outcome::Preflight(_) => None,
+        },
+        Decision::Default(met) => match &met.sent.aim {
+            Aim::Service(name, _) | Aim::Version(name, ..) => Some(name.as_str()),
+            Aim::Url(..) | Aim::Owner(..) | Aim::Nobody => None,
         },
         Decision::Sandbox(_)
         | Decision::AmbiguousPath(_)

@@ -23,12 +23,12 @@ pub mod propagate;
 pub use propagate::propagate;
 
 use crate::{
-    decide::{Decision, RequestHead, base},
+    decide::{Decision, RequestHead},
+    local::Sight,
     route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
-use quorate_model::{StoredRoute, sandbox::Fallback};
-use quorate_state::View;
+use quorate_model::{LogIndex, StoredRoute, sandbox::Fallback};
 use std::sync::Arc;
 
 /// A request that a rule of a sandbox is for.
@@ -49,12 +49,17 @@ impl Sandboxed<'_, '_> {
     pub fn falls_back(&self, serving: usize) -> bool {
         self.fallback.missing && serving == 0
     }
+
+    /// Whether this node alone was told of the rule: no entry of the log has made it.
+    pub fn is_local(&self) -> bool {
+        self.route.created == LogIndex(0)
+    }
 }
 
 /// Decides for a request that carries a key.
-pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
-    let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
-    let facts = Facts::of(view, head);
+pub(crate) fn decide<'v, 'h>(sight: Sight<'v>, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
+    let Some(sandbox) = sight.sandbox(key) else { return sight.base(head) };
+    let facts = Facts::of(sight, head);
     for (nth, one) in sandbox.rules().enumerate() {
         if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
@@ -66,10 +71,10 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
         let sent = match one.only() {
             // A rule has no mirror, so nothing else of the route has to be read.
             Some(target) => {
-                let aim = route::aim(view, target, head);
+                let aim = route::aim(sight.view, target, head);
                 Sent { forwarding: one.forwarding(), nth: 0, aim, mirror: None }
             }
-            None => route::sent(view, one.forwarding(), head),
+            None => route::sent(sight.view, one.forwarding(), head),
         };
         return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
     }

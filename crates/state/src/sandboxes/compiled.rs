@@ -8,7 +8,7 @@
 
 use quorate_model::{
     SandboxRule, StoredRoute, StoredSandbox, limit,
-    route::{Action, Forwarding, Target},
+    route::{Forwarding, Target},
     sandbox::Fallback,
 };
 use smallvec::SmallVec;
@@ -76,7 +76,8 @@ impl CompiledSandbox {
                 same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)));
             let (prefixes, exact) = (rule.path_prefixes.len() as u8, rule.paths_exact.len() as u8);
             let (headers, services) = (rule.headers.len() as u8, u8::from(rule.service.is_some()));
-            let forwarding = forwarding_of(&route);
+            // Rules are made into nothing that redirects.
+            let forwarding = route.route.forwarding().cloned().unwrap_or_default();
             let only = match &*forwarding.destinations {
                 [only] => Some(only.target.clone()),
                 _ => None,
@@ -117,14 +118,6 @@ impl CompiledSandbox {
         let start = nth.checked_sub(1).map_or(0, end);
         let text = self.texts.get(start..end(nth)).unwrap_or_default();
         str::from_utf8(text).unwrap_or_default()
-    }
-}
-
-/// Rules are made into nothing else.
-fn forwarding_of(route: &StoredRoute) -> Arc<Forwarding> {
-    match &route.route.action {
-        Action::Forward(forwarding) => forwarding.clone(),
-        Action::Redirect(_) => Arc::default(),
     }
 }
 

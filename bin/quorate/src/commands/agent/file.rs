@@ -208,7 +208,7 @@ impl Reader {
 
     pub fn at(&mut self, place: Place, wrong: Wrong) {
         let Place { key, line } = place;
-        self.errors.push(wrong.at(Origin::Key { key, file: self.file.clone(), line }));
+        self.errors.push(wrong.at(Origin::Key { key, file: self.file.clone(), line, column: None }));
     }
 
     /// In the order of the file.

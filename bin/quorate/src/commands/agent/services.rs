@@ -40,7 +40,8 @@ fn service(reader: &mut Reader, nth: usize, item: Line<Yaml>) -> Option<Service>
     let mut section = match item.value {
         Yaml::Map(entries) => Section::new(above, item.line, entries),
         Yaml::Scalar(name) => {
-            let entry = (Line { line: item.line, value: "name".to_owned() }, Yaml::Scalar(name));
+            let entry =
+                (Line { line: item.line, column: item.column, value: "name".to_owned() }, Yaml::Scalar(name));
             Section::new(above, item.line, vec![entry])
         }
         Yaml::Null | Yaml::List(_) => {
