@@ -14,6 +14,7 @@ use crate::{
     looking::Looks,
     observer::Applied,
     observing::Teller,
+    tunnelling::{self, Carrier},
     openings::{self, OpeningKeeper},
     options::{Options, PEER_BATCHES_MAX},
     peer::{
@@ -113,6 +114,10 @@ pub struct Shared {
     pub(crate) looks: Looks,
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
+    /// Who opens streams of tunnels for other nodes.
+    pub(crate) carrier: OnceLock<Carrier>,
+    /// Bounds how many there are.
+    pub(crate) carried: Arc<Semaphore>,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -181,6 +186,8 @@ impl Consensus {
             heard: Hearing::default(),
             counter: OnceLock::new(),
             teller: OnceLock::new(),
+            carrier: OnceLock::new(),
+            carried: tunnelling::places(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

@@ -22,6 +22,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -70,6 +71,7 @@ pub mod roster;
 pub mod silence;
 mod standing;
 mod telling;
+pub mod tunnelling;
 pub mod types;
 pub mod visible;
 

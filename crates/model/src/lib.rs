@@ -59,6 +59,7 @@ pub mod sandbox;
 pub mod service;
 pub mod sharing;
 pub mod tier;
+mod tunnelled;
 pub mod worker;
 
 pub use address::{Address, Scheme};

@@ -27,6 +27,7 @@
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
 //! | [`observations`] | what its cores make of workers: breakers, ejections |
+//! | [`tunnel`] | workers that dial us |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -68,6 +69,7 @@ mod services;
 pub mod start;
 mod timeline;
 mod transport;
+pub mod tunnel;
 mod upgrade;
 mod websocket;
 

@@ -41,6 +41,11 @@ pub(crate) struct Known {
     fallback: Option<Fallback>,
     /// The host that destinations are told instead of the one that was asked for.
     host: Option<HeaderValue>,
+    /// Whether a request whose target is not there goes where it would go without its key.
+    pub fn falls_back_where_missing(&self) -> bool {
+        self.fallback.is_some_and(|fallback| fallback.missing)
+    }
+
     /// What it says of retries, if it does.
     again: Option<Arc<Again>>,
     /// What else there is for its own addresses.

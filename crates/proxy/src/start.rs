@@ -6,6 +6,7 @@ use crate::{
     dial::Dialer,
     listen::{self, Door, Ends},
     observations::Question,
+    tunnel::{NoTunnels, Tunnels},
 };
 use quorate_rt::{
     cores::{self, Cores},
@@ -28,6 +29,8 @@ pub struct Feeds {
     pub loads: Arc<Published<Loads>>,
     /// Which breakers opened at other nodes, and who tells those of this one's.
     pub breakers: Breakers,
+    /// The way to workers that dial us.
+    pub tunnels: Arc<dyn Tunnels>,
     /// How old the View may be.
     pub freshness: Arc<Freshness>,
     /// Where it is counted.
@@ -35,13 +38,14 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// A View, no loads, fresh, counters of its own.
+    /// A View, no loads, no tunnels, fresh, counters of its own.
     pub fn new(view: Arc<Published<View>>) -> Self {
         let loads = Published::new(Arc::new(Loads::default()));
         Self {
             view,
             loads,
             breakers: Breakers::default(),
+            tunnels: Arc::new(NoTunnels),
             freshness: Arc::default(),
             metrics: Metrics::new(),
         }
@@ -86,7 +90,7 @@ pub enum StartError {
 impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
-        let Feeds { view, loads, breakers, freshness, metrics } = feeds;
+        let Feeds { view, loads, breakers, tunnels, freshness, metrics } = feeds;
         let certificate = match &config.https {
             Some(https) => Some(Certificate::read(https.certificate.clone(), https.key.clone()).await?),
             None => None,
@@ -100,7 +104,7 @@ impl Proxy {
         let ends = Ends { leave: leaving, close: closing };
         let (started, mut starting) = mpsc::channel(threads);
         let limits = &config.limits;
-        let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
+        let dialer = Dialer::new(config.authorities.clone(), tunnels, *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
         let config = Arc::new(config);

@@ -26,7 +26,7 @@ use crate::{
 };
 use condition::{Facts, conditions};
 use quorate_model::{
-    StoredRoute,
+    Address, StoredRoute,
     route::{Action, Forwarding},
     sandbox::Fallback,
 };
@@ -51,6 +51,11 @@ impl Sandboxed<'_, '_> {
     pub fn falls_back(&self, serving: usize) -> bool {
         self.fallback.missing && serving == 0
     }
+}
+
+/// Whether an address leads to somebody, as far as the View knows: a tunnel that nobody holds leads nowhere.
+pub fn is_there(view: &View, address: &Address) -> bool {
+    address.tunnel().is_none_or(|name| view.tunnels().get(name).is_some())
 }
 
 /// Decides for a request that carries a key.
