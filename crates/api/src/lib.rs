@@ -16,6 +16,7 @@
 //! | [`explain`] | why a request goes where it goes |
 //! | [`observation`] | what each node makes of a service's endpoints |
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
+//! | [`presence`] | who holds which long-lived connection |
 //! | [`answer`] | bodies that several resources share |
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
@@ -36,6 +37,7 @@ pub mod lease;
 pub mod observation;
 pub mod original;
 pub mod policy;
+pub mod presence;
 pub mod problem;
 pub mod query;
 pub mod route;

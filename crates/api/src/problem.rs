@@ -238,6 +238,8 @@ impl From<&Refusal> for Problem {
             | Refusal::HasPolicies { .. }
             | Refusal::HasRoutes { .. }
             | Refusal::HasSandboxes { .. } => Self::new(Code::ClusterNotEmpty, detail),
+            // Nobody asks for it over HTTP: a node opens another lease by itself.
+            Refusal::GatewayEnded { .. } => Self::new(Code::LeaseStale, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }

@@ -9,6 +9,7 @@ use crate::{
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    presence::PresenceCommand,
     restore::RestoreStep,
     route::Route,
     sandbox::{Sandbox, SandboxEnd, SandboxTtl},
@@ -196,6 +197,8 @@ pub enum Command {
         /// Its step.
         step: RestoreStep,
     },
+    /// Who holds which long-lived connection.
+    Presence(PresenceCommand),
 }
 
 /// The record that a command is about.
@@ -242,7 +245,8 @@ impl Command {
             | Self::DescribeNode(_)
             | Self::RaiseLevel { .. }
             | Self::HandOverLeases { .. }
-            | Self::Restore { .. } => None,
+            | Self::Restore { .. }
+            | Self::Presence(_) => None,
         }
     }
 }

@@ -82,6 +82,7 @@ impl Command {
             | Self::ExtendSandbox { .. }
             | Self::EndSandboxes(_) => FeatureLevel::FIFTH,
             Self::Configure { config, .. } if !config.sandboxes.is_empty() => FeatureLevel::FIFTH,
+            Self::Presence(command) => command.feature_level(),
             Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::Configure { .. }

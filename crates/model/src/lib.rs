@@ -28,6 +28,7 @@
 //! | [`heartbeat`], [`load`], [`opening`] | liveness, how busy a worker is, whom a node leaves alone: none of it ever enters the log |
 //! | [`observation`] | what one node makes of a service's workers |
 //! | [`own`] | addresses that are the router's own |
+//! | [`presence`] | who holds which long-lived connection |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
@@ -52,6 +53,7 @@ pub mod opening;
 pub mod own;
 pub mod peer_address;
 pub mod policy;
+pub mod presence;
 pub mod reply;
 pub mod restore;
 pub mod route;
@@ -73,7 +75,9 @@ pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
-pub use name::{Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId, shown_key};
+pub use name::{
+    Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId, shown_key,
+};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use observation::{
@@ -87,6 +91,7 @@ pub use policy::{
     Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, KeySource, Outlier, Protocol,
     Retries, RetryBudget,
 };
+pub use presence::{Gateway, GatewayEnd, PresenceCommand, PresenceEvent, TunnelHolder};
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};

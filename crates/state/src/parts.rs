@@ -5,6 +5,7 @@ use crate::{
     apply::{forgotten_at, restore::Restoring},
     invariant,
     keyspace::KeyspaceView,
+    presence::{PresenceParts, PresenceTable},
     state::State,
     window::Window,
 };
@@ -49,6 +50,8 @@ pub struct Parts {
     pub config_changed: LogIndex,
     /// A restore that is under way.
     pub restoring: Option<RestoringParts>,
+    /// Gateways and what they hold.
+    pub presence: PresenceParts,
 }
 
 /// The reply window of one boot id.
@@ -141,6 +144,7 @@ impl State {
             ailments: self.ailments().collect(),
             config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
+            presence: self.presence.parts(),
         }
     }
 
@@ -221,6 +225,7 @@ impl Builder {
             restoring: head.restoring.as_ref().map(|r| Arc::new(Restoring::from_head(r))),
             delegates: head.delegates.iter().map(|d| (d.group.clone(), d.clone())).collect(),
             config_changed: head.config_changed,
+            presence: PresenceTable::from_parts(&head.presence),
             ..State::default()
         };
         state.set_keyspaces(&head.keyspaces);
@@ -268,6 +273,8 @@ impl Builder {
         }
         invariant::windows_are_bounded(&self.state)
             .map_err(|detail| self.violation("windows are bounded", detail))?;
+        invariant::presence_is_consistent(&self.state)
+            .map_err(|detail| self.violation(invariant::PRESENCE, detail))?;
         if cfg!(debug_assertions) {
             invariant::check(&self.state)?;
         }

@@ -37,6 +37,7 @@ pub(super) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    GatewayEnded { epoch: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub(super) enum Bounded {
     ConfigObjects,
     Sandboxes,
     SandboxBytes,
+    Gateways,
+    Tunnels,
 }
 
 impl From<&model::Reply> for Reply {
@@ -106,6 +109,8 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::ConfigObjects => Bounded::ConfigObjects,
                     ModelBounded::Sandboxes => Bounded::Sandboxes,
                     ModelBounded::SandboxBytes => Bounded::SandboxBytes,
+                    ModelBounded::Gateways => Bounded::Gateways,
+                    ModelBounded::Tunnels => Bounded::Tunnels,
                 },
                 max: *max,
             },
@@ -120,6 +125,7 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
         }
     }
 }
@@ -156,6 +162,8 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::ConfigObjects => ModelBounded::ConfigObjects,
                     Bounded::Sandboxes => ModelBounded::Sandboxes,
                     Bounded::SandboxBytes => ModelBounded::SandboxBytes,
+                    Bounded::Gateways => ModelBounded::Gateways,
+                    Bounded::Tunnels => ModelBounded::Tunnels,
                 },
                 max,
             },
@@ -170,6 +178,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
         })
     }
 }

@@ -13,6 +13,7 @@
 mod container;
 mod json;
 mod json_level;
+mod json_presence;
 mod json_reply;
 mod json_services;
 mod json_traffic;
@@ -28,6 +29,7 @@ use crate::{
 };
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
 use json_level::Level;
+use json_presence::{Gateway, Tunnel};
 use json_services::{Delegate, StoredPolicy};
 use json_traffic::{Ailment, Declared};
 use json_worker::Worker;
@@ -62,6 +64,10 @@ mod section {
     pub const HEALTH: &str = "health";
     /// Only there where operators have declared something since the fourth level.
     pub const CONFIG: &str = "config";
+    /// Who holds connections: only there where somebody does.
+    pub const GATEWAYS: &str = "gateways";
+    /// Only there where there are some; as many as it takes.
+    pub const TUNNELS: &str = "tunnels";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
@@ -135,6 +141,12 @@ impl<W: Write> Writer<W> {
         if parts.config_changed > LogIndex(0) {
             sections.section(section::CONFIG, &json(&Declared::from(parts.config_changed)))?;
         }
+        gathered.put_all(
+            &mut sections,
+            section::GATEWAYS,
+            parts.presence.gateways.iter().map(|g| Gateway::from(&**g)),
+        )?;
+        gathered.put_all(&mut sections, section::TUNNELS, parts.presence.tunnels.iter().map(Tunnel::from))?;
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
             let routes = restoring.routes.iter().map(|r| StoredRoute::from(&**r));

@@ -35,6 +35,7 @@ pub(crate) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    GatewayEnded { epoch: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub(crate) enum Bounded {
     ConfigObjects,
     Sandboxes,
     SandboxBytes,
+    Gateways,
+    Tunnels,
 }
 
 impl From<&model::Reply> for Reply {
@@ -103,6 +106,8 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::ConfigObjects => Bounded::ConfigObjects,
                     ModelBounded::Sandboxes => Bounded::Sandboxes,
                     ModelBounded::SandboxBytes => Bounded::SandboxBytes,
+                    ModelBounded::Gateways => Bounded::Gateways,
+                    ModelBounded::Tunnels => Bounded::Tunnels,
                 },
                 max: *max,
             },
@@ -117,6 +122,7 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
         }
     }
 }
@@ -153,6 +159,8 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::ConfigObjects => ModelBounded::ConfigObjects,
                     Bounded::Sandboxes => ModelBounded::Sandboxes,
                     Bounded::SandboxBytes => ModelBounded::SandboxBytes,
+                    Bounded::Gateways => ModelBounded::Gateways,
+                    Bounded::Tunnels => ModelBounded::Tunnels,
                 },
                 max,
             },
@@ -167,6 +175,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
         })
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod any_traffic;
 mod later;
+pub mod presence;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -22,7 +23,7 @@ use quorate_model::{
     RegistrationParts, Reply, RestoreId, RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId,
     reply::Bounded,
 };
-use quorate_state::{Parts, RestoringParts, WindowParts};
+use quorate_state::{Parts, PresenceParts, RestoringParts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub fn worker_id(text: &str) -> WorkerId {
@@ -118,6 +119,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(services::commands());
     named.extend(traffic::commands());
     named.extend(sandboxes::commands());
+    named.extend(presence::commands());
     named
 }
 
@@ -153,6 +155,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
+        Command::Presence(_) => "presence",
     }
 }
 
@@ -183,7 +186,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::ConfigObjects, max: 16 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
-    replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
+    replies.extend(
+        refusals.into_iter().chain(sandboxes::refusals()).chain(presence::refusals()).map(Reply::Refused),
+    );
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
 
@@ -213,6 +218,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasRoutes { .. } => "has-routes",
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::GatewayEnded { .. } => "gateway-ended",
     }
 }
 
@@ -382,6 +388,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         services::any_command(),
         any_traffic::any_command(),
         sandboxes::any_command(),
+        presence::any_command(),
     ]
 }
 

@@ -72,6 +72,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         ailments: Vec::new(),
         config_changed: LogIndex(0),
         restoring: None,
+        presence: PresenceParts::default(),
     };
     (meta, parts)
 }
