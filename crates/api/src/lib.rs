@@ -44,6 +44,7 @@ pub mod route;
 pub mod sandbox;
 pub mod service;
 pub mod timestamp;
+pub mod tunnel;
 pub mod watch;
 pub mod worker;
 

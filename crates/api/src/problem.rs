@@ -48,6 +48,10 @@ codes! {
     InvalidRequest = "invalid_request", 400, "The request is not valid";
     /// The body is no JSON object.
     BodyNotJson = "body_not_json", 400, "The body is no JSON object";
+    /// No token, or one that is not known.
+    TokenUnknown = "token_unknown", 401, "The token is not known";
+    /// Who shows this token, or comes from there, may not open this tunnel.
+    TunnelForbidden = "tunnel_forbidden", 403, "The tunnel may not be opened";
     /// No such path.
     PathUnknown = "path_unknown", 404, "There is no such path";
     /// No such worker.
@@ -106,6 +110,8 @@ codes! {
     NodeNotReachable = "node_not_reachable", 422, "The node does not answer";
     /// The node can't lead.
     NodeNotEligible = "node_not_eligible", 422, "The node can't lead";
+    /// What is asked for is not HTTP any more, and the request does not say so.
+    UpgradeRequired = "upgrade_required", 426, "The connection has to be upgraded";
     /// Something that should never happen.
     Internal = "internal", 500, "The node is at fault";
     /// No leader, or the leader hears no majority.

@@ -5,7 +5,7 @@
 
 use crate::{
     limit,
-    name::{Invalid, excerpt},
+    name::{Invalid, TunnelName, excerpt},
 };
 use http::{Uri, uri::Authority};
 use std::{fmt, sync::Arc};
@@ -151,10 +151,7 @@ impl Address {
 
 /// Whether a tunnel may have this name.
 fn is_tunnel_name(name: &str) -> bool {
-    let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    name.len() <= limit::TUNNEL_NAME_BYTES_MAX
-        && name.bytes().next().is_some_and(is_letter)
-        && name.bytes().all(|b| is_letter(b) || matches!(b, b'.' | b'_' | b'-'))
+    TunnelName::parse(name).is_ok()
 }
 
 fn host_and_port(authority: &Authority, scheme: Scheme) -> Option<(&str, u16)> {

@@ -3,6 +3,7 @@
 use crate::{
     config::{Config, Https},
     node::StartError,
+    tunnels::Roads,
 };
 use futures_util::FutureExt as _;
 use quorate_consensus::Consensus;
@@ -19,12 +20,13 @@ const OPENED_MAX: usize = 1_024;
 pub(crate) async fn start(
     config: &Config,
     consensus: &Consensus,
-    (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
+    (roads, freshness, metrics): (&Roads, &Arc<Freshness>, &Arc<Metrics>),
 ) -> Result<Proxy, StartError> {
     let feeds = Feeds {
         view: consensus.view().clone(),
         loads: consensus.published_loads().clone(),
         breakers: breakers(consensus),
+        tunnels: Arc::new(roads.clone()),
         freshness: freshness.clone(),
         metrics: metrics.clone(),
     };

@@ -20,6 +20,7 @@ pub mod node;
 mod partition_poller;
 pub mod partition_source;
 pub mod readiness;
+pub mod tunnels;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
 pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};

@@ -41,11 +41,6 @@ pub(crate) struct Known {
     fallback: Option<Fallback>,
     /// The host that destinations are told instead of the one that was asked for.
     host: Option<HeaderValue>,
-    /// Whether a request whose target is not there goes where it would go without its key.
-    pub fn falls_back_where_missing(&self) -> bool {
-        self.fallback.is_some_and(|fallback| fallback.missing)
-    }
-
     /// What it says of retries, if it does.
     again: Option<Arc<Again>>,
     /// What else there is for its own addresses.
@@ -138,6 +133,11 @@ impl Known {
     /// Whether a request that fails at its target goes where it would go without its key.
     pub fn falls_back_on_5xx(&self) -> bool {
         self.fallback.is_some_and(|fallback| fallback.on_5xx)
+    }
+
+    /// Whether a request whose target is not there goes where it would go without its key.
+    pub fn falls_back_where_missing(&self) -> bool {
+        self.fallback.is_some_and(|fallback| fallback.missing)
     }
 
     /// What it says of retries, if it does.

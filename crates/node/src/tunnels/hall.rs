@@ -1,10 +1,10 @@
 //! The tunnels that hang on this node.
 //!
 //! A tunnel is in the state before its connection is: whoever asks for it in between waits for a moment instead of being
-//! sent away ([`Hall::find`]). One that is replaced takes no new streams, and what is under way on it may finish.
+//! sent away ([`Hall::find`]).
 
 use quorate_model::Epoch;
-use quorate_proxy::tunnel::line::{Line, Parting};
+use quorate_proxy::tunnel::line::Line;
 use quorate_rt::time;
 use std::{
     collections::BTreeMap,
@@ -19,31 +19,25 @@ pub(crate) const TUNNELS_MAX: usize = 4_096;
 const HUNG_WITHIN: Duration = Duration::from_secs(2);
 
 /// All of them. Clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Hall(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     hooks: Mutex<Hooks>,
     /// One came or went.
     changed: Notify,
+    /// The node is about to end.
+    closing: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Hooks {
     /// Those that take streams.
-    taken: BTreeMap<String, Hung>,
+    taken: BTreeMap<String, (Epoch, Line)>,
     /// How many were begun and have no connection yet, by name.
     coming: BTreeMap<String, usize>,
     /// All that were begun and are not over.
     count: usize,
-    is_closed: bool,
-}
-
-struct Hung {
-    epoch: Epoch,
-    line: Line,
-    parting: watch::Sender<Option<Parting>>,
 }
 
 /// Why there is no place.
@@ -62,11 +56,18 @@ pub(crate) struct Hook {
     is_coming: bool,
 }
 
+impl Default for Hall {
+    fn default() -> Self {
+        let closing = watch::Sender::new(false);
+        Self(Arc::new(Inner { hooks: Mutex::default(), changed: Notify::new(), closing }))
+    }
+}
+
 impl Hall {
     /// A place for a tunnel that is about to be opened.
     pub fn hook(&self, name: &str) -> Result<Hook, NoHook> {
         let mut hooks = self.lock();
-        if hooks.is_closed {
+        if *self.0.closing.borrow() {
             return Err(NoHook::Closed);
         }
         if hooks.count >= TUNNELS_MAX {
@@ -83,11 +84,12 @@ impl Hall {
             loop {
                 let changed = self.0.changed.notified();
                 tokio::pin!(changed);
+                // From here on nothing is missed.
                 changed.as_mut().enable();
                 {
                     let hooks = self.lock();
                     match hooks.taken.get(name) {
-                        Some(hung) if hung.epoch == epoch => return Some(hung.line.clone()),
+                        Some((taken, line)) if *taken == epoch => return Some(line.clone()),
                         Some(_) | None if !hooks.coming.contains_key(name) => return None,
                         Some(_) | None => {}
                     }
@@ -98,24 +100,21 @@ impl Hall {
         time::timeout(HUNG_WITHIN, found).await.unwrap_or(None)
     }
 
-    /// Lets go of every tunnel that is not `held` any more, and says why.
-    pub fn keep(&self, held: impl Fn(&str, Epoch) -> Result<(), Parting>) {
-        self.lock().taken.retain(|name, hung| match held(name, hung.epoch) {
-            Ok(()) => true,
-            Err(parting) => {
-                hung.parting.send_replace(Some(parting));
-                false
-            }
-        });
+    /// Takes no more of them. Those that are there take streams until they have gone elsewhere.
+    pub fn close(&self) {
+        let _hooks = self.lock();
+        self.0.closing.send_replace(true);
     }
 
-    /// Takes no more of them, and asks those that are there to go elsewhere. They take streams until they do.
-    pub fn close(&self) {
-        let mut hooks = self.lock();
-        hooks.is_closed = true;
-        for hung in hooks.taken.values() {
-            hung.parting.send_replace(Some(Parting::Draining));
-        }
+    /// Whether it takes no more.
+    pub fn is_closed(&self) -> bool {
+        *self.0.closing.borrow()
+    }
+
+    /// Resolves when it takes no more.
+    pub async fn closed(&self) {
+        // An error can't be: this holds the sender.
+        let _ = self.0.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// How many are not over.
@@ -124,9 +123,8 @@ impl Hall {
     }
 
     /// Those that take streams.
-    #[cfg(test)]
-    fn names(&self) -> Vec<String> {
-        self.lock().taken.keys().cloned().collect()
+    pub fn taken(&self) -> Vec<(String, Epoch)> {
+        self.lock().taken.iter().map(|(name, (epoch, _))| (name.clone(), *epoch)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Hooks> {
@@ -135,27 +133,21 @@ impl Hall {
 }
 
 impl Hook {
-    /// Its connection is there: from now on it takes streams, in the place of an older one. Tells when, and why, it is to
-    /// be let go. `None`: a newer one of its name hangs here already.
-    pub fn hang(&mut self, epoch: Epoch, line: Line) -> Option<watch::Receiver<Option<Parting>>> {
+    /// Its connection is there: from now on it takes streams, in the place of an older one and not in that of a newer.
+    pub fn hang(&mut self, epoch: Epoch, line: &Line) {
+        {
+            let mut hooks = self.hall.lock();
+            if hooks.taken.get(&self.name).is_none_or(|(taken, _)| *taken < epoch) {
+                hooks.taken.insert(self.name.clone(), (epoch, line.clone()));
+            }
+        }
         self.has_come();
-        let mut hooks = self.hall.lock();
-        if hooks.taken.get(&self.name).is_some_and(|hung| hung.epoch > epoch) {
-            return None;
-        }
-        let (parting, told) = watch::channel(hooks.is_closed.then_some(Parting::Draining));
-        if let Some(former) = hooks.taken.insert(self.name.clone(), Hung { epoch, line, parting }) {
-            former.parting.send_replace(Some(Parting::Replaced));
-        }
-        drop(hooks);
-        self.hall.0.changed.notify_waiters();
-        Some(told)
     }
 
     /// It takes no more streams.
     pub fn take_down(&self, epoch: Epoch) {
         let mut hooks = self.hall.lock();
-        if hooks.taken.get(&self.name).is_some_and(|hung| hung.epoch == epoch) {
+        if hooks.taken.get(&self.name).is_some_and(|(taken, _)| *taken == epoch) {
             hooks.taken.remove(&self.name);
         }
     }
@@ -171,6 +163,8 @@ impl Hook {
                 hooks.coming.remove(&self.name);
             }
         }
+        drop(hooks);
+        self.hall.0.changed.notify_waiters();
     }
 }
 
@@ -178,6 +172,56 @@ impl Drop for Hook {
     fn drop(&mut self) {
         self.has_come();
         self.hall.lock().count -= 1;
-        self.hall.0.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_proxy::tunnel::Stream;
+
+    async fn line() -> Line {
+        let (near, _far) = tokio::io::duplex(1 << 10);
+        let socket: Stream = Box::new(near);
+        Line::hang(socket).await.expect("nothing has to be heard to greet").0
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_a_tunnel_that_is_coming_waits_for_it() {
+        let hall = Hall::default();
+        assert!(hall.find("a", Epoch(1)).await.is_none(), "nobody knows it");
+        let mut hook = hall.hook("a").expect("room");
+        let asking = { let hall = hall.clone(); quorate_rt::spawn(async move { hall.find("a", Epoch(5)).await.is_some() }) };
+        tokio::task::yield_now().await;
+        hook.hang(Epoch(5), &line().await);
+        assert!(asking.await.expect("no panic"), "it came");
+        assert!(hall.find("a", Epoch(4)).await.is_none(), "another one of its name");
+    }
+
+    #[tokio::test]
+    async fn the_newer_one_of_a_name_takes_the_streams_whoever_comes_first() {
+        let hall = Hall::default();
+        let (mut new, mut old) = (hall.hook("a").expect("room"), hall.hook("a").expect("room"));
+        new.hang(Epoch(7), &line().await);
+        old.hang(Epoch(6), &line().await);
+        assert_eq!(hall.taken(), [("a".to_owned(), Epoch(7))]);
+        old.take_down(Epoch(6));
+        assert_eq!(hall.taken().len(), 1, "a late end takes nothing from a newer one");
+        new.take_down(Epoch(7));
+        assert_eq!((hall.taken().len(), hall.count()), (0, 2));
+        drop((old, new));
+        assert_eq!(hall.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_hall_that_closes_takes_no_more_and_says_so_to_all() {
+        let hall = Hall::default();
+        let _hook = hall.hook("a").expect("room");
+        let told = { let hall = hall.clone(); quorate_rt::spawn(async move { hall.closed().await }) };
+        hall.close();
+        told.await.expect("told");
+        hall.closed().await;
+        assert_eq!(hall.hook("b").err(), Some(NoHook::Closed));
+        assert!(hall.is_closed());
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved, base, decide},
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
-    sandbox::{Sandboxed, key::KeyForms},
+    sandbox::{Sandboxed, is_there, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
