@@ -8,7 +8,7 @@ use crate::{
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
 };
-use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
+use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
 use quorate_proxy::{Freshness, InFlight, Proxy};
@@ -242,6 +242,7 @@ impl Node {
         } else {
             self.be_left().await;
         }
+        self.consensus.close_gateway().await;
         self.proxy.drain().await;
         self.stop.fire();
         self.management_stop.fire();
@@ -322,6 +323,8 @@ fn options(
         source: config.keyspace_source(),
         levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: identity.level },
         snapshot_every: config.snapshot_entries,
+        // Elections take a few of these.
+        gateway_ttl: GATEWAY_TTL.max(config.election_timeout * 4),
     }
 }
 
