@@ -18,11 +18,9 @@ mod carry;
 mod dial;
 mod hanging;
 pub mod rule;
-#[cfg(test)]
-mod tests;
 
 use crate::{Url, backoff, tasks};
-use dial::{Dialler, Dialled, NotDialled};
+use dial::{Dialler, NotDialled};
 use hanging::{Hanging, Parted};
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
@@ -94,10 +92,12 @@ pub enum Error {
     Setup(#[from] crate::Error),
 }
 
-/// A round of all nodes has this long between its end and the next one, at least once in a while.
-const ROUND_LIMIT: u32 = 6;
 /// Nodes that are told to be left are not asked again for so long.
 const LEFT_FOR: Duration = Duration::from_secs(30);
+/// What is under way when the tunnel is stopped has so long to finish.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// Whoever takes its name back waits for as long as after so many failures: two that do so shall not spin.
+const AFTER_LOSS_OF_NAME: u32 = 6;
 
 /// The nodes that it may hang on.
 struct Ring {
@@ -105,130 +105,142 @@ struct Ring {
     next: usize,
     /// One that is about to end, and since when.
     left: Option<(Url, Duration)>,
+    /// Tries in vain since it hung last.
+    failures: u32,
 }
 
 impl Tunnel {
     /// Keeps the tunnel open until `stop` resolves, or it can't be.
     pub async fn run(self, mut tell: impl FnMut(News), stop: impl Future<Output = ()>) -> Result<(), Error> {
         let dialler = Dialler::new(&self)?;
-        tokio::pin!(stop);
-        let mut ring = Ring::new(self.nodes.clone());
-        // Those that were left and still finish something.
-        let mut leaving = Vec::new();
-        let mut failures = 0;
-        loop {
-            let node = ring.next();
-            let dialled = tokio::select! {
-                biased;
-                () = &mut stop => break,
-                dialled = dialler.dial(&node) => dialled,
-            };
-            match dialled {
-                Ok(dialled) => {
-                    failures = 0;
-                    let hung = self.hang((&dialler, &node, dialled), &mut ring, &mut tell);
-                    let (hanging, parted) = tokio::select! {
-                        biased;
-                        () = &mut stop => break,
-                        parted = hung => parted,
-                    };
-                    leaving.retain(|one: &Hanging| !one.is_over());
-                    match parted {
-                        Parted::Replaced if !self.takeover => {
-                            return Err(Error::Replaced { name: self.name });
-                        }
-                        Parted::Draining => {
-                            tell(News::MustGo { node: node.to_string() });
-                            ring.leave(node);
-                            leaving.push(hanging);
-                        }
-                        Parted::Replaced => failures = ROUND_LIMIT,
-                        Parted::Fenced | Parted::Gone(_) => failures = 1,
-                    }
-                    if let Some(why) = parted.why() {
-                        tell(News::Lost { node: ring.last().to_string(), why });
-                    }
-                }
-                Err(NotDialled::Never(source)) => {
-                    return Err(Error::Refused { node: node.to_string(), source });
-                }
-                Err(NotDialled::Now(why)) => {
-                    failures += 1;
-                    tell(News::NotTaken { node: node.to_string(), why });
-                }
-            }
-            // One silent node is no reason to wait: the next one is asked at once.
-            let rounds = failures.div_ceil(u32::try_from(ring.all.len()).unwrap_or(u32::MAX).max(1));
-            let is_round = failures > 0 && ring.is_round(failures);
-            if is_round {
-                let pause = backoff::delay(rounds.min(ROUND_LIMIT), tasks::random());
-                tokio::select! {
-                    biased;
-                    () = &mut stop => break,
-                    () = tasks::sleep(pause) => {}
-                }
-            }
-        }
-        for hanging in &leaving {
-            hanging.finish();
-        }
-        Ok(())
-    }
-
-    /// Hangs on a node until it has to part. Dropped meanwhile, the connection ends with what is under way on it.
-    async fn hang(
-        &self,
-        (dialler, node, dialled): (&Dialler, &Url, Dialled),
-        ring: &mut Ring,
-        tell: &mut impl FnMut(News),
-    ) -> (Hanging, Parted) {
-        tell(News::Hangs { node: node.to_string(), epoch: dialled.epoch });
-        let mut hanging = Hanging::start(dialled.socket, self.to.clone());
-        let parted = {
-            let learn = async {
-                if let Some(others) = dialler.learn(node).await {
-                    ring.learn(others);
-                }
-                std::future::pending().await
-            };
+        // The one that it hangs by, and those that were left and still finish something.
+        let mut open = Vec::new();
+        let ended = {
+            let keeping = self.keep(&dialler, &mut open, &mut tell);
             tokio::select! {
-                parted = hanging.parted() => parted,
-                () = learn => Parted::Fenced,
+                biased;
+                () = stop => Ok(()),
+                error = keeping => Err(error),
             }
         };
-        if matches!(parted, Parted::Draining) {
-            hanging.finish();
+        let finished = open.iter_mut().map(Hanging::finished);
+        tasks::within(FINISH_WITHIN, each(finished)).await;
+        ended
+    }
+
+    async fn keep(&self, dialler: &Dialler, open: &mut Vec<Hanging>, tell: &mut impl FnMut(News)) -> Error {
+        let mut ring = Ring::new(self.nodes.clone());
+        loop {
+            let node = ring.turn();
+            let pause = match dialler.dial(&node).await {
+                Ok(dialled) => {
+                    tell(News::Hangs { node: node.to_string(), epoch: dialled.epoch });
+                    ring.failures = 0;
+                    open.retain(|one| !one.is_over());
+                    open.iter().for_each(Hanging::finish);
+                    open.push(Hanging::start(dialled.socket, self.to.clone()));
+                    let parted = hang(open, (dialler, &node), &mut ring).await;
+                    match self.after(parted, &node, (open, &mut ring), tell) {
+                        Ok(pause) => pause,
+                        Err(error) => return error,
+                    }
+                }
+                Err(NotDialled::Never(source)) => return Error::Refused { node: node.to_string(), source },
+                Err(NotDialled::Now(why)) => {
+                    tell(News::NotTaken { node: node.to_string(), why });
+                    ring.failed()
+                }
+            };
+            tasks::sleep(pause).await;
         }
-        (hanging, parted)
+    }
+
+    /// How long to wait before it hangs elsewhere.
+    fn after(
+        &self,
+        parted: Parted,
+        node: &Url,
+        (open, ring): (&mut Vec<Hanging>, &mut Ring),
+        tell: &mut impl FnMut(News),
+    ) -> Result<Duration, Error> {
+        let node_told = node.to_string();
+        if parted == Parted::Draining {
+            tell(News::MustGo { node: node_told });
+            ring.leave(node.clone());
+            // All clients of the node are told at one moment, and it has time: they need not come at one moment.
+            return Ok(backoff::delay(1, tasks::random()).mul_f64(tasks::random()));
+        }
+        let former = open.pop();
+        match parted {
+            Parted::Draining => {}
+            Parted::Replaced if !self.takeover => {
+                open.extend(former);
+                return Err(Error::Replaced { name: self.name.clone() });
+            }
+            Parted::Replaced => {
+                tell(News::Lost { node: node_told, why: "another machine opened it; taking it back".into() });
+                return Ok(backoff::delay(AFTER_LOSS_OF_NAME, tasks::random()));
+            }
+            Parted::Fenced => {
+                tell(News::Lost { node: node_told, why: "the node has lost its cluster".into() });
+                ring.leave(node.clone());
+            }
+            Parted::Gone(why) => tell(News::Lost { node: node_told, why }),
+        }
+        Ok(backoff::delay(1, tasks::random()))
+    }
+}
+
+/// Until the newest of the connections is not the tunnel's any more. Meanwhile the node tells which others there are.
+async fn hang(open: &mut [Hanging], (dialler, node): (&Dialler, &Url), ring: &mut Ring) -> Parted {
+    let Some(hanging) = open.last_mut() else { return Parted::Gone("it never hung".into()) };
+    let others = dialler.learn(node);
+    tokio::pin!(others);
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            biased;
+            parted = hanging.parted() => return parted,
+            others = &mut others, if !is_told => {
+                is_told = true;
+                ring.learn(others.unwrap_or_default());
+            }
+        }
+    }
+}
+
+async fn each(all: impl Iterator<Item = impl Future<Output = ()>>) {
+    for one in all {
+        one.await;
     }
 }
 
 impl Ring {
     fn new(all: Vec<Url>) -> Self {
-        Self { all, next: 0, left: None }
+        Self { all, next: 0, left: None, failures: 0 }
     }
 
     /// Whom to ask. Not one that is about to end, while there are others.
-    fn next(&mut self) -> Url {
+    fn turn(&mut self) -> Url {
         let count = self.all.len();
         let is_left = |url: &Url| {
-            self.left.as_ref().is_some_and(|(left, at)| left == url && tasks::now() - *at < LEFT_FOR)
+            self.left.as_ref().is_some_and(|(left, at)| left == url && tasks::now().saturating_sub(*at) < LEFT_FOR)
         };
-        let places = (0..count).map(|step| (self.next + step) % count);
-        let mut places = places.filter(|at| !is_left(&self.all[*at]));
-        let at = places.next().unwrap_or(self.next % count);
+        let mut places = (0..count).map(|step| (self.next + step) % count);
+        let at = places.find(|at| !is_left(&self.all[*at])).unwrap_or(self.next % count);
         self.next = at + 1;
         self.all[at].clone()
     }
 
-    /// The one that was asked last.
-    fn last(&self) -> &Url {
-        let count = self.all.len();
-        &self.all[(self.next + count - 1) % count]
-    }
-
-    fn is_round(&self, failures: u32) -> bool {
-        (failures as usize).is_multiple_of(self.all.len()) || failures == 1 && self.all.len() == 1
+    /// One did not take it: how long to wait. The next one is asked at once, until all were.
+    fn failed(&mut self) -> Duration {
+        self.failures += 1;
+        let count = u32::try_from(self.all.len()).unwrap_or(u32::MAX).max(1);
+        if self.failures.is_multiple_of(count) {
+            backoff::delay(self.failures / count, tasks::random())
+        } else {
+            Duration::ZERO
+        }
     }
 
     fn leave(&mut self, node: Url) {
@@ -237,7 +249,7 @@ impl Ring {
 
     /// Nodes of the cluster, as one of them names them.
     fn learn(&mut self, others: Vec<Url>) {
-        let known: BTreeSet<String> = self.all.iter().map(|url| key(url)).collect();
+        let known: BTreeSet<String> = self.all.iter().map(key).collect();
         self.all.extend(others.into_iter().filter(|url| !known.contains(&key(url))));
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     candidacy::{self, Hearing},
     forming,
     forward::{Forwarder, Unavailable},
-    housekeeping,
+    gateway, housekeeping,
     in_flight::Counter,
     levels::{self, Levels},
     liveness,
@@ -118,6 +118,8 @@ pub struct Shared {
     pub(crate) carrier: OnceLock<Carrier>,
     /// Bounds how many there are.
     pub(crate) carried: Arc<Semaphore>,
+    /// Who opens the lease of this node as a gateway.
+    pub(crate) gateway_turn: tokio::sync::Mutex<()>,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -162,7 +164,7 @@ impl Consensus {
             room: Gauge::default(),
             removed: Arc::default(),
         };
-        let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
+        let vessel = Vessel::new(forwarder.clone(), applied.clone(), (options.election, options.gateway_ttl));
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
         let (pulse, (stop, stopped)) = (Pulse::start(vessel.clone()), shutdown::channel());
@@ -190,6 +192,7 @@ impl Consensus {
             carried: tunnelling::places(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
+            gateway_turn: tokio::sync::Mutex::default(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
@@ -198,6 +201,7 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(gateway::run(consensus.clone(), stopped.clone()));
         consensus.tell_peers(&stopped);
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),

@@ -15,6 +15,7 @@
 //! | [`reads`] | linearizable reads |
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
+//! | [`gateway`], [`holdings`], `gateway_keeper` | what this node holds, and until when it may; which gateways are silent |
 //! | [`observing`] | what each member makes of a service's workers |
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
@@ -40,7 +41,10 @@ pub mod consensus;
 mod ending;
 pub mod forming;
 pub mod forward;
+pub mod gateway;
+mod gateway_keeper;
 mod handing_over;
+pub mod holdings;
 pub mod housekeeping;
 pub mod in_flight;
 mod joining;
@@ -78,6 +82,8 @@ pub mod visible;
 pub use consensus::{Consensus, StartError};
 pub use forming::refuse_other_cluster;
 pub use forward::{Leader, Unavailable};
+pub use gateway::OpenTunnelError;
+pub use holdings::TunnelHold;
 pub use observer::Applied;
 pub use options::Options;
 pub use peer::address_book::{AddressBook, SelfId};

@@ -9,7 +9,7 @@ use crate::{
     readiness::{self, Past, Phase, Readiness},
     tunnels::{Guard, Holding, Roads, Tokens, Unusable},
 };
-use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
+use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
 use quorate_proxy::{Freshness, InFlight, Proxy, probe::Prober};
@@ -257,7 +257,9 @@ impl Node {
         } else {
             self.be_left().await;
         }
+        // While its lease stands they find another node, and nobody asks in vain.
         self.tunnels.leave().await;
+        self.consensus.close_gateway().await;
         tokio::join!(self.proxy.drain(), self.tunnels.drain(self.config.drain_limit));
         self.stop.fire();
         self.management_stop.fire();
@@ -338,6 +340,8 @@ fn options(
         source: config.keyspace_source(),
         levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: identity.level },
         snapshot_every: config.snapshot_entries,
+        // Elections take a few of these.
+        gateway_ttl: GATEWAY_TTL.max(config.election_timeout * 4),
     }
 }
 

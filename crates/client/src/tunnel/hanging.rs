@@ -53,16 +53,6 @@ pub(super) enum Parted {
 }
 
 impl Parted {
-    /// Where something was lost: why.
-    pub fn why(&self) -> Option<String> {
-        match self {
-            Self::Draining => None,
-            Self::Replaced => Some("another machine opened it; taking it back".into()),
-            Self::Fenced => Some("the node has lost its cluster".into()),
-            Self::Gone(why) => Some(why.clone()),
-        }
-    }
-
     fn read(word: &str) -> Option<Self> {
         match word {
             "draining" => Some(Self::Draining),
@@ -95,6 +85,13 @@ impl Hanging {
     /// Takes no more streams, and ends with the last one.
     pub fn finish(&self) {
         self.finish.send_replace(true);
+    }
+
+    /// The same, and resolves when it has ended.
+    pub async fn finished(&mut self) {
+        self.finish();
+        // An error says that it had panicked; it is over either way.
+        let _ = (&mut self.task).await;
     }
 
     /// Whether it has ended.

@@ -101,18 +101,16 @@ impl Opener {
         }
     }
 
-    /// Wherever it hangs. On "not here" it is looked again who holds it, once.
+    /// Wherever it hangs. Where that fails it is looked again who holds it, once: it may have moved meanwhile.
     async fn open(&self, name: &str) -> io::Result<Stream> {
         let holder = self.holder(name).ok_or_else(|| not_held(name))?;
-        match self.open_at(name, &holder).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let now = self.holder(name).filter(|now| now.epoch != holder.epoch);
-                match now {
-                    Some(now) => self.open_at(name, &now).await.map_err(as_refused),
-                    None => Err(as_refused(error)),
-                }
-            }
-            opened => opened,
+        let error = match self.open_at(name, &holder).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        match self.holder(name).filter(|now| now.epoch != holder.epoch) {
+            Some(now) => self.open_at(name, &now).await.map_err(as_refused),
+            None => Err(as_refused(error)),
         }
     }
 

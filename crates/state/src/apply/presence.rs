@@ -57,7 +57,7 @@ impl State {
         Ok(Reply::Registered { epoch })
     }
 
-    fn end_gateway(&mut self, end: &GatewayEnd, events: &mut Vec<Event>) -> bool {
+    pub(super) fn end_gateway(&mut self, end: &GatewayEnd, events: &mut Vec<Event>) -> bool {
         let GatewayEnd { node, epoch } = end;
         if self.presence.gateway(node.as_str()).is_none_or(|gateway| gateway.epoch != *epoch) {
             return false;
