@@ -12,6 +12,7 @@ pub mod explain;
 pub mod healthcheck;
 pub mod keyspaces;
 pub mod leases;
+mod local;
 mod observations;
 pub mod recover;
 pub mod routes;

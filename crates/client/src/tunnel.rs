@@ -224,7 +224,9 @@ impl Ring {
     fn turn(&mut self) -> Url {
         let count = self.all.len();
         let is_left = |url: &Url| {
-            self.left.as_ref().is_some_and(|(left, at)| left == url && tasks::now().saturating_sub(*at) < LEFT_FOR)
+            self.left
+                .as_ref()
+                .is_some_and(|(left, at)| left == url && tasks::now().saturating_sub(*at) < LEFT_FOR)
         };
         let mut places = (0..count).map(|step| (self.next + step) % count);
         let at = places.find(|at| !is_left(&self.all[*at])).unwrap_or(self.next % count);

@@ -14,7 +14,6 @@ use crate::{
     looking::Looks,
     observer::Applied,
     observing::Teller,
-    tunnelling::{self, Carrier},
     openings::{self, OpeningKeeper},
     options::{Options, PEER_BATCHES_MAX},
     peer::{
@@ -29,6 +28,7 @@ use crate::{
     reads,
     room::{Gauge, Room},
     roster::Roster,
+    tunnelling::{self, Carrier},
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};

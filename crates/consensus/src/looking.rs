@@ -238,7 +238,9 @@ async fn look_here(shared: &Shared, asked: &wire::LookAsked) -> Option<Found> {
     let (by_tunnel, dialled): (BTreeSet<_>, _) =
         addresses.into_iter().partition(|address| address.starts_with(TUNNEL));
     let view = shared.applied.view().get();
-    let holder = |address: &String| Some((address.clone(), view.tunnels().get(address.strip_prefix(TUNNEL)?)?.node.clone()));
+    let holder = |address: &String| {
+        Some((address.clone(), view.tunnels().get(address.strip_prefix(TUNNEL)?)?.node.clone()))
+    };
     Some(match by_tunnel.iter().find_map(holder) {
         // A tunnel is asked for signs of life by whoever holds it.
         Some((address, node)) => Found::Connected(format!("{address} hangs on {node}")),

@@ -7,10 +7,7 @@
 use crate::{
     consensus::{Consensus, Shared},
     membership::Picture,
-    peer::{
-        client,
-        header,
-    },
+    peer::{client, header},
 };
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri};

@@ -35,7 +35,9 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum NotOpened {
     /// It shows no token, or one that is not known here.
-    #[error("tunnels need a token that this node knows (its --tunnel-token-file), as `Authorization: Bearer`")]
+    #[error(
+        "tunnels need a token that this node knows (its --tunnel-token-file), as `Authorization: Bearer`"
+    )]
     NoToken,
     /// It shows a token that is for other names.
     #[error("the token is for tunnels of other names")]

@@ -94,7 +94,8 @@ impl Address {
         let wrong = || Invalid::new("address", format!("is {}", excerpt(text)), TUNNEL_ALLOWED);
         let name = rest.split('/').next().unwrap_or_default();
         let behind = &rest[name.len()..];
-        let is_path = behind.is_empty() || behind.parse::<http::uri::PathAndQuery>().is_ok_and(|path| path.query().is_none());
+        let is_path = behind.is_empty()
+            || behind.parse::<http::uri::PathAndQuery>().is_ok_and(|path| path.query().is_none());
         if !is_tunnel_name(name) || !is_path || behind.contains('#') {
             return Err(wrong());
         }
@@ -217,7 +218,16 @@ mod tests {
         assert_eq!(Address::parse("tunnel://3000").expect("valid").tunnel(), Some("3000"));
         assert_eq!(Address::parse("http://tunnel:3000").expect("valid").tunnel(), None);
         let long = format!("tunnel://{}", "x".repeat(129));
-        for bad in ["tunnel://", "tunnel://A", "tunnel://-a", "tunnel://a:80", "tunnel://a?q", "tunnel://a/#f", "tunnel://u@a", &long] {
+        for bad in [
+            "tunnel://",
+            "tunnel://A",
+            "tunnel://-a",
+            "tunnel://a:80",
+            "tunnel://a?q",
+            "tunnel://a/#f",
+            "tunnel://u@a",
+            &long,
+        ] {
             let wrong = Address::parse(bad).expect_err(bad);
             assert_eq!(wrong.field, "address");
             assert!(wrong.allowed.contains("tunnel://NAME"), "{wrong}");

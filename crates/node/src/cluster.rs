@@ -15,7 +15,8 @@ use quorate_consensus::{
 };
 use quorate_management::{
     Cluster, Committed, InFlightAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces, ProbedBy,
-    Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, tunnel::TunnelDoor,
+    Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
+    tunnel::TunnelDoor,
 };
 use quorate_model::{
     Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,

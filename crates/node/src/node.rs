@@ -160,8 +160,7 @@ impl Node {
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
-        let checks =
-            health::run((consensus.clone(), me.clone()), prober, metrics.clone(), stopped.clone());
+        let checks = health::run((consensus.clone(), me.clone()), prober, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());

@@ -2,7 +2,10 @@
 
 use crate::{
     config::Limits,
-    http1::{Upstream, socket::{WorkerSocket, Wrapped}},
+    http1::{
+        Upstream,
+        socket::{WorkerSocket, Wrapped},
+    },
     http2::upstream::{Dialled, Fresh},
     pool::{Counted, Endpoint, Protocol},
     tunnel::Tunnels,
@@ -145,11 +148,9 @@ impl Dialer {
                 let host = endpoint.address.host();
                 let connected = self.connector().await?.connect(host, tcp, alpn).await;
                 let wrapped = |stream| WorkerSocket::Wrapped(Box::new(Wrapped::Tls(stream)));
-                connected.map(wrapped).map_err(|source| {
-                    match source.kind() {
-                        io::ErrorKind::InvalidInput => Error::BadName { host: host.to_owned() },
-                        _ => Error::Handshake { authority: authority(), source },
-                    }
+                connected.map(wrapped).map_err(|source| match source.kind() {
+                    io::ErrorKind::InvalidInput => Error::BadName { host: host.to_owned() },
+                    _ => Error::Handshake { authority: authority(), source },
                 })
             }
         }

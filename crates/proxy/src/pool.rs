@@ -291,7 +291,8 @@ impl Endpoint {
 
     /// Closes what was unused for `ticks_max`, and what the worker closed.
     pub fn sweep(&self, now: u32, ticks_max: u32) {
-        let ticks_max = if self.address.tunnel().is_some() { ticks_max.min(ticks(TUNNEL_IDLE)) } else { ticks_max };
+        let ticks_max =
+            if self.address.tunnel().is_some() { ticks_max.min(ticks(TUNNEL_IDLE)) } else { ticks_max };
         let fresh = |idle: &mut Idle| {
             now.saturating_sub(idle.since) < ticks_max && idle.upstream.rest() == Rested::Idle
         };

@@ -84,7 +84,19 @@ fn a_target_is_an_address_a_service_or_a_version_of_one() {
         let Ok(Target::Url { address, protocol: None }) = parse(text) else { panic!("{text}") };
         assert_eq!(address.as_str(), shown);
     }
-    for bad in ["", "upload@", "@v2", "h:80@v2", "h:x", "ftp://h", "http://u:secret@h", "a:", " a", "tunnel:A", "tunnel:"] {
+    for bad in [
+        "",
+        "upload@",
+        "@v2",
+        "h:80@v2",
+        "h:x",
+        "ftp://h",
+        "http://u:secret@h",
+        "a:",
+        " a",
+        "tunnel:A",
+        "tunnel:",
+    ] {
         let wrong = parse(bad).expect_err(bad);
         assert_eq!(wrong.field, "target");
         assert!(!wrong.to_string().contains("secret"), "{wrong}");

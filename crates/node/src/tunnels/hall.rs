@@ -191,7 +191,10 @@ mod tests {
         let hall = Hall::default();
         assert!(hall.find("a", Epoch(1)).await.is_none(), "nobody knows it");
         let mut hook = hall.hook("a").expect("room");
-        let asking = { let hall = hall.clone(); quorate_rt::spawn(async move { hall.find("a", Epoch(5)).await.is_some() }) };
+        let asking = {
+            let hall = hall.clone();
+            quorate_rt::spawn(async move { hall.find("a", Epoch(5)).await.is_some() })
+        };
         tokio::task::yield_now().await;
         hook.hang(Epoch(5), &line().await);
         assert!(asking.await.expect("no panic"), "it came");
@@ -217,7 +220,10 @@ mod tests {
     async fn a_hall_that_closes_takes_no_more_and_says_so_to_all() {
         let hall = Hall::default();
         let _hook = hall.hook("a").expect("room");
-        let told = { let hall = hall.clone(); quorate_rt::spawn(async move { hall.closed().await }) };
+        let told = {
+            let hall = hall.clone();
+            quorate_rt::spawn(async move { hall.closed().await })
+        };
         hall.close();
         told.await.expect("told");
         hall.closed().await;

@@ -76,7 +76,10 @@ async fn an_answer_of_two_or_three_hundred_is_well() {
         );
     }
     let garbled = answering("SSH-2.0-OpenSSH_9.2\r\n").await;
-    assert!(matches!(Prober::new(Arc::new(NoTunnels)).probe(&target(&garbled, http(), 5_000)).await, Err(Failure::Io(_))));
+    assert!(matches!(
+        Prober::new(Arc::new(NoTunnels)).probe(&target(&garbled, http(), 5_000)).await,
+        Err(Failure::Io(_))
+    ));
 }
 
 #[tokio::test]
