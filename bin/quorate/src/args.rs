@@ -8,7 +8,7 @@ mod watch;
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use config::{ApplyArgs, ConfigArgs, ConfigVerb, HowArgs};
 pub use routes::{ExplainArgs, RoutesArgs, RoutesVerb};
-pub use sandboxes::{SandboxesArgs, SandboxesVerb};
+pub use sandboxes::{LocalArgs, SandboxesArgs, SandboxesVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};

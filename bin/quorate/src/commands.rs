@@ -15,6 +15,7 @@ pub mod healthcheck;
 mod key_trace;
 pub mod keyspaces;
 pub mod leases;
+mod local;
 mod observations;
 pub mod recover;
 pub mod routes;

@@ -55,5 +55,7 @@ mod strangers;
 mod support;
 #[path = "cluster/systemd.rs"]
 mod systemd;
+#[path = "cluster/tunnels.rs"]
+mod tunnels;
 #[path = "cluster/watching.rs"]
 mod watching;

@@ -18,6 +18,7 @@
 //! | [`key_trace`] | where a routing key was on its way |
 //! | [`observation`] | what each node makes of a service's endpoints |
 //! | [`intent`], [`delegate`] | what operators decide about workers; workers that speak for a group |
+//! | [`presence`] | who holds which long-lived connection |
 //! | [`answer`] | bodies that several resources share |
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
@@ -40,12 +41,14 @@ pub mod nearest;
 pub mod observation;
 pub mod original;
 pub mod policy;
+pub mod presence;
 pub mod problem;
 pub mod query;
 pub mod route;
 pub mod sandbox;
 pub mod service;
 pub mod timestamp;
+pub mod tunnel;
 pub mod watch;
 pub mod worker;
 

@@ -48,6 +48,10 @@ codes! {
     InvalidRequest = "invalid_request", 400, "The request is not valid";
     /// The body is no JSON object.
     BodyNotJson = "body_not_json", 400, "The body is no JSON object";
+    /// No token, or one that is not known.
+    TokenUnknown = "token_unknown", 401, "The token is not known";
+    /// Who shows this token, or comes from there, may not open this tunnel.
+    TunnelForbidden = "tunnel_forbidden", 403, "The tunnel may not be opened";
     /// No such path.
     PathUnknown = "path_unknown", 404, "There is no such path";
     /// No such worker.
@@ -108,6 +112,8 @@ codes! {
     NodeNotReachable = "node_not_reachable", 422, "The node does not answer";
     /// The node can't lead.
     NodeNotEligible = "node_not_eligible", 422, "The node can't lead";
+    /// What is asked for is not HTTP any more, and the request does not say so.
+    UpgradeRequired = "upgrade_required", 426, "The connection has to be upgraded";
     /// Something that should never happen.
     Internal = "internal", 500, "The node is at fault";
     /// No leader, or the leader hears no majority.
@@ -243,6 +249,8 @@ impl From<&Refusal> for Problem {
             | Refusal::HasRoutes { .. }
             | Refusal::HasSandboxes { .. } => Self::new(Code::ClusterNotEmpty, detail),
             Refusal::NotInHistory { .. } => Self::new(Code::NotInHistory, detail),
+            // Nobody asks for it over HTTP: a node opens another lease by itself.
+            Refusal::GatewayEnded { .. } => Self::new(Code::LeaseStale, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
         }

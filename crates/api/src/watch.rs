@@ -4,7 +4,12 @@
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
 use crate::{
-    keyspace::KeyspaceBody, route::RouteBody, sandbox::SandboxBody, service::PolicyDescription, timestamp,
+    keyspace::KeyspaceBody,
+    presence::{GatewayBody, TunnelBody},
+    route::RouteBody,
+    sandbox::SandboxBody,
+    service::PolicyDescription,
+    timestamp,
     worker::WorkerBody,
 };
 use quorate_model::{
@@ -80,6 +85,15 @@ pub struct ChangeBody {
     /// Of `level`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature_level: Option<u16>,
+    /// Of `gateway`, whose name is the node's: the lease that stands; null: none any more. What the node held by
+    /// another one before is gone, and is not told one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<GatewayBody>)]
+    pub gateway: Option<Option<GatewayBody>>,
+    /// Of `tunnel`: who holds it; null: nobody any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TunnelBody>)]
+    pub tunnel: Option<Option<TunnelBody>>,
 }
 
 /// What happened.
@@ -98,7 +112,8 @@ pub enum ChangeWord {
     Removed,
     /// An operator decided anew about a worker.
     Intent,
-    /// A keyspace, the policy of a service, a route, a sandbox, or the delegate of a group is another one.
+    /// A keyspace, the policy of a service, a route, a sandbox, the delegate of a group, a gateway or a tunnel is
+    /// another one.
     Changed,
     /// Health checks have found an endpoint of a service well, or not.
     Health,
@@ -249,6 +264,8 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         keyspace: None,
         node: None,
         feature_level: None,
+        gateway: None,
+        tunnel: None,
     };
     match what {
         What::Worker { record, count, how } => {
@@ -287,6 +304,13 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
+        What::Gateway { gateway, .. } => {
+            ChangeBody { gateway: Some(gateway.as_deref().map(Into::into)), ..nothing }
+        }
+        What::Tunnel { name, holder } => {
+            let tunnel = holder.as_ref().map(|holder| TunnelBody::new(name, holder));
+            ChangeBody { tunnel: Some(tunnel), ..nothing }
+        }
         What::Replaced => nothing,
     }
 }
@@ -306,11 +330,14 @@ fn word_of(what: &What) -> ChangeWord {
         What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
         What::Delegate { delegate: None, .. } | What::Route { route: None, .. } => ChangeWord::Removed,
         What::Sandbox { sandbox: None, .. } => ChangeWord::Removed,
+        What::Gateway { gateway: None, .. } | What::Tunnel { holder: None, .. } => ChangeWord::Removed,
         What::Keyspace(_)
         | What::Service { .. }
         | What::Route { .. }
         | What::Sandbox { .. }
         | What::Delegate { .. }
+        | What::Gateway { .. }
+        | What::Tunnel { .. }
         | What::Replaced => ChangeWord::Changed,
         What::Health { .. } => ChangeWord::Health,
         What::Node(_) => ChangeWord::Described,

@@ -62,6 +62,14 @@ fn what_came_with_sandboxes_needs_the_fifth_level() {
     }
 }
 
+/// No member of an older version is ever sent one.
+#[test]
+fn what_came_with_gateways_needs_the_sixth_level() {
+    for (name, command) in support::presence::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
+    }
+}
+
 #[test]
 fn going_back_needs_the_sixth_level() {
     for (name, command) in support::past::commands() {
@@ -155,6 +163,14 @@ fn snapshots_with_a_history_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_tunnels_keep_their_bytes() {
+    let (meta, parts) = support::presence::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-tunnels", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -201,6 +217,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-routes",
         "snapshot-sandboxes",
         "snapshot-config-history",
+        "snapshot-tunnels",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

@@ -69,6 +69,13 @@ proptest! {
     }
 
     #[test]
+    fn tunnels_in_snapshots(presence in support::presence::any_parts()) {
+        let parts = Parts { presence, ..Parts::default() };
+        let meta = SnapshotMeta::default();
+        prop_assert_eq!(snapshot::decode(&snapshot::encode(&meta, &parts)), Ok((meta, parts)));
+    }
+
+    #[test]
     fn routes_and_policies_in_snapshots(
         routes in collection::vec(support::any_traffic::any_stored_route(), 0..4),
         policies in collection::vec(support::any_traffic::any_stored_policy(), 0..4),

@@ -24,7 +24,7 @@ use quorate_model::{
     StoredPolicy, StoredRoute, StoredSandbox, Worker, WorkerId,
 };
 use quorate_rt::{rng, time};
-use quorate_state::{Parts, View};
+use quorate_state::{Parts, PresenceParts, View};
 use quorate_storage::{SnapshotData, snapshots::SnapshotError};
 use std::{io, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -104,7 +104,10 @@ impl Export {
                 // A backup belongs to no log: no members, no replies, no restore. What health checks have found is of
                 // this moment.
                 let (windows, ailments, config_changed) = (Vec::new(), Vec::new(), LogIndex(0));
-                let head = Parts { windows, ailments, config_changed, restoring: None, ..view.head() };
+                // Connections hang on this cluster's nodes.
+                let presence = PresenceParts::default();
+                let head =
+                    Parts { windows, ailments, config_changed, presence, restoring: None, ..view.head() };
                 let writer = Writer::begin(&SnapshotMeta::default(), &head, Vec::new())?;
                 (view, writer, None)
             }

@@ -4,7 +4,7 @@ use crate::{
     candidacy::{self, Hearing},
     forming,
     forward::{Forwarder, Unavailable},
-    housekeeping,
+    gateway, housekeeping,
     in_flight::Counter,
     key_tracing::Tracer,
     levels::{self, Levels},
@@ -29,6 +29,7 @@ use crate::{
     reads,
     room::{Gauge, Room},
     roster::Roster,
+    tunnelling::{self, Carrier},
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
@@ -115,6 +116,12 @@ pub struct Shared {
     pub(crate) looks: Looks,
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
+    /// Who opens streams of tunnels for other nodes.
+    pub(crate) carrier: OnceLock<Carrier>,
+    /// Bounds how many there are.
+    pub(crate) carried: Arc<Semaphore>,
+    /// Who opens the lease of this node as a gateway.
+    pub(crate) gateway_turn: tokio::sync::Mutex<()>,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -159,7 +166,7 @@ impl Consensus {
             room: Gauge::default(),
             removed: Arc::default(),
         };
-        let vessel = Vessel::new(forwarder.clone(), applied.clone(), options.election);
+        let vessel = Vessel::new(forwarder.clone(), applied.clone(), (options.election, options.gateway_ttl));
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
         let (pulse, (stop, stopped)) = (Pulse::start(vessel.clone()), shutdown::channel());
@@ -184,8 +191,11 @@ impl Consensus {
             counter: OnceLock::new(),
             teller: OnceLock::new(),
             tracer: OnceLock::new(),
+            carrier: OnceLock::new(),
+            carried: tunnelling::places(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
+            gateway_turn: tokio::sync::Mutex::default(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
@@ -194,6 +204,7 @@ impl Consensus {
         quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
+        quorate_rt::spawn(gateway::run(consensus.clone(), stopped.clone()));
         consensus.tell_peers(&stopped);
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),

@@ -313,6 +313,7 @@ impl LeaseKeeper {
                 | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
+                | Event::Presence(_)
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),
             }

@@ -16,6 +16,7 @@
 //! | [`liveness`], [`lease_keeper`] | heartbeats, and what follows from their absence |
 //! | [`silence`], [`lease_guard`] | what outlives a leader change; what must not look like a mass death |
 //! | [`key_tracing`] | what each member has seen of a routing key that somebody follows |
+//! | [`gateway`], [`holdings`], `gateway_keeper` | what this node holds, and until when it may; which gateways are silent |
 //! | [`observing`] | what each member makes of a service's workers |
 //! | [`in_flight`] | what is under way at a worker, over all members |
 //! | [`looking`] | a worker that is said to be down is looked at before anybody believes it |
@@ -23,6 +24,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -40,7 +42,10 @@ pub mod consensus;
 mod ending;
 pub mod forming;
 pub mod forward;
+pub mod gateway;
+mod gateway_keeper;
 mod handing_over;
+pub mod holdings;
 pub mod housekeeping;
 pub mod in_flight;
 mod joining;
@@ -72,12 +77,15 @@ pub mod roster;
 pub mod silence;
 mod standing;
 mod telling;
+pub mod tunnelling;
 pub mod types;
 pub mod visible;
 
 pub use consensus::{Consensus, StartError};
 pub use forming::refuse_other_cluster;
 pub use forward::{Leader, Unavailable};
+pub use gateway::OpenTunnelError;
+pub use holdings::TunnelHold;
 pub use observer::Applied;
 pub use options::Options;
 pub use peer::address_book::{AddressBook, SelfId};

@@ -3,6 +3,8 @@
 use crate::{
     ending,
     forward::{Forwarder, Tried, Unavailable},
+    gateway,
+    gateway_keeper::GatewayKeeper,
     lease_keeper::Tick,
     observer::Applied,
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
@@ -58,6 +60,8 @@ pub(crate) struct Vessel {
     pub(crate) applied: Arc<Applied>,
     /// A leader that heard no quorum for this long does not speak for the cluster.
     pub(crate) election: Duration,
+    /// A gateway that was not heard for this long has ended.
+    pub(crate) gateway_ttl: Duration,
     /// Wakes the keeping task: somebody came back and waits to be told so.
     pub(crate) returned: Arc<Notify>,
     /// Counts the rounds of the keeping task: what it proposed is applied, or it keeps leases no longer.
@@ -68,9 +72,21 @@ pub(crate) struct Vessel {
 }
 
 impl Vessel {
-    pub(crate) fn new(forwarder: Forwarder, applied: Arc<Applied>, election: Duration) -> Self {
+    pub(crate) fn new(
+        forwarder: Forwarder,
+        applied: Arc<Applied>,
+        (election, gateway_ttl): (Duration, Duration),
+    ) -> Self {
         let (rounds, _) = watch::channel(0);
-        Self { forwarder, applied, election, returned: Arc::default(), rounds, handed_over: Arc::default() }
+        Self {
+            forwarder,
+            applied,
+            election,
+            gateway_ttl,
+            returned: Arc::default(),
+            rounds,
+            handed_over: Arc::default(),
+        }
     }
 
     fn handed(&self) -> MutexGuard<'_, Option<(u64, time::Instant)>> {
@@ -280,7 +296,7 @@ pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutd
         quorate_rt::spawn(expiring);
     }
     let raft = vessel.forwarder.raft.clone();
-    let mut keeping: Option<u64> = None;
+    let (mut keeping, mut gateways): (Option<u64>, _) = (None, GatewayKeeper::default());
     loop {
         let looked = time::Instant::now();
         tokio::select! {
@@ -300,7 +316,7 @@ pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutd
             vessel.applied.stop_keeping();
             vessel.rounds.send_modify(|round| *round += 1);
             LeasesHeld { count: 0 }.emit(vessel.applied.control());
-            keeping = None;
+            (keeping, gateways) = (None, GatewayKeeper::default());
             // Heartbeats are judged by the state, so everything of earlier terms must be in it first.
             if let Some(term) = term
                 && caught_up(&raft).await
@@ -312,7 +328,7 @@ pub(crate) async fn keep(vessel: Vessel, proposer: Proposer, mut shutdown: Shutd
             }
             continue;
         }
-        let proposed = if term.is_some() { duties(&vessel, &proposer).await } else { Ok(()) };
+        let proposed = if term.is_some() { duties(&vessel, &proposer, &mut gateways).await } else { Ok(()) };
         vessel.rounds.send_modify(|round| *round += 1);
         if proposed.is_err() {
             // Those who wait for it wake this loop at once: it must not turn without a pause.
@@ -328,8 +344,13 @@ async fn gathered_returns(returned: &Notify) {
 }
 
 /// What a leader does at each tick. Leases first: sandboxes end by the minute.
-async fn duties(vessel: &Vessel, proposer: &Proposer) -> Result<(), Unavailable> {
+async fn duties(
+    vessel: &Vessel,
+    proposer: &Proposer,
+    gateways: &mut GatewayKeeper,
+) -> Result<(), Unavailable> {
     round(vessel, proposer).await?;
+    gateway::round(vessel, proposer, gateways).await?;
     ending::round(vessel, proposer).await
 }
 

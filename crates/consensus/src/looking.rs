@@ -137,7 +137,7 @@ impl Consensus {
         let _place = shared.looks.enter(worker)?;
         let begun = time::Instant::now();
         let asked = wire::LookAsked { worker: worker.clone(), epoch };
-        let (seen, verdict) = first(standing(shared, &asked)).await;
+        let (seen, verdict) = first(look_here(shared, &asked).await);
         let mut found = vec![(shared.me.name.clone(), seen)];
         if let Some(verdict) = verdict {
             return Ok(Look { verdict, found });
@@ -164,9 +164,8 @@ impl Consensus {
 }
 
 /// This node's look; a verdict where a second one can't change anything.
-async fn first(addresses: Option<BTreeSet<String>>) -> (Found, Option<Verdict>) {
-    let Some(addresses) = addresses else { return (another_life(), Some(Verdict::Heard)) };
-    let found = connect(addresses).await;
+fn first(found: Option<Found>) -> (Found, Option<Verdict>) {
+    let Some(found) = found else { return (another_life(), Some(Verdict::Heard)) };
     let verdict = match &found {
         Found::Connected(_) => Some(Verdict::Up),
         Found::Unknown(_) => Some(Verdict::Unconfirmed),
@@ -230,11 +229,31 @@ pub(crate) async fn look_for_another(shared: &Shared, asked: &wire::LookAsked) -
 }
 
 async fn look(shared: &Shared, asked: &wire::LookAsked) -> Found {
-    match standing(shared, asked) {
-        Some(addresses) => connect(addresses).await,
-        None => another_life(),
-    }
+    look_here(shared, asked).await.unwrap_or_else(another_life)
 }
+
+/// `None`: it is another life of the worker that stands here.
+async fn look_here(shared: &Shared, asked: &wire::LookAsked) -> Option<Found> {
+    let addresses = standing(shared, asked)?;
+    let (by_tunnel, dialled): (BTreeSet<_>, _) =
+        addresses.into_iter().partition(|address| address.starts_with(TUNNEL));
+    let view = shared.applied.view().get();
+    let holder = |address: &String| {
+        Some((address.clone(), view.tunnels().get(address.strip_prefix(TUNNEL)?)?.node.clone()))
+    };
+    Some(match by_tunnel.iter().find_map(holder) {
+        // A tunnel is asked for signs of life by whoever holds it.
+        Some((address, node)) => Found::Connected(format!("{address} hangs on {node}")),
+        None if dialled.is_empty() => {
+            let all: Vec<_> = by_tunnel.into_iter().collect();
+            Found::Unconnected(format!("{} hangs on no node", all.join(", ")))
+        }
+        None => connect(dialled).await,
+    })
+}
+
+/// How the authority of an address begins that is a tunnel's name.
+const TUNNEL: &str = "tunnel://";
 
 /// Where the worker is, if its life is the one that stands here.
 fn standing(shared: &Shared, asked: &wire::LookAsked) -> Option<BTreeSet<String>> {
@@ -376,8 +395,8 @@ mod tests {
     #[tokio::test]
     async fn a_worker_with_too_many_addresses_was_not_heard() {
         let many = (0..=ADDRESSES_MAX).map(|i| format!("127.0.0.1:{}", 1 + i)).collect();
-        assert!(matches!(first(Some(many)).await, (Found::Unknown(_), Some(Verdict::Unconfirmed))));
-        assert!(matches!(first(None).await, (Found::Unknown(_), Some(Verdict::Heard))), "another life");
+        assert!(matches!(first(Some(connect(many).await)), (Found::Unknown(_), Some(Verdict::Unconfirmed))));
+        assert!(matches!(first(None), (Found::Unknown(_), Some(Verdict::Heard))), "another life");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What happens after each apply: the View is published, the lease keeper follows, waiters wake.
 
 use crate::{
+    holdings::Holdings,
     lease::Millis,
     lease_keeper::{LeaseKeeper, Reign},
     silence::Silences,
@@ -26,6 +27,8 @@ pub struct Applied {
     index: watch::Sender<LogIndex>,
     leases: Mutex<Leases>,
     history: Mutex<History>,
+    /// What this node holds as a gateway.
+    holdings: Arc<Holdings>,
     started: time::Instant,
     control: Arc<Control>,
 }
@@ -48,6 +51,7 @@ impl Applied {
             index: watch::Sender::new(LogIndex(0)),
             leases: Mutex::default(),
             history: Mutex::default(),
+            holdings: Arc::default(),
             started: time::Instant::now(),
             control,
         })
@@ -56,6 +60,11 @@ impl Applied {
     /// The published View.
     pub fn view(&self) -> &Arc<Published<View>> {
         &self.view
+    }
+
+    /// What this node holds as a gateway.
+    pub(crate) fn holdings(&self) -> &Arc<Holdings> {
+        &self.holdings
     }
 
     /// The control plane's counters.
@@ -114,7 +123,10 @@ impl quorate_storage::Observer for Applied {
     fn told(&self, news: News) {
         match news {
             News::Changed { changes, reached } => self.history().push(changes, reached),
-            News::Replaced { at } => self.history().replace(at),
+            News::Replaced { at } => {
+                self.history().replace(at);
+                self.holdings.replaced();
+            }
         }
     }
 
@@ -128,6 +140,8 @@ impl quorate_storage::Observer for Applied {
                 keeper.observe(view, changes, now);
             }
         }
+        // Before anybody is answered that waits for the index.
+        self.holdings.observe(view, changes);
         self.index.send_replace(view.index());
         events::applied(&self.control, view.index(), changes);
     }

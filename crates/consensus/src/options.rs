@@ -13,6 +13,8 @@ pub const TRY_WITHIN: Duration = Duration::from_millis(1_000);
 pub const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// How often the lease keeper looks.
 pub const TICK: Duration = Duration::from_millis(250);
+/// A gateway that was not heard for so long has lost all that it holds.
+pub const GATEWAY_TTL: Duration = Duration::from_secs(10);
 /// Commands that may wait for a batch. When full: `Busy`, which clients see as 503 with `Retry-After`.
 pub const QUEUE_MAX: usize = 4_000;
 /// A batch ends here, in bytes as encoded; a single larger command goes alone. Most are below
@@ -68,6 +70,8 @@ pub struct Options {
     pub levels: NodeLevels,
     /// A snapshot after this many entries.
     pub snapshot_every: u64,
+    /// How long a gateway's lease stands without its being heard. Longer than elections take.
+    pub gateway_ttl: Duration,
 }
 
 impl Options {

@@ -1,5 +1,6 @@
 //! What management needs of the cluster. The node implements it over consensus, the tests over a bare state.
 
+use crate::tunnel::TunnelDoor;
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
@@ -62,6 +63,10 @@ pub trait Cluster: Send + Sync + 'static {
     fn restore(&self, backup: Pieces) -> BoxFuture<'_, Result<Restored, RestoreError>>;
     /// Hands leadership to `to`, or to any other voter; answers with the new leader.
     fn transfer_leader(&self, to: Option<NodeName>) -> BoxFuture<'_, Result<NodeName, TransferError>>;
+    /// Who takes tunnels; `None`: nobody.
+    fn tunnels(&self) -> Option<Arc<dyn TunnelDoor>> {
+        None
+    }
     /// Lets a node join as a learner.
     fn join(&self, join: Join) -> BoxFuture<'_, Result<MemberChange, MemberError>>;
     /// Takes a node's membership away. `if_index`: only if the membership last changed there.

@@ -17,6 +17,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "services", description = "Who offers what, and how requests for it are treated"),
         (name = "routes", description = "Which requests go where"),
         (name = "sandboxes", description = "Where requests that carry a routing key go instead"),
+        (name = "tunnels", description = "Machines that nobody can dial, and dial us"),
         (name = "config", description = "All that operators declare, in one document"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),

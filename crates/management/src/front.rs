@@ -97,7 +97,9 @@ impl Service<Request<Incoming>> for Connection {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let Fronted { router, front } = &self.fronted;
         if !(front.takes)(request.uri().path()) {
-            return Box::pin(router.clone().oneshot(request.map(Body::new)));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(self.caller.clone());
+            return Box::pin(router.clone().oneshot(request));
         }
         let answer = (front.answer)(self.caller.clone(), request);
         Box::pin(async move { Ok(answer.await) })

@@ -20,6 +20,7 @@
 //! | [`own`] | addresses at which nobody may register |
 //! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
 //! | [`watching`], [`places`] | one watcher; how many may wait at once |
+//! | [`tunnel`] | who takes tunnels |
 //! | [`document`] | what the OpenAPI document says beside the paths |
 
 pub(crate) mod answer;
@@ -36,6 +37,7 @@ pub(crate) mod places;
 pub(crate) mod probes;
 pub(crate) mod request;
 pub mod server;
+pub mod tunnel;
 pub(crate) mod watching;
 
 pub use cluster::{

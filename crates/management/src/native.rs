@@ -7,6 +7,7 @@ mod cluster;
 mod config;
 mod delegates;
 mod explain;
+mod hanging;
 mod heartbeats;
 mod intents;
 mod keyspaces;
@@ -61,4 +62,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(delegates::list))
         .routes(routes!(delegates::report_down))
         .routes(routes!(snapshot::export, snapshot::restore))
+        .routes(routes!(hanging::open))
 }

@@ -175,6 +175,14 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         let count = keyspace.and_then(KeyspaceView::count);
         What::Worker { record: worker.clone(), count, how: WorkerChange::Registered }
     });
+    let gateways = view
+        .tunnels()
+        .gateways()
+        .map(|gateway| What::Gateway { node: gateway.node.clone(), gateway: Some(gateway.clone()) });
+    let tunnels = view
+        .tunnels()
+        .iter()
+        .map(|(name, holder)| What::Tunnel { name: name.clone(), holder: Some(holder.clone()) });
     level
         .chain(nodes)
         .chain(keyspaces)
@@ -184,6 +192,8 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         .chain(delegates)
         .chain(workers)
         .chain(ailing)
+        .chain(gateways)
+        .chain(tunnels)
 }
 
 /// The way to a watcher.

@@ -1,13 +1,17 @@
-//! Where a worker is reached: an absolute http(s) URL, taken apart once, at the edge.
+//! Where a worker is reached: an absolute http(s) URL, or the name of a tunnel, taken apart once, at the edge.
+//!
+//! What a tunnel carries is HTTP in the clear, so its scheme is [`Scheme::Http`]; it has no host that could be dialled,
+//! and whoever dials asks for [`Address::tunnel`] first.
 
 use crate::{
     limit,
-    name::{Invalid, excerpt},
+    name::{Invalid, TunnelName, excerpt},
 };
 use http::{Uri, uri::Authority};
 use std::{fmt, sync::Arc};
 
-const ALLOWED: &str = "an absolute http or https URL with a host, such as http://10.0.0.7:8081, without user, query or fragment";
+const ALLOWED: &str = "an absolute http or https URL with a host, such as http://10.0.0.7:8081, without user, query or fragment; or tunnel://NAME";
+const TUNNEL_ALLOWED: &str = "tunnel://NAME, with or without a path behind it; NAME has 1 to 128 of a-z, 0-9, `.`, `_` and `-` and begins with a letter or a digit";
 
 /// The two schemes that workers are reached by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +31,10 @@ impl Scheme {
     }
 }
 
-/// An absolute http(s) URL of a worker. There may be a million of them, so its parts are pieces of its text: one
+/// How an address begins that names a tunnel.
+const TUNNEL: &str = "tunnel://";
+
+/// An absolute http(s) URL of a worker, or a tunnel's name. There may be a million of them, so its parts are pieces of its text: one
 /// allocation in the place of four.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
@@ -38,6 +45,7 @@ pub struct Address {
     host_bytes: u16,
     port: u16,
     scheme: Scheme,
+    is_tunnel: bool,
 }
 
 const _: () = assert!(limit::ADDRESS_BYTES_MAX <= u16::MAX as usize, "a place in the text fits");
@@ -51,6 +59,9 @@ impl Address {
         let wrong = |problem: String| Invalid::new("address", problem, ALLOWED);
         if text.len() > limit::ADDRESS_BYTES_MAX {
             return Err(wrong(format!("is {} bytes long", text.len())));
+        }
+        if let Some(rest) = text.strip_prefix(TUNNEL) {
+            return Self::of_tunnel(text, rest);
         }
         if text.contains('#') {
             return Err(wrong(format!("{} has a fragment", excerpt(text))));
@@ -76,7 +87,23 @@ impl Address {
         let path = scheme.as_str().len() + BEFORE_HOST.len() + authority.as_str().len();
         let path_end = path + uri.path().trim_end_matches('/').len();
         let (path, host_bytes) = ((place(path), place(path_end)), place(host.len()));
-        Ok(Self { text: text.into(), path, host_bytes, port, scheme })
+        Ok(Self { text: text.into(), path, host_bytes, port, scheme, is_tunnel: false })
+    }
+
+    fn of_tunnel(text: &str, rest: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::new("address", format!("is {}", excerpt(text)), TUNNEL_ALLOWED);
+        let name = rest.split('/').next().unwrap_or_default();
+        let behind = &rest[name.len()..];
+        let is_path = behind.is_empty()
+            || behind.parse::<http::uri::PathAndQuery>().is_ok_and(|path| path.query().is_none());
+        if !is_tunnel_name(name) || !is_path || behind.contains('#') {
+            return Err(wrong());
+        }
+        let place = |bytes: usize| u16::try_from(bytes).expect("the text is not longer than the limit");
+        let path = TUNNEL.len() + name.len();
+        let path_end = path + behind.trim_end_matches('/').len();
+        let (path, host_bytes) = ((place(path), place(path_end)), place(name.len()));
+        Ok(Self { text: text.into(), path, host_bytes, port: 80, scheme: Scheme::Http, is_tunnel: true })
     }
 
     /// As the worker gave it.
@@ -84,7 +111,12 @@ impl Address {
         &self.text
     }
 
-    /// http or https.
+    /// The name of the tunnel that leads to it, if one does: then there is nothing to dial but that.
+    pub fn tunnel(&self) -> Option<&str> {
+        self.is_tunnel.then(|| self.bracketed_host())
+    }
+
+    /// http or https; http for a tunnel.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -99,8 +131,11 @@ impl Address {
         self.port
     }
 
-    /// `host:port`, ready to dial.
+    /// `host:port`, ready to dial; of a tunnel `tunnel://NAME`, which nobody can dial by mistake.
     pub fn authority(&self) -> String {
+        if let Some(name) = self.tunnel() {
+            return format!("{TUNNEL}{name}");
+        }
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
@@ -110,9 +145,14 @@ impl Address {
     }
 
     fn bracketed_host(&self) -> &str {
-        let from = self.scheme.as_str().len() + BEFORE_HOST.len();
+        let from = if self.is_tunnel { TUNNEL.len() } else { self.scheme.as_str().len() + BEFORE_HOST.len() };
         &self.text[from..from + usize::from(self.host_bytes)]
     }
+}
+
+/// Whether a tunnel may have this name.
+fn is_tunnel_name(name: &str) -> bool {
+    TunnelName::parse(name).is_ok()
 }
 
 fn host_and_port(authority: &Authority, scheme: Scheme) -> Option<(&str, u16)> {
@@ -166,6 +206,31 @@ mod tests {
         ] {
             let a = Address::parse(text).expect(text);
             assert_eq!((a.as_str(), a.host(), a.port(), a.path_prefix()), (text, host, port, path));
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_an_address_that_nobody_can_dial() {
+        let a = Address::parse("tunnel://dev.web-1/base/").expect("valid");
+        assert_eq!((a.tunnel(), a.scheme(), a.path_prefix()), (Some("dev.web-1"), Scheme::Http, "/base"));
+        assert_eq!((a.host(), a.authority().as_str()), ("dev.web-1", "tunnel://dev.web-1"));
+        assert_eq!(a.as_str(), "tunnel://dev.web-1/base/");
+        assert_eq!(Address::parse("tunnel://3000").expect("valid").tunnel(), Some("3000"));
+        assert_eq!(Address::parse("http://tunnel:3000").expect("valid").tunnel(), None);
+        let long = format!("tunnel://{}", "x".repeat(129));
+        for bad in [
+            "tunnel://",
+            "tunnel://A",
+            "tunnel://-a",
+            "tunnel://a:80",
+            "tunnel://a?q",
+            "tunnel://a/#f",
+            "tunnel://u@a",
+            &long,
+        ] {
+            let wrong = Address::parse(bad).expect_err(bad);
+            assert_eq!(wrong.field, "address");
+            assert!(wrong.allowed.contains("tunnel://NAME"), "{wrong}");
         }
     }
 

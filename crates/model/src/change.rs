@@ -9,9 +9,10 @@ use crate::{
     health::Verdict,
     keyspace::{Keyspace, PartitionCount},
     level::FeatureLevel,
-    name::{Invalid, RouteName, RoutingKey, ServiceName, WorkerId},
+    name::{Invalid, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
+    presence::{Gateway, TunnelHolder},
     route::StoredRoute,
     sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
@@ -92,11 +93,15 @@ pub enum Kind {
     Node,
     /// What all members can do.
     Level,
+    /// A node's lease for the long-lived connections that it holds.
+    Gateway,
+    /// A tunnel.
+    Tunnel,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Worker,
         Self::Keyspace,
         Self::Service,
@@ -105,6 +110,8 @@ impl Kind {
         Self::Delegate,
         Self::Node,
         Self::Level,
+        Self::Gateway,
+        Self::Tunnel,
     ];
 
     /// As in events and parameters.
@@ -118,6 +125,8 @@ impl Kind {
             Self::Delegate => "delegate",
             Self::Node => "node",
             Self::Level => "level",
+            Self::Gateway => "gateway",
+            Self::Tunnel => "tunnel",
         }
     }
 }
@@ -193,6 +202,21 @@ pub enum What {
     Level(FeatureLevel),
     /// A backup took the place of the state: everything may be different. Whoever watches has to read anew.
     Replaced,
+    /// A node has another lease for the connections that it holds, or none any more. What it held by the one before is
+    /// gone, and is not told one by one.
+    Gateway {
+        /// Whose.
+        node: NodeName,
+        /// The one that stands.
+        gateway: Option<Arc<Gateway>>,
+    },
+    /// A tunnel hangs on another gateway, or on none any more.
+    Tunnel {
+        /// What it is called.
+        name: TunnelName,
+        /// Who holds it.
+        holder: Option<TunnelHolder>,
+    },
 }
 
 /// What happened to a worker.
@@ -230,6 +254,8 @@ impl What {
             Self::Delegate { .. } => Some(Kind::Delegate),
             Self::Node(_) => Some(Kind::Node),
             Self::Level(_) => Some(Kind::Level),
+            Self::Gateway { .. } => Some(Kind::Gateway),
+            Self::Tunnel { .. } => Some(Kind::Tunnel),
             Self::Replaced => None,
         }
     }
@@ -245,6 +271,8 @@ impl What {
             Self::Sandbox { key, .. } => key.as_str(),
             Self::Delegate { group, .. } => group,
             Self::Node(node) => node.name.as_str(),
+            Self::Gateway { node, .. } => node.as_str(),
+            Self::Tunnel { name, .. } => name.as_str(),
             Self::Level(_) | Self::Replaced => "",
         }
     }
@@ -265,6 +293,8 @@ impl What {
             | Self::Health { .. }
             | Self::Delegate { .. }
             | Self::Level(_)
+            | Self::Gateway { .. }
+            | Self::Tunnel { .. }
             | Self::Replaced => 0,
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    presence::PresenceCommand,
     restore::RestoreStep,
     route::Route,
     sandbox::{Sandbox, SandboxEnd, SandboxTtl},
@@ -203,6 +204,8 @@ pub enum Command {
         /// `If-Match`: apply only if what operators declare last changed at this index (0: never).
         if_index: Option<LogIndex>,
     },
+    /// Who holds which long-lived connection.
+    Presence(PresenceCommand),
 }
 
 /// The record that a command is about.
@@ -250,7 +253,8 @@ impl Command {
             | Self::RaiseLevel { .. }
             | Self::HandOverLeases { .. }
             | Self::Restore { .. }
-            | Self::RollBack { .. } => None,
+            | Self::RollBack { .. }
+            | Self::Presence(_) => None,
         }
     }
 }

@@ -66,6 +66,9 @@ pub struct NodeLevels {
 impl Command {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
+        if self.names_tunnel() {
+            return FeatureLevel::SIXTH;
+        }
         let with = |services: bool| if services { FeatureLevel::THIRD } else { FeatureLevel::FIRST };
         match self {
             Self::RegisterWorker { registration, .. } | Self::AdoptWorker { registration } => {
@@ -79,6 +82,7 @@ impl Command {
             | Self::ExtendSandbox { .. }
             | Self::EndSandboxes(_) => FeatureLevel::FIFTH,
             Self::Configure { config, .. } if !config.sandboxes.is_empty() => FeatureLevel::FIFTH,
+            Self::Presence(command) => command.feature_level(),
             Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::Configure { .. }

@@ -30,6 +30,7 @@
 //! | [`observation`] | what one node makes of a service's workers |
 //! | [`key_trace`] | where a routing key was on its way, and where it was lost |
 //! | [`own`] | addresses that are the router's own |
+//! | [`presence`] | who holds which long-lived connection |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
@@ -56,6 +57,7 @@ pub mod opening;
 pub mod own;
 pub mod peer_address;
 pub mod policy;
+pub mod presence;
 pub mod reply;
 pub mod restore;
 pub mod route;
@@ -63,6 +65,7 @@ pub mod sandbox;
 pub mod service;
 pub mod sharing;
 pub mod tier;
+mod tunnelled;
 pub mod worker;
 
 pub use address::{Address, Scheme};
@@ -77,7 +80,9 @@ pub use keyspace::{Keyspace, KeyspaceSource, PartitionCount};
 pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
-pub use name::{Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId, shown_key};
+pub use name::{
+    Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId, shown_key,
+};
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
 pub use observation::{
@@ -91,6 +96,7 @@ pub use policy::{
     Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, KeySource, Outlier, Protocol,
     Retries, RetryBudget,
 };
+pub use presence::{Gateway, GatewayEnd, PresenceCommand, PresenceEvent, TunnelHolder};
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};

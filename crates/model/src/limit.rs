@@ -61,6 +61,12 @@ pub const SANDBOX_TTL_MS_MIN: u64 = 300_000;
 pub const SANDBOX_TTL_MS_MAX: u64 = 604_800_000;
 /// Most sandboxes that one command ends; the next tick of the leader ends the rest.
 pub const SANDBOX_ENDS_MAX: usize = 1_000;
+/// Most leases of gateways. A node has one; when full, another one holds no connections until one of them ends.
+pub const GATEWAYS_MAX: usize = 2 * NODES_MAX;
+/// Longest name of a tunnel, in bytes. Longer: refused.
+pub const TUNNEL_NAME_BYTES_MAX: usize = 128;
+/// Most tunnels. When full: a new name is refused, known ones may come anew.
+pub const TUNNELS_MAX: usize = 100_000;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.
@@ -131,5 +137,7 @@ pub const TTL_MS_MIN: u64 = 1_000;
 /// See [`TTL_MS_MIN`].
 pub const TTL_MS_MAX: u64 = 24 * 3_600 * 1_000;
 
+const _: () =
+    assert!(GATEWAYS_MAX > NODES_MAX, "leases of nodes that are gone leave room for those that came");
 const _: () =
     assert!(PROPOSALS_PER_ENTRY_MAX as u64 * 4 <= REPLY_WINDOW, "a batch in flight fits its window");

@@ -81,6 +81,24 @@ fn check_visible(field: &str, text: &str, bytes_max: usize) -> Result<(), Invali
     Err(Invalid::new(field, problem, allowed()))
 }
 
+/// Names of tunnels become parts of host names and of paths: what each of them takes as it is.
+fn check_host_like(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let problem = match text.as_bytes() {
+        [] => "is empty".to_owned(),
+        bytes if bytes.len() > bytes_max => format!("is {} bytes long", bytes.len()),
+        [first, ..] if !is_plain(*first) => format!("{} begins with something else", excerpt(text)),
+        bytes if !bytes.iter().all(|b| is_plain(*b) || matches!(b, b'.' | b'_' | b'-')) => {
+            format!("{} has a letter that is not allowed", excerpt(text))
+        }
+        _ => return Ok(()),
+    };
+    let allowed = format!(
+        "1 to {bytes_max} of a to z, 0 to 9, dots, underscores and dashes, beginning with a letter or digit"
+    );
+    Err(Invalid::new(field, problem, allowed))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr) => {
         name!($(#[$doc])* $name, $field, $max, check);
@@ -163,6 +181,11 @@ impl RoutingKey {
     }
 }
 
+name!(
+    /// A tunnel: a connection that somebody dialled who can't be dialled.
+    TunnelName, "name", limit::TUNNEL_NAME_BYTES_MAX, check_host_like
+);
+
 impl RouteName {
     /// The name of what rule `nth` of a sandbox is forwarded by. It ends with a space, which no route's name does that
     /// operators give: one is never taken for the other.
@@ -243,6 +266,17 @@ mod tests {
             assert!(RoutingKey::parse_declared(stored).is_err(), "{stored}");
         }
         assert!(RoutingKey::parse_declared("...").is_ok() && RoutingKey::parse_declared("a b").is_err());
+    }
+
+    #[test]
+    fn a_tunnel_s_name_fits_hosts_and_paths() {
+        for good in ["laptop", "0", "team-a.chat_v2", &"x".repeat(128)] {
+            assert!(TunnelName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "-a", "_a", "A", "a b", "a/b", "é", "a\n", &"x".repeat(129)] {
+            let error = TunnelName::parse(bad).expect_err(bad);
+            assert!(error.field == "name" && error.allowed.contains("128"), "{error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     level::FeatureLevel,
     name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
+    presence::PresenceEvent,
     service::Duty,
     worker::Status,
 };
@@ -17,7 +18,7 @@ pub enum Reply {
     Done,
     /// Nothing was left to do.
     Unchanged,
-    /// The worker holds this lease now.
+    /// The worker, gateway or tunnel holds this lease now.
     Registered {
         /// Its fencing token.
         epoch: Epoch,
@@ -152,6 +153,12 @@ pub enum Refusal {
         /// The latest.
         until: LogIndex,
     },
+    /// A node's lease for the connections that it holds is over: another one has to be opened first.
+    #[error("the gateway's lease {epoch} does not stand")]
+    GatewayEnded {
+        /// The one that was named.
+        epoch: Epoch,
+    },
 }
 
 /// A thing that [`Refusal::Full`] can be about.
@@ -175,6 +182,10 @@ pub enum Bounded {
     Sandboxes,
     /// [`crate::limit::SANDBOXES_BYTES_MAX`].
     SandboxBytes,
+    /// [`crate::limit::GATEWAYS_MAX`].
+    Gateways,
+    /// [`crate::limit::TUNNELS_MAX`].
+    Tunnels,
 }
 
 impl std::fmt::Display for Bounded {
@@ -191,6 +202,8 @@ impl std::fmt::Display for Bounded {
             }
             Self::Sandboxes => "sandboxes",
             Self::SandboxBytes => "bytes of sandboxes, with this one",
+            Self::Gateways => "leases of gateways",
+            Self::Tunnels => "tunnels",
         })
     }
 }
@@ -306,4 +319,6 @@ pub enum Event {
         /// How many worker records it brought.
         workers: u64,
     },
+    /// Somebody else holds a long-lived connection, or nobody any more.
+    Presence(PresenceEvent),
 }

@@ -3,6 +3,7 @@
 use crate::{
     measure,
     readiness::{Phase, Readiness},
+    tunnels::{Door, Guard, Holding, Say},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{
@@ -16,7 +17,7 @@ use quorate_consensus::{
 use quorate_management::{
     Cluster, Committed, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
     ProbedBy, Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable,
-    Verdict,
+    Verdict, tunnel::TunnelDoor,
 };
 use quorate_model::{
     Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
@@ -34,11 +35,20 @@ pub(crate) struct NodeCluster {
     name: NodeName,
     consensus: Consensus,
     readiness: Readiness,
+    tunnels: Option<Arc<Door>>,
 }
 
 impl NodeCluster {
     pub(crate) fn new(name: NodeName, consensus: Consensus, readiness: Readiness) -> Self {
-        Self { name, consensus, readiness }
+        Self { name, consensus, readiness, tunnels: None }
+    }
+
+    /// Those who are let in may open tunnels.
+    pub(crate) fn taking_tunnels(mut self, guard: Guard, holding: Holding) -> Self {
+        let plain = Self::new(self.name.clone(), self.consensus.clone(), self.readiness.clone());
+        let say: Say = Arc::new(move |lost| plain.unavailable(lost));
+        self.tunnels = Some(Arc::new(Door { guard, holding, say }));
+        self
     }
 
     /// Where to ask instead. Nobody is sent to a leader that this node has not heard for a while, itself included.
@@ -323,6 +333,10 @@ impl Cluster for NodeCluster {
             look.map(shown_look).map_err(|why| self.not_looked(&why))
         }
         .boxed()
+    }
+
+    fn tunnels(&self) -> Option<Arc<dyn TunnelDoor>> {
+        self.tunnels.clone().map(|door| door as Arc<dyn TunnelDoor>)
     }
 
     fn standing(&self) -> Standing {

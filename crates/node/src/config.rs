@@ -191,6 +191,8 @@ pub struct Config {
     pub threads: usize,
     /// What peers prove to each other.
     pub cluster_secret_file: Option<PathBuf>,
+    /// Who may open tunnels.
+    pub tunnel_token_file: Option<PathBuf>,
     /// How long the node goes on taking requests after SIGTERM, while it is not ready any more.
     pub drain_delay: Duration,
     /// How long requests in flight may take after that.
@@ -249,6 +251,7 @@ impl Config {
         let peers = r.optional("peers", |text, _| parse::peers(text)).unwrap_or_default();
         let cluster_secret_file = r.optional("cluster-secret-file", |text, _| parse::path(text));
         let mode = Self::read_mode(r);
+        let tunnel_token_file = r.optional("tunnel-token-file", |text, _| parse::path(text));
         let guarded = !peers.is_empty() && cluster_secret_file.is_some();
         let peer_host = if guarded { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let format = match machine.log_to {
@@ -286,6 +289,7 @@ impl Config {
             snapshot_entries: r.value("snapshot-entries", |text, _| parse::snapshot_entries(text)),
             threads: r.optional("threads", |text, _| parse::threads(text)).unwrap_or(machine.cores),
             cluster_secret_file,
+            tunnel_token_file,
             drain_delay: r.duration("drain-delay", &parse::DRAIN),
             drain_limit: r.duration("drain-limit", &parse::DRAIN),
             log_format: r.optional("log-format", |text, _| parse::log_format(text)).unwrap_or(format),

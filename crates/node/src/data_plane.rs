@@ -3,6 +3,7 @@
 use crate::{
     config::{Config, Https},
     node::StartError,
+    tunnels::Roads,
 };
 use futures_util::FutureExt as _;
 use quorate_consensus::Consensus;
@@ -21,7 +22,7 @@ const OPENED_MAX: usize = 1_024;
 pub(crate) async fn start(
     config: &Config,
     consensus: &Consensus,
-    local: &Arc<Published<Local>>,
+    (local, roads): (&Arc<Published<Local>>, &Roads),
     (freshness, metrics): (&Arc<Freshness>, &Arc<Metrics>),
 ) -> Result<Proxy, StartError> {
     let feeds = Feeds {
@@ -29,6 +30,7 @@ pub(crate) async fn start(
         loads: consensus.published_loads().clone(),
         breakers: breakers(consensus),
         local: local.clone(),
+        tunnels: Arc::new(roads.clone()),
         freshness: freshness.clone(),
         metrics: metrics.clone(),
     };

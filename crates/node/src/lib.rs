@@ -22,6 +22,7 @@ mod partition_poller;
 pub mod partition_source;
 pub mod readiness;
 pub mod settings_file;
+pub mod tunnels;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
 pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};

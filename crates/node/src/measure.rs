@@ -34,6 +34,8 @@ pub(crate) async fn run(
                 metrics.control().set_stale_seconds(0);
             }
         }
+        let view = consensus.view().get();
+        metrics.control().set_presence(view.tunnels().gateway_count() as u64, view.tunnels().len() as u64);
         if round % COUNT_EVERY == 0 {
             count(&consensus, &metrics);
         }

@@ -8,11 +8,12 @@ use crate::{
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
+    tunnels::{Guard, Holding, Roads, Tokens, Unusable},
 };
-use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
+use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
-use quorate_proxy::{Freshness, InFlight, Proxy};
+use quorate_proxy::{Freshness, InFlight, Proxy, probe::Prober};
 use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The disk can't be trusted, or is not this node's. Nothing on it was changed.
     #[error(transparent)]
     Disk(#[from] quorate_storage::OpenError),
+    /// The file of tokens for tunnels can't be used.
+    #[error("--tunnel-token-file {0}")]
+    Tokens(#[from] Unusable),
     /// A listener's address is taken or not this machine's.
     #[error("{listener} {address} can't be listened on: {source}")]
     Listen {
@@ -76,6 +80,7 @@ impl StartError {
         match self {
             Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
             Self::NoSecret
+            | Self::Tokens(_)
             | Self::Disk(_)
             | Self::Consensus(
                 quorate_consensus::StartError::OtherCluster { .. }
@@ -91,6 +96,7 @@ pub struct Node {
     config: Config,
     consensus: Consensus,
     proxy: Proxy,
+    tunnels: Holding,
     reread: [Arc<Notify>; 2],
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -109,6 +115,10 @@ impl Node {
         if config.cluster_secret_file.is_some() && secret.is_none() {
             return Err(StartError::NoSecret);
         }
+        let tokens = match config.tunnel_token_file.clone() {
+            Some(file) => Some(quorate_rt::blocking(move || Tokens::read(&file)).await?),
+            None => None,
+        };
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
@@ -130,13 +140,17 @@ impl Node {
         quorate_rt::spawn(quorate_rt::http::serve(peer_listener, service, limits, peer_stopped));
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
-        let cluster =
-            Arc::new(NodeCluster::new(config.node_name.clone(), consensus.clone(), readiness.clone()));
+        let me = &config.node_name;
+        let tunnels = Holding::new(me, &consensus);
+        let roads = Roads::build(me, &consensus, tunnels.hall(), stopped.clone());
+        let prober = Prober::new(Arc::new(roads.clone()));
+        let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
+        let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
         let (addresses, local) = ((peer, management), settings_file::local(&config));
         let management_config =
             management_config(&config, (&metrics, &local), addresses, management_stopped.clone());
         let router = quorate_management::router(cluster.clone(), management_config);
-        let proxy = data_plane::start(&config, &consensus, &local, (&freshness, &metrics)).await?;
+        let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
         let serving = serve_behind(
             data_plane::in_front(proxy.inlet().clone(), cluster),
@@ -149,8 +163,7 @@ impl Node {
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
-        let checks =
-            health::run(consensus.clone(), config.node_name.clone(), metrics.clone(), stopped.clone());
+        let checks = health::run((consensus.clone(), me.clone()), prober, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
@@ -165,6 +178,7 @@ impl Node {
             config,
             consensus,
             proxy,
+            tunnels,
             reread,
             metrics,
             readiness,
@@ -252,7 +266,10 @@ impl Node {
         } else {
             self.be_left().await;
         }
-        self.proxy.drain().await;
+        // While its lease stands they find another node, and nobody asks in vain.
+        self.tunnels.leave().await;
+        self.consensus.close_gateway().await;
+        tokio::join!(self.proxy.drain(), self.tunnels.drain(self.config.drain_limit));
         self.stop.fire();
         self.management_stop.fire();
         // A write that is under way needs its peers until it is answered. An error says that serving had panicked;
@@ -332,6 +349,8 @@ fn options(
         source: config.keyspace_source(),
         levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: identity.level },
         snapshot_every: config.snapshot_entries,
+        // Elections take a few of these.
+        gateway_ttl: GATEWAY_TTL.max(config.election_timeout * 4),
     }
 }
 

@@ -159,6 +159,12 @@ impl Desk {
         Decided { verdict, index: index.1.clone(), service, finish, path }
     }
 
+    /// Which tunnel of a name stands; 0: none.
+    pub fn epoch_of(&self, tunnel: &str) -> u64 {
+        let mut papers = self.papers();
+        papers.view.load().tunnels().get(tunnel).map_or(0, |holder| holder.epoch.0)
+    }
+
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one
     /// has.
     pub fn after_failure(&self, path: &str, tried: &[Arc<Outstanding>], now: u32) -> AfterFailure {

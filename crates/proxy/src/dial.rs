@@ -2,9 +2,13 @@
 
 use crate::{
     config::Limits,
-    http1::{Upstream, socket::WorkerSocket},
+    http1::{
+        Upstream,
+        socket::{WorkerSocket, Wrapped},
+    },
     http2::upstream::{Dialled, Fresh},
     pool::{Counted, Endpoint, Protocol},
+    tunnel::Tunnels,
 };
 use quorate_model::Scheme;
 use quorate_rt::{
@@ -17,9 +21,10 @@ use quorate_rt::{
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
-/// Dials, in the clear or by TLS.
+/// Dials, in the clear, by TLS or by way of a tunnel.
 #[derive(Clone)]
 pub(crate) struct Dialer {
+    tunnels: Arc<dyn Tunnels>,
     tls: Arc<OnceCell<tls::Connector>>,
     limits: Limits,
 }
@@ -30,6 +35,9 @@ pub(crate) enum Error {
     /// Refused, unreachable, or the name has no address.
     #[error("connect to {authority}: {source}")]
     Connect { authority: String, source: io::Error },
+    /// Nobody holds the tunnel, or nothing is at its end.
+    #[error("{authority}: {source}")]
+    Tunnel { authority: String, source: io::Error },
     /// Neither accepted nor refused.
     #[error("connect to {authority}: no connection within {limit:?}")]
     TooSlow { authority: String, limit: Duration },
@@ -55,13 +63,17 @@ pub(crate) enum Error {
 
 impl Dialer {
     /// Reads the file of authorities, if there is one: a wrong one is told at the start, not to the first client.
-    pub async fn new(authorities: Option<PathBuf>, limits: Limits) -> Result<Self, tls::Error> {
+    pub async fn new(
+        authorities: Option<PathBuf>,
+        tunnels: Arc<dyn Tunnels>,
+        limits: Limits,
+    ) -> Result<Self, tls::Error> {
         let tls = OnceCell::new();
         if authorities.is_some() {
             let connector = blocking(move || tls::Connector::new(authorities.as_deref())).await?;
             tls.set(connector).ok();
         }
-        Ok(Self { tls: Arc::new(tls), limits })
+        Ok(Self { tunnels, tls: Arc::new(tls), limits })
     }
 
     /// A new connection to a worker for one request at a time, TLS included. The core may have `max` to it.
@@ -117,6 +129,12 @@ impl Dialer {
 
     async fn socket(&self, endpoint: &Endpoint, alpn: Alpn) -> Result<WorkerSocket, Error> {
         let authority = || endpoint.authority.clone();
+        if let Some(name) = endpoint.address.tunnel() {
+            let opened = self.tunnels.open(name).await;
+            return opened
+                .map(|stream| WorkerSocket::Wrapped(Box::new(Wrapped::Tunnel(stream))))
+                .map_err(|source| Error::Tunnel { authority: authority(), source });
+        }
         let tcp = TcpStream::connect(endpoint.authority.as_str())
             .await
             .map_err(|source| Error::Connect { authority: authority(), source })?;
@@ -129,11 +147,10 @@ impl Dialer {
             Scheme::Https => {
                 let host = endpoint.address.host();
                 let connected = self.connector().await?.connect(host, tcp, alpn).await;
-                connected.map(|stream| WorkerSocket::Tls(Box::new(stream))).map_err(|source| {
-                    match source.kind() {
-                        io::ErrorKind::InvalidInput => Error::BadName { host: host.to_owned() },
-                        _ => Error::Handshake { authority: authority(), source },
-                    }
+                let wrapped = |stream| WorkerSocket::Wrapped(Box::new(Wrapped::Tls(stream)));
+                connected.map(wrapped).map_err(|source| match source.kind() {
+                    io::ErrorKind::InvalidInput => Error::BadName { host: host.to_owned() },
+                    _ => Error::Handshake { authority: authority(), source },
                 })
             }
         }
@@ -152,6 +169,7 @@ mod tests {
     use crate::{
         http2::upstream::{Got, Links, Turn, link::Bounds, links::More},
         pool::PoolBounds,
+        tunnel::NoTunnels,
     };
     use quorate_model::Address;
     use tokio::{
@@ -170,7 +188,7 @@ mod tests {
         quorate_rt::spawn(async move { serve(listener.accept().await.unwrap().0).await });
         let endpoint = Endpoint::new(address, protocol, PoolBounds::of(&limits));
         let max = limits.worker_connections_max;
-        Dialer::new(None, limits).await.unwrap().dial_shared(&endpoint, max).await
+        Dialer::new(None, Arc::new(NoTunnels), limits).await.unwrap().dial_shared(&endpoint, max).await
     }
 
     async fn serve_http2(tcp: TcpStream) {
@@ -230,7 +248,7 @@ mod tests {
         let address = Address::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let limits = Limits::default();
         let endpoint = Endpoint::new(address, Protocol::Http1, PoolBounds::of(&limits));
-        let dialer = Dialer::new(None, limits).await.unwrap();
+        let dialer = Dialer::new(None, Arc::new(NoTunnels), limits).await.unwrap();
         let dialling = endpoint.dialling(2).expect("room");
         let first = dialer.dial(&endpoint, 2).await.expect("it listens");
         assert_eq!((endpoint.open(), endpoint.being_dialled()), (1, 1));

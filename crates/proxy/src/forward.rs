@@ -173,6 +173,9 @@ impl<'a> Forwarding<'a> {
     }
 
     async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
+        if let Some(name) = self.to.endpoint.address.tunnel() {
+            self.to.endpoint.enter(self.client.core.desk.epoch_of(name));
+        }
         let (line, connection) = self.line(source).await?;
         if let Some(care) = &mut self.to.care {
             care.sent();

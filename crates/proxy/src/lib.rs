@@ -28,6 +28,7 @@
 //! | [`in_flight`] | how many requests a worker still has |
 //! | [`observations`] | what its cores make of workers: breakers, ejections |
 //! | [`key_trace`] | what its cores note of routing keys that somebody follows |
+//! | [`tunnel`] | workers that dial us |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -70,6 +71,7 @@ mod services;
 pub mod start;
 mod timeline;
 mod transport;
+pub mod tunnel;
 mod upgrade;
 mod websocket;
 

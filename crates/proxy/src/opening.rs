@@ -49,9 +49,9 @@ async fn shake_hands(tls: tls::Acceptor, tcp: DirtyFlush<TcpStream>) -> io::Resu
     let speaks = match tls::agreed_protocol(&stream) {
         Some(b"h2") => Speaks::Http2,
         Some(_) => Speaks::Http1,
-        None => return listen_in(Transport::Tls(Box::new(stream))).await,
+        None => return listen_in(Transport::Wrapped(Box::new(stream))).await,
     };
-    Ok(Some(Opened { transport: Transport::Tls(Box::new(stream)), speaks, early: Bytes::new() }))
+    Ok(Some(Opened { transport: Transport::Wrapped(Box::new(stream)), speaks, early: Bytes::new() }))
 }
 
 /// Reads until it is known. `None`: the client left before.

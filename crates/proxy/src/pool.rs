@@ -5,6 +5,7 @@
 
 use crate::{
     config::Limits,
+    deadline::ticks,
     http1::{Upstream, upstream::Rested},
     http2::upstream::{Links, link::Bounds},
     seldom::Seldom,
@@ -17,10 +18,15 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Notify;
+
+/// Unused connections by way of a tunnel are closed after this time: each is a stream that a node waits for when it is
+/// about to end, and another one costs no more than a dial.
+const TUNNEL_IDLE: Duration = Duration::from_secs(5);
 
 /// What a worker is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +87,8 @@ pub(crate) struct Counts {
     /// How many requests wait for one.
     waiting: AtomicU32,
     queue: Mutex<VecDeque<Arc<Notify>>>,
+    /// Of a tunnel: the epoch of the one that is dialled.
+    era: AtomicU64,
 }
 
 impl Counts {
@@ -121,7 +129,14 @@ impl Drop for Queued<'_> {
 }
 
 /// One of them, for as long as it lives.
-pub(crate) struct Counted(Arc<Counts>);
+pub(crate) struct Counted(Arc<Counts>, u64);
+
+impl Counted {
+    /// Of a tunnel: the epoch of the one that it was opened by.
+    pub fn era(&self) -> u64 {
+        self.1
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -131,13 +146,13 @@ impl Drop for Counted {
 }
 
 /// One that is being dialled.
-pub(crate) struct Dialling(Arc<Counts>);
+pub(crate) struct Dialling(Arc<Counts>, u64);
 
 impl Dialling {
     /// It is open.
     pub fn opened(self) -> Counted {
         self.0.open.fetch_add(1, Ordering::Relaxed);
-        Counted(self.0.clone())
+        Counted(self.0.clone(), self.1)
     }
 }
 
@@ -208,7 +223,7 @@ impl Endpoint {
             return None;
         }
         self.counts.dialling.fetch_add(1, Ordering::Relaxed);
-        Some(Dialling(self.counts.clone()))
+        Some(Dialling(self.counts.clone(), self.era()))
     }
 
     /// A place among those who wait for a connection.
@@ -244,6 +259,18 @@ impl Endpoint {
         self.counts.dialling.load(Ordering::Relaxed) as usize
     }
 
+    /// It is a tunnel, and this is the epoch of the one that stands. What was opened by another one is not used again:
+    /// it may lead to somebody else, or keeps a node waiting that is about to end.
+    pub fn enter(&self, era: u64) {
+        if self.counts.era.swap(era, Ordering::Relaxed) != era {
+            self.clear();
+        }
+    }
+
+    fn era(&self) -> u64 {
+        self.counts.era.load(Ordering::Relaxed)
+    }
+
     /// The connection that was used last.
     pub fn take(&self) -> Option<Upstream> {
         self.idle().pop_back().map(|idle| idle.upstream)
@@ -251,7 +278,7 @@ impl Endpoint {
 
     /// Keeps a connection for the next request, if it is usable and there is room; else closes it.
     pub fn put(&self, mut upstream: Upstream, now: u32) {
-        if upstream.rest() == Rested::Unusable {
+        if upstream.era() != self.era() || upstream.rest() == Rested::Unusable {
             return;
         }
         self.used.store(now, Ordering::Relaxed);
@@ -264,6 +291,8 @@ impl Endpoint {
 
     /// Closes what was unused for `ticks_max`, and what the worker closed.
     pub fn sweep(&self, now: u32, ticks_max: u32) {
+        let ticks_max =
+            if self.address.tunnel().is_some() { ticks_max.min(ticks(TUNNEL_IDLE)) } else { ticks_max };
         let fresh = |idle: &mut Idle| {
             now.saturating_sub(idle.since) < ticks_max && idle.upstream.rest() == Rested::Idle
         };

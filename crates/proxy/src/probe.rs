@@ -1,5 +1,6 @@
 //! A health check's probe: a connection to a worker, and a question on it.
 
+use crate::tunnel::{self, Tunnels};
 use http::{Method, Request, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use quorate_model::{Address, HealthCheck, HealthProbe, Protocol, Scheme};
@@ -29,8 +30,9 @@ pub struct Target {
 }
 
 /// Probes endpoints. Clones share what TLS needs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Prober {
+    tunnels: Arc<dyn Tunnels>,
     tls: Arc<OnceCell<tls::Connector>>,
 }
 
@@ -58,6 +60,11 @@ pub enum Failure {
 }
 
 impl Prober {
+    /// Those who dial us are reached by `tunnels`.
+    pub fn new(tunnels: Arc<dyn Tunnels>) -> Self {
+        Self { tunnels, tls: Arc::default() }
+    }
+
     /// Whether the endpoint is well.
     pub async fn probe(&self, target: &Target) -> Result<(), Failure> {
         let limit = Duration::from_millis(target.check.timeout_ms.into());
@@ -66,12 +73,15 @@ impl Prober {
 
     async fn ask(&self, target: &Target) -> Result<(), Failure> {
         let address = &target.address;
-        let tcp = TcpStream::connect(address.authority().as_str()).await?;
+        let socket: tunnel::Stream = match address.tunnel() {
+            Some(name) => self.tunnels.open(name).await?,
+            None => Box::new(TcpStream::connect(address.authority().as_str()).await?),
+        };
         match &target.check.probe {
             HealthProbe::Tcp => Ok(()),
             HealthProbe::Http { path } => {
                 let request = request(address, Method::GET, path).body(full("")).map_err(io::Error::other)?;
-                let answer = self.send(tcp, target, request).await?;
+                let answer = self.send(socket, target, request).await?;
                 match answer.status() {
                     status if (200..400).contains(&status.as_u16()) => Ok(()),
                     status => Err(Failure::Status(status)),
@@ -84,26 +94,26 @@ impl Prober {
                     .header(header::TE, "trailers")
                     .body(full(question(service)))
                     .map_err(io::Error::other)?;
-                is_serving(self.send(tcp, target, request).await?).await
+                is_serving(self.send(socket, target, request).await?).await
             }
         }
     }
 
     async fn send(
         &self,
-        tcp: TcpStream,
+        socket: tunnel::Stream,
         target: &Target,
         request: Request<quorate_rt::http::BoxBody>,
     ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
         let speaks_http2 = matches!(target.protocol, Some(Protocol::H2c | Protocol::H2))
             || matches!(target.check.probe, HealthProbe::Grpc { .. });
         Ok(match (target.address.scheme(), speaks_http2) {
-            (Scheme::Http, false) => http1_once(tcp, request).await?,
-            (Scheme::Http, true) => http2_once(tcp, request).await?,
+            (Scheme::Http, false) => http1_once(socket, request).await?,
+            (Scheme::Http, true) => http2_once(socket, request).await?,
             (Scheme::Https, speaks_http2) => {
                 let connector = self.tls.get_or_try_init(|| blocking(|| tls::Connector::new(None))).await?;
                 let alpn = if speaks_http2 { tls::Alpn::Http2 } else { tls::Alpn::Http1 };
-                let stream = connector.connect(target.address.host(), tcp, alpn).await?;
+                let stream = connector.connect(target.address.host(), socket, alpn).await?;
                 if speaks_http2 {
                     http2_once(stream, request).await?
                 } else {
@@ -119,9 +129,10 @@ fn request(address: &Address, method: Method, path: &str) -> http::request::Buil
         Scheme::Http => "http",
         Scheme::Https => "https",
     };
+    let authority = address.tunnel().map_or_else(|| address.authority(), str::to_owned);
     Request::builder()
         .method(method)
-        .uri(format!("{scheme}://{}{path}", address.authority()))
+        .uri(format!("{scheme}://{authority}{path}"))
         .header(header::USER_AGENT, "quorate-health")
 }
 

@@ -146,6 +146,11 @@ impl Known {
         self.fallback.is_some_and(|fallback| fallback.on_5xx)
     }
 
+    /// Whether a request whose target is not there goes where it would go without its key.
+    pub fn falls_back_where_missing(&self) -> bool {
+        self.fallback.is_some_and(|fallback| fallback.missing)
+    }
+
     /// What it says of retries, if it does.
     pub fn again(&self) -> Option<&Arc<Again>> {
         self.again.as_ref()

@@ -5,6 +5,7 @@ use crate::{
     core::{Core, Questions, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
+    tunnel::{NoTunnels, Tunnels},
 };
 use quorate_routing::local::Local;
 use quorate_rt::{
@@ -30,6 +31,8 @@ pub struct Feeds {
     pub breakers: Breakers,
     /// What this node alone was told.
     pub local: Arc<Published<Local>>,
+    /// The way to workers that dial us.
+    pub tunnels: Arc<dyn Tunnels>,
     /// How old the View may be.
     pub freshness: Arc<Freshness>,
     /// Where it is counted.
@@ -37,7 +40,7 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// A View, no loads, fresh, counters of its own.
+    /// A View, no loads, no tunnels, fresh, counters of its own.
     pub fn new(view: Arc<Published<View>>) -> Self {
         let loads = Published::new(Arc::new(Loads::default()));
         Self {
@@ -45,6 +48,7 @@ impl Feeds {
             loads,
             breakers: Breakers::default(),
             local: Published::new(Arc::default()),
+            tunnels: Arc::new(NoTunnels),
             freshness: Arc::default(),
             metrics: Metrics::new(),
         }
@@ -91,7 +95,7 @@ pub enum StartError {
 impl Proxy {
     /// Listens; returns when all cores do.
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
-        let Feeds { view, loads, breakers, local, freshness, metrics } = feeds;
+        let Feeds { view, loads, breakers, local, tunnels, freshness, metrics } = feeds;
         let certificate = match &config.https {
             Some(https) => Some(Certificate::read(https.certificate.clone(), https.key.clone()).await?),
             None => None,
@@ -106,7 +110,7 @@ impl Proxy {
         let ends = Ends { leave: leaving, close: closing };
         let (started, mut starting) = mpsc::channel(threads);
         let limits = &config.limits;
-        let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
+        let dialer = Dialer::new(config.authorities.clone(), tunnels, *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
         let key_traces = KeyTraces::default();

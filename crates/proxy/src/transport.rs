@@ -1,4 +1,4 @@
-//! A socket, of a client or of a worker: in the clear, or by TLS.
+//! A socket, of a client or of a worker: in the clear, or by TLS, or at the end of a tunnel.
 
 use quorate_rt::{http::DirtyFlush, net::TcpStream, tls};
 use std::{
@@ -37,12 +37,12 @@ fn send<S: AsyncWrite + Unpin>(
 /// A client's socket.
 pub(crate) type Transport = Socket<tls::Accepted<DirtyFlush<TcpStream>>>;
 
-/// The socket. By TLS it is a `T`.
+/// The socket. What is not as it comes is a `T`.
 pub(crate) enum Socket<T> {
     /// As it comes.
     Plain(DirtyFlush<TcpStream>),
     /// Boxed: its state is twenty times that of a plain one, and most are plain.
-    Tls(Box<T>),
+    Wrapped(Box<T>),
 }
 
 impl Transport {
@@ -65,7 +65,7 @@ macro_rules! either {
                 let $socket = Pin::new(socket);
                 $call
             }
-            Socket::Tls(socket) => {
+            Socket::Wrapped(socket) => {
                 let $socket = Pin::new(&mut **socket);
                 $call
             }
@@ -95,14 +95,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(socket) => send(socket, cx, bufs),
-            Self::Tls(socket) => Pin::new(&mut **socket).poll_write_vectored(cx, bufs),
+            Self::Wrapped(socket) => Pin::new(&mut **socket).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
-            Self::Tls(socket) => socket.is_write_vectored(),
+            Self::Wrapped(socket) => socket.is_write_vectored(),
         }
     }
 

@@ -265,7 +265,7 @@ async fn serve_connection<S, B>(
         .keep_alive_timeout(Duration::from_secs(10))
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
-    let connection = builder.serve_connection(hyper_io(tcp), session.service);
+    let connection = builder.serve_connection_with_upgrades(hyper_io(tcp), session.service);
     tokio::pin!(connection);
     let dismissed = session.dismissed.unwrap_or_else(|| Box::pin(std::future::pending()));
     tokio::select! {

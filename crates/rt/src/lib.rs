@@ -20,6 +20,7 @@
 
 pub mod conveyor;
 pub mod cores;
+pub mod duplex;
 pub mod http;
 pub mod planted;
 pub mod published;

@@ -38,11 +38,13 @@ pub enum Bug {
     UnconfirmedVerdict,
     /// What is found of a worker's health is written also where it is what was known.
     KnownVerdictsWritten,
+    /// A gateway that is cut off holds on to what it holds.
+    CutOffHoldsOn,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeFsync,
         Self::VoteNotSaved,
         Self::FollowersExpire,
@@ -59,6 +61,7 @@ impl Bug {
         Self::TrailersLost,
         Self::UnconfirmedVerdict,
         Self::KnownVerdictsWritten,
+        Self::CutOffHoldsOn,
     ];
 
     /// As on the simulator's command line.
@@ -80,6 +83,7 @@ impl Bug {
             Self::TrailersLost => "trailers-lost",
             Self::UnconfirmedVerdict => "unconfirmed-verdict",
             Self::KnownVerdictsWritten => "known-verdicts-written",
+            Self::CutOffHoldsOn => "cut-off-holds-on",
         }
     }
 }

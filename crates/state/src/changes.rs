@@ -2,7 +2,9 @@
 //! after the entry. Derived from nothing but the state and the entry, so it is the same on every node.
 
 use crate::{keyspace::KeyspaceView, state::State};
-use quorate_model::{Change, Event, FeatureLevel, Position, Status, What, WorkerChange, WorkerId};
+use quorate_model::{
+    Change, Event, FeatureLevel, Position, PresenceEvent, Status, What, WorkerChange, WorkerId,
+};
 
 impl State {
     /// What `events`, those of the entry that was applied last, tell to watchers.
@@ -54,6 +56,7 @@ impl State {
             }
             Event::LevelRaised { to } => What::Level(*to),
             Event::Restored { .. } => What::Replaced,
+            Event::Presence(event) => self.told_presence(event),
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
         })
@@ -67,6 +70,17 @@ impl State {
 
     fn has_departed(&self, id: &WorkerId) -> bool {
         self.worker(id.as_str()).is_some_and(|worker| worker.status() == Status::Departed)
+    }
+
+    fn told_presence(&self, event: &PresenceEvent) -> What {
+        match event {
+            PresenceEvent::GatewayOpened { node, .. } | PresenceEvent::GatewayEnded { node, .. } => {
+                What::Gateway { node: node.clone(), gateway: self.presence.gateway(node.as_str()).cloned() }
+            }
+            PresenceEvent::TunnelOpened { name, .. } | PresenceEvent::TunnelClosed { name, .. } => {
+                What::Tunnel { name: name.clone(), holder: self.presence.get(name.as_str()).cloned() }
+            }
+        }
     }
 
     fn told_worker(&self, id: &WorkerId, how: WorkerChange) -> What {

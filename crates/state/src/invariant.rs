@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 13] = [
+pub const ALL: [(&str, Check); 14] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -34,6 +34,7 @@ pub const ALL: [(&str, Check); 13] = [
     ("each route is known by its name, and by nothing else", routes_are_consistent),
     ("sandboxes are made into what they say, and end when they say", sandboxes_are_consistent),
     (HISTORY, history_leads_to_what_stands),
+    (PRESENCE, presence_is_consistent),
 ];
 
 pub(crate) const HISTORY: &str =
@@ -41,6 +42,8 @@ pub(crate) const HISTORY: &str =
 
 pub(crate) const DELEGATES: &str =
     "a group has one delegate while it has candidates, and the delegate is one";
+
+pub(crate) const PRESENCE: &str = "presence names standing gateways only, each tunnel once";
 
 /// Checks them all. Costs O(state).
 pub fn check(state: &State) -> Result<(), Violation> {
@@ -230,6 +233,10 @@ pub(crate) fn history_leads_to_what_stands(state: &State) -> Result<(), String> 
     history.difference(state).map_or(Ok(()), Err)
 }
 
+pub(crate) fn presence_is_consistent(state: &State) -> Result<(), String> {
+    state.presence.difference(state.last_epoch).map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +246,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 13] = [
+        let broken: [fn(&mut State); 14] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -269,6 +276,7 @@ mod tests {
             |s| s.config_changed = quorate_model::LogIndex(99),
             |s| s.sandboxes.end_raw(LogTime(1)),
             |s| s.history = Some(crate::ConfigHistory::beginning(quorate_model::LogIndex(99))),
+            |s| s.presence.hold_raw(),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();

@@ -14,6 +14,7 @@
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`sandboxes`] | the sandboxes, and what their rules are made into |
+//! | [`presence`] | which gateway holds which connection |
 //! | `text` | what requests find both by: persistent tables by short texts |
 //! | [`config_history`] | what operators declared before |
 //! | [`window`] | answers to repeated proposals |
@@ -29,6 +30,7 @@ pub mod invariant;
 pub mod keyspace;
 pub mod loads;
 pub mod parts;
+pub mod presence;
 pub mod routes;
 pub mod sandboxes;
 pub mod service;
@@ -42,6 +44,7 @@ pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, HistoryParts, Parts, PartsError, RestoringParts, WindowParts};
+pub use presence::{PresenceParts, PresenceTable, StoredTunnel};
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};
 pub use service::{Endpoint, ServiceView};

@@ -6,6 +6,7 @@ use crate::{
     config_history::ConfigHistory,
     invariant,
     keyspace::KeyspaceView,
+    presence::{PresenceParts, PresenceTable},
     state::State,
     window::Window,
 };
@@ -52,6 +53,8 @@ pub struct Parts {
     pub restoring: Option<RestoringParts>,
     /// What operators declared before; `None` before the sixth level.
     pub history: Option<HistoryParts>,
+    /// Gateways and what they hold.
+    pub presence: PresenceParts,
 }
 
 /// What operators declared before.
@@ -154,6 +157,7 @@ impl State {
             config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
             history: self.history.as_ref().map(ConfigHistory::parts),
+            presence: self.presence.parts(),
         }
     }
 
@@ -235,6 +239,7 @@ impl Builder {
             delegates: head.delegates.iter().map(|d| (d.group.clone(), d.clone())).collect(),
             config_changed: head.config_changed,
             history: head.history.as_ref().map(ConfigHistory::from_parts),
+            presence: PresenceTable::from_parts(&head.presence),
             ..State::default()
         };
         state.set_keyspaces(&head.keyspaces);
@@ -284,6 +289,8 @@ impl Builder {
             .map_err(|detail| self.violation(invariant::HISTORY, detail))?;
         invariant::windows_are_bounded(&self.state)
             .map_err(|detail| self.violation("windows are bounded", detail))?;
+        invariant::presence_is_consistent(&self.state)
+            .map_err(|detail| self.violation(invariant::PRESENCE, detail))?;
         if cfg!(debug_assertions) {
             invariant::check(&self.state)?;
         }

@@ -1,8 +1,9 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, routes::RouteTable,
-    sandboxes::SandboxTable, service::ServiceView, window::Window,
+    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView,
+    presence::PresenceTable, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
+    window::Window,
 };
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
@@ -39,6 +40,8 @@ pub struct State {
     pub(crate) routes: RouteTable,
     /// Where requests with a routing key go instead.
     pub(crate) sandboxes: SandboxTable,
+    /// Which gateway holds which connection.
+    pub(crate) presence: PresenceTable,
     /// Where what operators declare changed last; zero before the fourth level.
     pub(crate) config_changed: LogIndex,
     /// What operators declared before; `None` before the sixth level.
@@ -149,6 +152,11 @@ impl State {
     /// All sandboxes.
     pub fn sandboxes(&self) -> &SandboxTable {
         &self.sandboxes
+    }
+
+    /// All tunnels, and the gateways that they hang on.
+    pub fn tunnels(&self) -> &PresenceTable {
+        &self.presence
     }
 
     /// The log index at which what operators declare (routes, sandboxes, policies, keyspaces) changed last, for `If-Match`.

@@ -51,6 +51,8 @@ pub struct Control {
     guard_activations: AtomicU64,
     feature_level: AtomicU64,
     partitions: AtomicU64,
+    gateways: AtomicU64,
+    tunnels: AtomicU64,
     snapshots: AtomicU64,
     snapshot_index: AtomicU64,
     log_syncs: Durations,
@@ -96,6 +98,12 @@ impl Control {
     /// Sets the partition count of the default keyspace; 0 while it is unknown.
     pub fn set_partitions(&self, count: u64) {
         self.partitions.store(count, Ordering::Relaxed);
+    }
+
+    /// Sets how many leases of gateways there are, and how many tunnels.
+    pub fn set_presence(&self, gateways: u64, tunnels: u64) {
+        self.gateways.store(gateways, Ordering::Relaxed);
+        self.tunnels.store(tunnels, Ordering::Relaxed);
     }
 
     /// Counts `count` commands that came as far as `stage`.
@@ -188,6 +196,7 @@ impl Collector for Shared {
             "Partition count of the default keyspace; 0 while it is unknown",
             get(&c.partitions),
         )?;
+        self.encode_presence(&mut sheet)?;
         sheet.gauge(
             "quorate_disk_free_bytes",
             "Free room on the disk of the data folder; 0 while it is not known",
@@ -218,6 +227,16 @@ impl Collector for Shared {
 }
 
 impl Shared {
+    fn encode_presence(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        sheet.gauge(
+            "quorate_gateway_leases",
+            "Nodes that hold long-lived connections",
+            get(&self.0.gateways),
+        )?;
+        sheet.gauge("quorate_tunnels", "Tunnels in the whole cluster", get(&self.0.tunnels))
+    }
+
     fn encode_raft(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         let c = &self.0;
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);

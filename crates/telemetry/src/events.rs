@@ -9,7 +9,7 @@ use crate::{
     label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{Event, LogIndex, worker::Status};
+use quorate_model::{Event, LogIndex, PresenceEvent, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -252,6 +252,7 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::SandboxEnded { .. }
         | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
+        | Event::Presence(_)
         | Event::Restored { .. } => None,
     }
 }
@@ -311,8 +312,26 @@ fn log_applied(index: u64, event: &Event) {
             let (worker, epoch) = to.as_ref().map(|(id, epoch)| (id.as_str(), epoch.0)).unzip();
             tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
         }
+        Event::Presence(event) => log_presence(index, event),
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");
+        }
+    }
+}
+
+fn log_presence(index: u64, event: &PresenceEvent) {
+    match event {
+        PresenceEvent::GatewayOpened { node, epoch } => {
+            tracing::info!(index, node = node.as_str(), epoch = epoch.0, "gateway opened");
+        }
+        PresenceEvent::GatewayEnded { node, epoch, tunnels } => {
+            tracing::info!(index, node = node.as_str(), epoch = epoch.0, tunnels, "gateway ended");
+        }
+        PresenceEvent::TunnelOpened { name, epoch } => {
+            tracing::debug!(index, tunnel = name.as_str(), epoch = epoch.0, "tunnel opened");
+        }
+        PresenceEvent::TunnelClosed { name, epoch } => {
+            tracing::debug!(index, tunnel = name.as_str(), epoch = epoch.0, "tunnel closed");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
   quorate sandboxes extend dev-1 --ttl 24h
   quorate sandboxes trace dev-1 --for 30s
   quorate sandboxes delete dev-1
+  quorate sandboxes local --key dev-1 --service upload --to localhost:3000
 
 What `get` prints can be put again. It then replaces only the sandbox that was shown, not a newer one; its time begins \
 anew.")]
@@ -72,6 +73,37 @@ pub enum SandboxesVerb {
         #[arg(long, value_name = "TIME")]
         ttl: String,
     },
+    /// Let the requests of a key come to this machine, though nobody can dial it
+    Local(LocalArgs),
+}
+
+/// `quorate sandboxes local`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  quorate sandboxes local --key dev-1 --service upload --to localhost:3000
+  quorate sandboxes local --key dev-1 --to 3000 --name laptop --server http://n1:9090,http://n2:9090
+
+It dials a node, and requests that carry the key come back on that connection, from every node. Without the sandbox it \
+makes one; Ctrl-C takes its rule away, and the sandbox with it where nothing else is in it.")]
+pub struct LocalArgs {
+    /// What the requests carry
+    #[arg(long)]
+    pub key: String,
+    /// Only requests that would go to this service without the key
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// What is to answer them: host:port, or a port of this machine
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: String,
+    /// The tunnel's name; of two with one name the later one gets the requests. Made of the key and the service if not given
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How long the sandbox stands after this ends without a goodbye, if it makes one: 300s (5 minutes) to 604800s (7 days)
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub ttl: String,
+    /// Take the name back when another machine takes it
+    #[arg(long)]
+    pub takeover: bool,
 }
 
 fn followed_for(text: &str) -> Result<Duration, String> {

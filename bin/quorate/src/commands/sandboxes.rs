@@ -18,6 +18,7 @@ pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
     block_on(async {
         match &args.verb {
+            SandboxesVerb::Local(local) => super::local::run(&operator, &args.remote, local).await,
             SandboxesVerb::List { ends_within } => {
                 let told = operator.sandboxes(ends_within.as_deref()).await?;
                 show(format, &told.json, || rows(&told.value))

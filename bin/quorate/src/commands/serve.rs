@@ -14,6 +14,7 @@ use quorate_node::{
     config::{Config, ConfigFile, LogFormat, LogTo, Machine, Sources, is_unknown_variable},
     partition_source::PartitionSource,
     settings_file,
+    tunnels::Tokens,
 };
 use quorate_rt::tls;
 use quorate_storage::FolderDisk;
@@ -32,6 +33,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     // From a pipe it is read once.
     config.reload = args.config.as_deref().filter(|path| path.is_file()).map(|_| Arc::new(sources.clone()));
     check_certificate(&config)?;
+    check_tokens(&config)?;
     let format = match config.log_format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
@@ -81,6 +83,12 @@ fn check_certificate(config: &Config) -> Result<(), Failure> {
     };
     let allowed = "PEM files: the certificate with those that lead to its authority, and its key";
     Err(Failure::Usage(format!("{why}; allowed: {allowed}")))
+}
+
+/// The same of the tokens for tunnels.
+fn check_tokens(config: &Config) -> Result<(), Failure> {
+    let Some(file) = &config.tunnel_token_file else { return Ok(()) };
+    Tokens::read(file).map(drop).map_err(|wrong| Failure::Usage(format!("--tunnel-token-file {wrong}")))
 }
 
 /// A level alone is about what we say. What the libraries below tell of each of their steps helps only those who

@@ -69,6 +69,13 @@ impl Operator {
         Ok(self.nodes.call(&call).await?.json)
     }
 
+    /// The same, only for the one that was changed last at this index.
+    pub async fn delete_sandbox_at(&self, key: &str, changed: u64) -> Result<Value, Error> {
+        let path = &["v1", "sandboxes", named("sandbox", key)?];
+        let call = Call { method: Method::DELETE, path, query: &[], body: None, if_match: Some(changed) };
+        Ok(self.nodes.call(&call).await?.json)
+    }
+
     /// `DELETE /v1/sandboxes/{key}`.
     pub async fn delete_sandbox(&self, key: &str) -> Result<Value, Error> {
         self.raw(Method::DELETE, &["v1", "sandboxes", named("sandbox", key)?], None).await

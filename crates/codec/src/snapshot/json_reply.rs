@@ -38,6 +38,7 @@ pub(super) enum Refusal {
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
     NotInHistory { wanted: u64, from: u64, until: u64 },
+    GatewayEnded { epoch: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub(super) enum Bounded {
     ConfigObjects,
     Sandboxes,
     SandboxBytes,
+    Gateways,
+    Tunnels,
 }
 
 impl From<&model::Reply> for Reply {
@@ -107,6 +110,8 @@ impl From<&model::Refusal> for Refusal {
                     ModelBounded::ConfigObjects => Bounded::ConfigObjects,
                     ModelBounded::Sandboxes => Bounded::Sandboxes,
                     ModelBounded::SandboxBytes => Bounded::SandboxBytes,
+                    ModelBounded::Gateways => Bounded::Gateways,
+                    ModelBounded::Tunnels => Bounded::Tunnels,
                 },
                 max: *max,
             },
@@ -124,6 +129,7 @@ impl From<&model::Refusal> for Refusal {
                 Self::NotInHistory { wanted: wanted.0, from: from.0, until: until.0 }
             }
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
         }
     }
 }
@@ -160,6 +166,8 @@ impl TryFrom<Refusal> for model::Refusal {
                     Bounded::ConfigObjects => ModelBounded::ConfigObjects,
                     Bounded::Sandboxes => ModelBounded::Sandboxes,
                     Bounded::SandboxBytes => ModelBounded::SandboxBytes,
+                    Bounded::Gateways => ModelBounded::Gateways,
+                    Bounded::Tunnels => ModelBounded::Tunnels,
                 },
                 max,
             },
@@ -177,6 +185,7 @@ impl TryFrom<Refusal> for model::Refusal {
                 Self::NotInHistory { wanted: LogIndex(wanted), from: LogIndex(from), until: LogIndex(until) }
             }
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
         })
     }
 }

@@ -14,6 +14,7 @@ mod container;
 mod json;
 mod json_level;
 mod json_past;
+mod json_presence;
 mod json_reply;
 mod json_services;
 mod json_traffic;
@@ -30,6 +31,7 @@ use crate::{
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
 use json_level::Level;
 use json_past::History;
+use json_presence::{Gateway, Tunnel};
 use json_services::{Delegate, StoredPolicy};
 use json_traffic::{Ailment, Declared};
 use json_worker::Worker;
@@ -68,6 +70,10 @@ mod section {
     pub const CONFIG_HISTORY: &str = "config_history";
     /// Only there where something has changed; as many as it takes.
     pub const CONFIG_CHANGES: &str = "config_changes";
+    /// Who holds connections: only there where somebody does.
+    pub const GATEWAYS: &str = "gateways";
+    /// Only there where there are some; as many as it takes.
+    pub const TUNNELS: &str = "tunnels";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
@@ -146,6 +152,12 @@ impl<W: Write> Writer<W> {
             let changes = history.changes.iter().map(|c| DeclaredChange::from(&**c));
             gathered.put_all(&mut sections, section::CONFIG_CHANGES, changes)?;
         }
+        gathered.put_all(
+            &mut sections,
+            section::GATEWAYS,
+            parts.presence.gateways.iter().map(|g| Gateway::from(&**g)),
+        )?;
+        gathered.put_all(&mut sections, section::TUNNELS, parts.presence.tunnels.iter().map(Tunnel::from))?;
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
             let routes = restoring.routes.iter().map(|r| StoredRoute::from(&**r));

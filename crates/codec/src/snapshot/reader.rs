@@ -5,6 +5,7 @@ use super::{
     json::{Keyspace, Meta, NodeRecord, Restoring, State, Window},
     json_level::Level,
     json_past::History,
+    json_presence::{Gateway, Tunnel},
     json_services::{Delegate, StoredPolicy},
     json_traffic::{Ailment, Declared},
     json_worker::Worker,
@@ -235,6 +236,12 @@ impl Draft {
             section::RESTORING_SANDBOXES => {
                 let list = &mut self.restoring_sandboxes;
                 append::<StoredSandbox, model::StoredSandbox, _>(list, section, Arc::new)
+            }
+            section::GATEWAYS => {
+                append::<Gateway, _, _>(&mut self.parts.presence.gateways, section, Arc::new)
+            }
+            section::TUNNELS => {
+                append::<Tunnel, _, _>(&mut self.parts.presence.tunnels, section, |tunnel| tunnel)
             }
             section::HEALTH => append::<Ailment, _, _>(&mut self.parts.ailments, section, |ailment| ailment),
             section::WINDOW => {

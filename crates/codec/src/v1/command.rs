@@ -1,6 +1,7 @@
 //! Commands, proposals, entries.
 
 use super::{
+    presence::PresenceCommand,
     registration::Registration,
     restore::RestoreStep,
     sandbox::{self, SandboxCommand},
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Traffic(TrafficCommand),
     Sandboxes(SandboxCommand),
     RollBack { to: u64, if_index: Option<u64> },
+    Presence(PresenceCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +186,7 @@ impl From<&model::Command> for Command {
             }
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
             M::RollBack { to, if_index } => Self::RollBack { to: to.0, if_index: if_index.map(|i| i.0) },
+            M::Presence(command) => Self::Presence(command.into()),
         }
     }
 }
@@ -210,6 +213,7 @@ impl TryFrom<Command> for model::Command {
             Command::Services(later) => later.try_into()?,
             Command::Traffic(later) => later.try_into()?,
             Command::Sandboxes(later) => later.try_into()?,
+            Command::Presence(later) => Self::Presence(later.try_into()?),
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

@@ -16,6 +16,7 @@ pub(crate) mod membership;
 pub(crate) mod observation;
 pub(crate) mod opening;
 pub(crate) mod peer;
+pub(crate) mod presence;
 pub(crate) mod raft;
 pub(crate) mod registration;
 pub(crate) mod reply;

@@ -4,6 +4,7 @@
 pub mod any_traffic;
 mod later;
 pub mod past;
+pub mod presence;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -23,7 +24,7 @@ use quorate_model::{
     RegistrationParts, Reply, RestoreId, RestoreStep, ServiceName, ServiceOffer, Ttl, Worker, WorkerId,
     reply::Bounded,
 };
-use quorate_state::{Parts, RestoringParts, WindowParts};
+use quorate_state::{Parts, PresenceParts, RestoringParts, WindowParts};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub fn worker_id(text: &str) -> WorkerId {
@@ -120,6 +121,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(traffic::commands());
     named.extend(sandboxes::commands());
     named.extend(past::commands());
+    named.extend(presence::commands());
     named
 }
 
@@ -156,6 +158,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
+        Command::Presence(_) => "presence",
     }
 }
 
@@ -187,7 +190,12 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(
-        refusals.into_iter().chain(sandboxes::refusals()).chain(past::refusals()).map(Reply::Refused),
+        refusals
+            .into_iter()
+            .chain(sandboxes::refusals())
+            .chain(past::refusals())
+            .chain(presence::refusals())
+            .map(Reply::Refused),
     );
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
@@ -219,6 +227,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasRoutes { .. } => "has-routes",
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::GatewayEnded { .. } => "gateway-ended",
     }
 }
 
@@ -389,6 +398,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         any_traffic::any_command(),
         sandboxes::any_command(),
         past::any_command(),
+        presence::any_command(),
     ]
 }
 

@@ -15,6 +15,8 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Bounded::ConfigObjects,
         Bounded::Sandboxes,
         Bounded::SandboxBytes,
+        Bounded::Gateways,
+        Bounded::Tunnels,
     ];
     let bounded = prop::sample::select(bounded.to_vec());
     let refusals = prop_oneof![
@@ -45,6 +47,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         super::sandboxes::any_key().prop_map(|key| Refusal::UnknownSandbox { key }),
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
+        any::<u64>().prop_map(|epoch| Refusal::GatewayEnded { epoch: Epoch(epoch) }),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),
     ];
@@ -68,5 +71,7 @@ pub fn full_name(what: Bounded) -> &'static str {
         Bounded::ConfigObjects => "full-config-objects",
         Bounded::Sandboxes => "full-sandboxes",
         Bounded::SandboxBytes => "full-sandbox-bytes",
+        Bounded::Gateways => "full-gateways",
+        Bounded::Tunnels => "full-tunnels",
     }
 }

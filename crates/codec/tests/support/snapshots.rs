@@ -73,6 +73,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         config_changed: LogIndex(0),
         restoring: None,
         history: None,
+        presence: PresenceParts::default(),
     };
     (meta, parts)
 }

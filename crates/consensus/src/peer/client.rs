@@ -252,6 +252,11 @@ impl Links {
         Self { dialler, open: Arc::default() }
     }
 
+    /// Who opens them.
+    pub fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
     /// The same without telling our cluster, to ask strangers who they are.
     #[must_use]
     pub fn anonymous(&self) -> Self {

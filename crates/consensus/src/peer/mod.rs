@@ -84,6 +84,8 @@ pub mod header {
     pub const FROM: &str = "x-quorate-from";
     /// The recipient's node id.
     pub const TO: &str = "x-quorate-to";
+    /// Of a `CONNECT`, which names a tunnel: the tunnel's epoch.
+    pub const TUNNEL_EPOCH: &str = "x-quorate-tunnel-epoch";
 }
 
 /// Largest message other than a snapshot, in bytes; larger ones are refused unread.

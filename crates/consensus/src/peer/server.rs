@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     consensus::Shared, handing_over, in_flight, joining, key_tracing, liveness, looking, membership,
-    observing, options::TRY_WITHIN, probing, proposer, reads, visible,
+    observing, options::TRY_WITHIN, probing, proposer, reads, tunnelling, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use openraft::errors::{Fatal, RaftError};
@@ -72,6 +72,8 @@ enum Refusal {
     #[error("{0}")]
     Message(#[from] wire::WireError),
     #[error("{0}")]
+    Tunnel(std::io::Error),
+    #[error("{0}")]
     Raft(Box<Fatal<crate::types::Config>>),
 }
 
@@ -88,6 +90,8 @@ impl Refusal {
                 // This node's disk, or the connection: the same bytes may do next time.
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
+            Self::Tunnel(e) if e.kind() == std::io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            Self::Tunnel(_) => StatusCode::BAD_GATEWAY,
             Self::Unnamed | Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
             Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             Self::Raft(_) | Self::Receiving => StatusCode::SERVICE_UNAVAILABLE,
@@ -139,6 +143,9 @@ async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -
         return Ok(full(wire::encode_levels(&shared.node_levels())));
     }
     check_recipient(shared, &request)?;
+    if request.method() == Method::CONNECT {
+        return tunnelling::carry(shared, request).await.map(|()| full("")).map_err(Refusal::Tunnel);
+    }
     if [path::APPEND, path::SNAPSHOT].contains(&request.uri().path()) && !shared.forwarder.room.may_follow() {
         return Err(Refusal::NoRoom);
     }

@@ -43,6 +43,14 @@ pub enum Target {
 }
 
 impl Target {
+    /// The tunnel that leads there, if one does.
+    pub fn tunnel(&self) -> Option<&str> {
+        match self {
+            Self::Url { address, .. } => address.tunnel(),
+            Self::Service(_) | Self::Version { .. } | Self::Keyspace(_) => None,
+        }
+    }
+
     /// How many bytes its text has.
     pub(crate) fn text_len(&self) -> usize {
         match self {
@@ -53,7 +61,8 @@ impl Target {
         }
     }
 
-    /// With a scheme, an address; without one the name of a service, or `host:port` over http.
+    /// With a scheme, an address; without one the name of a service, `host:port` over http, or `tunnel:NAME`. What
+    /// looks like a port is one: a tunnel whose name is a number is `tunnel://3000`.
     pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
         let url = |text: &str| {
             let address = Address::parse(text).map_err(|wrong| wrong.renamed(field))?;
@@ -63,6 +72,7 @@ impl Target {
             return url(text);
         }
         match text.rsplit_once(':') {
+            Some(("tunnel", name)) if name.parse::<u16>().is_err() => url(&format!("tunnel://{name}")),
             Some(_) => url(&format!("http://{text}")),
             None => ServiceName::parse_offered(text).map(Self::Service).map_err(|wrong| wrong.renamed(field)),
         }

@@ -77,11 +77,26 @@ fn a_target_is_an_address_a_service_or_a_version_of_one() {
         ("10.0.0.8:80", "http://10.0.0.8:80"),
         ("[::1]:80", "http://[::1]:80"),
         ("https://h/base", "https://h/base"),
+        ("tunnel:dev.web", "tunnel://dev.web"),
+        ("tunnel://3000", "tunnel://3000"),
+        ("tunnel:3000", "http://tunnel:3000"),
     ] {
         let Ok(Target::Url { address, protocol: None }) = parse(text) else { panic!("{text}") };
         assert_eq!(address.as_str(), shown);
     }
-    for bad in ["", "upload@", "@v2", "h:80@v2", "h:x", "ftp://h", "http://u:secret@h", "a:", " a"] {
+    for bad in [
+        "",
+        "upload@",
+        "@v2",
+        "h:80@v2",
+        "h:x",
+        "ftp://h",
+        "http://u:secret@h",
+        "a:",
+        " a",
+        "tunnel:A",
+        "tunnel:",
+    ] {
         let wrong = parse(bad).expect_err(bad);
         assert_eq!(wrong.field, "target");
         assert!(!wrong.to_string().contains("secret"), "{wrong}");

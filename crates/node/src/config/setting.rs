@@ -238,6 +238,12 @@ pub static SETTINGS: &[Setting] = &[
         "What nodes prove to each other on every connection: at least 32 bytes, the same on all nodes; `quorate cluster secret new` prints one. Needed as soon as a peer address is not on loopback.",
     ),
     setting(
+        "tunnel-token-file",
+        "FILE",
+        Nothing,
+        "Who may open tunnels: on each line a token of at least 16 characters, or the beginning of the names that it is for and the token. Read at the start. Without it only this machine may, where the management listener is on loopback.",
+    ),
+    setting(
         "drain-delay",
         "DURATION",
         Text("0s"),

@@ -52,8 +52,12 @@ enum News {
 }
 
 /// Probes until the node ends.
-pub(crate) async fn run(consensus: Consensus, me: NodeName, metrics: Arc<Metrics>, mut shutdown: Shutdown) {
-    let prober = Prober::default();
+pub(crate) async fn run(
+    (consensus, me): (Consensus, NodeName),
+    prober: Prober,
+    metrics: Arc<Metrics>,
+    mut shutdown: Shutdown,
+) {
     Confirmer::new(&consensus, prober.clone()).install(&consensus);
     // Each probe has room for what it finds.
     let (found, mut finds) = mpsc::channel(AT_ONCE_MAX);

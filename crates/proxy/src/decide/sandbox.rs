@@ -2,7 +2,11 @@
 
 use super::{Case, Verdict, route::Ruled};
 use crate::{resilience::Manner, routes::Known};
-use quorate_routing::{RequestHead, route::Aim, sandbox::Sandboxed};
+use quorate_routing::{
+    RequestHead,
+    route::Aim,
+    sandbox::{Sandboxed, is_there},
+};
 use quorate_state::ServiceView;
 use quorate_telemetry::label::KeyUse;
 use std::sync::Arc;
@@ -50,7 +54,8 @@ impl Case<'_> {
             Aim::Service(_, Some(service)) => of(service, known.manner()),
             Aim::Version(_, version, Some(service)) => of(service, Manner::Version(version)),
             Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
-            Aim::Url(..) | Aim::Owner(_, Ok(_)) => 1,
+            Aim::Url(address, _) => usize::from(is_there(self.sight.view, address)),
+            Aim::Owner(_, Ok(_)) => 1,
         }
     }
 }

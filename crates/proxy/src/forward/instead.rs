@@ -28,6 +28,8 @@ pub(super) struct Spare {
     host: HeaderValue,
     hops: u8,
     key: Option<RouteKey>,
+    /// Only if nobody is at the end of the tunnel that it was sent by.
+    if_missing: bool,
 }
 
 /// Why it goes elsewhere.
@@ -41,9 +43,14 @@ impl Spare {
         to: &Destination,
         key: Option<&RouteKey>,
     ) -> Option<Box<Self>> {
-        let is_kept = matches!(&to.by, By::Route(plan) if plan.known.falls_back_on_5xx());
-        is_kept
-            .then(|| Box::new(Self { headers: headers.clone(), host: host.clone(), hops, key: key.cloned() }))
+        let By::Route(plan) = &to.by else { return None };
+        let on_5xx = plan.known.falls_back_on_5xx();
+        // A tunnel can be gone before the View knows: whoever holds it has died a moment ago.
+        let where_missing = plan.known.falls_back_where_missing() && to.endpoint.address.tunnel().is_some();
+        (on_5xx || where_missing).then(|| {
+            let (headers, host, key) = (headers.clone(), host.clone(), key.cloned());
+            Box::new(Self { headers, host, hops, key, if_missing: !on_5xx })
+        })
     }
 }
 
@@ -52,6 +59,9 @@ impl Forwarding<'_> {
     pub(super) fn goes_instead(&mut self, failure: Failure) -> bool {
         let Some(spare) = self.spare.take() else { return false };
         let may_go = match failure {
+            _ if spare.if_missing => {
+                failure == Failure::Refused && self.to.endpoint.address.tunnel().is_some()
+            }
             // It was not sent, whatever it would have done.
             Failure::Refused | Failure::Unsent => true,
             Failure::Died | Failure::BadAnswer | Failure::TryTimedOut => {

@@ -3,6 +3,7 @@
 use crate::{
     client::Client,
     transport::{Socket, Transport},
+    tunnel,
 };
 use bytes::Bytes;
 use quorate_rt::{
@@ -94,14 +95,80 @@ impl AsyncWrite for ClientSocket {
 }
 
 /// A worker's socket.
-pub(crate) type WorkerSocket = Socket<tls::Stream<DirtyFlush<TcpStream>>>;
+pub(crate) type WorkerSocket = Socket<Wrapped>;
+
+/// One that is not just a socket.
+pub(crate) enum Wrapped {
+    /// By TLS.
+    Tls(tls::Stream<DirtyFlush<TcpStream>>),
+    /// By way of a tunnel.
+    Tunnel(tunnel::Stream),
+}
+
+/// The same call on whichever it is.
+macro_rules! either {
+    ($self:ident, $socket:ident => $call:expr) => {
+        match &mut *$self {
+            Wrapped::Tls(socket) => {
+                let $socket = Pin::new(socket);
+                $call
+            }
+            Wrapped::Tunnel(socket) => {
+                let $socket = Pin::new(&mut **socket);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Wrapped {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Wrapped {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, socket => socket.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, socket => socket.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tls(socket) => socket.is_write_vectored(),
+            Self::Tunnel(socket) => socket.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_shutdown(cx))
+    }
+}
 
 impl WorkerSocket {
     /// What the worker chose in the TLS handshake, if there was one and it chose.
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
             Self::Plain(_) => None,
-            Self::Tls(socket) => socket.get_ref().1.alpn_protocol(),
+            Self::Wrapped(wrapped) => match &**wrapped {
+                Wrapped::Tls(socket) => socket.get_ref().1.alpn_protocol(),
+                Wrapped::Tunnel(_) => None,
+            },
         }
     }
 
@@ -109,7 +176,11 @@ impl WorkerSocket {
     pub fn bear_standstill(&self) {
         let tcp = match self {
             Self::Plain(socket) => socket.get_ref(),
-            Self::Tls(socket) => socket.get_ref().0.get_ref(),
+            Self::Wrapped(wrapped) => match &**wrapped {
+                Wrapped::Tls(socket) => socket.get_ref().0.get_ref(),
+                // Nothing but the tunnel itself is ever given up there, and that is asked by PINGs.
+                Wrapped::Tunnel(_) => return,
+            },
         };
         // One that is already closed refuses; the next read says so.
         let _ = net::bear_standstill(tcp);

@@ -33,7 +33,7 @@ pub(crate) struct Upstream(Box<Halves>);
 
 struct Halves {
     wire: Wire<WorkerSocket, RequestBody>,
-    _counted: Counted,
+    counted: Counted,
 }
 
 /// Why there is no answer.
@@ -49,7 +49,7 @@ pub(crate) enum Broken {
 impl Upstream {
     /// Makes a connection of a socket. Sends nothing yet.
     pub fn new(socket: WorkerSocket, header_bytes_max: usize, counted: Counted) -> Self {
-        Self(Box::new(Halves { wire: Wire::new(socket, header_bytes_max), _counted: counted }))
+        Self(Box::new(Halves { wire: Wire::new(socket, header_bytes_max), counted }))
     }
 
     /// Takes a request, which [`Upstream::answer`] sends.
@@ -97,6 +97,11 @@ impl Upstream {
     /// What is known of the length of what is left of the answer.
     pub fn size_hint(&self) -> SizeHint {
         self.0.wire.size_hint()
+    }
+
+    /// Of a tunnel: the epoch of the one that it was opened by.
+    pub fn era(&self) -> u64 {
+        self.0.counted.era()
     }
 
     /// Whether it could take another request now: the last answer was read to its end, and both sides want to go

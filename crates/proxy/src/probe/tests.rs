@@ -68,7 +68,7 @@ async fn an_answer_of_two_or_three_hundred_is_well() {
         ),
     ] {
         let address = answering(answer).await;
-        let found = Prober::default().probe(&target(&address, http(), 5_000)).await;
+        let found = Prober::new(Arc::new(NoTunnels)).probe(&target(&address, http(), 5_000)).await;
         assert_eq!(
             found.map_err(|failure| failure.to_string()),
             expected.map_err(ToOwned::to_owned),
@@ -76,13 +76,16 @@ async fn an_answer_of_two_or_three_hundred_is_well() {
         );
     }
     let garbled = answering("SSH-2.0-OpenSSH_9.2\r\n").await;
-    assert!(matches!(Prober::default().probe(&target(&garbled, http(), 5_000)).await, Err(Failure::Io(_))));
+    assert!(matches!(
+        Prober::new(Arc::new(NoTunnels)).probe(&target(&garbled, http(), 5_000)).await,
+        Err(Failure::Io(_))
+    ));
 }
 
 #[tokio::test]
 async fn who_hangs_or_is_gone_is_not_well_and_a_connection_is_enough_for_tcp() {
     let (listener, address) = listen().await;
-    let prober = Prober::default();
+    let prober = Prober::new(Arc::new(NoTunnels));
     assert!(prober.probe(&target(&address, HealthProbe::Tcp, 5_000)).await.is_ok());
     // The kernel accepts, and nobody reads.
     let hangs = prober.probe(&target(&address, http(), 50)).await;
@@ -128,7 +131,7 @@ async fn a_grpc_service_is_well_when_it_says_serving() {
     ] {
         let address = grpc(message, status).await;
         let probe = HealthProbe::Grpc { service: "pkg.S".into() };
-        let found = Prober::default().probe(&target(&address, probe, 5_000)).await;
+        let found = Prober::new(Arc::new(NoTunnels)).probe(&target(&address, probe, 5_000)).await;
         assert_eq!(
             found.map_err(|failure| failure.to_string()),
             expected.map_err(ToOwned::to_owned),

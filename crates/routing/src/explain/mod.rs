@@ -16,7 +16,7 @@ use crate::{
     local::Sight,
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
-    sandbox::{Sandboxed, key::KeyForms},
+    sandbox::{Sandboxed, is_there, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
@@ -148,7 +148,7 @@ pub fn explain_in(
     let head = &RequestHead { key: found.key.as_ref().map(|key| &*key.text), ..*head };
     let mut decision = sight.decide(head);
     let missing = match decision {
-        Decision::Sandbox(met) if met.falls_back(serving(&met.sent.aim, loads)) => {
+        Decision::Sandbox(met) if met.falls_back(serving(&met.sent.aim, (view, loads))) => {
             decision = sight.base(head);
             Some(met)
         }
@@ -172,14 +172,15 @@ pub fn explain_in(
 }
 
 /// How many endpoints of a rule's target get requests.
-fn serving(aim: &Aim<'_, '_>, loads: &Loads) -> usize {
+fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
     match aim {
         Aim::Service(_, Some(service)) => endpoints::of_service(service, None, loads).serving,
         Aim::Version(_, version, Some(service)) => {
             endpoints::of_service(service, Some(version), loads).serving
         }
         Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
-        Aim::Url(..) | Aim::Owner(_, Ok(_)) => 1,
+        Aim::Url(address, _) => usize::from(is_there(view, address)),
+        Aim::Owner(_, Ok(_)) => 1,
     }
 }
 

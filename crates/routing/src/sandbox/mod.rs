@@ -28,7 +28,8 @@ use crate::{
     route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
-use quorate_model::{LogIndex, StoredRoute, sandbox::Fallback};
+use quorate_model::{Address, LogIndex, StoredRoute, sandbox::Fallback};
+use quorate_state::View;
 use std::sync::Arc;
 
 /// A request that a rule of a sandbox is for.
@@ -54,6 +55,11 @@ impl Sandboxed<'_, '_> {
     pub fn is_local(&self) -> bool {
         self.route.created == LogIndex(0)
     }
+}
+
+/// Whether an address leads to somebody, as far as the View knows: a tunnel that nobody holds leads nowhere.
+pub fn is_there(view: &View, address: &Address) -> bool {
+    address.tunnel().is_none_or(|name| view.tunnels().get(name).is_some())
 }
 
 /// Decides for a request that carries a key.

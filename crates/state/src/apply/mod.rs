@@ -5,6 +5,7 @@ mod keyspaces;
 pub mod leases;
 mod level;
 mod nodes;
+mod presence;
 pub(crate) mod restore;
 mod roll_back;
 mod routes;
@@ -37,6 +38,7 @@ impl State {
         let mut events = Vec::new();
         self.forget_departed(&mut events);
         self.forget_restore();
+        self.presence.clear_up();
         let replies = entry.proposals.iter().map(|proposal| self.once(proposal, &mut events)).collect();
         Applied { replies, events }
     }
@@ -119,6 +121,7 @@ impl State {
             Command::ChangeHealth(changes) => Ok(self.change_health(changes, events)),
             Command::Restore { id, step } => self.restore(*id, step, events),
             Command::RollBack { to, if_index } => self.roll_back(*to, *if_index, events),
+            Command::Presence(command) => self.change_presence(command, events),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What nodes say about themselves.
 
 use crate::state::State;
-use quorate_model::{Event, NodeRecord, Reply};
+use quorate_model::{Event, GatewayEnd, NodeRecord, Reply};
 use std::sync::Arc;
 
 impl State {
@@ -11,6 +11,12 @@ impl State {
             return Reply::Unchanged;
         }
         self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
+        // Another process under this name holds nothing of what the one before held: whoever asks need not wait for the
+        // lease to run out.
+        let former = self.presence.gateway(node.name.as_str()).filter(|gateway| gateway.boot != node.boot);
+        if let Some(epoch) = former.map(|gateway| gateway.epoch) {
+            self.end_gateway(&GatewayEnd { node: node.name.clone(), epoch }, events);
+        }
         events.push(Event::NodeDescribed { name: node.name.clone() });
         Reply::Done
     }

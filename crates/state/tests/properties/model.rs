@@ -187,6 +187,7 @@ impl Model {
             | Command::Configure { .. }
             | Command::ChangeHealth(_)
             | Command::RollBack { .. }
+            | Command::Presence(_)
             | Command::Restore { .. } => panic!("these have tests of their own"),
         }
     }

@@ -155,6 +155,7 @@ fn event(event: &Event) -> String {
             format!("{id} is delegate of {group}, epoch {epoch}")
         }
         Event::DelegateChanged { group, to: None } => format!("{group} has no delegate"),
+        Event::Presence(event) => format!("{event:?}"),
         Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
     }
 }

@@ -7,9 +7,9 @@ use super::{
     Answer, Place,
     exchange::{Broken, broken, speak_http2},
 };
-use crate::{client::Client, deadline::Deadlines};
-use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream, ext::Protocol};
+use crate::{client::Client, deadline::Deadlines, tunnel::bytes::StreamBytes};
+use bytes::Bytes;
+use h2::ext::Protocol;
 use http::{Method, Request, Response, Version, header, uri::Scheme};
 use std::{
     future::{Future, poll_fn},
@@ -19,9 +19,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// Most bytes that wait in the stream for the worker's window.
-const PIECE_MAX: usize = 16 << 10;
 
 /// What a worker made of it.
 pub(crate) enum Opened {
@@ -34,11 +31,7 @@ pub(crate) enum Opened {
 /// A tunnel's end. Whoever drops it before both sides are done resets the stream.
 pub(crate) struct Pipe {
     // In this order: the stream has to be over before its place is given to another.
-    send: SendStream<Bytes>,
-    receive: RecvStream,
-    /// What came and was not read yet.
-    rest: Bytes,
-    is_shut: bool,
+    bytes: StreamBytes,
     deadlines: Arc<Deadlines>,
     place: Place,
 }
@@ -74,7 +67,7 @@ pub(crate) async fn open(place: Place, request: Request<()>, client: &Client) ->
     place.link.heard(deadlines.now());
     let (head, receive) = answered.into_parts();
     if head.status.is_success() {
-        let pipe = Pipe { send, receive, rest: Bytes::new(), is_shut: false, deadlines, place };
+        let pipe = Pipe { bytes: StreamBytes::new(send, receive), deadlines, place };
         return Ok(Opened::Tunnel(Response::from_parts(head, pipe)));
     }
     // Nothing follows from here. It fails for a stream that is over.
@@ -88,67 +81,27 @@ impl AsyncRead for Pipe {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.rest.is_empty() {
-            match ready!(self.receive.poll_data(cx)) {
-                Some(Ok(piece)) => {
-                    self.place.link.heard(self.deadlines.now());
-                    self.rest = piece;
-                }
-                Some(Err(error)) => return Poll::Ready(Err(as_of_tcp(error))),
-                None => return Poll::Ready(Ok(())),
-            }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.bytes).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.place.link.heard(self.deadlines.now());
         }
-        let length = self.rest.len().min(buf.remaining());
-        buf.put_slice(&self.rest[..length]);
-        self.rest.advance(length);
-        // The worker gets room for what was passed on. Fails for a stream that is over: then there is nobody to make it for.
-        let _ = self.receive.flow_control().release_capacity(length);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(reset) = self.send.poll_reset(cx) {
-            return Poll::Ready(Err(reset.map_or_else(as_of_tcp, |reason| as_of_tcp(reason.into()))));
-        }
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        // Room for one byte: what does not fit yet waits in the stream, and keeps nobody else from his room.
-        self.send.reserve_capacity(1);
-        while self.send.capacity() == 0 {
-            match ready!(self.send.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(as_of_tcp(error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-        let length = buf.len().min(PIECE_MAX);
-        let sent = self.send.send_data(Bytes::copy_from_slice(&buf[..length]), false);
-        Poll::Ready(sent.map(|()| length).map_err(as_of_tcp))
+        Pin::new(&mut self.bytes).poll_write(cx, buf)
     }
 
-    /// The connection's task sends what there is.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if std::mem::replace(&mut self.is_shut, true) {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(as_of_tcp))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_shutdown(cx)
     }
-}
-
-/// A reset of the stream is what a reset of a connection would have been (RFC 8441, 5).
-fn as_of_tcp(error: h2::Error) -> io::Error {
-    let kind = match error.reason() {
-        Some(Reason::CANCEL | Reason::NO_ERROR | Reason::STREAM_CLOSED) => io::ErrorKind::ConnectionReset,
-        Some(_) | None => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }
 
 #[cfg(test)]

@@ -1,0 +1,251 @@
+//! Who may open tunnels.
+//!
+//! Whoever holds a tunnel's name gets the requests that are meant for it, so nobody may who was not let in: without a
+//! file only this machine may, and only where nobody else reaches the management listener.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// Shorter tokens can be guessed.
+const TOKEN_BYTES_MIN: usize = 16;
+/// Longer ones are refused: a header has to carry them.
+const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// More lines are refused: each token that comes is held against all of them.
+const LINES_MAX: usize = 10_000;
+/// Larger files are refused.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What the file says.
+pub struct Tokens(Vec<Grant>);
+
+/// One line of it.
+struct Grant {
+    /// How the names begin that it is for; empty: all names.
+    names: Box<str>,
+    token: Box<str>,
+}
+
+/// A file of tokens that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It can't be read.
+    #[error("{path}: {source}")]
+    Unread {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of it says nothing that is understood. What it says is not shown: it may be a token.
+    #[error(
+        "{path}: line {line}: {problem}; allowed: a token of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible letters, or the beginning of tunnels' names, a space and the token; # begins a comment"
+    )]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It says too much, or nothing.
+    #[error("{path}: {problem}; allowed: 1 to {LINES_MAX} tokens")]
+    Whole {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({})", self.0.len())
+    }
+}
+
+impl Tokens {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, Unusable> {
+        let unread = |source| Unusable::Unread { path: path.into(), source };
+        let mut text = String::new();
+        let file = File::open(path).map_err(unread)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(Unusable::Whole { path: path.into(), problem: "it is larger than 16 MiB" });
+        }
+        Self::parse(&text).map_err(|wrong| match wrong {
+            Wrong::Line(line, problem) => Unusable::Line { path: path.into(), line, problem },
+            Wrong::Whole(problem) => Unusable::Whole { path: path.into(), problem },
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let mut grants = Vec::new();
+        for (nth, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = |problem| Wrong::Line(nth + 1, problem);
+            let mut words = line.split_ascii_whitespace();
+            let (names, token) = match (words.next(), words.next(), words.next()) {
+                (Some(token), None, None) => ("", token),
+                (Some(names), Some(token), None) => (names, token),
+                _ => return Err(wrong("it has more than two words")),
+            };
+            if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len()) {
+                return Err(wrong("its token is too short or too long"));
+            }
+            if !token.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(wrong("its token has a letter that is not allowed"));
+            }
+            if !names.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b)) {
+                return Err(wrong("no tunnel's name begins like that"));
+            }
+            grants.push(Grant { names: names.into(), token: token.into() });
+        }
+        match grants.len() {
+            0 => Err(Wrong::Whole("it has no token")),
+            count if count > LINES_MAX => Err(Wrong::Whole("it has too many tokens")),
+            _ => Ok(Self(grants)),
+        }
+    }
+
+    /// What a token is good for. Each one is looked at, whatever was found before: how long it takes tells nothing.
+    fn judge(&self, name: &str, token: &str) -> Judgement {
+        let mut judgement = Judgement::Unknown;
+        for grant in &self.0 {
+            let is_it = verify_slices_are_equal(grant.token.as_bytes(), token.as_bytes()).is_ok();
+            let is_for = name.starts_with(&*grant.names);
+            judgement = match (is_it, is_for, judgement) {
+                (true, true, _) => Judgement::Good,
+                (true, false, Judgement::Unknown) => Judgement::ForOthers,
+                (_, _, judgement) => judgement,
+            };
+        }
+        judgement
+    }
+}
+
+enum Wrong {
+    Line(usize, &'static str),
+    Whole(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    Good,
+    ForOthers,
+    Unknown,
+}
+
+/// Who is let in.
+#[derive(Debug)]
+pub(crate) enum Guard {
+    /// Who shows one of these.
+    Tokens(Tokens),
+    /// Who comes from this machine.
+    ThisMachine,
+    /// Nobody.
+    Nobody,
+}
+
+/// Why somebody is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// It shows no token, or one that is not known.
+    Unknown,
+    /// What it shows is for tunnels of other names.
+    OtherNames,
+    /// There are no tokens, and it does not come from this machine alone.
+    Closed,
+}
+
+impl Guard {
+    /// As the configuration has it.
+    pub fn new(tokens: Option<Tokens>, management: SocketAddr) -> Self {
+        match tokens {
+            Some(tokens) => Self::Tokens(tokens),
+            None if management.ip().is_loopback() => Self::ThisMachine,
+            None => Self::Nobody,
+        }
+    }
+
+    pub fn admit(&self, name: &str, token: Option<&str>, from: Option<IpAddr>) -> Result<(), Stranger> {
+        match self {
+            Self::Tokens(tokens) => match token.map(|token| tokens.judge(name, token)) {
+                Some(Judgement::Good) => Ok(()),
+                Some(Judgement::ForOthers) => Err(Stranger::OtherNames),
+                Some(Judgement::Unknown) | None => Err(Stranger::Unknown),
+            },
+            Self::ThisMachine if from.is_some_and(|from| from.to_canonical().is_loopback()) => Ok(()),
+            Self::ThisMachine | Self::Nobody => Err(Stranger::Closed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &str = "0123456789abcdef";
+    const TEAM: &str = "team-token-0123456789";
+
+    fn guard(text: &str) -> Guard {
+        Guard::Tokens(Tokens::parse(text).ok().expect("a file"))
+    }
+
+    #[test]
+    fn a_token_is_good_for_the_names_of_its_line() {
+        let guard = guard(&format!("# for all\n\n{ALL}\nteam-a.  {TEAM}\n"));
+        let admit = |name, token| guard.admit(name, token, None);
+        assert_eq!(admit("web", Some(ALL)), Ok(()));
+        assert_eq!(admit("team-a.web", Some(TEAM)), Ok(()));
+        assert_eq!(admit("team-b.web", Some(TEAM)), Err(Stranger::OtherNames));
+        for wrong in [None, Some(""), Some("0123456789abcdeF"), Some("0123456789abcdef0"), Some("team-a.")] {
+            assert_eq!(admit("team-a.web", wrong), Err(Stranger::Unknown), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_only_this_machine_is_let_in_and_only_where_nobody_else_gets() {
+        let ip = |text: &str| Some(text.parse().expect("an address"));
+        let closed = Err(Stranger::Closed);
+        let here = Guard::new(None, "127.0.0.1:9090".parse().expect("an address"));
+        assert_eq!(here.admit("a", None, ip("127.0.0.1")), Ok(()));
+        assert_eq!(here.admit("a", None, ip("::ffff:127.0.0.1")), Ok(()));
+        assert_eq!(here.admit("a", Some(ALL), ip("10.0.0.1")), closed);
+        assert_eq!(here.admit("a", None, None), closed);
+        let open = Guard::new(None, "0.0.0.0:9090".parse().expect("an address"));
+        assert_eq!(open.admit("a", None, ip("127.0.0.1")), closed, "a proxy of this machine would be let in");
+        let tokens = Tokens::parse(ALL).ok();
+        let guarded = Guard::new(tokens, "127.0.0.1:9090".parse().expect("an address"));
+        assert_eq!(guarded.admit("a", None, ip("127.0.0.1")), Err(Stranger::Unknown));
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_refused_and_not_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens");
+        let check = |text: &str, problem: &str| {
+            std::fs::write(&path, text).expect("written");
+            let wrong = Tokens::read(&path).expect_err(text).to_string();
+            assert!(wrong.contains(problem) && wrong.contains("allowed:"), "{wrong}");
+            assert!(!wrong.contains("hunter2"), "{wrong}");
+        };
+        check("", "it has no token");
+        check("# nothing\n", "it has no token");
+        check("hunter2", "line 1: its token is too short");
+        check("# a\na hunter2-hunter2-hunter2 b", "line 2: it has more than two words");
+        check("UPPER hunter2-hunter2-hunter2", "line 1: no tunnel's name begins like that");
+        let shown = format!("{:?}", Tokens::parse(ALL).ok());
+        assert!(!shown.contains(ALL), "{shown}");
+    }
+}
