@@ -3,6 +3,8 @@
 
 #[path = "cluster/backup.rs"]
 mod backup;
+#[path = "cluster/gateways.rs"]
+mod gateways;
 #[path = "cluster/leases.rs"]
 mod leases;
 #[path = "cluster/levels.rs"]
