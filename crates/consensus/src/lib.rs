@@ -23,6 +23,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | `vessel` | what heartbeats need on their way |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -75,6 +76,7 @@ pub mod silence;
 mod standing;
 mod telling;
 pub mod types;
+mod vessel;
 pub mod visible;
 
 pub use consensus::{Consensus, StartError};
