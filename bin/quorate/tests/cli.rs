@@ -12,6 +12,8 @@ mod routes;
 mod sandboxes;
 #[path = "cli/services.rs"]
 mod services;
+#[path = "cli/tunnels.rs"]
+mod tunnels;
 
 use offset::free_offset;
 use serde_json::{Value, json};

@@ -19,6 +19,7 @@ mod routes;
 mod sandboxes;
 mod services;
 mod snapshot;
+mod tunnels;
 mod watch;
 mod workers;
 mod writes;
@@ -53,6 +54,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandboxes::list))
         .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
         .routes(routes!(sandboxes::extend))
+        .routes(routes!(tunnels::list))
+        .routes(routes!(tunnels::show))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))
