@@ -54,6 +54,7 @@ impl Planted {
             }
             Self::Product(Bug::TrailersLost) => Scenario::Http2,
             Self::Product(Bug::UnconfirmedVerdict | Bug::KnownVerdictsWritten) => Scenario::Health,
+            Self::Product(Bug::CutOffHoldsOn) => Scenario::Gateways,
             Self::Nothing | Self::Product(Bug::FollowersExpire | Bug::NoEpochCheck) => Scenario::Suite,
         };
         if seed % 2 == 1 { focused } else { Scenario::Suite }

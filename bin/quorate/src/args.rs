@@ -3,12 +3,14 @@
 mod config;
 mod routes;
 mod sandboxes;
+mod tunnels;
 mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use config::{ApplyArgs, ConfigArgs, ConfigVerb, HowArgs};
 pub use routes::{ExplainArgs, RoutesArgs, RoutesVerb};
 pub use sandboxes::{LocalArgs, SandboxesArgs, SandboxesVerb};
+pub use tunnels::{TunnelsArgs, TunnelsVerb};
 pub use watch::WatchArgs;
 
 use crate::{agent_args::AgentArgs, serve_args::ServeArgs};
@@ -57,6 +59,8 @@ pub enum Command {
     Routes(RoutesArgs),
     /// List, show, set, extend and take away sandboxes: where requests with a routing key go instead
     Sandboxes(SandboxesArgs),
+    /// List and show tunnels: which node holds which
+    Tunnels(TunnelsArgs),
     /// Print all routes, sandboxes, policies and keyspaces as one document; its history, and the way back
     Config(ConfigArgs),
     /// Set many routes, sandboxes, policies and keyspaces from files at once: all of it, or nothing

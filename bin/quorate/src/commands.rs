@@ -25,6 +25,7 @@ pub mod serve;
 pub mod services;
 pub mod snapshot;
 pub mod status;
+pub mod tunnels;
 pub mod watch;
 pub mod workers;
 

@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Services(args) => commands::services::run(&args),
         Command::Routes(args) => commands::routes::run(&args),
         Command::Sandboxes(args) => commands::sandboxes::run(&args),
+        Command::Tunnels(args) => commands::tunnels::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

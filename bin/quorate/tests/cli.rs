@@ -16,6 +16,8 @@ mod sandboxes;
 mod schema;
 #[path = "cli/services.rs"]
 mod services;
+#[path = "cli/tunnels.rs"]
+mod tunnels;
 
 use offset::free_offset;
 use serde_json::{Value, json};

@@ -66,6 +66,8 @@ codes! {
     RouteUnknown = "route_unknown", 404, "There is no such route";
     /// No such sandbox.
     SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
+    /// Nobody holds a tunnel of this name.
+    TunnelUnknown = "tunnel_unknown", 404, "There is no such tunnel";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// What was declared at an index is not known.

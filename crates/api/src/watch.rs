@@ -304,15 +304,20 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
-        What::Gateway { gateway, .. } => {
-            ChangeBody { gateway: Some(gateway.as_deref().map(Into::into)), ..nothing }
-        }
-        What::Tunnel { name, holder } => {
-            let tunnel = holder.as_ref().map(|holder| TunnelBody::new(name, holder));
-            ChangeBody { tunnel: Some(tunnel), ..nothing }
-        }
-        What::Replaced => nothing,
+        What::Gateway { .. } | What::Tunnel { .. } | What::Replaced => of_presence(what, nothing),
     }
+}
+
+/// The same of who holds what; of anything else, nothing.
+fn of_presence(what: &What, nothing: ChangeBody) -> ChangeBody {
+    if let What::Gateway { gateway, .. } = what {
+        return ChangeBody { gateway: Some(gateway.as_deref().map(Into::into)), ..nothing };
+    }
+    if let What::Tunnel { name, holder } = what {
+        let tunnel = holder.as_ref().map(|holder| TunnelBody::new(name, holder));
+        return ChangeBody { tunnel: Some(tunnel), ..nothing };
+    }
+    nothing
 }
 
 /// Departed workers are unknown to clients.

@@ -10,6 +10,7 @@ mod records;
 mod sandboxes;
 mod services;
 mod snapshot;
+mod tunnels;
 mod watch;
 mod workers;
 
@@ -27,6 +28,7 @@ pub use observations::{
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use sandboxes::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};
+pub use tunnels::TunnelRecord;
 pub use workers::{InFlight, NodeInFlight};
 
 use crate::{

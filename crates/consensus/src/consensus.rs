@@ -120,8 +120,6 @@ pub struct Shared {
     pub(crate) carrier: OnceLock<Carrier>,
     /// Bounds how many there are.
     pub(crate) carried: Arc<Semaphore>,
-    /// Who opens the lease of this node as a gateway.
-    pub(crate) gateway_turn: tokio::sync::Mutex<()>,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -195,16 +193,12 @@ impl Consensus {
             carried: tunnelling::places(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
-            gateway_turn: tokio::sync::Mutex::default(),
             outside: Mutex::default(),
         };
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
-        quorate_rt::spawn(housekeeping::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
-        quorate_rt::spawn(gateway::run(consensus.clone(), stopped.clone()));
+        consensus.tend(&stopped);
         consensus.tell_peers(&stopped);
         quorate_rt::spawn(liveness::keep(
             consensus.shared.vessel.clone(),
@@ -212,6 +206,14 @@ impl Consensus {
             stopped,
         ));
         Ok(consensus)
+    }
+
+    /// What a node does by itself, now and then.
+    fn tend(&self, stopped: &shutdown::Shutdown) {
+        quorate_rt::spawn(housekeeping::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(candidacy::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(levels::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(gateway::run(self.clone(), stopped.clone()));
     }
 
     /// What nodes tell each other outside of the log.

@@ -92,7 +92,7 @@ impl Consensus {
     /// The lease, opened if there is none.
     async fn open_gateway(&self) -> Result<Epoch, OpenTunnelError> {
         // One at a time: a second lease would end the first.
-        let _turn = self.shared().gateway_turn.lock().await;
+        let _turn = self.holdings().turn().await;
         for _ in 0..TRIES {
             if self.holdings().is_closed() {
                 break;

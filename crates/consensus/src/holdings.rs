@@ -25,6 +25,8 @@ pub struct Holdings {
     standing: watch::Sender<Option<Epoch>>,
     /// There are orphans.
     orphaned: Notify,
+    /// Whose turn it is to open a lease.
+    opens: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +103,12 @@ pub(crate) struct Opening {
 
 impl Default for Holdings {
     fn default() -> Self {
-        Self { book: Mutex::default(), standing: watch::Sender::new(None), orphaned: Notify::new() }
+        Self {
+            book: Mutex::default(),
+            standing: watch::Sender::new(None),
+            orphaned: Notify::new(),
+            opens: tokio::sync::Mutex::default(),
+        }
     }
 }
 
@@ -114,6 +121,11 @@ impl Holdings {
     /// The same, as it changes.
     pub fn watch_standing(&self) -> watch::Receiver<Option<Epoch>> {
         self.standing.subscribe()
+    }
+
+    /// Leases are opened one after the other: a second one would end the first.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.opens.lock().await
     }
 
     /// A lease was granted; false: it has ended already, or the node is about to.

@@ -25,6 +25,7 @@
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
 //! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
+//! | `vessel` | what heartbeats need on their way |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -79,6 +80,7 @@ mod standing;
 mod telling;
 pub mod tunnelling;
 pub mod types;
+mod vessel;
 pub mod visible;
 
 pub use consensus::{Consensus, StartError};

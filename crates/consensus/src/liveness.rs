@@ -1,12 +1,12 @@
 //! Heartbeats on their way to the leader, and the leader's duties towards leases.
 
+pub(crate) use crate::vessel::Vessel;
 use crate::{
     ending,
-    forward::{Forwarder, Tried, Unavailable},
+    forward::{Tried, Unavailable},
     gateway,
     gateway_keeper::GatewayKeeper,
     lease_keeper::Tick,
-    observer::Applied,
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
     peer::{path, wire},
     proposer::Proposer,
@@ -18,11 +18,8 @@ use quorate_model::{
 };
 use quorate_rt::{shutdown::Shutdown, time};
 use quorate_telemetry::{Control, events::LeasesHeld, label::HeartbeatResult};
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// How long a worker that was away waits until the log says that it is back; then its node asks again.
 const ACCEPT_WITHIN: Duration = Duration::from_millis(800);
@@ -51,47 +48,6 @@ struct Waiting {
 pub struct Pulse {
     queue: mpsc::Sender<Waiting>,
     control: Arc<Control>,
-}
-
-/// What heartbeats need on their way.
-#[derive(Clone)]
-pub(crate) struct Vessel {
-    pub(crate) forwarder: Forwarder,
-    pub(crate) applied: Arc<Applied>,
-    /// A leader that heard no quorum for this long does not speak for the cluster.
-    pub(crate) election: Duration,
-    /// A gateway that was not heard for this long has ended.
-    pub(crate) gateway_ttl: Duration,
-    /// Wakes the keeping task: somebody came back and waits to be told so.
-    pub(crate) returned: Arc<Notify>,
-    /// Counts the rounds of the keeping task: what it proposed is applied, or it keeps leases no longer.
-    pub(crate) rounds: watch::Sender<u64>,
-    /// The term in which this leader told its successor about silences, and when. While it stands, no heartbeat is
-    /// heard: the successor would not know of it.
-    pub(crate) handed_over: Arc<Mutex<Option<(u64, time::Instant)>>>,
-}
-
-impl Vessel {
-    pub(crate) fn new(
-        forwarder: Forwarder,
-        applied: Arc<Applied>,
-        (election, gateway_ttl): (Duration, Duration),
-    ) -> Self {
-        let (rounds, _) = watch::channel(0);
-        Self {
-            forwarder,
-            applied,
-            election,
-            gateway_ttl,
-            returned: Arc::default(),
-            rounds,
-            handed_over: Arc::default(),
-        }
-    }
-
-    fn handed(&self) -> MutexGuard<'_, Option<(u64, time::Instant)>> {
-        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Pulse {

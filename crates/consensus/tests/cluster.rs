@@ -3,6 +3,8 @@
 
 #[path = "cluster/backup.rs"]
 mod backup;
+#[path = "cluster/gateways.rs"]
+mod gateways;
 #[path = "cluster/leases.rs"]
 mod leases;
 #[path = "cluster/levels.rs"]
@@ -113,7 +115,7 @@ impl Cluster {
             source: KeyspaceSource::Static,
             levels: NodeLevels { max: self.level_max[i], cluster: identity.level },
             snapshot_every: 200,
-            gateway_ttl: Duration::from_secs(3),
+            gateway_ttl: Duration::from_secs(5),
         };
         let consensus = Consensus::start(options, log, machine, applied).await?;
         let listener = net::bind(address.parse::<SocketAddr>().expect("an address")).await.expect("free");

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "services", description = "Who offers what, and how requests for it are treated"),
         (name = "routes", description = "Which requests go where"),
         (name = "sandboxes", description = "Where requests that carry a routing key go instead"),
-        (name = "tunnels", description = "Machines that nobody can dial, and dial us"),
+        (name = "tunnels", description = "Machines that nobody can dial: they open a connection to a node, which holds it"),
         (name = "config", description = "All that operators declare, in one document"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
@@ -183,7 +183,7 @@ pub(crate) struct WatchParams {
     /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
     #[param(example = "57")]
     from: Option<String>,
-    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, delegate, node, level.
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, delegate, node, level, gateway, tunnel.
     #[param(example = "worker,keyspace")]
     kinds: Option<String>,
     /// Only changes of what has a name, or an id, that begins so.

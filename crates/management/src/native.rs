@@ -20,6 +20,7 @@ mod sandbox_trace;
 mod sandboxes;
 mod services;
 mod snapshot;
+mod tunnels;
 mod watch;
 mod workers;
 mod writes;
@@ -55,6 +56,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
         .routes(routes!(sandboxes::extend))
         .routes(routes!(sandbox_trace::show, sandbox_trace::follow))
+        .routes(routes!(tunnels::list))
+        .routes(routes!(tunnels::show))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(config::history))

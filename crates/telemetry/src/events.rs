@@ -1,6 +1,7 @@
 //! One struct per observable event. `emit` writes all that is to be seen of it: counter, histogram, log line.
 
 mod full;
+mod presence;
 
 pub use full::{ServiceFull, WorkerFull};
 
@@ -9,7 +10,7 @@ use crate::{
     label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{Event, LogIndex, PresenceEvent, worker::Status};
+use quorate_model::{Event, LogIndex, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -312,26 +313,9 @@ fn log_applied(index: u64, event: &Event) {
             let (worker, epoch) = to.as_ref().map(|(id, epoch)| (id.as_str(), epoch.0)).unzip();
             tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
         }
-        Event::Presence(event) => log_presence(index, event),
+        Event::Presence(event) => presence::log(index, event),
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");
-        }
-    }
-}
-
-fn log_presence(index: u64, event: &PresenceEvent) {
-    match event {
-        PresenceEvent::GatewayOpened { node, epoch } => {
-            tracing::info!(index, node = node.as_str(), epoch = epoch.0, "gateway opened");
-        }
-        PresenceEvent::GatewayEnded { node, epoch, tunnels } => {
-            tracing::info!(index, node = node.as_str(), epoch = epoch.0, tunnels, "gateway ended");
-        }
-        PresenceEvent::TunnelOpened { name, epoch } => {
-            tracing::debug!(index, tunnel = name.as_str(), epoch = epoch.0, "tunnel opened");
-        }
-        PresenceEvent::TunnelClosed { name, epoch } => {
-            tracing::debug!(index, tunnel = name.as_str(), epoch = epoch.0, "tunnel closed");
         }
     }
 }

@@ -5,6 +5,7 @@ mod data_plane;
 mod elections;
 mod fleet;
 mod forms;
+mod gateways;
 mod health;
 mod leader;
 mod lost_answers;
@@ -25,7 +26,7 @@ use std::time::Duration;
 const FOCUSED_EVERY: u64 = 4;
 /// One seed of so many, between those, runs a scenario of the data plane.
 const DATA_PLANE_EVERY: u64 = 8;
-/// One seed of so many, between those, runs the sandboxes.
+/// One seed of so many, between those, runs the sandboxes, and another one the gateways.
 const SANDBOXES_EVERY: u64 = 16;
 
 /// A scenario.
@@ -63,6 +64,8 @@ pub enum Scenario {
     Health,
     /// A sandbox ends and another one is given more time, while leaders die.
     Sandboxes,
+    /// Tunnels open, move and close on nodes that die and are cut off.
+    Gateways,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -71,7 +74,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -90,6 +93,7 @@ impl Scenario {
         Self::Http2,
         Self::Health,
         Self::Sandboxes,
+        Self::Gateways,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -127,6 +131,7 @@ impl Scenario {
             Self::Http2 => "data-plane-http2",
             Self::Health => "health",
             Self::Sandboxes => "sandboxes",
+            Self::Gateways => "gateways",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -138,7 +143,7 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes.
+    /// every sixteenth to the sandboxes, and to the gateways.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -147,6 +152,8 @@ impl Scenario {
             turn(&Self::OF_DATA_PLANE, DATA_PLANE_EVERY)
         } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 1 {
             Self::Sandboxes
+        } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 3 {
+            Self::Gateways
         } else {
             Self::Suite
         }
@@ -176,6 +183,7 @@ impl Scenario {
             Self::Http2 => data_plane::run(Kind::Http2).await,
             Self::Health => health::run().await,
             Self::Sandboxes => sandboxes::run().await,
+            Self::Gateways => gateways::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

@@ -163,7 +163,8 @@ impl Machine {
         &self.disk
     }
 
-    fn node(&self) -> Option<Arc<Node>> {
+    /// Its node; `None` while it is off or starting.
+    pub fn node(&self) -> Option<Arc<Node>> {
         self.showcase.with(|shown| shown.node.clone())
     }
 

@@ -73,6 +73,8 @@ fn details(event: &Event) -> String {
                 "/policy/timeout",
                 "/node/management",
                 "/feature_level",
+                "/gateway/epoch",
+                "/tunnel/node",
             ];
             shown.into_iter().filter_map(field).collect::<Vec<_>>().join(" ")
         }

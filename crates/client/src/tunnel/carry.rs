@@ -32,21 +32,10 @@ pub(super) async fn carry(from_node: RecvStream, mut respond: SendResponse<Bytes
     let Ok(mut to_node) = respond.send_response(Response::new(()), false) else { return };
     let _ = tcp.set_nodelay(true);
     let (read, write) = tcp.into_split();
-    let carried = tokio::select! {
-        carried = both(up(from_node, write), down(read, &mut to_node)) => carried,
-        // Both ways are over for whoever resets.
-        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
-    };
+    let carried = tokio::try_join!(up(from_node, write), down(read, &mut to_node));
     if carried.is_err() {
         to_node.send_reset(Reason::CANCEL);
     }
-}
-
-async fn both(
-    up: impl Future<Output = io::Result<()>>,
-    down: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
-    tokio::try_join!(up, down).map(drop)
 }
 
 async fn dial(to: &str) -> io::Result<TcpStream> {
@@ -78,13 +67,22 @@ async fn up(mut from_node: RecvStream, mut write: OwnedWriteHalf) -> io::Result<
 async fn down(mut read: OwnedReadHalf, to_node: &mut SendStream<Bytes>) -> io::Result<()> {
     let mut buffer = vec![0; PIECE_MAX];
     loop {
-        let length = read.read(&mut buffer).await?;
+        let length = tokio::select! {
+            biased;
+            // What comes from the node may be over long before it gives up what goes there.
+            reset = poll_fn(|cx| to_node.poll_reset(cx)) => return Err(of_reset(reset)),
+            length = read.read(&mut buffer) => length?,
+        };
         if length == 0 {
             return to_node.send_data(Bytes::new(), true).map_err(io::Error::other);
         }
         room(to_node).await?;
         to_node.send_data(Bytes::copy_from_slice(&buffer[..length]), false).map_err(io::Error::other)?;
     }
+}
+
+fn of_reset(reset: Result<Reason, h2::Error>) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, reset.map_or_else(|error| error, h2::Error::from))
 }
 
 /// Waits until the node takes more. Room for one byte: what does not fit yet waits in the stream, and is no more than was

@@ -37,7 +37,7 @@ async fn a_disk_of_another_cluster_is_refused() {
         source: KeyspaceSource::Static,
         levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
         snapshot_every: 200,
-        gateway_ttl: Duration::from_secs(3),
+        gateway_ttl: Duration::from_secs(5),
     };
     let refused = Consensus::start(options, log, machine, applied).await;
     assert!(matches!(refused, Err(quorate_consensus::StartError::OtherCluster { .. })));

@@ -129,7 +129,7 @@ impl Cluster {
             source: KeyspaceSource::Static,
             levels: NodeLevels { max: FeatureLevel::NEWEST, cluster: FeatureLevel::FIRST },
             snapshot_every: 200,
-            gateway_ttl: Duration::from_secs(3),
+            gateway_ttl: Duration::from_secs(5),
         };
         let consensus = Consensus::start(options, log, machine, applied).await.expect("starts");
         let address = self.address(i).parse().expect("an address");

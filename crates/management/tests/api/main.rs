@@ -30,6 +30,7 @@ mod serving;
 mod settings;
 mod slow_watchers;
 mod snapshot;
+mod tunnels;
 mod unavailable;
 mod v2_heartbeat;
 mod visible;

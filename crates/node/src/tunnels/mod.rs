@@ -94,7 +94,7 @@ impl Opener {
                 tokio::select! {
                     biased;
                     // Whoever asked has given up.
-                    () = answer.closed() => return,
+                    () = answer.closed() => {}
                     opened = opener.open(&name) => drop(answer.send(opened)),
                 }
             });

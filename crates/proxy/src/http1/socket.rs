@@ -98,6 +98,7 @@ impl AsyncWrite for ClientSocket {
 pub(crate) type WorkerSocket = Socket<Wrapped>;
 
 /// One that is not just a socket.
+#[expect(clippy::large_enum_variant, reason = "it is boxed as a whole")]
 pub(crate) enum Wrapped {
     /// By TLS.
     Tls(tls::Stream<DirtyFlush<TcpStream>>),
