@@ -313,6 +313,7 @@ impl LeaseKeeper {
                 | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
+                | Event::RampFailed { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),
             }

@@ -65,6 +65,7 @@ impl Silences {
                 | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
+                | Event::RampFailed { .. }
                 | Event::LevelRaised { .. } => {}
             }
         }

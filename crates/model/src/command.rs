@@ -9,6 +9,7 @@ use crate::{
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    ramp::{RampCommand, RampSubject},
     restore::RestoreStep,
     route::Route,
     sandbox::{Sandbox, SandboxEnd, SandboxTtl},
@@ -196,6 +197,8 @@ pub enum Command {
         /// Its step.
         step: RestoreStep,
     },
+    /// A ramp goes on, or stops.
+    Ramp(RampCommand),
 }
 
 /// The record that a command is about.
@@ -234,7 +237,12 @@ impl Command {
             Self::PutSandbox { key, .. }
             | Self::DeleteSandbox { key, .. }
             | Self::ExtendSandbox { key, .. } => Some(Subject::Sandbox(key.as_str())),
+            Self::Ramp(RampCommand::Order { subject, .. }) => Some(match subject {
+                RampSubject::Route(name) => Subject::Route(name.as_str()),
+                RampSubject::Rule { key, .. } => Subject::Sandbox(key.as_str()),
+            }),
             Self::FormCluster { .. }
+            | Self::Ramp(RampCommand::Advance(_) | RampCommand::Errors(_))
             | Self::ChangeLeases(_)
             | Self::Configure { .. }
             | Self::EndSandboxes(_)

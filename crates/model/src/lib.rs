@@ -52,6 +52,7 @@ pub mod opening;
 pub mod own;
 pub mod peer_address;
 pub mod policy;
+pub mod ramp;
 pub mod reply;
 pub mod restore;
 pub mod route;
@@ -85,6 +86,10 @@ pub use peer_address::PeerAddress;
 pub use policy::{
     Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, KeySource, Outlier, Protocol,
     Retries, RetryBudget,
+};
+pub use ramp::{
+    ErrorsSeen, OnErrors, OnErrorsThen, Ramp, RampAdvance, RampCause, RampCommand, RampCounted, RampErrors,
+    RampOrder, RampPhase, RampState, RampStep, RampSubject, Ramping,
 };
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;

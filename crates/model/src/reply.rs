@@ -6,6 +6,7 @@ use crate::{
     level::FeatureLevel,
     name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
+    ramp::{ErrorsSeen, RampSubject},
     service::Duty,
     worker::Status,
 };
@@ -141,6 +142,18 @@ pub enum Refusal {
     RestoreUnsound {
         /// How.
         why: Box<str>,
+    },
+    /// There is such a route or sandbox, and no such ramp.
+    #[error("{subject} has no ramp")]
+    NoRamp {
+        /// Whose it would be.
+        subject: RampSubject,
+    },
+    /// The ramp has ended: neither does it wait for anything, nor does it stand still.
+    #[error("the ramp of {subject} is over")]
+    RampOver {
+        /// Whose it is.
+        subject: RampSubject,
     },
 }
 
@@ -295,5 +308,14 @@ pub enum Event {
     Restored {
         /// How many worker records it brought.
         workers: u64,
+    },
+    /// Too many of the requests that a ramp leads to failed.
+    RampFailed {
+        /// Whose ramp.
+        subject: RampSubject,
+        /// What was counted.
+        seen: ErrorsSeen,
+        /// Whether it ended with that; else it is paused.
+        aborts: bool,
     },
 }

@@ -56,6 +56,8 @@ impl State {
             Event::Restored { .. } => What::Replaced,
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
+            // Its route or sandbox is told.
+            Event::RampFailed { .. } => return None,
         })
     }
 

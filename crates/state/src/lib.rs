@@ -17,6 +17,7 @@
 //! | `text` | what requests find both by: persistent tables by short texts |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
+//! | [`ramps`] | whose ramp goes on when |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
 
@@ -27,6 +28,7 @@ pub mod invariant;
 pub mod keyspace;
 pub mod loads;
 pub mod parts;
+pub mod ramps;
 pub mod routes;
 pub mod sandboxes;
 pub mod service;
@@ -39,6 +41,7 @@ pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
+pub use ramps::RampIndex;
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};
 pub use service::{Endpoint, ServiceView};

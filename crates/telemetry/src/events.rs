@@ -9,7 +9,7 @@ use crate::{
     label::{Label, LeaseTransition, Outcome, ProbeResult, StatusClass, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{Event, LogIndex, worker::Status};
+use quorate_model::{ErrorsSeen, Event, LogIndex, RampSubject, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -251,6 +251,7 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::SandboxEnded { .. }
         | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
+        | Event::RampFailed { .. }
         | Event::Restored { .. } => None,
     }
 }
@@ -309,6 +310,15 @@ fn log_applied(index: u64, event: &Event) {
         Event::DelegateChanged { group, to } => {
             let (worker, epoch) = to.as_ref().map(|(id, epoch)| (id.as_str(), epoch.0)).unzip();
             tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
+        }
+        // Not of which sandbox: see above.
+        Event::RampFailed { subject, seen, aborts } => {
+            let route = match subject {
+                RampSubject::Route(name) => Some(name.as_str()),
+                RampSubject::Rule { .. } => None,
+            };
+            let ErrorsSeen { destination, failures, requests } = *seen;
+            tracing::warn!(index, route, destination, failures, requests, aborts, "a ramp stopped by itself");
         }
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");

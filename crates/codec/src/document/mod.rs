@@ -17,6 +17,7 @@ mod config;
 mod headers;
 mod matching;
 mod policy;
+mod ramp;
 mod route;
 mod sandbox;
 mod source;

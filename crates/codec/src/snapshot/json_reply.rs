@@ -1,5 +1,6 @@
 //! Replies in the windows of a snapshot.
 
+use crate::v1::ramp::Subject;
 use quorate_model as model;
 use quorate_model::{
     Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
@@ -37,6 +38,8 @@ pub(super) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    NoRamp { subject: Subject },
+    RampOver { subject: Subject },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,6 +123,8 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::NoRamp { subject } => Self::NoRamp { subject: subject.into() },
+            M::RampOver { subject } => Self::RampOver { subject: subject.into() },
         }
     }
 }
@@ -170,6 +175,8 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::NoRamp { subject } => Self::NoRamp { subject: subject.try_into()? },
+            Refusal::RampOver { subject } => Self::RampOver { subject: subject.try_into()? },
         })
     }
 }

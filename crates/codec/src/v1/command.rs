@@ -1,6 +1,7 @@
 //! Commands, proposals, entries.
 
 use super::{
+    ramp::{self, RampCommand},
     registration::Registration,
     restore::RestoreStep,
     sandbox::{self, SandboxCommand},
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Services(ServiceCommand),
     Traffic(TrafficCommand),
     Sandboxes(SandboxCommand),
+    Ramp(RampCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +184,7 @@ impl From<&model::Command> for Command {
                 Self::HandOverLeases { term: *term, silences: silences.iter().map(Silence::from).collect() }
             }
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
+            M::Ramp(command) => ramp::command(command),
         }
     }
 }
@@ -208,6 +211,7 @@ impl TryFrom<Command> for model::Command {
             Command::Services(later) => later.try_into()?,
             Command::Traffic(later) => later.try_into()?,
             Command::Sandboxes(later) => later.try_into()?,
+            Command::Ramp(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

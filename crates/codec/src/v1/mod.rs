@@ -16,6 +16,7 @@ pub(crate) mod observation;
 pub(crate) mod opening;
 pub(crate) mod peer;
 pub(crate) mod raft;
+pub(crate) mod ramp;
 pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;

@@ -3,6 +3,7 @@
 
 pub mod any_traffic;
 mod later;
+pub mod ramps;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -118,6 +119,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(services::commands());
     named.extend(traffic::commands());
     named.extend(sandboxes::commands());
+    named.extend(ramps::commands());
     named
 }
 
@@ -141,6 +143,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetWeight { .. } => "set-weight",
         Command::PutService { .. } => "put-service",
         Command::DeleteService { .. } => "delete-service",
+        Command::Ramp(_) => "ramp",
         Command::PutRoute { .. } => "put-route",
         Command::DeleteRoute { .. } => "delete-route",
         Command::Configure { .. } => "configure",
@@ -183,7 +186,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
         Refusal::Full { what: Bounded::ConfigObjects, max: 16 },
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
-    replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
+    replies.extend(
+        refusals.into_iter().chain(sandboxes::refusals()).chain(ramps::refusals()).map(Reply::Refused),
+    );
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
 }
 
@@ -213,6 +218,8 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasRoutes { .. } => "has-routes",
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::NoRamp { .. } => "no-ramp",
+        Refusal::RampOver { .. } => "ramp-over",
     }
 }
 
@@ -382,6 +389,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         services::any_command(),
         any_traffic::any_command(),
         sandboxes::any_command(),
+        ramps::any_command(),
     ]
 }
 

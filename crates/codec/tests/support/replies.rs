@@ -40,6 +40,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         super::sandboxes::any_key().prop_map(|key| Refusal::UnknownSandbox { key }),
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
+        prop::sample::select(super::ramps::refusals().to_vec()),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),
     ];

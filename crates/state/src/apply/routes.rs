@@ -3,8 +3,8 @@
 use super::require_index;
 use crate::state::State;
 use quorate_model::{
-    Config, ConfigMode, Event, FeatureLevel, KeyspaceConfig, LogIndex, Refusal, Reply, Route, RouteName,
-    StoredRoute, limit, reply::Bounded,
+    Config, ConfigMode, Event, FeatureLevel, KeyspaceConfig, LogIndex, RampSubject, Refusal, Reply, Route,
+    RouteName, StoredRoute, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -33,7 +33,11 @@ impl State {
         if self.routes.is_too_heavy(route) {
             return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
         }
-        self.routes.insert(Arc::new(StoredRoute { route: route.clone(), created, changed: self.index }));
+        let ramp = self.ramp_of_route(route, standing.map(|stored| &**stored));
+        let stored = StoredRoute::new(route.clone(), (created, self.index), ramp);
+        let stored =
+            stored.map_err(|_| Refusal::NoRamp { subject: RampSubject::Route(route.name().clone()) })?;
+        self.routes.insert(Arc::new(stored));
         self.note_declared();
         events.push(Event::RouteChanged { name: route.name().clone() });
         Ok(Reply::Done)

@@ -5,7 +5,7 @@
 //! not meet, that were more than twenty waits, one after the other. So what the rules ask for is written down once more,
 //! one text behind the other, and requests do not read the rules as they were set.
 
-use quorate_model::{SandboxRule, StoredRoute, StoredSandbox, limit, sandbox::Fallback};
+use quorate_model::{Ramping, SandboxRule, StoredRoute, StoredSandbox, limit, sandbox::Fallback};
 use std::{iter, ops::Range, sync::Arc};
 
 /// A sandbox, and what its rules are made into.
@@ -52,7 +52,9 @@ impl CompiledSandbox {
     pub(super) fn new(stored: Arc<StoredSandbox>, before: Option<&Self>) -> Self {
         let same = |nth: usize, rule: &SandboxRule| {
             let before = before.filter(|before| before.stored.created == stored.created)?;
-            let is_same = before.stored.sandbox.rules.get(nth) == Some(rule);
+            let state = |of: &StoredSandbox| of.ramps.get(&(nth as u16)).copied();
+            let is_same =
+                before.stored.sandbox.rules.get(nth) == Some(rule) && state(&before.stored) == state(&stored);
             before.places.get(nth).filter(|_| is_same).map(|place| place.route.clone())
         };
         let (mut texts, mut ends, mut places) = (String::new(), Vec::new(), Vec::new());
@@ -62,8 +64,10 @@ impl CompiledSandbox {
                 texts.push_str(text);
                 ends.push(texts.len() as u32);
             }
-            let route =
-                same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)));
+            let route = same(nth, rule).unwrap_or_else(|| {
+                let state = stored.ramps.get(&(nth as u16)).copied();
+                Arc::new(rule.route((&stored.key, nth), stored.created, state))
+            });
             let (prefixes, exact) = (rule.path_prefixes.len() as u8, rule.paths_exact.len() as u8);
             let (headers, services) = (rule.headers.len() as u8, u8::from(rule.service.is_some()));
             places.push(Place { route, first, prefixes, exact, headers, services, fallback: rule.fallback });
@@ -74,6 +78,11 @@ impl CompiledSandbox {
     /// As it was set.
     pub fn stored(&self) -> &Arc<StoredSandbox> {
         &self.stored
+    }
+
+    /// The ramps of its rules.
+    pub(super) fn ramps(&self) -> impl Iterator<Item = &Arc<Ramping>> {
+        self.places.iter().filter_map(|place| place.route.ramp.as_ref())
     }
 
     /// Its rules, in the order in which they are asked.

@@ -186,6 +186,7 @@ impl Model {
             | Command::EndSandboxes(_)
             | Command::Configure { .. }
             | Command::ChangeHealth(_)
+            | Command::Ramp(_)
             | Command::Restore { .. } => panic!("these have tests of their own"),
         }
     }
