@@ -22,6 +22,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | [`ramps`], `ramp_table` | steps of ramps begin; how their requests fare, told likewise |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -63,6 +64,8 @@ pub mod peer;
 mod planted_expiry;
 pub mod probing;
 pub mod proposer;
+mod ramp_table;
+pub mod ramps;
 pub mod reads;
 mod replacing;
 pub mod room;

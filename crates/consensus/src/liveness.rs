@@ -8,6 +8,7 @@ use crate::{
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
     peer::{path, wire},
     proposer::Proposer,
+    ramps,
     types::Raft,
 };
 use openraft::{Instant, ReadPolicy, ServerState, async_runtime::WatchReceiver};
@@ -330,7 +331,8 @@ async fn gathered_returns(returned: &Notify) {
 /// What a leader does at each tick. Leases first: sandboxes end by the minute.
 async fn duties(vessel: &Vessel, proposer: &Proposer) -> Result<(), Unavailable> {
     round(vessel, proposer).await?;
-    ending::round(vessel, proposer).await
+    ending::round(vessel, proposer).await?;
+    ramps::round(vessel, proposer).await
 }
 
 /// One tick of the keeper: what it finds is proposed.

@@ -11,6 +11,7 @@ use crate::{
     mirror,
     observations::{Observations, Question},
     pool::PoolBounds,
+    ramps::Ramps,
     resilience::{Breakers, Here},
 };
 use quorate_routing::balance::key::hash;
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub waiting: Arc<Waiting>,
     pub in_flight: InFlight,
     pub observations: Observations,
+    pub ramps: Ramps,
 }
 
 impl Core {
@@ -107,7 +109,7 @@ impl Core {
             zone: config.zone.as_ref().map(|zone| hash(zone.as_bytes())),
             core: (number(nth), number(config.threads)),
         };
-        let soft = (&shared.loads, &shared.breakers);
+        let soft = (&shared.loads, &shared.breakers, shared.ramps.add_core());
         let desk = Desk::new(&shared.view, soft, &counters, (PoolBounds::of(limits), here));
         let core = Arc::new(Self {
             spans,

@@ -27,6 +27,7 @@
 //! | [`inlet`] | requests that did not come in by the routing listener |
 //! | [`in_flight`] | how many requests a worker still has |
 //! | [`observations`] | what its cores make of workers: breakers, ejections |
+//! | [`ramps`] | how the requests fare that ramps lead somewhere |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -60,6 +61,7 @@ pub mod observations;
 mod opening;
 mod pool;
 pub mod probe;
+pub mod ramps;
 mod resilience;
 mod routes;
 mod seldom;
@@ -78,5 +80,6 @@ pub use http1::{AnswerBody, AnswerError, WireError};
 pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use observations::Observations;
+pub use ramps::Ramps;
 pub use resilience::Breakers;
 pub use start::{Feeds, Proxy, StartError};

@@ -6,12 +6,13 @@
 use crate::{
     deadline::{now_ms, ticks},
     destination::{Registered, Seat},
+    ramps::{RampsOfCore, Tally},
     resilience::{Again, Book, Care, Manner},
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
     RouteName, StoredRoute,
-    route::{Action, Forwarding, HeaderEdits, Target},
+    route::{Action, Destination, Forwarding, HeaderEdits, Target},
     sandbox::Fallback,
 };
 use quorate_routing::route::{cors, edit::edit};
@@ -32,6 +33,7 @@ pub(crate) struct Routes {
     counters: Arc<CoreCounters>,
     /// What is tried again where nobody says anything.
     usual: Arc<Again>,
+    ramps: RampsOfCore,
 }
 
 /// A route, as one core has it.
@@ -48,6 +50,8 @@ pub(crate) struct Known {
     /// What of its requests to addresses of its own may be tried again. It outlives each version of the route.
     book: Arc<Book>,
     used: AtomicU32,
+    /// Where its requests are counted, while its ramp is watched.
+    tally: Option<Arc<Tally>>,
 }
 
 /// One request that a route has sent on.
@@ -80,8 +84,8 @@ pub(crate) enum Finish {
 }
 
 impl Routes {
-    pub fn new(counters: Arc<CoreCounters>) -> Self {
-        Self { known: HashMap::default(), counters, usual: Arc::default() }
+    pub fn new(counters: Arc<CoreCounters>, ramps: RampsOfCore) -> Self {
+        Self { known: HashMap::default(), counters, usual: Arc::default(), ramps }
     }
 
     /// A route, as this core has it; one that is made of a sandbox's rule, with the rule's fallback.
@@ -99,7 +103,9 @@ impl Routes {
         }
         let book =
             last.map_or_else(|| Arc::new(Book::new(None, self.counters.clone())), |last| last.book.clone());
-        let known = Arc::new(Known { fallback, ..Known::new(stored, (book, self.usual.clone()), now) });
+        let tally = stored.ramp.as_ref().and_then(|ramping| self.ramps.tally(ramping));
+        let known =
+            Arc::new(Known { fallback, tally, ..Known::new(stored, (book, self.usual.clone()), now) });
         self.known.insert(stored.route.name().clone(), known.clone());
         known
     }
@@ -117,12 +123,25 @@ impl Known {
         let host = host.and_then(|host| HeaderValue::from_str(host).ok());
         let retries = forwarding.and_then(|forwarding| forwarding.retries.as_ref());
         let again = retries.map(|retries| Arc::new(Again::of(Some(retries))));
-        Self { stored: stored.clone(), fallback: None, host, again, usual, book, used: AtomicU32::new(now) }
+        let used = AtomicU32::new(now);
+        Self { stored: stored.clone(), fallback: None, host, again, usual, book, used, tally: None }
     }
 
     /// What it says.
     pub fn route(&self) -> &quorate_model::Route {
         &self.stored.route
+    }
+
+    /// Its destinations, with the weights that they have now.
+    pub fn destinations(&self) -> &[Destination] {
+        self.stored.destinations()
+    }
+
+    /// A destination answered, or did not.
+    pub fn count(&self, destination: usize, failed: bool) {
+        if let Some(tally) = &self.tally {
+            tally.count(destination, failed);
+        }
     }
 
     /// Whether it is made of a sandbox's rule.
@@ -172,8 +191,7 @@ fn forwarding_of(stored: &StoredRoute) -> Option<&Forwarding> {
 impl Plan {
     /// Who the destination is, by its document.
     pub fn destination(&self) -> Option<&Target> {
-        let forwarding = self.known.forwarding()?;
-        forwarding.destinations.get(self.nth).map(|destination| &destination.target)
+        self.known.destinations().get(self.nth).map(|destination| &destination.target)
     }
 
     /// How the destination's workers are chosen, if it is a service.

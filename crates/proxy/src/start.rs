@@ -1,7 +1,7 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Breakers, Certificate, Config, Freshness, InFlight, Inlet, Observations,
+    Breakers, Certificate, Config, Freshness, InFlight, Inlet, Observations, Ramps,
     core::{Core, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
@@ -58,6 +58,7 @@ pub struct Proxy {
     close: Trigger,
     in_flight: InFlight,
     observations: Observations,
+    ramps: Ramps,
     inlet: Inlet,
 }
 
@@ -103,7 +104,7 @@ impl Proxy {
         let dialer = Dialer::new(config.authorities.clone(), *limits).await?;
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
-        let config = Arc::new(config);
+        let (config, ramps) = (Arc::new(config), Ramps::new(view.clone()));
         let shared = Shared {
             config,
             view,
@@ -114,6 +115,7 @@ impl Proxy {
             waiting,
             in_flight: in_flight.clone(),
             observations: observations.clone(),
+            ramps: ramps.clone(),
         };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
@@ -129,7 +131,7 @@ impl Proxy {
                 None => return Err(StartError::Core { source: io::Error::other("it ended at once") }),
             }
         }
-        Ok(Self { addr, https_addr, certificate, cores, leave, close, in_flight, observations, inlet })
+        Ok(Self { addr, https_addr, certificate, cores, leave, close, in_flight, observations, ramps, inlet })
     }
 
     /// Where it listens.
@@ -155,6 +157,11 @@ impl Proxy {
     /// What its cores make of workers.
     pub fn observations(&self) -> &Observations {
         &self.observations
+    }
+
+    /// What its cores count of the requests that ramps lead somewhere.
+    pub fn ramps(&self) -> &Ramps {
+        &self.ramps
     }
 
     /// For requests that come in by another listener of the node.

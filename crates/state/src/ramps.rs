@@ -21,11 +21,6 @@ impl RampIndex {
         self.all.get(subject)
     }
 
-    /// All of them, by whose they are.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Ramping>> {
-        self.all.values()
-    }
-
     /// How many are watched for errors.
     pub fn watched(&self) -> usize {
         self.watched
@@ -56,6 +51,16 @@ impl RampIndex {
         }
         self.watched -= usize::from(ramping.watch.is_some());
         self.all.remove(&ramping.subject);
+    }
+}
+
+impl crate::State {
+    /// A ramp that stands.
+    pub fn ramp(&self, subject: &RampSubject) -> Option<&Arc<Ramping>> {
+        match subject {
+            RampSubject::Route(_) => self.routes().ramps().get(subject),
+            RampSubject::Rule { .. } => self.sandboxes().ramps().get(subject),
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub use quorate_codec::{
     },
     peer::{OpeningsTold, decode_openings, encode_openings},
     peer::{ProbeAsked, decode_probe_asked, encode_probe_asked},
+    peer::{decode_ramps, encode_ramps},
     proposal::{decode_proposals, encode_proposals},
 };
 use quorate_model::{LogIndex, NodeId, Reply};

@@ -130,7 +130,8 @@ impl RampStep {
     fn wrong_weights(&self, nth: usize, destinations: usize) -> Vec<Invalid> {
         let field = format!("ramp.steps[{nth}].weights");
         let count = self.weights.len();
-        if count != destinations {
+        // Where there is none, that is what is wrong.
+        if destinations > 0 && count != destinations {
             let allowed = format!("one weight for each of the {destinations} destinations, in their order");
             return vec![Invalid::new(field, format!("has {count}"), allowed)];
         }

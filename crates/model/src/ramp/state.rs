@@ -172,9 +172,21 @@ pub struct Ramping {
     pub watch: Option<OnErrors>,
     /// Which of the destinations are watched.
     pub growing: Box<[bool]>,
+    /// How many steps there are.
+    pub steps: u16,
 }
 
 impl Ramping {
+    /// In a word: `running`, `paused`, `aborted` or `done`.
+    pub fn status(&self) -> &'static str {
+        match self.state.phase {
+            RampPhase::Running { .. } if self.due.is_some() => "running",
+            RampPhase::Running { .. } => "done",
+            RampPhase::Paused { .. } => "paused",
+            RampPhase::Aborted { .. } => "aborted",
+        }
+    }
+
     /// Of a ramp of these destinations. The state is one of it.
     pub fn new(subject: RampSubject, (ramp, own): (&Ramp, &[Destination]), state: RampState) -> Self {
         let step = usize::from(state.entered).checked_sub(1).and_then(|nth| ramp.steps.get(nth));
@@ -191,6 +203,8 @@ impl Ramping {
             due,
             watch: ramp.on_errors.filter(|_| due.is_some()),
             growing: ramp.growing(own).into(),
+            // There are fewer than that.
+            steps: u16::try_from(ramp.steps.len()).unwrap_or(u16::MAX),
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
             if path::leads_out(head.path) {
                 return Decision::AmbiguousPath(AmbiguousPath);
             }
-            let sent = route::sent(view, forwarding, head);
+            let sent = route::sent(view, (one.route(), forwarding), head);
             return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
         }
     }
