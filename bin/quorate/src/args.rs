@@ -1,5 +1,6 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
+mod ramp;
 mod routes;
 mod sandboxes;
 mod watch;

@@ -13,6 +13,7 @@ pub mod healthcheck;
 pub mod keyspaces;
 pub mod leases;
 mod observations;
+mod ramps;
 pub mod recover;
 pub mod routes;
 pub mod sandboxes;

@@ -38,6 +38,7 @@ pub mod original;
 pub mod policy;
 pub mod problem;
 pub mod query;
+pub mod ramp;
 pub mod route;
 pub mod sandbox;
 pub mod service;

@@ -62,6 +62,8 @@ codes! {
     RouteUnknown = "route_unknown", 404, "There is no such route";
     /// No such sandbox.
     SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
+    /// The route or the rule has no ramp.
+    RampUnknown = "ramp_unknown", 404, "There is no such ramp";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// The path does not have this method.
@@ -70,6 +72,8 @@ codes! {
     BodyTimeout = "body_timeout", 408, "The body did not arrive in time";
     /// Another life of the worker stands.
     LeaseStale = "lease_stale", 409, "Another lease of the worker stands";
+    /// The ramp has ended.
+    RampOver = "ramp_over", 409, "The ramp is over";
     /// The sequence did not grow.
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
@@ -240,6 +244,8 @@ impl From<&Refusal> for Problem {
             | Refusal::HasSandboxes { .. } => Self::new(Code::ClusterNotEmpty, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
+            Refusal::NoRamp { .. } => Self::new(Code::RampUnknown, detail),
+            Refusal::RampOver { .. } => Self::new(Code::RampOver, detail),
         }
     }
 }

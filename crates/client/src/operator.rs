@@ -5,6 +5,7 @@
 
 mod declared;
 mod observations;
+mod ramps;
 mod records;
 mod sandboxes;
 mod services;
@@ -16,12 +17,13 @@ pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
 pub use declared::{
-    Candidate, Carry, Decision, Declared, DeclaredChange, DestinationRecord, Explained, Others, Reason,
-    RouteRecord, Rule,
+    Candidate, Carry, ChosenDestination, Decision, Declared, DeclaredChange, DestinationRecord, Explained,
+    Others, Reason, RouteRecord, Rule,
 };
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };
+pub use ramps::{ErrorsRecord, RampOrder, RampRecord};
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use sandboxes::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};

@@ -13,6 +13,7 @@ mod keyspaces;
 mod leases;
 mod nodes;
 mod observations;
+mod ramps;
 mod reads;
 mod routes;
 mod sandboxes;
@@ -52,6 +53,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandboxes::list))
         .routes(routes!(sandboxes::show, sandboxes::put, sandboxes::remove))
         .routes(routes!(sandboxes::extend))
+        .routes(routes!(ramps::of_route))
+        .routes(routes!(ramps::of_rule))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(delegates::list))

@@ -17,8 +17,8 @@ use quorate_management::{
     Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
 };
 use quorate_model::{
-    Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Observation, Position, ServiceName, WorkerId,
+    Command, Epoch, ErrorsSeen, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex,
+    MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, RampSubject, ServiceName, WorkerId,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{sync::Arc, time::Duration};
@@ -219,6 +219,10 @@ fn shown_look(looking::Look { verdict, found }: looking::Look) -> Look {
 }
 
 impl Cluster for NodeCluster {
+    fn ramp_seen(&self, subject: &RampSubject) -> Vec<ErrorsSeen> {
+        self.consensus.ramp_seen(subject)
+    }
+
     fn view(&self) -> Arc<View> {
         self.consensus.view().get()
     }

@@ -6,7 +6,7 @@ pub use full::{ServiceFull, WorkerFull};
 
 use crate::{
     control::Control,
-    label::{Label, LeaseTransition, Outcome, ProbeResult, StatusClass, WorkerStatus},
+    label::{Label, LeaseTransition, Outcome, ProbeResult, RampStop, StatusClass, WorkerStatus},
     proxy::{CoreCounters, add},
 };
 use quorate_model::{ErrorsSeen, Event, LogIndex, RampSubject, worker::Status};
@@ -222,6 +222,9 @@ pub fn applied(control: &Control, index: LogIndex, events: &[Event]) {
         if let Some(transition) = transition(event) {
             control.count_lease(transition);
         }
+        if let Event::RampFailed { aborts, .. } = event {
+            control.count_ramp_stop(if *aborts { RampStop::Aborted } else { RampStop::Paused });
+        }
         log_applied(index.0, event);
     }
 }
@@ -380,16 +383,20 @@ mod tests {
     fn applied_events_are_counted() {
         let metrics = Metrics::new();
         let id = WorkerId::parse("w1").expect("valid");
+        let subject = RampSubject::Route(quorate_model::RouteName::parse("r").expect("valid"));
+        let seen = ErrorsSeen { destination: 1, failures: 3, requests: 4 };
         applied(
             metrics.control(),
             LogIndex(7),
             &[
                 Event::WorkerRegistered { id: id.clone(), epoch: Epoch(7) },
                 Event::WorkerStatus { id, epoch: Epoch(7), from: Status::Suspect, to: Status::Expired },
+                Event::RampFailed { subject, seen, aborts: false },
             ],
         );
         let text = metrics.render();
         assert!(text.contains("quorate_lease_transitions_total{event=\"registered\"} 1\n"), "{text}");
         assert!(text.contains("quorate_lease_transitions_total{event=\"expired\"} 1\n"), "{text}");
+        assert!(text.contains("quorate_ramp_stops_total{result=\"paused\"} 1\n"), "{text}");
     }
 }

@@ -11,6 +11,7 @@ mod lost_answers;
 mod members;
 mod partition;
 mod power;
+mod ramps;
 mod sandboxes;
 mod services;
 mod suite;
@@ -27,6 +28,8 @@ const FOCUSED_EVERY: u64 = 4;
 const DATA_PLANE_EVERY: u64 = 8;
 /// One seed of so many, between those, runs the sandboxes.
 const SANDBOXES_EVERY: u64 = 16;
+/// One seed of so many, between those, runs the ramps.
+const RAMPS_EVERY: u64 = 32;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub enum Scenario {
     Health,
     /// A sandbox ends and another one is given more time, while leaders die.
     Sandboxes,
+    /// Shares change step by step, and stand still for a while, while leaders die.
+    Ramps,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -71,7 +76,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -90,6 +95,7 @@ impl Scenario {
         Self::Http2,
         Self::Health,
         Self::Sandboxes,
+        Self::Ramps,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -127,6 +133,7 @@ impl Scenario {
             Self::Http2 => "data-plane-http2",
             Self::Health => "health",
             Self::Sandboxes => "sandboxes",
+            Self::Ramps => "ramps",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -138,7 +145,7 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes.
+    /// every sixteenth to the sandboxes, and every thirty-second to the ramps.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -147,6 +154,8 @@ impl Scenario {
             turn(&Self::OF_DATA_PLANE, DATA_PLANE_EVERY)
         } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 1 {
             Self::Sandboxes
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 3 {
+            Self::Ramps
         } else {
             Self::Suite
         }
@@ -176,6 +185,7 @@ impl Scenario {
             Self::Http2 => data_plane::run(Kind::Http2).await,
             Self::Health => health::run().await,
             Self::Sandboxes => sandboxes::run().await,
+            Self::Ramps => ramps::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

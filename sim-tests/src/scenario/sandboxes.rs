@@ -79,7 +79,7 @@ async fn extend(world: &World) -> bool {
 }
 
 /// The leader loses its power and comes back; another one leads.
-async fn kill_leader(world: &World) -> Result<(), String> {
+pub(super) async fn kill_leader(world: &World) -> Result<(), String> {
     let Some(leader) = world.leader() else { return Ok(()) };
     world.power_off(leader, CrashMode::LoseAll);
     world

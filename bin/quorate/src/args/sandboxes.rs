@@ -1,6 +1,6 @@
 //! The command line about sandboxes.
 
-use super::Remote;
+use super::{Remote, ramp::RampWord};
 use clap::{Args, Subcommand};
 
 /// `quorate sandboxes`
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
   quorate sandboxes get dev-1 --output yaml > dev-1.yaml
   quorate sandboxes put dev-1 -f dev-1.yaml
   quorate sandboxes extend dev-1 --ttl 24h
+  quorate sandboxes ramp dev-1 --rule 0 --abort
   quorate sandboxes delete dev-1
 
 What `get` prints can be put again. It then replaces only the sandbox that was shown, not a newer one; its time begins \
@@ -47,6 +48,16 @@ pub enum SandboxesVerb {
     Delete {
         /// What its requests carry
         key: String,
+    },
+    /// Show how far the ramps of a sandbox's rules are, or pause, resume or abort one
+    Ramp {
+        /// What its requests carry
+        key: String,
+        /// The rule's place, from 0; not needed where only one has a ramp
+        #[arg(long, value_name = "PLACE")]
+        rule: Option<u16>,
+        #[command(flatten)]
+        word: RampWord,
     },
     /// Let a sandbox stand for this long from now on, whatever was left
     Extend {

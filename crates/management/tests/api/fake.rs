@@ -24,9 +24,9 @@ use quorate_management::{
     Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
+    BootId, ClusterId, Command, Entry, Epoch, ErrorsSeen, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
-    PartitionCount, Position, Proposal, Refusal, Reply, ServiceName, WorkerId,
+    PartitionCount, Position, Proposal, RampSubject, Refusal, Reply, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -215,6 +215,10 @@ impl Inner {
 }
 
 impl Cluster for Fake {
+    fn ramp_seen(&self, _: &RampSubject) -> Vec<ErrorsSeen> {
+        vec![ErrorsSeen { destination: 1, failures: 3, requests: 40 }]
+    }
+
     fn view(&self) -> Arc<View> {
         let inner = self.inner.lock().expect("no panic");
         inner.lagging.clone().unwrap_or_else(|| Arc::new(inner.state.clone()))

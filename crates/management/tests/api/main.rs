@@ -19,6 +19,7 @@ mod nodes;
 mod observations;
 mod original;
 mod probes;
+mod ramps;
 mod reads;
 mod registry;
 mod routes;
