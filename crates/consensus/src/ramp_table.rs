@@ -55,6 +55,11 @@ impl RampTable {
         }
     }
 
+    /// Whether this node counts nothing.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
     /// What this node tells.
     pub fn own(&self) -> Vec<RampCounted> {
         let told = self.own.iter().map(|((subject, epoch, entered), history)| RampCounted {

@@ -128,7 +128,8 @@ fn count(shared: &Shared) {
     let view = shared.applied.view().get();
     let is_watched = view.routes().ramps().watched() + view.sandboxes().ramps().watched() > 0;
     let counted = match shared.ramps.counter.get() {
-        Some(counter) if is_watched => counter(),
+        // Once more, so that what was counted of the last one is forgotten.
+        Some(counter) if is_watched || !shared.ramps.table().is_empty() => counter(),
         Some(_) | None => Vec::new(),
     };
     let window = |subject: &RampSubject| Some(Millis::from(view.ramp(subject)?.watch?.window_ms));

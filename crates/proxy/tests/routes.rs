@@ -1,7 +1,5 @@
 //! Requests by routes: where they go, what is changed on the way, and what is answered when nobody does.
 
-#[path = "routes/ramped.rs"]
-mod ramped;
 mod rig;
 
 use http::{HeaderValue, Method};
@@ -399,8 +397,4 @@ async fn a_request_for_a_service_that_is_away_for_a_moment_waits() {
     rig.until_metric("quorate_proxy_holds_open", 1).await;
     rig.offer("w2", &worker.url(), &["upload"]);
     check(&waiting.answer("GET").await, 200, "ok");
-}
-
-fn route_name(name: &str) -> RouteName {
-    RouteName::parse(name).unwrap()
 }

@@ -9,7 +9,7 @@ use crate::{
     label::{Label, LeaseTransition, Outcome, ProbeResult, RampStop, StatusClass, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{ErrorsSeen, Event, LogIndex, RampSubject, worker::Status};
+use quorate_model::{ErrorsSeen, Event, LogIndex, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -316,10 +316,7 @@ fn log_applied(index: u64, event: &Event) {
         }
         // Not of which sandbox: see above.
         Event::RampFailed { subject, seen, aborts } => {
-            let route = match subject {
-                RampSubject::Route(name) => Some(name.as_str()),
-                RampSubject::Rule { .. } => None,
-            };
+            let route = subject.route().map(|name| name.as_str());
             let ErrorsSeen { destination, failures, requests } = *seen;
             tracing::warn!(index, route, destination, failures, requests, aborts, "a ramp stopped by itself");
         }
@@ -383,7 +380,7 @@ mod tests {
     fn applied_events_are_counted() {
         let metrics = Metrics::new();
         let id = WorkerId::parse("w1").expect("valid");
-        let subject = RampSubject::Route(quorate_model::RouteName::parse("r").expect("valid"));
+        let subject = quorate_model::RampSubject::Route(quorate_model::RouteName::parse("r").expect("valid"));
         let seen = ErrorsSeen { destination: 1, failures: 3, requests: 4 };
         applied(
             metrics.control(),

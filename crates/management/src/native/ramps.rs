@@ -3,13 +3,13 @@
 use super::writes;
 use crate::{
     answer::{Answer, Fault},
-    document::{Conditions, DeclaredRefusals, LevelRefusals, RecordWriteParams, RemoveRefusals},
+    document::{Conditions, DeclaredRefusals, RecordWriteParams},
     request,
     server::App,
 };
 use axum::extract::{Path, State, rejection::PathRejection};
 use http::{HeaderMap, Uri};
-use quorate_api::{Param, Problem, answer::WriteAnswer, ramp};
+use quorate_api::{Param, Problem, Query, answer::WriteAnswer, ramp};
 use quorate_model::{Command, Invalid, RampCommand, RampSubject, RouteName, RoutingKey, limit};
 
 /// Order a route's ramp
@@ -30,8 +30,7 @@ use quorate_model::{Command, Invalid, RampCommand, RampSubject, RouteName, Routi
     responses(
         (status = 200, description = "It is so (with dry_run: it would be)", body = WriteAnswer),
         (status = 404, description = "There is no such route, or it has no ramp", body = Problem, content_type = "application/problem+json"),
-        LevelRefusals,
-        RemoveRefusals,
+        DeclaredRefusals,
     ),
 )]
 pub(super) async fn of_route(
@@ -40,9 +39,10 @@ pub(super) async fn of_route(
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
+    let query = request::query(&uri, Param::RECORD_WRITE)?;
     let Path((name, order)) = parts(path)?;
     let name = read("path.name", RouteName::parse(&name))?;
-    give(&app, (RampSubject::Route(name), &order), (&uri, &headers)).await
+    give(&app, (RampSubject::Route(name), &order), (&query, &headers)).await
 }
 
 /// Order the ramp of a sandbox's rule
@@ -72,6 +72,7 @@ pub(super) async fn of_rule(
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
+    let query = request::query(&uri, Param::RECORD_WRITE)?;
     let Path((key, rule, order)) = parts(path)?;
     let key = read("path.key", RoutingKey::parse(&key))?;
     let is_digits = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_digit());
@@ -79,7 +80,7 @@ pub(super) async fn of_rule(
     let number = rule.parse::<u16>().ok().filter(|rule| is_digits && usize::from(*rule) <= most);
     let wrong = || Invalid::new("rule", "is no place of a rule", format!("0 to {most}"));
     let rule = read("path.rule", number.ok_or_else(wrong))?;
-    give(&app, (RampSubject::Rule { key, rule }, &order), (&uri, &headers)).await
+    give(&app, (RampSubject::Rule { key, rule }, &order), (&query, &headers)).await
 }
 
 fn parts<T>(path: Result<Path<T>, PathRejection>) -> Result<Path<T>, Fault> {
@@ -93,12 +94,11 @@ fn read<T>(field: &str, read: Result<T, Invalid>) -> Result<T, Fault> {
 async fn give(
     app: &App,
     (subject, order): (RampSubject, &str),
-    (uri, headers): (&Uri, &HeaderMap),
+    (query, headers): (&Query, &HeaderMap),
 ) -> Answer {
-    let query = request::query(uri, Param::RECORD_WRITE)?;
     let if_index = request::condition(headers)?;
     let order = read("path.order", ramp::order(order))?;
     let command = Command::Ramp(RampCommand::Order { subject, order, if_index });
-    let (outcome, visible) = writes::write_seen(app, command, &query).await?;
+    let (outcome, visible) = writes::write_seen(app, command, query).await?;
     writes::set(outcome, visible)
 }

@@ -75,7 +75,7 @@ async fn orders_honour_if_match_and_name_what_is_wrong() {
     let stale = Ask::new("POST", "/v1/routes/web/ramp/pause").header("if-match", "\"1\"");
     assert_eq!(fake.ask(stale).await.problem(), "precondition_failed");
     let wrong = order(&fake, "/v1/routes/web/ramp/faster").await;
-    assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (422, &json!("path.order")));
+    assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (400, &json!("path.order")));
     assert_eq!(order(&fake, "/v1/routes/web/ramp/abort").await.status, 200);
     assert_eq!(order(&fake, "/v1/routes/web/ramp/abort").await.status, 200, "twice is as good as once");
     assert_eq!(order(&fake, "/v1/routes/web/ramp/resume").await.problem(), "ramp_over");
@@ -91,7 +91,7 @@ async fn a_rules_ramp_is_ordered_by_its_place() {
     assert_eq!(order(&fake, "/v1/sandboxes/dev/rules/0/ramp/pause").await.problem(), "ramp_unknown");
     for bad in ["x", "-1", "100", "+1", "999999"] {
         let wrong = order(&fake, &format!("/v1/sandboxes/dev/rules/{bad}/ramp/pause")).await;
-        assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (422, &json!("path.rule")), "{bad}");
+        assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (400, &json!("path.rule")), "{bad}");
     }
     assert_eq!(order(&fake, "/v1/sandboxes/dev/rules/1/ramp/pause").await.status, 200);
     let shown = fake.ask(Ask::get("/v1/sandboxes/dev")).await.json();

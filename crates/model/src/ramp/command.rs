@@ -21,6 +21,16 @@ pub enum RampSubject {
     },
 }
 
+impl RampSubject {
+    /// The route's name, if it is one's.
+    pub fn route(&self) -> Option<&RouteName> {
+        match self {
+            Self::Route(name) => Some(name),
+            Self::Rule { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for RampSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

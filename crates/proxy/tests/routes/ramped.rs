@@ -1,18 +1,18 @@
 //! Requests of routes with a ramp: they go by the step that stands, and are counted while somebody wants to know.
 
 use crate::{
-    check, eventually, get, ok,
-    rig::{Rig, Worker},
-    route_name,
+    check,
+    rig::{
+        Rig, Worker, eventually, ok,
+        route::{by, put_route, to_url},
+        service::{Dead, get, rig},
+    },
 };
 use quorate_model::{
     Command, ErrorsSeen, OnErrors, OnErrorsThen, Ramp, RampAdvance, RampCommand, RampOrder, RampStep,
-    RampSubject, RouteParts,
+    RampSubject, RouteName, RouteParts,
     route::{Destination, Forwarding},
 };
-
-use crate::rig::route::{by, put_route, to_url};
-use crate::rig::service::{Dead, rig};
 
 /// The step that the rig's clock, which goes by a millisecond with each entry, comes to last.
 const SOON_MS: u64 = 2;
@@ -32,7 +32,7 @@ fn ramped(destinations: Vec<Destination>, ramp: Ramp) -> RouteParts {
 }
 
 fn subject() -> RampSubject {
-    RampSubject::Route(route_name("r"))
+    RampSubject::Route(RouteName::parse("r").expect("a name"))
 }
 
 fn counted(rig: &Rig) -> Vec<Vec<ErrorsSeen>> {

@@ -8,6 +8,7 @@ use crate::state::State;
 use quorate_model::{
     Event, LogIndex, OnErrorsThen, Ramp, RampAdvance, RampCommand, RampErrors, RampOrder, RampState,
     RampSubject, Refusal, Reply, Route, Sandbox, StoredRoute, StoredSandbox,
+    route::{Destination, Forwarding},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,12 +33,7 @@ impl State {
     /// The ramp of a new route, which goes on with the one that stands where they say the same.
     pub(super) fn ramp_of_route(&self, route: &Route, standing: Option<&StoredRoute>) -> Option<RampState> {
         let ramp = route.ramp()?;
-        let before = standing.filter(|stored| {
-            let ramped = |route: &Route| {
-                route.forwarding().and_then(|f| Some((f.ramp.clone()?, f.destinations.clone())))
-            };
-            ramped(&stored.route) == ramped(route)
-        });
+        let before = standing.filter(|stored| ramped(&stored.route) == ramped(route));
         Some(before.and_then(StoredRoute::ramp_state).unwrap_or_else(|| self.begin_ramp(ramp)))
     }
 
@@ -152,4 +148,8 @@ impl State {
             }
         }
     }
+}
+
+fn ramped(route: &Route) -> Option<(&Ramp, &[Destination])> {
+    route.forwarding().and_then(Forwarding::ramped)
 }

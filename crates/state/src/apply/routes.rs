@@ -34,6 +34,7 @@ impl State {
             return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
         }
         let ramp = self.ramp_of_route(route, standing.map(|stored| &**stored));
+        // Never refused: a ramp and a state of it are there together.
         let stored = StoredRoute::new(route.clone(), (created, self.index), ramp);
         let stored =
             stored.map_err(|_| Refusal::NoRamp { subject: RampSubject::Route(route.name().clone()) })?;
