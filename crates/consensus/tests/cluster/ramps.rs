@@ -52,9 +52,9 @@ async fn a_successor_begins_the_steps_that_are_left() {
     let mut cluster = Cluster::formed(3).await;
     cluster.until(|c| c.leader().is_some()).await;
     let leader = cluster.leader().expect("there is one");
-    let put = put_route(&[(0, 5), (300, 50), (1_500, 100)], None);
+    let put = put_route(&[(0, 5), (300, 50), (3_300, 100)], None);
     cluster.consensus(leader).propose(put).await.expect("a quorum is up");
-    cluster.until(|c| state(c, leader).is_some_and(|state| state.entered == 2)).await;
+    cluster.until(|c| state(c, leader).is_some_and(|state| state.entered >= 2)).await;
     cluster.crash(leader).await;
     let survivor = (leader + 1) % 3;
     cluster.until(|c| state(c, survivor).is_some_and(|state| state.entered == 3)).await;
