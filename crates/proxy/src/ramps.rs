@@ -20,11 +20,14 @@ use std::{
 /// A step of a ramp.
 type Step = (RampSubject, LogIndex, u16);
 
+/// Of each step what each core has counted.
+type Tallies = BTreeMap<Step, Vec<(usize, Arc<Tally>)>>;
+
 /// The tallies of a node's cores.
 #[derive(Clone)]
 pub struct Ramps {
     view: Arc<Published<View>>,
-    tallies: Arc<Mutex<BTreeMap<Step, Vec<(usize, Arc<Tally>)>>>>,
+    tallies: Arc<Mutex<Tallies>>,
     cores: Arc<AtomicUsize>,
 }
 
@@ -68,7 +71,7 @@ impl Ramps {
         tallies.iter().map(sum).collect()
     }
 
-    fn tallies(&self) -> MutexGuard<'_, BTreeMap<Step, Vec<(usize, Arc<Tally>)>>> {
+    fn tallies(&self) -> MutexGuard<'_, Tallies> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -181,8 +181,9 @@ fn at_one_index(world: &World) -> Result<(), String> {
         }
         // A node that has forgotten what came first may meet a step later than it began.
         let is_whole = first.contains_key(&("route", 1)) && first.contains_key(&("sandbox", 1));
-        let told = first.into_iter().filter(|_| is_whole);
-        told.for_each(|(step, position)| drop(places.entry(step).or_default().insert(position)));
+        for (step, position) in first.into_iter().filter(|_| is_whole) {
+            places.entry(step).or_default().insert(position);
+        }
     }
     trace::event(|| format!("steps began at {places:?}"));
     match places.iter().find(|(_, places)| places.len() > 1) {
