@@ -70,17 +70,17 @@ fn a_ramp_to_a_version_that_fails_is_paused_and_aborted() {
     });
     let n1 = &cluster.nodes[0];
     let destinations = json!([{"url": old, "weight": 1}, {"url": new, "weight": 0}]);
-    let route = json!({"match": {"host": "web.example"}, "destinations": destinations, "ramp": ramp});
+    let route = json!({"match": {"path_prefix": "/web"}, "destinations": destinations, "ramp": ramp});
     n1.ask(&Ask::json("PUT", "/v1/routes/web", &route)).ok();
     let targets = json!([{"target": old, "weight": 1}, {"target": new, "weight": 0}]);
     let sandbox = json!({"rules": [{"targets": targets, "ramp": ramp, "fallback": false}]});
     n1.ask(&Ask::json("PUT", "/v1/sandboxes/dev", &sandbox)).ok();
     cluster.catch_up();
     says(&cluster.nodes[1].operate(&["routes", "ramp", "web"]), "1 of 2");
-    let explained = cluster.nodes[2].operate(&["explain", "GET", "http://web.example/"]);
+    let explained = cluster.nodes[2].operate(&["explain", "GET", "http://h.example/web/x"]);
     says(&explained, "step 1 of 2 of its ramp, running");
 
-    let web = Ask::get("/x").header("Host", "web.example");
+    let web = Ask::get("/web/x");
     let dev = Ask::get("/x").header("X-Route-Key", "dev");
     for (path, ask) in [("/v1/routes/web", &web), ("/v1/sandboxes/dev", &dev)] {
         let status = paused(&cluster, path, ask);
