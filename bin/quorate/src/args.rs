@@ -1,6 +1,7 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
 mod config;
+mod ramp;
 mod routes;
 mod sandboxes;
 mod tunnels;

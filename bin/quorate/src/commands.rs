@@ -17,6 +17,7 @@ pub mod keyspaces;
 pub mod leases;
 mod local;
 mod observations;
+mod ramps;
 pub mod recover;
 pub mod routes;
 pub mod sandboxes;

@@ -42,6 +42,8 @@ mod partitions;
 mod plain_status;
 #[path = "cluster/quorum.rs"]
 mod quorum;
+#[path = "cluster/ramps.rs"]
+mod ramps;
 #[path = "cluster/recovery.rs"]
 mod recovery;
 #[path = "cluster/refusals.rs"]

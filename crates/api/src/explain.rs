@@ -155,6 +155,9 @@ pub struct ChosenBody {
     pub weight: u32,
     /// All weights together.
     pub total_weight: u64,
+    /// Which step of a ramp says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<String>,
     /// What keeps the request there, such as `header x-user`; null: chance.
     #[schema(required)]
     pub by: Option<String>,

@@ -44,6 +44,7 @@ pub mod policy;
 pub mod presence;
 pub mod problem;
 pub mod query;
+pub mod ramp;
 pub mod route;
 pub mod sandbox;
 pub mod service;

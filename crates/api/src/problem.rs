@@ -68,6 +68,8 @@ codes! {
     SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
     /// Nobody holds a tunnel of this name.
     TunnelUnknown = "tunnel_unknown", 404, "There is no such tunnel";
+    /// The route or the rule has no ramp.
+    RampUnknown = "ramp_unknown", 404, "There is no such ramp";
     /// No such node in the cluster.
     NodeUnknown = "node_unknown", 404, "There is no such node in the cluster";
     /// What was declared at an index is not known.
@@ -78,6 +80,8 @@ codes! {
     BodyTimeout = "body_timeout", 408, "The body did not arrive in time";
     /// Another life of the worker stands.
     LeaseStale = "lease_stale", 409, "Another lease of the worker stands";
+    /// The ramp has ended.
+    RampOver = "ramp_over", 409, "The ramp is over";
     /// The sequence did not grow.
     HeartbeatReplayed = "heartbeat_replayed", 409, "This heartbeat was heard before";
     /// A cluster is formed once.
@@ -255,6 +259,8 @@ impl From<&Refusal> for Problem {
             Refusal::GatewayEnded { .. } => Self::new(Code::LeaseStale, detail),
             Refusal::RestoreVoid => Self::new(Code::RestoreSuperseded, detail),
             Refusal::RestoreUnsound { .. } => Self::new(Code::SnapshotUnsound, detail),
+            Refusal::NoRamp { .. } => Self::new(Code::RampUnknown, detail),
+            Refusal::RampOver { .. } => Self::new(Code::RampOver, detail),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `destinations[1].weight`. What is read back is what was written, with the defaults of what was begun: who names
 //! `retries` sees all of them, who does not sees none.
 
+pub(crate) use action::{PER_PERCENT, percent};
 pub(crate) use matching::method;
 
 mod action;
@@ -32,8 +33,9 @@ use quorate_model::{
 use serde_json::{Map, Value};
 
 /// What a redirect leaves no use for.
-const FORWARD_ONLY: [&str; 13] = [
+const FORWARD_ONLY: [&str; 14] = [
     "destinations",
+    "ramp",
     "sticky",
     "balancing",
     "hash_on",
@@ -98,6 +100,7 @@ fn forward(fields: &mut Fields) -> Action {
     let allowed = format!("1 to {} destinations, or a redirect", limit::DESTINATIONS_MAX);
     Action::from(Forwarding {
         destinations: fields.required("destinations", &allowed, action::destinations).unwrap_or_default(),
+        ramp: fields.optional("ramp", crate::ramp::ramp),
         sticky: fields.optional("sticky", policy::key),
         balancing: fields.optional("balancing", policy::balancing),
         hash_on: fields.optional("hash_on", policy::key),

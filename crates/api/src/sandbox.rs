@@ -83,6 +83,7 @@ fn rule(value: Value) -> Result<SandboxRule, Wrong> {
             headers: fields.optional("headers", named(VALUES_MAX, header)).unwrap_or_default(),
             service: fields.optional("service", text("the name of a service", ServiceName::parse_offered)),
             destinations: destinations(fields),
+            ramp: fields.optional("ramp", crate::ramp::ramp),
             sticky: fields.optional("sticky", policy::key),
             add_headers: fields.optional("add_headers", named(VALUES_MAX, added)).unwrap_or_default(),
             fallback: fields.optional("fallback", fallback).unwrap_or_default(),

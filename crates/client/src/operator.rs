@@ -6,6 +6,7 @@
 mod declared;
 mod key_trace;
 mod observations;
+mod ramps;
 mod records;
 mod sandboxes;
 mod services;
@@ -18,13 +19,14 @@ pub use snapshot::{Download, Pieces, Restored};
 pub use watch::{Event, Step, Watch, Watched};
 
 pub use declared::{
-    Candidate, Carry, ConfigEntry, ConfigHistory, Decision, Declared, DeclaredChange, DestinationRecord,
-    Explained, Others, Reason, RouteRecord, Rule,
+    Candidate, Carry, ChosenDestination, ConfigEntry, ConfigHistory, Decision, Declared, DeclaredChange,
+    DestinationRecord, Explained, Others, Reason, RouteRecord, Rule,
 };
 pub use key_trace::{FollowingRecord, HopRecord, KeyTraceRecord, TrailRecord};
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };
+pub use ramps::{ErrorsRecord, RampOrder, RampRecord};
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use sandboxes::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
 pub use services::{Delegate, EndpointRecord, Policy, ServiceRecord};

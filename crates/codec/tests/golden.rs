@@ -70,11 +70,27 @@ fn what_came_with_gateways_needs_the_sixth_level() {
     }
 }
 
+/// No member of an older version is ever sent one.
+#[test]
+fn what_came_with_ramps_needs_the_sixth_level() {
+    for (name, command) in support::ramps::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
+    }
+}
+
 #[test]
 fn going_back_needs_the_sixth_level() {
     for (name, command) in support::past::commands() {
         assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
     }
+}
+
+#[test]
+fn snapshots_with_ramps_keep_their_bytes() {
+    let (meta, parts) = support::ramps::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-ramps", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
 }
 
 #[test]

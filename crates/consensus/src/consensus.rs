@@ -26,6 +26,7 @@ use crate::{
     },
     probing::Confirmer,
     proposer::{Committed, Proposer, Route},
+    ramps::{self, RampKeeper},
     reads,
     room::{Gauge, Room},
     roster::Roster,
@@ -98,6 +99,7 @@ pub struct Shared {
     pub(crate) levels: Levels,
     pub(crate) loads: LoadKeeper,
     pub(crate) openings: OpeningKeeper,
+    pub(crate) ramps: RampKeeper,
     pub(crate) proposer: Proposer,
     /// Bounds what followers may have under way at this node.
     pub(crate) places: Semaphore,
@@ -180,6 +182,7 @@ impl Consensus {
             levels: Levels::default(),
             loads: LoadKeeper::default(),
             openings: OpeningKeeper::default(),
+            ramps: RampKeeper::default(),
             proposer: proposer.clone(),
             places: Semaphore::new(PEER_BATCHES_MAX),
             snapshots,
@@ -220,6 +223,7 @@ impl Consensus {
     fn tell_peers(&self, stopped: &shutdown::Shutdown) {
         quorate_rt::spawn(loads::run(self.clone(), stopped.clone()));
         quorate_rt::spawn(openings::run(self.clone(), stopped.clone()));
+        quorate_rt::spawn(ramps::run(self.clone(), stopped.clone()));
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -314,6 +314,7 @@ impl LeaseKeeper {
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::Presence(_)
+                | Event::RampFailed { .. }
                 | Event::LeasesHandedOver { .. } => {}
                 Event::Restored { .. } => self.begin_anew(view, now),
             }

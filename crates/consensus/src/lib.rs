@@ -26,6 +26,7 @@
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
 //! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
 //! | `vessel` | what heartbeats need on their way |
+//! | [`ramps`], `ramp_table` | steps of ramps begin; how their requests fare, told likewise |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -71,6 +72,8 @@ pub mod peer;
 mod planted_expiry;
 pub mod probing;
 pub mod proposer;
+mod ramp_table;
+pub mod ramps;
 pub mod reads;
 mod replacing;
 pub mod room;

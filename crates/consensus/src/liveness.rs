@@ -10,6 +10,7 @@ use crate::{
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
     peer::{path, wire},
     proposer::Proposer,
+    ramps,
     types::Raft,
 };
 use openraft::{Instant, ReadPolicy, ServerState, async_runtime::WatchReceiver};
@@ -307,7 +308,8 @@ async fn duties(
 ) -> Result<(), Unavailable> {
     round(vessel, proposer).await?;
     gateway::round(vessel, proposer, gateways).await?;
-    ending::round(vessel, proposer).await
+    ending::round(vessel, proposer).await?;
+    ramps::round(vessel, proposer).await
 }
 
 /// One tick of the keeper: what it finds is proposed.

@@ -66,6 +66,7 @@ impl Silences {
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }
                 | Event::Presence(_)
+                | Event::RampFailed { .. }
                 | Event::LevelRaised { .. } => {}
             }
         }

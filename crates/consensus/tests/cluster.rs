@@ -13,6 +13,8 @@ mod levels;
 mod openings;
 #[path = "cluster/pressure.rs"]
 mod pressure;
+#[path = "cluster/ramps.rs"]
+mod ramps;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::query::Mode;
 use quorate_model::{
-    ClusterId, Command, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load,
-    LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, Refusal, Reply,
-    RoutingKey, ServiceName, WorkerId, key_trace::KeyTrace,
+    ClusterId, Command, Epoch, ErrorsSeen, FeatureLevel, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo,
+    Load, LogIndex, MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, RampSubject,
+    Refusal, Reply, RoutingKey, ServiceName, WorkerId, key_trace::KeyTrace,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{io, sync::Arc, time::Duration};
@@ -25,6 +25,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn hear_load(&self, id: &WorkerId, load: Load);
     /// What workers said about their load, as far as this node knows.
     fn loads(&self) -> Loads;
+    /// What all nodes together have counted of the step of a ramp that stands, as far as this node was told. Soft state.
+    fn ramp_seen(&self, subject: &RampSubject) -> Vec<ErrorsSeen>;
     /// The leases as the leader sees them.
     fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseInfo>, Unavailable>>;
     /// After this, [`Cluster::view`] is at least as new as any write that was acknowledged before the call.

@@ -14,6 +14,7 @@ mod keyspaces;
 mod leases;
 mod nodes;
 mod observations;
+mod ramps;
 mod reads;
 mod routes;
 mod sandbox_trace;
@@ -58,6 +59,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandbox_trace::show, sandbox_trace::follow))
         .routes(routes!(tunnels::list))
         .routes(routes!(tunnels::show))
+        .routes(routes!(ramps::of_route))
+        .routes(routes!(ramps::of_rule))
         .routes(routes!(explain::post))
         .routes(routes!(config::show, config::put, config::patch))
         .routes(routes!(config::history))

@@ -10,6 +10,7 @@ use crate::{
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
     presence::PresenceCommand,
+    ramp::{RampCommand, RampSubject},
     restore::RestoreStep,
     route::Route,
     sandbox::{Sandbox, SandboxEnd, SandboxTtl},
@@ -206,6 +207,8 @@ pub enum Command {
     },
     /// Who holds which long-lived connection.
     Presence(PresenceCommand),
+    /// A ramp goes on, or stops.
+    Ramp(RampCommand),
 }
 
 /// The record that a command is about.
@@ -244,7 +247,12 @@ impl Command {
             Self::PutSandbox { key, .. }
             | Self::DeleteSandbox { key, .. }
             | Self::ExtendSandbox { key, .. } => Some(Subject::Sandbox(key.as_str())),
+            Self::Ramp(RampCommand::Order { subject, .. }) => Some(match subject {
+                RampSubject::Route(name) => Subject::Route(name.as_str()),
+                RampSubject::Rule { key, .. } => Subject::Sandbox(key.as_str()),
+            }),
             Self::FormCluster { .. }
+            | Self::Ramp(RampCommand::Advance(_) | RampCommand::Errors(_))
             | Self::ChangeLeases(_)
             | Self::Configure { .. }
             | Self::EndSandboxes(_)

@@ -28,6 +28,12 @@ impl Config {
         self.routes.len() + self.sandboxes.len() + self.services.len() + self.keyspaces.len()
     }
 
+    /// Whether some of it changes its shares by itself.
+    pub(crate) fn has_ramp(&self) -> bool {
+        self.routes.values().flatten().any(|route| route.ramp().is_some())
+            || self.sandboxes.values().flatten().any(Sandbox::has_ramp)
+    }
+
     /// Whether it names none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -77,6 +77,10 @@ impl Command {
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
             Self::Restore { step, .. } => step.feature_level(),
             Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
+            Self::Ramp(_) => FeatureLevel::SIXTH,
+            Self::PutRoute { route, .. } if route.ramp().is_some() => FeatureLevel::SIXTH,
+            Self::PutSandbox { sandbox, .. } if sandbox.has_ramp() => FeatureLevel::SIXTH,
+            Self::Configure { config, .. } if config.has_ramp() => FeatureLevel::SIXTH,
             Self::PutSandbox { .. }
             | Self::DeleteSandbox { .. }
             | Self::ExtendSandbox { .. }

@@ -58,6 +58,7 @@ pub mod own;
 pub mod peer_address;
 pub mod policy;
 pub mod presence;
+pub mod ramp;
 pub mod reply;
 pub mod restore;
 pub mod route;
@@ -97,6 +98,10 @@ pub use policy::{
     Retries, RetryBudget,
 };
 pub use presence::{Gateway, GatewayEnd, PresenceCommand, PresenceEvent, TunnelHolder};
+pub use ramp::{
+    ErrorsSeen, OnErrors, OnErrorsThen, Ramp, RampAdvance, RampCause, RampCommand, RampCounted, RampErrors,
+    RampOrder, RampPhase, RampState, RampStep, RampSubject, Ramping,
+};
 pub use reply::{Event, Refusal, Reply};
 pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};

@@ -67,6 +67,18 @@ pub const GATEWAYS_MAX: usize = 2 * NODES_MAX;
 pub const TUNNEL_NAME_BYTES_MAX: usize = 128;
 /// Most tunnels. When full: a new name is refused, known ones may come anew.
 pub const TUNNELS_MAX: usize = 100_000;
+/// Most steps of a ramp. More: refused.
+pub const RAMP_STEPS_MAX: usize = 20;
+/// Longest ramp, from its beginning to its last step, in milliseconds. Longer: refused.
+pub const RAMP_MS_MAX: u64 = 30 * 24 * 3_600 * 1_000;
+/// Most requests that a ramp may wait for before it counts errors. More: refused.
+pub const RAMP_REQUESTS_MAX: u32 = 1_000_000_000;
+/// Shortest and longest time of which a ramp's errors are counted, in milliseconds.
+pub const RAMP_WINDOW_MS_MIN: u32 = 10_000;
+/// See [`RAMP_WINDOW_MS_MIN`].
+pub const RAMP_WINDOW_MS_MAX: u32 = 3_600_000;
+/// Most steps that one command begins; the next tick of the leader begins the rest.
+pub const RAMP_ADVANCES_MAX: usize = 1_000;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.

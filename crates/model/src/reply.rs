@@ -7,6 +7,7 @@ use crate::{
     name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
     presence::PresenceEvent,
+    ramp::{ErrorsSeen, RampSubject},
     service::Duty,
     worker::Status,
 };
@@ -158,6 +159,18 @@ pub enum Refusal {
     GatewayEnded {
         /// The one that was named.
         epoch: Epoch,
+    },
+    /// There is such a route or sandbox, and no such ramp.
+    #[error("{subject} has no ramp")]
+    NoRamp {
+        /// Whose it would be.
+        subject: RampSubject,
+    },
+    /// The ramp has ended: neither does it wait for anything, nor does it stand still.
+    #[error("the ramp of {subject} is over")]
+    RampOver {
+        /// Whose it is.
+        subject: RampSubject,
     },
 }
 
@@ -321,4 +334,13 @@ pub enum Event {
     },
     /// Somebody else holds a long-lived connection, or nobody any more.
     Presence(PresenceEvent),
+    /// Too many of the requests that a ramp leads to failed.
+    RampFailed {
+        /// Whose ramp.
+        subject: RampSubject,
+        /// What was counted.
+        seen: ErrorsSeen,
+        /// Whether it ended with that; else it is paused.
+        aborts: bool,
+    },
 }

@@ -56,6 +56,12 @@ impl RestoreStep {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
         match self {
+            Self::Routes { routes, .. } if routes.iter().any(|stored| stored.ramp.is_some()) => {
+                FeatureLevel::SIXTH
+            }
+            Self::Sandboxes { sandboxes, .. } if sandboxes.iter().any(|stored| !stored.ramps.is_empty()) => {
+                FeatureLevel::SIXTH
+            }
             Self::Sandboxes { .. } => FeatureLevel::FIFTH,
             Self::Routes { .. } => FeatureLevel::FOURTH,
             Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {

@@ -20,9 +20,9 @@ use quorate_management::{
     Verdict, tunnel::TunnelDoor,
 };
 use quorate_model::{
-    Command, Epoch, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex, MemberChange,
-    MemberRefusal, NodeId, NodeName, Observation, Position, RoutingKey, ServiceName, WorkerId,
-    key_trace::TraceAsked,
+    Command, Epoch, ErrorsSeen, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex,
+    MemberChange, MemberRefusal, NodeId, NodeName, Observation, Position, RampSubject, RoutingKey,
+    ServiceName, WorkerId, key_trace::TraceAsked,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
 use std::{sync::Arc, time::Duration};
@@ -232,6 +232,10 @@ fn shown_look(looking::Look { verdict, found }: looking::Look) -> Look {
 }
 
 impl Cluster for NodeCluster {
+    fn ramp_seen(&self, subject: &RampSubject) -> Vec<ErrorsSeen> {
+        self.consensus.ramp_seen(subject)
+    }
+
     fn view(&self) -> Arc<View> {
         self.consensus.view().get()
     }

@@ -64,6 +64,8 @@ fn breakers(consensus: &Consensus) -> Breakers {
 pub(crate) fn tell(proxy: &Proxy, consensus: &Consensus) {
     let in_flight = proxy.in_flight().clone();
     consensus.count_in_flight_by(Arc::new(move |worker| in_flight.of(worker)));
+    let ramps = proxy.ramps().clone();
+    consensus.count_ramps_by(Arc::new(move || ramps.counted()));
     let observations = proxy.observations().clone();
     consensus.observe_by(Arc::new(move |service, workers| {
         let observations = observations.clone();

@@ -12,6 +12,7 @@ use crate::{
     mirror,
     observations::{self, Observations},
     pool::PoolBounds,
+    ramps::Ramps,
     resilience::{Breakers, Here},
 };
 use quorate_routing::{balance::key::hash, local::Local};
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub in_flight: InFlight,
     pub observations: Observations,
     pub key_traces: KeyTraces,
+    pub ramps: Ramps,
 }
 
 /// What a core is asked by those who want to know what it does.
@@ -124,7 +126,7 @@ impl Core {
             zone: config.zone.as_ref().map(|zone| hash(zone.as_bytes())),
             core: (number(nth), number(config.threads)),
         };
-        let soft = (&shared.loads, &shared.breakers);
+        let soft = (&shared.loads, &shared.breakers, shared.ramps.add_core());
         let desk = Desk::new((&shared.view, &shared.local), soft, &counters, (PoolBounds::of(limits), here));
         let core = Arc::new(Self {
             spans,

@@ -18,6 +18,7 @@ use crate::{
     hold::{Awaited, Held},
     keys::RouteKey,
     pool::PoolBounds,
+    ramps::RampsOfCore,
     resilience::{Breakers, Here, Manner},
     routes::{Finish, Routes},
     services::{Choice, Entrant, Left, Services, Wish},
@@ -119,7 +120,7 @@ pub(crate) fn decide<B>(client: &Client, request: &Request<B>, patience: Patienc
 impl Desk {
     pub fn new(
         (view, local): (&Arc<Published<View>>, &Arc<Published<Local>>),
-        (loads, breakers): (&Arc<Published<Loads>>, &Breakers),
+        (loads, breakers, ramps): (&Arc<Published<Loads>>, &Breakers, RampsOfCore),
         counters: &Arc<CoreCounters>,
         (bounds, here): (PoolBounds, Here),
     ) -> Self {
@@ -137,7 +138,7 @@ impl Desk {
                 counters.clone(),
                 (here, quorate_rt::rng::random_u64()),
             ),
-            routes: Routes::new(counters.clone()),
+            routes: Routes::new(counters.clone(), ramps),
             timeline,
             counters: counters.clone(),
             entropy: quorate_rt::rng::random_u64(),

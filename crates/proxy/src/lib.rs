@@ -29,6 +29,7 @@
 //! | [`observations`] | what its cores make of workers: breakers, ejections |
 //! | [`key_trace`] | what its cores note of routing keys that somebody follows |
 //! | [`tunnel`] | workers that dial us |
+//! | [`ramps`] | how the requests fare that ramps lead somewhere |
 //! | [`probe`] | whether a worker is well |
 //! | `deadline` | one coarse sweep per core instead of a timer per request |
 //! | `seldom` | what happens to a thousand requests is logged once |
@@ -63,6 +64,7 @@ pub mod observations;
 mod opening;
 mod pool;
 pub mod probe;
+pub mod ramps;
 mod resilience;
 mod routes;
 mod seldom;
@@ -83,5 +85,6 @@ pub use in_flight::InFlight;
 pub use inlet::{Inlet, InletBody};
 pub use key_trace::KeyTraces;
 pub use observations::Observations;
+pub use ramps::Ramps;
 pub use resilience::Breakers;
 pub use start::{Feeds, Proxy, StartError};

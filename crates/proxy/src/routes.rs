@@ -6,13 +6,14 @@
 use crate::{
     deadline::{now_ms, ticks},
     destination::{Registered, Seat},
+    ramps::{RampsOfCore, Tally},
     resilience::{Again, Book, Care, Manner},
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
 use quorate_model::{
     Route, RouteName, StoredRoute,
     policy::Protocol as Spoken,
-    route::{Forwarding, HeaderEdits, PathMatch, Target},
+    route::{Destination, Forwarding, HeaderEdits, PathMatch, Target},
     sandbox::Fallback,
 };
 use quorate_routing::route::{cors, edit::edit};
@@ -33,6 +34,7 @@ pub(crate) struct Routes {
     counters: Arc<CoreCounters>,
     /// What is tried again where nobody says anything.
     usual: Arc<Again>,
+    ramps: RampsOfCore,
 }
 
 /// A route, as one core has it.
@@ -51,6 +53,8 @@ pub(crate) struct Known {
     /// What of its requests to addresses of its own may be tried again. It outlives each version of the route.
     book: Arc<Book>,
     used: AtomicU32,
+    /// Where its requests are counted, while its ramp is watched.
+    tally: Option<Arc<Tally>>,
 }
 
 /// One request that a route has sent on.
@@ -85,8 +89,8 @@ pub(crate) enum Finish {
 }
 
 impl Routes {
-    pub fn new(counters: Arc<CoreCounters>) -> Self {
-        Self { known: HashMap::default(), counters, usual: Arc::default() }
+    pub fn new(counters: Arc<CoreCounters>, ramps: RampsOfCore) -> Self {
+        Self { known: HashMap::default(), counters, usual: Arc::default(), ramps }
     }
 
     /// A route, as this core has it; one that is made of a sandbox's rule, with the rule's fallback.
@@ -104,7 +108,9 @@ impl Routes {
         }
         let book =
             last.map_or_else(|| Arc::new(Book::new(None, self.counters.clone())), |last| last.book.clone());
-        let known = Arc::new(Known { fallback, ..Known::new(stored, (book, self.usual.clone()), now) });
+        let tally = stored.ramp.as_ref().and_then(|ramping| self.ramps.tally(ramping));
+        let known =
+            Arc::new(Known { fallback, tally, ..Known::new(stored, (book, self.usual.clone()), now) });
         self.known.insert(stored.route.name().clone(), known.clone());
         known
     }
@@ -123,7 +129,7 @@ impl Known {
         let retries = forwarding.and_then(|forwarding| forwarding.retries.as_ref());
         let again = retries.map(|retries| Arc::new(Again::of(Some(retries))));
         let (call, used) = (call_of(&stored.route), AtomicU32::new(now));
-        Self { stored: stored.clone(), fallback: None, host, call, again, usual, book, used }
+        Self { stored: stored.clone(), fallback: None, host, call, again, usual, book, used, tally: None }
     }
 
     /// The method of gRPC that it is for, as it is counted.
@@ -134,6 +140,18 @@ impl Known {
     /// What it says.
     pub fn route(&self) -> &Route {
         &self.stored.route
+    }
+
+    /// Its destinations, with the weights that they have now.
+    pub fn destinations(&self) -> &[Destination] {
+        self.stored.destinations()
+    }
+
+    /// A destination answered, or did not.
+    pub fn count(&self, destination: usize, failed: bool) {
+        if let Some(tally) = &self.tally {
+            tally.count(destination, failed);
+        }
     }
 
     /// Whether it is made of a sandbox's rule.
@@ -189,8 +207,7 @@ fn call_of(route: &Route) -> Option<Box<str>> {
 impl Plan {
     /// Who the destination is, by its document.
     pub fn destination(&self) -> Option<&Target> {
-        let forwarding = self.known.forwarding()?;
-        forwarding.destinations.get(self.nth).map(|destination| &destination.target)
+        self.known.destinations().get(self.nth).map(|destination| &destination.target)
     }
 
     /// How the destination's workers are chosen, if it is a service.

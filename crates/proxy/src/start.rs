@@ -1,7 +1,7 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Breakers, Certificate, Config, Freshness, InFlight, Inlet, KeyTraces, Observations,
+    Breakers, Certificate, Config, Freshness, InFlight, Inlet, KeyTraces, Observations, Ramps,
     core::{Core, Questions, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
@@ -67,6 +67,7 @@ pub struct Proxy {
     in_flight: InFlight,
     observations: Observations,
     key_traces: KeyTraces,
+    ramps: Ramps,
     inlet: Inlet,
 }
 
@@ -114,7 +115,7 @@ impl Proxy {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let (waiting, in_flight, observations) = (Arc::default(), InFlight::new(), Observations::default());
         let key_traces = KeyTraces::default();
-        let config = Arc::new(config);
+        let (config, ramps) = (Arc::new(config), Ramps::new(view.clone()));
         let shared = Shared {
             config,
             view,
@@ -127,6 +128,7 @@ impl Proxy {
             in_flight: in_flight.clone(),
             observations: observations.clone(),
             key_traces: key_traces.clone(),
+            ramps: ramps.clone(),
         };
         let inlet = Inlet::new(&shared, metrics.add_core());
         let cores = Cores::start(threads, "proxy", move |nth| {
@@ -153,6 +155,7 @@ impl Proxy {
             in_flight,
             observations,
             key_traces,
+            ramps,
             inlet,
         })
     }
@@ -190,6 +193,11 @@ impl Proxy {
     /// What its cores note of routing keys that somebody follows.
     pub fn key_traces(&self) -> &KeyTraces {
         &self.key_traces
+    }
+
+    /// What its cores count of the requests that ramps lead somewhere.
+    pub fn ramps(&self) -> &Ramps {
+        &self.ramps
     }
 
     /// For requests that come in by another listener of the node.

@@ -2,6 +2,8 @@
 
 #[path = "routes/explained.rs"]
 mod explained;
+#[path = "routes/ramped.rs"]
+mod ramped;
 mod rig;
 
 use quorate_model::{

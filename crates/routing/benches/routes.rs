@@ -31,7 +31,7 @@ fn stored(nth: u64, matches: RouteMatch) -> Arc<StoredRoute> {
     let action = Action::from(Forwarding { destinations, ..Forwarding::default() });
     let name = RouteName::parse(&format!("route-{nth}")).unwrap();
     let route = RouteParts { matches, action, priority: 0 }.validate(name).unwrap();
-    Arc::new(StoredRoute { route, created: LogIndex(nth + 1), changed: LogIndex(nth + 1) })
+    Arc::new(StoredRoute { route, created: LogIndex(nth + 1), changed: LogIndex(nth + 1), ramp: None })
 }
 
 fn table(count: u64, matches: impl Fn(u64) -> RouteMatch) -> RouteTable {

@@ -82,7 +82,7 @@ impl Local {
         };
         let make = || {
             let route = Route::of_default_target(target.clone());
-            Arc::new(StoredRoute { route, created: LogIndex(0), changed: LogIndex(0) })
+            Arc::new(StoredRoute { route, created: LogIndex(0), changed: LogIndex(0), ramp: None })
         };
         self.default.as_ref().filter(is_same).cloned().unwrap_or_else(make)
     }
@@ -96,7 +96,14 @@ impl Local {
 /// No entry of the log has made it.
 fn stored(key: &RoutingKey, sandbox: &Arc<Sandbox>) -> StoredSandbox {
     let (created, changed) = (LogIndex(0), LogIndex(0));
-    StoredSandbox { key: key.clone(), sandbox: sandbox.clone(), created, changed, ends: None }
+    StoredSandbox {
+        key: key.clone(),
+        sandbox: sandbox.clone(),
+        created,
+        changed,
+        ends: None,
+        ramps: BTreeMap::new(),
+    }
 }
 
 impl<'v> Sight<'v> {
@@ -155,7 +162,7 @@ impl<'v> Sight<'v> {
     fn by_default<'h>(self, head: &RequestHead<'h>) -> Option<Decision<'v, 'h>> {
         let route = self.local?.default.as_ref()?;
         let forwarding = route.route.forwarding()?;
-        let sent = route::sent(self.view, forwarding, head);
+        let sent = route::sent(self.view, (route, forwarding), head);
         // What is put before the path, of an address, is not to be left.
         let has_base = |target: &Target| matches!(target, Target::Url { address, .. } if !address.path_prefix().is_empty());
         if forwarding.destinations.iter().any(|one| has_base(&one.target)) && path::leads_out(head.path) {

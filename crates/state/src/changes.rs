@@ -59,6 +59,8 @@ impl State {
             Event::Presence(event) => self.told_presence(event),
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
+            // Its route or sandbox is told.
+            Event::RampFailed { .. } => return None,
         })
     }
 

@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 14] = [
+pub const ALL: [(&str, Check); 15] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -35,6 +35,7 @@ pub const ALL: [(&str, Check); 14] = [
     ("sandboxes are made into what they say, and end when they say", sandboxes_are_consistent),
     (HISTORY, history_leads_to_what_stands),
     (PRESENCE, presence_is_consistent),
+    ("each ramp stands at a step that it has, and none stands that is not declared", ramps_are_declared),
 ];
 
 pub(crate) const HISTORY: &str =
@@ -237,6 +238,24 @@ pub(crate) fn presence_is_consistent(state: &State) -> Result<(), String> {
     state.presence.difference(state.last_epoch).map_or(Ok(()), Err)
 }
 
+fn ramps_are_declared(state: &State) -> Result<(), String> {
+    for stored in state.sandboxes.iter() {
+        stored.check_ramps().map_err(|wrong| format!("sandbox {}: {wrong}", stored.key))?;
+    }
+    for stored in state.routes.iter() {
+        let anew = quorate_model::StoredRoute::new(
+            stored.route.clone(),
+            (stored.created, stored.changed),
+            stored.ramp_state(),
+        );
+        let anew = anew.map_err(|wrong| format!("route {}: {wrong}", stored.route.name()))?;
+        if anew.ramp != stored.ramp {
+            return Err(format!("route {} is made into {:?}", stored.route.name(), stored.ramp));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +265,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 14] = [
+        let broken: [fn(&mut State); 15] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -277,12 +296,34 @@ mod tests {
             |s| s.sandboxes.end_raw(LogTime(1)),
             |s| s.history = Some(crate::ConfigHistory::beginning(quorate_model::LogIndex(99))),
             |s| s.presence.hold_raw(),
+            |s| drop(s.sandboxes.insert(Arc::new(unramped()))),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();
             assert!(check(&state).is_ok(), "{name} holds at first");
             break_it(&mut state);
             assert!(check(&state).is_err(), "{name} is noticed");
+        }
+    }
+
+    /// A sandbox that says where a ramp stands, and has none.
+    fn unramped() -> quorate_model::StoredSandbox {
+        use quorate_model::{RampPhase, RampState, StoredSandbox, route::Destination, route::Target};
+        let target = Target::parse("target", "upload").expect("valid");
+        let rule = quorate_model::SandboxRule {
+            destinations: vec![Destination { target, weight: 1 }],
+            ..Default::default()
+        };
+        let parts = quorate_model::SandboxParts { rules: vec![rule], ttl: None };
+        let at = quorate_model::LogIndex(1);
+        let phase = RampPhase::Running { since: LogTime(0) };
+        StoredSandbox {
+            key: quorate_model::RoutingKey::parse("k").expect("valid"),
+            sandbox: Arc::new(parts.validate().expect("valid")),
+            created: at,
+            changed: at,
+            ends: None,
+            ramps: [(0, RampState { epoch: at, entered: 1, phase })].into(),
         }
     }
 

@@ -19,6 +19,7 @@
 //! | [`config_history`] | what operators declared before |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
+//! | [`ramps`] | whose ramp goes on when |
 //! | [`parts`] | the state taken apart for a snapshot, and put together again |
 //! | [`invariant`] | what must hold after every entry, by name |
 
@@ -31,6 +32,7 @@ pub mod keyspace;
 pub mod loads;
 pub mod parts;
 pub mod presence;
+pub mod ramps;
 pub mod routes;
 pub mod sandboxes;
 pub mod service;
@@ -45,6 +47,7 @@ pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use parts::{Builder, HistoryParts, Parts, PartsError, RestoringParts, WindowParts};
 pub use presence::{PresenceParts, PresenceTable, StoredTunnel};
+pub use ramps::RampIndex;
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};
 pub use service::{Endpoint, ServiceView};

@@ -10,7 +10,10 @@ mod compiled;
 
 pub use compiled::{CompiledRule, CompiledSandbox};
 
-use crate::text::{Text, trie::Trie};
+use crate::{
+    ramps::RampIndex,
+    text::{Text, trie::Trie},
+};
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{LogTime, RoutingKey, Sandbox, SandboxEnd, StoredSandbox, limit};
 use std::{ops::Bound, sync::Arc};
@@ -23,6 +26,8 @@ pub struct SandboxTable {
     index: Trie<Arc<CompiledSandbox>>,
     /// Those with an end, by it. Derived.
     ends: OrdSet<(LogTime, RoutingKey)>,
+    /// Whose rules' ramps go on when. Derived.
+    ramps: RampIndex,
     /// What they keep in memory, about. Derived.
     weight: usize,
 }
@@ -42,6 +47,11 @@ impl SandboxTable {
     pub fn after(&self, cursor: &str) -> impl Iterator<Item = &Arc<StoredSandbox>> {
         let range = self.by_key.range::<_, str>((Bound::Excluded(cursor), Bound::Unbounded));
         range.map(|(_, compiled)| compiled.stored())
+    }
+
+    /// The ramps of their rules.
+    pub fn ramps(&self) -> &RampIndex {
+        &self.ramps
     }
 
     /// How many there are.
@@ -96,6 +106,9 @@ impl SandboxTable {
         if self.ends != wanted.ends {
             return Some(format!("ends: {:?}, wanted {:?}", self.ends, wanted.ends));
         }
+        if self.ramps != wanted.ramps {
+            return Some(format!("ramps: {:?}, wanted {:?}", self.ramps, wanted.ramps));
+        }
         if self.weight != wanted.weight {
             return Some(format!("{} bytes, wanted {}", self.weight, wanted.weight));
         }
@@ -120,6 +133,7 @@ impl SandboxTable {
         if let Some(ends) = ends {
             self.ends.insert((ends, key.clone()));
         }
+        compiled.ramps().for_each(|ramping| self.ramps.add(ramping));
         self.weight += weight;
         match self.index.get_mut(key.as_str().as_bytes()) {
             Some(found) => *found = compiled.clone(),
@@ -143,6 +157,7 @@ impl SandboxTable {
         if let Some(ends) = stored.ends {
             self.ends.remove(&(ends, stored.key.clone()));
         }
+        old.ramps().for_each(|ramping| self.ramps.forget(ramping));
         self.weight -= stored.sandbox.weight();
     }
 }

@@ -36,7 +36,7 @@ fn to(n: u8) -> Destination {
 
 fn route(name: u8, says: u8) -> Route {
     let forwarding = Forwarding { destinations: vec![to(says)], ..Forwarding::default() };
-    let parts = RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() };
+    let parts = RouteParts { action: Action::from(forwarding), ..RouteParts::default() };
     parts.validate(route_name(name)).expect("valid")
 }
 

@@ -244,6 +244,7 @@ fn restored(routes: impl Iterator<Item = Route>) -> Reply {
         route,
         created: LogIndex(nth),
         changed: LogIndex(nth),
+        ramp: None,
     });
     let step = RestoreStep::Routes { batch: 0, routes: stored.collect() };
     case.run(Command::Restore { id, step })

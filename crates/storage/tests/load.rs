@@ -54,7 +54,7 @@ fn route(number: u64) -> Arc<StoredRoute> {
     let action = Action::from(Forwarding { destinations, ..Forwarding::default() });
     let name = RouteName::parse(&format!("{number:04}-{}", "r".repeat(100))).expect("valid");
     let route = RouteParts { action, ..RouteParts::default() }.validate(name).expect("valid");
-    Arc::new(StoredRoute { route, created: LogIndex(number), changed: LogIndex(9) })
+    Arc::new(StoredRoute { route, created: LogIndex(number), changed: LogIndex(9), ramp: None })
 }
 
 fn parts() -> Parts {

@@ -3,7 +3,7 @@
 
 use crate::{
     histogram::Durations,
-    label::{CommandStage, HeartbeatResult, Label, LeaseTransition, ProbeResult, WorkerStatus},
+    label::{CommandStage, HeartbeatResult, Label, LeaseTransition, ProbeResult, RampStop, WorkerStatus},
     proxy::add,
     sheet::Sheet,
 };
@@ -44,6 +44,7 @@ pub struct Control {
     disk_free_bytes: AtomicU64,
     commands: [AtomicU64; CommandStage::COUNT],
     leases: [AtomicU64; LeaseTransition::COUNT],
+    ramp_stops: [AtomicU64; RampStop::COUNT],
     heartbeats: [AtomicU64; HeartbeatResult::COUNT],
     workers: [AtomicU64; WorkerStatus::COUNT],
     probes: [AtomicU64; ProbeResult::COUNT],
@@ -121,6 +122,11 @@ impl Control {
         add(&self.leases[transition.position()]);
     }
 
+    /// Counts a ramp that stopped by itself.
+    pub(crate) fn count_ramp_stop(&self, stop: RampStop) {
+        add(&self.ramp_stops[stop.position()]);
+    }
+
     pub(crate) fn count_probe(&self, result: ProbeResult) {
         add(&self.probes[result.position()]);
     }
@@ -165,6 +171,11 @@ impl Collector for Shared {
         sheet.counters::<LeaseTransition>("quorate_lease_transitions", "Changes of worker leases", |l| {
             get(&c.leases[l.position()])
         })?;
+        sheet.counters::<RampStop>(
+            "quorate_ramp_stops",
+            "Ramps that stopped since requests failed",
+            |l| get(&c.ramp_stops[l.position()]),
+        )?;
         sheet.counters::<HeartbeatResult>("quorate_lease_heartbeats", "Heartbeats of workers", |l| {
             get(&c.heartbeats[l.position()])
         })?;

@@ -7,10 +7,10 @@ pub use full::{ServiceFull, WorkerFull};
 
 use crate::{
     control::Control,
-    label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, WorkerStatus},
+    label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, RampStop, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{Event, LogIndex, worker::Status};
+use quorate_model::{ErrorsSeen, Event, LogIndex, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -224,6 +224,9 @@ pub fn applied(control: &Control, index: LogIndex, events: &[Event]) {
         if let Some(transition) = transition(event) {
             control.count_lease(transition);
         }
+        if let Event::RampFailed { aborts, .. } = event {
+            control.count_ramp_stop(if *aborts { RampStop::Aborted } else { RampStop::Paused });
+        }
         log_applied(index.0, event);
     }
 }
@@ -254,6 +257,7 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
         | Event::Presence(_)
+        | Event::RampFailed { .. }
         | Event::Restored { .. } => None,
     }
 }
@@ -314,6 +318,12 @@ fn log_applied(index: u64, event: &Event) {
             tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
         }
         Event::Presence(event) => presence::log(index, event),
+        // Not of which sandbox: see above.
+        Event::RampFailed { subject, seen, aborts } => {
+            let route = subject.route().map(|name| name.as_str());
+            let ErrorsSeen { destination, failures, requests } = *seen;
+            tracing::warn!(index, route, destination, failures, requests, aborts, "a ramp stopped by itself");
+        }
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");
         }
@@ -374,16 +384,20 @@ mod tests {
     fn applied_events_are_counted() {
         let metrics = Metrics::new();
         let id = WorkerId::parse("w1").expect("valid");
+        let subject = quorate_model::RampSubject::Route(quorate_model::RouteName::parse("r").expect("valid"));
+        let seen = ErrorsSeen { destination: 1, failures: 3, requests: 4 };
         applied(
             metrics.control(),
             LogIndex(7),
             &[
                 Event::WorkerRegistered { id: id.clone(), epoch: Epoch(7) },
                 Event::WorkerStatus { id, epoch: Epoch(7), from: Status::Suspect, to: Status::Expired },
+                Event::RampFailed { subject, seen, aborts: false },
             ],
         );
         let text = metrics.render();
         assert!(text.contains("quorate_lease_transitions_total{event=\"registered\"} 1\n"), "{text}");
         assert!(text.contains("quorate_lease_transitions_total{event=\"expired\"} 1\n"), "{text}");
+        assert!(text.contains("quorate_ramp_stops_total{result=\"paused\"} 1\n"), "{text}");
     }
 }

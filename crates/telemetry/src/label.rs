@@ -264,6 +264,16 @@ label! {
     }
 }
 
+label! {
+    /// What became of a ramp at which too many requests failed.
+    RampStop as "result" {
+        /// It stays where it is.
+        Paused = "paused",
+        /// The destinations have their own weights again.
+        Aborted = "aborted",
+    }
+}
+
 impl From<LeaseEvent> for LeaseTransition {
     fn from(event: LeaseEvent) -> Self {
         match event {
@@ -352,6 +362,7 @@ mod tests {
         check::<HoldEnd>();
         check::<CommandStage>();
         check::<LeaseTransition>();
+        check::<RampStop>();
         check::<HeartbeatResult>();
         check::<WorkerStatus>();
         check::<PathTemplate>();

@@ -12,6 +12,7 @@ mod lost_answers;
 mod members;
 mod partition;
 mod power;
+mod ramps;
 mod sandboxes;
 mod services;
 mod suite;
@@ -28,6 +29,8 @@ const FOCUSED_EVERY: u64 = 4;
 const DATA_PLANE_EVERY: u64 = 8;
 /// One seed of so many, between those, runs the sandboxes, and another one the gateways.
 const SANDBOXES_EVERY: u64 = 16;
+/// One seed of so many, between those, runs the ramps.
+const RAMPS_EVERY: u64 = 32;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub enum Scenario {
     Sandboxes,
     /// Tunnels open, move and close on nodes that die and are cut off.
     Gateways,
+    /// Shares change step by step, and stand still for a while, while leaders die.
+    Ramps,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -94,6 +99,7 @@ impl Scenario {
         Self::Health,
         Self::Sandboxes,
         Self::Gateways,
+        Self::Ramps,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -132,6 +138,7 @@ impl Scenario {
             Self::Health => "health",
             Self::Sandboxes => "sandboxes",
             Self::Gateways => "gateways",
+            Self::Ramps => "ramps",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -143,7 +150,7 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes, and to the gateways.
+    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -154,6 +161,8 @@ impl Scenario {
             Self::Sandboxes
         } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 3 {
             Self::Gateways
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 7 {
+            Self::Ramps
         } else {
             Self::Suite
         }
@@ -184,6 +193,7 @@ impl Scenario {
             Self::Health => health::run().await,
             Self::Sandboxes => sandboxes::run().await,
             Self::Gateways => gateways::run().await,
+            Self::Ramps => ramps::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

@@ -1,6 +1,6 @@
 //! The command line about what operators declare.
 
-use super::Remote;
+use super::{Remote, ramp::RampWord};
 use clap::{Args, Subcommand};
 
 /// `quorate routes`
@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
   quorate routes list
   quorate routes get web --output yaml > web.yaml
   quorate routes put web -f web.yaml
+  quorate routes ramp web --pause
   quorate routes delete web
 
 What `get` prints can be put again. It then replaces only the route that was shown, not a newer one.")]
@@ -36,6 +37,13 @@ pub enum RoutesVerb {
         /// YAML or JSON; - is stdin
         #[arg(long, short, value_name = "FILE")]
         file: String,
+    },
+    /// Show how far a route's ramp is, or pause, resume or abort it
+    Ramp {
+        /// The route's name
+        name: String,
+        #[command(flatten)]
+        word: RampWord,
     },
     /// Take a route away
     Delete {

@@ -1,6 +1,6 @@
 //! The command line about sandboxes.
 
-use super::Remote;
+use super::{Remote, ramp::RampWord};
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use std::time::Duration;
   quorate sandboxes put dev-1 -f dev-1.yaml
   quorate sandboxes extend dev-1 --ttl 24h
   quorate sandboxes trace dev-1 --for 30s
+  quorate sandboxes ramp dev-1 --rule 0 --abort
   quorate sandboxes delete dev-1
   quorate sandboxes local --key dev-1 --service upload --to localhost:3000
 
@@ -64,6 +65,16 @@ pub enum SandboxesVerb {
         /// Print what was noted so far, and have nothing more noted
         #[arg(long, conflicts_with = "follow")]
         now: bool,
+    },
+    /// Show how far the ramps of a sandbox's rules are, or pause, resume or abort one
+    Ramp {
+        /// What its requests carry
+        key: String,
+        /// The rule's place, from 0; not needed where only one has a ramp
+        #[arg(long, value_name = "PLACE")]
+        rule: Option<u16>,
+        #[command(flatten)]
+        word: RampWord,
     },
     /// Let a sandbox stand for this long from now on, whatever was left
     Extend {

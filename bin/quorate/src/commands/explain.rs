@@ -43,6 +43,12 @@ fn in_words(told: &Explained) -> String {
     if let Some(fallback) = &decision.fallback {
         lines.push(format!("  {fallback}"));
     }
+    if let Some((chosen, ramp)) =
+        decision.destination.as_ref().and_then(|one| Some((one, one.ramp.as_ref()?)))
+    {
+        let (target, weight, total) = (&chosen.target, chosen.weight, chosen.total_weight);
+        lines.push(format!("  {target} has {weight} of {total}: {ramp}"));
+    }
     if let Some(key) = &told.key {
         lines.push(format!("routing key: {}, by {}", key.key, key.form));
     }

@@ -1,6 +1,11 @@
 //! `quorate routes`
 
-use super::{block_on, document::Document, operator};
+use super::{
+    block_on,
+    document::Document,
+    operator,
+    ramps::{done_to, print_ramps},
+};
 use crate::{
     args::{Format, RoutesArgs, RoutesVerb},
     failure::Failure,
@@ -27,11 +32,22 @@ pub fn run(args: &RoutesArgs) -> Result<(), Failure> {
             }
             RoutesVerb::Put { name, file } => {
                 let mut document = Document::read(file)?;
-                let shown = document.take_shown("route", ("name", name), &[])?;
+                let shown = document.take_shown("route", ("name", name), &["ramp_status"])?;
                 let told = operator.set_route(name, &document.value, shown).await;
                 let told = told.map_err(|error| document.failure(error))?;
                 done(format, &told, &format!("set route {name}"))
             }
+            RoutesVerb::Ramp { name, word } => match word.order() {
+                Some(order) => {
+                    let told = operator.order_route_ramp(name, order).await?;
+                    done(format, &told, &format!("{} the ramp of route {name}", done_to(order)))
+                }
+                None => {
+                    let ramp = operator.route(name).await?.value.ramp_status;
+                    let none = || Failure::Failed(format!("route {name} has no ramp"));
+                    print_ramps(format, &[ramp.ok_or_else(none)?])
+                }
+            },
             RoutesVerb::Delete { name } => {
                 let told = operator.delete_route(name).await?;
                 done(format, &told, &format!("took route {name} away"))

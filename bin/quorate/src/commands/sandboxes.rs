@@ -5,13 +5,14 @@ use super::{
     document::Document,
     key_trace::{self, How},
     operator,
+    ramps::{done_to, print_ramps},
 };
 use crate::{
     args::{Format, SandboxesArgs, SandboxesVerb},
     failure::Failure,
     output::{Rows, done, or_dash, print, say, show, yaml},
 };
-use quorate_client::operator::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
+use quorate_client::operator::{Operator, RampOrder, SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
 use serde_json::Value;
 
 pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
@@ -33,7 +34,8 @@ pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
             }
             SandboxesVerb::Put { key, file } => {
                 let mut document = Document::read(file)?;
-                let shown = document.take_shown("sandbox", ("key", key), &["ends_at", "overlaps"])?;
+                let shown =
+                    document.take_shown("sandbox", ("key", key), &["ends_at", "overlaps", "ramps"])?;
                 let told = operator.set_sandbox(key, &document.value, shown).await;
                 let told = told.map_err(|error| document.failure(error))?;
                 done(format, &told, &format!("set sandbox {key}{}", until(&told)))?;
@@ -52,12 +54,38 @@ pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
                 };
                 key_trace::show_trace(&operator, key, (how, format)).await
             }
+            SandboxesVerb::Ramp { key, rule, word } => {
+                ramp(&operator, (key, *rule), (word.order(), format)).await
+            }
             SandboxesVerb::Extend { key, ttl } => {
                 let told = operator.extend_sandbox(key, ttl).await?;
                 done(format, &told, &format!("extended sandbox {key}{}", until(&told)))
             }
         }
     })
+}
+
+/// One of a sandbox's ramps, or all that it has.
+async fn ramp(
+    operator: &Operator,
+    (key, rule): (&str, Option<u16>),
+    (order, format): (Option<RampOrder>, Format),
+) -> Result<(), Failure> {
+    let mut ramps = operator.sandbox(key).await?.value.ramps;
+    ramps.retain(|ramp| rule.is_none() || ramp.rule == rule);
+    if ramps.is_empty() {
+        let of = rule.map_or_else(String::new, |rule| format!("rule {rule} of "));
+        return Err(Failure::Failed(format!("{of}sandbox {key} has no ramp")));
+    }
+    let Some(order) = order else { return print_ramps(format, &ramps) };
+    let [one] = &ramps[..] else {
+        let rules: Vec<_> = ramps.iter().filter_map(|ramp| Some(ramp.rule?.to_string())).collect();
+        let problem = format!("--rule is missing; rules of {key} with a ramp: {}", rules.join(", "));
+        return Err(Failure::Usage(problem));
+    };
+    let rule = one.rule.unwrap_or_default();
+    let told = operator.order_sandbox_ramp(key, rule, order).await?;
+    done(format, &told, &format!("{} the ramp of rule {rule} of sandbox {key}", done_to(order)))
 }
 
 /// When it ends, if the answer says.

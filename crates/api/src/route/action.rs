@@ -14,7 +14,7 @@ use quorate_model::{
 use serde_json::Value;
 
 /// Of how many of a million requests one percent is.
-pub(super) const PER_PERCENT: u32 = 10_000;
+pub(crate) const PER_PERCENT: u32 = 10_000;
 /// A browser need not remember for longer.
 const MAX_AGE_SECONDS_MAX: u64 = 86_400 * 365;
 
@@ -112,7 +112,7 @@ pub(super) fn mirror(value: Value) -> Result<Option<Mirror>, Wrong> {
 }
 
 /// A part of a hundred, as fine as a part of a million.
-fn percent(value: Value) -> Result<u32, Wrong> {
+pub(crate) fn percent(value: Value) -> Result<u32, Wrong> {
     let number = value.as_f64().filter(|number| (0.0..=100.0).contains(number));
     // At most a million: it fits.
     let per_million = |number: f64| (number * f64::from(PER_PERCENT)).round() as u32;

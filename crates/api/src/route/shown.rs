@@ -1,7 +1,10 @@
 //! Routes, as they are shown and as a body may say them.
 
 use super::parts::{CorsBody, DestinationBody, EditsBody, MatchBody, MirrorBody, RedirectBody, RewriteBody};
-use crate::policy::{BalancingBody, KeyBody, RetriesBody, span};
+use crate::{
+    policy::{BalancingBody, KeyBody, RetriesBody, span},
+    ramp::{RampBody, RampStatusBody},
+};
 use quorate_model::{
     Route, StoredRoute,
     route::{Action, Forwarding},
@@ -29,6 +32,9 @@ macro_rules! route_body {
             /// Where the client is told to ask instead; either this or `destinations`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub redirect: Option<RedirectBody>,
+            /// How the weights of the destinations change by themselves.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub ramp: Option<RampBody>,
             /// What keeps requests at one of the destinations, on every node.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub sticky: Option<KeyBody>,
@@ -86,6 +92,7 @@ macro_rules! route_body {
                     matches: (&route.matches).into(),
                     destinations: forwarding.destinations.iter().map(Into::into).collect(),
                     redirect: redirect.map(Into::into),
+                    ramp: forwarding.ramp.as_ref().map(Into::into),
                     sticky: forwarding.sticky.as_ref().map(Into::into),
                     balancing: forwarding.balancing.map(Into::into),
                     hash_on: forwarding.hash_on.as_ref().map(Into::into),
@@ -123,6 +130,9 @@ route_body! {
         created_index: u64 = stored.created.0,
         /// The log index of its last change, for `If-Match`.
         changed_index: u64 = stored.changed.0,
+        /// Where its ramp stands, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ramp_status: Option<RampStatusBody> = stored.ramp.as_deref().map(Into::into),
     }
     of stored: StoredRoute => &stored.route
 }

@@ -250,7 +250,7 @@ fn all_mistakes_are_listed_at_once() {
 #[test]
 fn a_stored_route_says_when_it_was_made_and_changed() {
     let route = read(with(json!({}))).expect("valid");
-    let stored = StoredRoute { route, created: LogIndex(5), changed: LogIndex(9) };
+    let stored = StoredRoute { route, created: LogIndex(5), changed: LogIndex(9), ramp: None };
     assert_eq!(
         json!(RouteBody::from(&stored)),
         json!({"name": "web", "created_index": 5, "changed_index": 9, "match": {},

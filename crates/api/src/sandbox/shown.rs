@@ -1,6 +1,12 @@
 //! Sandboxes, as they are shown and as a body may say them.
 
-use crate::{answer::VisibleBody, duration, policy::KeyBody, timestamp};
+use crate::{
+    answer::VisibleBody,
+    duration,
+    policy::KeyBody,
+    ramp::{RampBody, RampStatusBody},
+    timestamp,
+};
 use http::HeaderValue;
 use quorate_model::{
     LogTime, Sandbox, SandboxRule, SandboxTtl, StoredSandbox,
@@ -57,6 +63,9 @@ pub struct RuleBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, min_items = 1, max_items = 64)]
     pub targets: Vec<SandboxTargetBody>,
+    /// How the weights of the targets change by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<RampBody>,
     /// What keeps requests at one of the targets, on every node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<KeyBody>,
@@ -85,6 +94,7 @@ impl From<&SandboxRule> for RuleBody {
             service: rule.service.as_ref().map(ToString::to_string),
             target,
             targets,
+            ramp: rule.ramp.as_ref().map(Into::into),
             sticky: rule.sticky.as_ref().map(Into::into),
             add_headers: rule.add_headers.iter().map(|(name, v)| (name.to_string(), shown(v))).collect(),
             fallback: rule.fallback.into(),
@@ -155,6 +165,10 @@ pub struct SandboxBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub overlaps: Vec<OverlapBody>,
+    /// Where the ramps of its rules stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub ramps: Vec<RampStatusBody>,
     /// The log index at which it was made: its epoch.
     pub created_index: u64,
     /// The log index of its last change, for `If-Match`.
@@ -163,7 +177,11 @@ pub struct SandboxBody {
 
 impl From<&StoredSandbox> for SandboxBody {
     fn from(stored: &StoredSandbox) -> Self {
-        let StoredSandbox { key, sandbox, created, changed, ends } = stored;
+        let StoredSandbox { key, sandbox, created, changed, ends, ramps } = stored;
+        let ramps = ramps
+            .keys()
+            .zip(stored.ramping())
+            .map(|(rule, ramping)| RampStatusBody { rule: Some(*rule), ..(&ramping).into() });
         let SandboxPut { rules, ttl } = (&**sandbox).into();
         Self {
             key: key.to_string(),
@@ -171,6 +189,7 @@ impl From<&StoredSandbox> for SandboxBody {
             ttl,
             ends_at: ends.map(timestamp::millis),
             overlaps: OverlapBody::all(sandbox),
+            ramps: ramps.collect(),
             created_index: created.0,
             changed_index: changed.0,
         }

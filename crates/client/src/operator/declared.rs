@@ -1,6 +1,6 @@
 //! What operators declare: routes, and documents of many objects; and why requests go where they go.
 
-use super::{Download, Operator, Told, named, typed};
+use super::{Download, Operator, RampRecord, Told, named, typed};
 use crate::{
     Error,
     nodes::{Call, next_chunk},
@@ -32,6 +32,9 @@ pub struct RouteRecord {
     /// The log index of its last change.
     #[serde(default)]
     pub changed_index: u64,
+    /// Where its ramp stands, if it has one.
+    #[serde(default)]
+    pub ramp_status: Option<RampRecord>,
 }
 
 /// Where a part of the requests goes.
@@ -173,9 +176,29 @@ pub struct Decision {
     /// The status of an answer of the node's own.
     #[serde(default)]
     pub status: Option<u16>,
+    /// Which of the destinations of a route.
+    #[serde(default)]
+    pub destination: Option<ChosenDestination>,
     /// Who may get it.
     #[serde(default)]
     pub endpoints: Vec<Candidate>,
+}
+
+/// One of the destinations of a route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct ChosenDestination {
+    /// Such as `service upload`.
+    #[serde(default)]
+    pub target: String,
+    /// Its weight.
+    #[serde(default)]
+    pub weight: u64,
+    /// All weights together.
+    #[serde(default)]
+    pub total_weight: u64,
+    /// Which step of a ramp says so.
+    #[serde(default)]
+    pub ramp: Option<String>,
 }
 
 /// Who may get a request.

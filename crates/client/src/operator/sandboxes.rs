@@ -1,6 +1,6 @@
 //! Sandboxes: where the requests that carry a routing key go instead.
 
-use super::{Operator, Told, named};
+use super::{Operator, RampRecord, Told, named};
 use crate::{Error, nodes::Call};
 use reqwest::Method;
 use serde::Deserialize;
@@ -14,6 +14,9 @@ pub struct SandboxRecord {
     /// Its rules.
     #[serde(default)]
     pub rules: Vec<SandboxRuleRecord>,
+    /// Where the ramps of its rules stand.
+    #[serde(default)]
+    pub ramps: Vec<RampRecord>,
     /// When it ends; `None`: when it is taken away.
     #[serde(default)]
     pub ends_at: Option<String>,

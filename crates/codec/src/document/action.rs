@@ -2,6 +2,7 @@
 
 use super::{
     headers::{Cors, HeaderEdits},
+    ramp::Ramp,
     source::{Balancing, KeySource, Protocol, Retries},
 };
 use quorate_model as model;
@@ -45,6 +46,9 @@ pub(super) struct Forwarding {
     response_headers: HeaderEdits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mirror: Option<Mirror>,
+    /// Since the sixth level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ramp: Option<Ramp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,6 +134,7 @@ impl From<&model::route::Forwarding> for Forwarding {
     fn from(forwarding: &model::route::Forwarding) -> Self {
         let model::route::Forwarding {
             destinations,
+            ramp,
             sticky,
             balancing,
             hash_on,
@@ -156,6 +161,7 @@ impl From<&model::route::Forwarding> for Forwarding {
             request_headers: request_headers.into(),
             response_headers: response_headers.into(),
             mirror: mirror.as_ref().map(Mirror::from),
+            ramp: ramp.as_ref().map(Ramp::from),
         }
     }
 }
@@ -169,6 +175,7 @@ impl TryFrom<Forwarding> for model::route::Forwarding {
         let host = |host: Box<str>| model::route::Rewrite::host(&host);
         Ok(Self {
             destinations: crate::v1::all(forwarding.destinations)?,
+            ramp: forwarding.ramp.map(Into::into),
             sticky: forwarding.sticky.map(TryInto::try_into).transpose()?,
             balancing: forwarding.balancing.map(Into::into),
             hash_on: forwarding.hash_on.map(TryInto::try_into).transpose()?,

@@ -18,6 +18,7 @@ mod headers;
 mod matching;
 mod past;
 mod policy;
+mod ramp;
 mod route;
 mod sandbox;
 mod source;

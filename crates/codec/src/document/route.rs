@@ -1,6 +1,6 @@
 //! Routes.
 
-use super::{action::Action, matching::RouteMatch};
+use super::{action::Action, matching::RouteMatch, ramp::RampState};
 use crate::v1::registration::first;
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, RouteName};
@@ -25,6 +25,9 @@ pub(crate) struct StoredRoute {
     created: u64,
     changed: u64,
     route: Route,
+    /// Since the sixth level: where its ramp stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ramp: Option<RampState>,
 }
 
 fn is_zero(number: &i32) -> bool {
@@ -52,8 +55,14 @@ impl Route {
 
 impl From<&model::StoredRoute> for StoredRoute {
     fn from(stored: &model::StoredRoute) -> Self {
-        let model::StoredRoute { route, created, changed } = stored;
-        Self { name: route.name().to_string(), created: created.0, changed: changed.0, route: route.into() }
+        let model::StoredRoute { route, created, changed, ramp: _ } = stored;
+        Self {
+            name: route.name().to_string(),
+            created: created.0,
+            changed: changed.0,
+            route: route.into(),
+            ramp: stored.ramp_state().map(Into::into),
+        }
     }
 }
 
@@ -61,10 +70,8 @@ impl TryFrom<StoredRoute> for model::StoredRoute {
     type Error = Invalid;
 
     fn try_from(stored: StoredRoute) -> Result<Self, Invalid> {
-        Ok(Self {
-            route: stored.route.named(&stored.name)?,
-            created: LogIndex(stored.created),
-            changed: LogIndex(stored.changed),
-        })
+        let route = stored.route.named(&stored.name)?;
+        let at = (LogIndex(stored.created), LogIndex(stored.changed));
+        Self::new(route, at, stored.ramp.map(Into::into))
     }
 }

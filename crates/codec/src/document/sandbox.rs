@@ -3,13 +3,14 @@
 use super::{
     action::Destination,
     headers::{Header, read_headers},
+    ramp::{self, Ramp, RuleRamp},
     source::KeySource,
 };
 use crate::v1::registration::first;
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl, ServiceName, sandbox::Fallback};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What a sandbox says. Its key stands beside it.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +40,9 @@ struct Rule {
     /// Both are written: which of them is the default may be tuned.
     fallback_missing: bool,
     fallback_on_5xx: bool,
+    /// Since the sixth level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ramp: Option<Ramp>,
 }
 
 /// A sandbox as the cluster holds it.
@@ -51,6 +55,9 @@ pub(crate) struct StoredSandbox {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends_ms: Option<u64>,
     sandbox: Sandbox,
+    /// Since the sixth level: where the ramps of its rules stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ramps: Vec<RuleRamp>,
 }
 
 /// How long, in milliseconds, as it was written.
@@ -82,6 +89,7 @@ impl From<&model::SandboxRule> for Rule {
             headers,
             service,
             destinations,
+            ramp,
             sticky,
             add_headers,
             fallback: Fallback { missing, on_5xx },
@@ -97,6 +105,7 @@ impl From<&model::SandboxRule> for Rule {
             add_headers: add_headers.iter().map(Header::from).collect(),
             fallback_missing: *missing,
             fallback_on_5xx: *on_5xx,
+            ramp: ramp.as_ref().map(Ramp::from),
         }
     }
 }
@@ -115,6 +124,7 @@ impl TryFrom<Rule> for model::SandboxRule {
             headers: rule.headers.into_iter().map(header).collect::<Result<_, Invalid>>()?,
             service: rule.service.map(|name| ServiceName::parse(&name)).transpose()?,
             destinations: crate::v1::all(rule.destinations)?,
+            ramp: rule.ramp.map(Into::into),
             sticky: rule.sticky.map(TryInto::try_into).transpose()?,
             add_headers: read_headers("add_headers", rule.add_headers)?,
             fallback: Fallback { missing: rule.fallback_missing, on_5xx: rule.fallback_on_5xx },
@@ -124,13 +134,14 @@ impl TryFrom<Rule> for model::SandboxRule {
 
 impl From<&model::StoredSandbox> for StoredSandbox {
     fn from(stored: &model::StoredSandbox) -> Self {
-        let model::StoredSandbox { key, sandbox, created, changed, ends } = stored;
+        let model::StoredSandbox { key, sandbox, created, changed, ends, ramps: _ } = stored;
         Self {
             key: key.to_string(),
             created: created.0,
             changed: changed.0,
             ends_ms: ends.map(|ends| ends.0),
             sandbox: (&**sandbox).into(),
+            ramps: ramp::of_rules(stored),
         }
     }
 }
@@ -139,12 +150,14 @@ impl TryFrom<StoredSandbox> for model::StoredSandbox {
     type Error = Invalid;
 
     fn try_from(stored: StoredSandbox) -> Result<Self, Invalid> {
-        Ok(Self {
+        let sandbox = Self {
             key: RoutingKey::parse(&stored.key)?,
             sandbox: Arc::new(stored.sandbox.try_into()?),
             created: LogIndex(stored.created),
             changed: LogIndex(stored.changed),
             ends: stored.ends_ms.map(LogTime),
-        })
+            ramps: BTreeMap::new(),
+        };
+        ramp::with_rules(sandbox, stored.ramps)
     }
 }

@@ -11,6 +11,7 @@ pub mod observation;
 pub mod openings;
 pub mod probe;
 pub mod proof;
+pub mod ramps;
 pub mod work;
 
 pub use applied::{AppliedAsked, decode_applied, decode_applied_asked, encode_applied, encode_applied_asked};
@@ -41,6 +42,7 @@ pub use proof::{
     Challenge, Introduction, Mac, Nonce, decode_challenge, decode_introduction, decode_proof,
     encode_challenge, encode_introduction, encode_proof,
 };
+pub use ramps::{decode_ramps, encode_ramps};
 pub use work::{
     Believed, Down, Found, InFlight, InFlightAsked, LookAsked, decode_believed, decode_down, decode_found,
     decode_in_flight, decode_in_flight_asked, decode_look_asked, encode_believed, encode_down, encode_found,

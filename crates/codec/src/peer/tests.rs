@@ -1,9 +1,9 @@
 use super::*;
 use crate::raft::{LogId, LogRecord, Payload, Vote};
 use quorate_model::{
-    BootId, ClusterId, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load, LoadReport,
-    LogIndex, LogTime, Milli, NodeId, NodeLevels, NodeName, Opening, Reply, ServiceName, Status, Ttl,
-    WorkerId,
+    BootId, ClusterId, Entry, Epoch, ErrorsSeen, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load,
+    LoadReport, LogIndex, LogTime, Milli, NodeId, NodeLevels, NodeName, Opening, RampCounted, RampSubject,
+    Reply, RouteName, RoutingKey, ServiceName, Status, Ttl, WorkerId,
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -227,4 +227,23 @@ fn what_is_asked_and_said_of_applied_indexes_keeps_its_bytes() {
     assert_eq!(text, include_str!("../../golden/v1/peer-applied.txt"));
     assert_eq!(decode_applied_asked(&samples[0].1), Ok(asked));
     assert_eq!(decode_applied(&samples[1].1), Ok(LogIndex(58)));
+}
+
+#[test]
+fn counted_ramps_keep_their_bytes() {
+    let seen = |destination, failures, requests| ErrorsSeen { destination, failures, requests };
+    let counted = |subject, seen| RampCounted { subject, epoch: LogIndex(33), entered: 2, seen };
+    let key = RoutingKey::parse("dev-1").expect("valid");
+    let message = [
+        counted(
+            RampSubject::Route(RouteName::parse("r").expect("valid")),
+            vec![seen(0, 0, 95), seen(1, 3, 5)],
+        ),
+        counted(RampSubject::Rule { key, rule: 1 }, Vec::new()),
+    ];
+    let bytes = encode_ramps(&message);
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(format!("ramps {hex}\n"), include_str!("../../golden/v1/peer-ramps.txt"));
+    assert_eq!(decode_ramps(&bytes).as_deref(), Ok(&message[..]));
+    assert!(decode_ramps(&bytes[..bytes.len() - 1]).is_err(), "cut short");
 }

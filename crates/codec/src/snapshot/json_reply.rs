@@ -1,5 +1,6 @@
 //! Replies in the windows of a snapshot.
 
+use crate::v1::ramp::Subject;
 use quorate_model as model;
 use quorate_model::{
     Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
@@ -39,6 +40,8 @@ pub(super) enum Refusal {
     HasSandboxes { sandboxes: u64 },
     NotInHistory { wanted: u64, from: u64, until: u64 },
     GatewayEnded { epoch: u64 },
+    NoRamp { subject: Subject },
+    RampOver { subject: Subject },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,6 +133,8 @@ impl From<&model::Refusal> for Refusal {
             }
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
             M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
+            M::NoRamp { subject } => Self::NoRamp { subject: subject.into() },
+            M::RampOver { subject } => Self::RampOver { subject: subject.into() },
         }
     }
 }
@@ -186,6 +191,8 @@ impl TryFrom<Refusal> for model::Refusal {
             }
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
             Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
+            Refusal::NoRamp { subject } => Self::NoRamp { subject: subject.try_into()? },
+            Refusal::RampOver { subject } => Self::RampOver { subject: subject.try_into()? },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     presence::PresenceCommand,
+    ramp::{self, RampCommand},
     registration::Registration,
     restore::RestoreStep,
     sandbox::{self, SandboxCommand},
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Sandboxes(SandboxCommand),
     RollBack { to: u64, if_index: Option<u64> },
     Presence(PresenceCommand),
+    Ramp(RampCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -187,6 +189,7 @@ impl From<&model::Command> for Command {
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
             M::RollBack { to, if_index } => Self::RollBack { to: to.0, if_index: if_index.map(|i| i.0) },
             M::Presence(command) => Self::Presence(command.into()),
+            M::Ramp(command) => ramp::command(command),
         }
     }
 }
@@ -214,6 +217,7 @@ impl TryFrom<Command> for model::Command {
             Command::Traffic(later) => later.try_into()?,
             Command::Sandboxes(later) => later.try_into()?,
             Command::Presence(later) => Self::Presence(later.try_into()?),
+            Command::Ramp(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

@@ -18,6 +18,7 @@ pub(crate) mod opening;
 pub(crate) mod peer;
 pub(crate) mod presence;
 pub(crate) mod raft;
+pub(crate) mod ramp;
 pub(crate) mod registration;
 pub(crate) mod reply;
 pub(crate) mod restore;

@@ -6,6 +6,7 @@ use super::{
     load::LoadReport,
     opening::Opening,
     raft::LogId,
+    ramp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,7 @@ pub(crate) struct Proposed {
 
 pub(crate) type Heartbeats = Vec<Heartbeat>;
 pub(crate) type Loads = Vec<LoadReport>;
+pub(crate) type Ramps = Vec<ramp::Counted>;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OpeningsTold {

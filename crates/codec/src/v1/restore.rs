@@ -2,6 +2,7 @@
 
 use super::{
     command::KeyspaceSource,
+    ramp,
     registration::Registration,
     sandbox::SandboxDocument,
     services::{KeyspaceWith, StoredPolicy, WorkerWith},
@@ -23,6 +24,8 @@ pub(crate) enum RestoreStep {
     BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
     Routes { batch: u32, routes: Vec<RouteDocument> },
     Sandboxes { batch: u32, sandboxes: Vec<SandboxDocument> },
+    RoutesWhole { batch: u32, routes: Vec<String> },
+    SandboxesWhole { batch: u32, sandboxes: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +84,12 @@ impl From<&model::RestoreStep> for RestoreStep {
             M::Workers { batch, workers } => {
                 Self::Workers { batch: *batch, workers: workers.iter().map(|w| Worker::from(&**w)).collect() }
             }
+            M::Routes { batch, routes } if level >= FeatureLevel::SIXTH => {
+                Self::RoutesWhole { batch: *batch, routes: ramp::routes(routes) }
+            }
+            M::Sandboxes { batch, sandboxes } if level >= FeatureLevel::SIXTH => {
+                Self::SandboxesWhole { batch: *batch, sandboxes: ramp::sandboxes(sandboxes) }
+            }
             M::Routes { batch, routes } => {
                 Self::Routes { batch: *batch, routes: routes.iter().map(RouteDocument::from).collect() }
             }
@@ -115,6 +124,12 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
             RestoreStep::Sandboxes { batch, sandboxes } => {
                 let sandboxes = sandboxes.into_iter().map(|stored| stored.try_into().map(Arc::new));
                 Self::Sandboxes { batch, sandboxes: sandboxes.collect::<Result<_, Invalid>>()? }
+            }
+            RestoreStep::RoutesWhole { batch, routes } => {
+                Self::Routes { batch, routes: ramp::read_routes(&routes)? }
+            }
+            RestoreStep::SandboxesWhole { batch, sandboxes } => {
+                Self::Sandboxes { batch, sandboxes: ramp::read_sandboxes(&sandboxes)? }
             }
             RestoreStep::Workers { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));

@@ -5,7 +5,7 @@ use crate::document;
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum SandboxCommand {
@@ -99,7 +99,8 @@ impl TryFrom<SandboxEnd> for model::SandboxEnd {
 
 impl From<&model::StoredSandbox> for SandboxDocument {
     fn from(stored: &model::StoredSandbox) -> Self {
-        let model::StoredSandbox { key, sandbox, created, changed, ends } = stored;
+        // Where ramps stand has no place here: `super::ramp` holds those that have some.
+        let model::StoredSandbox { key, sandbox, created, changed, ends, ramps: _ } = stored;
         Self {
             key: key.to_string(),
             document: text_of(sandbox),
@@ -114,12 +115,15 @@ impl TryFrom<SandboxDocument> for model::StoredSandbox {
     type Error = Invalid;
 
     fn try_from(stored: SandboxDocument) -> Result<Self, Invalid> {
-        Ok(Self {
+        let sandbox = Self {
             key: RoutingKey::parse(&stored.key)?,
             sandbox: Arc::new(sandbox_of(&stored.document)?),
             created: LogIndex(stored.created),
             changed: LogIndex(stored.changed),
             ends: stored.ends_ms.map(LogTime),
-        })
+            ramps: BTreeMap::new(),
+        };
+        sandbox.check_ramps()?;
+        Ok(sandbox)
     }
 }

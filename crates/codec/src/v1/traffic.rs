@@ -172,7 +172,8 @@ impl TryFrom<HealthChange> for model::HealthChange {
 
 impl From<&model::StoredRoute> for RouteDocument {
     fn from(stored: &model::StoredRoute) -> Self {
-        let model::StoredRoute { route, created, changed } = stored;
+        // Where its ramp stands has no place here: `super::ramp` holds those that have one.
+        let model::StoredRoute { route, created, changed, ramp: _ } = stored;
         Self {
             name: route.name().to_string(),
             document: route_text(route),
@@ -187,7 +188,7 @@ impl TryFrom<RouteDocument> for model::StoredRoute {
 
     fn try_from(stored: RouteDocument) -> Result<Self, Invalid> {
         let route = route_of(&stored.name, &stored.document)?;
-        Ok(Self { route, created: LogIndex(stored.created), changed: LogIndex(stored.changed) })
+        Self::new(route, (LogIndex(stored.created), LogIndex(stored.changed)), None)
     }
 }
 

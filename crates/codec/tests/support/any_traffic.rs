@@ -211,6 +211,7 @@ fn actions() -> impl Strategy<Value = Action> {
         let (cors, rewrite, request_headers, response_headers, mirror) = what;
         Action::from(Forwarding {
             destinations,
+            ramp: None,
             sticky,
             balancing,
             hash_on,
@@ -242,7 +243,7 @@ pub fn any_route() -> impl Strategy<Value = Route> {
 
 pub fn any_stored_route() -> impl Strategy<Value = Arc<StoredRoute>> {
     (any_route(), any::<(u64, u64)>()).prop_map(|(route, (created, changed))| {
-        Arc::new(StoredRoute { route, created: LogIndex(created), changed: LogIndex(changed) })
+        Arc::new(StoredRoute { route, created: LogIndex(created), changed: LogIndex(changed), ramp: None })
     })
 }
 

@@ -5,6 +5,7 @@ pub mod any_traffic;
 mod later;
 pub mod past;
 pub mod presence;
+pub mod ramps;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -122,6 +123,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(sandboxes::commands());
     named.extend(past::commands());
     named.extend(presence::commands());
+    named.extend(ramps::commands());
     named
 }
 
@@ -154,7 +156,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Routes { .. }, .. } => "restore-routes",
         Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
         Command::PutSandbox { .. } | Command::DeleteSandbox { .. } => "sandbox",
-        Command::ExtendSandbox { .. } | Command::EndSandboxes(_) => "sandbox-time",
+        Command::ExtendSandbox { .. } | Command::EndSandboxes(_) | Command::Ramp(_) => "in-time",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -195,6 +197,7 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
             .chain(sandboxes::refusals())
             .chain(past::refusals())
             .chain(presence::refusals())
+            .chain(ramps::refusals())
             .map(Reply::Refused),
     );
     replies.into_iter().map(|r| (reply_name(&r), r)).collect()
@@ -228,6 +231,8 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
         Refusal::GatewayEnded { .. } => "gateway-ended",
+        Refusal::NoRamp { .. } => "no-ramp",
+        Refusal::RampOver { .. } => "ramp-over",
     }
 }
 
@@ -399,6 +404,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         sandboxes::any_command(),
         past::any_command(),
         presence::any_command(),
+        ramps::any_command(),
     ]
 }
 

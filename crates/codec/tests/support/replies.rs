@@ -48,6 +48,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
         any::<u64>().prop_map(|epoch| Refusal::GatewayEnded { epoch: Epoch(epoch) }),
+        prop::sample::select(super::ramps::refusals().to_vec()),
         Just(Refusal::AlreadyFormed),
         Just(Refusal::Forgotten),
     ];

@@ -27,6 +27,7 @@ fn everything() -> SandboxRule {
         paths_exact: vec!["/x".into()],
         headers: vec![("content-type".into(), "application/json".into())],
         service: Some(services::service("chat")),
+        ramp: None,
         destinations: vec![to("http://10.0.0.8:80/base", 80), to("chat", 15), to("chat@v2", 5)],
         sticky: KeySource::header("x-user").ok(),
         add_headers: vec![("x-environment".into(), HeaderEdits::value("f", "sandbox").expect("valid"))],
@@ -51,7 +52,8 @@ fn sandbox(rules: Vec<SandboxRule>, ttl: Option<SandboxTtl>) -> Sandbox {
 fn stored() -> Vec<Arc<StoredSandbox>> {
     let of = |name: &str, sandbox, ends| {
         let (key, created, changed) = (key(name), LogIndex(33), LogIndex(40));
-        Arc::new(StoredSandbox { key, sandbox: Arc::new(sandbox), created, changed, ends })
+        let ramps = BTreeMap::new();
+        Arc::new(StoredSandbox { key, sandbox: Arc::new(sandbox), created, changed, ends, ramps })
     };
     let ends = LogTime(1_790_000_086_400_000);
     vec![
@@ -140,6 +142,7 @@ fn any_rule() -> impl Strategy<Value = SandboxRule> {
                 headers: headers.into_iter().collect(),
                 service: service.map(|name| services::service(&name)),
                 destinations,
+                ramp: None,
                 sticky,
                 add_headers: added.into_iter().collect(),
                 fallback,
@@ -160,7 +163,8 @@ pub fn any_stored() -> impl Strategy<Value = Arc<StoredSandbox>> {
     (any_key(), any_sandbox(), any::<(u64, u64)>(), option::of(any::<u64>())).prop_map(
         |(key, sandbox, (created, changed), ends)| {
             let (created, changed, ends) = (LogIndex(created), LogIndex(changed), ends.map(LogTime));
-            Arc::new(StoredSandbox { key, sandbox: Arc::new(sandbox), created, changed, ends })
+            let ramps = BTreeMap::new();
+            Arc::new(StoredSandbox { key, sandbox: Arc::new(sandbox), created, changed, ends, ramps })
         },
     )
 }

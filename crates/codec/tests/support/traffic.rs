@@ -71,6 +71,7 @@ fn everything() -> RouteParts {
     };
     let keyspace = Target::Keyspace(keyspace("default"));
     let forwarding = Forwarding {
+        ramp: None,
         destinations: vec![
             Destination { target: service("chat"), weight: 90 },
             Destination { target: url(Some(Protocol::H2)), weight: 10 },
@@ -127,7 +128,7 @@ fn route(name: &str, parts: RouteParts) -> Route {
 pub fn stored_routes() -> Vec<StoredRoute> {
     let stored = |(nth, (name, parts)): (usize, (&str, RouteParts))| {
         let created = LogIndex(30 + nth as u64);
-        StoredRoute { route: route(name, parts), created, changed: LogIndex(40) }
+        StoredRoute { route: route(name, parts), created, changed: LogIndex(40), ramp: None }
     };
     let routes = [("all", everything()), ("echo", least()), ("grpc", grpc()), ("old", redirect())];
     routes.into_iter().enumerate().map(stored).collect()

@@ -74,6 +74,8 @@ pub mod path {
     pub const LOADS: &str = "/peer/v1/loads";
     /// Which breakers opened.
     pub const OPENINGS: &str = "/peer/v1/openings";
+    /// How the requests fare that ramps lead somewhere.
+    pub const RAMPS: &str = "/peer/v1/ramps";
 }
 
 /// The headers that each request carries.

@@ -39,6 +39,7 @@ pub use quorate_codec::{
     peer::{OpeningsTold, decode_openings, encode_openings},
     peer::{ProbeAsked, decode_probe_asked, encode_probe_asked},
     peer::{decode_key_trace, decode_trace_asked, encode_key_trace, encode_trace_asked},
+    peer::{decode_ramps, encode_ramps},
     proposal::{decode_proposals, encode_proposals},
 };
 use quorate_model::{LogIndex, NodeId, Reply};

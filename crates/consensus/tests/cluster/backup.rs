@@ -32,7 +32,7 @@ fn route(number: u64) -> Arc<StoredRoute> {
     let name = RouteName::parse(&format!("r{number:04}")).expect("valid");
     let route = parts.validate(name).expect("valid");
     // The later by name, the older: their age can't be taken from their order.
-    Arc::new(StoredRoute { route, created: LogIndex(5_000 - number), changed: LogIndex(5_000) })
+    Arc::new(StoredRoute { route, created: LogIndex(5_000 - number), changed: LogIndex(5_000), ramp: None })
 }
 
 fn parts() -> Parts {
@@ -62,7 +62,14 @@ fn sandboxes(ends: &[(&str, Option<LogTime>)]) -> Parts {
     let sandbox = Arc::new(SandboxParts { rules, ttl: None }.validate().expect("valid"));
     let stored = |(key, ends): &(&str, Option<LogTime>)| {
         let (key, sandbox, at) = (RoutingKey::parse(key).expect("valid"), sandbox.clone(), LogIndex(7));
-        Arc::new(StoredSandbox { key, sandbox, created: at, changed: at, ends: *ends })
+        Arc::new(StoredSandbox {
+            key,
+            sandbox,
+            created: at,
+            changed: at,
+            ends: *ends,
+            ramps: Default::default(),
+        })
     };
     Parts { level: FeatureLevel::FIFTH, sandboxes: ends.iter().map(stored).collect(), ..parts() }
 }

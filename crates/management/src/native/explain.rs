@@ -107,8 +107,8 @@ fn decision(result: Decided) -> DecisionBody {
     }
 }
 
-fn chosen(Chosen { nth, target, weight, total, by }: Chosen) -> ChosenBody {
-    ChosenBody { nth: nth as u64, target, weight, total_weight: total, by }
+fn chosen(Chosen { nth, target, weight, total, ramp, by }: Chosen) -> ChosenBody {
+    ChosenBody { nth: nth as u64, target, weight, total_weight: total, ramp, by }
 }
 
 fn candidate(EndpointFacts { worker, address, rank, status }: EndpointFacts) -> CandidateBody {

@@ -17,7 +17,7 @@ use quorate_api::{
     answer::{Page, WriteAnswer},
     route::{self, RouteBody, RoutePut},
 };
-use quorate_model::{Command, Kind, RouteName, StoredRoute};
+use quorate_model::{Command, Kind, RampSubject, RouteName, StoredRoute};
 use std::sync::Arc;
 
 type RoutePath = Result<Path<String>, PathRejection>;
@@ -77,7 +77,10 @@ pub(super) async fn show(State(app): State<App>, path: RoutePath, uri: Uri) -> A
     let view = reads::view(&app, &query).await?;
     let unknown = || Fault::new(Code::RouteUnknown, format!("there is no route {name}"));
     let stored = view.routes().get(name.as_str()).ok_or_else(unknown)?;
-    Ok(with_etag(decided(view.index(), &RouteBody::from(&**stored)), stored.changed))
+    let mut body = RouteBody::from(&**stored);
+    let seen = || app.cluster.ramp_seen(&RampSubject::Route(name.clone()));
+    body.ramp_status = body.ramp_status.map(|status| status.seeing(seen()));
+    Ok(with_etag(decided(view.index(), &body), stored.changed))
 }
 
 /// Set a route

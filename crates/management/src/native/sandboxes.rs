@@ -21,7 +21,7 @@ use quorate_api::{
     config::both,
     sandbox::{self, ExtendBody, OverlapBody, SandboxAnswer, SandboxBody, SandboxPut},
 };
-use quorate_model::{Command, Kind, LogTime, RoutingKey, StoredSandbox};
+use quorate_model::{Command, Kind, LogTime, RampSubject, RoutingKey, StoredSandbox};
 use quorate_rt::time;
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
@@ -129,7 +129,13 @@ pub(super) async fn show(State(app): State<App>, path: KeyPath, uri: Uri) -> Ans
     let view = reads::view(&app, &query).await?;
     let unknown = || Fault::new(Code::SandboxUnknown, format!("there is no sandbox {key}"));
     let stored = view.sandboxes().get(key.as_str()).ok_or_else(unknown)?.stored();
-    Ok(with_etag(decided(view.index(), &show_one(stored)), stored.changed))
+    let mut body = show_one(stored);
+    for status in &mut body.ramps {
+        let Some(rule) = status.rule else { continue };
+        let seen = app.cluster.ramp_seen(&RampSubject::Rule { key: key.clone(), rule });
+        *status = status.clone().seeing(seen);
+    }
+    Ok(with_etag(decided(view.index(), &body), stored.changed))
 }
 
 /// Set a sandbox

@@ -25,9 +25,9 @@ use quorate_management::{
     router,
 };
 use quorate_model::{
-    BootId, ClusterId, Command, Entry, Epoch, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
+    BootId, ClusterId, Command, Entry, Epoch, ErrorsSeen, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
     KeyspaceSource, Kind, LeaseInfo, Load, LogIndex, LogTime, MemberChange, NodeId, NodeName, Origin,
-    PartitionCount, Position, Proposal, Refusal, Reply, RoutingKey, ServiceName, WorkerId,
+    PartitionCount, Position, Proposal, RampSubject, Refusal, Reply, RoutingKey, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
 use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
@@ -216,6 +216,10 @@ impl Inner {
 }
 
 impl Cluster for Fake {
+    fn ramp_seen(&self, _: &RampSubject) -> Vec<ErrorsSeen> {
+        vec![ErrorsSeen { destination: 1, failures: 3, requests: 40 }]
+    }
+
     fn view(&self) -> Arc<View> {
         let inner = self.inner.lock().expect("no panic");
         inner.lagging.clone().unwrap_or_else(|| Arc::new(inner.state.clone()))

@@ -20,6 +20,7 @@ mod nodes;
 mod observations;
 mod original;
 mod probes;
+mod ramps;
 mod reads;
 mod registry;
 mod routes;

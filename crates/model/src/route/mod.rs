@@ -18,6 +18,7 @@ use crate::{
     name::{Invalid, RouteName},
     number::LogIndex,
     policy::{Balancing, KeySource, Retries},
+    ramp::{Ramp, RampState, RampSubject, Ramping},
 };
 use std::{ops::Deref, sync::Arc};
 
@@ -58,6 +59,8 @@ impl From<Forwarding> for Action {
 pub struct Forwarding {
     /// Where to, at least one.
     pub destinations: Vec<Destination>,
+    /// How their weights change by themselves.
+    pub ramp: Option<Ramp>,
     /// What keeps requests at one of them.
     pub sticky: Option<KeySource>,
     /// Which of a destination's endpoints; `None`: as the service's policy says.
@@ -117,6 +120,11 @@ impl Route {
         }
     }
 
+    /// How the weights of its destinations change by themselves, if they do.
+    pub fn ramp(&self) -> Option<&Ramp> {
+        self.forwarding()?.ramp.as_ref()
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name
@@ -152,6 +160,43 @@ pub struct StoredRoute {
     pub created: LogIndex,
     /// The log index of its last change, for `If-Match`.
     pub changed: LogIndex,
+    /// Where its ramp stands, if it has one.
+    pub ramp: Option<Arc<Ramping>>,
+}
+
+impl StoredRoute {
+    /// A route whose ramp, if it has one, stands there.
+    pub fn new(
+        route: Route,
+        (created, changed): (LogIndex, LogIndex),
+        state: Option<RampState>,
+    ) -> Result<Self, Invalid> {
+        let subject = || RampSubject::Route(route.name().clone());
+        let ramp = match (route.forwarding().and_then(|forwarding| forwarding.ramped()), state) {
+            (Some((ramp, own)), Some(state)) => {
+                state.is_of(ramp)?;
+                Some(Arc::new(Ramping::new(subject(), (ramp, own), state)))
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err(Invalid::new("ramp", "stands nowhere", "a state for each ramp")),
+            (None, Some(_)) => return Err(Invalid::new("ramp", "is not there", "a ramp for each state")),
+        };
+        Ok(Self { route, created, changed, ramp })
+    }
+
+    /// Its destinations, with the weights that they have now; none: it redirects.
+    pub fn destinations(&self) -> &[Destination] {
+        match (&self.ramp, &self.route.action) {
+            (Some(ramping), _) => &ramping.destinations,
+            (None, Action::Forward(forwarding)) => &forwarding.destinations,
+            (None, Action::Redirect(_)) => &[],
+        }
+    }
+
+    /// Where its ramp stands, as the cluster holds it.
+    pub fn ramp_state(&self) -> Option<RampState> {
+        self.ramp.as_ref().map(|ramping| ramping.state)
+    }
 }
 
 impl RouteParts {
@@ -205,6 +250,11 @@ pub fn is_idempotent(method: &http::Method) -> bool {
 }
 
 impl Forwarding {
+    /// Its ramp, with the destinations that it is of.
+    pub fn ramped(&self) -> Option<(&Ramp, &[Destination])> {
+        Some((self.ramp.as_ref()?, &self.destinations))
+    }
+
     fn weight(&self) -> usize {
         const VALUE: usize = 128;
         let edits = [&self.request_headers, &self.response_headers].into_iter().flat_map(|edits| {
@@ -213,7 +263,8 @@ impl Forwarding {
         });
         let origins =
             self.cors.as_ref().map_or(0, |cors| cors.allowed_origins.len() + cors.allowed_headers.len());
-        size_of::<Self>()
+        ramp_weight(self.ramp.as_ref(), &self.destinations)
+            + size_of::<Self>()
             + edits.map(|text| VALUE + text).sum::<usize>()
             + (self.destinations.len() + origins) * VALUE
     }
@@ -226,6 +277,7 @@ impl Forwarding {
         if self.balancing == Some(Balancing::ConsistentHash) && self.hash_on.is_none() {
             wrong.push(Invalid::new("hash_on", "is not there", "a key, with `balancing: consistent-hash`"));
         }
+        wrong.extend(self.ramp.iter().flat_map(|ramp| ramp.mistakes(self.destinations.len())));
         wrong.extend(self.timeouts.mistakes());
         if let Some(retries) = &self.retries {
             let mistakes = retries.clone().validate().err().unwrap_or_default();
@@ -252,6 +304,14 @@ impl Forwarding {
         wrong.extend(wrong_destinations("destinations", &self.destinations));
         wrong
     }
+}
+
+/// What a ramp and what is made of it keep in memory, about.
+pub(crate) fn ramp_weight(ramp: Option<&Ramp>, destinations: &[Destination]) -> usize {
+    const EACH: usize = 96;
+    let Some(ramp) = ramp else { return 0 };
+    let made = destinations.iter().map(|one| EACH + one.target.text_len()).sum::<usize>();
+    size_of::<Ramping>() + ramp.weight() + made
 }
 
 /// What is wrong with how many there are and what they weigh, alone and together.

@@ -18,8 +18,9 @@ use crate::{
     limit,
     name::{Invalid, RoutingKey},
     number::{LogIndex, LogTime},
+    ramp::{Ramp, RampState, RampSubject, Ramping},
 };
-use std::{ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 /// What a sandbox says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,11 @@ impl Sandbox {
         size_of::<StoredSandbox>() + TABLES + limit::ROUTING_KEY_BYTES_MAX + rules
     }
 
+    /// Whether the shares of some rule change by themselves.
+    pub(crate) fn has_ramp(&self) -> bool {
+        self.rules.iter().any(|rule| rule.ramp.is_some())
+    }
+
     /// Rules that no request can come to, as far as that can be told from the rules alone.
     pub fn overlaps(&self) -> Vec<Overlap> {
         let earlier = |nth: usize| self.rules[..nth].iter().position(|one| one.covers(&self.rules[nth]));
@@ -92,9 +98,44 @@ pub struct StoredSandbox {
     pub changed: LogIndex,
     /// When it ends; `None`: when it is taken away.
     pub ends: Option<LogTime>,
+    /// Where the ramps of its rules stand, by the rule's place.
+    pub ramps: BTreeMap<u16, RampState>,
 }
 
 impl StoredSandbox {
+    /// Checks that each ramp stands somewhere, and that nothing stands that is none.
+    pub fn check_ramps(&self) -> Result<(), Invalid> {
+        let ramp = |rule: u16| self.sandbox.rules.get(usize::from(rule))?.ramp.as_ref();
+        for (rule, state) in &self.ramps {
+            let none = || Invalid::new("ramps", format!("names rule {rule}"), "rules that have a ramp");
+            state.is_of(ramp(*rule).ok_or_else(none)?)?;
+        }
+        let count = self.sandbox.rules.iter().filter(|rule| rule.ramp.is_some()).count();
+        if count == self.ramps.len() {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            "ramps",
+            format!("are {}", self.ramps.len()),
+            format!("one for each of {count} ramps"),
+        ))
+    }
+
+    /// The ramp of a rule, and where it stands.
+    pub fn ramp(&self, rule: u16) -> Option<(&Ramp, &RampState)> {
+        let ramp = self.sandbox.rules.get(usize::from(rule))?.ramp.as_ref()?;
+        Some((ramp, self.ramps.get(&rule)?))
+    }
+
+    /// The ramps of its rules, with what is made of them.
+    pub fn ramping(&self) -> impl Iterator<Item = Ramping> {
+        self.ramps.iter().filter_map(|(rule, state)| {
+            let this = self.sandbox.rules.get(usize::from(*rule))?;
+            let subject = RampSubject::Rule { key: self.key.clone(), rule: *rule };
+            Some(Ramping::new(subject, (this.ramp.as_ref()?, &this.destinations), *state))
+        })
+    }
+
     /// Whether its time is over.
     pub fn is_over(&self, now: LogTime) -> bool {
         self.ends.is_some_and(|ends| ends <= now)

@@ -5,9 +5,11 @@ use crate::{
     name::{Invalid, RouteName, RoutingKey, ServiceName, excerpt},
     number::LogIndex,
     policy::{KeySource, header_name, target_path},
+    ramp::{Ramp, RampState, RampSubject, Ramping},
     route::{Action, Destination, Forwarding, HeaderEdits, Route, RouteParts, StoredRoute},
 };
 use http::HeaderValue;
+use std::sync::Arc;
 
 /// Which requests, and where to. A request meets it when its path is one of those named (or none is), all headers are
 /// what they must be, and it would have gone to the service, if one is named.
@@ -23,6 +25,8 @@ pub struct SandboxRule {
     pub service: Option<ServiceName>,
     /// Where to, at least one.
     pub destinations: Vec<Destination>,
+    /// How their weights change by themselves.
+    pub ramp: Option<Ramp>,
     /// What keeps requests at one of them.
     pub sticky: Option<KeySource>,
     /// Set on the request in the place of those of the same name, by name in lower case.
@@ -87,9 +91,22 @@ impl SandboxRule {
     }
 
     /// The route that it is forwarded by: number `nth` of the rules of the sandbox of `key` that was made at `created`.
-    pub fn route(&self, key: &RoutingKey, nth: usize, created: LogIndex) -> StoredRoute {
+    /// Its ramp, if it has one, stands where `state` says.
+    pub fn route(
+        &self,
+        (key, nth): (&RoutingKey, usize),
+        created: LogIndex,
+        state: Option<RampState>,
+    ) -> StoredRoute {
+        let ramp = self.ramp.as_ref().zip(state).map(|(ramp, state)| {
+            // There are fewer rules than that.
+            let rule = u16::try_from(nth).unwrap_or(u16::MAX);
+            let subject = RampSubject::Rule { key: key.clone(), rule };
+            Arc::new(Ramping::new(subject, (ramp, &self.destinations), state))
+        });
         let forwarding = Forwarding {
             destinations: self.destinations.clone(),
+            ramp: self.ramp.clone(),
             sticky: self.sticky.clone(),
             request_headers: HeaderEdits { set: self.add_headers.clone(), ..HeaderEdits::default() },
             ..Forwarding::default()
@@ -97,7 +114,7 @@ impl SandboxRule {
         let parts = RouteParts { action: Action::from(forwarding), ..RouteParts::default() };
         let route = Route::of_rule(RouteName::of_rule(key, nth), parts);
         // Not when the sandbox changed: it may have been given more time only.
-        StoredRoute { route, created, changed: created }
+        StoredRoute { route, created, changed: created, ramp }
     }
 
     /// Whether every request that meets `other` meets this one.
@@ -133,7 +150,11 @@ impl SandboxRule {
         let destinations = self.destinations.iter().map(|one| DESTINATION + 2 * one.target.text_len());
         let compiled =
             size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
-        size_of::<Self>() + compiled + paths.chain(headers).chain(added).chain(destinations).sum::<usize>()
+        let ramp = 2 * crate::route::ramp_weight(self.ramp.as_ref(), &self.destinations);
+        size_of::<Self>()
+            + compiled
+            + ramp
+            + paths.chain(headers).chain(added).chain(destinations).sum::<usize>()
     }
 
     /// What is wrong with it, each by the place that it has in a document of a rule.
@@ -150,6 +171,7 @@ impl SandboxRule {
             .map(|(field, count)| Invalid::new(field, format!("has {count}"), format!("at most {max}")))
             .collect();
         wrong.extend(crate::route::wrong_destinations("targets", &self.destinations));
+        wrong.extend(self.ramp.iter().flat_map(|ramp| ramp.mistakes(self.destinations.len())));
         wrong.extend(twice("headers", self.headers.iter().map(|(name, _)| &**name)));
         wrong.extend(twice("add_headers", self.add_headers.iter().map(|(name, _)| &**name)));
         wrong

@@ -181,8 +181,15 @@ fn a_rule_becomes_a_route_that_no_operator_can_name() {
     let sandbox = Arc::new(sandbox.validate().expect("valid"));
     let key = RoutingKey::parse("k").expect("a key");
     let (created, changed) = (LogIndex(3), LogIndex(5));
-    let stored = StoredSandbox { key: key.clone(), sandbox, created, changed, ends: Some(LogTime(10)) };
-    let route = stored.sandbox.rules[0].route(&key, 0, created);
+    let stored = StoredSandbox {
+        key: key.clone(),
+        sandbox,
+        created,
+        changed,
+        ends: Some(LogTime(10)),
+        ramps: BTreeMap::new(),
+    };
+    let route = stored.sandbox.rules[0].route((&key, 0), created, None);
     assert_eq!((route.created, route.changed), (created, created));
     let name = route.route.name().as_str();
     assert!(name.starts_with("sandbox k rule 0") && crate::RouteName::parse(name).is_err(), "{name:?}");

@@ -12,7 +12,7 @@ use crate::{
 use http::Uri;
 use quorate_model::{
     policy::Protocol as Spoken,
-    route::{Forwarding, Target},
+    route::{Destination as Share, Target},
 };
 use quorate_routing::{
     RequestHead,
@@ -65,6 +65,11 @@ impl Case<'_> {
         let Aimed { seat, partition, care, counters } = match self.aim(head, &known, &sent.aim) {
             Ok(aimed) => aimed,
             Err((verdict, counters)) => {
+                if let Verdict::Answer(own) = &verdict
+                    && own.status.is_server_error()
+                {
+                    known.count(sent.nth, true);
+                }
                 let plan = self.plan(head, known, (sent, 0));
                 return (verdict, Finish::ByRoute(Arc::new(plan)), counters);
             }
@@ -200,8 +205,8 @@ fn wish<'a>((head, manner): (&'a RequestHead<'a>, Manner<'a>), terms: &Terms<'a>
 }
 
 /// The addresses of a route that have a share of its requests, with their places among its destinations.
-fn addresses(forwarding: &Forwarding) -> impl Iterator<Item = (usize, &Target, u32)> {
-    let shares = forwarding.destinations.iter().enumerate().filter(|(_, one)| one.weight > 0);
+fn addresses(destinations: &[Share]) -> impl Iterator<Item = (usize, &Target, u32)> {
+    let shares = destinations.iter().enumerate().filter(|(_, one)| one.weight > 0);
     shares.map(|(nth, one)| (nth, &one.target, one.weight))
 }
 
@@ -209,8 +214,7 @@ impl Papers {
     /// The addresses of a route that were not tried: places, seats and weights. Two that differ in their path only are
     /// one endpoint.
     fn untried(&mut self, plan: &Plan, tried: &[Arc<Outstanding>]) -> Vec<(usize, Seat, u32)> {
-        let Some(forwarding) = plan.known.forwarding() else { return Vec::new() };
-        let seats = addresses(forwarding).filter_map(|(nth, target, weight)| match target {
+        let seats = addresses(plan.known.destinations()).filter_map(|(nth, target, weight)| match target {
             Target::Url { address, protocol } => {
                 Some((nth, self.workers.at(address, protocol.or(plan.speaks)), weight))
             }

@@ -61,9 +61,9 @@ impl Forwarding<'_> {
 
     /// What becomes of an answer: it is passed on, or it makes room for another attempt.
     pub(super) async fn judge(&mut self, arrived: Arrived) -> Option<Arrived> {
-        let tick = self.client.core.deadlines.now();
+        let (tick, status) = (self.client.core.deadlines.now(), arrived.status());
+        self.count(status.is_server_error());
         let Some(care) = &mut self.to.care else { return Some(arrived) };
-        let status = arrived.status();
         care.answered(status.as_u16(), tick);
         if self.upgrade.is_some() || !care.again.policy.lists(status.as_u16()) {
             return Some(arrived);
@@ -83,13 +83,28 @@ impl Forwarding<'_> {
     pub(super) async fn after(&mut self, failed: &Failed) -> Then {
         let is_late = matches!(failed.failure, Failure::TimedOut | Failure::TryTimedOut);
         let was_in_line = self.in_line.swap(false, Ordering::Relaxed);
+        let is_theirs = !failed.error.is_ours() && !(is_late && (was_in_line || self.client.is_to_blame()));
+        // A connection that had died in the pool says nothing.
+        let is_told = !matches!(
+            (failed.failure, failed.connection),
+            (Failure::Unsent, _) | (Failure::Died, Connection::Pooled)
+        );
+        if is_theirs && is_told {
+            self.count(true);
+        }
         if let Some(care) = &mut self.to.care
-            && !failed.error.is_ours()
-            && !(is_late && (was_in_line || self.client.is_to_blame()))
+            && is_theirs
         {
             care.failed((failed.failure, failed.connection), self.client.core.deadlines.now());
         }
         self.then((failed.failure, failed.connection), &failed.error).await
+    }
+
+    /// An attempt is over, for the ramp of its route if that is watched.
+    fn count(&self, failed: bool) {
+        if let By::Route(plan) = &self.to.by {
+            plan.known.count(plan.nth, failed);
+        }
     }
 
     async fn then(

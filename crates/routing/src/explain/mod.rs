@@ -18,7 +18,7 @@ use crate::{
     route::{Aim, Outcome, Routed, Sent, key},
     sandbox::{Sandboxed, is_there, key::KeyForms},
 };
-use quorate_model::{LogIndex, policy::KeySource, route::Target};
+use quorate_model::{LogIndex, Ramping, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
 use rules::{behind, routes};
 
@@ -115,6 +115,8 @@ pub struct Chosen {
     pub weight: u32,
     /// All weights together.
     pub total: u64,
+    /// Which step of a ramp says so.
+    pub ramp: Option<String>,
     /// What keeps the request there, such as `header x-user`; `None`: chance. Where a route says it and the request
     /// does not have it, chance decides.
     pub by: Option<String>,
@@ -186,7 +188,7 @@ fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
 
 fn fallback(met: &Sandboxed<'_, '_>, is_missing: bool) -> Option<String> {
     if is_missing {
-        let target = met.sent.forwarding.destinations.get(met.sent.nth).map(|one| target(&one.target));
+        let target = met.sent.destinations.get(met.sent.nth).map(|one| target(&one.target));
         let target = target.unwrap_or_default();
         return Some(format!("nobody gets requests for {target}: it goes where it would go without its key"));
     }
@@ -330,18 +332,29 @@ fn of_default(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)
     of_sent((Result::default(), 502), (by, &met.sent), (head, loads))
 }
 
+/// Where a ramp stands, in words.
+fn ramp(ramp: &Ramping) -> String {
+    let (step, of) = (ramp.state.entered, ramp.steps);
+    match (ramp.status(), step) {
+        ("aborted", _) => "its ramp was aborted: the destinations' own weights".into(),
+        (status, 0) => format!("before step 1 of {of} of its ramp, {status}: the destinations' own weights"),
+        (status, step) => format!("step {step} of {of} of its ramp, {status}"),
+    }
+}
+
 /// `nobody`: the status where nobody gets requests.
 fn of_sent(
     (base, nobody): (Result, u16),
     (by, sent): (&str, &Sent<'_, '_>),
     (head, loads): (&RequestHead<'_>, &Loads),
 ) -> Result {
-    let destinations = &sent.forwarding.destinations;
+    let destinations = sent.destinations;
     let base = Result {
         destination: destinations.get(sent.nth).map(|one| Chosen {
             nth: sent.nth,
             target: target(&one.target),
             weight: one.weight,
+            ramp: sent.ramp.map(ramp),
             total: destinations.iter().map(|one| u64::from(one.weight)).sum(),
             by: sent
                 .forwarding

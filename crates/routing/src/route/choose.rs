@@ -178,6 +178,27 @@ mod tests {
         }
     }
 
+    /// Scenario: a ramp gives a new version 5, 50 and 100 percent. Whoever has come to it once, stays.
+    #[test]
+    fn no_key_leaves_a_share_that_grows() {
+        let steps: [&[(&str, u32)]; 3] =
+            [&[("old", 95), ("new", 5)], &[("old", 50), ("new", 50)], &[("old", 0), ("new", 100)]];
+        let splits = steps.map(split);
+        let mut before = vec!["old"; KEYS];
+        for split in &splits {
+            let now = chosen(split);
+            let left = before.iter().zip(&now).filter(|(was, is)| **was == "new" && **is == "old").count();
+            assert_eq!(left, 0, "of {KEYS} keys");
+            before = now;
+        }
+        assert!(before.iter().all(|name| *name == "new"));
+        // Also where several others give: shares of one that grows, by other sums.
+        let three = |new| split(&[("a", 60), ("b", 40), ("new", new)]);
+        let (few, many) = (three(10), three(300));
+        let (few, many) = (chosen(&few), chosen(&many));
+        assert!(few.iter().zip(&many).all(|(was, is)| *was != "new" || *is == "new"));
+    }
+
     /// Part of what nodes agree on: one that chooses otherwise sends each user elsewhere.
     #[test]
     fn the_choice_is_frozen() {

@@ -30,7 +30,7 @@ use condition::{Facts, conditions};
 use http::{HeaderMap, Method};
 use path::{Readings, readings};
 use quorate_model::{
-    Address, KeyspaceName, ServiceName, StoredRoute,
+    Address, KeyspaceName, Ramping, ServiceName, StoredRoute,
     policy::Protocol,
     route::{Action, Destination, Forwarding, Target},
 };
@@ -63,6 +63,10 @@ pub enum Outcome<'v, 'h> {
 pub struct Sent<'v, 'h> {
     /// How.
     pub forwarding: &'v Forwarding,
+    /// The destinations, with the weights that they have now.
+    pub destinations: &'v [Destination],
+    /// The ramp that says so, if one does.
+    pub ramp: Option<&'v Ramping>,
     /// To which of the destinations.
     pub nth: usize,
     /// Who that is now.
@@ -268,24 +272,31 @@ fn outcome<'v, 'h>(view: &'v View, route: &'v StoredRoute, head: &RequestHead<'h
         }
         Action::Forward(forwarding) => forwarding,
     };
-    Outcome::Forward(sent(view, forwarding, head))
+    Outcome::Forward(sent(view, (route, forwarding), head))
 }
 
 /// How a request is sent on.
 pub(crate) fn sent<'v, 'h>(
     view: &'v View,
-    forwarding: &'v Forwarding,
+    (route, forwarding): (&'v StoredRoute, &'v Forwarding),
     head: &RequestHead<'h>,
 ) -> Sent<'v, 'h> {
-    let nth = chosen(forwarding, head);
-    let target = forwarding.destinations.get(nth).map(|one| &one.target);
+    let destinations = route.destinations();
+    let nth = chosen((forwarding, destinations), head);
+    let target = destinations.get(nth).map(|one| &one.target);
     let aim = target.map_or(Aim::Nobody, |target| aim(view, target, head));
-    Sent { forwarding, nth, aim, mirror: mirrored(forwarding, head.entropy) }
+    Sent {
+        forwarding,
+        destinations,
+        ramp: route.ramp.as_deref(),
+        nth,
+        aim,
+        mirror: mirrored(forwarding, head.entropy),
+    }
 }
 
 /// Which destination a request goes to.
-pub fn chosen(forwarding: &Forwarding, head: &RequestHead<'_>) -> usize {
-    let destinations: &[Destination] = &forwarding.destinations;
+fn chosen((forwarding, destinations): (&Forwarding, &[Destination]), head: &RequestHead<'_>) -> usize {
     if destinations.len() < 2 {
         return 0;
     }

@@ -30,7 +30,7 @@ use crate::{
 use condition::{Facts, conditions};
 use quorate_model::{Address, LogIndex, StoredRoute, sandbox::Fallback};
 use quorate_state::View;
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 /// A request that a rule of a sandbox is for.
 #[derive(Debug)]
@@ -76,11 +76,12 @@ pub(crate) fn decide<'v, 'h>(sight: Sight<'v>, head: &RequestHead<'h>, key: &str
         }
         let sent = match one.only() {
             // A rule has no mirror, so nothing else of the route has to be read.
-            Some(target) => {
-                let aim = route::aim(sight.view, target, head);
-                Sent { forwarding: one.forwarding(), nth: 0, aim, mirror: None }
+            Some(only) => {
+                let aim = route::aim(sight.view, &only.target, head);
+                let destinations = slice::from_ref(only);
+                Sent { forwarding: one.forwarding(), destinations, ramp: None, nth: 0, aim, mirror: None }
             }
-            None => route::sent(sight.view, one.forwarding(), head),
+            None => route::sent(sight.view, (one.route(), one.forwarding()), head),
         };
         return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
     }

@@ -62,7 +62,7 @@ fn route(name: &str, words: &str) -> RouteParts {
 
 fn stored(name: &str, parts: RouteParts, created: u64) -> Arc<StoredRoute> {
     let route = parts.validate(RouteName::parse(name).unwrap()).unwrap();
-    Arc::new(StoredRoute { route, created: LogIndex(created), changed: LogIndex(created) })
+    Arc::new(StoredRoute { route, created: LogIndex(created), changed: LogIndex(created), ramp: None })
 }
 
 /// A table of routes, each `name: words`, the oldest first.

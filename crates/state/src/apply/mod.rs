@@ -6,6 +6,7 @@ pub mod leases;
 mod level;
 mod nodes;
 mod presence;
+mod ramps;
 pub(crate) mod restore;
 mod roll_back;
 mod routes;
@@ -122,6 +123,7 @@ impl State {
             Command::Restore { id, step } => self.restore(*id, step, events),
             Command::RollBack { to, if_index } => self.roll_back(*to, *if_index, events),
             Command::Presence(command) => self.change_presence(command, events),
+            Command::Ramp(command) => self.change_ramp(command, events),
         }
     }
 

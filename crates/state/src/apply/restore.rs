@@ -80,7 +80,7 @@ impl Restoring {
             }
             let name = stored.route.name();
             // Its age stays: which of two routes is the older one decides where requests go.
-            let here = Arc::new(StoredRoute { changed: index, ..stored.clone() });
+            let here = Arc::new(route_here(stored, index, self.touched)?);
             if self.state.routes.insert(here).is_some() {
                 return Err(Refusal::RestoreUnsound { why: format!("route {name} is there twice").into() });
             }
@@ -98,7 +98,9 @@ impl Restoring {
                 return Err(Refusal::Full { what: Bounded::SandboxBytes, max });
             }
             // Its end stays: it was promised by the clock, not by the cluster.
-            let here = Arc::new(StoredSandbox { changed: index, ..(**stored).clone() });
+            let ramps = stored.ramps.iter();
+            let ramps = ramps.map(|(rule, state)| (*rule, state.restored(index, self.touched))).collect();
+            let here = Arc::new(StoredSandbox { changed: index, ramps, ..(**stored).clone() });
             if self.state.sandboxes.insert(here).is_some() {
                 let why = format!("sandbox {} is there twice", stored.key);
                 return Err(Refusal::RestoreUnsound { why: why.into() });
@@ -120,6 +122,13 @@ impl Restoring {
         }
         Ok(())
     }
+}
+
+/// A route as it begins its life here, its ramp with it.
+fn route_here(stored: &StoredRoute, index: LogIndex, now: LogTime) -> Result<StoredRoute, Refusal> {
+    let state = stored.ramp_state().map(|state| state.restored(index, now));
+    let here = StoredRoute::new(stored.route.clone(), (stored.created, index), state);
+    here.map_err(|error| Refusal::RestoreUnsound { why: error.to_string().into() })
 }
 
 fn unsound(error: PartsError) -> Refusal {

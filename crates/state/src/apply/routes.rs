@@ -4,7 +4,7 @@ use super::require_index;
 use crate::state::State;
 use quorate_model::{
     Became, Config, ConfigMode, DeclaredChange, Event, FeatureLevel, Former, KeyspaceConfig, LogIndex,
-    Refusal, Reply, Route, RouteName, StoredRoute, limit, reply::Bounded,
+    RampSubject, Refusal, Reply, Route, RouteName, StoredRoute, limit, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -48,7 +48,11 @@ impl State {
         if self.routes.is_too_heavy(route) {
             return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
         }
-        let stored = StoredRoute { route: route.clone(), created, changed: self.index };
+        let ramp = self.ramp_of_route(route, standing.map(|stored| &**stored));
+        // Never refused: a ramp and a state of it are there together.
+        let stored = StoredRoute::new(route.clone(), (created, self.index), ramp);
+        let stored =
+            stored.map_err(|_| Refusal::NoRamp { subject: RampSubject::Route(route.name().clone()) })?;
         let was = self.routes.insert(Arc::new(stored));
         self.remember(Former::Route { name: route.name().clone(), was }, Became::Set);
         events.push(Event::RouteChanged { name: route.name().clone() });

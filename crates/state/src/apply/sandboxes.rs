@@ -36,6 +36,7 @@ impl State {
                 max: limit::SANDBOXES_BYTES_MAX as u64,
             });
         }
+        let ramps = self.ramps_of_sandbox(sandbox, standing.as_deref());
         let is_declared_anew = same.is_none();
         let was = standing.as_ref().map(|stored| stored.sandbox.clone());
         self.store_sandbox(
@@ -45,6 +46,7 @@ impl State {
                 created: standing.as_ref().map_or(self.index, |stored| stored.created),
                 changed: self.index,
                 ends,
+                ramps,
             },
             events,
         );

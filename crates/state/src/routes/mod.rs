@@ -19,6 +19,7 @@ pub use many::HeaderValues;
 pub use rank::Rank;
 pub use tree::{Candidate, Candidates};
 
+use crate::ramps::RampIndex;
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{LogIndex, Route, RouteName, StoredRoute, limit};
 use std::{ops::Bound, sync::Arc};
@@ -33,6 +34,8 @@ pub struct RouteTable {
     patterns: usize,
     /// What they keep in memory, about. Derived.
     weight: usize,
+    /// Whose ramp goes on when. Derived.
+    ramps: RampIndex,
     /// Where each is found by a request. Derived.
     index: tree::Index,
 }
@@ -61,6 +64,11 @@ impl RouteTable {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// Their ramps.
+    pub fn ramps(&self) -> &RampIndex {
+        &self.ramps
     }
 
     /// How many regular expressions they have, all together.
@@ -107,6 +115,9 @@ impl RouteTable {
         if self.patterns != other.patterns {
             return Some(format!("{} expressions, wanted {}", self.patterns, other.patterns));
         }
+        if self.ramps != other.ramps {
+            return Some(format!("ramps: {:?}, wanted {:?}", self.ramps, other.ramps));
+        }
         if self.weight != other.weight {
             return Some(format!("{} bytes, wanted {}", self.weight, other.weight));
         }
@@ -121,6 +132,7 @@ impl RouteTable {
         self.ages.insert((stored.created, name.clone()));
         self.patterns += stored.route.pattern_count();
         self.weight += stored.route.weight();
+        stored.ramp.iter().for_each(|ramping| self.ramps.add(ramping));
         self.index.insert(&stored);
         self.by_name.insert(name, stored);
         old
@@ -132,7 +144,16 @@ impl RouteTable {
         self.ages.remove(&(old.created, name.clone()));
         self.patterns -= old.route.pattern_count();
         self.weight -= old.route.weight();
+        old.ramp.iter().for_each(|ramping| self.ramps.forget(ramping));
         self.index.remove(&old);
         Some(old)
+    }
+}
+
+#[cfg(test)]
+impl RouteTable {
+    /// A step of nobody.
+    pub(crate) fn ramp_raw(&mut self) {
+        self.ramps.due_raw();
     }
 }

@@ -7,8 +7,8 @@
 //! are; and requests do not read the rules as they were set.
 
 use quorate_model::{
-    SandboxRule, StoredRoute, StoredSandbox, limit,
-    route::{Forwarding, Target},
+    Ramping, SandboxRule, StoredRoute, StoredSandbox, limit,
+    route::{Destination, Forwarding},
     sandbox::Fallback,
 };
 use smallvec::SmallVec;
@@ -38,8 +38,8 @@ struct Place {
     route: Arc<StoredRoute>,
     /// What that says.
     forwarding: Arc<Forwarding>,
-    /// Its target, if it has one only.
-    only: Option<Target>,
+    /// Its destination, if it has one only.
+    only: Option<Destination>,
     /// The number of the first text.
     first: u32,
     prefixes: u8,
@@ -62,7 +62,9 @@ impl CompiledSandbox {
     pub(super) fn new(stored: Arc<StoredSandbox>, before: Option<&Self>) -> Self {
         let same = |nth: usize, rule: &SandboxRule| {
             let before = before.filter(|before| before.stored.created == stored.created)?;
-            let is_same = before.stored.sandbox.rules.get(nth) == Some(rule);
+            let state = |of: &StoredSandbox| of.ramps.get(&(nth as u16)).copied();
+            let is_same =
+                before.stored.sandbox.rules.get(nth) == Some(rule) && state(&before.stored) == state(&stored);
             before.places.get(nth).filter(|_| is_same).map(|place| place.route.clone())
         };
         let (mut texts, mut ends, mut places) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
@@ -72,14 +74,16 @@ impl CompiledSandbox {
                 texts.extend_from_slice(text.as_bytes());
                 ends.push(texts.len() as u32);
             }
-            let route =
-                same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)));
+            let route = same(nth, rule).unwrap_or_else(|| {
+                let state = stored.ramps.get(&(nth as u16)).copied();
+                Arc::new(rule.route((&stored.key, nth), stored.created, state))
+            });
             let (prefixes, exact) = (rule.path_prefixes.len() as u8, rule.paths_exact.len() as u8);
             let (headers, services) = (rule.headers.len() as u8, u8::from(rule.service.is_some()));
             // Rules are made into nothing that redirects.
             let forwarding = route.route.forwarding().cloned().unwrap_or_default();
             let only = match &*forwarding.destinations {
-                [only] => Some(only.target.clone()),
+                [only] if route.ramp.is_none() => Some(only.clone()),
                 _ => None,
             };
             let fallback = rule.fallback;
@@ -105,6 +109,11 @@ impl CompiledSandbox {
     /// As it was set.
     pub fn stored(&self) -> &Arc<StoredSandbox> {
         &self.stored
+    }
+
+    /// The ramps of its rules.
+    pub(super) fn ramps(&self) -> impl Iterator<Item = &Arc<Ramping>> {
+        self.places.iter().filter_map(|place| place.route.ramp.as_ref())
     }
 
     /// Its rules, in the order in which they are asked.
@@ -144,8 +153,8 @@ impl<'s> CompiledRule<'s> {
         &self.place.forwarding
     }
 
-    /// Its target, if it has one only.
-    pub fn only(self) -> Option<&'s Target> {
+    /// Its destination, if it has one only.
+    pub fn only(self) -> Option<&'s Destination> {
         self.place.only.as_ref()
     }
 

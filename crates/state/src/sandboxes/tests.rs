@@ -21,6 +21,7 @@ fn stored(called: &str, rules: Vec<SandboxRule>) -> Arc<StoredSandbox> {
         created: LogIndex(1),
         changed: LogIndex(1),
         ends: None,
+        ramps: std::collections::BTreeMap::new(),
     })
 }
 

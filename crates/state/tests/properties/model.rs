@@ -188,6 +188,7 @@ impl Model {
             | Command::ChangeHealth(_)
             | Command::RollBack { .. }
             | Command::Presence(_)
+            | Command::Ramp(_)
             | Command::Restore { .. } => panic!("these have tests of their own"),
         }
     }

@@ -157,6 +157,7 @@ fn event(event: &Event) -> String {
         Event::DelegateChanged { group, to: None } => format!("{group} has no delegate"),
         Event::Presence(event) => format!("{event:?}"),
         Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
+        Event::RampFailed { subject, .. } => format!("too many requests of {subject} fail"),
     }
 }
 
