@@ -8,9 +8,9 @@ use declared::{key, keyspace, now, policy, route, route_name, sandbox, service, 
 
 use proptest::prelude::*;
 use quorate_model::{
-    Became, Command, Config, ConfigMode, DeclaredChange, Epoch, FeatureLevel, KeyspaceConfig, KeyspaceSource,
-    LogIndex, LogTime, PartitionCount, Refusal, Reply, RestoreId, RestoreStep, SandboxParts, SandboxRule,
-    limit,
+    Became, BootId, Command, Config, ConfigMode, DeclaredChange, Entry, Epoch, FeatureLevel, KeyspaceConfig,
+    KeyspaceSource, LogIndex, LogTime, Origin, PartitionCount, Proposal, Refusal, Reply, RestoreId,
+    RestoreStep, SandboxParts, SandboxRule, limit,
 };
 use quorate_state::State;
 use std::{collections::BTreeMap, sync::Arc};
@@ -258,7 +258,12 @@ fn the_oldest_entry_is_forgotten_first_and_as_a_whole() {
     let first = case.index();
     let max = limit::CONFIG_HISTORY_ENTRIES_MAX as u64;
     for nth in 1..max {
-        case.put_route(0, u8::try_from(1 + nth % 2).expect("small"));
+        // Straight: all that is checked after each entry would take a while.
+        let route = Box::new(route(0, u8::try_from(1 + nth % 2).expect("small")));
+        let command = Command::PutRoute { route, if_index: None };
+        let proposals = vec![Proposal { origin: Origin { boot: BootId(9), sequence: nth }, command }];
+        let next = LogIndex(case.index().0 + 1);
+        case.0.state.apply(next, &Entry { at: case.0.at, proposals });
     }
     let history = |case: &Case| {
         let history = case.0.state.config_history().expect("kept");
