@@ -62,35 +62,37 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
     (meta, parts)
 }
 
-fn any_former() -> impl Strategy<Value = Former> {
+/// Boxed: the sum of these strategies takes more than a test's stack.
+fn any_former() -> BoxedStrategy<Former> {
     let keyspace_config =
         (option::of(1u32..100_000), any::<bool>()).prop_map(|(count, kafka)| KeyspaceConfig {
             partitions: count.and_then(|count| PartitionCount::new(count).ok()),
             source: if kafka { KeyspaceSource::Kafka } else { KeyspaceSource::Static },
             hold: None,
         });
-    prop_oneof![
-        (any_stored_route(), any::<bool>()).prop_map(|(stored, stood)| Former::Route {
-            name: stored.route.name().clone(),
-            was: stood.then_some(stored)
-        }),
-        (any_key(), option::of(any_sandbox()))
-            .prop_map(|(key, was)| Former::Sandbox { key, was: was.map(Arc::new) }),
-        (any_stored_policy(), any::<bool>()).prop_map(|(stored, stood)| Former::Service {
-            name: stored.service,
-            was: stood.then(|| Arc::new(stored.policy))
-        }),
-        (keyspaces(), option::of(keyspace_config)).prop_map(|(name, was)| Former::Keyspace { name, was }),
-    ]
+    let route = (any_stored_route().boxed(), any::<bool>()).prop_map(|(stored, stood)| Former::Route {
+        name: stored.route.name().clone(),
+        was: stood.then_some(stored),
+    });
+    let sandbox = (any_key(), option::of(any_sandbox().boxed()))
+        .prop_map(|(key, was)| Former::Sandbox { key, was: was.map(Arc::new) });
+    let service = (any_stored_policy().boxed(), any::<bool>()).prop_map(|(stored, stood)| Former::Service {
+        name: stored.service,
+        was: stood.then(|| Arc::new(stored.policy)),
+    });
+    let keyspace =
+        (keyspaces(), option::of(keyspace_config)).prop_map(|(name, was)| Former::Keyspace { name, was });
+    prop_oneof![route.boxed(), sandbox.boxed(), service.boxed(), keyspace.boxed()].boxed()
 }
 
-pub fn any_history() -> impl Strategy<Value = HistoryParts> {
+pub fn any_history() -> BoxedStrategy<HistoryParts> {
     let became = prop_oneof![Just(Became::Set), Just(Became::Removed), Just(Became::Ended)];
     let change = (any_former(), became, any::<(u64, u64)>()).prop_map(|(former, became, (index, at))| {
         Arc::new(DeclaredChange { index: LogIndex(index), at: LogTime(at), former, became })
     });
-    (any::<u64>(), collection::vec(change, 0..4))
+    (any::<u64>(), collection::vec(change.boxed(), 0..4))
         .prop_map(|(begins, changes)| HistoryParts { begins: LogIndex(begins), changes })
+        .boxed()
 }
 
 pub fn any_command() -> impl Strategy<Value = Command> {

@@ -5,10 +5,7 @@ use crate::failure::Failure;
 use quorate_client::Error;
 use quorate_model::ConfigMode;
 use serde_json::{Map, Value, map::Entry};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// The lists of objects by name that a document may have.
 const LISTS: [&str; 4] = ["routes", "sandboxes", "services", "keyspaces"];
@@ -221,7 +218,7 @@ fn files_of(name: &str) -> Result<Vec<String>, String> {
     if files.is_empty() { Err("has no file *.yaml, *.yml or *.json".into()) } else { Ok(files) }
 }
 
-fn is_document(path: &PathBuf) -> bool {
+fn is_document(path: &Path) -> bool {
     let suffix = path.extension().and_then(|suffix| suffix.to_str());
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && suffix.is_some_and(|suffix| SUFFIXES.contains(&suffix)) && path.is_file()
