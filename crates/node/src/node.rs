@@ -4,14 +4,16 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, health, measure, partition_poller,
+    data_plane, disk_room, health, measure,
+    own_addresses::own_addresses,
+    partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId};
 use quorate_management::serve_behind;
-use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
@@ -353,20 +355,6 @@ fn management_config(
         ending,
         keep_alive: quorate_management::KEEP_ALIVE,
     }
-}
-
-/// The listeners, under each name by which others know this machine.
-fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
-    let bound = [config.routing, management, peer].into_iter();
-    let all = bound.chain(config.https.as_ref().map(|https| https.listen)).chain(config.grpc);
-    // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
-    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
-        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
-    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
-    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
-    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
-    OwnAddresses { advertised: advertised.collect(), listeners }
 }
 
 /// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The
