@@ -114,9 +114,7 @@ impl Node {
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
-        net::SharedPort::claim(config.routing)
-            .map(drop)
-            .map_err(|source| data_plane::routing_failed(&config, source))?;
+        data_plane::claim(&config)?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();

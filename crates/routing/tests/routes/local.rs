@@ -133,8 +133,7 @@ fn a_table_is_replaced_as_a_whole_and_keeps_what_is_the_same() {
         (vec!["k1".into(), "k2".into()], vec!["k1".into(), "k3".into()])
     );
     let route = |local: &Local, nth: usize| {
-        let found = local.sandboxes().get("k1").unwrap().rules().nth(nth).unwrap().route().clone();
-        found
+        local.sandboxes().get("k1").unwrap().rules().nth(nth).unwrap().route().clone()
     };
     assert!(
         Arc::ptr_eq(&route(&first, 0), &route(&second, 0))
