@@ -12,11 +12,13 @@
 use crate::{
     decide::{self, Decision, RequestHead},
     route::{self, AmbiguousPath, path},
-    sandbox::{self, Sandboxed, forwarding_of},
+    sandbox::{self, Sandboxed},
     workspace,
 };
 use quorate_model::{
-    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox, route::Target, sandbox::Fallback,
+    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox,
+    route::{Action, Forwarding, Target},
+    sandbox::Fallback,
 };
 use quorate_state::{CompiledSandbox, SandboxTable, View};
 use std::{collections::BTreeMap, sync::Arc};
@@ -88,6 +90,14 @@ impl Local {
     /// Its own rules.
     pub fn sandboxes(&self) -> &SandboxTable {
         &self.sandboxes
+    }
+}
+
+/// A default target is made into nothing else.
+fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
+    match &route.route.action {
+        Action::Forward(forwarding) => Some(forwarding),
+        Action::Redirect(_) => None,
     }
 }
 

@@ -26,11 +26,7 @@ use crate::{
     route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
-use quorate_model::{
-    LogIndex, StoredRoute,
-    route::{Action, Forwarding},
-    sandbox::Fallback,
-};
+use quorate_model::{LogIndex, StoredRoute, sandbox::Fallback};
 use std::sync::Arc;
 
 /// A request that a rule of a sandbox is for.
@@ -66,22 +62,19 @@ pub(crate) fn decide<'v, 'h>(sight: Sight<'v>, head: &RequestHead<'h>, key: &str
         if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
         }
-        if let Some(forwarding) = forwarding_of(one.route()) {
-            // What is put before the path, of an address, is not to be left.
-            if path::leads_out(head.path) {
-                return Decision::AmbiguousPath(AmbiguousPath);
-            }
-            let sent = route::sent(sight.view, forwarding, head);
-            return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
+        // What is put before the path, of an address, is not to be left.
+        if path::leads_out(head.path) {
+            return Decision::AmbiguousPath(AmbiguousPath);
         }
+        let sent = match one.only() {
+            // A rule has no mirror, so nothing else of the route has to be read.
+            Some(target) => {
+                let aim = route::aim(sight.view, target, head);
+                Sent { forwarding: one.forwarding(), nth: 0, aim, mirror: None }
+            }
+            None => route::sent(sight.view, one.forwarding(), head),
+        };
+        return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
     }
     facts.into_base()
-}
-
-/// Rules are made into nothing else.
-pub(crate) fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
-    match &route.route.action {
-        Action::Forward(forwarding) => Some(forwarding),
-        Action::Redirect(_) => None,
-    }
 }
