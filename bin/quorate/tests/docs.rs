@@ -6,9 +6,11 @@ const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 /// The names in the first column of the page's table of metrics.
 fn explained() -> Vec<&'static str> {
     let section = OPERATIONS.split("## Metrics").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let rows = section.expect("a section").lines().filter(|line| line.starts_with("| `quorate_"));
+    let is_metric = |name: &str| name.starts_with("quorate_") || name.starts_with("proxy_");
+    let rows = section.expect("a section").lines();
+    let rows = rows.filter(|line| line.strip_prefix("| `").is_some_and(is_metric));
     rows.filter_map(|row| row.split('|').nth(1))
-        .flat_map(|column| column.split('`').filter(|name| name.starts_with("quorate_")))
+        .flat_map(|column| column.split('`').filter(|name| is_metric(name)))
         .collect()
 }
 

@@ -349,36 +349,6 @@ impl Config {
         }
     }
 
-    /// Each has a port of its own.
-    fn check_listeners(&self, r: &mut Reader<'_>) {
-        let https = self.https.as_ref().map(|https| ("https", https.listen));
-        let grpc = self.grpc.map(|grpc| ("grpc", grpc));
-        let mut taken = vec![("routing", self.routing)];
-        let others = [("management", self.management), ("peer", self.peer)];
-        for (name, address) in grpc.into_iter().chain(https).chain(others) {
-            let by = taken.iter().find(|(_, other)| address.port() != 0 && clash(address, *other));
-            if let Some((other, _)) = by {
-                r.refuse(name, format!("{address} is taken by --{other}"), "a port of its own");
-            }
-            taken.push((name, address));
-        }
-    }
-
-    /// Without a secret anybody who reaches the peer listener is a member of the cluster.
-    fn check_loopback(&self, r: &mut Reader<'_>) {
-        let remedy = "loopback addresses only, or --cluster-secret-file FILE with one secret on all nodes";
-        if let Some((name, address)) =
-            self.peers.iter().find(|(_, address)| !parse::is_loopback(parse::host_of(address)))
-        {
-            let problem = format!("{name}={address} is not on loopback, and there is no cluster secret");
-            r.refuse("peers", problem, remedy);
-        }
-        if !self.peer.ip().is_loopback() {
-            let problem = format!("{} is not on loopback, and there is no cluster secret", self.peer);
-            r.refuse("peer", problem, remedy);
-        }
-    }
-
     /// Who decides the partition count of the default keyspace.
     pub fn keyspace_source(&self) -> KeyspaceSource {
         if self.kafka.is_some() { KeyspaceSource::Kafka } else { KeyspaceSource::Static }
@@ -406,9 +376,4 @@ impl Config {
         };
         format!("{host}:{}", bound.port())
     }
-}
-
-/// Whether two listeners can't both be bound.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }

@@ -10,7 +10,7 @@ use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
 use quorate_proxy::{Breakers, Feeds, Freshness, Inlet, Proxy};
 use quorate_routing::local::Local;
-use quorate_rt::published::Published;
+use quorate_rt::{net::SharedPort, published::Published};
 use quorate_telemetry::Metrics;
 use std::{io, sync::Arc};
 use tokio::sync::mpsc;
@@ -87,8 +87,18 @@ pub(crate) fn in_front(inlet: Inlet, cluster: Arc<dyn Cluster>) -> Front {
     })
 }
 
+/// Looks whether its addresses can be had.
+pub(crate) fn claim(config: &Config) -> Result<(), StartError> {
+    SharedPort::claim(config.routing).map_err(|source| routing_failed(config, source))?;
+    if let Some(address) = config.grpc {
+        let failed = |source| StartError::Listen { listener: "--grpc", address, source };
+        SharedPort::claim(address).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// The routing listener's address can't be had.
-pub(crate) fn routing_failed(config: &Config, source: io::Error) -> StartError {
+fn routing_failed(config: &Config, source: io::Error) -> StartError {
     StartError::Listen { listener: "--routing", address: config.routing, source }
 }
 

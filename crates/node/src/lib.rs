@@ -18,6 +18,7 @@ mod disk_room;
 mod health;
 mod measure;
 pub mod node;
+mod own_addresses;
 mod partition_poller;
 pub mod partition_source;
 pub mod readiness;

@@ -4,7 +4,9 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, health, measure, partition_poller,
+    data_plane, disk_room, health, measure,
+    own_addresses::own_addresses,
+    partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
@@ -12,7 +14,7 @@ use crate::{
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
-use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy, probe::Prober};
 use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
@@ -122,9 +124,7 @@ impl Node {
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
-        net::SharedPort::claim(config.routing)
-            .map(drop)
-            .map_err(|source| data_plane::routing_failed(&config, source))?;
+        data_plane::claim(&config)?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -372,20 +372,6 @@ fn management_config(
         ending,
         keep_alive: quorate_management::KEEP_ALIVE,
     }
-}
-
-/// The listeners, under each name by which others know this machine.
-fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
-    let bound = [config.routing, management, peer].into_iter();
-    let all = bound.chain(config.https.as_ref().map(|https| https.listen)).chain(config.grpc);
-    // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
-    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
-        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
-    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
-    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
-    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
-    OwnAddresses { advertised: advertised.collect(), listeners }
 }
 
 /// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The

@@ -120,8 +120,8 @@ impl Keeper {
     fn take(&self, config: &Config, sources: &Sources) {
         // What it stands in front of is as it was at the start.
         let (target, rules) = (config.default_target.as_ref(), &config.rules);
-        self.local.store(Arc::new(self.local.get().replaced(self.mode, target, rules)));
         self.control.config_reloaded();
+        self.local.store(Arc::new(self.local.get().replaced(self.mode, target, rules)));
         let target = if config.default_target.is_some() { "one" } else { "none" };
         tracing::info!(
             path = %self.path,

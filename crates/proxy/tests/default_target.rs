@@ -120,7 +120,7 @@ async fn in_front_of_a_sidecars_application_stand_only_the_rules_of_keys() {
     assert!(told(&app.last()).iter().all(|form| form.contains("k1")), "{}", app.last().head);
 }
 
-/// What the sandbox proxy says.
+/// What the sandbox proxy says. (Which failure is told how, 500 included, is a table beside the code.)
 #[tokio::test]
 async fn a_default_target_that_fails_is_told_as_the_original_tells_it() {
     let rig = rig().await;
@@ -129,12 +129,8 @@ async fn a_default_target_that_fails_is_told_as_the_original_tells_it() {
     check(&rig.ask(&plain("/x")).await, 502, "Error proxying request");
     rig.with_default("upload");
     check(&rig.ask(&plain("/x")).await, 502, "Error proxying request");
-    let long = format!("https://{}.example", "a".repeat(64));
-    rig.with_default(&long);
-    check(&rig.ask(&plain("/x")).await, 500, "Error creating proxy request");
     assert_eq!(rig.metric("proxy_routing_errors_total{error_type=\"worker_unavailable\"}"), 1);
     assert_eq!(rig.metric("proxy_routing_errors_total{error_type=\"no_worker\"}"), 1);
-    assert_eq!(rig.metric("proxy_routing_errors_total{error_type=\"internal\"}"), 1);
 }
 
 /// A service by its name, or one version of it, as everywhere else.

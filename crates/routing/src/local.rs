@@ -16,7 +16,9 @@ use crate::{
     workspace,
 };
 use quorate_model::{
-    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox, route::Target, sandbox::Fallback,
+    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox,
+    route::{Action, Forwarding, Target},
+    sandbox::Fallback,
 };
 use quorate_state::{CompiledSandbox, SandboxTable, View};
 use std::{collections::BTreeMap, sync::Arc};
@@ -90,6 +92,14 @@ impl Local {
     /// Its own rules.
     pub fn sandboxes(&self) -> &SandboxTable {
         &self.sandboxes
+    }
+}
+
+/// A default target is made into nothing else.
+fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
+    match &route.route.action {
+        Action::Forward(forwarding) => Some(forwarding),
+        Action::Redirect(_) => None,
     }
 }
 

@@ -230,7 +230,7 @@ fn calls_of_grpc_reach_the_default_target_by_both_ports() {
 fn one_rule(node: &Served, key: &str, target: SocketAddr, default: SocketAddr) -> String {
     let (http, management) = (node.http.port(), node.management.port());
     format!(
-        "server: {{httpPort: {http}, metricsPort: {management}}}\nrouting:\n  defaultTarget: {default}\n  rules:\n    \
+        "request_timeout: 10m\nserver: {{httpPort: {http}, metricsPort: {management}}}\nrouting:\n  defaultTarget: {default}\n  rules:\n    \
          - {{routeKey: kept, targetService: {default}}}\n    - {{routeKey: {key}, targetService: {target}}}\n"
     )
 }
@@ -265,7 +265,7 @@ fn a_changed_file_takes_effect_while_the_node_runs_and_a_bad_one_does_not() {
     eventually("it is told", || {
         let place = "routing.rules[2].routeKy (";
         let line = node.log().lines().find(|line| line.contains(place)).map(str::to_owned);
-        line.filter(|line| line.contains("line 7, column 8") && line.contains("did you mean `routeKey`?"))
+        line.filter(|line| line.contains("line 8, column 8") && line.contains("did you mean `routeKey`?"))
     });
     assert!(node.metric("quorate_config_reload_failures_total") >= 1);
     assert_eq!(node.who(&keyed("/x", "k1")), "b");

@@ -38,6 +38,12 @@ cluster_secret_file: /etc/quorate/secret
 kafka_brokers: [10.0.1.1:9092, 10.0.1.2:9092]
 ```
 
+The sandbox proxy's file is taken as it stands, and its keys may stand beside these: `server.httpPort`,
+`server.grpcPort`, `server.metricsPort`, `routing.routeKeyHeader`, `routing.defaultTarget` and `routing.rules`
+([what they mean](sandbox-proxy.md)). An unknown key is told with its line, its column, and the known key that is
+nearest to it. Of a file that changes while the node runs, `routing.rules` and the default target take effect at once,
+everything else at the next start.
+
 ## Names of the systems that Quorate replaces
 
 | name | sets | note |
@@ -49,6 +55,7 @@ kafka_brokers: [10.0.1.1:9092, 10.0.1.2:9092]
 | `REQUEST_TIMEOUT` | `--request-timeout` | `30` means `30s` |
 | `KAFKA_BROKERS`, `KAFKA_TOPIC` | `--kafka-brokers`, `--kafka-topic` | |
 | `ROUTER_TLS_CERT`, `ROUTER_TLS_KEY` | `--tls-cert`, `--tls-key` | |
+| `PROXY_MODE` | `--proxy-mode` | |
 
 They count as the environment does, after `QUORATE_<NAME>`.
 
@@ -64,7 +71,9 @@ They count as the environment does, after `QUORATE_<NAME>`.
 - `--election-timeout` is at least three times `--heartbeat-interval`.
 - With `--kafka-brokers`, the partition count of the default keyspace comes from the topic and `--partitions` is
   not used. A count that was read once stays until Kafka tells another one.
-- `--routing`, `--https`, `--management` and `--peer` have a port each.
+- `--routing`, `--grpc`, `--https`, `--management` and `--peer` have a port each.
+- With `--proxy-mode sidecar` there is a `--default-target`, and `HOST` moves `--routing` only.
+- `--default-target` is none of the node's own listeners.
 - `--tls-cert` and `--tls-key` come together, and `--https` with an address needs both.
 ";
 

@@ -1,11 +1,41 @@
-//! What a node stands in front of, checked against where it listens.
+//! Where a node listens, and what it stands in front of: rules about more than one of these.
 
-use super::{Config, reader::Reader};
+use super::{Config, parse, reader::Reader};
 use quorate_model::route::Target;
 use quorate_routing::local::Mode;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl Config {
+    /// Each has a port of its own.
+    pub(super) fn check_listeners(&self, r: &mut Reader<'_>) {
+        let https = self.https.as_ref().map(|https| ("https", https.listen));
+        let grpc = self.grpc.map(|grpc| ("grpc", grpc));
+        let mut taken = vec![("routing", self.routing)];
+        let others = [("management", self.management), ("peer", self.peer)];
+        for (name, address) in grpc.into_iter().chain(https).chain(others) {
+            let by = taken.iter().find(|(_, other)| address.port() != 0 && clash(address, *other));
+            if let Some((other, _)) = by {
+                r.refuse(name, format!("{address} is taken by --{other}"), "a port of its own");
+            }
+            taken.push((name, address));
+        }
+    }
+
+    /// Without a secret anybody who reaches the peer listener is a member of the cluster.
+    pub(super) fn check_loopback(&self, r: &mut Reader<'_>) {
+        let remedy = "loopback addresses only, or --cluster-secret-file FILE with one secret on all nodes";
+        if let Some((name, address)) =
+            self.peers.iter().find(|(_, address)| !parse::is_loopback(parse::host_of(address)))
+        {
+            let problem = format!("{name}={address} is not on loopback, and there is no cluster secret");
+            r.refuse("peers", problem, remedy);
+        }
+        if !self.peer.ip().is_loopback() {
+            let problem = format!("{} is not on loopback, and there is no cluster secret", self.peer);
+            r.refuse("peer", problem, remedy);
+        }
+    }
+
     /// A sidecar has somewhere to send requests, and nobody sends them to himself.
     pub(super) fn check_target(&self, r: &mut Reader<'_>) {
         if self.mode == Mode::Sidecar
@@ -34,4 +64,9 @@ impl Config {
             r.refuse("default-target", problem, "where somebody else listens");
         }
     }
+}
+
+/// Whether two listeners can't both be bound.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }

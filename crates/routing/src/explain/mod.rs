@@ -150,7 +150,7 @@ pub fn explain_in(
     let head = &RequestHead { key: found.key.as_ref().map(|key| &*key.text), ..*head };
     let mut decision = sight.decide(head);
     let missing = match decision {
-        Decision::Sandbox(met) if met.falls_back(serving(&met.sent.aim, (view, loads))) => {
+        Decision::Sandbox(met) if met.falls_back(sandbox::serving(&met.sent.aim, (sight.view, loads))) => {
             decision = sight.base(head);
             Some(met)
         }
@@ -167,34 +167,10 @@ pub fn explain_in(
     let (routes, left_out) = routes(sight, head, &decision);
     tried.extend(routes);
     tried.extend(behind(sight, head, &decision));
-    let fallback = met.and_then(|met| fallback(met, missing.is_some()));
+    let fallback = met.and_then(|met| sandbox::fallback(met, missing.is_some()));
     let result = Result { fallback, ..result(head, (&decision, loads)) };
     let key = found.key.map(|key| (key.text.into_owned(), key.form.to_string()));
     Explanation { index: view.index(), key, tried, left_out, result }
-}
-
-/// How many endpoints of a rule's target get requests.
-fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
-    match aim {
-        Aim::Service(_, Some(service)) => endpoints::of_service(service, None, loads).serving,
-        Aim::Version(_, version, Some(service)) => {
-            endpoints::of_service(service, Some(version), loads).serving
-        }
-        Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
-        Aim::Url(address, _) => usize::from(is_there(view, address)),
-        Aim::Owner(_, Ok(_)) => 1,
-    }
-}
-
-fn fallback(met: &Sandboxed<'_, '_>, is_missing: bool) -> Option<String> {
-    if is_missing {
-        let target = met.sent.destinations.get(met.sent.nth).map(|one| target(&one.target));
-        let target = target.unwrap_or_default();
-        return Some(format!("nobody gets requests for {target}: it goes where it would go without its key"));
-    }
-    let on_5xx = "should it answer with 500 or above, the request goes where it would go without its key, if it may be \
-                  repeated";
-    met.fallback.on_5xx.then(|| on_5xx.into())
 }
 
 fn text(bytes: &[u8]) -> String {

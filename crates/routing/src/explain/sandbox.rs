@@ -1,15 +1,18 @@
 //! The rules of a request's sandbox, and what became of each.
 
-use super::{Reason, Tried};
+use super::{Reason, Tried, endpoints, target};
 use crate::{
     decide::RequestHead,
     local::Sight,
+    route::Aim,
     sandbox::{
         Sandboxed,
         condition::{Facts, conditions},
+        is_there,
         key::Found,
     },
 };
+use quorate_state::{Loads, View};
 
 const KEY: &str = "1 to 256 bytes of printable ASCII without spaces";
 
@@ -42,6 +45,30 @@ pub(super) fn rules(
             tried(name, reasons.collect())
         })
         .collect()
+}
+
+/// How many endpoints of a rule's target get requests.
+pub(super) fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
+    match aim {
+        Aim::Service(_, Some(service)) => endpoints::of_service(service, None, loads).serving,
+        Aim::Version(_, version, Some(service)) => {
+            endpoints::of_service(service, Some(version), loads).serving
+        }
+        Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
+        Aim::Url(address, _) => usize::from(is_there(view, address)),
+        Aim::Owner(_, Ok(_)) => 1,
+    }
+}
+
+pub(super) fn fallback(met: &Sandboxed<'_, '_>, is_missing: bool) -> Option<String> {
+    if is_missing {
+        let target = met.sent.destinations.get(met.sent.nth).map(|one| target(&one.target));
+        let target = target.unwrap_or_default();
+        return Some(format!("nobody gets requests for {target}: it goes where it would go without its key"));
+    }
+    let on_5xx = "should it answer with 500 or above, the request goes where it would go without its key, if it may be \
+                  repeated";
+    met.fallback.on_5xx.then(|| on_5xx.into())
 }
 
 fn no_key(invalid: u32) -> Vec<Tried> {

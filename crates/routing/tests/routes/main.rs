@@ -5,6 +5,7 @@
 mod explain;
 mod explain_odd;
 mod index;
+mod local;
 mod order;
 mod outcome;
 mod paths;

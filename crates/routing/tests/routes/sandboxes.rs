@@ -18,7 +18,7 @@ use quorate_state::{Loads, State};
 
 /// A rule to a target. Each word asks for something: `prefix=`, `exact=`, `h:name=`, `service=`, `never`, `5xx`,
 /// `or=` another target.
-fn rule(target: &str, words: &str) -> SandboxRule {
+pub fn rule(target: &str, words: &str) -> SandboxRule {
     let to = |text: &str| Destination { target: Target::parse_versioned("target", text).unwrap(), weight: 1 };
     let mut rule = SandboxRule { destinations: vec![to(target)], ..SandboxRule::default() };
     for word in words.split_whitespace() {
@@ -39,7 +39,7 @@ fn rule(target: &str, words: &str) -> SandboxRule {
     rule
 }
 
-fn sandbox(state: &mut State, key: &str, rules: &[(&str, &str)]) {
+pub fn sandbox(state: &mut State, key: &str, rules: &[(&str, &str)]) {
     let rules = rules.iter().map(|(target, words)| rule(target, words)).collect();
     let sandbox = SandboxParts { rules, ttl: None }.validate().unwrap();
     let key = RoutingKey::parse(key).unwrap();
@@ -47,7 +47,7 @@ fn sandbox(state: &mut State, key: &str, rules: &[(&str, &str)]) {
 }
 
 /// `w1` offers `upload` in version 1 and `w2` in version 2; `/x` is routed to `upload`.
-fn state() -> State {
+pub fn state() -> State {
     let mut state = cluster();
     register(&mut state, "w2", &[("upload", "2")]);
     put(&mut state, "to-upload", {
