@@ -8,7 +8,6 @@ use crate::{
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
     peer::{path, wire},
     proposer::Proposer,
-    ramps,
     types::Raft,
 };
 use openraft::{Instant, ReadPolicy, ServerState, async_runtime::WatchReceiver};
@@ -332,7 +331,7 @@ async fn gathered_returns(returned: &Notify) {
 async fn duties(vessel: &Vessel, proposer: &Proposer) -> Result<(), Unavailable> {
     round(vessel, proposer).await?;
     ending::round(vessel, proposer).await?;
-    ramps::round(vessel, proposer).await
+    crate::ramps::round(vessel, proposer).await
 }
 
 /// One tick of the keeper: what it finds is proposed.
