@@ -127,7 +127,7 @@ impl From<&Ramp> for RampBody {
 
 fn shown_percent(per_million: u32) -> Number {
     let fine = || Number::from_f64(f64::from(per_million) / f64::from(PER_PERCENT));
-    let whole = (per_million % PER_PERCENT == 0).then(|| (per_million / PER_PERCENT).into());
+    let whole = per_million.is_multiple_of(PER_PERCENT).then(|| (per_million / PER_PERCENT).into());
     whole.or_else(fine).unwrap_or_else(|| 0.into())
 }
 

@@ -203,11 +203,8 @@ impl Consensus {
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         consensus.tend(&stopped);
         consensus.tell_peers(&stopped);
-        quorate_rt::spawn(liveness::keep(
-            consensus.shared.vessel.clone(),
-            consensus.proposer.clone(),
-            stopped,
-        ));
+        let (vessel, proposer) = (consensus.shared.vessel.clone(), consensus.proposer.clone());
+        quorate_rt::spawn(liveness::keep(vessel, proposer, stopped));
         Ok(consensus)
     }
 

@@ -10,7 +10,6 @@ use crate::{
     options::{ANSWER_WITHIN, QUEUE_MAX, TICK, TRY_WITHIN},
     peer::{path, wire},
     proposer::Proposer,
-    ramps,
     types::Raft,
 };
 use openraft::{Instant, ReadPolicy, ServerState, async_runtime::WatchReceiver};
@@ -309,7 +308,7 @@ async fn duties(
     round(vessel, proposer).await?;
     gateway::round(vessel, proposer, gateways).await?;
     ending::round(vessel, proposer).await?;
-    ramps::round(vessel, proposer).await
+    crate::ramps::round(vessel, proposer).await
 }
 
 /// One tick of the keeper: what it finds is proposed.

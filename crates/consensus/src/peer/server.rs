@@ -270,14 +270,16 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             let told = wire::decode_openings(&body)?;
             Ok(wire::encode_openings(&shared.openings.hear_peer(told, shared.applied.now())))
         }
-        path::RAMPS => {
-            let via = via.ok_or(Refusal::Unnamed)?;
-            shared.ramps.learn(via, wire::decode_ramps(&body)?, shared.applied.now());
-            Ok(Vec::new())
-        }
+        path::RAMPS => hear_ramps(shared, via, &body),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }
+}
+
+fn hear_ramps(shared: &Shared, via: Option<NodeId>, body: &[u8]) -> Answer {
+    let via = via.ok_or(Refusal::Unnamed)?;
+    shared.ramps.learn(via, wire::decode_ramps(body)?, shared.applied.now());
+    Ok(Vec::new())
 }
 
 async fn propose(shared: &Shared, proposals: &[quorate_model::Proposal]) -> wire::Forwarded<wire::Proposed> {

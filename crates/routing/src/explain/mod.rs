@@ -4,10 +4,12 @@
 //! conditions. Those routes are told of that path and host lead to; where there are few, also the first others, since
 //! who has mistyped a path wants to see the route that he meant.
 
+mod chosen;
 mod endpoints;
 mod rules;
 mod sandbox;
 
+pub use chosen::Chosen;
 pub use endpoints::EndpointFacts;
 use endpoints::Offering;
 
@@ -16,9 +18,9 @@ use crate::{
     local::Sight,
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
-    sandbox::{Sandboxed, is_there, key::KeyForms},
+    sandbox::{Sandboxed, key::KeyForms},
 };
-use quorate_model::{LogIndex, Ramping, policy::KeySource, route::Target};
+use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
 use rules::{behind, routes};
 
@@ -102,24 +104,6 @@ pub struct Result {
     pub location: Option<String>,
     /// Who may get a copy, and of how many requests of a million.
     pub mirror: Option<(String, u32)>,
-}
-
-/// Which of a route's destinations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
-    /// Its place in the list, from 0.
-    pub nth: usize,
-    /// `service x`, `url http://...` or `keyspace x`.
-    pub target: String,
-    /// Its weight.
-    pub weight: u32,
-    /// All weights together.
-    pub total: u64,
-    /// Which step of a ramp says so.
-    pub ramp: Option<String>,
-    /// What keeps the request there, such as `header x-user`; `None`: chance. Where a route says it and the request
-    /// does not have it, chance decides.
-    pub by: Option<String>,
 }
 
 /// Tells why. What chance decides is drawn from the head's entropy, so it is one possible answer.
@@ -308,16 +292,6 @@ fn of_default(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)
     of_sent((Result::default(), 502), (by, &met.sent), (head, loads))
 }
 
-/// Where a ramp stands, in words.
-fn ramp(ramp: &Ramping) -> String {
-    let (step, of) = (ramp.state.entered, ramp.steps);
-    match (ramp.status(), step) {
-        ("aborted", _) => "its ramp was aborted: the destinations' own weights".into(),
-        (status, 0) => format!("before step 1 of {of} of its ramp, {status}: the destinations' own weights"),
-        (status, step) => format!("step {step} of {of} of its ramp, {status}"),
-    }
-}
-
 /// `nobody`: the status where nobody gets requests.
 fn of_sent(
     (base, nobody): (Result, u16),
@@ -330,7 +304,7 @@ fn of_sent(
             nth: sent.nth,
             target: target(&one.target),
             weight: one.weight,
-            ramp: sent.ramp.map(ramp),
+            ramp: sent.ramp.map(chosen::ramp),
             total: destinations.iter().map(|one| u64::from(one.weight)).sum(),
             by: sent
                 .forwarding
