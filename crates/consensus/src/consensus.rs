@@ -195,11 +195,8 @@ impl Consensus {
         quorate_rt::spawn(candidacy::run(consensus.clone(), stopped.clone()));
         quorate_rt::spawn(levels::run(consensus.clone(), stopped.clone()));
         consensus.tell_peers(&stopped);
-        quorate_rt::spawn(liveness::keep(
-            consensus.shared.vessel.clone(),
-            consensus.proposer.clone(),
-            stopped,
-        ));
+        let Self { shared, proposer, .. } = &consensus;
+        quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));
         Ok(consensus)
     }
 
