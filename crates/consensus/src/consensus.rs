@@ -203,8 +203,8 @@ impl Consensus {
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         consensus.tend(&stopped);
         consensus.tell_peers(&stopped);
-        let (vessel, proposer) = (consensus.shared.vessel.clone(), consensus.proposer.clone());
-        quorate_rt::spawn(liveness::keep(vessel, proposer, stopped));
+        let Self { shared, proposer, .. } = &consensus;
+        quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));
         Ok(consensus)
     }
 

@@ -1,8 +1,9 @@
 //! Routing keys that somebody follows: what each member has seen of one.
 //!
 //! Any node is asked to follow a key, or what was seen, and asks all the others. A node that can't be asked is told apart
-//! from one that has seen nothing. Clocks differ: each node tells its own with its answer, and what differs by more than
-//! an answer may take is made up for, since hops are put in order by time.
+//! from one that has seen nothing. Clocks differ, and hops are put in order by time: each node tells its own clock with its
+//! answer. One that is not between our question and its answer is off, and that is made up for. One that is may be off by
+//! as much as the answer took, and is taken as it is: on a busy machine answers are late, not clocks.
 
 use crate::{
     consensus::{Consensus, Shared},
@@ -23,9 +24,6 @@ pub type Tracer = Arc<dyn Fn(TraceAsked) -> BoxFuture<'static, KeyTrace> + Send 
 
 /// What a member has seen, or why that is not known.
 pub type TracedAt = (NodeName, Result<KeyTrace, Unobserved>);
-
-/// Clocks that differ by no more are taken for one: an answer takes some of it.
-const CLOCKS_ALIKE_MS: u64 = 20;
 
 impl Consensus {
     /// From now on `tracer` follows keys on this node. Once: a second one is not heard.
@@ -69,8 +67,9 @@ async fn ask_all(shared: &Shared, asked: TraceAsked) -> Vec<TracedAt> {
             }
             let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
             let message = ((path::KEY_TRACE, message), within);
+            let asked_at = LogTime(wall_ms());
             let told = ask(shared, (NodeId(*id), &address), message, wire::decode_key_trace).await;
-            (node, told.map(|told| by_our_clock(told, LogTime(wall_ms()))))
+            (node, told.map(|told| by_our_clock(told, (asked_at, LogTime(wall_ms())))))
         })
     });
     let mut told = join_all(all).await;
@@ -78,8 +77,8 @@ async fn ask_all(shared: &Shared, asked: TraceAsked) -> Vec<TracedAt> {
     told
 }
 
-fn by_our_clock(mut told: KeyTrace, now: LogTime) -> KeyTrace {
-    if told.clock.0.abs_diff(now.0) > CLOCKS_ALIKE_MS {
+fn by_our_clock(mut told: KeyTrace, (asked_at, now): (LogTime, LogTime)) -> KeyTrace {
+    if !(asked_at..=now).contains(&told.clock) {
         for hop in &mut told.hops {
             hop.at = LogTime(hop.at.0.saturating_add(now.0).saturating_sub(told.clock.0));
         }
@@ -106,13 +105,14 @@ mod tests {
 
     #[test]
     fn hops_of_a_node_whose_clock_is_off_are_put_where_they_were() {
-        let at = |clock: u64, now: u64| {
+        let at = |clock: u64, (asked_at, now): (u64, u64)| {
             let hops = vec![Hop { at: LogTime(5_000), ..Hop::default() }];
             let told = KeyTrace { clock: LogTime(clock), hops, ..KeyTrace::default() };
-            by_our_clock(told, LogTime(now)).hops[0].at.0
+            by_our_clock(told, (LogTime(asked_at), LogTime(now))).hops[0].at.0
         };
-        assert_eq!(at(6_000, 66_000), 65_000, "a minute behind");
-        assert_eq!(at(6_000, 5_500), 4_500, "half a second ahead");
-        assert_eq!(at(6_000, 6_020), 5_000, "that is the way of the answer");
+        assert_eq!(at(6_000, (65_900, 66_000)), 65_000, "a minute behind");
+        assert_eq!(at(6_000, (5_400, 5_500)), 4_500, "half a second ahead");
+        // The answer took long on its way: were that taken for the clock, hops would change places.
+        assert_eq!(at(6_000, (5_990, 6_300)), 5_000);
     }
 }

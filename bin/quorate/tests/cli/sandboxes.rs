@@ -145,19 +145,19 @@ fn traced() -> Value {
 fn the_way_of_a_key_is_told_in_words() {
     let (now, lines) = asked(&["sandboxes", "trace", "dev-1", "--now"], "");
     assert_eq!(lines, ["GET /v1/sandboxes/dev-1/trace"]);
-    expect_test::expect![[r"
+    expect_test::expect![[r#"
         trace t1: the key is lost, a@v2 at 10.0.0.8:80 did not pass it on (hop 1)
-        HOP  NODE  REQUEST      KEY                                                                                WENT TO                          ANSWER
-        1    n1    GET h/a      in x-route-key, baggage                                                            a@v2 at 10.0.0.8:80, by sandbox  200 in 3ms
-        2    n2      GET h/b    LOST: a@v2 at 10.0.0.8:80 did not pass it on (hop 1)                               10.0.0.8:80, by route web        200 in 3ms
-        3    n2        GET h/c  LOST: it was gone since hop 1; another key is there                                10.0.0.8:80, by route web        - in 3ms
-        4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came                    10.0.0.8:80, by route web        200 in 3ms
+        HOP  NODE  REQUEST      KEY                                                              WENT TO                          ANSWER
+        1    n1    GET h/a      in x-route-key, baggage                                          a@v2 at 10.0.0.8:80, by sandbox  200 in 3ms
+        2    n2      GET h/b    LOST: a@v2 at 10.0.0.8:80 did not pass it on (hop 1)             10.0.0.8:80, by route web        200 in 3ms
+        3    n2        GET h/c  LOST: it was gone since hop 1; another key is there              10.0.0.8:80, by route web        - in 3ms
+        4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came  10.0.0.8:80, by route web        200 in 3ms
 
         no trace id: what the application does with this request can't be followed
         HOP  NODE  REQUEST  KEY       WENT TO    ANSWER
         1    n1    GET h/a  in query  route web  200 in 3ms
 
-    "]]
+    "#]]
     .assert_eq(&now.out);
     expect_test::expect![[r"
         node n1 had to let go of 2 requests without the key: a loss among them is not shown

@@ -32,7 +32,7 @@ use quorate_model::{
     request_body = FollowBody,
     responses(
         (status = 200, description = "Who follows it", body = FollowAnswer),
-        (status = 409, description = "No node follows it: they follow as many as they can", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No node follows it: they follow as many as they can", body = Problem, content_type = "application/problem+json"),
         BodyRefusals,
     ),
 )]

@@ -7,7 +7,7 @@ mod looks;
 mod members;
 mod waiting;
 
-pub use health::found;
+pub use {health::found, members::MEMBERS_CHANGED};
 
 use crate::{
     ask::{Answer, Ask},
@@ -37,12 +37,6 @@ use std::{
     time::Duration,
 };
 use tower::ServiceExt;
-
-/// When the fake's membership last changed.
-pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
-
-/// How many changes the fake's history has.
-const HISTORY: usize = 300;
 
 pub struct Fake {
     inner: Mutex<Inner>,
@@ -82,7 +76,7 @@ impl Fake {
     pub fn unformed() -> Arc<Self> {
         let inner = Inner {
             state: State::new(),
-            history: History::new(Bounds { changes: HISTORY, bytes: usize::MAX }),
+            history: History::new(Bounds { changes: waiting::HISTORY, bytes: usize::MAX }),
             sequence: 0,
             lagging: None,
             broken: None,

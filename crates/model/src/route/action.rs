@@ -8,7 +8,7 @@ use crate::{
     policy::{Protocol, header_name, span_ms, target_path, within},
 };
 use http::{HeaderValue, Method};
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 /// Where a part of the requests goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,47 +59,6 @@ impl Target {
             Self::Version { service, version } => service.as_str().len() + version.len(),
             Self::Keyspace(name) => name.as_str().len(),
         }
-    }
-
-    /// With a scheme, an address; without one the name of a service, `host:port` over http, or `tunnel:NAME`. What
-    /// looks like a port is one: a tunnel whose name is a number is `tunnel://3000`.
-    pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
-        let url = |text: &str| {
-            let address = Address::parse(text).map_err(|wrong| wrong.renamed(field))?;
-            Ok(Self::Url { address, protocol: None })
-        };
-        if text.contains("://") {
-            return url(text);
-        }
-        match text.rsplit_once(':') {
-            Some(("tunnel", name)) if name.parse::<u16>().is_err() => url(&format!("tunnel://{name}")),
-            Some(_) => url(&format!("http://{text}")),
-            None => ServiceName::parse_offered(text).map(Self::Service).map_err(|wrong| wrong.renamed(field)),
-        }
-    }
-
-    /// The same, where `service@version` names one version of a service.
-    pub fn parse_versioned(field: &str, text: &str) -> Result<Self, Invalid> {
-        const ALLOWED: &str = "an http or https URL without user, query or fragment, host:port, the name of a service \
-                               without slashes, or service@version";
-        let named = |wrong: Invalid| Invalid { allowed: ALLOWED.into(), ..wrong.renamed(field) };
-        let parts = text.rsplit_once('@').filter(|_| !text.contains("://"));
-        let service = parts.map_or(text, |(service, _)| service);
-        if let Ok(address) = service.trim_matches(['[', ']']).parse::<IpAddr>() {
-            // It would pass for the name of a service, which nobody has meant.
-            let shown = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-            let problem = format!("is {}, an IP address without a port", excerpt(text));
-            return Err(Invalid::new(field, problem, format!("{shown}:80, or a URL such as http://{shown}")));
-        }
-        let Some((service, version)) = parts else { return Self::parse(field, text).map_err(named) };
-        let is_version = !version.is_empty()
-            && version.len() <= limit::LABEL_BYTES_MAX
-            && !version.chars().any(char::is_control);
-        if !is_version || service.contains(':') {
-            return Err(Invalid::new(field, format!("is {}", excerpt(text)), ALLOWED));
-        }
-        let service = ServiceName::parse_offered(service).map_err(named)?;
-        Ok(Self::Version { service, version: version.into() })
     }
 }
 

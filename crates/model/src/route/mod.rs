@@ -6,6 +6,7 @@
 mod action;
 mod declared;
 mod matching;
+mod target;
 
 pub use action::{
     Cors, Destination, HeaderEdits, Mirror, OriginMatch, PathRewrite, Redirect, Rewrite, Target, Timeouts,

@@ -343,8 +343,8 @@ mod tests {
         assert_eq!((told.hops.len(), told.passed_over), (HOPS_MAX, 3));
         let page = &book.pages[0];
         assert_eq!(
-            (page.traces.len(), page.order.len(), page.candidates.len()),
-            (TRACES_MAX, TRACES_MAX, CANDIDATES_MAX)
+            (page.traces.len(), page.order.len(), page.candidates.len(), page.waiting.len()),
+            (TRACES_MAX, TRACES_MAX, CANDIDATES_MAX, CANDIDATES_MAX)
         );
         for nth in 1..KEYS_MAX {
             assert_eq!(book.tell(&asked(&format!("k{nth}"), Some(1_000), &[]), 1).cores_full, 0);

@@ -1,8 +1,11 @@
 //! The fake's membership: what joining, leaving and handing over come to.
 
-use super::{MEMBERS_CHANGED, node};
+use super::node;
 use quorate_management::{MemberError, Mode, TransferError};
 use quorate_model::{Join, LogIndex, MemberChange, MemberRefusal, NodeId, NodeName};
+
+/// When the fake's membership last changed.
+pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
 
 /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
 pub(super) fn join(join: &Join) -> Result<MemberChange, MemberError> {

@@ -3,6 +3,9 @@
 use super::Fake;
 use quorate_model::{Command, LogIndex};
 
+/// How many changes the fake's history has.
+pub(super) const HISTORY: usize = 300;
+
 impl Fake {
     /// From now on each wait is over at once.
     pub fn run_out_of_patience(&self) {
