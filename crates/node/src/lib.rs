@@ -22,4 +22,8 @@ pub mod partition_source;
 pub mod readiness;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
-pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};
+pub use quorate_consensus::{
+    TunnelHold,
+    options::GATEWAY_TTL,
+    {Consensus, SECRET_BYTES_MIN, Secret},
+};
