@@ -26,4 +26,8 @@ pub mod settings_file;
 pub mod tunnels;
 
 pub use node::{Node, Platform, StartError, refuse_other_cluster};
-pub use quorate_consensus::{Consensus, SECRET_BYTES_MIN, Secret};
+pub use quorate_consensus::{
+    TunnelHold,
+    options::GATEWAY_TTL,
+    {Consensus, SECRET_BYTES_MIN, Secret},
+};

@@ -11,8 +11,8 @@ use madsim::{
     rand::{Rng, thread_rng},
     time::timeout,
 };
-use quorate_consensus::{TunnelHold, options::GATEWAY_TTL};
 use quorate_model::{Epoch, LogIndex, NodeName, TunnelName};
+use quorate_node::{GATEWAY_TTL, TunnelHold};
 use quorate_storage::CrashMode;
 use std::{
     cell::RefCell,
