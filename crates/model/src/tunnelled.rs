@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn who_can_read_no_tunnel_is_sent_none() {
-        let address = |text| Address::parse(text).expect("an address");
+        let address = |text: &str| Address::parse(text).expect("an address");
         let register = |at: &str, url: Option<&str>| {
             let ttl = Ttl::new(Duration::from_secs(30)).expect("a lease");
             let id = WorkerId::parse("w1").expect("an id");

@@ -82,7 +82,7 @@ async fn a_blocking_query_answers_when_a_gateway_has_ended() {
     let gateway = open_gateway(&fake, "n1");
     open(&fake, "laptop", gateway);
     let index = fake.state().index();
-    let asking = tokio::spawn({
+    let asking = quorate_rt::spawn({
         let fake = fake.clone();
         async move { fake.ask(Ask::get(&format!("/v1/tunnels?index={index}&wait=60s"))).await.json() }
     });

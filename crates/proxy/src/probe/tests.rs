@@ -1,4 +1,5 @@
 use super::*;
+use crate::tunnel::NoTunnels;
 use http_body_util::StreamBody;
 use hyper::{
     Response,
