@@ -7,12 +7,12 @@ use crate::{
     data_plane, disk_room, health, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
-    tunnels::{Guard, Holding, Roads, Tokens, Unusable},
+    tunnels::{self, Guard, Holding, Unusable},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
-use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord, OwnAddresses};
-use quorate_proxy::{Freshness, InFlight, Proxy, probe::Prober};
+use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
+use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -113,10 +113,7 @@ impl Node {
         if config.cluster_secret_file.is_some() && secret.is_none() {
             return Err(StartError::NoSecret);
         }
-        let tokens = match config.tunnel_token_file.clone() {
-            Some(file) => Some(quorate_rt::blocking(move || Tokens::read(&file)).await?),
-            None => None,
-        };
+        let tokens = tunnels::tokens(config.tunnel_token_file.clone()).await?;
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
@@ -139,9 +136,7 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let me = &config.node_name;
-        let tunnels = Holding::new(me, &consensus);
-        let roads = Roads::build(me, &consensus, tunnels.hall(), stopped.clone());
-        let prober = Prober::new(Arc::new(roads.clone()));
+        let (tunnels, roads) = tunnels::hang(me, &consensus, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
         let addresses = (peer, management);
@@ -160,7 +155,7 @@ impl Node {
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
-        let checks = health::run((consensus.clone(), me.clone()), prober, metrics.clone(), stopped.clone());
+        let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());
@@ -354,27 +349,13 @@ fn management_config(
     quorate_management::Config {
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
-        own: own_addresses(config, (management, peer)),
+        own: data_plane::own_addresses(config, (management, peer)),
         key_forms: config.key_forms.clone(),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
         ending,
         keep_alive: quorate_management::KEEP_ALIVE,
     }
-}
-
-/// The listeners, under each name by which others know this machine.
-fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
-    let bound = [config.routing, management, peer].into_iter();
-    let all = bound.chain(config.https.as_ref().map(|https| https.listen));
-    // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
-    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
-        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
-    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
-    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
-    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
-    OwnAddresses { advertised: advertised.collect(), listeners }
 }
 
 /// Writes the cluster's id into the data folder once it is known, so that the folder is never used in another. The

@@ -43,14 +43,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// The tunnel that leads there, if one does.
-    pub fn tunnel(&self) -> Option<&str> {
-        match self {
-            Self::Url { address, .. } => address.tunnel(),
-            Self::Service(_) | Self::Version { .. } | Self::Keyspace(_) => None,
-        }
-    }
-
     /// How many bytes its text has.
     pub(crate) fn text_len(&self) -> usize {
         match self {
@@ -61,8 +53,7 @@ impl Target {
         }
     }
 
-    /// With a scheme, an address; without one the name of a service, `host:port` over http, or `tunnel:NAME`. What
-    /// looks like a port is one: a tunnel whose name is a number is `tunnel://3000`.
+    /// With a scheme, an address; without one a service, `host:port` over http, or `tunnel:NAME` unless that is a port.
     pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
         let url = |text: &str| {
             let address = Address::parse(text).map_err(|wrong| wrong.renamed(field))?;
