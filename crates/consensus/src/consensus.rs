@@ -30,7 +30,6 @@ use crate::{
     reads,
     room::{Gauge, Room},
     roster::Roster,
-    tunnelling::{self, Carrier},
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
@@ -105,23 +104,18 @@ pub struct Shared {
     pub(crate) places: Semaphore,
     /// What this node has written down of its state.
     pub(crate) snapshots: Snapshots,
-    /// Bounds how many snapshots it receives at once.
+    /// Bounds how many snapshots it receives, and how many backups it restores, at once.
     pub(crate) receiving: Semaphore,
-    /// Bounds how many backups it restores at once.
     pub(crate) restoring: Semaphore,
     pub(crate) heard: Hearing,
-    /// Who counts what this node has under way, once it routes.
+    /// Who counts what this node has under way, and says what it makes of workers, once it routes.
     pub(crate) counter: OnceLock<Counter>,
-    /// Who says what this node makes of workers, once it routes.
     pub(crate) teller: OnceLock<Teller>,
     pub(crate) tracer: OnceLock<Tracer>,
     pub(crate) looks: Looks,
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
-    /// Who opens streams of tunnels for other nodes.
-    pub(crate) carrier: OnceLock<Carrier>,
-    /// Bounds how many there are.
-    pub(crate) carried: Arc<Semaphore>,
+    pub(crate) carriage: crate::tunnelling::Carriage,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -192,8 +186,7 @@ impl Consensus {
             counter: OnceLock::new(),
             teller: OnceLock::new(),
             tracer: OnceLock::new(),
-            carrier: OnceLock::new(),
-            carried: tunnelling::places(),
+            carriage: Default::default(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

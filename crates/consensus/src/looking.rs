@@ -21,6 +21,7 @@ use crate::{
         path,
         wire::{self, Believed, Found},
     },
+    tunnelling,
 };
 use futures_util::future::select_ok;
 use http::StatusCode;
@@ -234,26 +235,9 @@ async fn look(shared: &Shared, asked: &wire::LookAsked) -> Found {
 
 /// `None`: it is another life of the worker that stands here.
 async fn look_here(shared: &Shared, asked: &wire::LookAsked) -> Option<Found> {
-    let addresses = standing(shared, asked)?;
-    let (by_tunnel, dialled): (BTreeSet<_>, _) =
-        addresses.into_iter().partition(|address| address.starts_with(TUNNEL));
-    let view = shared.applied.view().get();
-    let holder = |address: &String| {
-        Some((address.clone(), view.tunnels().get(address.strip_prefix(TUNNEL)?)?.node.clone()))
-    };
-    Some(match by_tunnel.iter().find_map(holder) {
-        // A tunnel is asked for signs of life by whoever holds it.
-        Some((address, node)) => Found::Connected(format!("{address} hangs on {node}")),
-        None if dialled.is_empty() => {
-            let all: Vec<_> = by_tunnel.into_iter().collect();
-            Found::Unconnected(format!("{} hangs on no node", all.join(", ")))
-        }
-        None => connect(dialled).await,
-    })
+    let known = tunnelling::look(&shared.applied.view().get(), standing(shared, asked)?);
+    Some(tunnelling::or_dialled(known, connect).await)
 }
-
-/// How the authority of an address begins that is a tunnel's name.
-const TUNNEL: &str = "tunnel://";
 
 /// Where the worker is, if its life is the one that stands here.
 fn standing(shared: &Shared, asked: &wire::LookAsked) -> Option<BTreeSet<String>> {

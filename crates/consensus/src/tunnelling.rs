@@ -7,7 +7,7 @@
 use crate::{
     consensus::{Consensus, Shared},
     membership::Picture,
-    peer::{client, header},
+    peer::{client, header, wire::Found},
 };
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -18,7 +18,13 @@ use quorate_rt::{
     http::{full, read_body},
     time::{self, Duration},
 };
-use std::{io, sync::Arc};
+use quorate_state::View;
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, OnceLock},
+};
+use tokio::sync::Semaphore;
 
 /// Opens a stream to what hangs on this node by a tunnel of this name and epoch; an error of the kind `NotFound` says that
 /// it is not this node that holds it.
@@ -33,10 +39,22 @@ const STREAMS_MAX: usize = 1_024;
 /// Most of an error's words that are read.
 const WORDS_BYTES_MAX: usize = 1 << 10;
 
+/// What opens streams of tunnels for other nodes.
+pub(crate) struct Carriage {
+    carrier: OnceLock<Carrier>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Carriage {
+    fn default() -> Self {
+        Self { carrier: OnceLock::new(), places: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    }
+}
+
 impl Consensus {
     /// From now on `carrier` opens streams for other nodes. Once: a second one is not heard.
     pub fn carry_by(&self, carrier: Carrier) {
-        let _ = self.shared().carrier.set(carrier);
+        let _ = self.shared().carriage.carrier.set(carrier);
     }
 
     /// A stream to what hangs on `node` by the tunnel `name` of this epoch. An error of the kind `NotFound`: another one,
@@ -97,10 +115,10 @@ pub(crate) async fn carry(shared: &Shared, mut request: Request<Incoming>) -> io
     let epoch = request.headers().get(header::TUNNEL_EPOCH).and_then(|epoch| epoch.to_str().ok());
     let epoch = epoch.and_then(|epoch| epoch.parse().ok()).map(Epoch);
     let asked = request.uri().authority().map(|name| name.as_str().to_owned());
-    let (Some(name), Some(epoch), Some(carrier)) = (asked, epoch, shared.carrier.get()) else {
+    let (Some(name), Some(epoch), Some(carrier)) = (asked, epoch, shared.carriage.carrier.get()) else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no such tunnel hangs here"));
     };
-    let Ok(place) = shared.carried.clone().try_acquire_owned() else {
+    let Ok(place) = shared.carriage.places.clone().try_acquire_owned() else {
         return Err(refused(format!("{STREAMS_MAX} streams for other nodes are open")));
     };
     let late = |_| Err(refused(format!("it was not reached within {OPENED_WITHIN:?}")));
@@ -117,7 +135,35 @@ pub(crate) async fn carry(shared: &Shared, mut request: Request<Incoming>) -> io
     Ok(())
 }
 
-/// Places for streams.
-pub(crate) fn places() -> Arc<tokio::sync::Semaphore> {
-    Arc::new(tokio::sync::Semaphore::new(STREAMS_MAX))
+/// What is known of addresses that are tunnels' names: a tunnel is asked for signs of life by whoever holds it. Those that
+/// have to be dialled are given back, where no tunnel is held.
+pub(crate) fn look(view: &View, addresses: BTreeSet<String>) -> Result<Found, BTreeSet<String>> {
+    let (by_tunnel, dialled): (BTreeSet<_>, BTreeSet<_>) =
+        addresses.into_iter().partition(|address| address.starts_with(TUNNEL));
+    let holder = |address: &String| {
+        let name = address.strip_prefix(TUNNEL)?;
+        Some(format!("{address} hangs on {}", view.tunnels().get(name)?.node))
+    };
+    match by_tunnel.iter().find_map(holder) {
+        Some(words) => Ok(Found::Connected(words)),
+        None if dialled.is_empty() => {
+            let all: Vec<_> = by_tunnel.into_iter().collect();
+            Ok(Found::Unconnected(format!("{} hangs on no node", all.join(", "))))
+        }
+        None => Err(dialled),
+    }
 }
+
+/// What is known, or comes of dialling the rest.
+pub(crate) async fn or_dialled<F: Future<Output = Found>>(
+    known: Result<Found, BTreeSet<String>>,
+    dial: impl FnOnce(BTreeSet<String>) -> F,
+) -> Found {
+    match known {
+        Ok(found) => found,
+        Err(dialled) => dial(dialled).await,
+    }
+}
+
+/// How the authority of an address begins that is a tunnel's name.
+const TUNNEL: &str = "tunnel://";

@@ -5,10 +5,20 @@ use crate::{
     command::Command,
     config::Config,
     restore::RestoreStep,
-    route::{Action, Forwarding, Route},
+    route::{Action, Forwarding, Route, Target},
     sandbox::Sandbox,
     worker::Registration,
 };
+
+impl Target {
+    /// The tunnel that leads there, if one does.
+    pub fn tunnel(&self) -> Option<&str> {
+        match self {
+            Self::Url { address, .. } => address.tunnel(),
+            Self::Service(_) | Self::Version { .. } | Self::Keyspace(_) => None,
+        }
+    }
+}
 
 impl Command {
     /// Whether an address in it is a tunnel's name.

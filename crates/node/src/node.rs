@@ -10,12 +10,12 @@ use crate::{
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
-    tunnels::{Guard, Holding, Roads, Tokens, Unusable},
+    tunnels::{self, Guard, Holding, Unusable},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
 use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
-use quorate_proxy::{Freshness, InFlight, Proxy, probe::Prober};
+use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
@@ -117,10 +117,7 @@ impl Node {
         if config.cluster_secret_file.is_some() && secret.is_none() {
             return Err(StartError::NoSecret);
         }
-        let tokens = match config.tunnel_token_file.clone() {
-            Some(file) => Some(quorate_rt::blocking(move || Tokens::read(&file)).await?),
-            None => None,
-        };
+        let tokens = tunnels::tokens(config.tunnel_token_file.clone()).await?;
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
@@ -141,9 +138,7 @@ impl Node {
         let readiness = Readiness::default();
         let freshness = Arc::new(Freshness::new());
         let me = &config.node_name;
-        let tunnels = Holding::new(me, &consensus);
-        let roads = Roads::build(me, &consensus, tunnels.hall(), stopped.clone());
-        let prober = Prober::new(Arc::new(roads.clone()));
+        let (tunnels, roads) = tunnels::hang(me, &consensus, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
         let (addresses, local) = ((peer, management), settings_file::local(&config));
@@ -163,7 +158,7 @@ impl Node {
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
-        let checks = health::run((consensus.clone(), me.clone()), prober, metrics.clone(), stopped.clone());
+        let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));
         let ready = readiness::watch(consensus.clone(), readiness.clone(), past, remembered, stopped.clone());

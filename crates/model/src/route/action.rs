@@ -43,14 +43,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// The tunnel that leads there, if one does.
-    pub fn tunnel(&self) -> Option<&str> {
-        match self {
-            Self::Url { address, .. } => address.tunnel(),
-            Self::Service(_) | Self::Version { .. } | Self::Keyspace(_) => None,
-        }
-    }
-
     /// How many bytes its text has.
     pub(crate) fn text_len(&self) -> usize {
         match self {

@@ -8,6 +8,7 @@
 mod confirm;
 mod schedule;
 
+use crate::tunnels::Roads;
 use confirm::Confirmer;
 use quorate_consensus::Consensus;
 use quorate_model::{Command, FeatureLevel, HealthChange, NodeName, Verdict};
@@ -54,10 +55,11 @@ enum News {
 /// Probes until the node ends.
 pub(crate) async fn run(
     (consensus, me): (Consensus, NodeName),
-    prober: Prober,
+    roads: Roads,
     metrics: Arc<Metrics>,
     mut shutdown: Shutdown,
 ) {
+    let prober = Prober::new(Arc::new(roads));
     Confirmer::new(&consensus, prober.clone()).install(&consensus);
     // Each probe has room for what it finds.
     let (found, mut finds) = mpsc::channel(AT_ONCE_MAX);

@@ -23,7 +23,7 @@ use quorate_consensus::Consensus;
 use quorate_model::{Epoch, NodeName, TunnelHolder};
 use quorate_proxy::tunnel::{Opening, Stream, Tunnels, not_held};
 use quorate_rt::shutdown::Shutdown;
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 
 /// Streams that wait to be opened. When full: refused, as if nobody listened.
@@ -40,6 +40,21 @@ pub(crate) struct Roads {
 struct Wanted {
     name: String,
     answer: oneshot::Sender<io::Result<Stream>>,
+}
+
+/// What the configuration's file of tokens says.
+pub(crate) async fn tokens(file: Option<PathBuf>) -> Result<Option<Tokens>, Unusable> {
+    match file {
+        Some(file) => quorate_rt::blocking(move || Tokens::read(&file)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Nothing hangs here yet.
+pub(crate) fn hang(me: &NodeName, consensus: &Consensus, shutdown: &Shutdown) -> (Holding, Roads) {
+    let holding = Holding::new(me, consensus);
+    let roads = Roads::build(me, consensus, holding.hall(), shutdown.clone());
+    (holding, roads)
 }
 
 /// Opens streams, on the runtime that it was made on.

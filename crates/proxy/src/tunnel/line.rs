@@ -233,3 +233,104 @@ impl AsyncWrite for Counted {
         Pin::new(&mut self.bytes).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h2::server;
+    use http::Response;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    async fn hung() -> (Line, DuplexStream) {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (line, hanging) = Line::hang(Box::new(near)).await.expect("it greets");
+        quorate_rt::spawn(hanging.ended());
+        (line, far)
+    }
+
+    /// A far end that says everything again, or resets after the first piece.
+    async fn echo(far: DuplexStream, is_reset: bool) {
+        let mut connection = server::handshake(far).await.expect("it is greeted");
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut body = request.into_body();
+            let mut send = respond.send_response(Response::new(()), false).expect("it is heard");
+            quorate_rt::spawn(async move {
+                while let Some(Ok(piece)) = body.data().await {
+                    let _ = body.flow_control().release_capacity(piece.len());
+                    send.send_data(piece, false).expect("it is heard");
+                    if is_reset {
+                        return send.send_reset(h2::Reason::CANCEL);
+                    }
+                }
+                send.send_data(Bytes::new(), true).expect("it is heard");
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_and_an_end_is_an_end() {
+        let (line, far) = hung().await;
+        quorate_rt::spawn(echo(far, false));
+        let mut stream = line.open().await.expect("it is there");
+        assert_eq!(line.streams(), 1);
+        stream.write_all(b"hello").await.expect("taken");
+        stream.shutdown().await.expect("an end");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.expect("an end");
+        assert_eq!(said, b"hello");
+        drop(stream);
+        assert_eq!(line.streams(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_no_end() {
+        let (line, far) = hung().await;
+        quorate_rt::spawn(echo(far, true));
+        let mut stream = line.open().await.expect("it is there");
+        stream.write_all(b"hello").await.expect("taken");
+        let error = stream.read_to_end(&mut Vec::new()).await.expect_err("it was cut");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_the_connection_is_refused_with_the_reason() {
+        let (line, far) = hung().await;
+        quorate_rt::spawn(async move {
+            let mut connection = server::handshake(far).await.expect("it is greeted");
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                assert_eq!(request.method(), Method::CONNECT);
+                let answer = Response::builder().status(502).header(REASON, "nobody listens").body(());
+                respond.send_response(answer.expect("an answer"), true).expect("it is heard");
+            }
+        });
+        let error = line.open().await.err().expect("refused");
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (io::ErrorKind::ConnectionRefused, "nobody listens")
+        );
+        assert_eq!(line.streams(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_parting_word_says_why() {
+        let (line, far) = hung().await;
+        let hearing = quorate_rt::spawn(async move {
+            let mut connection = server::handshake(far).await.expect("it is greeted");
+            let (request, mut respond) = connection.accept().await.expect("a word").expect("whole");
+            respond
+                .send_response(Response::builder().status(204).body(()).expect("an answer"), true)
+                .expect("heard");
+            let driving = quorate_rt::spawn(async move { while connection.accept().await.is_some() {} });
+            drop(driving);
+            (
+                request.method().clone(),
+                request.uri().path().to_owned(),
+                request.headers().get(REASON).cloned(),
+            )
+        });
+        line.say(Parting::Draining).await;
+        let (method, path, reason) = hearing.await.expect("heard");
+        let reason = reason.expect("a reason");
+        assert_eq!((method, path.as_str(), reason.as_bytes()), (Method::POST, "/goodbye", &b"draining"[..]));
+    }
+}
