@@ -12,6 +12,7 @@ use crate::{
     name::{Invalid, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
+    object::{ObjectId, StoredObject},
     route::StoredRoute,
     sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
@@ -92,11 +93,13 @@ pub enum Kind {
     Node,
     /// What all members can do.
     Level,
+    /// An object of the sandbox API.
+    Object,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Worker,
         Self::Keyspace,
         Self::Service,
@@ -105,6 +108,7 @@ impl Kind {
         Self::Delegate,
         Self::Node,
         Self::Level,
+        Self::Object,
     ];
 
     /// As in events and parameters.
@@ -118,6 +122,7 @@ impl Kind {
             Self::Delegate => "delegate",
             Self::Node => "node",
             Self::Level => "level",
+            Self::Object => "object",
         }
     }
 }
@@ -191,6 +196,15 @@ pub enum What {
     Node(Arc<NodeRecord>),
     /// All members can do more than before.
     Level(FeatureLevel),
+    /// An object of the sandbox API is another one, or none any more.
+    Object {
+        /// Which.
+        id: ObjectId,
+        /// As people write it.
+        name: Box<str>,
+        /// What it says.
+        object: Option<Arc<StoredObject>>,
+    },
     /// A backup took the place of the state: everything may be different. Whoever watches has to read anew.
     Replaced,
 }
@@ -230,6 +244,7 @@ impl What {
             Self::Delegate { .. } => Some(Kind::Delegate),
             Self::Node(_) => Some(Kind::Node),
             Self::Level(_) => Some(Kind::Level),
+            Self::Object { .. } => Some(Kind::Object),
             Self::Replaced => None,
         }
     }
@@ -245,6 +260,7 @@ impl What {
             Self::Sandbox { key, .. } => key.as_str(),
             Self::Delegate { group, .. } => group,
             Self::Node(node) => node.name.as_str(),
+            Self::Object { name, .. } => name,
             Self::Level(_) | Self::Replaced => "",
         }
     }
@@ -257,6 +273,9 @@ impl What {
             Self::Worker { record, .. } => weight_of(record),
             Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
             Self::Sandbox { sandbox, .. } => sandbox.as_ref().map_or(0, |stored| stored.sandbox.weight()),
+            Self::Object { name, object, .. } => {
+                3 * name.len() + object.as_ref().map_or(0, |stored| stored.weight())
+            }
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }

@@ -9,6 +9,7 @@ use crate::{
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    object::{ObjectCommand, ObjectId},
     restore::RestoreStep,
     route::Route,
     sandbox::{Sandbox, SandboxEnd, SandboxTtl},
@@ -196,6 +197,11 @@ pub enum Command {
         /// Its step.
         step: RestoreStep,
     },
+    /// Of an object of the sandbox API.
+    Object(
+        /// What becomes of it.
+        ObjectCommand,
+    ),
 }
 
 /// The record that a command is about.
@@ -211,6 +217,8 @@ pub enum Subject<'a> {
     Route(&'a str),
     /// A sandbox.
     Sandbox(&'a str),
+    /// An object of the sandbox API.
+    Object(&'a ObjectId),
 }
 
 impl Command {
@@ -234,6 +242,7 @@ impl Command {
             Self::PutSandbox { key, .. }
             | Self::DeleteSandbox { key, .. }
             | Self::ExtendSandbox { key, .. } => Some(Subject::Sandbox(key.as_str())),
+            Self::Object(command) => command.subject().map(Subject::Object),
             Self::FormCluster { .. }
             | Self::ChangeLeases(_)
             | Self::Configure { .. }

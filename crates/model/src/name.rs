@@ -75,6 +75,21 @@ fn check_visible(field: &str, text: &str, bytes_max: usize) -> Result<(), Invali
     Err(Invalid::new(field, problem, allowed()))
 }
 
+/// What a DNS label may be (RFC 1123).
+fn check_label(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let problem = match text {
+        "" => "is empty".to_owned(),
+        text if text.len() > bytes_max => format!("is {} bytes long", text.len()),
+        text if !text.bytes().all(is_inside) || text.starts_with('-') || text.ends_with('-') => {
+            format!("is {}", excerpt(text))
+        }
+        _ => return Ok(()),
+    };
+    let allowed = format!("1 to {bytes_max} lower-case letters, digits and dashes, no dash at either end");
+    Err(Invalid::new(field, problem, allowed))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr) => {
         name!($(#[$doc])* $name, $field, $max, check);
@@ -142,6 +157,11 @@ name!(
 name!(
     /// What requests carry that are meant for a sandbox.
     RoutingKey, "key", limit::ROUTING_KEY_BYTES_MAX, check_visible
+);
+
+name!(
+    /// What the sandbox API calls namespaces and objects by.
+    DnsLabel, "metadata.name", limit::DNS_LABEL_BYTES_MAX, check_label
 );
 
 impl RouteName {

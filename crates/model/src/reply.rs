@@ -6,6 +6,7 @@ use crate::{
     level::FeatureLevel,
     name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
+    object::{ObjectId, ObjectRefusal},
     service::Duty,
     worker::Status,
 };
@@ -142,6 +143,12 @@ pub enum Refusal {
         /// How.
         why: Box<str>,
     },
+    /// An object of the sandbox API is not changed.
+    #[error(transparent)]
+    Object(
+        /// Why.
+        ObjectRefusal,
+    ),
 }
 
 /// A thing that [`Refusal::Full`] can be about.
@@ -295,5 +302,15 @@ pub enum Event {
     Restored {
         /// How many worker records it brought.
         workers: u64,
+    },
+    /// An object of the sandbox API was made, changed, or taken away.
+    ObjectChanged {
+        /// Which.
+        id: ObjectId,
+    },
+    /// The time of an object of the sandbox API was over.
+    ObjectEnded {
+        /// Which.
+        id: ObjectId,
     },
 }

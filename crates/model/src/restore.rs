@@ -2,7 +2,7 @@
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
 use crate::{
-    keyspace::Keyspace, level::FeatureLevel, number::Epoch, route::StoredRoute, sandbox::StoredSandbox,
+    keyspace::Keyspace, level::FeatureLevel, number::Epoch, object::StoredObject, route::StoredRoute, sandbox::StoredSandbox,
     service::StoredPolicy, worker::Worker,
 };
 use std::sync::Arc;
@@ -50,12 +50,20 @@ pub enum RestoreStep {
     },
     /// Instead of the last one: what was gathered is thrown away.
     Abandon,
+    /// Some of the backup's objects of the sandbox API.
+    Objects {
+        /// Counts from 0, workers' batches included; void unless it is the next one.
+        batch: u32,
+        /// By id.
+        objects: Vec<Arc<StoredObject>>,
+    },
 }
 
 impl RestoreStep {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
         match self {
+            Self::Objects { .. } => FeatureLevel::SIXTH,
             Self::Sandboxes { .. } => FeatureLevel::FIFTH,
             Self::Routes { .. } => FeatureLevel::FOURTH,
             Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {
