@@ -164,6 +164,14 @@ name!(
     DnsLabel, "metadata.name", limit::DNS_LABEL_BYTES_MAX, check_label
 );
 
+impl DnsLabel {
+    /// No label comes before it.
+    pub fn first() -> Self {
+        // A dash comes before all letters and digits, and no label begins with one.
+        Self("0".into())
+    }
+}
+
 impl RouteName {
     /// The name of what rule `nth` of a sandbox is forwarded by. It ends with a space, which no route's name does that
     /// operators give: one is never taken for the other.

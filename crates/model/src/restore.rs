@@ -2,8 +2,8 @@
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
 use crate::{
-    keyspace::Keyspace, level::FeatureLevel, number::Epoch, object::StoredObject, route::StoredRoute, sandbox::StoredSandbox,
-    service::StoredPolicy, worker::Worker,
+    keyspace::Keyspace, level::FeatureLevel, number::Epoch, object::StoredObject, route::StoredRoute,
+    sandbox::StoredSandbox, service::StoredPolicy, worker::Worker,
 };
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@
 //! | [`service`] | a service with its derived list of endpoints |
 //! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`sandboxes`] | the sandboxes, and what their rules are made into |
+//! | [`objects`] | the objects of the sandbox API, and the rules that they come to |
 //! | `text` | what requests find both by: persistent tables by short texts |
 //! | [`window`] | answers to repeated proposals |
 //! | [`changes`], [`history`] | what watchers are told of an entry; the last of it |
@@ -26,6 +27,7 @@ pub mod history;
 pub mod invariant;
 pub mod keyspace;
 pub mod loads;
+pub mod objects;
 pub mod parts;
 pub mod routes;
 pub mod sandboxes;
@@ -38,6 +40,7 @@ pub use apply::Applied;
 pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
+pub use objects::{KeyRules, ObjectTable};
 pub use parts::{Builder, Parts, PartsError, RestoringParts, WindowParts};
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};

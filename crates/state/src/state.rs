@@ -1,8 +1,8 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, keyspace::KeyspaceView, routes::RouteTable, sandboxes::SandboxTable,
-    service::ServiceView, window::Window,
+    apply::restore::Restoring, keyspace::KeyspaceView, objects::ObjectTable, routes::RouteTable,
+    sandboxes::SandboxTable, service::ServiceView, window::Window,
 };
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{
@@ -39,6 +39,8 @@ pub struct State {
     pub(crate) routes: RouteTable,
     /// Where requests with a routing key go instead.
     pub(crate) sandboxes: SandboxTable,
+    /// The objects of the sandbox API.
+    pub(crate) objects: ObjectTable,
     /// Where what operators declare changed last; zero before the fourth level.
     pub(crate) config_changed: LogIndex,
     /// Who would be delegate, by group, the oldest registration first. Derived.
@@ -147,6 +149,11 @@ impl State {
     /// All sandboxes.
     pub fn sandboxes(&self) -> &SandboxTable {
         &self.sandboxes
+    }
+
+    /// All objects of the sandbox API.
+    pub fn objects(&self) -> &ObjectTable {
+        &self.objects
     }
 
     /// The log index at which what operators declare (routes, sandboxes, policies, keyspaces) changed last, for `If-Match`.

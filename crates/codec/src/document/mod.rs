@@ -16,12 +16,14 @@ mod action;
 mod config;
 mod headers;
 mod matching;
+mod object;
 mod policy;
 mod route;
 mod sandbox;
 mod source;
 
 pub(crate) use config::Config;
+pub(crate) use object::{Object, ObjectId, ObjectStatus, StoredObject};
 pub(crate) use policy::{Hold, Policy, Traffic};
 pub(crate) use route::{Route, StoredRoute};
 pub(crate) use sandbox::{Sandbox, StoredSandbox, ttl as sandbox_ttl};

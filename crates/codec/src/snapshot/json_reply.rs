@@ -1,5 +1,6 @@
 //! Replies in the windows of a snapshot.
 
+use crate::v1::object::ObjectRefusal;
 use quorate_model as model;
 use quorate_model::{
     Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
@@ -37,6 +38,7 @@ pub(super) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    Object(ObjectRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,6 +122,7 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::Object(refusal) => Self::Object(refusal.into()),
         }
     }
 }
@@ -170,6 +173,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::Object(refusal) => Self::Object(refusal.try_into()?),
         })
     }
 }

@@ -11,7 +11,7 @@ use super::{
     section,
 };
 use crate::{
-    document::{StoredRoute, StoredSandbox},
+    document::{StoredObject, StoredRoute, StoredSandbox},
     error::DecodeError,
 };
 use quorate_model as model;
@@ -201,6 +201,7 @@ struct Draft {
     restoring: Option<Restoring>,
     restoring_routes: Vec<Arc<model::StoredRoute>>,
     restoring_sandboxes: Vec<Arc<model::StoredSandbox>>,
+    restoring_objects: Vec<Arc<model::StoredObject>>,
     parts: Parts,
 }
 
@@ -228,6 +229,13 @@ impl Draft {
             section::RESTORING_SANDBOXES => {
                 let list = &mut self.restoring_sandboxes;
                 append::<StoredSandbox, model::StoredSandbox, _>(list, section, Arc::new)
+            }
+            section::OBJECTS => {
+                append::<StoredObject, model::StoredObject, _>(&mut self.parts.objects, section, Arc::new)
+            }
+            section::RESTORING_OBJECTS => {
+                let list = &mut self.restoring_objects;
+                append::<StoredObject, model::StoredObject, _>(list, section, Arc::new)
             }
             section::HEALTH => append::<Ailment, _, _>(&mut self.parts.ailments, section, |ailment| ailment),
             section::WINDOW => {
@@ -263,12 +271,16 @@ impl Draft {
         }
         parts.restoring =
             self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;
+        let is_bare = self.restoring_routes.is_empty()
+            && self.restoring_sandboxes.is_empty()
+            && self.restoring_objects.is_empty();
         match &mut parts.restoring {
             Some(restoring) => {
                 restoring.routes = self.restoring_routes;
                 restoring.sandboxes = self.restoring_sandboxes;
+                restoring.objects = self.restoring_objects;
             }
-            None if self.restoring_routes.is_empty() && self.restoring_sandboxes.is_empty() => {}
+            None if is_bare => {}
             None => return Err(missing(section::RESTORING)),
         }
         parts.config_changed = self.declared.map(LogIndex::from).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Commands, proposals, entries.
 
 use super::{
+    object::{self, ObjectCommand},
     registration::Registration,
     restore::RestoreStep,
     sandbox::{self, SandboxCommand},
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Services(ServiceCommand),
     Traffic(TrafficCommand),
     Sandboxes(SandboxCommand),
+    Objects(ObjectCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,6 +183,7 @@ impl From<&model::Command> for Command {
             M::HandOverLeases { term, silences } => {
                 Self::HandOverLeases { term: *term, silences: silences.iter().map(Silence::from).collect() }
             }
+            M::Object(command) => object::command(command),
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
         }
     }
@@ -208,6 +211,7 @@ impl TryFrom<Command> for model::Command {
             Command::Services(later) => later.try_into()?,
             Command::Traffic(later) => later.try_into()?,
             Command::Sandboxes(later) => later.try_into()?,
+            Command::Objects(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

@@ -1,5 +1,6 @@
 //! Replies and refusals.
 
+use super::object::ObjectRefusal;
 use quorate_model as model;
 use quorate_model::{
     Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
@@ -35,6 +36,7 @@ pub(crate) enum Refusal {
     HasRoutes { routes: u64 },
     UnknownSandbox { key: String },
     HasSandboxes { sandboxes: u64 },
+    Object(ObjectRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +119,7 @@ impl From<&model::Refusal> for Refusal {
             M::UnknownSandbox { key } => Self::UnknownSandbox { key: key.to_string() },
             M::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes: *sandboxes },
             M::UnknownRoute { name } => Self::UnknownRoute { name: name.to_string() },
+            M::Object(refusal) => Self::Object(refusal.into()),
         }
     }
 }
@@ -167,6 +170,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::UnknownSandbox { key } => Self::UnknownSandbox { key: RoutingKey::parse(&key)? },
             Refusal::HasSandboxes { sandboxes } => Self::HasSandboxes { sandboxes },
             Refusal::UnknownRoute { name } => Self::UnknownRoute { name: RouteName::parse(&name)? },
+            Refusal::Object(refusal) => Self::Object(refusal.try_into()?),
         })
     }
 }

@@ -7,6 +7,7 @@ use super::{
     services::{KeyspaceWith, StoredPolicy, WorkerWith},
     traffic::{PolicyDocument, RouteDocument},
 };
+use crate::document::{StoredObject, from_text, to_text};
 use quorate_model as model;
 use quorate_model::{Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub(crate) enum RestoreStep {
     BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
     Routes { batch: u32, routes: Vec<RouteDocument> },
     Sandboxes { batch: u32, sandboxes: Vec<SandboxDocument> },
+    /// Each a document.
+    Objects { batch: u32, objects: Vec<String> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +91,10 @@ impl From<&model::RestoreStep> for RestoreStep {
                 batch: *batch,
                 sandboxes: sandboxes.iter().map(|stored| SandboxDocument::from(&**stored)).collect(),
             },
+            M::Objects { batch, objects } => Self::Objects {
+                batch: *batch,
+                objects: objects.iter().map(|stored| to_text(&StoredObject::from(&**stored))).collect(),
+            },
             M::Finish { batches, workers } => Self::Finish { batches: *batches, workers: *workers },
             M::Abandon => Self::Abandon,
         }
@@ -115,6 +122,11 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
             RestoreStep::Sandboxes { batch, sandboxes } => {
                 let sandboxes = sandboxes.into_iter().map(|stored| stored.try_into().map(Arc::new));
                 Self::Sandboxes { batch, sandboxes: sandboxes.collect::<Result<_, Invalid>>()? }
+            }
+            RestoreStep::Objects { batch, objects } => {
+                let read = |text: String| from_text::<StoredObject>("object", &text)?.try_into().map(Arc::new);
+                let objects = objects.into_iter().map(read).collect::<Result<_, Invalid>>()?;
+                Self::Objects { batch, objects }
             }
             RestoreStep::Workers { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));

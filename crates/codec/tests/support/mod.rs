@@ -3,6 +3,7 @@
 
 pub mod any_traffic;
 mod later;
+pub mod objects;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
@@ -118,6 +119,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(services::commands());
     named.extend(traffic::commands());
     named.extend(sandboxes::commands());
+    named.extend(objects::commands());
     named
 }
 
@@ -150,6 +152,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
         Command::PutSandbox { .. } | Command::DeleteSandbox { .. } => "sandbox",
         Command::ExtendSandbox { .. } | Command::EndSandboxes(_) => "sandbox-time",
+        Command::Restore { step: RestoreStep::Objects { .. }, .. } | Command::Object(_) => "object",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -184,7 +187,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
     ];
     let mut replies = vec![Reply::Done, Reply::Unchanged, Reply::Registered { epoch: Epoch(5) }];
     replies.extend(refusals.into_iter().chain(sandboxes::refusals()).map(Reply::Refused));
-    replies.into_iter().map(|r| (reply_name(&r), r)).collect()
+    let mut named: Vec<_> = replies.into_iter().map(|r| (reply_name(&r), r)).collect();
+    named.extend(objects::refusals().into_iter().map(|(name, refusal)| (name, Reply::Refused(refusal))));
+    named
 }
 
 fn reply_name(reply: &Reply) -> &'static str {
@@ -213,6 +218,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::HasRoutes { .. } => "has-routes",
         Refusal::UnknownSandbox { .. } => "unknown-sandbox",
         Refusal::HasSandboxes { .. } => "has-sandboxes",
+        Refusal::Object(_) => "object",
     }
 }
 
@@ -382,6 +388,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         services::any_command(),
         any_traffic::any_command(),
         sandboxes::any_command(),
+        objects::any_command(),
     ]
 }
 

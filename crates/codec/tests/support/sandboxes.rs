@@ -107,6 +107,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         policies: Vec::new(),
         routes: Vec::new(),
         sandboxes: stored(),
+        objects: Vec::new(),
         workers: Vec::new(),
     };
     let replies = replies().into_iter().skip(24).take(4).enumerate();

@@ -69,6 +69,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         delegates: Vec::new(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         ailments: Vec::new(),
         config_changed: LogIndex(0),
         restoring: None,
@@ -88,6 +89,7 @@ pub fn later_snapshot() -> (SnapshotMeta, Parts) {
         policies: Vec::new(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         workers: workers(),
     };
     let replies = replies().into_iter().skip(13).take(3).enumerate();

@@ -239,6 +239,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         policies: policies(),
         routes: shared_routes(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         workers: Vec::new(),
     };
     let ailment = |worker: &str| Ailment {

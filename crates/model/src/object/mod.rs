@@ -157,7 +157,8 @@ impl ObjectStatus {
     /// About how many bytes it keeps in memory, for bounds.
     pub fn weight(&self) -> usize {
         const EACH: usize = 160;
-        let endpoints = self.endpoints.iter().map(|(name, at)| EACH + name.as_str().len() + at.as_str().len());
+        let endpoints =
+            self.endpoints.iter().map(|(name, at)| EACH + name.as_str().len() + at.as_str().len());
         size_of::<Self>() + self.text.as_str().len() + endpoints.sum::<usize>()
     }
 }

@@ -67,9 +67,8 @@ fn the_default_key_of_a_group_leads_nowhere() {
         add_headers: Vec::new(),
     };
     let routes = vec![route("production"), route("k")];
-    let keys = |group: &RouteGroupSpec| {
-        group.leading().map(|route| route.key.to_string()).collect::<Vec<_>>()
-    };
+    let keys =
+        |group: &RouteGroupSpec| group.leading().map(|route| route.key.to_string()).collect::<Vec<_>>();
     let unsaid = RouteGroupSpec { routes: routes.clone(), ..RouteGroupSpec::default() };
     assert_eq!(keys(&unsaid), ["k"]);
     let said = RouteGroupSpec { default_key: RoutingKey::parse("k").ok(), routes, header: None };

@@ -20,7 +20,7 @@ pub(super) fn rules(
     (met, is_missing): (Option<&Sandboxed<'_, '_>>, bool),
 ) -> Vec<Tried> {
     let Some(key) = &found.key else { return no_key(found.invalid) };
-    let Some(sandbox) = view.sandboxes().get(&key.text) else {
+    let Some(sandbox) = view.sandboxes().of_requests(&key.text) else {
         let reason = reason("key", "the key of a sandbox", format!("{}, which no sandbox has", key.text));
         return vec![tried(key.text.clone().into_owned(), vec![reason])];
     };

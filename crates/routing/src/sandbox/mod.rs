@@ -55,7 +55,7 @@ impl Sandboxed<'_, '_> {
 
 /// Decides for a request that carries a key.
 pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) -> Decision<'v, 'h> {
-    let Some(sandbox) = view.sandboxes().get(key) else { return base(view, head) };
+    let Some(sandbox) = view.sandboxes().of_requests(key) else { return base(view, head) };
     let facts = Facts::of(view, head);
     for (nth, one) in sandbox.rules().enumerate() {
         if !conditions(one).all(|condition| condition.holds(&facts)) {

@@ -5,6 +5,7 @@ mod keyspaces;
 pub mod leases;
 mod level;
 mod nodes;
+mod objects;
 pub(crate) mod restore;
 mod routes;
 mod sandboxes;
@@ -117,6 +118,7 @@ impl State {
             }
             Command::ChangeHealth(changes) => Ok(self.change_health(changes, events)),
             Command::Restore { id, step } => self.restore(*id, step, events),
+            Command::Object(command) => self.change_object(command, events).map_err(Refusal::Object),
         }
     }
 

@@ -155,6 +155,8 @@ fn event(event: &Event) -> String {
             format!("{id} is delegate of {group}, epoch {epoch}")
         }
         Event::DelegateChanged { group, to: None } => format!("{group} has no delegate"),
+        Event::ObjectChanged { id } => format!("object {id} is another one"),
+        Event::ObjectEnded { id } => format!("object {id} has ended"),
         Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
     }
 }
