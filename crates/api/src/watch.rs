@@ -4,8 +4,8 @@
 //! What stands already when a watch begins has none: a watch that breaks off there begins anew.
 
 use crate::{
-    keyspace::KeyspaceBody, route::RouteBody, sandbox::SandboxBody, service::PolicyDescription, timestamp,
-    worker::WorkerBody,
+    keyspace::KeyspaceBody, route::RouteBody, sandbox::SandboxBody, sandbox_api::shown::ObservedObject,
+    service::PolicyDescription, timestamp, worker::WorkerBody,
 };
 use quorate_model::{
     Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
@@ -77,6 +77,11 @@ pub struct ChangeBody {
     /// Of `node`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeDescription>,
+    /// Of `object`, whose name is `resource/namespace/name`: what it says, in the words of the sandbox API; null: it has
+    /// ended, or was taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ObservedObject>)]
+    pub object: Option<Option<ObservedObject>>,
     /// Of `level`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature_level: Option<u16>,
@@ -249,6 +254,7 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         keyspace: None,
         node: None,
         feature_level: None,
+        object: None,
     };
     match what {
         What::Worker { record, count, how } => {
@@ -285,6 +291,9 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         What::Delegate { delegate, .. } => {
             ChangeBody { delegate: Some(delegate.as_deref().map(Into::into)), ..nothing }
         }
+        What::Object { object, .. } => {
+            ChangeBody { object: Some(object.as_deref().map(ObservedObject::from)), ..nothing }
+        }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
         What::Replaced => nothing,
@@ -305,11 +314,12 @@ fn word_of(what: &What) -> ChangeWord {
         What::Worker { how: WorkerChange::Intent, .. } => ChangeWord::Intent,
         What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
         What::Delegate { delegate: None, .. } | What::Route { route: None, .. } => ChangeWord::Removed,
-        What::Sandbox { sandbox: None, .. } => ChangeWord::Removed,
+        What::Sandbox { sandbox: None, .. } | What::Object { object: None, .. } => ChangeWord::Removed,
         What::Keyspace(_)
         | What::Service { .. }
         | What::Route { .. }
         | What::Sandbox { .. }
+        | What::Object { .. }
         | What::Delegate { .. }
         | What::Replaced => ChangeWord::Changed,
         What::Health { .. } => ChangeWord::Health,

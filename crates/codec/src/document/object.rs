@@ -165,11 +165,13 @@ impl TryFrom<Object> for model::Object {
 impl From<&object::ObjectSpec> for Spec {
     fn from(spec: &object::ObjectSpec) -> Self {
         match spec {
-            object::ObjectSpec::Sandbox(object::SandboxSpec { ttl, routing_key, services }) => Self::Sandbox {
-                ttl_ms: ttl.map(SandboxTtl::as_ms),
-                routing_key: routing_key.as_ref().map(ToString::to_string),
-                services: services.iter().map(ToString::to_string).collect(),
-            },
+            object::ObjectSpec::Sandbox(object::SandboxSpec { ttl, routing_key, services }) => {
+                Self::Sandbox {
+                    ttl_ms: ttl.map(SandboxTtl::as_ms),
+                    routing_key: routing_key.as_ref().map(ToString::to_string),
+                    services: services.iter().map(ToString::to_string).collect(),
+                }
+            }
             object::ObjectSpec::RouteGroup(object::RouteGroupSpec { default_key, header, routes }) => {
                 Self::RouteGroup {
                     default_key: default_key.as_ref().map(ToString::to_string),
@@ -259,8 +261,7 @@ impl TryFrom<ObjectStatus> for model::ObjectStatus {
     type Error = Invalid;
 
     fn try_from(status: ObjectStatus) -> Result<Self, Invalid> {
-        let endpoint =
-            |one: Endpoint| Ok((ServiceName::parse(&one.service)?, Address::parse(&one.address)?));
+        let endpoint = |one: Endpoint| Ok((ServiceName::parse(&one.service)?, Address::parse(&one.address)?));
         Ok(Self {
             endpoints: status.endpoints.into_iter().map(endpoint).collect::<Result<_, Invalid>>()?,
             text: object::ObjectText::new("status", &status.text)?,
@@ -270,7 +271,8 @@ impl TryFrom<ObjectStatus> for model::ObjectStatus {
 
 impl From<&model::StoredObject> for StoredObject {
     fn from(stored: &model::StoredObject) -> Self {
-        let model::StoredObject { object, status, uid, epoch, generation, created_at, changed, ends } = stored;
+        let model::StoredObject { object, status, uid, epoch, generation, created_at, changed, ends } =
+            stored;
         Self {
             object: (&**object).into(),
             status: status.as_deref().map(ObjectStatus::from),

@@ -15,17 +15,46 @@ use std::sync::Arc;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum RestoreStep {
-    Begin { keyspaces: Vec<Keyspace>, last_epoch: u64 },
-    Workers { batch: u32, workers: Vec<Worker> },
-    Finish { batches: u32, workers: u64 },
+    Begin {
+        keyspaces: Vec<Keyspace>,
+        last_epoch: u64,
+    },
+    Workers {
+        batch: u32,
+        workers: Vec<Worker>,
+    },
+    Finish {
+        batches: u32,
+        workers: u64,
+    },
     Abandon,
-    BeginWith { keyspaces: Vec<KeyspaceWith>, policies: Vec<StoredPolicy>, last_epoch: u64 },
-    WorkersWith { batch: u32, workers: Vec<WorkerWith> },
-    BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
-    Routes { batch: u32, routes: Vec<RouteDocument> },
-    Sandboxes { batch: u32, sandboxes: Vec<SandboxDocument> },
+    BeginWith {
+        keyspaces: Vec<KeyspaceWith>,
+        policies: Vec<StoredPolicy>,
+        last_epoch: u64,
+    },
+    WorkersWith {
+        batch: u32,
+        workers: Vec<WorkerWith>,
+    },
+    BeginWithTraffic {
+        keyspaces: Vec<KeyspaceWith>,
+        policies: Vec<PolicyDocument>,
+        last_epoch: u64,
+    },
+    Routes {
+        batch: u32,
+        routes: Vec<RouteDocument>,
+    },
+    Sandboxes {
+        batch: u32,
+        sandboxes: Vec<SandboxDocument>,
+    },
     /// Each a document.
-    Objects { batch: u32, objects: Vec<String> },
+    Objects {
+        batch: u32,
+        objects: Vec<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,7 +153,8 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
                 Self::Sandboxes { batch, sandboxes: sandboxes.collect::<Result<_, Invalid>>()? }
             }
             RestoreStep::Objects { batch, objects } => {
-                let read = |text: String| from_text::<StoredObject>("object", &text)?.try_into().map(Arc::new);
+                let read =
+                    |text: String| from_text::<StoredObject>("object", &text)?.try_into().map(Arc::new);
                 let objects = objects.into_iter().map(read).collect::<Result<_, Invalid>>()?;
                 Self::Objects { batch, objects }
             }

@@ -33,7 +33,9 @@ fn sandbox() -> Object {
     let text = r#"{"services":[{"name":"cart"},{"name":"mail"}],"ttl":86400}"#;
     let labels = [("team".into(), "a".into())].into();
     let annotations = [("note".into(), "ä".into())].into();
-    Object { labels, annotations, ..object("pr-12", ObjectSpec::Sandbox(spec), text) }
+    let mut sandbox = object("pr-12", ObjectSpec::Sandbox(spec), text);
+    (sandbox.labels, sandbox.annotations) = (labels, annotations);
+    sandbox
 }
 
 fn group() -> Object {
@@ -112,7 +114,8 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     let which = || id(Resource::Sandboxes, "pr-12");
     let replace = ObjectCommand::Replace { object: Box::new(group()), precondition };
     let report = ObjectCommand::ReplaceStatus { id: which(), status: status(), precondition: anything };
-    let ends = ["pr-12", "pr-13"].map(|name| ObjectEnd { id: id(Resource::Sandboxes, name), epoch: Epoch(25) });
+    let ends =
+        ["pr-12", "pr-13"].map(|name| ObjectEnd { id: id(Resource::Sandboxes, name), epoch: Epoch(25) });
     vec![
         ("create-sandbox-object", object(ObjectCommand::Create(Box::new(sandbox())))),
         ("create-local-workload", object(ObjectCommand::Create(Box::new(workload())))),
@@ -181,7 +184,8 @@ fn any_route() -> impl Strategy<Value = GroupRoute> {
 }
 
 fn any_spec() -> impl Strategy<Value = ObjectSpec> {
-    let ttl = (300_000u64..=604_800_000).prop_map(|ms| SandboxTtl::new(Duration::from_millis(ms)).expect("valid"));
+    let ttl =
+        (300_000u64..=604_800_000).prop_map(|ms| SandboxTtl::new(Duration::from_millis(ms)).expect("valid"));
     let sandbox = (option::of(ttl), option::of(any_key()), collection::vec(any_service(), 0..3))
         .prop_map(|(ttl, routing_key, services)| SandboxSpec { ttl, routing_key, services });
     let header = option::of("x-[a-z]{1,8}".prop_map(Box::<str>::from));
@@ -201,14 +205,17 @@ fn any_object() -> impl Strategy<Value = Object> {
     (any_label(), any_label(), any_spec(), text(), pairs(), pairs()).prop_map(
         |(namespace, name, spec, text, labels, annotations)| {
             let text = ObjectText::new("spec", &text).expect("short");
-            Object { labels, annotations, ..Object::new(namespace, name, spec, text) }
+            let mut object = Object::new(namespace, name, spec, text);
+            (object.labels, object.annotations) = (labels, annotations);
+            object
         },
     )
 }
 
 fn any_status() -> impl Strategy<Value = ObjectStatus> {
-    (collection::vec((any_service(), addresses()), 0..3), text()).prop_map(|(endpoints, text)| {
-        ObjectStatus { endpoints, text: ObjectText::new("status", &text).expect("short") }
+    (collection::vec((any_service(), addresses()), 0..3), text()).prop_map(|(endpoints, text)| ObjectStatus {
+        endpoints,
+        text: ObjectText::new("status", &text).expect("short"),
     })
 }
 
