@@ -5,6 +5,7 @@
 //! clients of Kubernetes expect it; who wants what this node has at once says `resourceVersion=0`. Whether a routing key
 //! leads somewhere never depends on that: requests are decided by this node's View.
 
+mod facts;
 mod fault;
 
 use crate::{answer::json, request, server::App};
@@ -12,17 +13,17 @@ use axum::{
     extract::{Path, Query as Pairs, Request, State, rejection::PathRejection},
     response::Response,
 };
+use facts::shown;
 use fault::Fault;
 use http::{StatusCode, Uri};
 use quorate_api::sandbox_api::{
-    self, Facts, ListBody, ObjectBody, Params, StatusBody, Why, object_shown,
+    self, ListBody, ObjectBody, Params, StatusBody, Why,
     params::{Asked, Freshness},
     put,
 };
 use quorate_model::{
     BootId, Command, DnsLabel, Entry, LogIndex, ObjectCommand, ObjectId, Origin, Proposal, Refusal, Reply,
-    Resource, StoredObject,
-    object::{ObjectSpec, RouteGroupSpec, SandboxSpec},
+    Resource,
 };
 use quorate_state::View;
 use std::{sync::Arc, time::Duration};
@@ -32,6 +33,9 @@ pub(crate) use fault::unserved;
 
 /// How long a read waits for the version that it names.
 const VERSION_WITHIN: Duration = Duration::from_secs(5);
+
+/// A page ends once it has so many bytes, about: objects may be large, and an answer is made in memory.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 
 type Answer = Result<Response, Fault>;
 type ListPath = Result<Path<(String, String)>, PathRejection>;
@@ -210,7 +214,7 @@ async fn remove(State(app): State<App>, path: ObjectPath, request: Request) -> A
     let params = params(request.uri(), Asked::Write)?;
     let body = request::bytes(request).await?;
     let deletion = put::delete(&body).map_err(|e| Fault::unread(id.resource, e))?;
-    let uid = app.cluster.view().objects().get(&id).map(|stored| stored.uid);
+    let uid = deletion.precondition.uid;
     let command = ObjectCommand::Delete { id: id.clone(), precondition: deletion.precondition };
     let (index, _) = change(&app, &params, command).await?;
     Ok(crate::answer::decided(index, &StatusBody::deleted(&id, uid)))
@@ -316,9 +320,14 @@ async fn view(app: &App, freshness: Freshness) -> Result<Arc<View>, Fault> {
 
 fn page(app: &App, view: &View, (resource, namespace): (Resource, DnsLabel), params: &Params) -> ListBody {
     let all = view.objects().in_namespace(resource, namespace, params.after.clone());
-    let mut chosen = all.filter(|stored| params.selector.is_met(&stored.object.labels));
-    let items: Vec<_> = chosen.by_ref().take(params.page()).collect();
-    let next = chosen.next().and(items.last()).map(|last| last.id().name.to_string());
+    let mut chosen = all.filter(|stored| params.selector.is_met(&stored.object.labels)).peekable();
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while items.len() < params.page() && bytes < PAGE_BYTES_MAX {
+        let Some(stored) = chosen.next() else { break };
+        bytes += stored.weight();
+        items.push(stored);
+    }
+    let next = chosen.peek().and(items.last()).map(|last| last.id().name.to_string());
     let items = items.into_iter().map(|stored| shown(app, view, stored)).collect();
     ListBody::new(resource, view.index(), items, next)
 }
@@ -366,55 +375,6 @@ fn checked(app: &App, command: Command) -> Result<(LogIndex, Arc<View>), Fault> 
         Some(Reply::Refused(refusal)) => Err(Fault::refused(&refusal)),
         Some(_) | None => Ok((view.index(), Arc::new(state))),
     }
-}
-
-/// With what the cluster knows about it.
-fn shown(app: &App, view: &View, stored: &StoredObject) -> ObjectBody {
-    let id = stored.id();
-    let facts = match stored.object.spec() {
-        ObjectSpec::Sandbox(spec) => Facts::Sandbox(there(view, stored, spec)),
-        ObjectSpec::RouteGroup(group) => {
-            Facts::RouteGroup { missing: missing(view, id, group), read_instead: read_instead(app, group) }
-        }
-        ObjectSpec::LocalWorkload(workload) => {
-            let (namespace, name) = (id.namespace.clone(), workload.sandbox.clone());
-            let sandbox = ObjectId { resource: Resource::Sandboxes, namespace, name };
-            let sandbox = view.objects().get(&sandbox);
-            let spec = sandbox.and_then(|stored| stored.object.spec().as_sandbox());
-            Facts::LocalWorkload(spec.and_then(|spec| spec.routing_key.clone()))
-        }
-    };
-    object_shown(stored, &facts)
-}
-
-/// For each of its services whether somebody answers for it: where it was said to be, or as its version.
-fn there(view: &View, stored: &StoredObject, spec: &SandboxSpec) -> Vec<bool> {
-    let said = stored.status.as_ref().map_or(&[][..], |status| &status.endpoints);
-    let version = stored.id().name.as_str();
-    let is_served = |service: &str| {
-        let mut endpoints = view.service(service).into_iter().flat_map(|service| service.endpoints());
-        endpoints.any(|endpoint| {
-            let serves = endpoint.worker().serves(endpoint.offer()) && !endpoint.is_ailing();
-            serves && *endpoint.offer().version == *version
-        })
-    };
-    let services = spec.services.iter();
-    services.map(|name| said.iter().any(|(one, _)| one == name) || is_served(name.as_str())).collect()
-}
-
-fn missing(view: &View, id: &ObjectId, group: &RouteGroupSpec) -> Vec<DnsLabel> {
-    let gone = group.leading().filter(|route| view.objects().target(&id.namespace, route).is_none());
-    let mut names: Vec<_> = gone.map(|route| route.target.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// A group can't change what the nodes were started with: it is told where keys are read from instead.
-fn read_instead(app: &App, group: &RouteGroupSpec) -> Option<String> {
-    let wanted = group.header.as_deref()?;
-    let read: Vec<_> = app.config.key_forms.headers().map(http::HeaderName::as_str).collect();
-    (!read.contains(&wanted)).then(|| read.join(", "))
 }
 
 /// Only what the handlers above propose comes here.

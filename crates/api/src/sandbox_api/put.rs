@@ -185,11 +185,8 @@ fn head(fields: &mut Fields, name: Option<&DnsLabel>) -> Option<Metadata> {
 }
 
 fn metadata(fields: &mut Fields, needs_name: bool) -> Option<Metadata> {
-    let name = if needs_name {
-        Some(fields.required("name", NAME, text(NAME, DnsLabel::parse))?)
-    } else {
-        fields.optional("name", text(NAME, DnsLabel::parse))
-    };
+    let parse = text(NAME, DnsLabel::parse);
+    let name = if needs_name { fields.required("name", NAME, parse) } else { fields.optional("name", parse) };
     let namespace = fields.optional("namespace", any_text);
     let labels = fields.optional("labels", labels::labels).unwrap_or_default();
     let annotations = fields.optional("annotations", labels::annotations).unwrap_or_default();

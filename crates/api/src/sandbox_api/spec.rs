@@ -120,10 +120,9 @@ fn route(value: Value) -> Result<GroupRoute, Wrong> {
         nested(value, |fields| {
             let read = |text: &str| SandboxRule::path("", text);
             let said = "a path that begins with a slash";
-            match fields.one_of(["prefix", "exact"])? {
-                "exact" => fields.required("exact", said, text(said, read)).map(Path::Exact),
-                _ => fields.required("prefix", said, text(said, read)).map(Path::Prefix),
-            }
+            fields.one_of(["prefix", "exact"]);
+            let prefix = fields.optional("prefix", text(said, read)).map(Path::Prefix);
+            prefix.or(fields.optional("exact", text(said, read)).map(Path::Exact))
         })
     };
     let added = |name: &str, value: Value| {

@@ -22,6 +22,7 @@ mod probes;
 mod reads;
 mod registry;
 mod routes;
+mod sandbox_api;
 mod sandboxes;
 mod services;
 mod serving;
