@@ -12,7 +12,7 @@ use crate::{
     name::{Invalid, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
-    object::{ObjectId, StoredObject},
+    object::StoredObject,
     route::StoredRoute,
     sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
@@ -198,9 +198,7 @@ pub enum What {
     Level(FeatureLevel),
     /// An object of the sandbox API is another one, or none any more.
     Object {
-        /// Which.
-        id: ObjectId,
-        /// As people write it.
+        /// Its id, as people write it.
         name: Box<str>,
         /// What it says.
         object: Option<Arc<StoredObject>>,
@@ -273,9 +271,7 @@ impl What {
             Self::Worker { record, .. } => weight_of(record),
             Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
             Self::Sandbox { sandbox, .. } => sandbox.as_ref().map_or(0, |stored| stored.sandbox.weight()),
-            Self::Object { name, object, .. } => {
-                3 * name.len() + object.as_ref().map_or(0, |stored| stored.weight())
-            }
+            Self::Object { object, .. } => object.as_ref().map_or(0, |stored| stored.weight()),
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }

@@ -55,8 +55,7 @@ impl State {
             Event::LevelRaised { to } => What::Level(*to),
             Event::Restored { .. } => What::Replaced,
             Event::ObjectChanged { id } | Event::ObjectEnded { id } => {
-                let (name, object) = (id.to_string().into(), self.objects.get(id).cloned());
-                What::Object { id: id.clone(), name, object }
+                What::Object { name: id.to_string().into(), object: self.objects.get(id).cloned() }
             }
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
