@@ -186,7 +186,8 @@ impl Model {
             | Command::EndSandboxes(_)
             | Command::Configure { .. }
             | Command::ChangeHealth(_)
-            | Command::Restore { .. } => panic!("these have tests of their own"),
+            | Command::Restore { .. }
+            | Command::Object(_) => panic!("these have tests of their own"),
         }
     }
 
