@@ -7,6 +7,8 @@ free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 management=$(free)
 if [ "$MODE" = tls ]; then LISTEN=(--routing "127.0.0.1:$(free)" --https "127.0.0.1:$LISTEN_PORT" --tls-cert "$CERT" --tls-key "$KEY")
 else LISTEN=(--routing "127.0.0.1:$LISTEN_PORT"); fi
+# As the image and the unit of systemd have it.
+export MIMALLOC_PURGE_DELAY=0
 touch "$DIR/pending"
 # Without its configuration it is no contestant; $$ is the node, once it runs in this shell's place.
 { python3 "$(dirname "$0")/ours.py" "$management" || kill $$; } &

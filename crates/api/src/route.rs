@@ -96,7 +96,7 @@ fn forward(fields: &mut Fields) -> Action {
     // Known; `redirect` is not there.
     let _ = fields.optional("redirect", Ok);
     let allowed = format!("1 to {} destinations, or a redirect", limit::DESTINATIONS_MAX);
-    Action::Forward(Box::new(Forwarding {
+    Action::from(Forwarding {
         destinations: fields.required("destinations", &allowed, action::destinations).unwrap_or_default(),
         sticky: fields.optional("sticky", policy::key),
         balancing: fields.optional("balancing", policy::balancing),
@@ -112,5 +112,5 @@ fn forward(fields: &mut Fields) -> Action {
         request_headers: fields.optional("request_headers", action::edits).unwrap_or_default(),
         response_headers: fields.optional("response_headers", action::edits).unwrap_or_default(),
         mirror: fields.optional("mirror", action::mirror).flatten(),
-    }))
+    })
 }

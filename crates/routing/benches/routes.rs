@@ -28,7 +28,7 @@ fn main() {
 fn stored(nth: u64, matches: RouteMatch) -> Arc<StoredRoute> {
     let target = Target::Service(ServiceName::parse(&format!("service-{nth}")).unwrap());
     let destinations = vec![Destination { target, weight: 100 }];
-    let action = Action::Forward(Box::new(Forwarding { destinations, ..Forwarding::default() }));
+    let action = Action::from(Forwarding { destinations, ..Forwarding::default() });
     let name = RouteName::parse(&format!("route-{nth}")).unwrap();
     let route = RouteParts { matches, action, priority: 0 }.validate(name).unwrap();
     Arc::new(StoredRoute { route, created: LogIndex(nth + 1), changed: LogIndex(nth + 1) })

@@ -32,7 +32,7 @@ fn route_of(path: PathMatch, called: &str, to: &str) -> Route {
     let destinations = vec![Destination { target: Target::Service(service(to)), weight: 1 }];
     let forwarding = Forwarding { destinations, ..Forwarding::default() };
     let matches = RouteMatch { path, ..RouteMatch::default() };
-    let action = Action::Forward(Box::new(forwarding));
+    let action = Action::from(forwarding);
     RouteParts { matches, action, priority: 0 }.validate(name(called)).expect("valid")
 }
 
@@ -204,7 +204,7 @@ fn heavy(called: &str, path: &str) -> Route {
     let (request_headers, response_headers) = (edits.clone(), edits);
     let forwarding = Forwarding { destinations, request_headers, response_headers, ..Forwarding::default() };
     let matches = RouteMatch { path: PathMatch::prefix(path).expect("valid"), ..RouteMatch::default() };
-    let action = Action::Forward(Box::new(forwarding));
+    let action = Action::from(forwarding);
     RouteParts { matches, action, priority: 0 }.validate(name(called)).expect("valid")
 }
 

@@ -51,7 +51,7 @@ fn worker(number: u32) -> Worker {
 fn route(number: u64) -> Arc<StoredRoute> {
     let target = Target::Service(ServiceName::parse("echo").expect("valid"));
     let destinations = vec![Destination { target, weight: 1 }];
-    let action = Action::Forward(Box::new(Forwarding { destinations, ..Forwarding::default() }));
+    let action = Action::from(Forwarding { destinations, ..Forwarding::default() });
     let name = RouteName::parse(&format!("{number:04}-{}", "r".repeat(100))).expect("valid");
     let route = RouteParts { action, ..RouteParts::default() }.validate(name).expect("valid");
     Arc::new(StoredRoute { route, created: LogIndex(number), changed: LogIndex(9) })

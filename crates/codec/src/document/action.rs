@@ -120,7 +120,7 @@ impl TryFrom<Action> for model::route::Action {
 
     fn try_from(action: Action) -> Result<Self, Invalid> {
         Ok(match action {
-            Action::Forward(forwarding) => Self::Forward(Box::new((*forwarding).try_into()?)),
+            Action::Forward(forwarding) => model::route::Forwarding::try_from(*forwarding)?.into(),
             Action::Redirect(redirect) => Self::Redirect(redirect.try_into()?),
         })
     }

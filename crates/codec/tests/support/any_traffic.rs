@@ -209,7 +209,7 @@ fn actions() -> impl Strategy<Value = Action> {
     let forward = (how, what).prop_map(|(how, what)| {
         let (destinations, sticky, (balancing, hash_on), timeouts, retries) = how;
         let (cors, rewrite, request_headers, response_headers, mirror) = what;
-        Action::Forward(Box::new(Forwarding {
+        Action::from(Forwarding {
             destinations,
             sticky,
             balancing,
@@ -221,7 +221,7 @@ fn actions() -> impl Strategy<Value = Action> {
             request_headers,
             response_headers,
             mirror,
-        }))
+        })
     });
     let status = prop::sample::select(vec![301u16, 302, 303, 307, 308]);
     let scheme = option::of(prop_oneof![Just(Scheme::Http), Just(Scheme::Https)]);

@@ -90,14 +90,14 @@ fn everything() -> RouteParts {
         response_headers: edits(),
         mirror: Mirror::new(url(None), 12_500).ok(),
     };
-    RouteParts { matches, action: Action::Forward(Box::new(forwarding)), priority: -7 }
+    RouteParts { matches, action: Action::from(forwarding), priority: -7 }
 }
 
 /// Says as little as a route can.
 fn least() -> RouteParts {
     let destinations = vec![Destination { target: service("echo"), weight: Destination::WEIGHT_DEFAULT }];
     let forwarding = Forwarding { destinations, ..Forwarding::default() };
-    RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() }
+    RouteParts { action: Action::from(forwarding), ..RouteParts::default() }
 }
 
 fn redirect() -> RouteParts {

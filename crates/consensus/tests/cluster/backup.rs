@@ -28,7 +28,7 @@ fn route(number: u64) -> Arc<StoredRoute> {
             path: PathMatch::prefix(&format!("/{number}")).expect("valid"),
             ..RouteMatch::default()
         },
-        action: Action::Forward(Box::new(Forwarding { destinations, ..Forwarding::default() })),
+        action: Action::from(Forwarding { destinations, ..Forwarding::default() }),
         priority: 0,
     };
     let name = RouteName::parse(&format!("r{number:04}")).expect("valid");

@@ -18,7 +18,7 @@ use crate::{
     number::LogIndex,
     policy::{Balancing, KeySource, Retries},
 };
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 /// What a route says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,14 +35,20 @@ pub struct RouteParts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It is sent on.
-    Forward(Box<Forwarding>),
+    Forward(Arc<Forwarding>),
     /// The client is told to ask elsewhere.
     Redirect(Redirect),
 }
 
 impl Default for Action {
     fn default() -> Self {
-        Self::Forward(Box::default())
+        Self::Forward(Arc::default())
+    }
+}
+
+impl From<Forwarding> for Action {
+    fn from(forwarding: Forwarding) -> Self {
+        Self::Forward(Arc::new(forwarding))
     }
 }
 

@@ -12,7 +12,7 @@ fn forwarding(destinations: Vec<Destination>) -> Forwarding {
 }
 
 fn parts(forwarding: Forwarding) -> RouteParts {
-    RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() }
+    RouteParts { action: Action::from(forwarding), ..RouteParts::default() }
 }
 
 /// The fields that are wrong.

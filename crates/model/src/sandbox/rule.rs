@@ -94,7 +94,7 @@ impl SandboxRule {
             request_headers: HeaderEdits { set: self.add_headers.clone(), ..HeaderEdits::default() },
             ..Forwarding::default()
         };
-        let parts = RouteParts { action: Action::Forward(Box::new(forwarding)), ..RouteParts::default() };
+        let parts = RouteParts { action: Action::from(forwarding), ..RouteParts::default() };
         let route = Route::of_rule(RouteName::of_rule(key, nth), parts);
         // Not when the sandbox changed: it may have been given more time only.
         StoredRoute { route, created, changed: created }

@@ -16,7 +16,7 @@ pub fn to_service(name: &str) -> Destination {
 
 pub fn by(prefix: &str, forwarding: Forwarding) -> RouteParts {
     let matches = RouteMatch { path: PathMatch::prefix(prefix).unwrap(), ..RouteMatch::default() };
-    RouteParts { matches, action: Action::Forward(Box::new(forwarding)), priority: 0 }
+    RouteParts { matches, action: Action::from(forwarding), priority: 0 }
 }
 
 pub fn forward(destinations: Vec<Destination>) -> Forwarding {

@@ -25,11 +25,7 @@ use crate::{
     route::{self, AmbiguousPath, Sent, path},
 };
 use condition::{Facts, conditions};
-use quorate_model::{
-    StoredRoute,
-    route::{Action, Forwarding},
-    sandbox::Fallback,
-};
+use quorate_model::{StoredRoute, sandbox::Fallback};
 use quorate_state::View;
 use std::sync::Arc;
 
@@ -61,22 +57,19 @@ pub(crate) fn decide<'v, 'h>(view: &'v View, head: &RequestHead<'h>, key: &str) 
         if !conditions(one).all(|condition| condition.holds(&facts)) {
             continue;
         }
-        if let Some(forwarding) = forwarding_of(one.route()) {
-            // What is put before the path, of an address, is not to be left.
-            if path::leads_out(head.path) {
-                return Decision::AmbiguousPath(AmbiguousPath);
-            }
-            let sent = route::sent(view, forwarding, head);
-            return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
+        // What is put before the path, of an address, is not to be left.
+        if path::leads_out(head.path) {
+            return Decision::AmbiguousPath(AmbiguousPath);
         }
+        let sent = match one.only() {
+            // A rule has no mirror, so nothing else of the route has to be read.
+            Some(target) => {
+                let aim = route::aim(view, target, head);
+                Sent { forwarding: one.forwarding(), nth: 0, aim, mirror: None }
+            }
+            None => route::sent(view, one.forwarding(), head),
+        };
+        return Decision::Sandbox(Sandboxed { nth, fallback: one.fallback(), route: one.route(), sent });
     }
     facts.into_base()
-}
-
-/// Rules are made into nothing else.
-fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
-    match &route.route.action {
-        Action::Forward(forwarding) => Some(forwarding),
-        Action::Redirect(_) => None,
-    }
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 fn route(name: &str, words: &str) -> RouteParts {
     let target = Target::Service(ServiceName::parse(name).unwrap());
     let destinations = vec![Destination { target, weight: 100 }];
-    let action = Action::Forward(Box::new(Forwarding { destinations, ..Forwarding::default() }));
+    let action = Action::from(Forwarding { destinations, ..Forwarding::default() });
     let mut parts = RouteParts { matches: RouteMatch::default(), action, priority: 0 };
     for word in words.split_whitespace() {
         let (what, value) = word.split_once('=').unwrap();

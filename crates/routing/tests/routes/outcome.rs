@@ -14,7 +14,7 @@ use quorate_routing::{
     route::{Aim, Outcome, cors},
 };
 use quorate_state::State;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub(crate) fn apply(state: &mut State, command: Command) {
     let index = LogIndex(state.index().0 + 1);
@@ -72,7 +72,7 @@ pub(crate) fn register(state: &mut State, id: &str, services: &[(&str, &str)]) {
 
 pub(crate) fn forwarding(parts: &mut RouteParts) -> &mut Forwarding {
     match &mut parts.action {
-        Action::Forward(forwarding) => forwarding,
+        Action::Forward(forwarding) => Arc::make_mut(forwarding),
         Action::Redirect(_) => panic!("it redirects"),
     }
 }

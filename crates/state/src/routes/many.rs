@@ -37,7 +37,7 @@ impl Many {
         match keyed {
             None => _ = self.rest.insert(entry),
             Some((table, value)) => table.change(value, Alike::default, |alike| {
-                alike.insert(entry);
+                alike.insert(entry.by_value());
                 Left::Something
             }),
         }

@@ -90,6 +90,8 @@ pub(super) struct Entry {
     standing: Standing,
     /// Whether it gets whatever comes to its place in the index: `Candidate::is_plain`.
     pub is_plain: bool,
+    /// Whether it asks for one header or query parameter besides.
+    asks_once: bool,
     pub route: Arc<StoredRoute>,
 }
 
@@ -101,8 +103,20 @@ impl Entry {
             PathMatch::Regex(_) | PathMatch::Grpc { .. } => false,
         };
         let is_sent_on = matches!(route.route.action, Action::Forward(_));
-        let is_plain = is_placed && is_sent_on && matches.methods.is_empty() && matches.header_count() == 0;
-        Self { standing: Standing::of(route), is_plain, route: route.clone() }
+        let is_placed = is_placed && is_sent_on && matches.methods.is_empty();
+        let headers = matches.header_count();
+        let standing = Standing::of(route);
+        Self {
+            standing,
+            is_plain: is_placed && headers == 0,
+            asks_once: is_placed && headers == 1,
+            route: route.clone(),
+        }
+    }
+
+    /// The same in a table by the value that it asks of a header: if that is all it asks for, it gets what comes there.
+    pub fn by_value(self) -> Self {
+        Self { is_plain: self.is_plain || self.asks_once, ..self }
     }
 
     pub fn name(&self) -> &RouteName {

@@ -3,21 +3,27 @@
 //! Among very many sandboxes a decision costs what it waits for memory that no cache has. A rule as it was set is
 //! scattered: each of its lists is somewhere else, and so is each text of each list; with the rules that a request does
 //! not meet, that were more than twenty waits, one after the other. So what the rules ask for is written down once more,
-//! one text behind the other, and requests do not read the rules as they were set.
+//! one text behind the other, with where they lead, in one piece of memory where they are as few and as short as most
+//! are; and requests do not read the rules as they were set.
 
-use quorate_model::{SandboxRule, StoredRoute, StoredSandbox, limit, sandbox::Fallback};
-use std::{iter, ops::Range, sync::Arc};
+use quorate_model::{
+    SandboxRule, StoredRoute, StoredSandbox, limit,
+    route::{Action, Forwarding, Target},
+    sandbox::Fallback,
+};
+use smallvec::SmallVec;
+use std::{iter, ops::Range, str, sync::Arc};
 
 /// A sandbox, and what its rules are made into.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CompiledSandbox {
     /// What all rules ask for: of each its prefixes, its exact paths, the names of its headers, each with its value
     /// behind it, and its service.
-    texts: Box<str>,
+    texts: SmallVec<[u8; 64]>,
     /// Where in there each text ends.
-    ends: Box<[u32]>,
+    ends: SmallVec<[u32; 8]>,
     /// As many as there are rules.
-    places: Box<[Place]>,
+    places: SmallVec<[Place; 3]>,
     stored: Arc<StoredSandbox>,
 }
 
@@ -30,6 +36,10 @@ const _: () = assert!(limit::MATCH_VALUES_MAX < u8::MAX as usize, "so can the va
 struct Place {
     /// What the rule's requests are forwarded by.
     route: Arc<StoredRoute>,
+    /// What that says.
+    forwarding: Arc<Forwarding>,
+    /// Its target, if it has one only.
+    only: Option<Target>,
     /// The number of the first text.
     first: u32,
     prefixes: u8,
@@ -55,20 +65,40 @@ impl CompiledSandbox {
             let is_same = before.stored.sandbox.rules.get(nth) == Some(rule);
             before.places.get(nth).filter(|_| is_same).map(|place| place.route.clone())
         };
-        let (mut texts, mut ends, mut places) = (String::new(), Vec::new(), Vec::new());
+        let (mut texts, mut ends, mut places) = (SmallVec::new(), SmallVec::new(), SmallVec::new());
         for (nth, rule) in stored.sandbox.rules.iter().enumerate() {
             let first = ends.len() as u32;
             for text in asked(rule) {
-                texts.push_str(text);
+                texts.extend_from_slice(text.as_bytes());
                 ends.push(texts.len() as u32);
             }
             let route =
                 same(nth, rule).unwrap_or_else(|| Arc::new(rule.route(&stored.key, nth, stored.created)));
             let (prefixes, exact) = (rule.path_prefixes.len() as u8, rule.paths_exact.len() as u8);
             let (headers, services) = (rule.headers.len() as u8, u8::from(rule.service.is_some()));
-            places.push(Place { route, first, prefixes, exact, headers, services, fallback: rule.fallback });
+            let forwarding = forwarding_of(&route);
+            let only = match &*forwarding.destinations {
+                [only] => Some(only.target.clone()),
+                _ => None,
+            };
+            let fallback = rule.fallback;
+            places.push(Place {
+                route,
+                forwarding,
+                only,
+                first,
+                prefixes,
+                exact,
+                headers,
+                services,
+                fallback,
+            });
         }
-        Self { texts: texts.into(), ends: ends.into(), places: places.into(), stored }
+        // What is longer than there is room for is no larger than it must be.
+        texts.shrink_to_fit();
+        ends.shrink_to_fit();
+        places.shrink_to_fit();
+        Self { texts, ends, places, stored }
     }
 
     /// As it was set.
@@ -85,7 +115,16 @@ impl CompiledSandbox {
     fn text(&self, nth: usize) -> &str {
         let end = |nth: usize| self.ends.get(nth).map_or(0, |end| *end as usize);
         let start = nth.checked_sub(1).map_or(0, end);
-        self.texts.get(start..end(nth)).unwrap_or_default()
+        let text = self.texts.get(start..end(nth)).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Rules are made into nothing else.
+fn forwarding_of(route: &StoredRoute) -> Arc<Forwarding> {
+    match &route.route.action {
+        Action::Forward(forwarding) => forwarding.clone(),
+        Action::Redirect(_) => Arc::default(),
     }
 }
 
@@ -105,6 +144,16 @@ impl<'s> CompiledRule<'s> {
     /// Where its requests go. It matches everything: whether it is for a request says the rule.
     pub fn route(self) -> &'s Arc<StoredRoute> {
         &self.place.route
+    }
+
+    /// What its route says.
+    pub fn forwarding(self) -> &'s Forwarding {
+        &self.place.forwarding
+    }
+
+    /// Its target, if it has one only.
+    pub fn only(self) -> Option<&'s Target> {
+        self.place.only.as_ref()
     }
 
     /// When they go where they would go without the key.

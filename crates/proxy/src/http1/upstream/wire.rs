@@ -24,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// The first read of an answer, on the stack. Most answers are smaller.
 const FIRST: usize = 4 << 10;
-/// What comes in large pieces is read in such.
-const LARGEST: usize = 64 << 10;
+/// What comes in large pieces is read in such: 64 KiB with a head before it are one.
+const LARGEST: usize = 68 << 10;
 /// Most interim answers before the final one.
 const INTERIM_MAX: u8 = 32;
 
@@ -35,8 +35,7 @@ pub(super) struct Wire<S, B> {
     sending: Sending<B>,
     /// What was read and not handed on.
     input: Bytes,
-    /// Room that was made for a large read, while nothing comes.
-    room: BytesMut,
+    /// How much is read at once, by what the worker sent before.
     reads: usize,
     at: At,
     to_head: bool,
@@ -86,7 +85,6 @@ where
             socket,
             sending: Sending::default(),
             input: Bytes::new(),
-            room: BytesMut::new(),
             reads: FIRST,
             at: At::Rest,
             to_head: false,
@@ -112,7 +110,7 @@ where
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, NoHead>> {
         if matches!(self.at, At::Asked) {
             // Its end, or bytes that nobody asked for (RFC 9112, 9.2): this is the last moment to see it.
-            if self.poll_first(cx).is_ready() {
+            if self.poll_stray(cx).is_ready() {
                 self.at = At::Broken;
                 return Poll::Ready(Err(NoHead::Unsent));
             }
@@ -281,7 +279,6 @@ where
 
     /// The answer was read to its end.
     fn end(&mut self) {
-        self.room = BytesMut::new();
         let rests = self.goes_on && self.input.is_empty() && self.sending.is_done();
         self.at = if rests { At::Rest } else { At::Over };
         // What came beyond it is nobody's (RFC 9112, 6.3).
@@ -336,11 +333,30 @@ where
     /// How much memory it holds beside itself.
     #[cfg(test)]
     pub fn held(&self) -> usize {
-        self.input.len() + self.room.capacity() + self.sending.held()
+        self.input.len() + self.sending.held()
+    }
+
+    /// Reads what an answer begins with. Where those before it were large, the body comes along with the head.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.reads > FIRST && self.input.is_empty() {
+            self.poll_large(cx, self.reads)
+        } else {
+            self.poll_little(cx)
+        }
+    }
+
+    /// Reads on in a body: the more the more there was the last time, in this answer or an earlier one.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let size = match self.at {
+            At::Length { left } => usize::try_from(left).unwrap_or(LARGEST).min(self.reads),
+            _ => self.reads,
+        };
+        // Something is left only of what stands between pieces.
+        if size <= FIRST || !self.input.is_empty() { self.poll_little(cx) } else { self.poll_large(cx, size) }
     }
 
     /// Reads a little; memory is taken only for what comes.
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_little(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [const { MaybeUninit::uninit() }; FIRST];
         let mut buf = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
@@ -359,27 +375,13 @@ where
         Poll::Ready(Ok(more.len()))
     }
 
-    /// Reads on in a body: the more the more there was the last time, in this answer or an earlier one.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let size = match self.at {
-            At::Length { left } => usize::try_from(left).unwrap_or(LARGEST).min(self.reads),
-            _ => self.reads,
-        };
-        // Something is left only of what stands between pieces.
-        if size <= FIRST || !self.input.is_empty() {
-            return self.poll_first(cx);
-        }
-        if self.room.capacity() < size {
-            self.room = BytesMut::with_capacity(size);
-        }
-        let length = ready!(pin!(self.socket.read_buf(&mut self.room)).poll(cx))?;
-        if length < self.room.capacity() / 2 {
-            // It would hold much more memory than it is.
-            self.input = Bytes::copy_from_slice(&self.room);
-            self.room.clear();
-        } else {
-            self.input = mem::take(&mut self.room).freeze();
-        }
+    /// Reads up to `size` bytes, where nothing is left of what was read before. The room for it is given back while
+    /// nothing comes: a stream that is quiet holds no memory, and to take it again costs next to nothing.
+    fn poll_large(&mut self, cx: &mut Context<'_>, size: usize) -> Poll<io::Result<usize>> {
+        let mut room = BytesMut::with_capacity(size);
+        let length = ready!(pin!(self.socket.read_buf(&mut room)).poll(cx))?;
+        // Else it would hold much more memory than it is.
+        self.input = if length < size / 2 { Bytes::copy_from_slice(&room) } else { room.freeze() };
         // What a worker has sent before says what it will send; the end of a body says nothing.
         if length >= size {
             self.reads = (4 * self.reads).min(LARGEST);
