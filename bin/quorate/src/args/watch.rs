@@ -18,7 +18,7 @@ pub struct WatchArgs {
     /// Go on right behind this log index, or the id of an event
     #[arg(long, value_name = "N")]
     pub from: Option<String>,
-    /// Only these kinds of changes: worker, keyspace, service, route, delegate, node, level
+    /// Only these kinds of changes: worker, keyspace, service, route, sandbox, object, delegate, node, level
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kinds: Vec<String>,
     /// Only changes of what has a name, or an id, that begins so
