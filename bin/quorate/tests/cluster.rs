@@ -48,6 +48,8 @@ mod ramps;
 mod recovery;
 #[path = "cluster/refusals.rs"]
 mod refusals;
+#[path = "cluster/sandbox_api.rs"]
+mod sandbox_api;
 #[path = "cluster/signals.rs"]
 mod signals;
 #[path = "cluster/snapshots.rs"]

@@ -23,6 +23,7 @@
 //! | [`watch`] | what watchers are told, as Server-Sent Events |
 //! | [`original`] | the two dialects of the workspace router that Quorate replaces |
 //! | [`coordinator`] | the dialect of the service coordinator that it replaces |
+//! | [`sandbox_api`] | the objects of the sandbox API of the routing proxy that it replaces |
 
 pub mod answer;
 pub mod cluster;
@@ -47,6 +48,7 @@ pub mod query;
 pub mod ramp;
 pub mod route;
 pub mod sandbox;
+pub mod sandbox_api;
 pub mod service;
 pub mod timestamp;
 pub mod tunnel;

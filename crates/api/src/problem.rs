@@ -4,7 +4,7 @@
 //! a test ties the two. Causes inside of the cluster (who did not answer, which file failed) belong to the logs.
 
 use crate::{Wrong, delegate::HeartbeatDelegate};
-use quorate_model::{Invalid, LogIndex, MemberRefusal, Refusal};
+use quorate_model::{Invalid, LogIndex, MemberRefusal, ObjectRefusal, Refusal};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -250,6 +250,7 @@ impl From<&Refusal> for Problem {
             Refusal::UnknownService { .. } => Self::new(Code::ServiceUnknown, detail),
             Refusal::UnknownRoute { .. } => Self::new(Code::RouteUnknown, detail),
             Refusal::UnknownSandbox { .. } => Self::new(Code::SandboxUnknown, detail),
+            Refusal::Object(refusal) => Self::new(code_of(refusal), detail),
             Refusal::NotEmpty { .. }
             | Refusal::HasPolicies { .. }
             | Refusal::HasRoutes { .. }
@@ -262,6 +263,16 @@ impl From<&Refusal> for Problem {
             Refusal::NoRamp { .. } => Self::new(Code::RampUnknown, detail),
             Refusal::RampOver { .. } => Self::new(Code::RampOver, detail),
         }
+    }
+}
+
+/// Objects have an API of their own, which tells its refusals in other words: here only a restore meets one.
+fn code_of(refusal: &ObjectRefusal) -> Code {
+    match refusal {
+        ObjectRefusal::NotEmpty { .. } => Code::ClusterNotEmpty,
+        ObjectRefusal::Full { .. } => Code::LimitReached,
+        ObjectRefusal::Changed { .. } | ObjectRefusal::Other { .. } => Code::PreconditionFailed,
+        ObjectRefusal::Unknown { .. } | ObjectRefusal::Exists { .. } => Code::SnapshotUnsound,
     }
 }
 

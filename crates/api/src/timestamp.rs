@@ -13,6 +13,12 @@ pub fn millis(at: LogTime) -> String {
     format!("{head}.{ms:03}Z")
 }
 
+/// Without a fraction, as Kubernetes writes them: `2026-11-21T03:05:07Z`.
+pub fn seconds(at: LogTime) -> String {
+    let (head, _) = split(at);
+    format!("{head}Z")
+}
+
 /// With nine digits, as Go programs write and read them: `2026-11-21T03:05:07.089000000Z`.
 pub fn nanos(at: LogTime) -> String {
     let (head, ms) = split(at);

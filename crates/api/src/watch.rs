@@ -8,6 +8,7 @@ use crate::{
     presence::{GatewayBody, TunnelBody},
     route::RouteBody,
     sandbox::SandboxBody,
+    sandbox_api::shown::ObservedObject,
     service::PolicyDescription,
     timestamp,
     worker::WorkerBody,
@@ -82,6 +83,11 @@ pub struct ChangeBody {
     /// Of `node`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeDescription>,
+    /// Of `object`, whose name is `resource/namespace/name`: what it says, in the words of the sandbox API; null: it has
+    /// ended, or was taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ObservedObject>)]
+    pub object: Option<Option<ObservedObject>>,
     /// Of `level`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature_level: Option<u16>,
@@ -266,6 +272,7 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         feature_level: None,
         gateway: None,
         tunnel: None,
+        object: None,
     };
     match what {
         What::Worker { record, count, how } => {
@@ -302,6 +309,9 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         What::Delegate { delegate, .. } => {
             ChangeBody { delegate: Some(delegate.as_deref().map(Into::into)), ..nothing }
         }
+        What::Object { object, .. } => {
+            ChangeBody { object: Some(object.as_deref().map(ObservedObject::from)), ..nothing }
+        }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
         What::Gateway { .. } | What::Tunnel { .. } | What::Replaced => of_presence(what, nothing),
@@ -334,12 +344,13 @@ fn word_of(what: &What) -> ChangeWord {
         What::Worker { how: WorkerChange::Intent, .. } => ChangeWord::Intent,
         What::WorkerForgotten { .. } | What::Service { policy: None, .. } => ChangeWord::Removed,
         What::Delegate { delegate: None, .. } | What::Route { route: None, .. } => ChangeWord::Removed,
-        What::Sandbox { sandbox: None, .. } => ChangeWord::Removed,
+        What::Sandbox { sandbox: None, .. } | What::Object { object: None, .. } => ChangeWord::Removed,
         What::Gateway { gateway: None, .. } | What::Tunnel { holder: None, .. } => ChangeWord::Removed,
         What::Keyspace(_)
         | What::Service { .. }
         | What::Route { .. }
         | What::Sandbox { .. }
+        | What::Object { .. }
         | What::Delegate { .. }
         | What::Gateway { .. }
         | What::Tunnel { .. }

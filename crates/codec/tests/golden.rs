@@ -72,6 +72,14 @@ fn what_came_with_gateways_needs_the_sixth_level() {
 
 /// No member of an older version is ever sent one.
 #[test]
+fn what_came_with_objects_needs_the_sixth_level() {
+    for (name, command) in support::objects::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
+    }
+}
+
+/// No member of an older version is ever sent one.
+#[test]
 fn what_came_with_ramps_needs_the_sixth_level() {
     for (name, command) in support::ramps::commands() {
         assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
@@ -187,6 +195,14 @@ fn snapshots_with_tunnels_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_objects_keep_their_bytes() {
+    let (meta, parts) = support::objects::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-objects", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn a_snapshot_of_a_later_level_says_so_in_a_section_that_must_be_understood() {
     let (meta, parts) = support::snapshot();
     let first = snapshot::encode(&meta, &parts);
@@ -234,6 +250,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-sandboxes",
         "snapshot-config-history",
         "snapshot-tunnels",
+        "snapshot-objects",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

@@ -76,6 +76,15 @@ proptest! {
     }
 
     #[test]
+    fn objects_in_snapshots(
+        objects in collection::vec(support::objects::any_stored(), 0..4),
+    ) {
+        let parts = Parts { objects, ..Parts::default() };
+        let meta = SnapshotMeta::default();
+        prop_assert_eq!(snapshot::decode(&snapshot::encode(&meta, &parts)), Ok((meta, parts)));
+    }
+
+    #[test]
     fn routes_and_policies_in_snapshots(
         routes in collection::vec(support::any_traffic::any_stored_route(), 0..4),
         policies in collection::vec(support::any_traffic::any_stored_policy(), 0..4),

@@ -21,7 +21,7 @@ use quorate_codec::{
 };
 use quorate_model::{
     BootId, Command, Epoch, Keyspace, LogIndex, Origin, Proposal, Refusal, Reply, RestoreId, RestoreStep,
-    StoredPolicy, StoredRoute, StoredSandbox, Worker, WorkerId,
+    StoredObject, StoredPolicy, StoredRoute, StoredSandbox, Worker, WorkerId,
 };
 use quorate_rt::{rng, time};
 use quorate_state::{Parts, PresenceParts, View};
@@ -158,7 +158,7 @@ async fn carry_out(
     data: SnapshotData,
 ) -> Result<Restored, RestoreError> {
     let mut reader = Source::begin(data).await?;
-    let Head { keyspaces, policies, routes, sandboxes, last_epoch } = reader.head();
+    let Head { keyspaces, policies, routes, sandboxes, objects, last_epoch } = reader.head();
     let mut restored = Restored { index: LogIndex(0), workers: 0, keyspaces: keyspaces.len() as u64 };
     step(consensus, id, RestoreStep::Begin { keyspaces, policies, last_epoch }).await?;
     let mut batch = 0;
@@ -173,6 +173,13 @@ async fn carry_out(
         let step_of = |sandboxes| RestoreStep::Sandboxes { batch: 0, sandboxes };
         for sandboxes in fitting_entries(id, some.to_vec(), step_of) {
             step(consensus, id, RestoreStep::Sandboxes { batch, sandboxes }).await?;
+            batch += 1;
+        }
+    }
+    for some in objects.chunks(OBJECTS_AT_ONCE) {
+        let step_of = |objects| RestoreStep::Objects { batch: 0, objects };
+        for objects in fitting_entries(id, some.to_vec(), step_of) {
+            step(consensus, id, RestoreStep::Objects { batch, objects }).await?;
             batch += 1;
         }
     }
@@ -239,6 +246,7 @@ struct Head {
     policies: Vec<StoredPolicy>,
     routes: Vec<Arc<StoredRoute>>,
     sandboxes: Vec<Arc<StoredSandbox>>,
+    objects: Vec<Arc<StoredObject>>,
     last_epoch: Epoch,
 }
 
@@ -258,6 +266,7 @@ impl Source {
             policies: head.policies.clone(),
             routes: head.routes.clone(),
             sandboxes: head.sandboxes.clone(),
+            objects: head.objects.clone(),
             last_epoch: head.last_epoch,
         })
         .unwrap_or_default()

@@ -310,6 +310,8 @@ impl LeaseKeeper {
                 | Event::ServiceChanged { .. }
                 | Event::RouteChanged { .. }
                 | Event::SandboxChanged { .. }
+                | Event::ObjectChanged { .. }
+                | Event::ObjectEnded { .. }
                 | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }

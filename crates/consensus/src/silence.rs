@@ -62,6 +62,8 @@ impl Silences {
                 | Event::ServiceChanged { .. }
                 | Event::RouteChanged { .. }
                 | Event::SandboxChanged { .. }
+                | Event::ObjectChanged { .. }
+                | Event::ObjectEnded { .. }
                 | Event::SandboxEnded { .. }
                 | Event::HealthChanged { .. }
                 | Event::DelegateChanged { .. }

@@ -23,6 +23,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "leases", description = "Who is alive"),
         (name = "original", description = "The dialects of the workspace router that Quorate replaces"),
         (name = "coordinator", description = "The dialect of the service coordinator that Quorate replaces"),
+        (name = "sandbox api", description = "The objects of the sandbox proxy that Quorate replaces, in the manner of Kubernetes"),
         (name = "probes", description = "Health and metrics"),
     ),
 )]
@@ -183,7 +184,7 @@ pub(crate) struct WatchParams {
     /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
     #[param(example = "57")]
     from: Option<String>,
-    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, delegate, node, level, gateway, tunnel.
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, object, delegate, node, level, gateway, tunnel.
     #[param(example = "worker,keyspace")]
     kinds: Option<String>,
     /// Only changes of what has a name, or an id, that begins so.

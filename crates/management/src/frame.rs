@@ -7,6 +7,7 @@
 use crate::{
     answer::{Decided, Fault, json, text},
     cluster::Cluster,
+    sandbox_api,
     server::App,
 };
 use axum::{
@@ -65,9 +66,13 @@ enum Manners {
     Native,
     Original,
     Coordinator,
+    SandboxApi,
 }
 
 fn manners(path: &str) -> Manners {
+    if sandbox_api::is_here(path) {
+        return Manners::SandboxApi;
+    }
     let native = path == "/v1"
         || path.starts_with("/v1/")
         || matches!(path, "/livez" | "/readyz" | "/metrics" | "/openapi.json");
@@ -93,7 +98,9 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     if method == Method::OPTIONS {
         response = match manners {
             Manners::Coordinator => StatusCode::OK.into_response(),
-            Manners::Native | Manners::Original => StatusCode::NO_CONTENT.into_response(),
+            Manners::Native | Manners::Original | Manners::SandboxApi => {
+                StatusCode::NO_CONTENT.into_response()
+            }
         };
     } else if let Some(unrouted) = response.extensions().get::<Unrouted>().copied() {
         response = unserved(unrouted, manners, &method, &path);
@@ -101,7 +108,8 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     let decided = response.extensions().get::<Decided>().map_or_else(|| app.cluster.view().index(), |d| d.0);
     let headers = response.headers_mut();
     let cors: &[(HeaderName, &'static str)] = match manners {
-        Manners::Native => &[],
+        // What changes the cluster no page of a stranger may ask for.
+        Manners::Native | Manners::SandboxApi => &[],
         Manners::Original => &CORS,
         Manners::Coordinator => &COORDINATOR_CORS,
     };
@@ -138,6 +146,7 @@ fn unserved(unrouted: Unrouted, manners: Manners, method: &Method, path: &str) -
     match manners {
         // Its clients know one answer to whatever is not there.
         Manners::Coordinator => json(StatusCode::NOT_FOUND, &coordinator::ErrorBody::not_found()),
+        Manners::SandboxApi => sandbox_api::unserved(matches!(unrouted, Unrouted::Path), method),
         Manners::Native => Fault::new(code, detail).into_response(),
         Manners::Original => {
             let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::NOT_FOUND);

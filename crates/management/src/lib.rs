@@ -16,6 +16,7 @@
 //! | [`native`] | `/v1` |
 //! | [`original`] | `/register` and the others, plain and under `/api` |
 //! | [`coordinator`] | `/health`, `/api/worker/*`, `/api/admin/*` |
+//! | [`sandbox_api`] | `/api/v1alpha1/namespaces/*` |
 //! | [`heard`] | when the leader heard whom, for the dialects |
 //! | [`own`] | addresses at which nobody may register |
 //! | [`probes`] | `/livez`, `/readyz`, `/metrics`, `/openapi.json` |
@@ -36,6 +37,7 @@ pub(crate) mod own;
 pub(crate) mod places;
 pub(crate) mod probes;
 pub(crate) mod request;
+pub(crate) mod sandbox_api;
 pub mod server;
 pub mod tunnel;
 pub(crate) mod watching;

@@ -6,7 +6,7 @@ use crate::{
     front::{Front, Fronted},
     native, original,
     places::Places,
-    probes,
+    probes, sandbox_api,
 };
 use axum::{Router, body::Body, middleware};
 use bytes::Bytes;
@@ -98,6 +98,7 @@ fn documented() -> OpenApiRouter<App> {
         .merge(native::routes())
         .merge(original::routes())
         .merge(coordinator::routes())
+        .merge(sandbox_api::routes())
         .merge(probes::routes())
 }
 

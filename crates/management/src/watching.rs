@@ -158,6 +158,10 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         .sandboxes()
         .iter()
         .map(|stored| What::Sandbox { key: stored.key.clone(), sandbox: Some(stored.clone()) });
+    let objects = view
+        .objects()
+        .iter()
+        .map(|stored| What::Object { name: stored.id().to_string().into(), object: Some(stored.clone()) });
     // Who is well is told by its being there.
     let ailing = view.services().flat_map(|service| {
         let unwell = service.endpoints().filter(|endpoint| endpoint.is_ailing());
@@ -189,6 +193,7 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         .chain(services)
         .chain(routes)
         .chain(sandboxes)
+        .chain(objects)
         .chain(delegates)
         .chain(workers)
         .chain(ailing)

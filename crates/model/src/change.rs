@@ -12,6 +12,7 @@ use crate::{
     name::{Invalid, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId},
     node::NodeRecord,
     number::{LogIndex, Partition},
+    object::StoredObject,
     presence::{Gateway, TunnelHolder},
     route::StoredRoute,
     sandbox::StoredSandbox,
@@ -97,11 +98,13 @@ pub enum Kind {
     Gateway,
     /// A tunnel.
     Tunnel,
+    /// An object of the sandbox API.
+    Object,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Worker,
         Self::Keyspace,
         Self::Service,
@@ -112,6 +115,7 @@ impl Kind {
         Self::Level,
         Self::Gateway,
         Self::Tunnel,
+        Self::Object,
     ];
 
     /// As in events and parameters.
@@ -127,6 +131,7 @@ impl Kind {
             Self::Level => "level",
             Self::Gateway => "gateway",
             Self::Tunnel => "tunnel",
+            Self::Object => "object",
         }
     }
 }
@@ -200,6 +205,13 @@ pub enum What {
     Node(Arc<NodeRecord>),
     /// All members can do more than before.
     Level(FeatureLevel),
+    /// An object of the sandbox API is another one, or none any more.
+    Object {
+        /// Its id, as people write it.
+        name: Box<str>,
+        /// What it says.
+        object: Option<Arc<StoredObject>>,
+    },
     /// A backup took the place of the state: everything may be different. Whoever watches has to read anew.
     Replaced,
     /// A node has another lease for the connections that it holds, or none any more. What it held by the one before is
@@ -256,6 +268,7 @@ impl What {
             Self::Level(_) => Some(Kind::Level),
             Self::Gateway { .. } => Some(Kind::Gateway),
             Self::Tunnel { .. } => Some(Kind::Tunnel),
+            Self::Object { .. } => Some(Kind::Object),
             Self::Replaced => None,
         }
     }
@@ -273,6 +286,7 @@ impl What {
             Self::Node(node) => node.name.as_str(),
             Self::Gateway { node, .. } => node.as_str(),
             Self::Tunnel { name, .. } => name.as_str(),
+            Self::Object { name, .. } => name,
             Self::Level(_) | Self::Replaced => "",
         }
     }
@@ -285,6 +299,7 @@ impl What {
             Self::Worker { record, .. } => weight_of(record),
             Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
             Self::Sandbox { sandbox, .. } => sandbox.as_ref().map_or(0, |stored| stored.sandbox.weight()),
+            Self::Object { object, .. } => object.as_ref().map_or(0, |stored| stored.weight()),
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }

@@ -9,6 +9,7 @@ use crate::{
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName, WorkerId},
     node::NodeRecord,
     number::{BootId, ClusterId, Epoch, LogIndex, LogTime, RestoreId},
+    object::{ObjectCommand, ObjectId},
     presence::PresenceCommand,
     ramp::{RampCommand, RampSubject},
     restore::RestoreStep,
@@ -209,6 +210,11 @@ pub enum Command {
     Presence(PresenceCommand),
     /// A ramp goes on, or stops.
     Ramp(RampCommand),
+    /// Of an object of the sandbox API.
+    Object(
+        /// What becomes of it.
+        ObjectCommand,
+    ),
 }
 
 /// The record that a command is about.
@@ -224,6 +230,8 @@ pub enum Subject<'a> {
     Route(&'a str),
     /// A sandbox.
     Sandbox(&'a str),
+    /// An object of the sandbox API.
+    Object(&'a ObjectId),
 }
 
 impl Command {
@@ -251,6 +259,7 @@ impl Command {
                 RampSubject::Route(name) => Subject::Route(name.as_str()),
                 RampSubject::Rule { key, .. } => Subject::Sandbox(key.as_str()),
             }),
+            Self::Object(command) => command.subject().map(Subject::Object),
             Self::FormCluster { .. }
             | Self::Ramp(RampCommand::Advance(_) | RampCommand::Errors(_))
             | Self::ChangeLeases(_)

@@ -91,6 +91,7 @@ impl Command {
             | Self::DeleteRoute { .. }
             | Self::Configure { .. }
             | Self::ChangeHealth(_) => FeatureLevel::FOURTH,
+            Self::Object(_) => FeatureLevel::SIXTH,
             Self::FormCluster { .. }
             | Self::UnregisterWorker { .. }
             | Self::ChangeLeases(_)

@@ -14,6 +14,7 @@
 //! | [`service`] | operator intent, service policies, delegates |
 //! | [`route`] | which requests go where |
 //! | [`sandbox`] | where requests that carry a routing key go instead |
+//! | [`object`] | the objects of the sandbox API |
 //! | [`policy`] | balancing, retries, breakers, health checks, limits |
 //! | [`health`] | what health checks have found |
 //! | [`config`] | all that operators declare, as one document |
@@ -52,6 +53,7 @@ pub mod membership;
 pub mod name;
 pub mod node;
 pub mod number;
+pub mod object;
 pub mod observation;
 pub mod opening;
 pub mod own;
@@ -82,10 +84,15 @@ pub use level::{FeatureLevel, NodeLevels};
 pub use load::{Load, LoadReport, Milli};
 pub use membership::{Join, Leave, MemberChange, MemberRefusal};
 pub use name::{
-    Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId, shown_key,
+    DnsLabel, Invalid, KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId,
+    shown_key,
 };
 pub use node::NodeRecord;
 pub use number::{BootId, ClusterId, Epoch, LogIndex, LogTime, NodeId, Partition, RestoreId, Ttl};
+pub use object::{
+    Object, ObjectCommand, ObjectEnd, ObjectId, ObjectPrecondition, ObjectRefusal, ObjectStatus, Resource,
+    StoredObject,
+};
 pub use observation::{
     BreakerObservation, BreakerPhase, EjectionCause, EjectionObservation, EndpointObservation, Observation,
     OpeningCause,

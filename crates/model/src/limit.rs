@@ -79,6 +79,31 @@ pub const RAMP_WINDOW_MS_MIN: u32 = 10_000;
 pub const RAMP_WINDOW_MS_MAX: u32 = 3_600_000;
 /// Most steps that one command begins; the next tick of the leader begins the rest.
 pub const RAMP_ADVANCES_MAX: usize = 1_000;
+/// Longest namespace or name of an object of the sandbox API, in bytes. Longer: refused.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+/// Most objects of the sandbox API. When full: another one is refused, known ones can be changed.
+pub const OBJECTS_MAX: usize = 100_000;
+/// Longest spec or status of an object, in bytes of JSON. Longer: refused.
+pub const OBJECT_BYTES_MAX: usize = 256 << 10;
+/// Most memory of all objects together, about, as `StoredObject::weight` counts it, in bytes. When full: a change that
+/// would take more is refused.
+pub const OBJECTS_BYTES_MAX: usize = 512 << 20;
+/// Most memory of all rules that objects are made into, about, as `Sandbox::weight` counts it, in bytes. When full: a
+/// change that would take more is refused.
+pub const OBJECT_RULES_BYTES_MAX: usize = 512 << 20;
+/// Most rules that objects make for one routing key. More: what would make them is refused.
+pub const OBJECT_RULES_PER_KEY_MAX: usize = 500;
+/// Most routing keys that route groups lead to one sandbox by: a change of it makes the rules of all of them anew.
+/// More: what would make them is refused.
+pub const OBJECT_KEYS_PER_SANDBOX_MAX: usize = 500;
+/// Most objects that one command ends; the next tick of the leader ends the rest.
+pub const OBJECT_ENDS_MAX: usize = 1_000;
+/// Most services of a sandbox of the sandbox API. More: refused.
+pub const SERVICES_PER_OBJECT_MAX: usize = 16;
+/// Most routes of a route group. More: refused.
+pub const ROUTES_PER_GROUP_MAX: usize = 100;
+/// Most labels, or annotations, of an object. More: refused.
+pub const LABELS_PER_OBJECT_MAX: usize = 64;
 /// Most destinations of one route. More: refused.
 pub const DESTINATIONS_MAX: usize = 64;
 /// Most headers, query parameters, methods, header changes or origins of one route. More: refused.

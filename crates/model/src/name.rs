@@ -99,6 +99,21 @@ fn check_host_like(field: &str, text: &str, bytes_max: usize) -> Result<(), Inva
     Err(Invalid::new(field, problem, allowed))
 }
 
+/// What a DNS label may be (RFC 1123).
+fn check_label(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    let is_inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let problem = match text {
+        "" => "is empty".to_owned(),
+        text if text.len() > bytes_max => format!("is {} bytes long", text.len()),
+        text if !text.bytes().all(is_inside) || text.starts_with('-') || text.ends_with('-') => {
+            format!("is {}", excerpt(text))
+        }
+        _ => return Ok(()),
+    };
+    let allowed = format!("1 to {bytes_max} lower-case letters, digits and dashes, no dash at either end");
+    Err(Invalid::new(field, problem, allowed))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $max:expr) => {
         name!($(#[$doc])* $name, $field, $max, check);
@@ -185,6 +200,19 @@ name!(
     /// A tunnel: a connection that somebody dialled who can't be dialled.
     TunnelName, "name", limit::TUNNEL_NAME_BYTES_MAX, check_host_like
 );
+
+name!(
+    /// What the sandbox API calls namespaces and objects by.
+    DnsLabel, "metadata.name", limit::DNS_LABEL_BYTES_MAX, check_label
+);
+
+impl DnsLabel {
+    /// No label comes before it.
+    pub fn first() -> Self {
+        // A dash comes before all letters and digits, and no label begins with one.
+        Self("0".into())
+    }
+}
 
 impl RouteName {
     /// The name of what rule `nth` of a sandbox is forwarded by. It ends with a space, which no route's name does that

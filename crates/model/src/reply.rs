@@ -6,6 +6,7 @@ use crate::{
     level::FeatureLevel,
     name::{KeyspaceName, NodeName, RouteName, RoutingKey, ServiceName, WorkerId},
     number::{Epoch, LogIndex, Partition},
+    object::{ObjectId, ObjectRefusal},
     presence::PresenceEvent,
     ramp::{ErrorsSeen, RampSubject},
     service::Duty,
@@ -172,6 +173,12 @@ pub enum Refusal {
         /// Whose it is.
         subject: RampSubject,
     },
+    /// An object of the sandbox API is not changed.
+    #[error(transparent)]
+    Object(
+        /// Why.
+        ObjectRefusal,
+    ),
 }
 
 /// A thing that [`Refusal::Full`] can be about.
@@ -342,5 +349,15 @@ pub enum Event {
         seen: ErrorsSeen,
         /// Whether it ended with that; else it is paused.
         aborts: bool,
+    },
+    /// An object of the sandbox API was made, changed, or taken away.
+    ObjectChanged {
+        /// Which.
+        id: ObjectId,
+    },
+    /// The time of an object of the sandbox API was over.
+    ObjectEnded {
+        /// Which.
+        id: ObjectId,
     },
 }

@@ -2,8 +2,8 @@
 //! state beside the one that stands, and the last step puts the one in the place of the other.
 
 use crate::{
-    keyspace::Keyspace, level::FeatureLevel, number::Epoch, route::StoredRoute, sandbox::StoredSandbox,
-    service::StoredPolicy, worker::Worker,
+    keyspace::Keyspace, level::FeatureLevel, number::Epoch, object::StoredObject, route::StoredRoute,
+    sandbox::StoredSandbox, service::StoredPolicy, worker::Worker,
 };
 use std::sync::Arc;
 
@@ -50,6 +50,13 @@ pub enum RestoreStep {
     },
     /// Instead of the last one: what was gathered is thrown away.
     Abandon,
+    /// Some of the backup's objects of the sandbox API.
+    Objects {
+        /// Counts from 0, workers' batches included; void unless it is the next one.
+        batch: u32,
+        /// By id.
+        objects: Vec<Arc<StoredObject>>,
+    },
 }
 
 impl RestoreStep {
@@ -62,6 +69,7 @@ impl RestoreStep {
             Self::Sandboxes { sandboxes, .. } if sandboxes.iter().any(|stored| !stored.ramps.is_empty()) => {
                 FeatureLevel::SIXTH
             }
+            Self::Objects { .. } => FeatureLevel::SIXTH,
             Self::Sandboxes { .. } => FeatureLevel::FIFTH,
             Self::Routes { .. } => FeatureLevel::FOURTH,
             Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {

@@ -72,7 +72,10 @@ fn of_step(step: &RestoreStep) -> bool {
             sandboxes.iter().any(|stored| of_sandbox(&stored.sandbox))
         }
         RestoreStep::Workers { workers, .. } => workers.iter().any(|worker| of_worker(&worker.registration)),
-        RestoreStep::Begin { .. } | RestoreStep::Finish { .. } | RestoreStep::Abandon => false,
+        RestoreStep::Begin { .. }
+        | RestoreStep::Objects { .. }
+        | RestoreStep::Finish { .. }
+        | RestoreStep::Abandon => false,
     }
 }
 

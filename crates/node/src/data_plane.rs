@@ -8,12 +8,11 @@ use crate::{
 use futures_util::FutureExt as _;
 use quorate_consensus::Consensus;
 use quorate_management::{Cluster, Front};
-use quorate_model::OwnAddresses;
 use quorate_proxy::{Breakers, Feeds, Freshness, Inlet, Proxy};
 use quorate_routing::local::Local;
 use quorate_rt::{net::SharedPort, published::Published};
 use quorate_telemetry::Metrics;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Most breakers of this node that opened and that consensus has not taken up.
@@ -119,18 +118,4 @@ fn proxy_config(config: &Config) -> quorate_proxy::Config {
         drain: config.drain_limit,
         ..quorate_proxy::Config::new(config.routing, config.node_name.clone())
     }
-}
-
-/// The listeners, under each name by which others know this machine.
-pub(crate) fn own_addresses(config: &Config, (management, peer): (SocketAddr, SocketAddr)) -> OwnAddresses {
-    let bound = [config.routing, management, peer].into_iter();
-    let all = bound.chain(config.https.as_ref().map(|https| https.listen));
-    // Whoever asks for any port has none yet.
-    let listeners: Vec<_> = all.filter(|listener| listener.port() != 0).collect();
-    let mut hosts = [config.advertised_peer(peer), config.advertised_management(management)]
-        .map(|address| address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned());
-    hosts.iter_mut().for_each(|host| *host = host.trim_matches(['[', ']']).to_owned());
-    let wildcards = listeners.iter().filter(|listener| listener.ip().is_unspecified());
-    let advertised = wildcards.flat_map(|at| hosts.iter().map(|host| (host.as_str().into(), at.port())));
-    OwnAddresses { advertised: advertised.collect(), listeners }
 }

@@ -16,9 +16,7 @@ use crate::{
     workspace,
 };
 use quorate_model::{
-    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox,
-    route::{Action, Forwarding, Target},
-    sandbox::Fallback,
+    LogIndex, Route, RoutingKey, Sandbox, StoredRoute, StoredSandbox, route::Target, sandbox::Fallback,
 };
 use quorate_state::{CompiledSandbox, SandboxTable, View};
 use std::{collections::BTreeMap, sync::Arc};
@@ -95,14 +93,6 @@ impl Local {
     }
 }
 
-/// A default target is made into nothing else.
-fn forwarding_of(route: &StoredRoute) -> Option<&Forwarding> {
-    match &route.route.action {
-        Action::Forward(forwarding) => Some(forwarding),
-        Action::Redirect(_) => None,
-    }
-}
-
 /// No entry of the log has made it.
 fn stored(key: &RoutingKey, sandbox: &Arc<Sandbox>) -> StoredSandbox {
     let (created, changed) = (LogIndex(0), LogIndex(0));
@@ -129,7 +119,7 @@ impl<'v> Sight<'v> {
 
     /// The sandbox of a key: the cluster's, else this node's.
     pub fn sandbox(self, key: &str) -> Option<&'v CompiledSandbox> {
-        let known = self.view.sandboxes().get(key);
+        let known = self.view.sandboxes().of_requests(key);
         known.or_else(|| self.local?.sandboxes.get(key)).map(|known| &**known)
     }
 

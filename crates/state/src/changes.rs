@@ -57,6 +57,9 @@ impl State {
             Event::LevelRaised { to } => What::Level(*to),
             Event::Restored { .. } => What::Replaced,
             Event::Presence(event) => self.told_presence(event),
+            Event::ObjectChanged { id } | Event::ObjectEnded { id } => {
+                What::Object { name: id.to_string().into(), object: self.objects.get(id).cloned() }
+            }
             // What leaders tell each other.
             Event::LeasesHandedOver { .. } => return None,
             // Its route or sandbox is told.

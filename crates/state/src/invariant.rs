@@ -2,7 +2,7 @@
 //! state that comes out of a snapshot.
 
 use crate::{apply::forgotten_at, state::State};
-use quorate_model::{Duty, Epoch, Partition, Status, WorkerId, limit};
+use quorate_model::{Duty, Epoch, Partition, RoutingKey, Status, WorkerId, limit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An invariant that does not hold.
@@ -20,7 +20,7 @@ pub struct Violation {
 type Check = fn(&State) -> Result<(), String>;
 
 /// Every invariant of the state.
-pub const ALL: [(&str, Check); 15] = [
+pub const ALL: [(&str, Check); 17] = [
     ("a partition has at most one holder, who lists it", one_holder),
     ("the table is what the claims say", table_follows_claims),
     ("a departed worker holds nothing", departed_hold_nothing),
@@ -36,10 +36,14 @@ pub const ALL: [(&str, Check); 15] = [
     (HISTORY, history_leads_to_what_stands),
     (PRESENCE, presence_is_consistent),
     ("each ramp stands at a step that it has, and none stands that is not declared", ramps_are_declared),
+    ("objects are found by what they say, and make the rules that they come to", objects_are_consistent),
+    (OBJECTS, objects_have_epochs),
 ];
 
 pub(crate) const HISTORY: &str =
     "each change of what is declared leads to the next one, and the last one to what stands";
+
+pub(crate) const OBJECTS: &str = "objects have epochs and uids of their own";
 
 pub(crate) const DELEGATES: &str =
     "a group has one delegate while it has candidates, and the delegate is one";
@@ -256,6 +260,38 @@ fn ramps_are_declared(state: &State) -> Result<(), String> {
     Ok(())
 }
 
+fn objects_are_consistent(state: &State) -> Result<(), String> {
+    if let Some(what) = state.objects.difference() {
+        return Err(what);
+    }
+    let comes_to = |key: &&RoutingKey| {
+        let wanted = state.objects.rules_of(key);
+        let made = state.sandboxes.made(key.as_str());
+        made.map_or(wanted.rules.is_empty(), |made| {
+            !wanted.rules.is_empty() && made.sandbox.rules == wanted.rules && made.created == wanted.created
+        })
+    };
+    let mut keys = state.objects.keys().chain(state.sandboxes.made_keys());
+    match keys.find(|key| !comes_to(key)) {
+        None => Ok(()),
+        Some(key) => Err(format!("objects make other rules for {key} than they come to")),
+    }
+}
+
+pub(crate) fn objects_have_epochs(state: &State) -> Result<(), String> {
+    let (mut epochs, mut uids) = (BTreeSet::new(), BTreeSet::new());
+    for stored in state.objects.iter() {
+        let id = stored.id();
+        if stored.epoch > state.last_epoch {
+            return Err(format!("{id} is at {}, the last is {}", stored.epoch, state.last_epoch));
+        }
+        if !epochs.insert(stored.epoch) || !uids.insert(stored.uid) {
+            return Err(format!("{id} shares the epoch {} or its uid with another one", stored.epoch));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +301,7 @@ mod tests {
     /// Each checker must be able to fail: one broken state for each.
     #[test]
     fn every_invariant_can_fail() {
-        let broken: [fn(&mut State); 15] = [
+        let broken: [fn(&mut State); 17] = [
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Live)),
             |s| Arc::make_mut(s.keyspaces.get_mut("default").expect("formed")).table.push_back(None),
             |s| s.insert_raw(worker("w", 1, &[1], Lifecycle::Unregistered { at: LogTime(0) })),
@@ -297,6 +333,8 @@ mod tests {
             |s| s.history = Some(crate::ConfigHistory::beginning(quorate_model::LogIndex(99))),
             |s| s.presence.hold_raw(),
             |s| drop(s.sandboxes.insert(Arc::new(unramped()))),
+            |s| s.objects.end_raw(LogTime(1)),
+            |s| s.last_epoch_raw_object(),
         ];
         for ((name, check), break_it) in ALL.iter().zip(broken) {
             let mut state = formed();
@@ -364,6 +402,25 @@ mod tests {
     }
 
     impl State {
+        /// One of an epoch that was never granted.
+        fn last_epoch_raw_object(&mut self) {
+            let label = |text| quorate_model::DnsLabel::parse(text).expect("valid");
+            let spec =
+                quorate_model::object::ObjectSpec::Sandbox(quorate_model::object::SandboxSpec::default());
+            let text = quorate_model::object::ObjectText::new("spec", "{}").expect("short");
+            let object = quorate_model::Object::new(label("ns"), label("s"), spec, text);
+            self.take_objects(&[Arc::new(quorate_model::StoredObject {
+                object: Arc::new(object),
+                status: None,
+                uid: 1,
+                epoch: Epoch(99),
+                generation: 1,
+                created_at: LogTime(1),
+                changed: quorate_model::LogIndex(1),
+                ends: None,
+            })]);
+        }
+
         fn insert_raw(&mut self, worker: Worker) {
             self.workers.insert(worker.id().clone(), Arc::new(worker));
         }

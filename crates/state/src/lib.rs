@@ -15,6 +15,7 @@
 //! | [`routes`] | the routes, and the index that a request finds its own by |
 //! | [`sandboxes`] | the sandboxes, and what their rules are made into |
 //! | [`presence`] | which gateway holds which connection |
+//! | [`objects`] | the objects of the sandbox API, and the rules that they come to |
 //! | `text` | what requests find both by: persistent tables by short texts |
 //! | [`config_history`] | what operators declared before |
 //! | [`window`] | answers to repeated proposals |
@@ -30,6 +31,7 @@ pub mod history;
 pub mod invariant;
 pub mod keyspace;
 pub mod loads;
+pub mod objects;
 pub mod parts;
 pub mod presence;
 pub mod ramps;
@@ -45,6 +47,7 @@ pub use config_history::{ConfigHistory, Earlier};
 pub use history::{Forgotten, History, Since};
 pub use keyspace::KeyspaceView;
 pub use loads::Loads;
+pub use objects::{KeyRules, ObjectTable};
 pub use parts::{Builder, HistoryParts, Parts, PartsError, RestoringParts, WindowParts};
 pub use presence::{PresenceParts, PresenceTable, StoredTunnel};
 pub use ramps::RampIndex;

@@ -12,7 +12,8 @@ use crate::{
 };
 use quorate_model::{
     Ailment, BootId, ClusterId, DeclaredChange, Delegate, Epoch, FeatureLevel, Keyspace, LogIndex, LogTime,
-    NodeRecord, Reply, RestoreId, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit,
+    NodeRecord, Reply, RestoreId, Status, StoredObject, StoredPolicy, StoredRoute, StoredSandbox, Worker,
+    limit,
 };
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Parts {
     pub routes: Vec<Arc<StoredRoute>>,
     /// By key.
     pub sandboxes: Vec<Arc<StoredSandbox>>,
+    /// By id.
+    pub objects: Vec<Arc<StoredObject>>,
     /// By service and worker.
     pub ailments: Vec<Ailment>,
     /// Where what operators declare changed last.
@@ -96,6 +99,8 @@ pub struct RestoringParts {
     pub routes: Vec<Arc<StoredRoute>>,
     /// By key.
     pub sandboxes: Vec<Arc<StoredSandbox>>,
+    /// By id.
+    pub objects: Vec<Arc<StoredObject>>,
     /// By id.
     pub workers: Vec<Arc<Worker>>,
 }
@@ -153,6 +158,7 @@ impl State {
             delegates: self.delegates.values().cloned().collect(),
             routes: self.routes.iter().cloned().collect(),
             sandboxes: self.sandboxes.iter().cloned().collect(),
+            objects: self.objects.iter().cloned().collect(),
             ailments: self.ailments().collect(),
             config_changed: self.config_changed,
             restoring: self.restoring.as_ref().map(|r| r.head()),
@@ -246,6 +252,7 @@ impl Builder {
         head.policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         head.routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
         head.sandboxes.iter().for_each(|sandbox| drop(state.sandboxes.insert(sandbox.clone())));
+        state.take_objects(&head.objects);
         Self { state, epochs: Vec::new(), ailments: head.ailments.clone() }
     }
 
@@ -287,6 +294,8 @@ impl Builder {
         }
         invariant::history_leads_to_what_stands(&self.state)
             .map_err(|detail| self.violation(invariant::HISTORY, detail))?;
+        invariant::objects_have_epochs(&self.state)
+            .map_err(|detail| self.violation(invariant::OBJECTS, detail))?;
         invariant::windows_are_bounded(&self.state)
             .map_err(|detail| self.violation("windows are bounded", detail))?;
         invariant::presence_is_consistent(&self.state)

@@ -6,23 +6,32 @@
 //! which requests follow. In order, a key among 100,000 is found by comparing it with seventeen others, each of them
 //! somewhere else in memory; by its hash, with one.
 
+//!
+//! Objects of the sandbox API make rules too ([`crate::objects`]). A key may have both; requests then meet the rules that
+//! were set for the key first, and those of the objects behind them. Lists, limits and ends are about what was set.
+
 mod compiled;
 
 pub use compiled::{CompiledRule, CompiledSandbox};
 
 use crate::{
+    objects::KeyRules,
     ramps::RampIndex,
     text::{Text, trie::Trie},
 };
 use imbl::{OrdMap, OrdSet};
 use quorate_model::{LogTime, RoutingKey, Sandbox, SandboxEnd, StoredSandbox, limit};
-use std::{ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// All sandboxes. Cloning costs O(1).
 #[derive(Clone, Debug, Default)]
 pub struct SandboxTable {
     by_key: OrdMap<RoutingKey, Arc<CompiledSandbox>>,
-    /// The same for look-ups only: never walked through. Derived.
+    /// What objects make rules for, as sandboxes that nobody set. Derived from the objects.
+    made: OrdMap<RoutingKey, Arc<StoredSandbox>>,
+    /// What these keep in memory, about. Derived.
+    made_weight: usize,
+    /// What requests find: both together. Never walked through. Derived.
     index: Trie<Arc<CompiledSandbox>>,
     /// Those with an end, by it. Derived.
     ends: OrdSet<(LogTime, RoutingKey)>,
@@ -33,9 +42,24 @@ pub struct SandboxTable {
 }
 
 impl SandboxTable {
-    /// The sandbox of a key.
+    /// The sandbox that was set for a key.
     pub fn get(&self, key: &str) -> Option<&Arc<CompiledSandbox>> {
+        self.by_key.get(key)
+    }
+
+    /// What requests of a key find: the rules of its sandbox, and behind them those that objects make.
+    pub fn of_requests(&self, key: &str) -> Option<&Arc<CompiledSandbox>> {
         self.index.get(key.as_bytes())
+    }
+
+    /// The rules that objects make for a key, as a sandbox that nobody set.
+    pub fn made(&self, key: &str) -> Option<&Arc<StoredSandbox>> {
+        self.made.get(key)
+    }
+
+    /// What all rules that objects make keep in memory, about, in bytes.
+    pub fn made_weight(&self) -> usize {
+        self.made_weight
     }
 
     /// All of them, by key.
@@ -103,6 +127,9 @@ impl SandboxTable {
     pub(crate) fn difference(&self) -> Option<String> {
         let mut wanted = Self::default();
         self.iter().for_each(|stored| drop(wanted.insert(stored.clone())));
+        for (key, made) in &self.made {
+            wanted.make(key, KeyRules { rules: made.sandbox.rules.clone(), created: made.created });
+        }
         if self.ends != wanted.ends {
             return Some(format!("ends: {:?}, wanted {:?}", self.ends, wanted.ends));
         }
@@ -112,14 +139,26 @@ impl SandboxTable {
         if self.weight != wanted.weight {
             return Some(format!("{} bytes, wanted {}", self.weight, wanted.weight));
         }
-        if self.index.len() != self.by_key.len() {
-            return Some(format!("{} keys are found, of {}", self.index.len(), self.by_key.len()));
+        if self.made != wanted.made || self.made_weight != wanted.made_weight {
+            return Some(format!("objects make {:?}, wanted {:?}", self.made, wanted.made));
+        }
+        let is_only_made = |key: &&RoutingKey| !self.by_key.contains_key(*key);
+        let count = self.by_key.len() + self.made.keys().filter(is_only_made).count();
+        if self.index.len() != count {
+            return Some(format!("{} keys are found, of {count}", self.index.len()));
         }
         let is_other = |(key, compiled): &(&RoutingKey, &Arc<CompiledSandbox>)| {
-            let is_found = self.get(key.as_str()).is_some_and(|found| Arc::ptr_eq(found, compiled));
+            let found = self.of_requests(key.as_str());
+            let is_found = self.made.contains_key(*key) || found.is_some_and(|it| Arc::ptr_eq(it, compiled));
             !is_found || wanted.get(key.as_str()) != Some(compiled)
         };
-        self.by_key.iter().find(is_other).map(|(key, compiled)| format!("{key} is made into {compiled:?}"))
+        let other = self.by_key.iter().find(is_other);
+        let is_lost = |key: &&RoutingKey| {
+            let found = self.of_requests(key.as_str());
+            found.is_none() || found != wanted.of_requests(key.as_str())
+        };
+        let lost = || self.made.keys().find(is_lost).map(|key| format!("{key} is not what objects make"));
+        other.map(|(key, compiled)| format!("{key} is made into {compiled:?}")).or_else(lost)
     }
 
     /// Puts a sandbox in the place of the one of its key, which it returns.
@@ -135,19 +174,59 @@ impl SandboxTable {
         }
         compiled.ramps().for_each(|ramping| self.ramps.add(ramping));
         self.weight += weight;
-        match self.index.get_mut(key.as_str().as_bytes()) {
-            Some(found) => *found = compiled.clone(),
-            None => self.index.add(Text::new(key.as_str()), compiled.clone()),
-        }
-        self.by_key.insert(key, compiled);
+        self.by_key.insert(key.clone(), compiled);
+        self.find(&key);
         old
+    }
+
+    /// What objects make for `key`, from now on.
+    pub(crate) fn make(&mut self, key: &RoutingKey, KeyRules { rules, created }: KeyRules) {
+        if let Some(old) = self.made.remove(key) {
+            self.made_weight -= old.sandbox.weight();
+        }
+        if !rules.is_empty() {
+            let sandbox = Arc::new(Sandbox::of_rules(rules));
+            self.made_weight += sandbox.weight();
+            let (key, ramps) = (key.clone(), BTreeMap::new());
+            let made =
+                StoredSandbox { key: key.clone(), sandbox, created, changed: created, ends: None, ramps };
+            self.made.insert(key, Arc::new(made));
+        }
+        self.find(key);
+    }
+
+    /// The keys that objects make rules for.
+    pub(crate) fn made_keys(&self) -> impl Iterator<Item = &RoutingKey> {
+        self.made.keys()
+    }
+
+    /// Lets requests of `key` find what there is.
+    fn find(&mut self, key: &RoutingKey) {
+        let before = self.of_requests(key.as_str()).cloned();
+        let made = self.made.get(key).cloned();
+        let found = match (self.by_key.get(key), made) {
+            (None, None) => {
+                self.index.remove(key.as_str().as_bytes());
+                return;
+            }
+            (Some(set), None) => set.clone(),
+            (None, Some(made)) => Arc::new(CompiledSandbox::new(made, before.as_deref())),
+            (Some(set), Some(made)) => {
+                let both = Arc::new(behind(set.stored(), &made));
+                Arc::new(CompiledSandbox::new(both, before.as_deref()))
+            }
+        };
+        match self.index.get_mut(key.as_str().as_bytes()) {
+            Some(place) => *place = found,
+            None => self.index.add(Text::new(key.as_str()), found),
+        }
     }
 
     /// Takes a sandbox out.
     pub fn remove(&mut self, key: &RoutingKey) -> Option<Arc<CompiledSandbox>> {
         let old = self.by_key.remove(key)?;
-        self.index.remove(key.as_str().as_bytes());
         self.forget(&old);
+        self.find(key);
         Some(old)
     }
 
@@ -160,6 +239,12 @@ impl SandboxTable {
         old.ramps().for_each(|ramping| self.ramps.forget(ramping));
         self.weight -= stored.sandbox.weight();
     }
+}
+
+/// The rules of `set`, and those of `made` behind them.
+fn behind(set: &StoredSandbox, made: &StoredSandbox) -> StoredSandbox {
+    let rules = set.sandbox.rules.iter().chain(&made.sandbox.rules).cloned().collect();
+    StoredSandbox { sandbox: Arc::new(Sandbox::of_rules(rules)), ..set.clone() }
 }
 
 #[cfg(test)]

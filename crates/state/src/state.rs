@@ -1,7 +1,7 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView,
+    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, objects::ObjectTable,
     presence::PresenceTable, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
     window::Window,
 };
@@ -42,6 +42,8 @@ pub struct State {
     pub(crate) sandboxes: SandboxTable,
     /// Which gateway holds which connection.
     pub(crate) presence: PresenceTable,
+    /// The objects of the sandbox API.
+    pub(crate) objects: ObjectTable,
     /// Where what operators declare changed last; zero before the fourth level.
     pub(crate) config_changed: LogIndex,
     /// What operators declared before; `None` before the sixth level.
@@ -157,6 +159,11 @@ impl State {
     /// All tunnels, and the gateways that they hang on.
     pub fn tunnels(&self) -> &PresenceTable {
         &self.presence
+    }
+
+    /// All objects of the sandbox API.
+    pub fn objects(&self) -> &ObjectTable {
+        &self.objects
     }
 
     /// The log index at which what operators declare (routes, sandboxes, policies, keyspaces) changed last, for `If-Match`.

@@ -192,7 +192,7 @@ fn what_else_a_route_says_does_not_begin_its_ramp_anew() {
     let mut other = route(Some(ramp(None)), 5);
     assert_eq!(case.put(other.clone()), Reply::Unchanged);
     // Weights of others mean others.
-    let mut forwarding = other.forwarding().expect("it forwards").clone();
+    let mut forwarding = (**other.forwarding().expect("it forwards")).clone();
     forwarding.destinations[0].weight = 90;
     let action = Action::from(forwarding);
     other = RouteParts { action, ..(*other).clone() }.validate(name()).expect("valid");

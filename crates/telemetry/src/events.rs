@@ -253,6 +253,8 @@ fn transition(event: &Event) -> Option<LeaseTransition> {
         | Event::ServiceChanged { .. }
         | Event::RouteChanged { .. }
         | Event::SandboxChanged { .. }
+        | Event::ObjectChanged { .. }
+        | Event::ObjectEnded { .. }
         | Event::SandboxEnded { .. }
         | Event::HealthChanged { .. }
         | Event::DelegateChanged { .. }
@@ -306,6 +308,8 @@ fn log_applied(index: u64, event: &Event) {
         // Not which: a routing key is what people send, and stands in no log. Whoever watches is told.
         Event::SandboxChanged { .. } => tracing::debug!(index, "sandbox changed"),
         Event::SandboxEnded { .. } => tracing::info!(index, "sandbox ended"),
+        Event::ObjectChanged { id } => tracing::debug!(index, object = %id, "object changed"),
+        Event::ObjectEnded { id } => tracing::info!(index, object = %id, "object ended"),
         Event::HealthChanged { service, worker, verdict } => {
             let (service, worker) = (service.as_str(), worker.as_str());
             tracing::info!(index, service, worker, verdict = verdict.as_str(), "endpoint health changed");

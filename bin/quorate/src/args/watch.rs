@@ -18,7 +18,8 @@ pub struct WatchArgs {
     /// Go on right behind this log index, or the id of an event
     #[arg(long, value_name = "N")]
     pub from: Option<String>,
-    /// Only these kinds of changes: worker, keyspace, service, route, sandbox, delegate, node, level, gateway, tunnel
+    /// Only these kinds of changes: worker, keyspace, service, route, sandbox, object, delegate, node, level, gateway,
+    /// tunnel
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kinds: Vec<String>,
     /// Only changes of what has a name, or an id, that begins so

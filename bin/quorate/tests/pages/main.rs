@@ -35,6 +35,7 @@ const REPLACE: (&str, &str) =
     ("docs/operate/replace-a-node.md", include_str!("../../../../docs/operate/replace-a-node.md"));
 const SCALE: (&str, &str) = ("docs/operate/scale.md", include_str!("../../../../docs/operate/scale.md"));
 const SANDBOXES: (&str, &str) = ("docs/sandboxes.md", include_str!("../../../../docs/sandboxes.md"));
+const SANDBOX_API: (&str, &str) = ("docs/sandbox-api.md", include_str!("../../../../docs/sandbox-api.md"));
 const LOST: (&str, &str) =
     ("docs/operate/lost-majority.md", include_str!("../../../../docs/operate/lost-majority.md"));
 
@@ -96,6 +97,11 @@ fn a_cluster_is_scaled_up_and_down() {
 #[test]
 fn a_sandbox_is_set_extended_and_taken_away() {
     follow(Some(SANDBOXES), 7);
+}
+
+#[test]
+fn objects_of_the_sandbox_api_are_put_and_taken_away() {
+    follow(Some(SANDBOX_API), 8);
 }
 
 #[test]

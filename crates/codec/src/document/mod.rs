@@ -16,6 +16,7 @@ mod action;
 mod config;
 mod headers;
 mod matching;
+mod object;
 mod past;
 mod policy;
 mod ramp;
@@ -24,6 +25,7 @@ mod sandbox;
 mod source;
 
 pub(crate) use config::Config;
+pub(crate) use object::{Object, ObjectId, ObjectStatus, StoredObject};
 pub(crate) use past::DeclaredChange;
 pub(crate) use policy::{Hold, Policy, Traffic};
 pub(crate) use route::{Route, StoredRoute};

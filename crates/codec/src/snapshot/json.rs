@@ -253,6 +253,7 @@ impl From<&RestoringParts> for Restoring {
             policies,
             routes: _,
             sandboxes: _,
+            objects: _,
             workers: _,
         } = restoring;
         Self {
@@ -279,6 +280,7 @@ impl TryFrom<Restoring> for RestoringParts {
             policies: crate::v1::all(restoring.policies)?,
             routes: Vec::new(),
             sandboxes: Vec::new(),
+            objects: Vec::new(),
             workers: Vec::new(),
         })
     }

@@ -1,5 +1,6 @@
 //! Replies in the windows of a snapshot.
 
+use crate::v1::object::ObjectRefusal;
 use crate::v1::ramp::Subject;
 use quorate_model as model;
 use quorate_model::{
@@ -42,6 +43,7 @@ pub(super) enum Refusal {
     GatewayEnded { epoch: u64 },
     NoRamp { subject: Subject },
     RampOver { subject: Subject },
+    Object(ObjectRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,6 +137,7 @@ impl From<&model::Refusal> for Refusal {
             M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
             M::NoRamp { subject } => Self::NoRamp { subject: subject.into() },
             M::RampOver { subject } => Self::RampOver { subject: subject.into() },
+            M::Object(refusal) => Self::Object(refusal.into()),
         }
     }
 }
@@ -193,6 +196,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
             Refusal::NoRamp { subject } => Self::NoRamp { subject: subject.try_into()? },
             Refusal::RampOver { subject } => Self::RampOver { subject: subject.try_into()? },
+            Refusal::Object(refusal) => Self::Object(refusal.try_into()?),
         })
     }
 }

@@ -25,7 +25,7 @@ mod reader;
 pub use reader::{Batch, Opener, Place, ReadError, Reader, Sealed, decode, verify};
 
 use crate::{
-    document::{DeclaredChange, StoredRoute, StoredSandbox},
+    document::{DeclaredChange, StoredObject, StoredRoute, StoredSandbox},
     raft::{LogId, Membership},
 };
 use json::{Keyspace, Meta, NodeRecord, Restoring, State, Window};
@@ -62,6 +62,8 @@ mod section {
     pub const ROUTES: &str = "routes";
     /// Only there where there are some; as many as it takes.
     pub const SANDBOXES: &str = "sandboxes";
+    /// Only there where there are some; as many as it takes.
+    pub const OBJECTS: &str = "objects";
     /// Endpoints that are not well: only there where there are some; as many as it takes.
     pub const HEALTH: &str = "health";
     /// Only there where operators have declared something since the fourth level.
@@ -81,6 +83,8 @@ mod section {
     pub const RESTORING_ROUTES: &str = "restoring_routes";
     /// Only there where it has some; as many as it takes.
     pub const RESTORING_SANDBOXES: &str = "restoring_sandboxes";
+    /// Only there where it has some; as many as it takes.
+    pub const RESTORING_OBJECTS: &str = "restoring_objects";
     pub const RESTORING_WORKERS: &str = "restoring_workers";
 }
 
@@ -143,6 +147,8 @@ impl<W: Write> Writer<W> {
         )?;
         let sandboxes = parts.sandboxes.iter().map(|s| StoredSandbox::from(&**s));
         gathered.put_all(&mut sections, section::SANDBOXES, sandboxes)?;
+        let objects = parts.objects.iter().map(|o| StoredObject::from(&**o));
+        gathered.put_all(&mut sections, section::OBJECTS, objects)?;
         gathered.put_all(&mut sections, section::HEALTH, parts.ailments.iter().map(Ailment::from))?;
         if parts.config_changed > LogIndex(0) {
             sections.section(section::CONFIG, &json(&Declared::from(parts.config_changed)))?;
@@ -164,6 +170,8 @@ impl<W: Write> Writer<W> {
             gathered.put_all(&mut sections, section::RESTORING_ROUTES, routes)?;
             let sandboxes = restoring.sandboxes.iter().map(|s| StoredSandbox::from(&**s));
             gathered.put_all(&mut sections, section::RESTORING_SANDBOXES, sandboxes)?;
+            let objects = restoring.objects.iter().map(|o| StoredObject::from(&**o));
+            gathered.put_all(&mut sections, section::RESTORING_OBJECTS, objects)?;
         }
         gathered.longest = gathered.longest.max(keyspaces.len());
         Ok(Self { sections, place: Place::Standing, gathered })

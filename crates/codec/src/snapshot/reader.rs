@@ -13,7 +13,7 @@ use super::{
     section,
 };
 use crate::{
-    document::{DeclaredChange, StoredRoute, StoredSandbox},
+    document::{DeclaredChange, StoredObject, StoredRoute, StoredSandbox},
     error::DecodeError,
 };
 use quorate_model as model;
@@ -205,6 +205,7 @@ struct Draft {
     restoring: Option<Restoring>,
     restoring_routes: Vec<Arc<model::StoredRoute>>,
     restoring_sandboxes: Vec<Arc<model::StoredSandbox>>,
+    restoring_objects: Vec<Arc<model::StoredObject>>,
     parts: Parts,
 }
 
@@ -243,6 +244,13 @@ impl Draft {
             section::TUNNELS => {
                 append::<Tunnel, _, _>(&mut self.parts.presence.tunnels, section, |tunnel| tunnel)
             }
+            section::OBJECTS => {
+                append::<StoredObject, model::StoredObject, _>(&mut self.parts.objects, section, Arc::new)
+            }
+            section::RESTORING_OBJECTS => {
+                let list = &mut self.restoring_objects;
+                append::<StoredObject, model::StoredObject, _>(list, section, Arc::new)
+            }
             section::HEALTH => append::<Ailment, _, _>(&mut self.parts.ailments, section, |ailment| ailment),
             section::WINDOW => {
                 let window =
@@ -277,12 +285,16 @@ impl Draft {
         }
         parts.restoring =
             self.restoring.map(|r| r.try_into().map_err(DecodeError::invalid(WHAT))).transpose()?;
+        let is_bare = self.restoring_routes.is_empty()
+            && self.restoring_sandboxes.is_empty()
+            && self.restoring_objects.is_empty();
         match &mut parts.restoring {
             Some(restoring) => {
                 restoring.routes = self.restoring_routes;
                 restoring.sandboxes = self.restoring_sandboxes;
+                restoring.objects = self.restoring_objects;
             }
-            None if self.restoring_routes.is_empty() && self.restoring_sandboxes.is_empty() => {}
+            None if is_bare => {}
             None => return Err(missing(section::RESTORING)),
         }
         parts.history = self.history.map(HistoryParts::from);

@@ -1,6 +1,7 @@
 //! Commands, proposals, entries.
 
 use super::{
+    object::{self, ObjectCommand},
     presence::PresenceCommand,
     ramp::{self, RampCommand},
     registration::Registration,
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     RollBack { to: u64, if_index: Option<u64> },
     Presence(PresenceCommand),
     Ramp(RampCommand),
+    Objects(ObjectCommand),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,6 +188,7 @@ impl From<&model::Command> for Command {
             M::HandOverLeases { term, silences } => {
                 Self::HandOverLeases { term: *term, silences: silences.iter().map(Silence::from).collect() }
             }
+            M::Object(command) => object::command(command),
             M::Restore { id, step } => Self::Restore { id: id.0, step: step.into() },
             M::RollBack { to, if_index } => Self::RollBack { to: to.0, if_index: if_index.map(|i| i.0) },
             M::Presence(command) => Self::Presence(command.into()),
@@ -218,6 +221,7 @@ impl TryFrom<Command> for model::Command {
             Command::Sandboxes(later) => later.try_into()?,
             Command::Presence(later) => Self::Presence(later.try_into()?),
             Command::Ramp(later) => later.try_into()?,
+            Command::Objects(later) => later.try_into()?,
             Command::UnregisterWorker { id, epoch, if_index } => Self::UnregisterWorker {
                 id: WorkerId::parse(&id)?,
                 epoch: epoch.map(Epoch),

@@ -13,6 +13,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod key_trace;
 pub(crate) mod load;
 pub(crate) mod membership;
+pub(crate) mod object;
 pub(crate) mod observation;
 pub(crate) mod opening;
 pub(crate) mod peer;

@@ -1,5 +1,6 @@
 //! Replies and refusals.
 
+use super::object::ObjectRefusal;
 use super::ramp::Subject;
 use quorate_model as model;
 use quorate_model::{
@@ -40,6 +41,7 @@ pub(crate) enum Refusal {
     GatewayEnded { epoch: u64 },
     NoRamp { subject: Subject },
     RampOver { subject: Subject },
+    Object(ObjectRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +134,7 @@ impl From<&model::Refusal> for Refusal {
             M::GatewayEnded { epoch } => Self::GatewayEnded { epoch: epoch.0 },
             M::NoRamp { subject } => Self::NoRamp { subject: subject.into() },
             M::RampOver { subject } => Self::RampOver { subject: subject.into() },
+            M::Object(refusal) => Self::Object(refusal.into()),
         }
     }
 }
@@ -190,6 +193,7 @@ impl TryFrom<Refusal> for model::Refusal {
             Refusal::GatewayEnded { epoch } => Self::GatewayEnded { epoch: Epoch(epoch) },
             Refusal::NoRamp { subject } => Self::NoRamp { subject: subject.try_into()? },
             Refusal::RampOver { subject } => Self::RampOver { subject: subject.try_into()? },
+            Refusal::Object(refusal) => Self::Object(refusal.try_into()?),
         })
     }
 }

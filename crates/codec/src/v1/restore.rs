@@ -8,6 +8,7 @@ use super::{
     services::{KeyspaceWith, StoredPolicy, WorkerWith},
     traffic::{PolicyDocument, RouteDocument},
 };
+use crate::document::{StoredObject, from_text, to_text};
 use quorate_model as model;
 use quorate_model::{Epoch, FeatureLevel, Invalid, KeyspaceName, LogIndex, LogTime, PartitionCount};
 use serde::{Deserialize, Serialize};
@@ -15,17 +16,54 @@ use std::sync::Arc;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum RestoreStep {
-    Begin { keyspaces: Vec<Keyspace>, last_epoch: u64 },
-    Workers { batch: u32, workers: Vec<Worker> },
-    Finish { batches: u32, workers: u64 },
+    Begin {
+        keyspaces: Vec<Keyspace>,
+        last_epoch: u64,
+    },
+    Workers {
+        batch: u32,
+        workers: Vec<Worker>,
+    },
+    Finish {
+        batches: u32,
+        workers: u64,
+    },
     Abandon,
-    BeginWith { keyspaces: Vec<KeyspaceWith>, policies: Vec<StoredPolicy>, last_epoch: u64 },
-    WorkersWith { batch: u32, workers: Vec<WorkerWith> },
-    BeginWithTraffic { keyspaces: Vec<KeyspaceWith>, policies: Vec<PolicyDocument>, last_epoch: u64 },
-    Routes { batch: u32, routes: Vec<RouteDocument> },
-    Sandboxes { batch: u32, sandboxes: Vec<SandboxDocument> },
-    RoutesWhole { batch: u32, routes: Vec<String> },
-    SandboxesWhole { batch: u32, sandboxes: Vec<String> },
+    BeginWith {
+        keyspaces: Vec<KeyspaceWith>,
+        policies: Vec<StoredPolicy>,
+        last_epoch: u64,
+    },
+    WorkersWith {
+        batch: u32,
+        workers: Vec<WorkerWith>,
+    },
+    BeginWithTraffic {
+        keyspaces: Vec<KeyspaceWith>,
+        policies: Vec<PolicyDocument>,
+        last_epoch: u64,
+    },
+    Routes {
+        batch: u32,
+        routes: Vec<RouteDocument>,
+    },
+    Sandboxes {
+        batch: u32,
+        sandboxes: Vec<SandboxDocument>,
+    },
+    RoutesWhole {
+        batch: u32,
+        routes: Vec<String>,
+    },
+    SandboxesWhole {
+        batch: u32,
+        sandboxes: Vec<String>,
+    },
+    /// Each a document.
+    Objects {
+        batch: u32,
+        objects: Vec<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +135,10 @@ impl From<&model::RestoreStep> for RestoreStep {
                 batch: *batch,
                 sandboxes: sandboxes.iter().map(|stored| SandboxDocument::from(&**stored)).collect(),
             },
+            M::Objects { batch, objects } => Self::Objects {
+                batch: *batch,
+                objects: objects.iter().map(|stored| to_text(&StoredObject::from(&**stored))).collect(),
+            },
             M::Finish { batches, workers } => Self::Finish { batches: *batches, workers: *workers },
             M::Abandon => Self::Abandon,
         }
@@ -130,6 +172,12 @@ impl TryFrom<RestoreStep> for model::RestoreStep {
             }
             RestoreStep::SandboxesWhole { batch, sandboxes } => {
                 Self::Sandboxes { batch, sandboxes: ramp::read_sandboxes(&sandboxes)? }
+            }
+            RestoreStep::Objects { batch, objects } => {
+                let read =
+                    |text: String| from_text::<StoredObject>("object", &text)?.try_into().map(Arc::new);
+                let objects = objects.into_iter().map(read).collect::<Result<_, Invalid>>()?;
+                Self::Objects { batch, objects }
             }
             RestoreStep::Workers { batch, workers } => {
                 let workers = workers.into_iter().map(|w| w.try_into().map(Arc::new));

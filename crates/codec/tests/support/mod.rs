@@ -3,6 +3,7 @@
 
 pub mod any_traffic;
 mod later;
+pub mod objects;
 pub mod past;
 pub mod presence;
 pub mod ramps;
@@ -124,6 +125,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(past::commands());
     named.extend(presence::commands());
     named.extend(ramps::commands());
+    named.extend(objects::commands());
     named
 }
 
@@ -157,6 +159,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Restore { step: RestoreStep::Sandboxes { .. }, .. } => "restore-sandboxes",
         Command::PutSandbox { .. } | Command::DeleteSandbox { .. } => "sandbox",
         Command::ExtendSandbox { .. } | Command::EndSandboxes(_) | Command::Ramp(_) => "in-time",
+        Command::Restore { step: RestoreStep::Objects { .. }, .. } | Command::Object(_) => "object",
         Command::Restore { step: RestoreStep::Workers { .. }, .. } => "restore-workers",
         Command::Restore { step: RestoreStep::Finish { .. }, .. } => "restore-finish",
         Command::Restore { step: RestoreStep::Abandon, .. } => "restore-abandon",
@@ -200,7 +203,9 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
             .chain(ramps::refusals())
             .map(Reply::Refused),
     );
-    replies.into_iter().map(|r| (reply_name(&r), r)).collect()
+    let mut named: Vec<_> = replies.into_iter().map(|r| (reply_name(&r), r)).collect();
+    named.extend(objects::refusals().into_iter().map(|(name, refusal)| (name, Reply::Refused(refusal))));
+    named
 }
 
 fn reply_name(reply: &Reply) -> &'static str {
@@ -233,6 +238,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Refusal::GatewayEnded { .. } => "gateway-ended",
         Refusal::NoRamp { .. } => "no-ramp",
         Refusal::RampOver { .. } => "ramp-over",
+        Refusal::Object(_) => "object",
     }
 }
 
@@ -405,6 +411,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         past::any_command(),
         presence::any_command(),
         ramps::any_command(),
+        objects::any_command(),
     ]
 }
 

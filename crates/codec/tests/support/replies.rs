@@ -45,6 +45,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         }),
         any::<u64>().prop_map(|sandboxes| Refusal::HasSandboxes { sandboxes }),
         super::sandboxes::any_key().prop_map(|key| Refusal::UnknownSandbox { key }),
+        super::objects::any_refusal(),
         Just(Refusal::UnknownRoute { name: super::traffic::route_name("r") }),
         Just(Refusal::UnknownService { name: super::services::service("chat") }),
         any::<u64>().prop_map(|epoch| Refusal::GatewayEnded { epoch: Epoch(epoch) }),

@@ -93,6 +93,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         policies: stored(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         workers: Vec::new(),
     };
     let replies = replies().into_iter().skip(16).take(3).enumerate();

@@ -69,6 +69,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         delegates: Vec::new(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         ailments: Vec::new(),
         config_changed: LogIndex(0),
         restoring: None,
@@ -89,6 +90,7 @@ pub fn restoring() -> RestoringParts {
         policies: Vec::new(),
         routes: Vec::new(),
         sandboxes: Vec::new(),
+        objects: Vec::new(),
         workers: Vec::new(),
     }
 }

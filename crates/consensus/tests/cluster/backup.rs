@@ -6,8 +6,10 @@ use futures_util::{TryStreamExt, stream};
 use quorate_codec::snapshot::{self, SnapshotMeta};
 use quorate_consensus::backup;
 use quorate_model::{
-    Change, Keyspace, KeyspaceName, LogIndex, LogTime, Position, RouteName, RouteParts, RoutingKey,
-    SandboxParts, SandboxRule, ServiceName, ServicePolicy, StoredPolicy, StoredRoute, StoredSandbox, What,
+    Change, DnsLabel, Keyspace, KeyspaceName, LogIndex, LogTime, Object, Position, RouteName, RouteParts,
+    RoutingKey, SandboxParts, SandboxRule, ServiceName, ServicePolicy, StoredObject, StoredPolicy,
+    StoredRoute, StoredSandbox, What,
+    object::{GroupRoute, ObjectSpec, ObjectText, RouteGroupSpec, SandboxSpec},
     route::{Action, Destination, Forwarding, PathMatch, RouteMatch, Target},
 };
 use quorate_state::Parts;
@@ -97,6 +99,66 @@ async fn sandboxes_of_a_backup_whose_time_is_over_end_at_one_index() {
     }
     assert_eq!(ends[0].len(), 2, "{ends:?}");
     assert_eq!(ends[0][0].index, ends[0][1].index, "one entry");
+    assert!(ends.iter().all(|one| *one == ends[0]), "{ends:?}");
+}
+
+/// A sandbox of the sandbox API that has ended, one that has not, and a group that leads to both.
+fn objects() -> Parts {
+    let label = |text| DnsLabel::parse(text).expect("valid");
+    let object = |name, spec, epoch, ends| {
+        let text = ObjectText::new("spec", "{}").expect("short");
+        Arc::new(StoredObject {
+            object: Arc::new(Object::new(label("ns"), label(name), spec, text)),
+            status: None,
+            uid: u128::from(epoch),
+            epoch: Epoch(epoch),
+            generation: 1,
+            created_at: LogTime(1),
+            changed: LogIndex(7),
+            ends,
+        })
+    };
+    let sandbox = || {
+        let services = vec![service()];
+        ObjectSpec::Sandbox(SandboxSpec { services, ..SandboxSpec::default() })
+    };
+    let route = |key, target| GroupRoute {
+        key: RoutingKey::parse(key).expect("valid"),
+        target: label(target),
+        path_prefixes: Vec::new(),
+        paths_exact: Vec::new(),
+        add_headers: Vec::new(),
+    };
+    let routes = vec![route("k", "over"), route("l", "stays")];
+    let group = ObjectSpec::RouteGroup(RouteGroupSpec { routes, ..RouteGroupSpec::default() });
+    let objects = vec![
+        object("over", sandbox(), 3, Some(LogTime(1))),
+        object("stays", sandbox(), 4, Some(LogTime(u64::MAX))),
+        object("group", group, 5, None),
+    ];
+    let last_epoch = Epoch(9);
+    Parts { level: FeatureLevel::SIXTH, last_epoch, objects, routes: Vec::new(), ..parts() }
+}
+
+/// The leader ends it, and all that it routed goes with it, at one index on every node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_come_back_from_a_backup_and_end_at_one_index() {
+    let cluster = Cluster::formed(3).await;
+    let file = Bytes::from(snapshot::encode(&SnapshotMeta::default(), &objects()));
+    let body = stream::iter([Ok::<_, std::io::Error>(file)]);
+    let restored = backup::restore(cluster.consensus(1), body).await.expect("it is empty");
+    let mut ends = Vec::new();
+    for i in 0..3 {
+        cluster.until(|c| c.consensus(i).view().get().objects().len() == 2).await;
+        let view = cluster.consensus(i).view().get();
+        let found = ["k", "l"].map(|key| view.sandboxes().of_requests(key).is_some());
+        assert_eq!(found, [false, true], "at {}", name(i));
+        let told = cluster.consensus(i).changes_after(Position::end_of(restored.index), usize::MAX);
+        let ended = |change: &&Arc<Change>| matches!(change.what, What::Object { object: None, .. });
+        let told = told.expect("of late").changes;
+        ends.push(told.iter().filter(ended).map(|change| change.position).collect::<Vec<_>>());
+    }
+    assert_eq!(ends[0].len(), 1, "{ends:?}");
     assert!(ends.iter().all(|one| *one == ends[0]), "{ends:?}");
 }
 

@@ -24,6 +24,7 @@ mod ramps;
 mod reads;
 mod registry;
 mod routes;
+mod sandbox_api;
 mod sandbox_trace;
 mod sandboxes;
 mod services;

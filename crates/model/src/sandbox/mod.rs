@@ -65,6 +65,11 @@ impl SandboxParts {
 }
 
 impl Sandbox {
+    /// Of rules that the cluster itself made, each of which is valid, however many.
+    pub fn of_rules(rules: Vec<SandboxRule>) -> Self {
+        Self { parts: SandboxParts { rules, ttl: None } }
+    }
+
     /// About how many bytes it keeps in memory with what is made of it, for bounds: more than the truth.
     pub fn weight(&self) -> usize {
         /// What it takes in the tables by key, with what is made of its rules, but for those themselves.

@@ -5,6 +5,7 @@ mod keyspaces;
 pub mod leases;
 mod level;
 mod nodes;
+mod objects;
 mod presence;
 mod ramps;
 pub(crate) mod restore;
@@ -124,6 +125,7 @@ impl State {
             Command::RollBack { to, if_index } => self.roll_back(*to, *if_index, events),
             Command::Presence(command) => self.change_presence(command, events),
             Command::Ramp(command) => self.change_ramp(command, events),
+            Command::Object(command) => self.change_object(command, events).map_err(Refusal::Object),
         }
     }
 

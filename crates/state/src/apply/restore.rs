@@ -16,7 +16,8 @@ use crate::{
 };
 use quorate_model::{
     Epoch, Event, Keyspace, KeyspaceName, Lifecycle, LogIndex, LogTime, Refusal, Reply, RestoreId,
-    RestoreStep, Status, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit, reply::Bounded,
+    RestoreStep, Status, StoredObject, StoredPolicy, StoredRoute, StoredSandbox, Worker, limit,
+    object::ObjectRefusal, reply::Bounded,
 };
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ impl Restoring {
             policies,
             routes,
             sandboxes,
+            objects,
             workers: _,
         } = head;
         let mut state = State::default();
@@ -50,6 +52,7 @@ impl Restoring {
         policies.iter().for_each(|policy| state.store_policy(policy.clone()));
         routes.iter().for_each(|route| drop(state.routes.insert(route.clone())));
         sandboxes.iter().for_each(|sandbox| drop(state.sandboxes.insert(sandbox.clone())));
+        state.take_objects(objects);
         Self { id: *id, touched: *touched, batches: *batches, last_epoch: *last_epoch, state }
     }
 
@@ -63,6 +66,7 @@ impl Restoring {
             policies: self.state.stored_policies(),
             routes: self.state.routes.iter().cloned().collect(),
             sandboxes: self.state.sandboxes.iter().cloned().collect(),
+            objects: self.state.objects.iter().cloned().collect(),
             workers: Vec::new(),
         }
     }
@@ -105,6 +109,24 @@ impl Restoring {
                 let why = format!("sandbox {} is there twice", stored.key);
                 return Err(Refusal::RestoreUnsound { why: why.into() });
             }
+        }
+        Ok(())
+    }
+
+    fn gather_objects(&mut self, objects: &[Arc<StoredObject>], index: LogIndex) -> Result<(), Refusal> {
+        for stored in objects {
+            let id = stored.id();
+            if stored.epoch > self.last_epoch {
+                let why = format!("object {id} is at epoch {}", stored.epoch);
+                return Err(Refusal::RestoreUnsound { why: why.into() });
+            }
+            if self.state.objects.get(id).is_some() {
+                let why = format!("object {id} is there twice");
+                return Err(Refusal::RestoreUnsound { why: why.into() });
+            }
+            // Its end stays, as a sandbox's does.
+            let here = Arc::new(StoredObject { changed: index, ..(**stored).clone() });
+            self.state.store_object(here).map_err(Refusal::Object)?;
         }
         Ok(())
     }
@@ -165,6 +187,9 @@ impl State {
             RestoreStep::Sandboxes { batch, sandboxes } => {
                 self.gather(id, *batch, |restoring, index| restoring.gather_sandboxes(sandboxes, index))
             }
+            RestoreStep::Objects { batch, objects } => {
+                self.gather(id, *batch, |restoring, index| restoring.gather_objects(objects, index))
+            }
             RestoreStep::Workers { batch, workers } => {
                 self.gather(id, *batch, |restoring, index| restoring.gather(workers, index))
             }
@@ -214,6 +239,7 @@ impl State {
             policies: policies.to_vec(),
             routes: Vec::new(),
             sandboxes: Vec::new(),
+            objects: Vec::new(),
             workers: Vec::new(),
         };
         self.restoring = Some(Arc::new(Restoring::from_head(&head)));
@@ -267,12 +293,13 @@ impl State {
             candidates,
             routes,
             sandboxes,
+            objects,
             ..
         } = restored;
         events.push(Event::Restored { workers: workers.len() as u64 });
         (self.workers, self.retention, self.routable) = (workers, retention, routable);
         (self.services, self.policies) = (services, policies);
-        (self.routes, self.sandboxes) = (routes, sandboxes);
+        (self.routes, self.sandboxes, self.objects) = (routes, sandboxes, objects);
         self.note_declared();
         // What was declared before belongs to another cluster, or to none.
         self.history = self.history.is_some().then(|| ConfigHistory::beginning(index));
@@ -316,6 +343,10 @@ impl State {
         }
         if !self.sandboxes.is_empty() {
             return Err(Refusal::HasSandboxes { sandboxes: self.sandboxes.len() as u64 });
+        }
+        if !self.objects.is_empty() {
+            let objects = self.objects.len() as u64;
+            return Err(Refusal::Object(ObjectRefusal::NotEmpty { objects }));
         }
         Ok(())
     }

@@ -189,6 +189,7 @@ impl Model {
             | Command::RollBack { .. }
             | Command::Presence(_)
             | Command::Ramp(_)
+            | Command::Object(_)
             | Command::Restore { .. } => panic!("these have tests of their own"),
         }
     }

@@ -156,6 +156,8 @@ fn event(event: &Event) -> String {
         }
         Event::DelegateChanged { group, to: None } => format!("{group} has no delegate"),
         Event::Presence(event) => format!("{event:?}"),
+        Event::ObjectChanged { id } => format!("object {id} is another one"),
+        Event::ObjectEnded { id } => format!("object {id} has ended"),
         Event::Restored { workers } => format!("a backup with {workers} workers is restored"),
         Event::RampFailed { subject, .. } => format!("too many requests of {subject} fail"),
     }
