@@ -250,6 +250,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-sandboxes",
         "snapshot-config-history",
         "snapshot-tunnels",
+        "snapshot-ramps",
         "snapshot-objects",
     ]
     .map(|n| format!("{n}.hex"))
