@@ -1,21 +1,20 @@
 //! A node's consensus: started from its options and its disk, used through [`Consensus`].
 
 use crate::{
-    candidacy::{self, Hearing},
+    candidacy::Hearing,
     forming,
     forward::{Forwarder, Unavailable},
-    gateway, housekeeping,
     in_flight::Counter,
     key_tracing::Tracer,
     levels::{self, Levels},
     liveness,
     liveness::{Pulse, Vessel},
-    loads::{self, LoadKeeper},
+    loads::LoadKeeper,
     log_bound,
     looking::Looks,
     observer::Applied,
     observing::Teller,
-    openings::{self, OpeningKeeper},
+    openings::OpeningKeeper,
     options::{Options, PEER_BATCHES_MAX},
     peer::{
         client::{Dialler, Links},
@@ -26,7 +25,7 @@ use crate::{
     },
     probing::Confirmer,
     proposer::{Committed, Proposer, Route},
-    ramps::{self, RampKeeper},
+    ramps::RampKeeper,
     reads,
     room::{Gauge, Room},
     roster::Roster,
@@ -199,21 +198,6 @@ impl Consensus {
         let Self { shared, proposer, .. } = &consensus;
         quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));
         Ok(consensus)
-    }
-
-    /// What a node does by itself, now and then.
-    fn tend(&self, stopped: &shutdown::Shutdown) {
-        quorate_rt::spawn(housekeeping::run(self.clone(), stopped.clone()));
-        quorate_rt::spawn(candidacy::run(self.clone(), stopped.clone()));
-        quorate_rt::spawn(levels::run(self.clone(), stopped.clone()));
-        quorate_rt::spawn(gateway::run(self.clone(), stopped.clone()));
-    }
-
-    /// What nodes tell each other outside of the log.
-    fn tell_peers(&self, stopped: &shutdown::Shutdown) {
-        quorate_rt::spawn(loads::run(self.clone(), stopped.clone()));
-        quorate_rt::spawn(openings::run(self.clone(), stopped.clone()));
-        quorate_rt::spawn(ramps::run(self.clone(), stopped.clone()));
     }
 
     pub(crate) fn shared(&self) -> &Shared {

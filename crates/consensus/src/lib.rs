@@ -27,6 +27,7 @@
 //! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
 //! | `vessel` | what heartbeats need on their way |
 //! | [`ramps`], `ramp_table` | steps of ramps begin; how their requests fare, told likewise |
+//! | `tending` | what runs beside Raft |
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
@@ -81,6 +82,7 @@ pub mod roster;
 pub mod silence;
 mod standing;
 mod telling;
+mod tending;
 pub mod tunnelling;
 pub mod types;
 mod vessel;

@@ -224,13 +224,9 @@ async fn ask(shared: &Shared, (id, address): (NodeId, &str), asked: &wire::LookA
 /// The second node's part. It has places of its own, so that no peer makes it dial without bounds.
 pub(crate) async fn look_for_another(shared: &Shared, asked: &wire::LookAsked) -> Found {
     match shared.looks.at_once.try_acquire() {
-        Ok(_place) => look(shared, asked).await,
+        Ok(_place) => look_here(shared, asked).await.unwrap_or_else(another_life),
         Err(_) => Found::Unknown("it looks at too many workers already".into()),
     }
-}
-
-async fn look(shared: &Shared, asked: &wire::LookAsked) -> Found {
-    look_here(shared, asked).await.unwrap_or_else(another_life)
 }
 
 /// `None`: it is another life of the worker that stands here.

@@ -1,5 +1,7 @@
 //! What the management API needs of the cluster, answered by consensus.
 
+mod shown;
+
 use crate::{
     measure,
     readiness::{Phase, Readiness},
@@ -7,17 +9,12 @@ use crate::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{
-    Consensus, Leader, Unavailable as Lost, backup,
-    in_flight::Count,
-    key_tracing::TracedAt,
-    looking::{self, NotLooked},
-    peer::wire::Found,
-    types::Metrics,
+    Consensus, Leader, Unavailable as Lost, backup, in_flight::Count, looking::NotLooked, types::Metrics,
 };
 use quorate_management::{
     Cluster, Committed, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Mode, Pieces,
-    ProbedBy, Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable,
-    Verdict, tunnel::TunnelDoor,
+    Readiness as Told, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable,
+    tunnel::TunnelDoor,
 };
 use quorate_model::{
     Command, Epoch, ErrorsSeen, Heartbeat, HeartbeatOutcome, Join, Kind, LeaseInfo, Load, LogIndex,
@@ -25,6 +22,7 @@ use quorate_model::{
     ServiceName, WorkerId, key_trace::TraceAsked,
 };
 use quorate_state::{Forgotten, Loads, Since, View};
+use shown::{shown_look, traced};
 use std::{sync::Arc, time::Duration};
 
 /// Whoever is told "busy" asks again after this long.
@@ -212,25 +210,6 @@ fn management_of(view: &View, name: &str) -> Box<str> {
         .map_or_else(Box::default, |node| node.management.clone())
 }
 
-fn shown_look(looking::Look { verdict, found }: looking::Look) -> Look {
-    let verdict = match verdict {
-        looking::Verdict::Down => Verdict::Down,
-        looking::Verdict::Up => Verdict::Up,
-        looking::Verdict::Unconfirmed => Verdict::Unconfirmed,
-        looking::Verdict::Heard => Verdict::Heard,
-        looking::Verdict::Expired => Verdict::Expired,
-    };
-    let probes = found.into_iter().map(|(node, found)| {
-        let (connected, detail) = match found {
-            Found::Connected(words) => (Some(true), words),
-            Found::Unconnected(words) => (Some(false), words),
-            Found::Unknown(words) => (None, words),
-        };
-        ProbedBy { node, connected, detail }
-    });
-    Look { verdict, probes: probes.collect() }
-}
-
 impl Cluster for NodeCluster {
     fn ramp_seen(&self, subject: &RampSubject) -> Vec<ErrorsSeen> {
         self.consensus.ramp_seen(subject)
@@ -397,8 +376,4 @@ impl Cluster for NodeCluster {
         let dry_run = mode == Mode::Validate;
         async move { self.member_outcome(self.consensus.leave(name, if_index, dry_run).await) }.boxed()
     }
-}
-
-fn traced(told: Vec<TracedAt>) -> Vec<KeyTraceAt> {
-    told.into_iter().map(|(node, told)| (node, told.map_err(|why| why.to_string()))).collect()
 }

@@ -16,6 +16,7 @@ pub mod config;
 mod data_plane;
 mod disk_room;
 mod health;
+mod management;
 mod measure;
 pub mod node;
 mod own_addresses;

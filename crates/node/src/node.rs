@@ -4,19 +4,15 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, health, measure,
-    own_addresses::own_addresses,
-    partition_poller,
+    data_plane, disk_room, health, management, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
     tunnels::{self, Guard, Holding, Unusable},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
-use quorate_management::serve_behind;
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy};
-use quorate_routing::local::Local;
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
@@ -143,18 +139,11 @@ impl Node {
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
         let (addresses, local) = ((peer, management), settings_file::local(&config));
         let management_config =
-            management_config(&config, (&metrics, &local), addresses, management_stopped.clone());
-        let router = quorate_management::router(cluster.clone(), management_config);
+            management::config(&config, (&metrics, &local), addresses, management_stopped.clone());
         let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
-        let serving = serve_behind(
-            data_plane::in_front(proxy.inlet().clone(), cluster),
-            router,
-            management_listener,
-            limits,
-            management_stopped,
-        );
-        let management_ended = quorate_rt::spawn(serving);
+        let listener = (management_listener, limits, management_stopped);
+        let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
         quorate_rt::spawn(room);
@@ -346,26 +335,6 @@ fn options(
         snapshot_every: config.snapshot_entries,
         // Elections take a few of these.
         gateway_ttl: GATEWAY_TTL.max(config.election_timeout * 4),
-    }
-}
-
-fn management_config(
-    config: &Config,
-    (metrics, local): (&Arc<Metrics>, &Arc<Published<Local>>),
-    (peer, management): (SocketAddr, SocketAddr),
-    ending: shutdown::Shutdown,
-) -> quorate_management::Config {
-    let metrics = metrics.clone();
-    quorate_management::Config {
-        default_ttl: config.worker_ttl,
-        coordinator_ttl: config.coordinator_ttl,
-        own: own_addresses(config, (management, peer)),
-        key_forms: config.key_forms.clone(),
-        local: local.clone(),
-        metrics: Arc::new(move || metrics.render()),
-        metrics_type: Metrics::CONTENT_TYPE,
-        ending,
-        keep_alive: quorate_management::KEEP_ALIVE,
     }
 }
 

@@ -313,7 +313,7 @@ impl Case<'_> {
         if let Some(entrant) = picked {
             let (endpoint, ticket) = entrant.seat.take(self.now);
             let care = Some(choice.send_to(&entrant, self.now));
-            let by = by_service(head, path, service);
+            let by = By::service(head, path, service);
             return Verdict::Forward(Destination { endpoint, ticket, by, care });
         }
         match self.may_wait(vacancy::of_service(service)) {
@@ -385,11 +385,6 @@ impl Papers {
             self.index = (index, index.0.into());
         }
     }
-}
-
-fn by_service(head: &RequestHead<'_>, path: &ServicePath<'_>, service: &ServiceView) -> By {
-    let timeout = service.stored_policy().and_then(|stored| stored.policy.timeout());
-    By::Service { rest_at: head.path.len() - path.rest.len(), timeout }
 }
 
 /// When one of a service's workers may be heard of again, in whole seconds: a lost one comes back with its next

@@ -213,16 +213,7 @@ impl Collector for Shared {
             "Free room on the disk of the data folder; 0 while it is not known",
             get(&c.disk_free_bytes),
         )?;
-        sheet.counter(
-            "quorate_config_reloads",
-            "Changes of the settings file that were taken up",
-            get(&c.config_reloads),
-        )?;
-        sheet.counter(
-            "quorate_config_reload_failures",
-            "Changes of the settings file that can't be used: what was before holds",
-            get(&c.config_reload_failures),
-        )?;
+        self.encode_reloads(&mut sheet)?;
         sheet.counter("quorate_storage_snapshots_built", "Snapshots built", get(&c.snapshots))?;
         sheet.gauge(
             "quorate_storage_snapshot_index",
@@ -238,6 +229,20 @@ impl Collector for Shared {
 }
 
 impl Shared {
+    fn encode_reloads(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        sheet.counter(
+            "quorate_config_reloads",
+            "Changes of the settings file that were taken up",
+            get(&self.0.config_reloads),
+        )?;
+        sheet.counter(
+            "quorate_config_reload_failures",
+            "Changes of the settings file that can't be used: what was before holds",
+            get(&self.0.config_reload_failures),
+        )
+    }
+
     fn encode_presence(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
         sheet.gauge(

@@ -57,6 +57,7 @@ pub(super) async fn open(
     path: Result<Path<String>, PathRejection>,
     mut request: Request,
 ) -> Answer {
+    request::query(request.uri(), &[])?;
     let name = request::named("path.name", path, TunnelName::parse)?;
     check(request.headers())?;
     let token = bearer(request.headers());

@@ -7,6 +7,7 @@ mod looks;
 mod members;
 mod waiting;
 
+use members::{hint, node};
 pub use {health::found, members::MEMBERS_CHANGED};
 
 use crate::{
@@ -20,9 +21,8 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
 };
 use quorate_management::{
-    Cluster, Committed, Config, InFlightAt, KeyTraceAt, LeaderHint, Look, MemberError, MemberInfo, Mode,
-    Pieces, Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict,
-    router,
+    Cluster, Committed, Config, InFlightAt, KeyTraceAt, Look, MemberError, MemberInfo, Mode, Pieces,
+    Readiness, Reason, RestoreError, Restored, Role, Standing, TransferError, Unavailable, Verdict, router,
 };
 use quorate_model::{
     BootId, ClusterId, Command, Entry, Epoch, ErrorsSeen, FeatureLevel, Heartbeat, HeartbeatOutcome, Join,
@@ -170,14 +170,6 @@ impl Fake {
 
 pub fn worker(id: &str) -> WorkerId {
     WorkerId::parse(id).expect("an id")
-}
-
-fn node(name: &str) -> NodeName {
-    NodeName::parse(name).expect("a name")
-}
-
-fn hint() -> LeaderHint {
-    LeaderHint { name: node("n2"), management: "10.0.0.2:9090".into() }
 }
 
 impl Inner {

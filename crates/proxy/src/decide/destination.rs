@@ -6,6 +6,8 @@ use crate::{
     resilience::Care,
     routes::{Finish, Plan},
 };
+use quorate_routing::{RequestHead, service::ServicePath};
+use quorate_state::ServiceView;
 use std::{sync::Arc, time::Duration};
 
 /// Where a request is sent.
@@ -31,6 +33,14 @@ pub(crate) enum By {
     },
     /// A route says so.
     Route(Arc<Plan>),
+}
+
+impl By {
+    /// It offers the service of this path.
+    pub fn service(head: &RequestHead<'_>, path: &ServicePath<'_>, service: &ServiceView) -> Self {
+        let timeout = service.stored_policy().and_then(|stored| stored.policy.timeout());
+        Self::Service { rest_at: head.path.len() - path.rest.len(), timeout }
+    }
 }
 
 impl By {

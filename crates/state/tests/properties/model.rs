@@ -120,6 +120,12 @@ impl Model {
         entry.proposals.iter().map(|p| self.answer(p)).collect()
     }
 
+    fn raise_level(&mut self, to: u16) -> Answer {
+        let raised = to > self.level.max(1);
+        self.level = self.level.max(to);
+        if raised { Answer::Done } else { Answer::Unchanged }
+    }
+
     /// `None`: refused.
     fn execute(&mut self, command: &Command) -> Option<Answer> {
         match command {
@@ -168,11 +174,7 @@ impl Model {
                 let same = before.as_deref() == Some(&*node.version);
                 Some(if same { Answer::Unchanged } else { Answer::Done })
             }
-            Command::RaiseLevel { to } => {
-                let raised = to.get() > self.level.max(1);
-                self.level = self.level.max(to.get());
-                Some(if raised { Answer::Done } else { Answer::Unchanged })
-            }
+            Command::RaiseLevel { to } => Some(self.raise_level(to.get())),
             Command::HandOverLeases { .. } => Some(Answer::Done),
             Command::SetDuty { .. }
             | Command::SetWeight { .. }

@@ -1,11 +1,18 @@
 //! The fake's membership: what joining, leaving and handing over come to.
 
-use super::node;
-use quorate_management::{MemberError, Mode, TransferError};
+use quorate_management::{LeaderHint, MemberError, Mode, TransferError};
 use quorate_model::{Join, LogIndex, MemberChange, MemberRefusal, NodeId, NodeName};
 
 /// When the fake's membership last changed.
 pub const MEMBERS_CHANGED: LogIndex = LogIndex(7);
+
+pub(super) fn node(name: &str) -> NodeName {
+    NodeName::parse(name).expect("a name")
+}
+
+pub(super) fn hint() -> LeaderHint {
+    LeaderHint { name: node("n2"), management: "10.0.0.2:9090".into() }
+}
 
 /// Knows n4, which waits at n4:7070, and n2, which can't be spared.
 pub(super) fn join(join: &Join) -> Result<MemberChange, MemberError> {
