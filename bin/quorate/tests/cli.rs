@@ -294,7 +294,7 @@ fn a_bad_configuration_is_code_2_and_lists_every_mistake() {
     let ran = ran(command);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     for part in [
-        &format!("workerttl ({file}, line 2): there is no such key"),
+        &format!("workerttl ({file}, line 2, column 1): there is no such key; did you mean `worker_ttl`?"),
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
         "REQUEST_TIMEOUT: `soon` is not allowed here",
         "--tls-cert: the certificate has no key; allowed: --tls-cert and --tls-key together",

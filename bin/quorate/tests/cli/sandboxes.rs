@@ -111,7 +111,7 @@ fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
         (
             1,
             "error: key: `a b` has a letter that is not allowed; allowed: others\n\
-             stdin:2: rules[0].target: is empty; allowed: a service\n"
+             stdin:2:5: rules[0].target: is empty; allowed: a service\n"
         )
     );
 }

@@ -277,9 +277,9 @@ mod tests {
         let told = read(&folder).map(|_| ()).expect_err("mistakes");
         let expected = expect_test::expect![[r#"
             a.yaml:2:3: routes.web.destinations: is missing; allowed: 1 to 64 destinations, or a redirect
-            a.yaml:4:5: routes.web.destinatons: is no known field; did you mean destinations?; allowed: match, priority, redirect, destinations, sticky, balancing, hash_on, timeout, idle_timeout, per_try_timeout, retries, cors, rewrite, request_headers, response_headers, mirror
+            a.yaml:4:5: routes.web.destinatons: is no known field; did you mean destinations?; allowed: match, priority, redirect, destinations, ramp, sticky, balancing, hash_on, timeout, idle_timeout, per_try_timeout, retries, cors, rewrite, request_headers, response_headers, mirror
             a.yaml:5:3: is no valid YAML: `web` is there twice; allowed: each key once
-            b.yaml:2:30: sandboxes.k1.ttl: is too short; allowed: 300s (5 minutes) to 604800s (7 days), or 0 for none
+            b.yaml:2:30: sandboxes.k1.ttl: is too short; allowed: a duration such as 24h, 300s (5 minutes) to 604800s (7 days), or 0 for none
             b.yaml:5:3: routes.web: stands at a.yaml:2:3 too; allowed: in one place
             c.yaml:1:1: services: is no mapping; allowed: objects by name
             c.yaml:2:23: keyspaces.default.partitions: is no such number; allowed: a whole number, 1 to 100000
