@@ -106,8 +106,10 @@ impl Export {
                 let (windows, ailments, config_changed) = (Vec::new(), Vec::new(), LogIndex(0));
                 // Connections hang on this cluster's nodes.
                 let presence = PresenceParts::default();
+                // What was declared before leads to what this cluster declared last; the restored one begins anew.
+                let (history, restoring) = (None, None);
                 let head =
-                    Parts { windows, ailments, config_changed, presence, restoring: None, ..view.head() };
+                    Parts { windows, ailments, config_changed, presence, history, restoring, ..view.head() };
                 let writer = Writer::begin(&SnapshotMeta::default(), &head, Vec::new())?;
                 (view, writer, None)
             }

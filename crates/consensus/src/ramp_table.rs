@@ -74,6 +74,7 @@ impl RampTable {
     /// What another node tells, in the place of what it told before.
     pub fn learn(&mut self, node: NodeId, mut counted: Vec<RampCounted>, now: Millis) {
         counted.truncate(TOLD_MAX);
+        self.told.retain(|_, (at, _)| now.saturating_sub(*at) < KEPT);
         self.told.insert(node, (now, counted));
     }
 

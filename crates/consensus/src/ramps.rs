@@ -109,12 +109,14 @@ pub(crate) async fn run(consensus: Consensus, mut shutdown: Shutdown) {
 
 async fn watch(consensus: &Consensus) {
     let shared = consensus.shared();
-    let mut peers = BTreeMap::new();
+    let (mut peers, mut has_told) = (BTreeMap::new(), false);
     loop {
         time::sleep(EVERY).await;
         count(shared);
         let own = shared.ramps.table().own();
-        if !own.is_empty() {
+        // Once more with nothing: what was told before is over, or a ramp that is resumed would stop by it again.
+        if !own.is_empty() || has_told {
+            has_told = !own.is_empty();
             let message = wire::encode_ramps(&own);
             tell_all(consensus, &mut peers, |peer, before| tell_one(shared, peer, &message, before)).await;
         }

@@ -44,7 +44,9 @@ fn router_in<'a>(app: &App, offer: &'a Registration) -> Option<(String, &'a Addr
 fn is_at(address: &Address, advertised: &str) -> bool {
     let Some((host, port)) = advertised.rsplit_once(':') else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    port.parse() == Ok(address.port()) && host.eq_ignore_ascii_case(address.host())
+    address.tunnel().is_none()
+        && port.parse() == Ok(address.port())
+        && host.eq_ignore_ascii_case(address.host())
 }
 
 #[cfg(test)]

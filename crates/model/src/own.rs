@@ -19,6 +19,9 @@ pub struct OwnAddresses {
 
 /// Whether an address surely is one of the node's own. Pure: no name is looked up but `localhost`.
 pub fn points_at_self(address: &Address, own: &OwnAddresses) -> bool {
+    if address.tunnel().is_some() {
+        return false;
+    }
     let (host, port) = (address.host(), address.port());
     // `host.` is the same name as `host`, written out.
     let host = host.strip_suffix('.').unwrap_or(host);

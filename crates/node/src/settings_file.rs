@@ -118,7 +118,12 @@ impl Keeper {
     }
 
     fn take(&self, config: &Config, sources: &Sources) {
-        // What it stands in front of is as it was at the start.
+        // What it stands in front of is as it was at the start. A sidecar without a target would serve the whole cluster.
+        if self.mode == Mode::Sidecar && config.default_target.is_none() {
+            self.control.config_not_reloaded();
+            tracing::error!(path = %self.path, error = "default_target: is missing; a sidecar needs one", "{REFUSED}");
+            return;
+        }
         let (target, rules) = (config.default_target.as_ref(), &config.rules);
         self.control.config_reloaded();
         self.local.store(Arc::new(self.local.get().replaced(self.mode, target, rules)));

@@ -17,7 +17,7 @@ use crate::{
     destination::{Outstanding, Workers},
     hold::{Awaited, Held},
     keys::RouteKey,
-    pool::PoolBounds,
+    pool::{Endpoint, PoolBounds},
     ramps::RampsOfCore,
     resilience::{Breakers, Here, Manner},
     routes::{Finish, Routes},
@@ -160,10 +160,11 @@ impl Desk {
         Decided { verdict, index: index.1.clone(), service, finish, path }
     }
 
-    /// Which tunnel of a name stands; 0: none.
-    pub fn epoch_of(&self, tunnel: &str) -> u64 {
-        let mut papers = self.papers();
-        papers.view.load().tunnels().get(tunnel).map_or(0, |holder| holder.epoch.0)
+    /// Of a tunnel: connections to who held it before are not used any more.
+    pub fn follow_tunnel(&self, endpoint: &Endpoint) {
+        let Some(name) = endpoint.address.tunnel() else { return };
+        let holder = self.papers().view.load().tunnels().get(name).cloned();
+        endpoint.enter(holder.map_or(0, |holder| holder.epoch.0));
     }
 
     /// After a worker of a service has failed: who is left that was not tried, and how long a lease the failed one

@@ -164,7 +164,7 @@ impl<'a> Forwarding<'a> {
                 Err(failed) => match Box::pin(self.after(&failed)).await {
                     Then::Reconnect => Source::Dial,
                     Then::GoOn(_) => Source::Any,
-                    Then::GiveUp if self.goes_instead(failed.failure) => Source::Any,
+                    Then::GiveUp if self.goes_instead_of(&failed) => Source::Any,
                     Then::GiveUp => return self.gave_up(&failed),
                 },
             };
@@ -173,9 +173,7 @@ impl<'a> Forwarding<'a> {
     }
 
     async fn attempt(&mut self, source: Source) -> Result<Arrived, Failed> {
-        if let Some(name) = self.to.endpoint.address.tunnel() {
-            self.to.endpoint.enter(self.client.core.desk.epoch_of(name));
-        }
+        self.client.core.desk.follow_tunnel(&self.to.endpoint);
         let (line, connection) = self.line(source).await?;
         if let Some(care) = &mut self.to.care {
             care.sent();
@@ -374,5 +372,6 @@ const RETRY_TTL: Duration = Duration::from_secs(30);
 
 /// For clients that name no host.
 fn host_of(endpoint: &Endpoint) -> HeaderValue {
-    HeaderValue::from_str(&endpoint.authority).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    let host = endpoint.address.tunnel().unwrap_or(&endpoint.authority);
+    HeaderValue::from_str(host).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

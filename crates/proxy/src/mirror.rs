@@ -54,6 +54,7 @@ pub(crate) fn send(core: &Arc<Core>, to: &Seat, request: Request<RequestBody>) {
 }
 
 async fn exchange(core: &Core, endpoint: &Endpoint, request: Request<RequestBody>) -> Option<()> {
+    core.desk.follow_tunnel(endpoint);
     let mut upstream = match endpoint.take() {
         Some(upstream) => upstream,
         None => core.dialer.dial(endpoint, core.config.limits.worker_connections_max).await.ok()?,

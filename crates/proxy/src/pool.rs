@@ -136,6 +136,11 @@ impl Counted {
     pub fn era(&self) -> u64 {
         self.1
     }
+
+    /// Whether that one still stands.
+    pub fn is_current(&self) -> bool {
+        self.0.era.load(Ordering::Relaxed) == self.1
+    }
 }
 
 impl Drop for Counted {

@@ -181,6 +181,10 @@ impl SandboxTable {
 
     /// What objects make for `key`, from now on.
     pub(crate) fn make(&mut self, key: &RoutingKey, KeyRules { rules, created }: KeyRules) {
+        let is_so = |old: &Arc<StoredSandbox>| old.sandbox.rules == rules && old.created == created;
+        if self.made.get(key).map_or(rules.is_empty(), is_so) {
+            return;
+        }
         if let Some(old) = self.made.remove(key) {
             self.made_weight -= old.sandbox.weight();
         }

@@ -71,8 +71,8 @@ impl Hanging {
         let (finish, finishing) = watch::channel(false);
         let task = tasks::spawn(async move {
             let why = serve(socket, to, &said, finishing).await;
-            // Nobody hears it where the tunnel is over.
-            let _ = said.send(Parted::Gone(why)).await;
+            // Nobody hears it where the tunnel is over, or hangs elsewhere: an end without words says the same.
+            let _ = said.try_send(Parted::Gone(why));
         });
         Self { words, finish, task }
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use quorate_model as model;
 use quorate_model::{
-    Address, DnsLabel, Epoch, Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl, ServiceName, object,
+    Address, DnsLabel, Epoch, Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl, ServiceName, limit, object,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -201,6 +201,7 @@ impl TryFrom<Spec> for object::ObjectSpec {
                 })
             }
             Spec::RouteGroup { default_key, header, routes } => {
+                bounded("routes", routes.len(), limit::ROUTES_PER_GROUP_MAX)?;
                 let header = header.map(|name| object::RouteGroupSpec::header("header", &name));
                 Self::RouteGroup(object::RouteGroupSpec {
                     default_key: default_key.map(key).transpose()?,
@@ -229,11 +230,21 @@ impl From<&object::GroupRoute> for GroupRoute {
     }
 }
 
+/// That a list is no longer than those who make one may make it.
+fn bounded(field: &str, count: usize, max: usize) -> Result<(), Invalid> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("has {count}"), format!("at most {max}")))
+}
+
 impl TryFrom<GroupRoute> for object::GroupRoute {
     type Error = Invalid;
 
     fn try_from(route: GroupRoute) -> Result<Self, Invalid> {
+        bounded("add_headers", route.add_headers.len(), limit::MATCH_VALUES_MAX)?;
         let paths = |field, paths: Vec<Box<str>>| {
+            bounded(field, paths.len(), limit::MATCH_VALUES_MAX)?;
             paths.iter().map(|path| model::SandboxRule::path(field, path)).collect::<Result<_, Invalid>>()
         };
         Ok(Self {

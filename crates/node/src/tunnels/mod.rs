@@ -88,7 +88,8 @@ impl Tunnels for Roads {
             }
             let (answer, answered) = oneshot::channel();
             let wanted = Wanted { name: name.to_owned(), answer };
-            let busy = |_| refused("too many streams wait to be opened".into());
+            // It is there: nobody else is asked instead.
+            let busy = |_| io::Error::new(io::ErrorKind::WouldBlock, "too many streams wait to be opened");
             self.wanted.try_send(wanted).map_err(busy)?;
             answered.await.unwrap_or_else(|_| Err(refused("this node is about to end".into())))
         })

@@ -8,7 +8,7 @@ use crate::{
 };
 use quorate_routing::retry::{Connection, Failure};
 use quorate_telemetry::label::Outcome;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// An attempt that failed.
 pub(super) struct Failed {
@@ -76,6 +76,15 @@ impl Error {
     }
 
     /// Whether there are only too many others.
+    /// Whether nobody was found at the end of a tunnel.
+    pub fn is_of_tunnel(&self) -> bool {
+        match self.dial() {
+            Some(dial::Error::Tunnel { source, .. }) => source.kind() != io::ErrorKind::WouldBlock,
+            Some(dial::Error::TooSlow { .. }) => true,
+            _ => false,
+        }
+    }
+
     pub fn is_crowd(&self) -> bool {
         matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
             || matches!(self.dial(), Some(dial::Error::Full { .. }))

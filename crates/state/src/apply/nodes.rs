@@ -10,10 +10,11 @@ impl State {
         if self.nodes.get(&node.name).is_some_and(|standing| **standing == *node) {
             return Reply::Unchanged;
         }
-        self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
+        let before = self.nodes.insert(node.name.clone(), Arc::new(node.clone())).map(|before| before.boot);
         // Another process under this name holds nothing of what the one before held: whoever asks need not wait for the
-        // lease to run out.
-        let former = self.presence.gateway(node.name.as_str()).filter(|gateway| gateway.boot != node.boot);
+        // lease to run out. A late word of the one before ends nothing of the one that has come since.
+        let former = self.presence.gateway(node.name.as_str());
+        let former = former.filter(|gateway| gateway.boot != node.boot && Some(gateway.boot) == before);
         if let Some(epoch) = former.map(|gateway| gateway.epoch) {
             self.end_gateway(&GatewayEnd { node: node.name.clone(), epoch }, events);
         }

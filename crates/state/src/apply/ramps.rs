@@ -29,11 +29,19 @@ impl State {
         }
     }
 
-    /// The ramp of a new route, which goes on with the one that stands where they say the same.
-    pub(super) fn ramp_of_route(&self, route: &Route, standing: Option<&StoredRoute>) -> Option<RampState> {
+    /// The ramp of a new route, which goes on with the one that stands where they say the same. One that comes back
+    /// stands where it stood: neither does it send requests again to what they had left, nor to what failed.
+    pub(super) fn ramp_of_route(
+        &self,
+        route: &Route,
+        standing: Option<&StoredRoute>,
+        earlier: Option<&StoredRoute>,
+    ) -> Option<RampState> {
         let ramp = route.ramp()?;
         let before = standing.filter(|stored| ramped(&stored.route) == ramped(route));
-        Some(before.and_then(StoredRoute::ramp_state).unwrap_or_else(|| self.begin_ramp(ramp)))
+        let before = before.and_then(StoredRoute::ramp_state);
+        let came_back = || Some(earlier?.ramp_state()?.restored(self.index, self.now));
+        Some(before.or_else(came_back).unwrap_or_else(|| self.begin_ramp(ramp)))
     }
 
     /// The same of the rules of a sandbox.

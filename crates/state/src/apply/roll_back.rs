@@ -53,7 +53,7 @@ impl State {
         let mut changed = false;
         for stored in earlier.routes.values().flatten() {
             // With its age: it decides between routes that ask for equally much.
-            changed |= self.set_route(&stored.route, Some(stored.created), events)? != Reply::Unchanged;
+            changed |= self.set_route(&stored.route, Some(stored), events)? != Reply::Unchanged;
         }
         for (key, was) in &earlier.sandboxes {
             // One that stands so keeps its time; one that comes back gets all of it anew.

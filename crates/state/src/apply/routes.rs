@@ -20,13 +20,15 @@ impl State {
         self.set_route(route, None, events)
     }
 
-    /// `created`: the age that it is to have; `None`: that of the one that stands, or the youngest.
+    /// `earlier`: the record that comes back, with its age and with where its ramp stood; `None`: the age is that of the
+    /// one that stands, or the youngest.
     pub(super) fn set_route(
         &mut self,
         route: &Route,
-        created: Option<LogIndex>,
+        earlier: Option<&StoredRoute>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
+        let created = earlier.map(|stored| stored.created);
         let standing = self.routes.get(route.name().as_str());
         let is_so = |stored: &Arc<StoredRoute>| {
             stored.route == *route && created.is_none_or(|created| created == stored.created)
@@ -48,7 +50,7 @@ impl State {
         if self.routes.is_too_heavy(route) {
             return Err(Refusal::Full { what: Bounded::RouteBytes, max: limit::ROUTES_BYTES_MAX as u64 });
         }
-        let ramp = self.ramp_of_route(route, standing.map(|stored| &**stored));
+        let ramp = self.ramp_of_route(route, standing.map(|stored| &**stored), earlier);
         // Never refused: a ramp and a state of it are there together.
         let stored = StoredRoute::new(route.clone(), (created, self.index), ramp);
         let stored =

@@ -59,6 +59,8 @@ impl Dial {
     pub fn done(&mut self, dialled: Result<Dialled, dial::Error>, now: u32) -> More {
         let links = self.links.clone();
         match dialled {
+            // Of a tunnel that somebody else holds by now. Those who wait still do.
+            Ok(Dialled::Shared(_, counted)) if !counted.is_current() => return More::Dial,
             Ok(Dialled::Shared(fresh, counted)) => {
                 // Else a connection that is used before the first sweep would look as if it had been idle for ever.
                 links.now.store(now, Ordering::Relaxed);
