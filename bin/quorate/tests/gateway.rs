@@ -29,6 +29,8 @@ mod origins;
 mod overload;
 #[path = "gateway/router.rs"]
 mod router;
+#[path = "gateway/sandboxes.rs"]
+mod sandboxes;
 #[path = "gateway/settings_file.rs"]
 mod settings_file;
 #[expect(dead_code, reason = "shared with the other tests of real clusters, which use the rest")]
