@@ -52,7 +52,7 @@ pub const ROUTING_KEY_BYTES_MAX: usize = 256;
 pub const SANDBOXES_MAX: usize = 200_000;
 /// Most memory of all sandboxes together, about, as `Sandbox::weight` counts it, in bytes. When full: one that would
 /// take more is refused.
-pub const SANDBOXES_BYTES_MAX: usize = 512 << 20;
+pub const SANDBOXES_BYTES_MAX: usize = 640 << 20;
 /// Most rules of one sandbox. More: refused.
 pub const RULES_PER_SANDBOX_MAX: usize = 100;
 /// Shortest and longest time that a sandbox with a TTL is given at once, in milliseconds.
