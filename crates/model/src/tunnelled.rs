@@ -31,8 +31,25 @@ impl Command {
             Self::PutSandbox { sandbox, .. } => of_sandbox(sandbox),
             Self::Configure { config, .. } => of_config(config),
             Self::Restore { step, .. } => of_step(step),
-            // Whatever else there is names no address.
-            _ => false,
+            // Of objects and of what comes back from the history: every member that knows them knows tunnels.
+            Self::Object(_) | Self::RollBack { .. } | Self::Presence(_) | Self::Ramp(_) => false,
+            Self::FormCluster { .. }
+            | Self::UnregisterWorker { .. }
+            | Self::ChangeLeases(_)
+            | Self::PutKeyspace { .. }
+            | Self::ObservePartitions { .. }
+            | Self::DescribeNode(_)
+            | Self::RaiseLevel { .. }
+            | Self::HandOverLeases { .. }
+            | Self::SetDuty { .. }
+            | Self::SetWeight { .. }
+            | Self::PutService { .. }
+            | Self::DeleteService { .. }
+            | Self::DeleteRoute { .. }
+            | Self::DeleteSandbox { .. }
+            | Self::ExtendSandbox { .. }
+            | Self::EndSandboxes(_)
+            | Self::ChangeHealth(_) => false,
         }
     }
 }
