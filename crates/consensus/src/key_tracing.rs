@@ -7,19 +7,18 @@
 
 use crate::{
     consensus::{Consensus, Shared},
-    membership::Picture,
-    observing::{ON_THE_WAY, SILENT_WITHIN, Unobserved, WITHIN, ask},
+    observing::{Unobserved, ask, of_each},
     peer::{path, wire},
 };
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use quorate_model::{
-    LogTime, NodeId, NodeName,
+    LogTime, NodeName,
     key_trace::{KeyTrace, TraceAsked},
 };
 use quorate_rt::time::wall_ms;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Does what is asked on this node. It ends by itself within [`WITHIN`].
+/// Does what is asked on this node. It ends by itself within [`crate::observing::WITHIN`].
 pub type Tracer = Arc<dyn Fn(TraceAsked) -> BoxFuture<'static, KeyTrace> + Send + Sync>;
 
 /// What a member has seen, or why that is not known.
@@ -54,27 +53,19 @@ impl Consensus {
 
 /// All members, by name.
 async fn ask_all(shared: &Shared, asked: TraceAsked) -> Vec<TracedAt> {
-    let members = Picture::of(shared).members;
     let message = wire::encode_trace_asked(&asked);
-    let all = members.iter().filter_map(|(id, member)| {
-        let node = NodeName::parse(&member.name).ok()?;
-        let heard = shared.roster.get(&member.name).is_none_or(|seen| seen.reachable);
-        let within = if heard { WITHIN + ON_THE_WAY } else { SILENT_WITHIN };
+    of_each(shared, |member| {
         let (asked, message) = (asked.clone(), message.clone());
-        Some(async move {
-            if NodeId(*id) == shared.me.id {
-                return (node, tell(shared, asked).await.ok_or(Unobserved::Starting));
-            }
-            let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
-            let message = ((path::KEY_TRACE, message), within);
+        async move {
+            let Some(member) = member else {
+                return tell(shared, asked).await.ok_or(Unobserved::Starting);
+            };
             let asked_at = LogTime(wall_ms());
-            let told = ask(shared, (NodeId(*id), &address), message, wire::decode_key_trace).await;
-            (node, told.map(|told| by_our_clock(told, (asked_at, LogTime(wall_ms())))))
-        })
-    });
-    let mut told = join_all(all).await;
-    told.sort_by(|a, b| a.0.cmp(&b.0));
-    told
+            let told = ask(shared, member, (path::KEY_TRACE, message), wire::decode_key_trace).await;
+            told.map(|told| by_our_clock(told, (asked_at, LogTime(wall_ms()))))
+        }
+    })
+    .await
 }
 
 fn by_our_clock(mut told: KeyTrace, (asked_at, now): (LogTime, LogTime)) -> KeyTrace {

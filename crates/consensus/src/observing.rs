@@ -53,40 +53,58 @@ impl Consensus {
         workers: Vec<WorkerId>,
     ) -> Vec<(NodeName, Result<Observation, Unobserved>)> {
         let shared = self.shared();
-        let members = Picture::of(shared).members;
         let asked = wire::ObservationAsked { service: service.clone(), workers };
         let message = wire::encode_observation_asked(&asked);
-        let all = members.iter().filter_map(|(id, member)| {
-            let node = NodeName::parse(&member.name).ok()?;
+        of_each(shared, |member| {
+            let (asked, message) = (asked.clone(), message.clone());
+            async move {
+                let Some(member) = member else {
+                    return tell(shared, asked).await.ok_or(Unobserved::Starting);
+                };
+                ask(shared, member, (path::OBSERVATION, message), wire::decode_observation).await
+            }
+        })
+        .await
+    }
+}
+
+/// A member that is asked, and how long it is given.
+pub(crate) struct Asked {
+    id: NodeId,
+    address: String,
+    within: Duration,
+}
+
+/// What comes of asking each member, by name; `ask` is given none for this node itself.
+pub(crate) async fn of_each<T, F: Future<Output = Result<T, Unobserved>>>(
+    shared: &Shared,
+    ask: impl Fn(Option<Asked>) -> F,
+) -> Vec<(NodeName, Result<T, Unobserved>)> {
+    let members = Picture::of(shared).members;
+    let all = members.iter().filter_map(|(id, member)| {
+        let (node, id) = (NodeName::parse(&member.name).ok()?, NodeId(*id));
+        let told = ask((id != shared.me.id).then(|| {
             let heard = shared.roster.get(&member.name).is_none_or(|seen| seen.reachable);
             let within = if heard { WITHIN + ON_THE_WAY } else { SILENT_WITHIN };
-            let (asked, message) = (asked.clone(), message.clone());
-            Some(async move {
-                let told = if NodeId(*id) == shared.me.id {
-                    tell(shared, asked).await.ok_or(Unobserved::Starting)
-                } else {
-                    let address = shared.forwarder.directory.learn(NodeId(*id), &member.name, &member.peer);
-                    let message = ((path::OBSERVATION, message), within);
-                    ask(shared, (NodeId(*id), &address), message, wire::decode_observation).await
-                };
-                (node, told)
-            })
-        });
-        let mut told = join_all(all).await;
-        told.sort_by(|a, b| a.0.cmp(&b.0));
-        told
-    }
+            let address = shared.forwarder.directory.learn(id, &member.name, &member.peer);
+            Asked { id, address, within }
+        }));
+        Some(async move { (node, told.await) })
+    });
+    let mut told = join_all(all).await;
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    told
 }
 
 /// Asks a member for something that only it knows.
 pub(crate) async fn ask<T>(
     shared: &Shared,
-    (id, address): (NodeId, &str),
-    (message, within): ((&'static str, Vec<u8>), Duration),
+    Asked { id, address, within }: Asked,
+    message: (&'static str, Vec<u8>),
     decode: impl FnOnce(&[u8]) -> Result<Option<T>, wire::WireError>,
 ) -> Result<T, Unobserved> {
     // Not on the connection of proposals, which must not queue behind those that wait.
-    let call = shared.waiting.call(Some(id), address, message, LINK_WITHIN);
+    let call = shared.waiting.call(Some(id), &address, message, LINK_WITHIN);
     match time::timeout(within, call).await {
         Ok(Ok(answer)) => match decode(&answer) {
             Ok(told) => told.ok_or(Unobserved::Starting),

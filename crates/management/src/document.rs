@@ -54,7 +54,7 @@ pub(crate) struct ObjectParams {
     wait: Option<String>,
 }
 
-/// Of a read of all that is declared.
+/// Of a read of all that is declared, beside [`ObjectParams`].
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
@@ -62,13 +62,6 @@ pub(crate) struct ConfigParams {
     /// As it stood after this log entry; as it stands if not said.
     #[param(example = 57)]
     at: Option<u64>,
-    /// Linearizable: at least as new as any write that was acknowledged before.
-    consistent: Option<bool>,
-    /// Wait until this node has reached the index; 504 if it has not in time.
-    min_index: Option<u64>,
-    /// How long to wait with min_index, at most 60s; 5s if not said.
-    #[param(example = "5s")]
-    wait: Option<String>,
 }
 
 /// Of the list of what was declared before.

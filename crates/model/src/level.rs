@@ -77,7 +77,7 @@ impl Command {
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
             Self::Restore { step, .. } => step.feature_level(),
             Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
-            Self::Ramp(_) => FeatureLevel::SIXTH,
+            Self::Ramp(_) | Self::Presence(_) | Self::Object(_) | Self::RollBack { .. } => FeatureLevel::SIXTH,
             Self::PutRoute { route, .. } if route.ramp().is_some() => FeatureLevel::SIXTH,
             Self::PutSandbox { sandbox, .. } if sandbox.has_ramp() => FeatureLevel::SIXTH,
             Self::Configure { config, .. } if config.has_ramp() => FeatureLevel::SIXTH,
@@ -86,12 +86,10 @@ impl Command {
             | Self::ExtendSandbox { .. }
             | Self::EndSandboxes(_) => FeatureLevel::FIFTH,
             Self::Configure { config, .. } if !config.sandboxes.is_empty() => FeatureLevel::FIFTH,
-            Self::Presence(command) => command.feature_level(),
             Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::Configure { .. }
             | Self::ChangeHealth(_) => FeatureLevel::FOURTH,
-            Self::Object(_) => FeatureLevel::SIXTH,
             Self::FormCluster { .. }
             | Self::UnregisterWorker { .. }
             | Self::ChangeLeases(_)
@@ -99,7 +97,6 @@ impl Command {
             | Self::DescribeNode(_)
             // Proposed only after every member has said that it can a later level, and so knows this command.
             | Self::RaiseLevel { .. } => FeatureLevel::FIRST,
-            Self::RollBack { .. } => FeatureLevel::SIXTH,
             Self::HandOverLeases { .. } => FeatureLevel::SECOND,
             Self::SetDuty { .. }
             | Self::SetWeight { .. }

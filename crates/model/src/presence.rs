@@ -9,7 +9,6 @@
 //! name holds it, and a goodbye names the epoch that it is about. It is void where a newer one stands.
 
 use crate::{
-    level::FeatureLevel,
     name::{NodeName, TunnelName},
     number::{BootId, Epoch, LogTime},
 };
@@ -79,18 +78,6 @@ pub enum PresenceCommand {
         /// Which of those that were called so; void if a newer one stands.
         epoch: Epoch,
     },
-}
-
-impl PresenceCommand {
-    /// The lowest level at which every member can read it.
-    pub fn feature_level(&self) -> FeatureLevel {
-        match self {
-            Self::OpenGateway { .. }
-            | Self::EndGateways(_)
-            | Self::OpenTunnel { .. }
-            | Self::CloseTunnel { .. } => FeatureLevel::SIXTH,
-        }
-    }
 }
 
 /// What changed in who holds what.

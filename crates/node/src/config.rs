@@ -12,7 +12,6 @@
 mod duration;
 mod error;
 mod file;
-mod nearest;
 mod original;
 #[cfg(test)]
 mod original_tests;

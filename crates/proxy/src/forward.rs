@@ -154,7 +154,9 @@ impl<'a> Forwarding<'a> {
             self.attempts += 1;
             source = match self.attempt_in_time(source).await {
                 Ok(arrived) => match self.judge(arrived).await {
-                    Some(arrived) if arrived.is_5xx() && self.goes_instead(Failure::BadAnswer) => Source::Any,
+                    Some(arrived) if arrived.is_5xx() && self.goes_instead(Failure::BadAnswer, false) => {
+                        Source::Any
+                    }
                     Some(arrived) => return self.arrived(arrived),
                     None => Source::Any,
                 },

@@ -1,6 +1,6 @@
 //! Connections of any kind: bytes both ways, whatever they travel on.
 
-use hyper::upgrade::{OnUpgrade, Upgraded as HyperUpgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::{
     io,
@@ -20,18 +20,25 @@ pub type Stream = Box<dyn Duplex>;
 /// What is left of a connection when both sides have agreed to leave HTTP. No deadline of its own.
 pub async fn upgraded(agreed: OnUpgrade) -> io::Result<Stream> {
     let io = agreed.await.map_err(io::Error::other)?;
-    Ok(Box::new(Upgraded { io: TokioIo::new(io), ended: false }))
+    Ok(Box::new(Resettable::new(TokioIo::new(io))))
 }
 
 /// hyper tells a stream of HTTP/2 that was reset like one that has ended. Whoever passes bytes on must know them apart: an
 /// answer that was cut would look whole.
-struct Upgraded {
-    io: TokioIo<HyperUpgraded>,
+pub struct Resettable<T> {
+    io: T,
     /// The end was seen; whether it was a reset is asked next.
     ended: bool,
 }
 
-impl AsyncRead for Upgraded {
+impl<T> Resettable<T> {
+    /// Of what hyper has left of such a stream.
+    pub fn new(io: T) -> Self {
+        Self { io, ended: false }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Resettable<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +60,7 @@ impl AsyncRead for Upgraded {
     }
 }
 
-impl AsyncWrite for Upgraded {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Resettable<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }

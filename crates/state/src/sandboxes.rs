@@ -5,7 +5,6 @@
 //! They are kept twice: in the order of their keys, which lists and snapshots follow, and by a fixed hash of the key,
 //! which requests follow. In order, a key among 100,000 is found by comparing it with seventeen others, each of them
 //! somewhere else in memory; by its hash, with one.
-
 //!
 //! Objects of the sandbox API make rules too ([`crate::objects`]). A key may have both; requests then meet the rules that
 //! were set for the key first, and those of the objects behind them. Lists, limits and ends are about what was set.
@@ -257,6 +256,7 @@ impl SandboxTable {
     pub(crate) fn end_raw(&mut self, ends: LogTime) {
         self.ends.insert((ends, RoutingKey::parse("ghost").expect("valid")));
     }
+
     /// One that no request finds.
     fn hide_raw(&mut self, key: &str) {
         self.index.remove(key.as_bytes());

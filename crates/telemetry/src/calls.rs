@@ -69,8 +69,19 @@ impl Drop for OpenCall {
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     names: Arc<Names>,
-    counted: Mutex<BTreeMap<Box<str>, Arc<CallCounters>>>,
+    counted: Mutex<Counted>,
 }
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// By the name that a series has.
+    series: BTreeMap<Box<str>, Arc<CallCounters>>,
+    /// The same by method, many of which may share a series: who looks here asks no other core.
+    known: BTreeMap<Box<str>, Arc<CallCounters>>,
+}
+
+/// Routes come and go. More methods than this are forgotten, and asked for anew.
+const KNOWN_MAX: usize = 4_096;
 
 impl Calls {
     pub(crate) fn new(names: Arc<Names>) -> Self {
@@ -79,18 +90,23 @@ impl Calls {
 
     /// The counters of a method.
     pub(crate) fn of(&self, method: &str) -> Arc<CallCounters> {
-        let mut calls = self.calls();
-        if let Some(counters) = calls.get(method) {
+        let Counted { series, known } = &mut *self.calls();
+        if let Some(counters) = known.get(method) {
             return counters.clone();
         }
-        calls.entry(self.names.of(method).into()).or_default().clone()
+        let counters = series.entry(self.names.of(method).into()).or_default().clone();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(method.into(), counters.clone());
+        counters
     }
 
     /// All cores together.
     pub(crate) fn encode<'c>(cores: impl Iterator<Item = &'c Self>, sheet: &mut Sheet<'_>) -> fmt::Result {
         let mut sums = BTreeMap::<Box<str>, [u64; CallCode::COUNT]>::new();
         for core in cores {
-            for (method, counters) in &*core.calls() {
+            for (method, counters) in &core.calls().series {
                 let sum = sums.entry(method.clone()).or_default();
                 for (sum, counter) in sum.iter_mut().zip(&counters.codes) {
                     *sum += counter.load(Ordering::Relaxed);
@@ -107,7 +123,7 @@ impl Calls {
         )
     }
 
-    fn calls(&self) -> MutexGuard<'_, BTreeMap<Box<str>, Arc<CallCounters>>> {
+    fn calls(&self) -> MutexGuard<'_, Counted> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,31 +21,7 @@ use std::{
 
 /// As the sandbox proxy's own page has it. Of it only ports and addresses are others here, since those are taken or not
 /// there.
-const AS_IT_STANDS: &str = r#"# config.yaml
-server:
-  httpPort: 8080
-  grpcPort: 8081
-  metricsPort: 9090
-
-routing:
-  routeKeyHeader: "X-Route-Key"
-  defaultTarget: "default-service"
-  
-  rules:
-    - routeKey: "sandbox-123"
-      targetService: "service-a.sandbox-123.svc.cluster.local"
-      pathPrefixes:
-        - "/api/v1"
-      additionalHeaders:
-        X-Environment: "sandbox"
-        
-    - routeKey: "sandbox-456"
-      targetService: "service-b.sandbox-456.svc.cluster.local"
-      pathPrefixes:
-        - "/api/v2"
-      headerMatchers:
-        Content-Type: "application/json"
-"#;
+const AS_IT_STANDS: &str = include_str!("../../../../crates/node/src/config/fixtures/sandbox-proxy.yaml");
 
 /// A node that has nothing but its file. Dropping it kills it.
 struct Served {

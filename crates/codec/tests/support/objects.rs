@@ -130,18 +130,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
 /// With everything that came with objects.
 pub fn snapshot() -> (SnapshotMeta, Parts) {
     let (meta, parts) = super::snapshot();
-    let restoring = RestoringParts {
-        id: RestoreId(0xbac),
-        touched: LogTime(1_790_000_000_001),
-        batches: 4,
-        last_epoch: Epoch(30),
-        keyspaces: keyspace_records(),
-        policies: Vec::new(),
-        routes: Vec::new(),
-        sandboxes: Vec::new(),
-        objects: stored(),
-        workers: Vec::new(),
-    };
+    let restoring = RestoringParts { objects: stored(), ..restoring() };
     let replies = (0..).zip(refusals());
     let replies = replies.map(|(i, (_, refusal))| (i, LogIndex(30), Reply::Refused(refusal))).collect();
     let parts = Parts {

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
-    document::{BodyRefusals, Conditions, ConfigParams, ConfigWriteParams, DeclaredRefusals, ReadRefusals},
+    document::{
+        BodyRefusals, Conditions, ConfigParams, ConfigWriteParams, DeclaredRefusals, ObjectParams,
+        ReadRefusals,
+    },
     request,
     server::App,
 };
@@ -34,7 +37,7 @@ use quorate_state::{KeyspaceView, View};
     operation_id = "show_config",
     path = "/v1/config",
     tag = "config",
-    params(ConfigParams),
+    params(ConfigParams, ObjectParams),
     responses(
         (
             status = 200,
@@ -124,9 +127,15 @@ async fn declare(app: &App, request: Request, mode: ConfigMode) -> Answer {
     if mode == ConfigMode::Replace {
         require_nameable(&view)?;
     }
-    let changes = Changes::of_document(&view, (&config, mode), Documents::wanted(&query));
+    let (base, documents) = (view.config_changed(), Documents::wanted(&query));
+    // Up to 20,000 objects: other requests shall not wait for it.
+    let compared = move || {
+        let changes = Changes::of_document(&view, (&config, mode), documents);
+        (config, changes)
+    };
+    let (config, changes) = quorate_rt::blocking(compared).await;
     let command = Command::Configure { config: Box::new(config), mode, if_index };
-    carried_out(app, command, &query, (view.config_changed(), changes)).await
+    carried_out(app, command, &query, (base, changes)).await
 }
 
 /// Carries out `command`, and answers with what it changes against what had changed at `base` last.

@@ -4,31 +4,7 @@ use super::*;
 use quorate_model::RoutingKey;
 
 /// Word for word what the sandbox proxy's own page shows.
-const AS_IT_STANDS: &str = r#"# config.yaml
-server:
-  httpPort: 8080
-  grpcPort: 8081
-  metricsPort: 9090
-
-routing:
-  routeKeyHeader: "X-Route-Key"
-  defaultTarget: "default-service"
-  
-  rules:
-    - routeKey: "sandbox-123"
-      targetService: "service-a.sandbox-123.svc.cluster.local"
-      pathPrefixes:
-        - "/api/v1"
-      additionalHeaders:
-        X-Environment: "sandbox"
-        
-    - routeKey: "sandbox-456"
-      targetService: "service-b.sandbox-456.svc.cluster.local"
-      pathPrefixes:
-        - "/api/v2"
-      headerMatchers:
-        Content-Type: "application/json"
-"#;
+const AS_IT_STANDS: &str = include_str!("fixtures/sandbox-proxy.yaml");
 
 fn sources(flags: &[(&str, &str)], env: &[(&str, &str)], file: &str) -> Sources {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();

@@ -5,10 +5,10 @@
 
 use super::{
     error::{ConfigError, Origin, Wrong},
-    nearest::nearest,
     original::{self, RULES},
     yaml::{Line, Yaml},
 };
+use quorate_api::nearest::nearest;
 use quorate_model::{
     Invalid, RoutingKey, SandboxParts, SandboxRule, limit,
     route::{Destination, Target},

@@ -55,18 +55,18 @@ impl Spare {
 }
 
 impl Forwarding<'_> {
-    /// The same after a failure. A tunnel that has too much to do is there: who is behind it is meant, and nobody else.
+    /// Whether it goes elsewhere after a failure.
     pub(super) fn goes_instead_of(&mut self, failed: &Failed) -> bool {
-        let is_missing = || failed.failure == Failure::Refused && failed.error.is_of_tunnel();
-        let may_go = self.spare.as_ref().is_some_and(|spare| !spare.if_missing || is_missing());
-        may_go && self.goes_instead(failed.failure)
+        // A tunnel that has too much to do is there: who is behind it is meant, and nobody else.
+        let is_missing = failed.failure == Failure::Refused && failed.error.is_of_tunnel();
+        self.goes_instead(failed.failure, is_missing)
     }
 
     /// Whether it goes elsewhere: somebody else is there for it, and it may be sent to him.
-    pub(super) fn goes_instead(&mut self, failure: Failure) -> bool {
+    pub(super) fn goes_instead(&mut self, failure: Failure, is_missing: bool) -> bool {
         let Some(spare) = self.spare.take() else { return false };
         let may_go = match failure {
-            _ if spare.if_missing => failure == Failure::Refused,
+            _ if spare.if_missing => is_missing,
             // It was not sent, whatever it would have done.
             Failure::Refused | Failure::Unsent => true,
             Failure::Died | Failure::BadAnswer | Failure::TryTimedOut => {

@@ -5,6 +5,7 @@
 //! by itself would be kept for ever.
 
 use crate::client::Client;
+use quorate_rt::duplex::Resettable;
 use std::{
     io,
     pin::Pin,
@@ -15,16 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream's bytes.
 pub(crate) struct StreamEnd<T> {
-    io: T,
-    /// The end of what the client says was seen; whether it was a reset is asked next.
-    ended: bool,
+    io: Resettable<T>,
     /// Who is told that something passed.
     client: Arc<Client>,
 }
 
 impl<T> StreamEnd<T> {
     pub fn new(io: T, client: &Arc<Client>) -> Self {
-        Self { io, ended: false, client: client.clone() }
+        Self { io: Resettable::new(io), client: client.clone() }
     }
 }
 
@@ -34,20 +33,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for StreamEnd<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ended {
-            // An error, if the task that sends has seen a reset.
-            return Pin::new(&mut self.io).poll_flush(cx);
-        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
             self.client.tunnel_went_on();
-            return Poll::Ready(Ok(()));
         }
-        // A reset wakes that task too, and it may be behind this one.
-        self.ended = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -18,7 +18,7 @@ use quorate_api::{
     Param, Problem,
     config::{self, ConfigAnswer, ConfigEntryBody, ConfigHistoryBody, RollbackBody},
 };
-use quorate_model::{Command, LogIndex};
+use quorate_model::{Command, LogIndex, Refusal};
 use quorate_state::{ConfigHistory, View};
 use std::collections::BTreeMap;
 
@@ -85,10 +85,15 @@ pub(in crate::native) async fn roll_back(State(app): State<App>, request: Reques
     let if_index = request::condition(request.headers())?;
     let to = config::rollback(request::object(request).await?)?;
     let view = app.cluster.view();
-    let earlier = view.earlier(to).map_err(|refusal| Fault::from(Problem::from(&refusal)))?;
-    let changes = Changes::of_way_back(&view, &earlier, Documents::wanted(&query));
-    drop(earlier);
-    carried_out(&app, Command::RollBack { to, if_index }, &query, (view.config_changed(), changes)).await
+    let (base, documents) = (view.config_changed(), Documents::wanted(&query));
+    // As many objects as the history has: other requests shall not wait for it.
+    let compared = move || {
+        let earlier = view.earlier(to)?;
+        Ok(Changes::of_way_back(&view, &earlier, documents))
+    };
+    let changes = quorate_rt::blocking(compared).await;
+    let changes = changes.map_err(|refusal: Refusal| Fault::from(Problem::from(&refusal)))?;
+    carried_out(&app, Command::RollBack { to, if_index }, &query, (base, changes)).await
 }
 
 /// All that was declared, as it stood after the entry at `at`.
