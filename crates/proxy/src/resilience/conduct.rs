@@ -134,10 +134,15 @@ impl Conduct {
         now_ms: u64,
     ) -> (Option<Change>, Option<Cause>) {
         let mut life = self.life();
+        // What was sent before it was ejected says nothing new.
+        let is_watched = !life.record.is_ejected(now_ms);
         if let Some(us) = result.took_us {
             match result.seen {
                 Seen::Good | Seen::Error => life.latency.answered(us, now_ms),
-                Seen::GatewayError | Seen::NoConnection => life.latency.failed(us, now_ms),
+                Seen::GatewayError | Seen::NoConnection if is_watched && !life.is_shut(rules, now_ms) => {
+                    life.latency.failed(us, now_ms);
+                }
+                Seen::GatewayError | Seen::NoConnection => {}
             }
         }
         let how = if result.seen == Seen::Good { Ended::Success } else { Ended::Failure };
@@ -149,8 +154,6 @@ impl Conduct {
             (None, _) | (_, None) => None,
         };
         life.note(change, now_ms);
-        // What was sent before it was ejected says nothing new.
-        let is_watched = !life.record.is_ejected(now_ms);
         let cause = rules.outlier.filter(|_| is_watched).and_then(|s| life.record.note(&s, result.seen));
         (change, cause)
     }
@@ -159,6 +162,7 @@ impl Conduct {
     pub fn eject(&self, settings: &outlier::Settings, cause: Cause, now_ms: u64) -> u64 {
         let mut life = self.life();
         let until_ms = life.record.eject(settings, now_ms);
+        life.latency = PeakEwma::UNKNOWN;
         life.ejection = Some(Ejection { cause, since_ms: now_ms, until_ms });
         until_ms
     }
@@ -215,7 +219,11 @@ impl Life {
         self.changed_ms = Some(now_ms);
         match change {
             // By a failure; whoever was told says so himself.
-            Change::Opened | Change::Closed => self.is_told = false,
+            Change::Opened => {
+                self.is_told = false;
+                self.latency = PeakEwma::UNKNOWN;
+            }
+            Change::Closed => self.is_told = false,
             Change::HalfOpened => {}
         }
     }
