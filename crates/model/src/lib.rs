@@ -32,6 +32,7 @@
 //! | [`key_trace`] | where a routing key was on its way, and where it was lost |
 //! | [`own`] | addresses that are the router's own |
 //! | [`presence`] | who holds which long-lived connection |
+//! | [`session`] | users of the WebSocket gateway and their connections |
 //! | [`tier`] | what kind of machine a worker is |
 //! | [`sharing`] | equal values made one and the same |
 //! | [`limit`] | every bound, by name |
@@ -66,6 +67,7 @@ pub mod restore;
 pub mod route;
 pub mod sandbox;
 pub mod service;
+pub mod session;
 pub mod sharing;
 pub mod tier;
 mod tunnelled;
@@ -114,6 +116,7 @@ pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};
 pub use sandbox::{Sandbox, SandboxEnd, SandboxParts, SandboxRule, SandboxTtl, StoredSandbox};
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
+pub use session::{ConnectionId, SecondLogin, UserId};
 pub use sharing::Sharing;
 pub use tier::Tier;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

@@ -65,6 +65,8 @@ pub const SANDBOX_ENDS_MAX: usize = 1_000;
 pub const GATEWAYS_MAX: usize = 2 * NODES_MAX;
 /// Longest name of a tunnel, in bytes. Longer: refused.
 pub const TUNNEL_NAME_BYTES_MAX: usize = 128;
+/// Of a user's id at the WebSocket gateway.
+pub const USER_ID_BYTES_MAX: usize = 256;
 /// Most tunnels. When full: a new name is refused, known ones may come anew.
 pub const TUNNELS_MAX: usize = 100_000;
 /// Most steps of a ramp. More: refused.

@@ -1,0 +1,95 @@
+//! How a message comes to the gateway that holds its recipient.
+//!
+//! The cluster's own way ([direct](Backplane)) asks presence who holds the recipient, and the owner acknowledges. The
+//! others publish as the original did, and nobody acknowledges.
+
+use crate::cluster::Place;
+use futures_util::future::BoxFuture;
+use quorate_model::{NodeName, UserId};
+use std::sync::Arc;
+
+/// Longest question and longest answer between two gateways, in bytes.
+pub const ASK_BYTES_MAX: usize = 16 << 20;
+
+/// A way between gateways.
+pub trait Backplane: Send + Sync + 'static {
+    /// Begins to take what others send, into `inbox`. Resolves once it would miss nothing any more.
+    fn start(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, Result<(), BackplaneError>>;
+
+    /// Brings a message to the gateway at `place`. Messages of one caller to one place arrive in the order of the calls,
+    /// whether or not their futures are polled.
+    fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>>;
+
+    /// Brings a message to all other gateways; resolves once each that can be reached has it.
+    fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>>;
+
+    /// Asks the gateway of another node about a session that it holds; only the cluster's own way can. What question and
+    /// answer say is the gateway's affair, and so is their version. At most [`ASK_BYTES_MAX`] each.
+    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>>;
+
+    /// Takes nothing any more, and sends what is under way.
+    fn stop(&self) -> BoxFuture<'static, ()>;
+}
+
+/// A gateway, as a backplane sees it.
+pub trait Inbox: Send + Sync + 'static {
+    /// A message for a user whose session has this epoch (`None`: any of the user's, the sender could not tell).
+    fn take(&self, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken>;
+
+    /// A message for all.
+    fn take_broadcast(&self, message: Arc<Message>);
+
+    /// The gateway of another node asks about a session.
+    fn asked(&self, question: Vec<u8>) -> BoxFuture<'static, Vec<u8>>;
+}
+
+/// What became of a message where it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the recipient's queue.
+    Delivered,
+    /// The recipient has no such session there; `index`: as of which entry of the log.
+    NotHere {
+        /// How far that node has applied the log.
+        index: u64,
+    },
+    /// The recipient takes its messages too slowly.
+    Full,
+    /// Nobody says: this backplane does not acknowledge.
+    Published,
+}
+
+/// What one user says to another, or to all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub from: UserId,
+    /// To whom.
+    pub to: Recipient,
+    /// What.
+    pub content: Arc<str>,
+    /// Told apart from every other one of this sender's session, where the client named it.
+    pub id: Option<Arc<str>>,
+}
+
+/// To whom a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// One user.
+    User(UserId),
+    /// All.
+    All,
+    /// All who have joined a room.
+    Room(Arc<str>),
+}
+
+/// Why a message could not be brought.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackplaneError {
+    /// The other side can't be reached. Whether it has the message nobody knows.
+    #[error("{0} can't be reached: {1}")]
+    Unreachable(Arc<str>, Arc<str>),
+    /// Too much is under way already.
+    #[error("too much is under way to {0}")]
+    Busy(Arc<str>),
+}
