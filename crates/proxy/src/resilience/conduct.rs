@@ -232,3 +232,49 @@ impl Life {
         rules.breaker.is_some_and(|settings| !self.breaker.lets_through(&settings, now_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::ServicePolicy;
+    use quorate_routing::balance::ewma::FAILURE_US;
+
+    const SETTINGS: outlier::Settings = outlier::Settings {
+        errors: 5,
+        gateway_errors: 5,
+        connect_failures: 1,
+        base_ms: 1_000,
+        longest_ms: 10_000,
+        percent_max: 50,
+        success_rate: None,
+    };
+
+    fn conduct() -> (Conduct, Rules) {
+        let mut rules = Rules::of(
+            Some(&ServicePolicy::default()),
+            super::super::Manner::ByRoute,
+            &super::super::Here::default(),
+        );
+        rules.outlier = Some(SETTINGS);
+        (Conduct::new(WorkerId::parse("w").expect("valid"), Epoch(1), None), rules)
+    }
+
+    fn refused(conduct: &Conduct, rules: &Rules, now_ms: u64) -> Option<Cause> {
+        let result = Result { seen: Seen::NoConnection, took_us: Some(100) };
+        conduct.ended(rules, (None, result), now_ms).1
+    }
+
+    /// Balancing by latency would not ask it for a minute: a failure counts as an answer that took a second.
+    #[test]
+    fn an_ejection_is_all_the_punishment_there_is() {
+        let (conduct, rules) = conduct();
+        let cause = refused(&conduct, &rules, 10).expect("one is enough");
+        assert_eq!(conduct.latency(10), Some(FAILURE_US), "until somebody ejects it");
+        conduct.eject(&SETTINGS, cause, 10);
+        assert_eq!(conduct.latency(10), None);
+        assert_eq!(refused(&conduct, &rules, 500), None);
+        assert_eq!(conduct.latency(500), None, "it was sent before");
+        assert_eq!(refused(&conduct, &rules, 1_010), Some(Cause::ConnectFailures));
+        assert_eq!(conduct.latency(1_010), Some(FAILURE_US));
+    }
+}
