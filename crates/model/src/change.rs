@@ -11,12 +11,13 @@ use crate::{
     level::FeatureLevel,
     name::{Invalid, NodeName, RouteName, RoutingKey, ServiceName, TunnelName, WorkerId},
     node::NodeRecord,
-    number::{LogIndex, Partition},
+    number::LogIndex,
     object::StoredObject,
     presence::{Gateway, TunnelHolder},
     route::StoredRoute,
     sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
+    weight,
     worker::{Capability, Status, Worker},
 };
 use std::{fmt, str::FromStr, sync::Arc};
@@ -337,7 +338,7 @@ fn weight_of(record: &Worker) -> usize {
     offer.id.as_str().len()
         + length(&offer.address)
         + extras.tunnel.as_ref().map_or(0, length)
-        + size_of::<Partition>() * (offer.partitions.len() + record.lost.len())
+        + weight::PARTITION * (offer.partitions.len() + record.lost.len())
         + pairs.sum::<usize>()
 }
 

@@ -12,6 +12,7 @@ use crate::{
     route::StoredRoute,
     sandbox::Sandbox,
     service::ServicePolicy,
+    weight,
 };
 use std::sync::Arc;
 
@@ -107,7 +108,7 @@ impl DeclaredChange {
         /// The change itself, with its name and its places in lists.
         const EACH: usize = 256;
         /// The texts of a policy: names of keys, and the path of a health check.
-        const POLICY: usize = size_of::<ServicePolicy>() + limit::PATH_BYTES_MAX + 4 * limit::NAME_BYTES_MAX;
+        const POLICY: usize = weight::SERVICE_POLICY + limit::PATH_BYTES_MAX + 4 * limit::NAME_BYTES_MAX;
         EACH + match &self.former {
             Former::Route { was, .. } => was.as_ref().map_or(0, |stored| stored.route.weight()),
             Former::Sandbox { was, .. } => was.as_ref().map_or(0, |sandbox| sandbox.weight()),

@@ -71,6 +71,7 @@ pub mod session;
 pub mod sharing;
 pub mod tier;
 mod tunnelled;
+mod weight;
 pub mod worker;
 
 pub use address::{Address, Scheme};

@@ -20,6 +20,7 @@ use crate::{
     limit,
     name::{DnsLabel, Invalid, ServiceName},
     number::LogIndex,
+    weight,
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -140,7 +141,7 @@ impl Object {
         let pairs = pairs.map(|(name, text)| PAIR + name.len() + text.len()).sum::<usize>();
         // The names are in each table that finds it.
         let names = 4 * (self.id.namespace.as_str().len() + self.id.name.as_str().len());
-        size_of::<Self>() + names + pairs + self.spec.weight() + self.text.as_str().len()
+        weight::OBJECT + names + pairs + self.spec.weight() + self.text.as_str().len()
     }
 }
 
@@ -159,7 +160,7 @@ impl ObjectStatus {
         const EACH: usize = 160;
         let endpoints =
             self.endpoints.iter().map(|(name, at)| EACH + name.as_str().len() + at.as_str().len());
-        size_of::<Self>() + self.text.as_str().len() + endpoints.sum::<usize>()
+        weight::OBJECT_STATUS + self.text.as_str().len() + endpoints.sum::<usize>()
     }
 }
 

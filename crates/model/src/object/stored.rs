@@ -1,7 +1,10 @@
 //! An object as the cluster holds it.
 
 use super::{Object, ObjectId, ObjectStatus};
-use crate::number::{ClusterId, Epoch, LogIndex, LogTime};
+use crate::{
+    number::{ClusterId, Epoch, LogIndex, LogTime},
+    weight,
+};
 use std::sync::Arc;
 
 /// An object, and what became of it.
@@ -47,7 +50,9 @@ impl StoredObject {
 
     /// About how many bytes it keeps in memory, for bounds.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.object.weight() + self.status.as_ref().map_or(0, |status| status.weight())
+        weight::STORED_OBJECT
+            + self.object.weight()
+            + self.status.as_ref().map_or(0, |status| status.weight())
     }
 }
 

@@ -13,7 +13,7 @@ mod tests;
 pub use command::{RampAdvance, RampCommand, RampCounted, RampErrors, RampOrder, RampSubject};
 pub use state::{ErrorsSeen, RampCause, RampPhase, RampState, Ramping};
 
-use crate::{limit, name::Invalid, policy::span_ms, route::Destination};
+use crate::{limit, name::Invalid, policy::span_ms, route::Destination, weight};
 use std::time::Duration;
 
 /// What a ramp says.
@@ -96,7 +96,7 @@ impl Ramp {
     /// About how many bytes it keeps in memory.
     pub(crate) fn weight(&self) -> usize {
         const STEP: usize = 64;
-        self.steps.iter().map(|step| STEP + size_of::<u32>() * step.weights.len()).sum()
+        self.steps.iter().map(|step| STEP + weight::SHARE * step.weights.len()).sum()
     }
 
     /// What is wrong with it where there are so many destinations, each by its place in the document.

@@ -20,6 +20,7 @@ use crate::{
     number::LogIndex,
     policy::{Balancing, KeySource, Retries},
     ramp::{Ramp, RampState, RampSubject, Ramping},
+    weight,
 };
 use std::{ops::Deref, sync::Arc};
 
@@ -265,7 +266,7 @@ impl Forwarding {
         let origins =
             self.cors.as_ref().map_or(0, |cors| cors.allowed_origins.len() + cors.allowed_headers.len());
         ramp_weight(self.ramp.as_ref(), &self.destinations)
-            + size_of::<Self>()
+            + weight::FORWARDING
             + edits.map(|text| VALUE + text).sum::<usize>()
             + (self.destinations.len() + origins) * VALUE
     }
@@ -312,7 +313,7 @@ pub(crate) fn ramp_weight(ramp: Option<&Ramp>, destinations: &[Destination]) -> 
     const EACH: usize = 96;
     let Some(ramp) = ramp else { return 0 };
     let made = destinations.iter().map(|one| EACH + one.target.text_len()).sum::<usize>();
-    size_of::<Ramping>() + ramp.weight() + made
+    weight::RAMPING + ramp.weight() + made
 }
 
 /// What is wrong with how many there are and what they weigh, alone and together.

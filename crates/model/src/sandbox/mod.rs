@@ -19,6 +19,7 @@ use crate::{
     name::{Invalid, RoutingKey},
     number::{LogIndex, LogTime},
     ramp::{Ramp, RampState, RampSubject, Ramping},
+    weight,
 };
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
@@ -75,7 +76,7 @@ impl Sandbox {
         /// What it takes in the tables by key, with what is made of its rules, but for those themselves.
         const TABLES: usize = 256;
         let rules = self.rules.iter().map(SandboxRule::weight).sum::<usize>();
-        size_of::<StoredSandbox>() + TABLES + limit::ROUTING_KEY_BYTES_MAX + rules
+        weight::STORED_SANDBOX + TABLES + limit::ROUTING_KEY_BYTES_MAX + rules
     }
 
     /// Whether the shares of some rule change by themselves.

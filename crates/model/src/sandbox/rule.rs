@@ -7,6 +7,7 @@ use crate::{
     policy::{KeySource, header_name, target_path},
     ramp::{Ramp, RampState, RampSubject, Ramping},
     route::{Action, Destination, Forwarding, HeaderEdits, Route, RouteParts, StoredRoute},
+    weight,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -148,10 +149,9 @@ impl SandboxRule {
         let headers = self.headers.iter().map(|(name, value)| 2 * (TEXT + FOUND + name.len() + value.len()));
         let added = self.add_headers.iter().map(|(name, value)| 4 * TEXT + 2 * name.len() + value.len());
         let destinations = self.destinations.iter().map(|one| DESTINATION + 2 * one.target.text_len());
-        let compiled =
-            size_of::<StoredRoute>() + size_of::<Forwarding>() + TEXT + limit::ROUTING_KEY_BYTES_MAX;
+        let compiled = weight::STORED_ROUTE + weight::FORWARDING + TEXT + limit::ROUTING_KEY_BYTES_MAX;
         let ramp = 2 * crate::route::ramp_weight(self.ramp.as_ref(), &self.destinations);
-        size_of::<Self>()
+        weight::SANDBOX_RULE
             + compiled
             + ramp
             + paths.chain(headers).chain(added).chain(destinations).sum::<usize>()
