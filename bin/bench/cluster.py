@@ -51,8 +51,8 @@ def until_routed(routing, service):
     until("routed", lambda: urllib.request.urlopen(f"http://127.0.0.1:{routing}/api/service/{service}/x", timeout=5).read() is not None)
 
 
-def nodes(folder, threads, level):
-    """Three of them that have a leader and that feature level: their processes, management ports and routing ports."""
+def nodes(folder, threads, level, more=(), with_gateways=False):
+    """Three of them that have a leader and that feature level: their processes, management ports and routing ports, and if wanted the gateways'."""
     peer, management, routing, gateway = ports(3), ports(3), ports(3), ports(3)
     peers = ",".join(f"n{i + 1}=127.0.0.1:{peer[i]}" for i in range(3))
     processes = []
@@ -60,7 +60,8 @@ def nodes(folder, threads, level):
         command = [OURS, "serve", "--node-name", f"n{i + 1}", "--data-dir", f"{folder}/{i}", "--peers", peers, "--threads", str(threads), "--log-level", "warn"]
         for name, port in (("peer", peer[i]), ("management", management[i]), ("routing", routing[i]), ("gateway", gateway[i])):
             command += [f"--{name}", f"127.0.0.1:{port}"]
+        command += more
         processes.append(start(command, f"{folder}/{i}.log"))
     for m in management:
         until("ready", lambda: ask(m, "/v1/cluster").get("leader") and ask(m, "/v1/cluster")["feature_level"] >= level)
-    return processes, management, routing
+    return (processes, management, routing, gateway) if with_gateways else (processes, management, routing)

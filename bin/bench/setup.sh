@@ -30,3 +30,4 @@ setup_raft() {
   need python3 python3; need protoc protobuf-compiler; need etcd etcd-server
   [ -n "$ETCDLOAD_BIN" ] || { build etcdload etcdload; export ETCDLOAD_BIN="$WORK/bin/etcdload"; }
 }
+setup_redis() { need python3 python3; need redis-server redis-server; need redis-benchmark redis-tools; build bk bk; export BK_BIN="$WORK/bin/bk"; }
