@@ -2,7 +2,7 @@
 
 use crate::{
     apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, objects::ObjectTable,
-    presence::PresenceTable, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
+    presence::{PresenceTable, SessionTable}, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
     window::Window,
 };
 use imbl::{OrdMap, OrdSet};
@@ -159,6 +159,11 @@ impl State {
     /// All tunnels, and the gateways that they hang on.
     pub fn tunnels(&self) -> &PresenceTable {
         &self.presence
+    }
+
+    /// The users of the WebSocket gateway, and where they are connected.
+    pub fn sessions(&self) -> &SessionTable {
+        self.presence.sessions()
     }
 
     /// All objects of the sandbox API.
