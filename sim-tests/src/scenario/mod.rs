@@ -15,6 +15,7 @@ mod power;
 mod ramps;
 mod sandboxes;
 mod services;
+mod sockets;
 mod suite;
 mod writes;
 
@@ -29,7 +30,7 @@ const FOCUSED_EVERY: u64 = 4;
 const DATA_PLANE_EVERY: u64 = 8;
 /// One seed of so many, between those, runs the sandboxes, and another one the gateways.
 const SANDBOXES_EVERY: u64 = 16;
-/// One seed of so many, between those, runs the ramps.
+/// One seed of so many, between those, runs the ramps, and another one the sockets.
 const RAMPS_EVERY: u64 = 32;
 
 /// A scenario.
@@ -69,6 +70,8 @@ pub enum Scenario {
     Sandboxes,
     /// Tunnels open, move and close on nodes that die and are cut off.
     Gateways,
+    /// Users connect, move, speak and leave at nodes that die and are cut off.
+    Sockets,
     /// Shares change step by step, and stand still for a while, while leaders die.
     Ramps,
     /// A healthy fleet beats, and nothing is written.
@@ -79,7 +82,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -99,6 +102,7 @@ impl Scenario {
         Self::Health,
         Self::Sandboxes,
         Self::Gateways,
+        Self::Sockets,
         Self::Ramps,
     ];
     /// Those that every fourth seed runs, in turn.
@@ -138,6 +142,7 @@ impl Scenario {
             Self::Health => "health",
             Self::Sandboxes => "sandboxes",
             Self::Gateways => "gateways",
+            Self::Sockets => "sockets",
             Self::Ramps => "ramps",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
@@ -150,7 +155,7 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps.
+    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, and to the sockets.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -161,6 +166,8 @@ impl Scenario {
             Self::Sandboxes
         } else if seed % SANDBOXES_EVERY == SANDBOXES_EVERY / 2 + 3 {
             Self::Gateways
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 - 3 {
+            Self::Sockets
         } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 7 {
             Self::Ramps
         } else {
@@ -193,6 +200,7 @@ impl Scenario {
             Self::Health => health::run().await,
             Self::Sandboxes => sandboxes::run().await,
             Self::Gateways => gateways::run().await,
+            Self::Sockets => sockets::run().await,
             Self::Ramps => ramps::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,

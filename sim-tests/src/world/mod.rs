@@ -7,6 +7,7 @@ pub mod line;
 mod members;
 mod network;
 mod node;
+pub mod socket;
 pub mod worker;
 
 pub use members::{Errand, Roll, spares};

@@ -94,6 +94,7 @@ fn config(number: usize, peers: &BTreeSet<usize>) -> Config {
         routing: socket(8080),
         management: socket(9090),
         peer: socket(7070),
+        gateway: socket(8082),
         peers,
         drain_delay: Duration::ZERO,
         drain_limit: Duration::from_secs(2),

@@ -20,7 +20,8 @@ fn holder(node: &Node, user: &str) -> Option<String> {
         return None;
     }
     let sessions = answer.ok().json()["sessions"].clone();
-    let one = |sessions: &Vec<Value>| sessions.first().and_then(|one| one["node"].as_str().map(str::to_owned));
+    let one =
+        |sessions: &Vec<Value>| sessions.first().and_then(|one| one["node"].as_str().map(str::to_owned));
     sessions.as_array().and_then(one)
 }
 
@@ -137,7 +138,8 @@ fn a_second_login_outlives_the_close_of_the_first() {
         clients.hears(&format!("bob {nth}"), &from("alice", &format!("to {nth}")));
     }
     held_by(&cluster, "bob", Some("n3"));
-    let gateways = |nth: usize| Ask::get("/stats").send(cluster.nodes[nth].gateway).expect("an answer").json();
+    let gateways =
+        |nth: usize| Ask::get("/stats").send(cluster.nodes[nth].gateway).expect("an answer").json();
     eventually("nothing is left at the second", || (gateways(1)["connections"] == 0).then_some(()));
     assert_eq!(gateways(2), json!({"gatewayId": "n3", "connections": 1}));
 }
