@@ -13,9 +13,7 @@ use crate::{
     timestamp,
     worker::WorkerBody,
 };
-use quorate_model::{
-    Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
-};
+use quorate_model::{Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -209,12 +207,11 @@ struct Synced {
 }
 
 /// A change.
-pub fn change(change: &Change) -> String {
-    let Some(kind) = change.what.kind() else {
-        return reset(ResetReason::Behind, change.position.index);
+pub fn change(position: Position, what: &What) -> String {
+    let Some(kind) = what.kind() else {
+        return reset(ResetReason::Behind, position.index);
     };
-    let id = format!("id: {}\n", change.position);
-    event(kind.as_str(), &id, &body(&change.what, change.position.index, None))
+    event(kind.as_str(), &format!("id: {position}\n"), &body(what, position.index, None))
 }
 
 /// What stands already at `index`, as a watch begins.

@@ -14,8 +14,8 @@ use crate::{
     options::{ANSWER_WITHIN, TICK},
 };
 use quorate_model::{
-    Command, ConnectionId, Epoch, PresenceCommand, Refusal, Reply, SecondLogin, SessionChange, SessionOutcome,
-    UserId, limit::SESSION_CHANGES_MAX,
+    Command, ConnectionId, Epoch, PresenceCommand, Refusal, Reply, SecondLogin, SessionChange,
+    SessionOutcome, UserId, limit::SESSION_CHANGES_MAX,
 };
 use quorate_rt::{shutdown::Shutdown, time};
 use tokio::sync::{mpsc, oneshot};
@@ -94,11 +94,7 @@ impl Turnstile {
     }
 
     /// Asks, and waits for the answer; not for ever.
-    async fn ask<T>(
-        &self,
-        asked: Asked,
-        answer: oneshot::Receiver<T>,
-    ) -> Result<T, Unavailable> {
+    async fn ask<T>(&self, asked: Asked, answer: oneshot::Receiver<T>) -> Result<T, Unavailable> {
         let asking = async {
             self.queue.send(asked).await.map_err(|_| Unavailable::ShuttingDown)?;
             answer.await.map_err(|_| Unavailable::ShuttingDown)

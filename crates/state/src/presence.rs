@@ -208,7 +208,9 @@ impl PresenceTable {
     /// What contradicts itself; `None`: nothing.
     pub(crate) fn difference(&self, last_epoch: Epoch) -> Option<String> {
         for (epoch, gateway) in &self.gateways {
-            if gateway.epoch != *epoch || *epoch > last_epoch || self.by_node.get(&gateway.node) != Some(epoch)
+            if gateway.epoch != *epoch
+                || *epoch > last_epoch
+                || self.by_node.get(&gateway.node) != Some(epoch)
             {
                 return Some(format!("{gateway:?} at {epoch}, the last epoch is {last_epoch}"));
             }
@@ -234,7 +236,8 @@ impl PresenceTable {
                 }
             }
         }
-        self.tunnels_differ(&wanted, last_epoch).or_else(|| self.sessions.difference(&self.gateways, last_epoch))
+        self.tunnels_differ(&wanted, last_epoch)
+            .or_else(|| self.sessions.difference(&self.gateways, last_epoch))
     }
 
     fn tunnels_differ(

@@ -1,8 +1,14 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, objects::ObjectTable,
-    presence::{PresenceTable, SessionTable}, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
+    apply::restore::Restoring,
+    config_history::ConfigHistory,
+    keyspace::KeyspaceView,
+    objects::ObjectTable,
+    presence::{PresenceTable, SessionTable},
+    routes::RouteTable,
+    sandboxes::SandboxTable,
+    service::ServiceView,
     window::Window,
 };
 use imbl::{OrdMap, OrdSet};

@@ -61,7 +61,8 @@ fn connections() -> impl Strategy<Value = ConnectionId> {
 }
 
 pub fn any_parts() -> impl Strategy<Value = PresenceParts> {
-    let some = collection::vec((users(), connections(), any::<(u64, u64)>(), any::<prop::sample::Index>()), 0..5);
+    let some =
+        collection::vec((users(), connections(), any::<(u64, u64)>(), any::<prop::sample::Index>()), 0..5);
     (super::presence::any_parts(), some).prop_map(|(mut parts, some)| {
         // Each is told by its epoch.
         let mut epochs = std::collections::BTreeSet::new();

@@ -240,7 +240,8 @@ impl Drop for Openings {
             }
             book.sessions.opening.remove(connection);
             let ours = view.sessions().of(user.as_str()).filter(|s| Some(s.gateway.epoch) == standing);
-            let nobodys: Vec<_> = ours.filter(|s| s.connection == *connection && book.sessions.is_nobodys(s)).collect();
+            let nobodys: Vec<_> =
+                ours.filter(|s| s.connection == *connection && book.sessions.is_nobodys(s)).collect();
             if !nobodys.is_empty() {
                 book.sessions.orphans.extend(nobodys.iter().map(|session| session.epoch));
                 self.holdings.session_orphaned.notify_one();

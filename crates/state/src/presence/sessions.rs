@@ -201,7 +201,8 @@ impl SessionTable {
                 }
             }
         }
-        let standing = self.leased.standing().flat_map(|(gateway, held)| held.iter().map(move |s| (gateway, s)));
+        let standing =
+            self.leased.standing().flat_map(|(gateway, held)| held.iter().map(move |s| (gateway, s)));
         for (gateway, (epoch, session)) in standing {
             if session.gateway.epoch != gateway || session.epoch != *epoch || !epochs.contains(epoch) {
                 return Some(format!("{session:?} of {gateway} at {epoch} is not found"));
