@@ -4,23 +4,21 @@
 //! answered with therefore comes in the order of the frames: a `pong` says that all messages before the `ping` are decided.
 //! Messages to different recipients are under way at the same time nevertheless; only their answers wait for each other.
 
+mod answers;
 mod standing;
 mod words;
 
 use crate::{
+    backplane::{Message, Recipient},
     cluster::{Lost, OpenError},
-    desk::{Desk, Sent},
+    desk::Desk,
     dialect::Caller,
     hall::Mailbox,
+    lanes::{Decided, LaneLimits, Lanes},
     session::Session,
     wire::{End, Heard, Wire},
 };
-use crate::backplane::Message;
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, ready},
-    stream::FuturesOrdered,
-};
+use answers::Answers;
 use quorate_model::UserId;
 use quorate_rt::time::{self, Duration};
 use quorate_telemetry::gateway::MessageOutcome;
@@ -28,10 +26,8 @@ use standing::Standing;
 use std::sync::Arc;
 use words::{Answer, Said};
 
-/// Frames of one client that are not answered yet. When full: nothing more is read from it.
-const UNANSWERED_MAX: usize = 256;
-/// The same in bytes of their messages.
-const UNANSWERED_BYTES_MAX: usize = 2 << 20;
+/// Messages of one client that are under way at once, each to another recipient.
+const UNDER_WAY_MAX: usize = 64;
 /// Messages that are written before the next frame is looked at.
 const BATCH: usize = 64;
 /// What was said is brought to its end within this time though its client has left.
@@ -39,22 +35,13 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(5);
 /// What waits for a client that is sent away in order is sent within this time.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
 
-/// An answer, and what it no longer holds.
-struct Decided {
-    answer: Option<Answer>,
-    bytes: usize,
-}
-
 /// Speaks with one client until the end.
 pub(crate) async fn converse(wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
-    let mut talk = Talk {
-        standing: Standing::Nobody,
-        answers: FuturesOrdered::new(),
-        unanswered_bytes: 0,
-        wire,
-        desk,
-        caller,
-    };
+    // What waits is bounded by the answers that it waits for.
+    let limits = LaneLimits { under_way: UNDER_WAY_MAX, messages: usize::MAX, bytes: usize::MAX };
+    let lanes = Lanes::new(desk.courier.clone(), limits);
+    let (standing, answers) = (Standing::Nobody, Answers::default());
+    let mut talk = Talk { wire, desk, caller, standing, lanes, answers };
     let end = talk.run().await;
     talk.end(&end).await;
     end
@@ -65,12 +52,12 @@ struct Talk {
     desk: Arc<Desk>,
     caller: Caller,
     standing: Standing,
-    answers: FuturesOrdered<BoxFuture<'static, Decided>>,
-    unanswered_bytes: usize,
+    lanes: Lanes,
+    answers: Answers,
 }
 
 enum Step {
-    Answer(Decided),
+    Decided(Decided),
     Heard(Heard),
     Deliver(Arc<Message>),
     Lost(Lost),
@@ -104,13 +91,13 @@ impl Talk {
 
     /// Nothing is lost if nobody waits any more.
     async fn next(&mut self) -> Result<Step, End> {
-        let has_room = self.answers.len() < UNANSWERED_MAX && self.unanswered_bytes < UNANSWERED_BYTES_MAX;
+        let has_room = self.answers.has_room();
         let mailbox = self.standing.mailbox();
         tokio::select! {
             biased;
             end = cut(mailbox.clone()) => Err(end),
             step = self.standing.changes() => Ok(step),
-            Some(decided) = self.answers.next() => Ok(Step::Answer(decided)),
+            decided = self.lanes.next() => Ok(Step::Decided(decided)),
             // Before what waits for it: a client that is sent much must not be taken for one that does not ping. It can't
             // be too much, since frames are bounded by time.
             heard = self.wire.hear(), if has_room => heard.map(Step::Heard),
@@ -120,7 +107,7 @@ impl Talk {
 
     async fn take(&mut self, step: Step) -> Result<(), End> {
         match step {
-            Step::Answer(decided) => self.say(decided).await,
+            Step::Decided(decided) => self.decide(&decided).await,
             Step::Heard(heard) => self.hear(&heard).await,
             Step::Deliver(first) => self.deliver(first).await,
             Step::Lost(Lost::Replaced) => Err(End::Replaced),
@@ -132,12 +119,18 @@ impl Talk {
         }
     }
 
-    async fn say(&mut self, decided: Decided) -> Result<(), End> {
-        self.unanswered_bytes -= decided.bytes;
-        match decided.answer {
-            Some(answer) => self.wire.say(answer.text()).await,
-            None => Ok(()),
+    async fn decide(&mut self, decided: &Decided) -> Result<(), End> {
+        self.count(decided);
+        self.answers.decide(decided);
+        while let Some(answer) = self.answers.next() {
+            self.wire.add(answer.text()).await?;
         }
+        self.wire.flush().await
+    }
+
+    fn count(&self, Decided { outcome, .. }: &Decided) {
+        let outcome = if outcome.is_sent() { MessageOutcome::Delivered } else { MessageOutcome::Failed };
+        self.desk.counters.count_message(outcome);
     }
 
     /// As much as is there, and then it is sent on its way at once.
@@ -164,8 +157,9 @@ impl Talk {
             "register" if said.user_id.is_empty() => self.answer(Answer::UserIdRequired).await,
             "register" => {
                 // What was said before is said by whoever it was then.
-                while let Some(decided) = self.answers.next().await {
-                    self.say(decided).await?;
+                while !self.lanes.is_empty() {
+                    let decided = self.lanes.next().await;
+                    self.decide(&decided).await?;
                 }
                 let answer = self.register(&said.user_id).await;
                 self.wire.pinged();
@@ -181,7 +175,7 @@ impl Talk {
         if self.answers.is_empty() {
             return self.wire.say(answer.text()).await;
         }
-        self.answers.push_back(ready(Decided { answer: Some(answer), bytes: 0 }).boxed());
+        self.answers.wait(answer);
         Ok(())
     }
 
@@ -200,21 +194,11 @@ impl Talk {
             outcome(MessageOutcome::Failed);
             return self.answer(Answer::FailedToSend).await;
         };
-        let bytes = said.content.len();
-        self.unanswered_bytes += bytes;
-        let sent = self.desk.send(&from, to, said.content.into());
-        let counters = self.desk.counters.clone();
-        self.answers.push_back(
-            sent.map(move |sent| {
-                let (outcome, answer) = match sent {
-                    Sent::Delivered => (MessageOutcome::Delivered, None),
-                    Sent::Failed => (MessageOutcome::Failed, Some(Answer::FailedToSend)),
-                };
-                counters.count_message(outcome);
-                Decided { answer, bytes }
-            })
-            .boxed(),
-        );
+        let to = Recipient::User(to);
+        let message = Arc::new(Message { from, to, content: said.content.into(), id: None });
+        self.answers.expect(&message);
+        // Has room always, by the limits above.
+        drop(self.lanes.push(message));
         Ok(())
     }
 
@@ -246,26 +230,25 @@ impl Talk {
     /// The log is told, what was said is decided, what waits is sent where there is somebody to take it, and the socket is
     /// closed.
     async fn end(self, end: &End) {
-        let Self { mut wire, mut standing, mut answers, .. } = self;
         let is_orderly = matches!(end, End::Draining | End::Replaced);
+        let Self { mut wire, mut standing, mut lanes, mut answers, .. } = self;
         let decided = time::timeout(DECIDED_WITHIN, async {
-            let mut told = Vec::new();
-            while let Some(decided) = answers.next().await {
-                told.extend(decided.answer);
+            while !lanes.is_empty() {
+                answers.decide(&lanes.next().await);
             }
-            told
         });
         if !is_orderly {
             // Nobody is there to be told.
-            tokio::join!(standing.end(), decided.map(drop), wire.finish(end));
+            let _ = tokio::join!(standing.end(), decided, wire.finish(end));
             return;
         }
-        let ((), told) = tokio::join!(standing.end(), decided);
+        let _ = tokio::join!(standing.end(), decided);
+        let mailbox = standing.mailbox();
         let flushed = async {
-            for answer in told.unwrap_or_default() {
+            while let Some(answer) = answers.next() {
                 wire.add(answer.text()).await?;
             }
-            while let Some(message) = standing.mailbox().and_then(|mailbox| mailbox.queue.take()) {
+            while let Some(message) = mailbox.as_ref().and_then(|mailbox| mailbox.queue.take()) {
                 wire.add(words::message(message.from.as_str(), &message.content)).await?;
             }
             wire.flush().await

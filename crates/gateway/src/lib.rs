@@ -23,16 +23,20 @@
 //! | [`drain`] | how a gateway ends |
 //! | [`cluster`] | what a gateway asks of the cluster: who is where |
 //! | [`backplane`] | how a message comes to the gateway that holds its recipient |
+//! | [`delivery`] | who holds the recipient, and the second try |
+//! | [`lanes`] | one message at a time for each recipient of a session |
 
 pub mod admit;
 pub mod answer;
 pub mod backplane;
 pub mod cluster;
+pub mod delivery;
 pub mod desk;
 pub mod dialect;
 pub mod drain;
 pub mod gateway;
 pub mod hall;
+pub mod lanes;
 pub mod legacy;
 pub mod listen;
 pub mod origin;
@@ -43,5 +47,7 @@ pub mod settings;
 pub mod token;
 pub mod wire;
 
+#[cfg(test)]
+mod fakes;
 #[cfg(test)]
 mod rig;
