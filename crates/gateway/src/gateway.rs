@@ -115,3 +115,6 @@ impl Gateway {
         ways.backplane.stop().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
