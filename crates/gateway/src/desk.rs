@@ -6,6 +6,7 @@ use crate::{
     drain::Drain,
     hall::Hall,
     settings::Settings,
+    token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_telemetry::gateway::GatewayCounters;
@@ -17,6 +18,8 @@ pub struct Desk {
     pub node: NodeName,
     /// What the operator has decided.
     pub settings: Settings,
+    /// Set: whoever connects must prove who they are.
+    pub verifier: Option<Verifier>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
     /// Who is here.

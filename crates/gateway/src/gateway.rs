@@ -12,6 +12,7 @@ use crate::{
     hall::Hall,
     listen::listen,
     settings::Settings,
+    token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_rt::{
@@ -32,6 +33,8 @@ pub struct Parts {
     pub node: NodeName,
     /// What the operator has decided.
     pub settings: Settings,
+    /// Set: whoever connects must prove who they are.
+    pub verifier: Option<Verifier>,
     /// How many threads.
     pub threads: usize,
     /// By what it finds users, and reaches other gateways.
@@ -64,14 +67,14 @@ pub enum StartError {
 impl Gateway {
     /// Listens. Messages of others are taken from the first client on.
     pub async fn start(parts: Parts, port: SharedPort) -> Result<Self, StartError> {
-        let Parts { node, settings, threads, ways, counters } = parts;
+        let Parts { node, settings, verifier, threads, ways, counters } = parts;
         let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
         ways.backplane.start(hall.clone()).await?;
         let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
         let courier = Courier::new(node.clone(), presence.clone(), backplane, hall.clone());
         let door = Door::new(&settings);
         let drain = Drain::default();
-        let desk = Arc::new(Desk { node, settings, presence, hall, courier, counters, drain });
+        let desk = Arc::new(Desk { node, settings, verifier, presence, hall, courier, counters, drain });
         let (listening, stopped) = shutdown::channel();
         let address = port.local_addr();
         let answers = Answers { desk: desk.clone(), door: door.clone() };

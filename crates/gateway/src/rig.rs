@@ -10,6 +10,7 @@ use crate::{
     backplane::Ways,
     gateway::{Gateway, Parts},
     settings::Settings,
+    token::Verifier,
 };
 use quorate_model::{NodeName, UserId};
 use quorate_rt::{
@@ -23,10 +24,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A gateway of a table.
 pub async fn gateway(table: &Arc<Table>, name: &str, settings: Settings) -> Gateway {
+    guarded(table, name, settings, None).await
+}
+
+/// One that wants proofs.
+pub async fn guarded(
+    table: &Arc<Table>,
+    name: &str,
+    settings: Settings,
+    verifier: Option<Verifier>,
+) -> Gateway {
     let node = NodeName::parse(name).expect("a good name");
     let port = SharedPort::claim(SocketAddr::from(([127, 0, 0, 1], 0))).expect("some port is free");
     let ways = Ways { presence: table.presence(&node), backplane: table.backplane(&node) };
-    let parts = Parts { node, settings, threads: 1, ways, counters: Arc::default() };
+    let parts = Parts { node, settings, verifier, threads: 1, ways, counters: Arc::default() };
     Gateway::start(parts, port).await.expect("it starts")
 }
 

@@ -1,6 +1,6 @@
 use crate::{
     origin::Origins,
-    rig::{Client, Table, gateway, user},
+    rig::{Client, Table, gateway, guarded, user},
     settings::{Rate, Settings},
     token::{Signature, Verifier},
 };
@@ -26,10 +26,9 @@ fn claims(more: &str) -> String {
     format!(r#"{{"sub":"alice","exp":{later}{more}}}"#)
 }
 
-fn guarded() -> Settings {
+fn verifier() -> Option<Verifier> {
     let verifier = Verifier::new(Signature::Hs256, SECRET).expect("long enough");
-    let verifier = verifier.from_issuer(Some("us".into())).for_audience(Some("chat".into()));
-    Settings { verifier: Some(Arc::new(verifier)), ..Settings::default() }
+    Some(verifier.from_issuer(Some("us".into())).for_audience(Some("chat".into())))
 }
 
 const GOOD: &str = r#","iss":"us","aud":["mail","chat"]"#;
@@ -37,7 +36,7 @@ const GOOD: &str = r#","iss":"us","aud":["mail","chat"]"#;
 #[tokio::test]
 async fn a_token_fixes_who_somebody_is_wherever_it_stands() {
     let table = Arc::new(Table::default());
-    let gateway = gateway(&table, "n1", guarded()).await;
+    let gateway = guarded(&table, "n1", Settings::default(), verifier()).await;
     let token = token(HEAD, &claims(GOOD), SECRET);
     let ways = [
         ("/ws".to_owned(), format!("Authorization: Bearer {token}\r\n"), None),
@@ -59,7 +58,7 @@ async fn a_token_fixes_who_somebody_is_wherever_it_stands() {
 #[tokio::test]
 async fn whoever_proves_nothing_stays_outside() {
     let table = Arc::new(Table::default());
-    let gateway = gateway(&table, "n1", guarded()).await;
+    let gateway = guarded(&table, "n1", Settings::default(), verifier()).await;
     let past = time::wall_ms() / 1_000 - 60;
     let later = time::wall_ms() / 1_000 + 3_600;
     let good = token(HEAD, &claims(GOOD), SECRET);
