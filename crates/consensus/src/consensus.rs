@@ -115,6 +115,7 @@ pub struct Shared {
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
     pub(crate) carriage: crate::tunnelling::Carriage,
+    pub(crate) deliveries: crate::delivering::Deliveries,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -186,6 +187,7 @@ impl Consensus {
             teller: OnceLock::new(),
             tracer: OnceLock::new(),
             carriage: Default::default(),
+            deliveries: Default::default(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

@@ -15,6 +15,7 @@ mod cluster;
 pub mod config;
 mod data_plane;
 mod disk_room;
+pub mod gateway;
 mod health;
 mod management;
 mod measure;

@@ -1,0 +1,3 @@
+//! The gateway's place in the node.
+
+pub mod direct;
