@@ -118,6 +118,7 @@ pub struct Shared {
     pub(crate) carriage: crate::tunnelling::Carriage,
     /// Where users come and go.
     pub(crate) turnstile: sessions::Turnstile,
+    pub(crate) deliveries: crate::delivering::Deliveries,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -191,6 +192,7 @@ impl Consensus {
             tracer: OnceLock::new(),
             carriage: Default::default(),
             turnstile,
+            deliveries: Default::default(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),

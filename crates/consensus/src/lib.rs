@@ -43,6 +43,7 @@
 pub mod backup;
 mod candidacy;
 pub mod consensus;
+pub mod delivering;
 mod ending;
 pub mod forming;
 pub mod forward;
@@ -91,6 +92,7 @@ mod vessel;
 pub mod visible;
 
 pub use consensus::{Consensus, StartError};
+pub use delivering::Door;
 pub use forming::refuse_other_cluster;
 pub use forward::{Leader, Unavailable};
 pub use gateway::OpenTunnelError;

@@ -9,6 +9,7 @@
 //! fields, held here as strings: see [`crate::document`].
 
 pub(crate) mod command;
+pub(crate) mod delivery;
 pub(crate) mod heartbeat;
 pub(crate) mod key_trace;
 pub(crate) mod load;
