@@ -1,1 +1,1 @@
-//! x
+//! Kafka: the original's topics.
