@@ -6,20 +6,22 @@ mod server;
 mod support;
 
 use futures_util::StreamExt;
-use quorate_backplane::redis::{Server, TTL_S, detour};
+use quorate_backplane::redis::{Server, TTL_S, detour, detour_refreshing};
 use quorate_gateway::{
-    backplane::{Backplane, BackplaneError, Message, Recipient, Taken, Ways},
-    cluster::{Hold, Lost, Presence},
+    backplane::{BackplaneError, Message, Recipient, Taken, Ways},
+    cluster::{Hold, Lost},
 };
 use quorate_model::{ConnectionId, SecondLogin};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use server::RedisServer;
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use support::{Cluster, at, message, node, until, user};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A gateway, and a client to look at Redis with.
 struct Stage {
@@ -30,15 +32,20 @@ struct Stage {
 }
 
 async fn stage() -> Option<Stage> {
+    stage_refreshing(Duration::from_secs(30)).await
+}
+
+async fn stage_refreshing(every: Duration) -> Option<Stage> {
     let server = RedisServer::start(None)?;
-    let (ways, cluster) = gateway(&server, "n1", &["n2"]).await;
+    let (ways, cluster) = gateway(&server.address(), "n1", &["n2"], every).await;
     let client = server.client().get_multiplexed_async_connection().await.expect("it listens");
     Some(Stage { ways, cluster, client, server })
 }
 
-async fn gateway(server: &RedisServer, me: &str, others: &[&str]) -> (Ways, Arc<Cluster>) {
+async fn gateway(address: &str, me: &str, others: &[&str], every: Duration) -> (Ways, Arc<Cluster>) {
     let cluster = Arc::new(Cluster::default());
-    let ways = detour(Server { address: server.address(), password: None })(cluster.ways(me, others));
+    let server = Server { address: address.into(), password: None };
+    let ways = detour_refreshing(server, every)(cluster.ways(me, others));
     ways.backplane.start(cluster.clone()).await.expect("Redis is there");
     (ways, cluster)
 }
@@ -119,7 +126,7 @@ async fn original_gateways_are_sent_to_by_their_channel_and_heard_by_ours() {
 #[tokio::test]
 async fn two_of_our_gateways_send_to_each_other_and_nobody_hears_itself() {
     let Some(stage) = stage().await else { return };
-    let (other, others) = gateway(&stage.server, "n2", &["n1"]).await;
+    let (other, others) = gateway(&stage.server.address(), "n2", &["n1"], Duration::from_secs(30)).await;
     others.arrive("bob");
     let sent: Vec<_> = (0..1_000)
         .map(|number| stage.ways.backplane.send(at("n2"), message("bob", &number.to_string())))
@@ -160,25 +167,42 @@ async fn defect_6_what_nobody_listens_for_has_failed() {
     }
 }
 
+/// Passes connections on to a server that can be exchanged, so that one address can change its mind.
+async fn relay(to: Arc<Mutex<String>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let to = to.lock().expect("no panics inside").clone();
+            tokio::spawn(async move {
+                let Ok(mut server) = TcpStream::connect(to).await else { return };
+                // Whoever hangs up ends the connection for both.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
 #[tokio::test]
 async fn a_redis_that_is_gone_fails_messages_and_is_found_again() {
-    let Some(stage) = stage().await else { return };
-    let Stage { ways, cluster, client, server } = stage;
-    drop(client);
-    let port = server.port();
+    let Some(server) = RedisServer::start(None) else { return };
+    let to = Arc::new(Mutex::new(server.address()));
+    let address = relay(to.clone()).await.to_string();
+    let (ways, cluster) = gateway(&address, "n1", &["n2"], Duration::from_secs(30)).await;
     drop(server);
-    let start = tokio::time::Instant::now();
-    let failed = ways.backplane.send_outside(message("bob", "hi")).await;
+    let failed = ways.backplane.send_outside(message("bob", "hi"));
+    let failed = tokio::time::timeout(Duration::from_secs(20), failed).await.expect("it is not waited for");
     assert!(
         matches!(failed, Err(BackplaneError::NotSent(..) | BackplaneError::Unreachable(..))),
         "{failed:?}"
     );
-    assert!(start.elapsed() < Duration::from_secs(20), "it is not waited for");
     // Logins go on: the log decides them.
     let hold = ways.presence.open(user("bob"), ConnectionId::from_random(1), SecondLogin::Replace).await;
-    assert!(cluster.stands("bob"));
+    assert!(hold.is_ok() && cluster.stands("bob"));
 
-    let server = RedisServer::on(port, None);
+    let server = RedisServer::start(None).expect("there was one before");
+    *to.lock().expect("no panics inside") = server.address();
     let mut client = server.client().get_multiplexed_async_connection().await.expect("it listens");
     cluster.arrive("bob");
     let published = r#"{"from":"alice","to":"bob","content":"back","type":"direct"}"#;
@@ -192,7 +216,6 @@ async fn a_redis_that_is_gone_fails_messages_and_is_found_again() {
         ways.backplane.send(at("n2"), message("bob", "hi")).await == Ok(Taken::NotHere { index: 0 })
     })
     .await;
-    drop(hold);
 }
 
 #[tokio::test]
@@ -212,13 +235,57 @@ async fn a_password_is_given_and_a_wrong_one_is_told_without_it() {
     assert!(error.contains("can't be reached") && !error.contains("barley"), "{error}");
 }
 
-/// Hold a user, and see what a refresh makes of what is in Redis.
+const OFTEN: Duration = Duration::from_millis(100);
+
+/// The original's refresh after an expiry makes an entry with a time and no gateway, and refreshes those of others.
+#[tokio::test]
+async fn defect_3_a_refresh_writes_whole_entries_and_only_its_own() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let _hold = stage.open("bob", 1).await;
+    let whole = stage.hash("bob").await;
+    let _: u64 = stage.client.del("presence:bob").await.expect("it answers");
+    until("it is whole again", async || {
+        let hash = stage.hash("bob").await;
+        hash.get("gwId") == whole.get("gwId") && hash.get("connId") == whole.get("connId")
+    })
+    .await;
+    let ttl: u64 = stage.client.ttl("presence:bob").await.expect("it answers");
+    assert!((1..=TTL_S).contains(&ttl), "{ttl}");
+
+    stage.log_in_elsewhere("bob", "gateway-02", "their-connection").await;
+    let theirs = stage.hash("bob").await;
+    let _: bool = stage.client.persist("presence:bob").await.expect("it answers");
+    // Ours is refreshed meanwhile.
+    let _other = stage.open("ann", 2).await;
+    let _: u64 = stage.client.del("presence:ann").await.expect("it answers");
+    until("another round has been made", async || !stage.hash("ann").await.is_empty()).await;
+    assert_eq!(stage.hash("bob").await, theirs);
+    let ttl: i64 = stage.client.ttl("presence:bob").await.expect("it answers");
+    assert_eq!(ttl, -1, "not even its time is touched");
+}
+
 #[tokio::test]
 async fn a_user_who_has_logged_in_at_an_original_gateway_is_lost_here() {
-    let Some(mut stage) = stage().await else { return };
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
     let hold = stage.open("bob", 1).await;
     assert_eq!(hold.lost(), None);
     stage.log_in_elsewhere("bob", "gateway-02", "their-connection").await;
-    let lost = tokio::time::timeout(Duration::from_secs(60), hold.until_lost()).await;
+    let lost = tokio::time::timeout(Duration::from_secs(30), hold.until_lost()).await;
     assert_eq!((lost, hold.lost()), (Ok(Lost::Replaced), Some(Lost::Replaced)));
+    hold.close().await;
+    assert_eq!(stage.hash("bob").await["gwId"], "gateway-02");
+}
+
+/// Redis has room for one of a user's sessions: those that it does not name stand all the same.
+#[tokio::test]
+async fn of_a_user_of_many_sessions_none_is_lost_to_another_one() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let (first, second) = (stage.open("bob", 1).await, stage.open("bob", 2).await);
+    let _other = stage.open("ann", 3).await;
+    let _: u64 = stage.client.del("presence:ann").await.expect("it answers");
+    until("a round has been made", async || !stage.hash("ann").await.is_empty()).await;
+    assert_eq!((first.lost(), second.lost()), (None, None));
+    second.close().await;
+    let id = ConnectionId::from_random(1).to_string();
+    until("Redis names the other one", async || stage.hash("bob").await.get("connId") == Some(&id)).await;
 }

@@ -72,6 +72,11 @@ impl Cluster {
         self.here.lock().expect("no panics inside").push(user(name));
     }
 
+    /// As the log of another node has it.
+    pub fn lives_at(&self, name: &str, node: &str) {
+        self.places.lock().expect("no panics inside").insert(user(name), vec![at(node)]);
+    }
+
     pub fn stands(&self, name: &str) -> bool {
         let places = self.places.lock().expect("no panics inside");
         places.get(&user(name)).is_some_and(|places| !places.is_empty())

@@ -28,14 +28,14 @@ impl RedisServer {
             eprintln!("skipped: redis-server is missing (Debian's package redis-server)");
             return None;
         }
+        // Somebody else may take the port before Redis does.
+        (0..10).find_map(|_| Self::try_start(password)).or_else(|| panic!("Redis does not listen"))
+    }
+
+    fn try_start(password: Option<&'static str>) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("bound").port();
         drop(free);
-        Some(Self::on(port, password))
-    }
-
-    /// One on this port, that is there when this returns.
-    pub fn on(port: u16, password: Option<&'static str>) -> Self {
         let mut command = Command::new("redis-server");
         command.args([
             "--port",
@@ -51,17 +51,18 @@ impl RedisServer {
             command.args(["--requirepass", password]);
         }
         let process = command.stdout(Stdio::null()).spawn().expect("it starts");
-        let server = Self { process, port, password };
+        let mut server = Self { process, port, password };
         let start = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(30), "Redis does not listen");
+        while start.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(10));
+            if server.process.try_wait().expect("ours").is_some() {
+                return None;
+            }
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(server);
+            }
         }
-        server
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
+        None
     }
 
     pub fn address(&self) -> String {
