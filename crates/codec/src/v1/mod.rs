@@ -26,6 +26,7 @@ pub(crate) mod reply;
 pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod services;
+pub(crate) mod session;
 pub(crate) mod traffic;
 pub(crate) mod work;
 
