@@ -157,7 +157,8 @@ fn accept(request: &Request<Incoming>) -> Result<HeaderValue, Box<Response<BoxBo
         return Err(bad("Bad Request: 'websocket' is not among the tokens of 'Upgrade'\n"));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        let mut answer = text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required: version 13 of WebSockets is spoken\n");
+        let mut answer =
+            text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required: version 13 of WebSockets is spoken\n");
         answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(Box::new(answer));
     }

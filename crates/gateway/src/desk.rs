@@ -1,12 +1,7 @@
 //! What the sessions of one gateway share.
 
 use crate::{
-    cluster::Presence,
-    delivery::Courier,
-    drain::Drain,
-    hall::Hall,
-    settings::Settings,
-    token::Verifier,
+    cluster::Presence, delivery::Courier, drain::Drain, hall::Hall, settings::Settings, token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_telemetry::gateway::GatewayCounters;

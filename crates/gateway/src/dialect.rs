@@ -84,8 +84,13 @@ mod tests {
         for offered in [&[][..], &["chat"], &["quorate.v", "quorate.v00"]] {
             assert_eq!(Dialect::choose(&headers(offered)), (Dialect::Legacy, None), "{offered:?}");
         }
-        for offered in [&["quorate.v0"][..], &["chat, quorate.v0"], &["chat", "quorate.bearer.x ,quorate.v0"]] {
-            assert_eq!(Dialect::choose(&headers(offered)), (Dialect::Legacy, Some("quorate.v0")), "{offered:?}");
+        for offered in [&["quorate.v0"][..], &["chat, quorate.v0"], &["chat", "quorate.bearer.x ,quorate.v0"]]
+        {
+            assert_eq!(
+                Dialect::choose(&headers(offered)),
+                (Dialect::Legacy, Some("quorate.v0")),
+                "{offered:?}"
+            );
         }
     }
 

@@ -80,11 +80,7 @@ pub struct Seat {
 
 impl Hall {
     /// Nobody is here.
-    pub fn new(
-        presence: Arc<dyn Presence>,
-        counters: Arc<GatewayCounters>,
-        slow: SlowConsumer,
-    ) -> Arc<Self> {
+    pub fn new(presence: Arc<dyn Presence>, counters: Arc<GatewayCounters>, slow: SlowConsumer) -> Arc<Self> {
         Arc::new(Self { presence, counters, slow, guests: Mutex::default(), seats: AtomicU64::new(0) })
     }
 

@@ -24,6 +24,7 @@
 //! | [`cluster`] | what a gateway asks of the cluster: who is where |
 //! | [`backplane`] | how a message comes to the gateway that holds its recipient |
 //! | [`delivery`] | who holds the recipient, and the second try |
+//! | [`repeats`] | which named messages were taken already |
 //! | [`lanes`] | one message at a time for each recipient of a session |
 
 pub mod admit;
@@ -42,6 +43,7 @@ pub mod listen;
 pub mod origin;
 pub mod queue;
 pub mod rate;
+pub mod repeats;
 pub mod session;
 pub mod settings;
 pub mod token;

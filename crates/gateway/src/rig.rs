@@ -36,8 +36,14 @@ pub async fn guarded(
 ) -> Gateway {
     let node = NodeName::parse(name).expect("a good name");
     let port = SharedPort::claim(SocketAddr::from(([127, 0, 0, 1], 0))).expect("some port is free");
-    let ways = Ways { presence: table.presence(&node), backplane: table.backplane(&node) };
-    let parts = Parts { node, settings, verifier, threads: 1, ways, counters: Arc::default() };
+    let others = table.clone();
+    let ways = Ways {
+        me: node.clone(),
+        others: Arc::new(move || others.nodes()),
+        presence: table.presence(&node),
+        backplane: table.backplane(&node),
+    };
+    let parts = Parts { settings, verifier, threads: 1, ways, counters: Arc::default() };
     Gateway::start(parts, port).await.expect("it starts")
 }
 

@@ -48,6 +48,11 @@ impl Table {
         self.lock().sessions.get(user).into_iter().flatten().rev().map(|entry| entry.place.clone()).collect()
     }
 
+    /// Its gateways.
+    pub fn nodes(&self) -> Vec<NodeName> {
+        self.lock().inboxes.keys().cloned().collect()
+    }
+
     /// How many sessions there are.
     pub fn count(&self) -> usize {
         self.lock().sessions.values().map(Vec::len).sum()
@@ -146,8 +151,12 @@ impl Backplane for View {
 
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
         let inner = self.table.lock();
-        let others: Vec<_> =
-            inner.inboxes.iter().filter(|(node, _)| **node != self.node).map(|(_, inbox)| inbox.clone()).collect();
+        let others: Vec<_> = inner
+            .inboxes
+            .iter()
+            .filter(|(node, _)| **node != self.node)
+            .map(|(_, inbox)| inbox.clone())
+            .collect();
         drop(inner);
         others.into_iter().for_each(|inbox| inbox.take_broadcast(message.clone()));
         ready(Ok(())).boxed()
@@ -157,9 +166,7 @@ impl Backplane for View {
         let inbox = self.table.lock().inboxes.get(&node).cloned();
         match inbox {
             Some(inbox) => inbox.asked(question).map(Ok).boxed(),
-            None => {
-                ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed()
-            }
+            None => ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed(),
         }
     }
 
