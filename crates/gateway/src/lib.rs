@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`cluster`] | what a gateway asks of the cluster: who is where |
 //! | [`backplane`] | how a message comes to the gateway that holds its recipient |
+//! | `extension` | the protocol `quorate.v1`: acknowledgements, presence, rooms, sessions that outlive their socket |
 
 pub mod backplane;
 pub mod cluster;
+mod extension;

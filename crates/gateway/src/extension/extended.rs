@@ -1,0 +1,298 @@
+//! What a session of `quorate.v1` is beside its socket and its entry in presence: everything that goes with it to
+//! another socket or another node.
+//!
+//! Pure: what is heard becomes a list of things to do, which the gateway carries out.
+
+use super::{
+    handover::Handed,
+    limit,
+    refusal::Refusal,
+    replay::{Bounds, Elsewhere, Full, Gap, Replay},
+    rooms::Room,
+    said::{Id, Said},
+    sent::{Begin, Outcome, Sent},
+    token::Token,
+    told::{self, Told},
+    watched::{Presence, Watched},
+};
+use crate::backplane::{Message, Recipient};
+use quorate_model::UserId;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What the names and numbers of a delivery take beside its content, about.
+const ENVELOPE_BYTES: usize = 96;
+
+/// The session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    user: UserId,
+    token: Token,
+    replay: Replay,
+    rooms: BTreeSet<Room>,
+    watched: Watched,
+    sent: Sent,
+    /// The client was told that its buffer is full, and has made no room since.
+    told_full: bool,
+    /// There was no room to tell a change of presence: whoever is watched must be looked at again.
+    behind: bool,
+}
+
+/// Who may broadcast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Broadcasts {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Every registered client of `quorate.v1`.
+    Everybody,
+}
+
+/// What a gateway does about what it heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Do {
+    /// Tell the client.
+    Tell(Arc<str>),
+    /// Bring a message to its recipient, and say how that [ended](Extended::ended).
+    Bring(Option<Id>, Message),
+    /// The room gets a member.
+    Join(Room),
+    /// The room loses a member.
+    Leave(Room),
+    /// Look who of these is there, [tell](Extended::looked_first), and keep telling.
+    Watch(Option<Id>, Vec<UserId>),
+    /// Nobody asks for these any more.
+    Unwatch(Vec<UserId>),
+    /// Look again at whoever is watched: there is room again.
+    LookAgain,
+    /// The session is over: its client said so.
+    End,
+}
+
+impl Extended {
+    /// From its beginning.
+    pub fn new(user: UserId, token: Token, bounds: Bounds) -> Self {
+        Self {
+            user,
+            token,
+            replay: Replay::new(bounds),
+            rooms: BTreeSet::new(),
+            watched: Watched::default(),
+            sent: Sent::default(),
+            told_full: false,
+            behind: false,
+        }
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// What its client shows to have it back.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The rooms that it is in.
+    pub fn rooms(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter()
+    }
+
+    /// Whom it watches.
+    pub fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    /// Something was said.
+    pub fn hear(&mut self, said: Said, broadcasts: Broadcasts) -> Vec<Do> {
+        match said {
+            Said::Register { .. } | Said::Resume { .. } => refuse(None, &Refusal::RegisteredAlready),
+            Said::Ping => tell(Told::Pong.text()),
+            Said::Message { id, to, content } => self.begin(id, Recipient::User(to), content),
+            Said::Broadcast { id, .. } if broadcasts == Broadcasts::Off => {
+                refuse(id.as_ref(), &Refusal::BroadcastNotAllowed)
+            }
+            Said::Broadcast { id, content } => self.begin(id, Recipient::All, content),
+            Said::RoomMessage { id, room, .. } if !self.rooms.contains(&room) => {
+                refuse(id.as_ref(), &Refusal::NotAMember)
+            }
+            Said::RoomMessage { id, room, content } => {
+                self.begin(id, Recipient::Room(room.text().clone()), content)
+            }
+            Said::Join { id, room } => self.join(id.as_ref(), room),
+            Said::Leave { id, room } => {
+                let left = self.rooms.remove(&room).then_some(Do::Leave(room));
+                left.into_iter().chain(acked(id.as_ref())).collect()
+            }
+            Said::Subscribe { id, users } => match self.watched.admit(&users) {
+                Ok(()) => vec![Do::Watch(id, users)],
+                Err(refusal) => refuse(id.as_ref(), &refusal),
+            },
+            Said::Unsubscribe { id, users } => {
+                users.iter().for_each(|user| self.watched.forget(user));
+                [Do::Unwatch(users)].into_iter().chain(acked(id.as_ref())).collect()
+            }
+            Said::Ack { seq } => self.ack(seq),
+            Said::Bye => vec![Do::End],
+        }
+    }
+
+    fn begin(&mut self, id: Option<Id>, to: Recipient, content: Arc<str>) -> Vec<Do> {
+        let begin = id.as_ref().map_or(Begin::New, |id| self.sent.begin(id));
+        match begin {
+            Begin::New => {
+                let message = Message { from: self.user.clone(), to, content, id: id.clone() };
+                vec![Do::Bring(id, message)]
+            }
+            Begin::Underway => Vec::new(),
+            Begin::Done => acked(id.as_ref()).into_iter().collect(),
+            Begin::Unknown => refuse(id.as_ref(), &Refusal::Unknown),
+            Begin::Busy => refuse(id.as_ref(), &Refusal::Busy),
+        }
+    }
+
+    fn join(&mut self, id: Option<&Id>, room: Room) -> Vec<Do> {
+        if !self.rooms.contains(&room) && self.rooms.len() >= limit::ROOMS_MAX {
+            return refuse(id, &Refusal::TooManyRooms);
+        }
+        self.rooms.insert(room.clone());
+        [Do::Join(room)].into_iter().chain(acked(id)).collect()
+    }
+
+    fn ack(&mut self, seq: u64) -> Vec<Do> {
+        if self.replay.ack(seq).is_err() {
+            return refuse(None, &Refusal::NeverSent);
+        }
+        self.told_full = false;
+        if std::mem::take(&mut self.behind) { vec![Do::LookAgain] } else { Vec::new() }
+    }
+
+    /// A message that was to be brought has ended so: what the client is told of it. Success without an id is silence.
+    pub fn ended(&mut self, id: Option<&Id>, outcome: Outcome) -> Option<Arc<str>> {
+        if let Some(id) = id {
+            self.sent.end(id, outcome);
+        }
+        let refusal = match outcome {
+            Outcome::Done => return id.map(|id| Told::Ack { id }.text().into()),
+            Outcome::Failed => Refusal::NotDelivered,
+            Outcome::Unknown => Refusal::Unknown,
+        };
+        Some(told::error(id, &refusal).into())
+    }
+
+    /// A message for this session: the frame that its client is to get. It is kept until the client acknowledges it.
+    pub fn deliver(&mut self, message: &Message) -> Result<Arc<str>, Refused> {
+        let (from, content) = (message.from.as_str(), &*message.content);
+        let bytes = from.len() + content.len() + ENVELOPE_BYTES;
+        let render = |seq| match &message.to {
+            Recipient::User(_) => Told::Message { seq, from, content }.text(),
+            Recipient::All => Told::Broadcast { seq, from, content }.text(),
+            Recipient::Room(room) => Told::RoomMessage { seq, room, from, content }.text(),
+        };
+        self.replay.push(bytes, render).map_err(|Full| {
+            let is_new = !std::mem::replace(&mut self.told_full, true);
+            Refused { notice: is_new.then(|| told::error(None, &Refusal::ReplayFull).into()) }
+        })
+    }
+
+    /// Answer to a subscription, from a look at presence.
+    pub fn looked_first(&mut self, id: Option<&Id>, index: u64, look: &[(UserId, Presence)]) -> Arc<str> {
+        let (mut online, mut offline) = (Vec::new(), Vec::new());
+        for (user, presence) in look {
+            match self.watched.set(user.clone(), *presence, index) {
+                Presence::Online => online.push(user),
+                Presence::Offline => offline.push(user),
+            }
+        }
+        let (online, offline) = (told::names(online), told::names(offline));
+        Told::Presence { id: id.map(|id| &**id), index, online, offline }.text().into()
+    }
+
+    /// A look at presence, because something changed: the frames that the client is to get.
+    pub fn looked(&mut self, index: u64, look: &[(UserId, Presence)]) -> Vec<Arc<str>> {
+        let mut frames = Vec::new();
+        for (user, presence) in look {
+            if !self.watched.differs(user, *presence, index) {
+                continue;
+            }
+            let name = user.as_str();
+            let pushed = self.replay.push(name.len() + ENVELOPE_BYTES, |seq| match presence {
+                Presence::Online => Told::Joined { seq, user: name, index }.text(),
+                Presence::Offline => Told::Left { seq, user: name, index }.text(),
+            });
+            match pushed {
+                Ok(frame) => {
+                    self.watched.set(user.clone(), *presence, index);
+                    frames.push(frame);
+                }
+                // What is not told stays a difference, and is told once there is room.
+                Err(Full) => self.behind = true,
+            }
+        }
+        frames
+    }
+
+    /// The client is back and has processed everything up to `seq`: what it is sent first.
+    pub fn resume(&mut self, seq: u64) -> Result<Vec<Arc<str>>, Elsewhere> {
+        let kept = self.replay.resume(seq)?;
+        self.told_full = false;
+        let (sent, refused) = (self.replay.sent(), self.replay.take_refused());
+        let resumed = Told::Resumed { ok: true, reason: None, seq: Some(sent), refused }.text();
+        Ok([resumed.into()].into_iter().chain(kept).collect())
+    }
+
+    /// How many deliveries wait for an ack.
+    pub fn unacked(&self) -> usize {
+        self.replay.kept().count()
+    }
+
+    /// For another gateway.
+    pub fn hand_over(&self) -> Handed {
+        let (done, unknown) = self.sent.hand_over();
+        Handed {
+            user: self.user.clone(),
+            token: self.token,
+            next: self.replay.sent() + 1,
+            kept: self.replay.kept().cloned().collect(),
+            refused: self.replay.refused(),
+            rooms: self.rooms.iter().cloned().collect(),
+            watched: self.watched.clone(),
+            done,
+            unknown,
+        }
+    }
+
+    /// From another gateway.
+    pub fn taken_over(handed: Handed, bounds: Bounds) -> Result<Self, Gap> {
+        let Handed { user, token, next, kept, refused, rooms, watched, done, unknown } = handed;
+        Ok(Self {
+            user,
+            token,
+            replay: Replay::taken_over(next, kept, refused, bounds)?,
+            rooms: rooms.into_iter().collect(),
+            watched,
+            sent: Sent::taken_over(done, unknown),
+            told_full: false,
+            behind: true,
+        })
+    }
+}
+
+/// There is no room for a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the client is told, once until it makes room.
+    pub notice: Option<Arc<str>>,
+}
+
+fn tell(text: String) -> Vec<Do> {
+    vec![Do::Tell(text.into())]
+}
+
+fn refuse(id: Option<&Id>, refusal: &Refusal) -> Vec<Do> {
+    tell(told::error(id, refusal))
+}
+
+fn acked(id: Option<&Id>) -> Option<Do> {
+    id.map(|id| Do::Tell(Told::Ack { id }.text().into()))
+}

@@ -1,0 +1,99 @@
+//! Rooms: who of this node's sessions hears which.
+//!
+//! A room is there while somebody is in it. Nobody but its node knows that a session is a member: a message to a room
+//! goes to all gateways, and each passes it on to its own members.
+
+use super::{limit, refusal::Refusal};
+use quorate_model::ConnectionId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The name of a room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Room(Arc<str>);
+
+impl Room {
+    /// Parses.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let is_good =
+            (1..=limit::ROOM_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        is_good.then(|| Self(text.into())).ok_or_else(|| Refusal::Field {
+            field: "room",
+            allowed: format!("1 to {} bytes without control characters", limit::ROOM_BYTES_MAX),
+        })
+    }
+
+    /// The text.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Room {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The members of this node.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    members: BTreeMap<Room, BTreeSet<ConnectionId>>,
+}
+
+impl Rooms {
+    /// A session hears a room from now on.
+    pub fn join(&mut self, room: &Room, session: ConnectionId) {
+        self.members.entry(room.clone()).or_default().insert(session);
+    }
+
+    /// And no more. The last one takes the room along.
+    pub fn leave(&mut self, room: &Room, session: ConnectionId) {
+        if let Some(members) = self.members.get_mut(room) {
+            members.remove(&session);
+            if members.is_empty() {
+                self.members.remove(room);
+            }
+        }
+    }
+
+    /// Who hears it.
+    pub fn members(&self, room: &str) -> impl Iterator<Item = ConnectionId> {
+        self.members.get(room).into_iter().flatten().copied()
+    }
+
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_there_while_somebody_is_in_it() {
+        let (mut rooms, room) = (Rooms::default(), Room::parse("lobby").expect("a name"));
+        let [one, other] = [1, 2].map(ConnectionId::from_random);
+        rooms.join(&room, one);
+        rooms.join(&room, one);
+        rooms.join(&room, other);
+        assert_eq!(rooms.members("lobby").count(), 2);
+        rooms.leave(&room, one);
+        rooms.leave(&room, one);
+        assert_eq!(rooms.members("lobby").collect::<Vec<_>>(), [other]);
+        rooms.leave(&room, other);
+        assert_eq!(rooms.count(), 0);
+    }
+
+    #[test]
+    fn rooms_have_names_within_bounds() {
+        for bad in ["", "a\nb", &"x".repeat(limit::ROOM_BYTES_MAX + 1)] {
+            assert!(Room::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Room::parse(&"x".repeat(limit::ROOM_BYTES_MAX)).is_ok());
+    }
+}
