@@ -3,9 +3,9 @@
 //! The cluster's own way ([direct](Backplane)) asks presence who holds the recipient, and the owner acknowledges. The
 //! others publish as the original did, and nobody acknowledges.
 
-use crate::cluster::Place;
-use futures_util::future::BoxFuture;
-use quorate_model::{NodeName, UserId};
+use crate::cluster::{Place, Presence};
+use futures_util::{FutureExt, future::BoxFuture};
+use quorate_model::{ConnectionId, NodeName, UserId};
 use std::sync::Arc;
 
 /// Longest question and longest answer between two gateways, in bytes.
@@ -20,6 +20,13 @@ pub trait Backplane: Send + Sync + 'static {
     /// whether or not their futures are polled.
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>>;
 
+    /// Brings a message to a user whom no gateway of this cluster holds, where this way leads to others.
+    /// [`Taken::NotHere`]: nobody that it knows of holds them. Order is that of [`Self::send`].
+    fn send_outside(&self, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+        drop(message);
+        std::future::ready(Ok(Taken::NotHere { index: 0 })).boxed()
+    }
+
     /// Brings a message to all other gateways; resolves once each that can be reached has it.
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>>;
 
@@ -31,9 +38,22 @@ pub trait Backplane: Send + Sync + 'static {
     fn stop(&self) -> BoxFuture<'static, ()>;
 }
 
+/// By what a gateway finds users, and reaches other gateways.
+pub struct Ways {
+    /// Who is where.
+    pub presence: Arc<dyn Presence>,
+    /// How messages travel.
+    pub backplane: Arc<dyn Backplane>,
+}
+
+/// Puts other ways in the place of the cluster's own. The cluster's own go on being used for what others can't.
+pub type Detour = Box<dyn FnOnce(Ways) -> Ways + Send>;
+
 /// A gateway, as a backplane sees it.
 pub trait Inbox: Send + Sync + 'static {
     /// A message for a user whose session has this epoch (`None`: any of the user's, the sender could not tell).
+    /// Messages are in the order of the calls, whether or not their futures are polled: put it into the recipient's queue
+    /// within the call, and wait afterwards for what has to be waited for.
     fn take(&self, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken>;
 
     /// A message for all.
@@ -68,12 +88,22 @@ pub struct Message {
     pub to: Recipient,
     /// What.
     pub content: Arc<str>,
-    /// Told apart from every other one of this sender's session, where the client named it.
-    pub id: Option<Arc<str>>,
+    /// Where the client named it. A message with a name may be sent twice when nobody knows whether it arrived: the
+    /// owner of the recipient takes it once.
+    pub id: Option<MessageId>,
+}
+
+/// By what a message is told apart from every other one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId {
+    /// The connection by which the sender's session began.
+    pub session: ConnectionId,
+    /// As the client named it: not twice in one session.
+    pub name: Arc<str>,
 }
 
 /// To whom a message is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
     /// One user.
     User(UserId),
@@ -86,9 +116,12 @@ pub enum Recipient {
 /// Why a message could not be brought.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackplaneError {
-    /// The other side can't be reached. Whether it has the message nobody knows.
-    #[error("{0} can't be reached: {1}")]
+    /// The other side does not answer. Whether it has the message nobody knows.
+    #[error("{0} does not answer: {1}")]
     Unreachable(Arc<str>, Arc<str>),
+    /// The other side can't be reached, and nothing was sent.
+    #[error("{0} can't be reached: {1}")]
+    NotSent(Arc<str>, Arc<str>),
     /// Too much is under way already.
     #[error("too much is under way to {0}")]
     Busy(Arc<str>),

@@ -7,7 +7,7 @@ use super::{
     handover::Handed,
     limit,
     refusal::Refusal,
-    replay::{Bounds, Elsewhere, Full, Gap, Replay},
+    replay::{Bounds, Elsewhere, Gap, Replay},
     rooms::Room,
     said::{Id, Said},
     sent::{Begin, Outcome, Sent},
@@ -15,12 +15,12 @@ use super::{
     told::{self, Told},
     watched::{Presence, Watched},
 };
-use crate::backplane::{Message, Recipient};
+use crate::{
+    backplane::{Message, MessageId, Recipient},
+    delivery,
+};
 use quorate_model::UserId;
 use std::{collections::BTreeSet, sync::Arc};
-
-/// What the names and numbers of a delivery take beside its content, about.
-const ENVELOPE_BYTES: usize = 96;
 
 /// The session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum Do {
     /// Tell the client.
     Tell(Arc<str>),
     /// Bring a message to its recipient, and say how that [ended](Extended::ended).
-    Bring(Option<Id>, Message),
+    Bring(Arc<Message>),
     /// The room gets a member.
     Join(Room),
     /// The room loses a member.
@@ -141,12 +141,12 @@ impl Extended {
         let begin = id.as_ref().map_or(Begin::New, |id| self.sent.begin(id));
         match begin {
             Begin::New => {
-                let message = Message { from: self.user.clone(), to, content, id: id.clone() };
-                vec![Do::Bring(id, message)]
+                let session = self.token.connection;
+                let name = id.clone().map(|name| MessageId { session, name });
+                vec![Do::Bring(Message { from: self.user.clone(), to, content, id: name }.into())]
             }
             Begin::Underway => Vec::new(),
             Begin::Done => acked(id.as_ref()).into_iter().collect(),
-            Begin::Unknown => refuse(id.as_ref(), &Refusal::Unknown),
             Begin::Busy => refuse(id.as_ref(), &Refusal::Busy),
         }
     }
@@ -168,30 +168,48 @@ impl Extended {
     }
 
     /// A message that was to be brought has ended so: what the client is told of it. Success without an id is silence.
-    pub fn ended(&mut self, id: Option<&Id>, outcome: Outcome) -> Option<Arc<str>> {
+    pub fn ended(&mut self, message: &Message, outcome: delivery::Outcome) -> Option<Arc<str>> {
+        let id = message.id.as_ref().map(|id| &id.name);
+        let is_sent = outcome.is_sent();
         if let Some(id) = id {
-            self.sent.end(id, outcome);
+            self.sent.end(id, if is_sent { Outcome::Done } else { Outcome::Failed });
         }
-        let refusal = match outcome {
-            Outcome::Done => return id.map(|id| Told::Ack { id }.text().into()),
-            Outcome::Failed => Refusal::NotDelivered,
-            Outcome::Unknown => Refusal::Unknown,
-        };
-        Some(told::error(id, &refusal).into())
+        match outcome {
+            _ if is_sent => id.map(|id| Told::Ack { id }.text().into()),
+            delivery::Outcome::Unknown => Some(told::error(id, &Refusal::Unknown).into()),
+            _ => Some(told::error(id, &Refusal::NotDelivered).into()),
+        }
     }
 
-    /// A message for this session: the frame that its client is to get. It is kept until the client acknowledges it.
-    pub fn deliver(&mut self, message: &Message) -> Result<Arc<str>, Refused> {
+    /// A message that could not even begin: there is too much under way.
+    pub fn not_begun(&mut self, message: &Message) -> Arc<str> {
+        let id = message.id.as_ref().map(|id| &id.name);
+        if let Some(id) = id {
+            self.sent.end(id, Outcome::Failed);
+        }
+        told::error(id, &Refusal::Busy).into()
+    }
+
+    /// Whether another message may be [delivered](Self::deliver). Where not, it waits in the session's queue, and when
+    /// that is full as well its sender is told.
+    pub fn has_room(&self) -> bool {
+        self.replay.has_room()
+    }
+
+    /// There is no room, and the client has not been told since it made some the last time.
+    pub fn full_notice(&mut self) -> Option<Arc<str>> {
+        let is_new = !self.has_room() && !std::mem::replace(&mut self.told_full, true);
+        is_new.then(|| told::error(None, &Refusal::ReplayFull).into())
+    }
+
+    /// A message for this session: the frame that its client is to get. It is kept until the client acknowledges it. Ask
+    /// [for room](Self::has_room) first; the last one may be larger than what is left.
+    pub fn deliver(&mut self, message: &Message) -> Arc<str> {
         let (from, content) = (message.from.as_str(), &*message.content);
-        let bytes = from.len() + content.len() + ENVELOPE_BYTES;
-        let render = |seq| match &message.to {
+        self.replay.keep(|seq| match &message.to {
             Recipient::User(_) => Told::Message { seq, from, content }.text(),
             Recipient::All => Told::Broadcast { seq, from, content }.text(),
             Recipient::Room(room) => Told::RoomMessage { seq, room, from, content }.text(),
-        };
-        self.replay.push(bytes, render).map_err(|Full| {
-            let is_new = !std::mem::replace(&mut self.told_full, true);
-            Refused { notice: is_new.then(|| told::error(None, &Refusal::ReplayFull).into()) }
         })
     }
 
@@ -216,73 +234,58 @@ impl Extended {
                 continue;
             }
             let name = user.as_str();
-            let pushed = self.replay.push(name.len() + ENVELOPE_BYTES, |seq| match presence {
+            if !self.has_room() {
+                // What is not told stays a difference, and is told once there is room.
+                self.behind = true;
+                break;
+            }
+            frames.push(self.replay.keep(|seq| match presence {
                 Presence::Online => Told::Joined { seq, user: name, index }.text(),
                 Presence::Offline => Told::Left { seq, user: name, index }.text(),
-            });
-            match pushed {
-                Ok(frame) => {
-                    self.watched.set(user.clone(), *presence, index);
-                    frames.push(frame);
-                }
-                // What is not told stays a difference, and is told once there is room.
-                Err(Full) => self.behind = true,
-            }
+            }));
+            self.watched.set(user.clone(), *presence, index);
         }
         frames
     }
 
-    /// The client is back and has processed everything up to `seq`: what it is sent first.
-    pub fn resume(&mut self, seq: u64) -> Result<Vec<Arc<str>>, Elsewhere> {
+    /// The client is back and has processed everything up to `seq`: what it is sent first. `refused`: how many messages
+    /// its queue had no room for meanwhile.
+    pub fn resume(&mut self, seq: u64, refused: u64) -> Result<Vec<Arc<str>>, Elsewhere> {
         let kept = self.replay.resume(seq)?;
         self.told_full = false;
-        let (sent, refused) = (self.replay.sent(), self.replay.take_refused());
+        let sent = self.replay.sent();
         let resumed = Told::Resumed { ok: true, reason: None, seq: Some(sent), refused }.text();
         Ok([resumed.into()].into_iter().chain(kept).collect())
     }
 
-    /// How many deliveries wait for an ack.
-    pub fn unacked(&self) -> usize {
-        self.replay.kept().count()
-    }
-
-    /// For another gateway.
-    pub fn hand_over(&self) -> Handed {
-        let (done, unknown) = self.sent.hand_over();
+    /// For another gateway; with what its queue has refused and the client was not told.
+    pub fn hand_over(&self, refused: u64) -> Handed {
         Handed {
             user: self.user.clone(),
             token: self.token,
             next: self.replay.sent() + 1,
             kept: self.replay.kept().cloned().collect(),
-            refused: self.replay.refused(),
+            refused,
             rooms: self.rooms.iter().cloned().collect(),
             watched: self.watched.clone(),
-            done,
-            unknown,
+            done: self.sent.done(),
         }
     }
 
     /// From another gateway.
     pub fn taken_over(handed: Handed, bounds: Bounds) -> Result<Self, Gap> {
-        let Handed { user, token, next, kept, refused, rooms, watched, done, unknown } = handed;
+        let Handed { user, token, next, kept, refused: _, rooms, watched, done } = handed;
         Ok(Self {
             user,
             token,
-            replay: Replay::taken_over(next, kept, refused, bounds)?,
+            replay: Replay::taken_over(next, kept, bounds)?,
             rooms: rooms.into_iter().collect(),
             watched,
-            sent: Sent::taken_over(done, unknown),
+            sent: Sent::taken_over(done),
             told_full: false,
             behind: true,
         })
     }
-}
-
-/// There is no room for a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// What the client is told, once until it makes room.
-    pub notice: Option<Arc<str>>,
 }
 
 fn tell(text: String) -> Vec<Do> {

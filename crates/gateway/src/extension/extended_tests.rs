@@ -4,12 +4,15 @@ use super::{
     limit,
     replay::{Bounds, Elsewhere},
     said::{self, Standing},
-    sent::Outcome,
     token::{Secret, Token},
     watched::Presence::{self, Offline, Online},
 };
-use crate::backplane::{Message, Recipient};
+use crate::{
+    backplane::{Message, Recipient},
+    delivery::Outcome,
+};
 use quorate_model::{ConnectionId, NodeName, UserId};
+use std::sync::Arc;
 
 const BOUNDS: Bounds = Bounds { messages: 3, bytes: 4_096 };
 
@@ -39,6 +42,13 @@ fn one_told(todo: &[Do]) -> &str {
     }
 }
 
+fn one_brought(todo: Vec<Do>) -> Arc<Message> {
+    match &todo[..] {
+        [Do::Bring(message)] => message.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn said(from: &str, to: Recipient, content: &str) -> Message {
     Message { from: user(from), to, content: content.into(), id: None }
 }
@@ -52,10 +62,10 @@ fn a_message_is_brought_once_and_acknowledged_as_often_as_it_is_said() {
     let mut alice = alice();
     let text = r#"{"type":"message","id":"1","to":"bob","content":"hi"}"#;
     let todo = hear(&mut alice, text);
-    let [Do::Bring(Some(id), message)] = &todo[..] else { panic!("{todo:?}") };
+    let [Do::Bring(message)] = &todo[..] else { panic!("{todo:?}") };
     assert_eq!((message.from.as_str(), &*message.content), ("alice", "hi"));
     assert_eq!(hear(&mut alice, text), [], "it is under way");
-    let ack = alice.ended(Some(id), Outcome::Done).expect("a word");
+    let ack = alice.ended(message, Outcome::Delivered).expect("a word");
     assert_eq!(&*ack, r#"{"type":"ack","id":"1"}"#);
     assert_eq!(one_told(&hear(&mut alice, text)), &*ack);
 }
@@ -64,22 +74,24 @@ fn a_message_is_brought_once_and_acknowledged_as_often_as_it_is_said() {
 fn a_message_that_failed_may_be_said_again_under_its_id() {
     let mut alice = alice();
     let text = r#"{"type":"message","id":"1","to":"bob","content":"hi"}"#;
-    hear(&mut alice, text);
-    let error = alice.ended(Some(&"1".into()), Outcome::Failed).expect("a word");
+    let message = one_brought(hear(&mut alice, text));
+    let error = alice.ended(&message, Outcome::Nobody).expect("a word");
     assert_eq!(
         &*error,
         r#"{"type":"error","error":"Failed to send message","code":"not_delivered","id":"1"}"#
     );
-    assert!(matches!(hear(&mut alice, text)[..], [Do::Bring(..)]));
+    let again = one_brought(hear(&mut alice, text));
+    assert_eq!(again.id, message.id, "whoever has it already can tell");
+    let error = alice.ended(&again, Outcome::Unknown).expect("a word");
+    assert!(error.contains("unknown_outcome"), "{error}");
 }
 
 #[test]
 fn success_without_an_id_is_silence() {
     let mut alice = alice();
-    let todo = hear(&mut alice, r#"{"type":"message","to":"bob","content":"hi"}"#);
-    assert!(matches!(todo[..], [Do::Bring(None, _)]));
-    assert_eq!(alice.ended(None, Outcome::Done), None);
-    assert!(alice.ended(None, Outcome::Failed).is_some());
+    let message = one_brought(hear(&mut alice, r#"{"type":"message","to":"bob","content":"hi"}"#));
+    assert_eq!(alice.ended(&message, Outcome::Published), None);
+    assert!(alice.ended(&message, Outcome::Full).is_some());
 }
 
 #[test]
@@ -97,7 +109,7 @@ fn only_members_speak_in_a_room_and_only_who_may_broadcasts() {
     let shout = r#"{"type":"broadcast","content":"hi"}"#;
     assert!(one_told(&hear(&mut alice, shout)).contains("broadcast_not_allowed"));
     let said = said::read(shout, Standing::Registered).expect("said");
-    assert!(matches!(&alice.hear(said, Broadcasts::Everybody)[..], [Do::Bring(None, _)]));
+    assert!(matches!(&alice.hear(said, Broadcasts::Everybody)[..], [Do::Bring(_)]));
 }
 
 #[test]
@@ -114,28 +126,29 @@ fn a_session_is_in_as_many_rooms_as_it_may() {
 fn a_full_buffer_is_told_once_until_there_is_room() {
     let mut alice = alice();
     for content in ["a", "b", "c"] {
-        alice.deliver(&to_alice(content)).expect("room");
+        assert!(alice.has_room() && alice.full_notice().is_none());
+        alice.deliver(&to_alice(content));
     }
-    let notice = alice.deliver(&to_alice("d")).expect_err("full").notice.expect("told");
+    let notice = alice.full_notice().expect("told");
     assert!(notice.contains("replay_full"), "{notice}");
-    assert_eq!(alice.deliver(&to_alice("d")).expect_err("full").notice, None);
+    assert_eq!(alice.full_notice(), None);
     hear(&mut alice, r#"{"type":"ack","seq":1}"#);
-    alice.deliver(&to_alice("e")).expect("room again");
-    assert!(alice.deliver(&to_alice("f")).expect_err("full").notice.is_some());
-    let frames = alice.resume(1).expect("kept");
+    assert!(alice.has_room() && alice.full_notice().is_none());
+    alice.deliver(&to_alice("e"));
+    assert!(alice.full_notice().is_some());
+    let frames = alice.resume(1, 3).expect("kept");
     assert_eq!(&*frames[0], r#"{"type":"resumed","ok":true,"seq":4,"refused":3}"#);
     assert_eq!(frames.len(), 4);
-    assert_eq!(&*alice.resume(1).expect("kept")[0], r#"{"type":"resumed","ok":true,"seq":4}"#, "told once");
 }
 
 #[test]
 fn a_client_that_has_no_such_number_is_told_so() {
     let mut alice = alice();
-    alice.deliver(&to_alice("a")).expect("room");
+    alice.deliver(&to_alice("a"));
     assert!(one_told(&hear(&mut alice, r#"{"type":"ack","seq":2}"#)).contains("never_sent"));
-    assert_eq!(alice.resume(2), Err(Elsewhere::NeverSent));
+    assert_eq!(alice.resume(2, 0), Err(Elsewhere::NeverSent));
     hear(&mut alice, r#"{"type":"ack","seq":1}"#);
-    assert_eq!(alice.resume(0), Err(Elsewhere::LetGo));
+    assert_eq!(alice.resume(0, 0), Err(Elsewhere::LetGo));
 }
 
 fn look(users: &[(&str, Presence)]) -> Vec<(UserId, Presence)> {
@@ -157,7 +170,7 @@ fn a_watcher_is_told_of_each_difference_once_and_of_what_had_no_room_later() {
     assert_eq!(alice.looked(6, &look(&[("bob", Offline)])).len(), 0, "twice");
     assert_eq!(alice.looked(5, &look(&[("bob", Online)])).len(), 0, "late");
     for content in ["a", "b"] {
-        alice.deliver(&to_alice(content)).expect("room");
+        alice.deliver(&to_alice(content));
     }
     assert_eq!(alice.looked(7, &look(&[("bob", Online)])).len(), 0, "no room");
     assert_eq!(hear(&mut alice, r#"{"type":"ack","seq":1}"#), [Do::LookAgain]);
@@ -170,22 +183,22 @@ fn a_watcher_is_told_of_each_difference_once_and_of_what_had_no_room_later() {
 fn a_session_goes_on_elsewhere_as_it_was() {
     let mut alice = alice();
     hear(&mut alice, r#"{"type":"join","room":"r"}"#);
-    hear(&mut alice, r#"{"type":"message","id":"1","to":"bob","content":"hi"}"#);
-    alice.ended(Some(&"1".into()), Outcome::Done);
+    let message = one_brought(hear(&mut alice, r#"{"type":"message","id":"1","to":"bob","content":"hi"}"#));
+    alice.ended(&message, Outcome::Delivered);
     alice.looked_first(None, 5, &look(&[("bob", Offline)]));
-    alice.deliver(&to_alice("a")).expect("room");
-    alice.deliver(&said("bob", Recipient::Room("r".into()), "b")).expect("room");
+    alice.deliver(&to_alice("a"));
+    alice.deliver(&said("bob", Recipient::Room("r".into()), "b"));
     hear(&mut alice, r#"{"type":"ack","seq":1}"#);
-    let bytes = Answer::Given(Box::new(alice.hand_over())).write();
+    let bytes = Answer::Given(Box::new(alice.hand_over(0))).write();
     let Ok(Answer::Given(handed)) = Answer::read(&bytes) else { panic!("no session") };
-    assert_eq!(*handed, alice.hand_over());
+    assert_eq!(*handed, alice.hand_over(0));
     let mut next = Extended::taken_over(*handed, BOUNDS).expect("one run");
     assert_eq!(next.token(), alice.token());
-    assert_eq!(next.resume(1), alice.resume(1));
+    assert_eq!(next.resume(1, 0), alice.resume(1, 0));
     assert!(one_told(&hear(&mut next, r#"{"type":"message","id":"1","to":"bob"}"#)).contains("ack"));
     assert_eq!(next.looked(6, &look(&[("bob", Online)])).len(), 1);
     assert_eq!(next.rooms().count(), 1);
-    let frame = next.deliver(&to_alice("c")).expect("room");
+    let frame = next.deliver(&to_alice("c"));
     assert!(frame.contains(r#""seq":4"#), "the numbers go on: {frame}");
 }
 

@@ -74,8 +74,6 @@ pub struct Handed {
     pub watched: Watched,
     /// Requests that were done.
     pub done: Vec<Id>,
-    /// And those of which nobody knows.
-    pub unknown: Vec<Id>,
 }
 
 /// It is no such document.
@@ -122,7 +120,6 @@ struct HandedWire {
     rooms: Vec<String>,
     watched: Vec<(String, bool, u64)>,
     done: Vec<String>,
-    unknown: Vec<String>,
 }
 
 fn write(says: impl Serialize) -> Vec<u8> {
@@ -181,7 +178,6 @@ impl Answer {
                 rooms: texts(&handed.rooms),
                 watched: watched_out(&handed.watched),
                 done: handed.done.iter().map(ToString::to_string).collect(),
-                unknown: handed.unknown.iter().map(ToString::to_string).collect(),
             }),
             Self::Adopted => AnswerWire::Adopted,
             Self::Unknown => AnswerWire::Unknown,
@@ -203,7 +199,6 @@ impl Answer {
 
 impl HandedWire {
     fn parse(self) -> Result<Handed, Unreadable> {
-        let ids = |texts: Vec<String>| texts.into_iter().map(Id::from).collect();
         let kept = self.kept.into_iter().map(|(seq, frame)| Kept { seq, frame: frame.into() }).collect();
         Ok(Handed {
             user: parse_user(&self.user)?,
@@ -213,8 +208,7 @@ impl HandedWire {
             refused: self.refused,
             rooms: parse_rooms(&self.rooms)?,
             watched: watched_in(self.watched)?,
-            done: ids(self.done),
-            unknown: ids(self.unknown),
+            done: self.done.into_iter().map(Id::from).collect(),
         })
     }
 }

@@ -5,7 +5,7 @@
 //! once, in order, through any number of sockets and nodes.
 //!
 //! The buffer is bounded. Where it is full nothing is let go of: a message that was acknowledged to its sender is not
-//! lost. The next one is refused to its sender instead, and the client is told how many were.
+//! lost. The next ones wait in the session's queue, and when that is full too they are refused to their senders.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -34,14 +34,8 @@ pub struct Replay {
     next: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
-    /// Since it was last told.
-    refused: u64,
     bounds: Bounds,
 }
-
-/// There is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
 
 /// Why nobody can go on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +49,11 @@ pub enum Elsewhere {
 impl Replay {
     /// Nothing was sent yet.
     pub fn new(bounds: Bounds) -> Self {
-        Self { next: 1, kept: VecDeque::new(), bytes: 0, refused: 0, bounds }
+        Self { next: 1, kept: VecDeque::new(), bytes: 0, bounds }
     }
 
     /// As another gateway handed it over. Its bounds may have been wider: what it holds is held.
-    pub fn taken_over(next: u64, kept: VecDeque<Kept>, refused: u64, bounds: Bounds) -> Result<Self, Gap> {
+    pub fn taken_over(next: u64, kept: VecDeque<Kept>, bounds: Bounds) -> Result<Self, Gap> {
         let mut expected = next.checked_sub(kept.len() as u64).filter(|first| *first >= 1).ok_or(Gap)?;
         for one in &kept {
             if one.seq != expected {
@@ -68,28 +62,23 @@ impl Replay {
             expected += 1;
         }
         let bytes = kept.iter().map(|one| one.frame.len()).sum();
-        Ok(Self { next, kept, bytes, refused, bounds })
+        Ok(Self { next, kept, bytes, bounds })
     }
 
-    /// One more delivery, of about so many bytes; `render` is told its number. A buffer that is empty takes whatever
-    /// comes: one message larger than the whole buffer must not be refused for ever.
-    pub fn push(&mut self, bytes: usize, render: impl FnOnce(u64) -> String) -> Result<Arc<str>, Full> {
-        if !self.has_room(bytes) {
-            self.refused += 1;
-            return Err(Full);
-        }
+    /// Whether there is room for one more. One that is larger than what is left is taken all the same: none is refused
+    /// for ever, and the bound is overstepped by one at most.
+    pub fn has_room(&self) -> bool {
+        self.kept.len() < self.bounds.messages && self.bytes < self.bounds.bytes
+    }
+
+    /// One more delivery; `render` is told its number. Whoever keeps asks for room first.
+    pub fn keep(&mut self, render: impl FnOnce(u64) -> String) -> Arc<str> {
         let seq = self.next;
         let frame: Arc<str> = render(seq).into();
         self.next += 1;
         self.bytes += frame.len();
         self.kept.push_back(Kept { seq, frame: frame.clone() });
-        Ok(frame)
-    }
-
-    /// Whether a delivery of about so many bytes is taken.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        self.kept.is_empty()
-            || self.kept.len() < self.bounds.messages && self.bytes.saturating_add(bytes) <= self.bounds.bytes
+        frame
     }
 
     /// The client has processed everything up to `seq`. One that says less than before says nothing new.
@@ -134,16 +123,6 @@ impl Replay {
     pub fn kept(&self) -> impl Iterator<Item = &Kept> {
         self.kept.iter()
     }
-
-    /// How many were refused since this was last asked.
-    pub fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.refused)
-    }
-
-    /// How many were refused and not told yet.
-    pub fn refused(&self) -> u64 {
-        self.refused
-    }
 }
 
 /// What was handed over is not one run of numbers.
@@ -158,8 +137,8 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { messages: 3, bytes: 20 };
 
-    fn push(replay: &mut Replay, text: &str) -> Result<Arc<str>, Full> {
-        replay.push(text.len(), |seq| format!("{seq}{text}"))
+    fn push(replay: &mut Replay, text: &str) -> Option<Arc<str>> {
+        replay.has_room().then(|| replay.keep(|seq| format!("{seq}{text}")))
     }
 
     fn frames(replay: &mut Replay, seq: u64) -> Result<Vec<String>, Elsewhere> {
@@ -182,20 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_refuses_and_counts_and_lets_go_of_nothing() {
+    fn a_full_buffer_has_no_room_and_lets_go_of_nothing() {
         let mut replay = Replay::new(BOUNDS);
         for text in ["a", "b", "c"] {
             push(&mut replay, text).expect("room");
         }
-        assert_eq!(push(&mut replay, "d"), Err(Full));
+        assert_eq!(push(&mut replay, "d"), None);
         assert_eq!(frames(&mut replay, 0).map(|frames| frames.len()), Ok(3));
-        assert_eq!(replay.take_refused(), 1);
-        assert_eq!(replay.take_refused(), 0);
-        replay.ack(1).expect("sent");
-        assert_eq!(push(&mut replay, &"x".repeat(30)), Err(Full), "bytes are bounded too");
-        replay.ack(3).expect("sent");
-        push(&mut replay, &"x".repeat(30)).expect("an empty buffer takes one of any size");
-        assert_eq!(replay.sent(), 4, "what was refused has no number");
+        replay.ack(2).expect("sent");
+        push(&mut replay, &"x".repeat(30)).expect("the last one may be larger than what is left");
+        assert_eq!(push(&mut replay, "d"), None, "bytes are bounded too");
+        replay.ack(4).expect("sent");
+        assert!(push(&mut replay, "d").is_some());
+        assert_eq!(replay.sent(), 5, "what had no room has no number");
     }
 
     #[test]
@@ -204,7 +182,7 @@ mod tests {
             seqs.iter().map(|&seq| Kept { seq, frame: "x".into() }).collect()
         };
         let taken =
-            |next, seqs: &[u64]| Replay::taken_over(next, kept(seqs), 0, BOUNDS).map(|replay| replay.acked());
+            |next, seqs: &[u64]| Replay::taken_over(next, kept(seqs), BOUNDS).map(|replay| replay.acked());
         assert_eq!(taken(1, &[]), Ok(0));
         assert_eq!(taken(6, &[4, 5]), Ok(3));
         assert_eq!(taken(7, &[4, 5]), Err(Gap));
@@ -240,7 +218,7 @@ mod tests {
             let (mut got, mut processed) = (Vec::new(), 0);
             for step in steps {
                 match step {
-                    Step::Push(size) => if let Ok(frame) = push(&mut replay, &"x".repeat(size)) {
+                    Step::Push(size) => if let Some(frame) = push(&mut replay, &"x".repeat(size)) {
                         taken.push(frame.clone());
                         wire.push_back(frame);
                     },
@@ -254,7 +232,7 @@ mod tests {
                     }
                     Step::HandOver => {
                         let kept = replay.kept().cloned().collect();
-                        replay = Replay::taken_over(replay.sent() + 1, kept, replay.refused(), BOUNDS).expect("one run");
+                        replay = Replay::taken_over(replay.sent() + 1, kept, BOUNDS).expect("one run");
                     }
                 }
             }

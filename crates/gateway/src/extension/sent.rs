@@ -14,7 +14,6 @@ pub struct Sent {
 enum State {
     Underway,
     Done,
-    Unknown,
 }
 
 /// What to do with a request.
@@ -26,8 +25,6 @@ pub enum Begin {
     Underway,
     /// Acknowledge it again.
     Done,
-    /// Nobody knows whether it was done, and doing it again might do it twice.
-    Unknown,
     /// Too many are under way.
     Busy,
 }
@@ -37,10 +34,8 @@ pub enum Begin {
 pub enum Outcome {
     /// It was done.
     Done,
-    /// It was not; it may be sent again.
+    /// It was not, or nobody knows. It may be sent again: whoever has it already takes it once.
     Failed,
-    /// Nobody knows.
-    Unknown,
 }
 
 impl Sent {
@@ -49,7 +44,6 @@ impl Sent {
         match self.recent.iter().find(|(known, _)| known == id).map(|(_, state)| state) {
             Some(State::Underway) => return Begin::Underway,
             Some(State::Done) => return Begin::Done,
-            Some(State::Unknown) => return Begin::Unknown,
             None => {}
         }
         if self.recent.len() >= limit::IDS_MAX {
@@ -68,24 +62,19 @@ impl Sent {
         let Some(at) = self.recent.iter().position(|(known, _)| known == id) else { return };
         match outcome {
             Outcome::Done => self.recent[at].1 = State::Done,
-            Outcome::Unknown => self.recent[at].1 = State::Unknown,
             Outcome::Failed => drop(self.recent.remove(at)),
         }
     }
 
-    /// Those that were done, and those of which nobody will know: what another gateway is to know.
-    pub fn hand_over(&self) -> (Vec<Id>, Vec<Id>) {
-        let (done, unknown): (Vec<_>, Vec<_>) =
-            self.recent.iter().cloned().partition(|(_, state)| *state == State::Done);
-        let ids = |all: Vec<(Id, State)>| all.into_iter().map(|(id, _)| id).collect();
-        (ids(done), ids(unknown))
+    /// Those that were done: what another gateway is to know.
+    pub fn done(&self) -> Vec<Id> {
+        let done = self.recent.iter().filter(|(_, state)| *state == State::Done);
+        done.map(|(id, _)| id.clone()).collect()
     }
 
     /// As another gateway handed it over.
-    pub fn taken_over(done: Vec<Id>, unknown: Vec<Id>) -> Self {
-        let done = done.into_iter().map(|id| (id, State::Done));
-        let unknown = unknown.into_iter().map(|id| (id, State::Unknown));
-        Self { recent: done.chain(unknown).take(limit::IDS_MAX).collect() }
+    pub fn taken_over(done: Vec<Id>) -> Self {
+        Self { recent: done.into_iter().take(limit::IDS_MAX).map(|id| (id, State::Done)).collect() }
     }
 }
 
@@ -107,8 +96,6 @@ mod tests {
         assert_eq!(sent.begin(&id(2)), Begin::New);
         sent.end(&id(2), Outcome::Failed);
         assert_eq!(sent.begin(&id(2)), Begin::New, "what failed may be tried again");
-        sent.end(&id(2), Outcome::Unknown);
-        assert_eq!(sent.begin(&id(2)), Begin::Unknown);
     }
 
     #[test]
@@ -125,15 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn the_next_gateway_knows_what_was_done_and_what_is_unknown() {
+    fn the_next_gateway_knows_what_was_done() {
         let mut sent = Sent::default();
         for n in 0..3 {
             sent.begin(&id(n));
         }
         sent.end(&id(0), Outcome::Done);
         sent.end(&id(1), Outcome::Failed);
-        let (done, unknown) = sent.hand_over();
-        let mut next = Sent::taken_over(done, unknown);
-        assert_eq!([0, 1, 2].map(|n| next.begin(&id(n))), [Begin::Done, Begin::New, Begin::Unknown]);
+        let mut next = Sent::taken_over(sent.done());
+        assert_eq!([0, 1, 2].map(|n| next.begin(&id(n))), [Begin::Done, Begin::New, Begin::New]);
     }
 }
