@@ -38,6 +38,7 @@ macro_rules! label {
     };
 }
 
+pub(crate) mod gateway;
 mod sandbox_proxy;
 
 pub use sandbox_proxy::{CallCode, PathTemplate, RoutingError};

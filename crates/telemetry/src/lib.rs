@@ -14,6 +14,7 @@
 //! | [`calls`] | calls of gRPC, by method and code |
 //! | [`control`] | the control plane's gauges and counters |
 //! | [`events`] | one struct per observable event |
+//! | [`gateway`] | the WebSocket gateway's gauges and counters |
 //! | [`label`] | closed label sets |
 //! | [`histogram`] | fixed buckets of atomics |
 //! | [`log`] | where log lines go |
@@ -21,6 +22,7 @@
 pub mod calls;
 pub mod control;
 pub mod events;
+pub mod gateway;
 pub mod histogram;
 pub mod label;
 pub mod log;

@@ -2,6 +2,7 @@
 
 use crate::{
     control::{Control, Shared},
+    gateway::{self, GatewayCounters},
     proxy::{CoreCounters, Cores},
 };
 use prometheus_client::{encoding::text, registry::Registry};
@@ -13,6 +14,7 @@ pub struct Metrics {
     registry: Registry,
     cores: Arc<Cores>,
     control: Arc<Control>,
+    gateway: Arc<GatewayCounters>,
 }
 
 impl Metrics {
@@ -23,10 +25,12 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let cores = Arc::new(Cores::default());
         let control = Arc::new(Control::default());
+        let gateway = Arc::new(GatewayCounters::default());
         let mut registry = Registry::default();
         registry.register_collector(Box::new(cores.clone()));
         registry.register_collector(Box::new(Shared(control.clone())));
-        Arc::new(Self { registry, cores, control })
+        registry.register_collector(Box::new(gateway::Shared(gateway.clone())));
+        Arc::new(Self { registry, cores, control, gateway })
     }
 
     /// Counters for one more core of the data plane. Call once per core: they live as long as the node.
@@ -37,6 +41,11 @@ impl Metrics {
     /// The control plane's numbers.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// The WebSocket gateway's numbers.
+    pub fn gateway(&self) -> &Arc<GatewayCounters> {
+        &self.gateway
     }
 
     /// OpenMetrics text, which Prometheus reads.

@@ -1,0 +1,30 @@
+//! What the sessions of one gateway share.
+
+use crate::{
+    cluster::Presence,
+    delivery::Courier,
+    drain::Drain,
+    hall::Hall,
+    settings::Settings,
+};
+use quorate_model::NodeName;
+use quorate_telemetry::gateway::GatewayCounters;
+use std::sync::Arc;
+
+/// Shared by all sessions.
+pub struct Desk {
+    /// This gateway.
+    pub node: NodeName,
+    /// What the operator has decided.
+    pub settings: Settings,
+    /// Who is where.
+    pub presence: Arc<dyn Presence>,
+    /// Who is here.
+    pub hall: Arc<Hall>,
+    /// Brings what they say.
+    pub courier: Courier,
+    /// What is counted.
+    pub counters: Arc<GatewayCounters>,
+    /// Whether the node is about to end.
+    pub drain: Drain,
+}

@@ -1,0 +1,58 @@
+//! How a gateway ends: nobody new, and those who are here leave one after the other.
+//!
+//! All at once they would all come back at once, elsewhere. So each socket picks a moment of its own within the spread, and
+//! its client is told to wait a moment of its own again.
+
+use quorate_rt::{
+    rng,
+    time::{self, Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// A client is told to come back within this time.
+const RETURN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Whether the node is about to end. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Drain(watch::Sender<Option<Duration>>);
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl Drain {
+    /// Asks all to leave, over `spread`.
+    pub fn begin(&self, spread: Duration) {
+        self.0.send_replace(Some(spread));
+    }
+
+    /// Whether they were asked.
+    pub fn has_begun(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Resolves when it is one socket's turn to leave.
+    pub async fn turn(self) {
+        let mut watched = self.0.subscribe();
+        let spread = match watched.wait_for(Option::is_some).await {
+            Ok(spread) => spread.unwrap_or_default(),
+            // This holds the sender.
+            Err(_) => Duration::ZERO,
+        };
+        let at = Instant::now() + random_within(spread);
+        time::sleep_until(at).await;
+    }
+}
+
+/// The reason that a client reads when it is sent away because the node ends.
+pub fn hint() -> String {
+    format!("reconnect in {} ms", random_within(RETURN_WITHIN).as_millis())
+}
+
+/// Evenly spread.
+pub fn random_within(spread: Duration) -> Duration {
+    let most = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    Duration::from_millis(rng::random_u64() % most)
+}

@@ -1,0 +1,117 @@
+//! A gateway's life: it listens on threads of its own, and ends in order.
+//!
+//! On threads of its own, because a storm of sockets must slow down neither routing nor the heartbeats of consensus.
+
+use crate::{
+    admit::Door,
+    answer::Answers,
+    backplane::{BackplaneError, Ways},
+    delivery::Courier,
+    desk::Desk,
+    drain::Drain,
+    hall::Hall,
+    listen::listen,
+    settings::Settings,
+};
+use quorate_model::NodeName;
+use quorate_rt::{
+    cores::Cores,
+    net::SharedPort,
+    shutdown,
+    time::{self, Duration},
+};
+use quorate_telemetry::gateway::GatewayCounters;
+use std::{io, net::SocketAddr, sync::Arc};
+
+/// What is left of the limit for goodbyes once the last socket's turn has come.
+const GOODBYES: Duration = Duration::from_secs(3);
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Its node.
+    pub node: NodeName,
+    /// What the operator has decided.
+    pub settings: Settings,
+    /// How many threads.
+    pub threads: usize,
+    /// By what it finds users, and reaches other gateways.
+    pub ways: Ways,
+    /// What is counted.
+    pub counters: Arc<GatewayCounters>,
+}
+
+/// A gateway that listens.
+pub struct Gateway {
+    desk: Arc<Desk>,
+    door: Door,
+    ways: Ways,
+    address: SocketAddr,
+    listening: shutdown::Trigger,
+    cores: Cores,
+}
+
+/// Why a gateway does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its threads don't start.
+    #[error("the gateway's threads don't start: {0}")]
+    Threads(#[from] io::Error),
+    /// It could not hear what others bring.
+    #[error("the gateway's backplane does not start: {0}")]
+    Backplane(#[from] BackplaneError),
+}
+
+impl Gateway {
+    /// Listens. Messages of others are taken from the first client on.
+    pub async fn start(parts: Parts, port: SharedPort) -> Result<Self, StartError> {
+        let Parts { node, settings, threads, ways, counters } = parts;
+        let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
+        ways.backplane.start(hall.clone()).await?;
+        let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
+        let courier = Courier::new(node.clone(), presence.clone(), backplane, hall.clone());
+        let door = Door::new(&settings);
+        let drain = Drain::default();
+        let desk = Arc::new(Desk { node, settings, presence, hall, courier, counters, drain });
+        let (listening, stopped) = shutdown::channel();
+        let address = port.local_addr();
+        let answers = Answers { desk: desk.clone(), door: door.clone() };
+        let port = Arc::new(port);
+        let emptied = door.clone();
+        let cores = Cores::start(threads, "gateway", move |_| {
+            let (port, answers, stopped) = (port.clone(), answers.clone(), stopped.clone());
+            let emptied = emptied.clone();
+            async move {
+                match port.listener().await {
+                    Ok(listener) => listen(listener, answers, stopped).await,
+                    Err(error) => tracing::error!(%error, "a thread of the gateway can't listen"),
+                }
+                // The sockets of this thread end with it.
+                emptied.emptied().await;
+            }
+        })?;
+        Ok(Self { desk, door, ways, address, listening, cores })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its sessions share.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Lets nobody in any more, and those who are in out one after the other, within the limit; then stops hearing others.
+    pub async fn drain(self) {
+        let Self { desk, door, ways, listening, cores, .. } = self;
+        let Settings { drain_spread, drain_limit, .. } = desk.settings;
+        let sockets = door.count();
+        door.close();
+        listening.fire();
+        desk.drain.begin(drain_spread.min(drain_limit.saturating_sub(GOODBYES)));
+        let is_empty = time::timeout(drain_limit, cores.join()).await.is_ok();
+        tracing::info!(sockets, left = door.count(), is_empty, "gateway drained");
+        ways.backplane.stop().await;
+    }
+}

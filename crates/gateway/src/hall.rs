@@ -1,0 +1,252 @@
+//! The sessions that are here, and what others bring for them.
+//!
+//! A session is in the log before it is in this hall: whoever sends to it in between finds it in the View, and asks here
+//! for an epoch that nobody has yet. Such a message waits with the one who is coming, in its order, and is decided when
+//! that one's epoch is known.
+//!
+//! A place is left by the session that has it, and by nobody else: the end of an older socket never takes away a newer one
+//! of the same user.
+
+use crate::{
+    backplane::{Inbox, Message, Recipient, Taken},
+    cluster::Presence,
+    queue::{Offer, Queue},
+    settings::SlowConsumer,
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
+use quorate_model::{Epoch, UserId};
+use quorate_telemetry::gateway::{Delivered, GatewayCounters};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{Notify, oneshot};
+
+/// Messages that wait with one who is coming. When full: the sender is told that it failed.
+const PARKED_MAX: usize = 1_024;
+
+/// All of them.
+pub struct Hall {
+    presence: Arc<dyn Presence>,
+    counters: Arc<GatewayCounters>,
+    slow: SlowConsumer,
+    guests: Mutex<BTreeMap<UserId, Vec<Guest>>>,
+    /// How many seats there were.
+    seats: AtomicU64,
+}
+
+struct Guest {
+    seat: u64,
+    stage: Stage,
+    mailbox: Arc<Mailbox>,
+}
+
+enum Stage {
+    /// The log is being asked; messages for it wait.
+    Coming(Vec<Parked>),
+    Here(Epoch),
+    /// It has none, and does not ask for one now.
+    Away,
+}
+
+struct Parked {
+    epoch: Option<u64>,
+    message: Arc<Message>,
+    answer: oneshot::Sender<Taken>,
+}
+
+/// What others bring for one session.
+#[derive(Debug)]
+pub struct Mailbox {
+    /// What waits for it.
+    pub queue: Queue,
+    /// Given once there was no room, where such a client is sent away.
+    pub overflowed: Notify,
+}
+
+/// A place in the hall, left by dropping it.
+pub struct Seat {
+    hall: Arc<Hall>,
+    user: UserId,
+    /// Which of the user's: the next one of the same user must not be taken for it.
+    seat: u64,
+}
+
+impl Hall {
+    /// Nobody is here.
+    pub fn new(
+        presence: Arc<dyn Presence>,
+        counters: Arc<GatewayCounters>,
+        slow: SlowConsumer,
+    ) -> Arc<Self> {
+        Arc::new(Self { presence, counters, slow, guests: Mutex::default(), seats: AtomicU64::new(0) })
+    }
+
+    /// A place for one who is about to come.
+    pub fn expect(self: &Arc<Self>, user: &UserId, mailbox: &Arc<Mailbox>) -> Seat {
+        let seat = self.seats.fetch_add(1, Ordering::Relaxed);
+        let guest = Guest { seat, stage: Stage::Coming(Vec::new()), mailbox: mailbox.clone() };
+        self.lock().entry(user.clone()).or_default().push(guest);
+        Seat { hall: self.clone(), user: user.clone(), seat }
+    }
+
+    /// How many are here, or about to come.
+    pub fn count(&self) -> usize {
+        self.lock().values().map(Vec::len).sum()
+    }
+
+    fn put(&self, guest: &Guest, message: Arc<Message>) -> Taken {
+        match guest.mailbox.queue.offer(message) {
+            Offer::Taken => {
+                self.counters.count_delivered(Delivered::Taken);
+                Taken::Delivered
+            }
+            Offer::Full => {
+                self.counters.count_delivered(Delivered::Full);
+                if self.slow == SlowConsumer::Close {
+                    guest.mailbox.overflowed.notify_one();
+                }
+                Taken::Full
+            }
+            Offer::Closed => self.not_here(),
+        }
+    }
+
+    fn not_here(&self) -> Taken {
+        self.counters.count_delivered(Delivered::NotHere);
+        Taken::NotHere { index: self.presence.index() }
+    }
+
+    /// Whoever holds the session of this epoch; without one: all of the user's.
+    fn bring(&self, user: &UserId, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
+        let mut guests = self.lock();
+        let Some(those) = guests.get_mut(user) else { return ready(self.not_here()).boxed() };
+        let mut taken = None;
+        for guest in those.iter() {
+            let Stage::Here(of) = guest.stage else { continue };
+            if epoch.is_none_or(|epoch| epoch == of.0) {
+                let now = self.put(guest, message.clone());
+                taken = Some(best(taken, now));
+            }
+        }
+        if let Some(taken) = taken {
+            return ready(taken).boxed();
+        }
+        for guest in those {
+            let Stage::Coming(parked) = &mut guest.stage else { continue };
+            if parked.len() >= PARKED_MAX {
+                return ready(Taken::Full).boxed();
+            }
+            let (answer, answered) = oneshot::channel();
+            parked.push(Parked { epoch, message, answer });
+            let index = self.presence.index();
+            return answered.map(move |taken| taken.unwrap_or(Taken::NotHere { index })).boxed();
+        }
+        ready(self.not_here()).boxed()
+    }
+
+    /// The one who was coming has this epoch; or none, and does not come.
+    fn settle(&self, user: &UserId, seat: u64, epoch: Option<Epoch>) {
+        let mut guests = self.lock();
+        let Some(those) = guests.get_mut(user) else { return };
+        let Some(guest) = those.iter_mut().find(|guest| guest.seat == seat) else { return };
+        let stage = epoch.map_or(Stage::Away, Stage::Here);
+        let Stage::Coming(parked) = std::mem::replace(&mut guest.stage, stage) else { return };
+        for Parked { epoch: wanted, message, answer } in parked {
+            let is_meant = epoch.is_some_and(|epoch| wanted.is_none_or(|wanted| wanted == epoch.0));
+            let taken = if is_meant { self.put(guest, message) } else { self.not_here() };
+            // Whoever sent it may have given up.
+            let _ = answer.send(taken);
+        }
+    }
+
+    fn leave(&self, user: &UserId, seat: u64) {
+        self.settle(user, seat, None);
+        let mut guests = self.lock();
+        if let Some(those) = guests.get_mut(user) {
+            those.retain(|guest| guest.seat != seat);
+            if those.is_empty() {
+                guests.remove(user);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<UserId, Vec<Guest>>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of a user's sessions that has it is enough.
+fn best(one: Option<Taken>, other: Taken) -> Taken {
+    match (one, other) {
+        (Some(Taken::Delivered), _) | (_, Taken::Delivered) => Taken::Delivered,
+        (Some(Taken::Full), _) | (_, Taken::Full) => Taken::Full,
+        (_, other) => other,
+    }
+}
+
+impl Seat {
+    /// It is known now by this epoch.
+    pub fn arrive(&self, epoch: Epoch) {
+        self.hall.settle(&self.user, self.seat, Some(epoch));
+    }
+
+    /// The epoch that it had is over, and it tries to get another one.
+    pub fn rise(&self) {
+        let mut guests = self.hall.lock();
+        let those = guests.get_mut(&self.user).into_iter().flatten();
+        for guest in those.filter(|guest| guest.seat == self.seat) {
+            guest.stage = Stage::Coming(Vec::new());
+        }
+    }
+
+    /// It has no epoch, and does not ask for one now: whoever waits for it waits in vain.
+    pub fn be_away(&self) {
+        self.hall.settle(&self.user, self.seat, None);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.hall.leave(&self.user, self.seat);
+    }
+}
+
+impl Inbox for Hall {
+    fn take(&self, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
+        match &message.to {
+            Recipient::User(user) => {
+                let user = user.clone();
+                self.bring(&user, epoch, message)
+            }
+            Recipient::All | Recipient::Room(_) => {
+                self.take_broadcast(message);
+                ready(Taken::Delivered).boxed()
+            }
+        }
+    }
+
+    fn take_broadcast(&self, message: Arc<Message>) {
+        // Rooms are known to the extended dialect alone.
+        if message.to != Recipient::All {
+            return;
+        }
+        let guests = self.lock();
+        for guest in guests.values().flatten() {
+            if matches!(guest.stage, Stage::Here(_)) {
+                self.put(guest, message.clone());
+            }
+        }
+    }
+
+    fn asked(&self, _question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
+        // Nothing is asked yet: no answer means that.
+        ready(Vec::new()).boxed()
+    }
+}

@@ -1,0 +1,1 @@
+//! Gateways in one process, over a cluster that is a table.
