@@ -3,11 +3,7 @@
 //! Checked in the order of what it costs: places first, proofs last. Whoever is sent away for the number of those who come is
 //! told when to come back, each another time: those who were cut off together would come back together.
 
-use crate::{
-    dialect::offered_token,
-    rate::Bucket,
-    settings::Settings,
-};
+use crate::{dialect::offered_token, rate::Bucket, settings::Settings};
 use http::{HeaderMap, header};
 use quorate_model::UserId;
 use quorate_rt::{rng, time::Instant};
@@ -128,7 +124,11 @@ pub fn retry_after() -> u64 {
 }
 
 /// Who somebody has proved to be; `None`: no proof is asked for.
-pub fn identify(settings: &Settings, headers: &HeaderMap, query: Option<&str>) -> Result<Option<UserId>, TurnedAway> {
+pub fn identify(
+    settings: &Settings,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Option<UserId>, TurnedAway> {
     if settings.origins.as_ref().is_some_and(|origins| !origins.let_in(headers)) {
         return Err(TurnedAway::Origin);
     }

@@ -91,7 +91,8 @@ impl Answers {
         let accept = accept(request).map_err(|answer| (TurnedAway::Handshake, *answer))?;
         let ticket = self.door.enter(address).map_err(|why| (why, turned_away(why)))?;
         let (headers, query) = (request.headers(), request.uri().query());
-        let proved = admit::identify(&self.desk.settings, headers, query).map_err(|why| (why, turned_away(why)))?;
+        let proved =
+            admit::identify(&self.desk.settings, headers, query).map_err(|why| (why, turned_away(why)))?;
         let (dialect, name) = Dialect::choose(headers);
         let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
         let connection = ConnectionId::from_random(random);
@@ -157,7 +158,8 @@ fn accept(request: &Request<Incoming>) -> Result<HeaderValue, Box<Response<BoxBo
         return Err(bad("Bad Request: 'websocket' is not among the tokens of 'Upgrade'\n"));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        let mut answer = text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required: version 13 of WebSockets is spoken\n");
+        let mut answer =
+            text(StatusCode::UPGRADE_REQUIRED, "Upgrade Required: version 13 of WebSockets is spoken\n");
         answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         return Err(Box::new(answer));
     }

@@ -1,11 +1,8 @@
 //! What the sessions of one gateway share.
 
 use crate::{
-    cluster::Presence,
-    delivery::Courier,
-    drain::Drain,
-    hall::Hall,
-    settings::Settings,
+    backplane::Backplane, cluster::Presence, delivery::Courier, drain::Drain, extension::shared::Shared,
+    hall::Hall, settings::Settings,
 };
 use quorate_model::NodeName;
 use quorate_telemetry::gateway::GatewayCounters;
@@ -21,6 +18,10 @@ pub struct Desk {
     pub presence: Arc<dyn Presence>,
     /// Who is here.
     pub hall: Arc<Hall>,
+    /// By what other gateways are asked.
+    pub(crate) backplane: Arc<dyn Backplane>,
+    /// What those of `quorate.v1` share beside.
+    pub(crate) extension: Arc<Shared>,
     /// Brings what they say.
     pub courier: Courier,
     /// What is counted.

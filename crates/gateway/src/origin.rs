@@ -40,7 +40,9 @@ impl Origins {
     /// Whether a request with these headers may come in.
     pub fn let_in(&self, headers: &HeaderMap) -> bool {
         let mut said = headers.get_all(header::ORIGIN).iter();
-        let (Some(origin), None) = (said.next(), said.next()) else { return headers.get(header::ORIGIN).is_none() };
+        let (Some(origin), None) = (said.next(), said.next()) else {
+            return headers.get(header::ORIGIN).is_none();
+        };
         let origin = origin.to_str().ok().and_then(Pattern::parse).filter(|origin| !origin.below);
         origin.is_some_and(|origin| self.0.iter().any(|pattern| pattern.covers(&origin)))
     }
@@ -59,8 +61,12 @@ impl Pattern {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.to_owned())),
             Some(_) | None => (authority, None),
         };
-        let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-        let is_host = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
+        let is_word = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        };
+        let is_host = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
+        };
         let is_port = |text: &String| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let is_right = is_word(scheme) && is_host(host) && port.as_ref().is_none_or(is_port);
         let port = port.filter(|port| !matches!((scheme, port.as_str()), ("https", "443") | ("http", "80")));
@@ -84,7 +90,8 @@ mod tests {
 
     #[test]
     fn origins_are_let_in_by_scheme_host_and_port() {
-        let list = ["https://example.com", "https://*.example.org", "http://localhost:3000", "http://[::1]:80"];
+        let list =
+            ["https://example.com", "https://*.example.org", "http://localhost:3000", "http://[::1]:80"];
         let origins = Origins::parse(list.into_iter()).expect("good");
         for (origin, expected) in [
             ("https://example.com", true),

@@ -74,7 +74,12 @@ pub struct Wire {
 
 impl Wire {
     /// Over a connection that has left HTTP; `read` has come already.
-    pub async fn new(io: duplex::Stream, read: Bytes, settings: &Settings, counters: Arc<GatewayCounters>) -> Self {
+    pub async fn new(
+        io: duplex::Stream,
+        read: Bytes,
+        settings: &Settings,
+        counters: Arc<GatewayCounters>,
+    ) -> Self {
         let now = Instant::now();
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
@@ -84,8 +89,7 @@ impl Wire {
         let mut scanner = Scanner::new(settings.fragments_max);
         scanner.see(&read);
         let io = Metered::new(io, scanner);
-        let socket =
-            WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await;
+        let socket = WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await;
         Self {
             socket,
             bucket: Bucket::new(settings.frames, now),

@@ -10,6 +10,7 @@ use super::{
     replay::{Bounds, Elsewhere, Gap, Replay},
     rooms::Room,
     said::{Id, Said},
+    seen::Seen,
     sent::{Begin, Outcome, Sent},
     token::Token,
     told::{self, Told},
@@ -31,10 +32,18 @@ pub struct Extended {
     rooms: BTreeSet<Room>,
     watched: Watched,
     sent: Sent,
+    seen: Seen,
     /// The client was told that its buffer is full, and has made no room since.
     told_full: bool,
     /// There was no room to tell a change of presence: whoever is watched must be looked at again.
     behind: bool,
+}
+
+/// How names begin that the gateway gives; a client's have no such letter.
+pub const OURS: char = '\u{1}';
+
+fn named_by_client(message: &Message) -> Option<&Id> {
+    message.id.as_ref().map(|id| &id.name).filter(|name| !name.starts_with(OURS))
 }
 
 /// Who may broadcast.
@@ -78,6 +87,7 @@ impl Extended {
             rooms: BTreeSet::new(),
             watched: Watched::default(),
             sent: Sent::default(),
+            seen: Seen::default(),
             told_full: false,
             behind: false,
         }
@@ -169,7 +179,7 @@ impl Extended {
 
     /// A message that was to be brought has ended so: what the client is told of it. Success without an id is silence.
     pub fn ended(&mut self, message: &Message, outcome: delivery::Outcome) -> Option<Arc<str>> {
-        let id = message.id.as_ref().map(|id| &id.name);
+        let id = named_by_client(message);
         let is_sent = outcome.is_sent();
         if let Some(id) = id {
             self.sent.end(id, if is_sent { Outcome::Done } else { Outcome::Failed });
@@ -183,7 +193,7 @@ impl Extended {
 
     /// A message that could not even begin: there is too much under way.
     pub fn not_begun(&mut self, message: &Message) -> Arc<str> {
-        let id = message.id.as_ref().map(|id| &id.name);
+        let id = named_by_client(message);
         if let Some(id) = id {
             self.sent.end(id, Outcome::Failed);
         }
@@ -204,13 +214,19 @@ impl Extended {
 
     /// A message for this session: the frame that its client is to get. It is kept until the client acknowledges it. Ask
     /// [for room](Self::has_room) first; the last one may be larger than what is left.
-    pub fn deliver(&mut self, message: &Message) -> Arc<str> {
+    ///
+    /// `None`: it has come before.
+    pub fn deliver(&mut self, message: &Message) -> Option<Arc<str>> {
+        if message.id.as_ref().is_some_and(|id| self.seen.has(id)) {
+            return None;
+        }
         let (from, content) = (message.from.as_str(), &*message.content);
-        self.replay.keep(|seq| match &message.to {
+        let frame = self.replay.keep(|seq| match &message.to {
             Recipient::User(_) => Told::Message { seq, from, content }.text(),
             Recipient::All => Told::Broadcast { seq, from, content }.text(),
             Recipient::Room(room) => Told::RoomMessage { seq, room, from, content }.text(),
-        })
+        });
+        Some(frame)
     }
 
     /// Answer to a subscription, from a look at presence.
@@ -269,12 +285,13 @@ impl Extended {
             rooms: self.rooms.iter().cloned().collect(),
             watched: self.watched.clone(),
             done: self.sent.done(),
+            seen: self.seen.iter().cloned().collect(),
         }
     }
 
     /// From another gateway.
     pub fn taken_over(handed: Handed, bounds: Bounds) -> Result<Self, Gap> {
-        let Handed { user, token, next, kept, refused: _, rooms, watched, done } = handed;
+        let Handed { user, token, next, kept, refused: _, rooms, watched, done, seen } = handed;
         Ok(Self {
             user,
             token,
@@ -282,6 +299,7 @@ impl Extended {
             rooms: rooms.into_iter().collect(),
             watched,
             sent: Sent::taken_over(done),
+            seen: seen.into_iter().collect(),
             told_full: false,
             behind: true,
         })

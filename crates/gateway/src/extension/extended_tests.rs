@@ -8,7 +8,7 @@ use super::{
     watched::Presence::{self, Offline, Online},
 };
 use crate::{
-    backplane::{Message, Recipient},
+    backplane::{Message, MessageId, Recipient},
     delivery::Outcome,
 };
 use quorate_model::{ConnectionId, NodeName, UserId};
@@ -198,16 +198,36 @@ fn a_session_goes_on_elsewhere_as_it_was() {
     assert!(one_told(&hear(&mut next, r#"{"type":"message","id":"1","to":"bob"}"#)).contains("ack"));
     assert_eq!(next.looked(6, &look(&[("bob", Online)])).len(), 1);
     assert_eq!(next.rooms().count(), 1);
-    let frame = next.deliver(&to_alice("c"));
+    let frame = next.deliver(&to_alice("c")).expect("new");
     assert!(frame.contains(r#""seq":4"#), "the numbers go on: {frame}");
+}
+
+#[test]
+fn a_message_that_comes_on_two_ways_comes_once() {
+    let (mut alice, session) = (alice(), ConnectionId::from_random(9));
+    let named = |name: &str| Message { id: Some(MessageId { session, name: name.into() }), ..to_alice("a") };
+    assert!(alice.deliver(&named("1")).is_some());
+    assert!(alice.deliver(&named("1")).is_none());
+    let Ok(Answer::Given(handed)) = Answer::read(&Answer::Given(Box::new(alice.hand_over(0))).write()) else {
+        panic!("no session")
+    };
+    let mut next = Extended::taken_over(*handed, BOUNDS).expect("one run");
+    assert!(next.deliver(&named("1")).is_none(), "also after a move");
+    assert!(next.deliver(&named("2")).is_some());
+    assert!(
+        next.deliver(&to_alice("a")).is_some() && next.deliver(&to_alice("a")).is_some(),
+        "without a name"
+    );
 }
 
 #[test]
 fn questions_and_answers_are_read_back() {
     let node = NodeName::parse("n1").expect("a name");
-    for question in
-        [Question::Prepare(token()), Question::Give(token(), 7), Question::Adopt(user("a"), token(), node)]
-    {
+    for question in [
+        Question::Prepare(token(), node.clone()),
+        Question::Give(token(), node.clone(), 7),
+        Question::Adopt(user("a"), token(), node),
+    ] {
         assert_eq!(Question::read(&question.write()), Ok(question));
     }
     for answer in [Answer::Prepared(vec![]), Answer::Adopted, Answer::Unknown, Answer::Not("x".into())] {

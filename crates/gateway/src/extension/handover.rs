@@ -22,6 +22,7 @@ use super::{
     token::Token,
     watched::{Presence, Watched},
 };
+use crate::backplane::MessageId;
 use quorate_model::{NodeName, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -32,10 +33,10 @@ const VERSION: u32 = 1;
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Whether the session may move here.
-    Prepare(Token),
-    /// Give it, once the log is applied as far as this.
-    Give(Token, u64),
+    /// Whether the session may move to this node.
+    Prepare(Token, NodeName),
+    /// Give it to this node, once the log is applied as far as this.
+    Give(Token, NodeName, u64),
     /// Take it from that node, which ends.
     Adopt(UserId, Token, NodeName),
 }
@@ -74,6 +75,8 @@ pub struct Handed {
     pub watched: Watched,
     /// Requests that were done.
     pub done: Vec<Id>,
+    /// Messages that it has taken.
+    pub seen: Vec<MessageId>,
 }
 
 /// It is no such document.
@@ -95,8 +98,8 @@ struct Envelope<T> {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 enum AskWire {
-    Prepare { token: String },
-    Give { token: String, index: u64 },
+    Prepare { token: String, by: String },
+    Give { token: String, by: String, index: u64 },
     Adopt { user: String, token: String, from: String },
 }
 
@@ -120,6 +123,7 @@ struct HandedWire {
     rooms: Vec<String>,
     watched: Vec<(String, bool, u64)>,
     done: Vec<String>,
+    seen: Vec<(String, String)>,
 }
 
 fn write(says: impl Serialize) -> Vec<u8> {
@@ -142,8 +146,10 @@ impl Question {
     /// For the backplane.
     pub fn write(&self) -> Vec<u8> {
         write(match self {
-            Self::Prepare(token) => AskWire::Prepare { token: token.reveal() },
-            Self::Give(token, index) => AskWire::Give { token: token.reveal(), index: *index },
+            Self::Prepare(token, by) => AskWire::Prepare { token: token.reveal(), by: by.to_string() },
+            Self::Give(token, by, index) => {
+                AskWire::Give { token: token.reveal(), by: by.to_string(), index: *index }
+            }
             Self::Adopt(user, token, from) => {
                 AskWire::Adopt { user: user.to_string(), token: token.reveal(), from: from.to_string() }
             }
@@ -153,11 +159,10 @@ impl Question {
     /// From the backplane.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         Ok(match read(bytes)? {
-            AskWire::Prepare { token } => Self::Prepare(parse_token(&token)?),
-            AskWire::Give { token, index } => Self::Give(parse_token(&token)?, index),
+            AskWire::Prepare { token, by } => Self::Prepare(parse_token(&token)?, parse_node(&by)?),
+            AskWire::Give { token, by, index } => Self::Give(parse_token(&token)?, parse_node(&by)?, index),
             AskWire::Adopt { user, token, from } => {
-                let from = NodeName::parse(&from).map_err(unreadable)?;
-                Self::Adopt(parse_user(&user)?, parse_token(&token)?, from)
+                Self::Adopt(parse_user(&user)?, parse_token(&token)?, parse_node(&from)?)
             }
         })
     }
@@ -178,6 +183,7 @@ impl Answer {
                 rooms: texts(&handed.rooms),
                 watched: watched_out(&handed.watched),
                 done: handed.done.iter().map(ToString::to_string).collect(),
+                seen: handed.seen.iter().map(|id| (id.session.to_string(), id.name.to_string())).collect(),
             }),
             Self::Adopted => AnswerWire::Adopted,
             Self::Unknown => AnswerWire::Unknown,
@@ -209,6 +215,7 @@ impl HandedWire {
             rooms: parse_rooms(&self.rooms)?,
             watched: watched_in(self.watched)?,
             done: self.done.into_iter().map(Id::from).collect(),
+            seen: self.seen.into_iter().map(parse_id).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -233,8 +240,16 @@ fn parse_user(text: &str) -> Result<UserId, Unreadable> {
     UserId::parse(text).map_err(unreadable)
 }
 
+fn parse_id((session, name): (String, String)) -> Result<MessageId, Unreadable> {
+    Ok(MessageId { session: session.parse().map_err(unreadable)?, name: name.into() })
+}
+
 fn parse_token(text: &str) -> Result<Token, Unreadable> {
     text.parse().map_err(unreadable)
+}
+
+fn parse_node(text: &str) -> Result<NodeName, Unreadable> {
+    NodeName::parse(text).map_err(unreadable)
 }
 
 fn parse_rooms(texts: &[String]) -> Result<Vec<Room>, Unreadable> {

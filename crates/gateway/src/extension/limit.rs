@@ -18,3 +18,5 @@ pub const REPLAY_MESSAGES: usize = 1_024;
 pub const REPLAY_BYTES: usize = 1 << 20;
 /// How long a session outlives its socket, unless the gateway's settings say otherwise.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(30);
+/// Sessions without a socket on one node, unless the gateway's settings say otherwise.
+pub const DETACHED_MAX: usize = 20_000;

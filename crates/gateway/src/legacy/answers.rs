@@ -2,10 +2,7 @@
 
 use super::words::Answer;
 use crate::{backplane::Message, lanes::Decided};
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 /// Frames that are not answered. When full: nothing more is read from their client.
 const UNANSWERED_MAX: usize = 256;

@@ -10,13 +10,7 @@
 //! ```
 
 use super::Step;
-use crate::{
-    cluster::OpenError,
-    drain::random_within,
-    hall::Mailbox,
-    session::Session,
-    wire::End,
-};
+use crate::{cluster::OpenError, drain::random_within, hall::Mailbox, session::Session, wire::End};
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_model::UserId;
 use quorate_rt::time::{self, Duration};

@@ -26,7 +26,9 @@ pub(super) struct NotUnderstood;
 impl Said {
     pub fn parse(bytes: &[u8]) -> Result<Self, NotUnderstood> {
         // `null` is a message that says nothing.
-        serde_json::from_slice::<Option<Self>>(bytes).map(Option::unwrap_or_default).map_err(|_| NotUnderstood)
+        serde_json::from_slice::<Option<Self>>(bytes)
+            .map(Option::unwrap_or_default)
+            .map_err(|_| NotUnderstood)
     }
 
     fn field(&mut self, name: &str) -> Option<&mut String> {

@@ -102,7 +102,11 @@ impl<S> Metered<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let this = &mut *self;
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
@@ -154,8 +158,9 @@ mod tests {
 
     #[test]
     fn frames_are_counted_however_their_bytes_are_cut() {
-        let all: Vec<u8> = [frame(0x81, 5), frame(0x89, 0), frame(0x82, 300), frame(0x81, 70_000), frame(0x8a, 125)]
-            .concat();
+        let all: Vec<u8> =
+            [frame(0x81, 5), frame(0x89, 0), frame(0x82, 300), frame(0x81, 70_000), frame(0x8a, 125)]
+                .concat();
         for step in [1, 2, 3, 7, 64, 4_096, all.len()] {
             let mut scanner = Scanner::new(4);
             all.chunks(step).for_each(|chunk| scanner.see(chunk));
