@@ -2,6 +2,7 @@
 
 mod config;
 mod connect;
+mod presence;
 mod ramp;
 mod routes;
 mod sandboxes;
@@ -11,6 +12,7 @@ mod watch;
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use config::{ApplyArgs, ConfigArgs, ConfigVerb, HowArgs};
 pub use connect::ConnectArgs;
+pub use presence::{PresenceArgs, PresenceVerb};
 pub use routes::{ExplainArgs, RoutesArgs, RoutesVerb};
 pub use sandboxes::{LocalArgs, SandboxesArgs, SandboxesVerb};
 pub use tunnels::{TunnelsArgs, TunnelsVerb};
@@ -64,6 +66,8 @@ pub enum Command {
     Sandboxes(SandboxesArgs),
     /// List and show tunnels: which node holds which
     Tunnels(TunnelsArgs),
+    /// Show which node each user of the WebSocket gateway is connected to
+    Presence(PresenceArgs),
     /// Print all routes, sandboxes, policies and keyspaces as one document; its history, and the way back
     Config(ConfigArgs),
     /// Set many routes, sandboxes, policies and keyspaces from files at once: all of it, or nothing

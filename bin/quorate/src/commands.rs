@@ -18,6 +18,7 @@ pub mod keyspaces;
 pub mod leases;
 mod local;
 mod observations;
+pub mod presence;
 mod ramps;
 pub mod recover;
 pub mod routes;

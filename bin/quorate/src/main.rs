@@ -52,6 +52,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Routes(args) => commands::routes::run(&args),
         Command::Sandboxes(args) => commands::sandboxes::run(&args),
         Command::Tunnels(args) => commands::tunnels::run(&args),
+        Command::Presence(args) => commands::presence::run(&args),
         Command::Config(args) => commands::config::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

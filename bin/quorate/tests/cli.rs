@@ -8,6 +8,8 @@
 mod config;
 #[path = "support/offset.rs"]
 mod offset;
+#[path = "cli/presence.rs"]
+mod presence;
 #[path = "cli/routes.rs"]
 mod routes;
 #[path = "cli/sandboxes.rs"]

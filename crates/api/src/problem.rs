@@ -68,6 +68,8 @@ codes! {
     SandboxUnknown = "sandbox_unknown", 404, "There is no such sandbox";
     /// Nobody holds a tunnel of this name.
     TunnelUnknown = "tunnel_unknown", 404, "There is no such tunnel";
+    /// The user has no session at any gateway.
+    UserNotConnected = "user_not_connected", 404, "The user is not connected";
     /// The route or the rule has no ramp.
     RampUnknown = "ramp_unknown", 404, "There is no such ramp";
     /// No such node in the cluster.

@@ -2,7 +2,7 @@
 //! misspelt `dry-run` never becomes a write.
 
 use crate::{Wrong, duration};
-use quorate_model::{Epoch, Invalid, Kind, LogIndex, Position, limit};
+use quorate_model::{Epoch, Invalid, Kind, LogIndex, NodeName, Position, limit};
 use std::time::Duration;
 
 /// Items of a page, if not said otherwise.
@@ -55,6 +55,8 @@ pub enum Param {
     At,
     /// With the documents of what changes.
     Diff,
+    /// Only what hangs on this node.
+    Gateway,
 }
 
 impl Param {
@@ -68,6 +70,16 @@ impl Param {
         Self::Limit,
         Self::Cursor,
         Self::EndsWithin,
+        Self::Consistent,
+        Self::MinIndex,
+        Self::Index,
+        Self::Wait,
+    ];
+    /// Of the list of sessions.
+    pub const PRESENCE: &'static [Param] = &[
+        Self::Limit,
+        Self::Cursor,
+        Self::Gateway,
         Self::Consistent,
         Self::MinIndex,
         Self::Index,
@@ -105,6 +117,7 @@ impl Param {
             Self::EndsWithin => "ends_within",
             Self::At => "at",
             Self::Diff => "diff",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -170,6 +183,8 @@ pub struct Query {
     pub at: Option<LogIndex>,
     /// Whether the documents of what changes are wanted.
     pub diff: bool,
+    /// Only what hangs on this node.
+    pub gateway: Option<NodeName>,
 }
 
 #[derive(Default)]
@@ -189,6 +204,7 @@ struct Raw {
     ends_within: Option<Duration>,
     at: Option<u64>,
     diff: Option<bool>,
+    gateway: Option<NodeName>,
 }
 
 impl Query {
@@ -233,6 +249,7 @@ impl Query {
             ends_within: raw.ends_within,
             at: raw.at.map(LogIndex),
             diff: raw.diff == Some(true),
+            gateway: raw.gateway,
         })
     }
 }
@@ -255,6 +272,7 @@ impl Raw {
             Param::EndsWithin => self.ends_within = Some(span(value)?),
             Param::At => self.at = Some(number(value, 0, u64::MAX)?),
             Param::Diff => self.diff = Some(flag(value)?),
+            Param::Gateway => self.gateway = Some(NodeName::parse(value)?),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use crate::{
     keyspace::KeyspaceBody,
-    presence::{GatewayBody, TunnelBody},
+    presence::{GatewayBody, SessionBody, SessionEnd, TunnelBody},
     route::RouteBody,
     sandbox::SandboxBody,
     sandbox_api::shown::ObservedObject,
@@ -13,9 +13,7 @@ use crate::{
     timestamp,
     worker::WorkerBody,
 };
-use quorate_model::{
-    Change, Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange,
-};
+use quorate_model::{Delegate, Kind, LogIndex, NodeRecord, Position, Status, What, Worker, WorkerChange};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -100,6 +98,13 @@ pub struct ChangeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<TunnelBody>)]
     pub tunnel: Option<Option<TunnelBody>>,
+    /// Of `presence`: sessions of users that there are since the entry. Those of a node whose `gateway` changes are gone
+    /// with its lease, and are not told one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Vec<SessionBody>>,
+    /// Of `presence`: those that are gone since the entry. One may be in both lists: it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Vec<SessionEnd>>,
 }
 
 /// What happened.
@@ -119,7 +124,7 @@ pub enum ChangeWord {
     /// An operator decided anew about a worker.
     Intent,
     /// A keyspace, the policy of a service, a route, a sandbox, the delegate of a group, a gateway or a tunnel is
-    /// another one.
+    /// another one; users of the WebSocket gateway came or went.
     Changed,
     /// Health checks have found an endpoint of a service well, or not.
     Health,
@@ -202,12 +207,11 @@ struct Synced {
 }
 
 /// A change.
-pub fn change(change: &Change) -> String {
-    let Some(kind) = change.what.kind() else {
-        return reset(ResetReason::Behind, change.position.index);
+pub fn change(position: Position, what: &What) -> String {
+    let Some(kind) = what.kind() else {
+        return reset(ResetReason::Behind, position.index);
     };
-    let id = format!("id: {}\n", change.position);
-    event(kind.as_str(), &id, &body(&change.what, change.position.index, None))
+    event(kind.as_str(), &format!("id: {position}\n"), &body(what, position.index, None))
 }
 
 /// What stands already at `index`, as a watch begins.
@@ -273,6 +277,8 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         gateway: None,
         tunnel: None,
         object: None,
+        opened: None,
+        closed: None,
     };
     match what {
         What::Worker { record, count, how } => {
@@ -314,7 +320,9 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         }
         What::Node(node) => ChangeBody { node: Some((&**node).into()), ..nothing },
         What::Level(level) => ChangeBody { feature_level: Some(level.get()), ..nothing },
-        What::Gateway { .. } | What::Tunnel { .. } | What::Replaced => of_presence(what, nothing),
+        What::Gateway { .. } | What::Tunnel { .. } | What::Presence(_) | What::Replaced => {
+            of_presence(what, nothing)
+        }
     }
 }
 
@@ -326,6 +334,11 @@ fn of_presence(what: &What, nothing: ChangeBody) -> ChangeBody {
     if let What::Tunnel { name, holder } = what {
         let tunnel = holder.as_ref().map(|holder| TunnelBody::new(name, holder));
         return ChangeBody { tunnel: Some(tunnel), ..nothing };
+    }
+    if let What::Presence(changed) = what {
+        let opened = changed.opened.iter().map(|session| SessionBody::from(&**session)).collect();
+        let closed = changed.closed.iter().map(|session| SessionEnd::from(&**session)).collect();
+        return ChangeBody { opened: Some(opened), closed: Some(closed), ..nothing };
     }
     nothing
 }
@@ -354,6 +367,7 @@ fn word_of(what: &What) -> ChangeWord {
         | What::Delegate { .. }
         | What::Gateway { .. }
         | What::Tunnel { .. }
+        | What::Presence(_)
         | What::Replaced => ChangeWord::Changed,
         What::Health { .. } => ChangeWord::Health,
         What::Node(_) => ChangeWord::Described,

@@ -1,1 +1,16 @@
 //! Other ways between gateways than the cluster's own: Redis and Kafka, as the original gateways speak them.
+//!
+//! They are for a fleet that has gateways of the original in it, while it is moved: a node finds the users of those, and
+//! is found by them. Neither acknowledges: a message that was published may be lost on its way, as in the original. What
+//! Redis does say is heard: a message that nobody listened for has failed.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`redis`] | Redis: the original's channels, and its presence |
+//! | [`kafka`] | Kafka: the original's topics |
+//! | [`envelope`] | the original's JSON |
+
+pub mod envelope;
+pub mod kafka;
+mod published;
+pub mod redis;

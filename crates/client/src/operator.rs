@@ -6,6 +6,7 @@
 mod declared;
 mod key_trace;
 mod observations;
+mod presence;
 mod ramps;
 mod records;
 mod sandboxes;
@@ -26,6 +27,7 @@ pub use key_trace::{FollowingRecord, HopRecord, KeyTraceRecord, TrailRecord};
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };
+pub use presence::{PresenceRecord, SessionRecord};
 pub use ramps::{ErrorsRecord, RampOrder, RampRecord};
 pub use records::{Cluster, Keyspace, LeaseRecord, Node, Partition, Quorum, WorkerRecord};
 pub use sandboxes::{SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};

@@ -86,6 +86,14 @@ fn what_came_with_ramps_needs_the_sixth_level() {
     }
 }
 
+/// No member of an older version is ever sent one.
+#[test]
+fn what_came_with_users_needs_the_seventh_level() {
+    for (name, command) in support::sessions::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SEVENTH, "{name}");
+    }
+}
+
 #[test]
 fn going_back_needs_the_sixth_level() {
     for (name, command) in support::past::commands() {
@@ -195,6 +203,14 @@ fn snapshots_with_tunnels_keep_their_bytes() {
 }
 
 #[test]
+fn snapshots_with_users_keep_their_bytes() {
+    let (meta, parts) = support::sessions::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-sessions", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
+#[test]
 fn snapshots_with_objects_keep_their_bytes() {
     let (meta, parts) = support::objects::snapshot();
     let bytes = snapshot::encode(&meta, &parts);
@@ -252,6 +268,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-tunnels",
         "snapshot-ramps",
         "snapshot-objects",
+        "snapshot-sessions",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

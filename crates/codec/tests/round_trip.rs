@@ -69,6 +69,13 @@ proptest! {
     }
 
     #[test]
+    fn users_in_snapshots(presence in support::sessions::any_parts()) {
+        let parts = Parts { presence, ..Parts::default() };
+        let meta = SnapshotMeta::default();
+        prop_assert_eq!(snapshot::decode(&snapshot::encode(&meta, &parts)), Ok((meta, parts)));
+    }
+
+    #[test]
     fn tunnels_in_snapshots(presence in support::presence::any_parts()) {
         let parts = Parts { presence, ..Parts::default() };
         let meta = SnapshotMeta::default();

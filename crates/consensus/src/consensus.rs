@@ -29,6 +29,7 @@ use crate::{
     reads,
     room::{Gauge, Room},
     roster::Roster,
+    sessions,
     types::Raft,
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
@@ -115,6 +116,9 @@ pub struct Shared {
     /// Who looks at endpoints for other nodes, once this one does for itself.
     pub(crate) confirmer: OnceLock<Confirmer>,
     pub(crate) carriage: crate::tunnelling::Carriage,
+    /// Where users come and go.
+    pub(crate) turnstile: sessions::Turnstile,
+    pub(crate) deliveries: crate::delivering::Deliveries,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -163,6 +167,7 @@ impl Consensus {
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
         let proposer = Proposer::start(options.record.boot, route);
         let (pulse, (stop, stopped)) = (Pulse::start(vessel.clone()), shutdown::channel());
+        let (turnstile, turning) = sessions::Turnstile::new();
         let shared = Shared {
             me: options.me.clone(),
             options,
@@ -186,6 +191,8 @@ impl Consensus {
             teller: OnceLock::new(),
             tracer: OnceLock::new(),
             carriage: Default::default(),
+            turnstile,
+            deliveries: Default::default(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),
@@ -194,6 +201,7 @@ impl Consensus {
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         consensus.tend(&stopped);
+        quorate_rt::spawn(sessions::run(consensus.clone(), turning, stopped.clone()));
         consensus.tell_peers(&stopped);
         let Self { shared, proposer, .. } = &consensus;
         quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));

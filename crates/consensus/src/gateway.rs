@@ -85,12 +85,12 @@ impl Consensus {
         self.holdings().let_go();
     }
 
-    fn holdings(&self) -> &Arc<Holdings> {
+    pub(crate) fn holdings(&self) -> &Arc<Holdings> {
         self.shared().applied.holdings()
     }
 
     /// The lease, opened if there is none.
-    async fn open_gateway(&self) -> Result<Epoch, OpenTunnelError> {
+    pub(crate) async fn open_gateway(&self) -> Result<Epoch, OpenTunnelError> {
         // One at a time: a second lease would end the first.
         let _turn = self.holdings().turn().await;
         for _ in 0..TRIES {
@@ -125,7 +125,7 @@ fn granted(reply: Reply) -> Result<Epoch, Refusal> {
         Reply::Registered { epoch } => Ok(epoch),
         Reply::Refused(refusal) => Err(refusal),
         // No state answers so to an opening: as good as not known.
-        Reply::Done | Reply::Unchanged => Err(Refusal::Forgotten),
+        Reply::Done | Reply::Unchanged | Reply::Sessions(_) => Err(Refusal::Forgotten),
     }
 }
 

@@ -7,6 +7,13 @@
 //! The other way round, nothing is left in the log for a connection that nobody has: an opening whose outcome nobody
 //! learnt, or whose asker has gone, is an *orphan*, and is closed later. It names its epoch, so that this takes nothing
 //! from one that came since.
+//!
+//! The same holds for sessions of users (`sessions`).
+
+mod sessions;
+
+pub(crate) use sessions::Opened;
+pub use sessions::{Lost, SessionHold};
 
 use quorate_model::{Epoch, Event, PresenceEvent, TunnelName};
 use quorate_rt::published::Published;
@@ -25,6 +32,7 @@ pub struct Holdings {
     standing: watch::Sender<Option<Epoch>>,
     /// There are orphans.
     orphaned: Notify,
+    session_orphaned: Notify,
     /// Whose turn it is to open a lease.
     opens: tokio::sync::Mutex<()>,
 }
@@ -36,6 +44,7 @@ struct Book {
     tunnels: BTreeMap<TunnelName, Held>,
     /// What stands in the log for this node, and nobody has. Never more than hang on its lease.
     orphans: BTreeMap<Epoch, TunnelName>,
+    sessions: sessions::SessionBook,
     /// The whole state was replaced: what was missed is not known.
     read_anew: bool,
     /// The node is about to end.
@@ -107,6 +116,7 @@ impl Default for Holdings {
             book: Mutex::default(),
             standing: watch::Sender::new(None),
             orphaned: Notify::new(),
+            session_orphaned: Notify::new(),
             opens: tokio::sync::Mutex::default(),
         }
     }
@@ -185,6 +195,13 @@ impl Holdings {
                     book.drop_if_lost(view, name);
                     self.note_orphan(&mut book, view, name);
                 }
+                PresenceEvent::Sessions(changed) => {
+                    if let Some(gateway) = self.standing()
+                        && book.sessions.follow(gateway, changed)
+                    {
+                        self.session_orphaned.notify_one();
+                    }
+                }
                 PresenceEvent::GatewayOpened { .. } | PresenceEvent::GatewayEnded { .. } => {}
             }
         }
@@ -234,6 +251,7 @@ impl Holdings {
     fn let_all_go(&self, book: &mut Book) {
         self.standing.send_replace(None);
         book.orphans.clear();
+        book.sessions.let_all_go();
         for held in std::mem::take(&mut book.tunnels).into_values() {
             held.lost.send_replace(true);
         }
@@ -248,6 +266,8 @@ impl Holdings {
         names.iter().for_each(|name| book.drop_if_lost(view, name));
         let held: Vec<_> = view.tunnels().held_by(gateway).cloned().collect();
         held.iter().for_each(|name| self.note_orphan(book, view, name));
+        book.sessions.read_anew(gateway, view);
+        self.session_orphaned.notify_one();
     }
 
     /// One that hangs on this node, and that nobody has or is about to have.

@@ -24,6 +24,7 @@
 //! | [`levels`] | what all members can do |
 //! | `loads`, `load_table` | what workers say of their load, told from node to node outside of the log |
 //! | `openings`, `opening_table` | which circuit breakers opened, told likewise |
+//! | [`sessions`] | users of the WebSocket gateway on their way into the log |
 //! | [`tunnelling`] | streams to what hangs on a tunnel at another node |
 //! | `vessel` | what heartbeats need on their way |
 //! | [`ramps`], `ramp_table` | steps of ramps begin; how their requests fare, told likewise |
@@ -42,6 +43,7 @@
 pub mod backup;
 mod candidacy;
 pub mod consensus;
+pub mod delivering;
 mod ending;
 pub mod forming;
 pub mod forward;
@@ -79,6 +81,7 @@ pub mod reads;
 mod replacing;
 pub mod room;
 pub mod roster;
+pub mod sessions;
 pub mod silence;
 mod standing;
 mod telling;
@@ -89,13 +92,15 @@ mod vessel;
 pub mod visible;
 
 pub use consensus::{Consensus, StartError};
+pub use delivering::Door;
 pub use forming::refuse_other_cluster;
 pub use forward::{Leader, Unavailable};
 pub use gateway::OpenTunnelError;
-pub use holdings::TunnelHold;
+pub use holdings::{Lost, SessionHold, TunnelHold};
 pub use observer::Applied;
 pub use options::Options;
 pub use peer::address_book::{AddressBook, SelfId};
 pub use peer::proof::{SECRET_BYTES_MIN, Secret, TooShort};
 pub use proposer::Committed;
 pub use room::Room;
+pub use sessions::OpenSessionError;

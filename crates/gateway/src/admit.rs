@@ -3,7 +3,12 @@
 //! Checked in the order of what it costs: places first, proofs last. Whoever is sent away for the number of those who come is
 //! told when to come back, each another time: those who were cut off together would come back together.
 
-use crate::{dialect::offered_token, rate::Bucket, settings::Settings};
+use crate::{
+    desk::Desk,
+    dialect::offered_token,
+    rate::Bucket,
+    settings::Settings,
+};
 use http::{HeaderMap, header};
 use quorate_model::UserId;
 use quorate_rt::{rng, time::Instant};
@@ -124,15 +129,11 @@ pub fn retry_after() -> u64 {
 }
 
 /// Who somebody has proved to be; `None`: no proof is asked for.
-pub fn identify(
-    settings: &Settings,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<Option<UserId>, TurnedAway> {
-    if settings.origins.as_ref().is_some_and(|origins| !origins.let_in(headers)) {
+pub fn identify(desk: &Desk, headers: &HeaderMap, query: Option<&str>) -> Result<Option<UserId>, TurnedAway> {
+    if desk.settings.origins.as_ref().is_some_and(|origins| !origins.let_in(headers)) {
         return Err(TurnedAway::Origin);
     }
-    let Some(verifier) = &settings.verifier else { return Ok(None) };
+    let Some(verifier) = &desk.verifier else { return Ok(None) };
     let token = bearer(headers).or_else(|| offered_token(headers)).or_else(|| in_query(query));
     let proved = token.map(|token| verifier.verify(token));
     match proved {

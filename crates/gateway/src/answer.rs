@@ -91,8 +91,7 @@ impl Answers {
         let accept = accept(request).map_err(|answer| (TurnedAway::Handshake, *answer))?;
         let ticket = self.door.enter(address).map_err(|why| (why, turned_away(why)))?;
         let (headers, query) = (request.headers(), request.uri().query());
-        let proved =
-            admit::identify(&self.desk.settings, headers, query).map_err(|why| (why, turned_away(why)))?;
+        let proved = admit::identify(&self.desk, headers, query).map_err(|why| (why, turned_away(why)))?;
         let (dialect, name) = Dialect::choose(headers);
         let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
         let connection = ConnectionId::from_random(random);

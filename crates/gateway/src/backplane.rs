@@ -40,6 +40,10 @@ pub trait Backplane: Send + Sync + 'static {
 
 /// By what a gateway finds users, and reaches other gateways.
 pub struct Ways {
+    /// This gateway's node.
+    pub me: NodeName,
+    /// The other nodes of the cluster, now.
+    pub others: Arc<dyn Fn() -> Vec<NodeName> + Send + Sync>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
     /// How messages travel.

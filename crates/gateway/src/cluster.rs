@@ -35,11 +35,6 @@ pub trait Presence: Send + Sync + 'static {
         let _ = after;
         Box::pin(std::future::pending())
     }
-
-    /// The nodes besides this one whose gateways may hold sessions now.
-    fn others(&self) -> Vec<NodeName> {
-        Vec::new()
-    }
 }
 
 /// Who may be online, or offline, that was not before.

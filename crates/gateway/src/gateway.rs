@@ -13,6 +13,7 @@ use crate::{
     hall::Hall,
     listen::listen,
     settings::Settings,
+    token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_rt::{
@@ -33,6 +34,8 @@ pub struct Parts {
     pub node: NodeName,
     /// What the operator has decided.
     pub settings: Settings,
+    /// Set: whoever connects must prove who they are.
+    pub verifier: Option<Verifier>,
     /// How many threads.
     pub threads: usize,
     /// By what it finds users, and reaches other gateways.
@@ -65,7 +68,7 @@ pub enum StartError {
 impl Gateway {
     /// Listens. Messages of others are taken from the first client on.
     pub async fn start(parts: Parts, port: SharedPort) -> Result<Self, StartError> {
-        let Parts { node, settings, threads, ways, counters } = parts;
+        let Parts { node, settings, verifier, threads, ways, counters } = parts;
         let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
         ways.backplane.start(hall.clone()).await?;
         let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
@@ -73,8 +76,19 @@ impl Gateway {
         let door = Door::new(&settings);
         let drain = Drain::default();
         let extension = Shared::new();
-        let desk =
-            Arc::new(Desk { node, settings, presence, hall, backplane, extension, courier, counters, drain });
+        let desk = Arc::new(Desk {
+            node,
+            settings,
+            verifier,
+            presence,
+            hall,
+            backplane,
+            others: ways.others.clone(),
+            extension,
+            courier,
+            counters,
+            drain,
+        });
         asked::answer_by(&desk);
         let (listening, stopped) = shutdown::channel();
         quorate_rt::spawn(asked::tell_changes(Arc::downgrade(&desk), stopped.clone()));
@@ -121,3 +135,6 @@ impl Gateway {
         ways.backplane.stop().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,4 +52,4 @@ pub mod wire;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
-mod rig;
+pub mod rig;

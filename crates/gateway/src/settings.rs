@@ -3,13 +3,12 @@
 //! Whatever a stranger can make grow has a bound here, and each bound says what happens when it is reached.
 
 pub use crate::extension::{extended::Broadcasts, replay::Bounds, shared::ExtensionSettings};
-use crate::{origin::Origins, token::Verifier};
+use crate::origin::Origins;
 use quorate_model::SecondLogin;
 use quorate_rt::time::Duration;
-use std::sync::Arc;
 
 /// Of one gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What becomes of a user who logs in a second time.
     pub second_login: SecondLogin,
@@ -39,8 +38,6 @@ pub struct Settings {
     pub accept: Rate,
     /// Where pages may come from that connect; `None`: from anywhere.
     pub origins: Option<Origins>,
-    /// Set: whoever connects must prove who they are.
-    pub verifier: Option<Arc<Verifier>>,
     /// Over how long sockets are closed when the node ends.
     pub drain_spread: Duration,
     /// How long that may take altogether.
@@ -104,7 +101,6 @@ impl Default for Settings {
             connections_per_address_max: None,
             accept: Rate { per_second: 5_000, burst: 10_000 },
             origins: None,
-            verifier: None,
             drain_spread: Duration::from_secs(5),
             drain_limit: Duration::from_secs(10),
             extension: ExtensionSettings::default(),

@@ -276,7 +276,7 @@ async fn unregister(
     let command = Command::UnregisterWorker { id, epoch: None, if_index: None };
     let said = match app.cluster.propose(command).await.map(|committed| committed.reply) {
         Ok(Reply::Refused(Refusal::UnknownWorker { .. })) => WAS_NOT_THERE,
-        Ok(Reply::Done | Reply::Unchanged | Reply::Registered { .. }) => UNREGISTERED,
+        Ok(Reply::Done | Reply::Unchanged | Reply::Registered { .. } | Reply::Sessions(_)) => UNREGISTERED,
         Ok(Reply::Refused(_)) | Err(_) => NOT_YET_UNREGISTERED,
     };
     Ok(json(StatusCode::OK, &said))

@@ -18,6 +18,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, openapi::OpenApi as Document};
         (name = "routes", description = "Which requests go where"),
         (name = "sandboxes", description = "Where requests that carry a routing key go instead"),
         (name = "tunnels", description = "Machines that nobody can dial: they open a connection to a node, which holds it"),
+        (name = "presence", description = "Users of the WebSocket gateway: which node each is connected to"),
         (name = "config", description = "All that operators declare, in one document"),
         (name = "keyspaces", description = "Partition counts and who owns the partitions"),
         (name = "leases", description = "Who is alive"),
@@ -145,6 +146,30 @@ pub(crate) struct SandboxListParams {
     wait: Option<String>,
 }
 
+/// Of the list of sessions.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
+pub(crate) struct PresenceParams {
+    /// Only the sessions that hang on the node of this name; none if it holds none.
+    #[param(example = "n1")]
+    gateway: Option<String>,
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Linearizable: at least as new as any write that was acknowledged before.
+    consistent: Option<bool>,
+    /// Wait until this node has reached the index; 504 if it has not in time.
+    min_index: Option<u64>,
+    /// Blocking query: answer once the list may have changed after the index, or when the wait is over.
+    index: Option<u64>,
+    /// How long to wait: with min_index at most 60s, 5s if not said; with index at most 5m, 30s if not said.
+    #[param(example = "30s")]
+    wait: Option<String>,
+}
+
 /// Of a write.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -177,7 +202,7 @@ pub(crate) struct WatchParams {
     /// Go on right behind this log index, or the id of an event; if not said, begin with everything that stands.
     #[param(example = "57")]
     from: Option<String>,
-    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, object, delegate, node, level, gateway, tunnel.
+    /// Only these kinds of changes, separated by commas; if not said, all: worker, keyspace, service, route, sandbox, object, delegate, node, level, gateway, tunnel, presence.
     #[param(example = "worker,keyspace")]
     kinds: Option<String>,
     /// Only changes of what has a name, or an id, that begins so.

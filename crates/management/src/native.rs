@@ -14,6 +14,7 @@ mod keyspaces;
 mod leases;
 mod nodes;
 mod observations;
+mod presence;
 mod ramps;
 mod reads;
 mod routes;
@@ -59,6 +60,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sandbox_trace::show, sandbox_trace::follow))
         .routes(routes!(tunnels::list))
         .routes(routes!(tunnels::show))
+        .routes(routes!(presence::list))
+        .routes(routes!(presence::show))
         .routes(routes!(ramps::of_route))
         .routes(routes!(ramps::of_rule))
         .routes(routes!(explain::post))

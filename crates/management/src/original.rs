@@ -70,7 +70,9 @@ async fn register(State(app): State<App>, request: Request) -> Answer {
     let command = Command::RegisterWorker { registration, range: PartitionRange::Lenient, if_index: None };
     match propose(&app, command, Failed::Register).await? {
         Reply::Refused(refusal) => Err(Fault::refused(Failed::Register, &refusal)),
-        Reply::Done | Reply::Unchanged | Reply::Registered { .. } => Ok(json(StatusCode::OK, &REGISTERED)),
+        Reply::Done | Reply::Unchanged | Reply::Registered { .. } | Reply::Sessions(_) => {
+            Ok(json(StatusCode::OK, &REGISTERED))
+        }
     }
 }
 
@@ -130,7 +132,7 @@ async fn full_heartbeat(app: &App, said: &Registration) -> Answer {
             Next::Propose(command) => command,
         };
         match propose(app, command, Failed::Heartbeat).await? {
-            Reply::Done | Reply::Unchanged | Reply::Registered { .. } => break,
+            Reply::Done | Reply::Unchanged | Reply::Registered { .. } | Reply::Sessions(_) => break,
             // The record changed meanwhile, and this node has seen how: decide anew.
             Reply::Refused(Refusal::PreconditionFailed { .. }) => {}
             Reply::Refused(Refusal::UnknownWorker { .. }) => {
@@ -176,7 +178,9 @@ async fn unregister(State(app): State<App>, request: Request) -> Answer {
     match propose(&app, command, Failed::Unregister).await? {
         Reply::Refused(Refusal::UnknownWorker { .. }) => Err(Fault::NotFound(fault::NOT_FOUND)),
         Reply::Refused(refusal) => Err(Fault::refused(Failed::Unregister, &refusal)),
-        Reply::Done | Reply::Unchanged | Reply::Registered { .. } => Ok(json(StatusCode::OK, &UNREGISTERED)),
+        Reply::Done | Reply::Unchanged | Reply::Registered { .. } | Reply::Sessions(_) => {
+            Ok(json(StatusCode::OK, &UNREGISTERED))
+        }
     }
 }
 

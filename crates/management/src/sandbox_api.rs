@@ -357,7 +357,7 @@ async fn change(app: &App, params: &Params, command: ObjectCommand) -> Result<(L
     let committed = app.cluster.propose(command).await?;
     match committed.reply {
         Reply::Refused(refusal) => Err(Fault::refused(&refusal)),
-        Reply::Done | Reply::Unchanged | Reply::Registered { .. } => {
+        Reply::Done | Reply::Unchanged | Reply::Registered { .. } | Reply::Sessions(_) => {
             Ok((committed.index, app.cluster.view()))
         }
     }

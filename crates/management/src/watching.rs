@@ -9,10 +9,12 @@ use crate::{cluster::Cluster, places::Place};
 use bytes::Bytes;
 use futures_util::Stream;
 use quorate_api::watch::{self, ResetReason};
-use quorate_model::{Kind, LogIndex, Position, Status, Verdict, What, WorkerChange};
+use quorate_model::{
+    Epoch, Kind, LogIndex, Position, Session, SessionsChanged, Status, Verdict, What, WorkerChange,
+};
 use quorate_rt::{shutdown::Shutdown, time};
 use quorate_state::{KeyspaceView, View};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{self, OwnedPermit, Sender};
 
 /// A watcher that takes nothing for so long is given up.
@@ -23,6 +25,8 @@ const PIECES: usize = 8;
 const PIECE_BYTES: usize = 16 << 10;
 /// Changes that are taken out of the history at once.
 const AT_ONCE: usize = 128;
+/// Sessions of one event, as a watch begins.
+const SESSIONS_AT_ONCE: usize = 100;
 
 /// What a watcher wants to hear of.
 pub(crate) struct About {
@@ -33,10 +37,26 @@ pub(crate) struct About {
 }
 
 impl About {
-    fn includes(&self, what: &What) -> bool {
+    /// What of it the watcher wants to hear.
+    fn part_of<'a>(&self, what: &'a What) -> Option<Cow<'a, What>> {
         // What is about everything concerns everybody.
-        let Some(kind) = what.kind() else { return true };
-        self.wants(kind) && what.name().starts_with(&self.prefix)
+        let Some(kind) = what.kind() else { return Some(Cow::Borrowed(what)) };
+        if !self.wants(kind) {
+            return None;
+        }
+        match what {
+            What::Presence(changed) if !self.prefix.is_empty() => {
+                let of = |sessions: &[Arc<Session>]| {
+                    let named = sessions.iter().filter(|s| s.user.as_str().starts_with(&self.prefix));
+                    named.cloned().collect::<Arc<[_]>>()
+                };
+                let (opened, closed) = (of(&changed.opened), of(&changed.closed));
+                let is_empty = opened.is_empty() && closed.is_empty();
+                let part = SessionsChanged { gateway: changed.gateway, opened, closed };
+                (!is_empty).then_some(Cow::Owned(What::Presence(part)))
+            }
+            what => what.name().starts_with(&self.prefix).then_some(Cow::Borrowed(what)),
+        }
     }
 
     fn wants(&self, kind: Kind) -> bool {
@@ -100,8 +120,10 @@ impl Watch {
             let Ok(since) = self.cluster.changes_after(at, AT_ONCE) else {
                 return Err(self.outlet.give_up(self.cluster.view().index()));
             };
-            for change in since.changes.iter().filter(|change| self.about.includes(&change.what)) {
-                self.outlet.put(&watch::change(change), at.index).await?;
+            for change in &since.changes {
+                if let Some(what) = self.about.part_of(&change.what) {
+                    self.outlet.put(&watch::change(change.position, &what), at.index).await?;
+                }
             }
             at = since.upto;
             if since.changes.len() == AT_ONCE {
@@ -130,7 +152,8 @@ impl Watch {
         let view = self.cluster.view();
         let index = view.index();
         self.outlet.add(&watch::reset(reason, index));
-        for what in standing(&view).filter(|what| self.about.includes(what)) {
+        for what in standing(&view) {
+            let Some(what) = self.about.part_of(&what) else { continue };
             self.outlet.put(&watch::stands(&what, index), index).await?;
             // Whoever is so slow could not go on from here, and the state of then is not kept for it.
             if self.outlet.has_sent() && self.cluster.changes_after(Position::end_of(index), 0).is_err() {
@@ -199,6 +222,19 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
         .chain(ailing)
         .chain(gateways)
         .chain(tunnels)
+        .chain(present(view))
+}
+
+/// The sessions that stand, several at a time.
+fn present(view: &View) -> impl Iterator<Item = What> + Send + '_ {
+    view.tunnels().gateways().flat_map(|gateway| {
+        let mut sessions = view.sessions().held_by(gateway.epoch, Epoch::default());
+        std::iter::from_fn(move || {
+            let opened: Arc<[_]> = sessions.by_ref().take(SESSIONS_AT_ONCE).cloned().collect();
+            let changed = SessionsChanged { gateway: gateway.epoch, opened, closed: Arc::default() };
+            (!changed.opened.is_empty()).then_some(What::Presence(changed))
+        })
+    })
 }
 
 /// The way to a watcher.

@@ -13,7 +13,7 @@ use crate::{
     node::NodeRecord,
     number::{LogIndex, Partition},
     object::StoredObject,
-    presence::{Gateway, TunnelHolder},
+    presence::{Gateway, SessionsChanged, TunnelHolder},
     route::StoredRoute,
     sandbox::StoredSandbox,
     service::{Delegate, StoredPolicy},
@@ -100,11 +100,13 @@ pub enum Kind {
     Tunnel,
     /// An object of the sandbox API.
     Object,
+    /// Users of the WebSocket gateway.
+    Presence,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Worker,
         Self::Keyspace,
         Self::Service,
@@ -116,6 +118,7 @@ impl Kind {
         Self::Gateway,
         Self::Tunnel,
         Self::Object,
+        Self::Presence,
     ];
 
     /// As in events and parameters.
@@ -132,6 +135,7 @@ impl Kind {
             Self::Gateway => "gateway",
             Self::Tunnel => "tunnel",
             Self::Object => "object",
+            Self::Presence => "presence",
         }
     }
 }
@@ -229,6 +233,8 @@ pub enum What {
         /// Who holds it.
         holder: Option<TunnelHolder>,
     },
+    /// Users of the WebSocket gateway came or went. Those of a gateway that ends are not told one by one.
+    Presence(SessionsChanged),
 }
 
 /// What happened to a worker.
@@ -269,6 +275,7 @@ impl What {
             Self::Gateway { .. } => Some(Kind::Gateway),
             Self::Tunnel { .. } => Some(Kind::Tunnel),
             Self::Object { .. } => Some(Kind::Object),
+            Self::Presence(_) => Some(Kind::Presence),
             Self::Replaced => None,
         }
     }
@@ -287,7 +294,8 @@ impl What {
             Self::Gateway { node, .. } => node.as_str(),
             Self::Tunnel { name, .. } => name.as_str(),
             Self::Object { name, .. } => name,
-            Self::Level(_) | Self::Replaced => "",
+            // Of those it is about each has a name of its own.
+            Self::Level(_) | Self::Presence(_) | Self::Replaced => "",
         }
     }
 
@@ -300,6 +308,9 @@ impl What {
             Self::Route { route, .. } => route.as_ref().map_or(0, |stored| stored.route.weight()),
             Self::Sandbox { sandbox, .. } => sandbox.as_ref().map_or(0, |stored| stored.sandbox.weight()),
             Self::Object { object, .. } => object.as_ref().map_or(0, |stored| stored.weight()),
+            Self::Presence(changed) => {
+                changed.opened.iter().chain(&*changed.closed).map(|session| session.weight()).sum()
+            }
             Self::Node(node) => node.peer.len() + node.management.len() + node.version.len(),
             // Names, which are short, and numbers.
             Self::WorkerForgotten { .. }

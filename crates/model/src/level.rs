@@ -4,7 +4,7 @@
 //! only once every member has said that it can: so no log entry is ever written that some member can't read, and
 //! nodes of neighbouring versions work side by side while they are rolled.
 
-use crate::{command::Command, name::Invalid};
+use crate::{command::Command, name::Invalid, presence::PresenceCommand};
 use std::fmt;
 
 /// A feature level. Levels only grow, in the binary and in the cluster.
@@ -24,8 +24,10 @@ impl FeatureLevel {
     pub const FIFTH: Self = Self(5);
     /// Ramps, tunnels, the objects of the sandbox API, the history of what operators declare.
     pub const SIXTH: Self = Self(6);
+    /// Sessions of the WebSocket gateway.
+    pub const SEVENTH: Self = Self(7);
     /// The highest one that this binary knows.
-    pub const NEWEST: Self = Self::SIXTH;
+    pub const NEWEST: Self = Self::SEVENTH;
 
     /// Checks that it is at least 1. Larger than [`Self::NEWEST`] is allowed: a newer node may say so.
     pub fn new(level: u16) -> Result<Self, Invalid> {
@@ -77,6 +79,7 @@ impl Command {
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
             Self::Restore { step, .. } => step.feature_level(),
             Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
+            Self::Presence(PresenceCommand::Sessions { .. }) => FeatureLevel::SEVENTH,
             Self::Ramp(_) | Self::Presence(_) | Self::Object(_) | Self::RollBack { .. } => FeatureLevel::SIXTH,
             Self::PutRoute { route, .. } if route.ramp().is_some() => FeatureLevel::SIXTH,
             Self::PutSandbox { sandbox, .. } if sandbox.has_ramp() => FeatureLevel::SIXTH,

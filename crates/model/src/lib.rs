@@ -106,7 +106,7 @@ pub use policy::{
     Backoff, Balancing, Breaker, EndpointLimits, HealthCheck, HealthProbe, KeySource, Outlier, Protocol,
     Retries, RetryBudget,
 };
-pub use presence::{Gateway, GatewayEnd, PresenceCommand, PresenceEvent, TunnelHolder};
+pub use presence::{Gateway, GatewayEnd, PresenceCommand, PresenceEvent, SessionsChanged, TunnelHolder};
 pub use ramp::{
     ErrorsSeen, OnErrors, OnErrorsThen, Ramp, RampAdvance, RampCause, RampCommand, RampCounted, RampErrors,
     RampOrder, RampPhase, RampState, RampStep, RampSubject, Ramping,
@@ -116,7 +116,7 @@ pub use restore::RestoreStep;
 pub use route::{Route, RouteParts, StoredRoute};
 pub use sandbox::{Sandbox, SandboxEnd, SandboxParts, SandboxRule, SandboxTtl, StoredSandbox};
 pub use service::{Delegate, Duty, Extras, Hold, Intent, ServicePolicy, StoredPolicy};
-pub use session::{ConnectionId, SecondLogin, UserId};
+pub use session::{ConnectionId, SecondLogin, Session, SessionChange, SessionOutcome, UserId};
 pub use sharing::Sharing;
 pub use tier::Tier;
 pub use worker::{Capability, Lifecycle, Registration, RegistrationParts, ServiceOffer, Status, Worker};

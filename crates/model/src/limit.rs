@@ -65,8 +65,17 @@ pub const SANDBOX_ENDS_MAX: usize = 1_000;
 pub const GATEWAYS_MAX: usize = 2 * NODES_MAX;
 /// Longest name of a tunnel, in bytes. Longer: refused.
 pub const TUNNEL_NAME_BYTES_MAX: usize = 128;
-/// Of a user's id at the WebSocket gateway.
+/// Longest id of a user of the WebSocket gateway, in bytes. Longer: refused.
 pub const USER_ID_BYTES_MAX: usize = 256;
+/// Most sessions at WebSocket gateways. When full: a user who has none is turned away.
+pub const SESSIONS_MAX: usize = 1_000_000;
+/// Most sessions of one user, where a user may have many. When full: another one is turned away.
+pub const SESSIONS_PER_USER_MAX: usize = 64;
+/// Most changes of sessions in one command; the rest waits for the next one.
+pub const SESSION_CHANGES_MAX: usize = 4_096;
+/// Answers to commands about sessions that are kept for each boot id with all that they say. A node has far fewer such
+/// commands in flight, and an answer may be as long as [`SESSION_CHANGES_MAX`].
+pub const SESSION_REPLIES_KEPT: usize = 32;
 /// Most tunnels. When full: a new name is refused, known ones may come anew.
 pub const TUNNELS_MAX: usize = 100_000;
 /// Most steps of a ramp. More: refused.

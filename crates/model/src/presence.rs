@@ -11,7 +11,9 @@
 use crate::{
     name::{NodeName, TunnelName},
     number::{BootId, Epoch, LogTime},
+    session::{Session, SessionChange},
 };
+use std::sync::Arc;
 
 /// A node's lease for all connections that it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,14 @@ pub enum PresenceCommand {
         /// Which of those that were called so; void if a newer one stands.
         epoch: Epoch,
     },
+    /// Users of the WebSocket gateway come and go. One command for all of a moment: there may be tens of thousands in a
+    /// second.
+    Sessions {
+        /// The lease of the node that says so; refused as a whole unless it stands.
+        gateway: Epoch,
+        /// In this order; at most [`crate::limit::SESSION_CHANGES_MAX`].
+        changes: Vec<SessionChange>,
+    },
 }
 
 /// What changed in who holds what.
@@ -98,6 +108,8 @@ pub enum PresenceEvent {
         epoch: Epoch,
         /// How many tunnels it held.
         tunnels: usize,
+        /// How many sessions.
+        sessions: usize,
     },
     /// A tunnel hangs on another gateway than before, or anew on the same one.
     TunnelOpened {
@@ -113,4 +125,18 @@ pub enum PresenceEvent {
         /// Which of them.
         epoch: Epoch,
     },
+    /// Sessions of one gateway, and those of others whose place they took.
+    Sessions(SessionsChanged),
+}
+
+/// What one command changed in who is connected where. A session never changes, so this is all that there is to say.
+/// One that was opened and closed by the same command is in both lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsChanged {
+    /// The lease of the node that said so.
+    pub gateway: Epoch,
+    /// New ones, all on that gateway.
+    pub opened: Arc<[Arc<Session>]>,
+    /// Those that are gone: on any gateway where a newer one took the place, else on that one.
+    pub closed: Arc<[Arc<Session>]>,
 }

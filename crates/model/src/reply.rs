@@ -10,8 +10,10 @@ use crate::{
     presence::PresenceEvent,
     ramp::{ErrorsSeen, RampSubject},
     service::Duty,
+    session::SessionOutcome,
     worker::Status,
 };
+use std::sync::Arc;
 
 /// The answer to one command. Kept in the reply window, so it stays small.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub enum Reply {
     },
     /// Not applied, and why.
     Refused(Refusal),
+    /// What came of each change of a session, in order.
+    Sessions(
+        /// As many as there were changes.
+        Arc<[SessionOutcome]>,
+    ),
 }
 
 /// Why a command was not applied. The state is as it was.

@@ -6,6 +6,8 @@
 use crate::{
     limit,
     name::{Invalid, excerpt},
+    number::{Epoch, LogTime},
+    presence::Gateway,
 };
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -120,6 +122,77 @@ pub enum SecondLogin {
     Reject,
     /// They stand side by side.
     Many,
+}
+
+/// One registered connection of one user. It never changes: whoever logs in again has another one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub user: UserId,
+    /// The lease by which it is there, and the node that it hangs on.
+    pub gateway: Arc<Gateway>,
+    /// Which connection of that node.
+    pub connection: ConnectionId,
+    /// Its fencing token.
+    pub epoch: Epoch,
+    /// Since when.
+    pub since: LogTime,
+}
+
+impl Session {
+    /// About how many bytes it keeps in memory by itself.
+    pub fn weight(&self) -> usize {
+        const EACH: usize = size_of::<Session>() + 5 * size_of::<usize>();
+        EACH + self.user.as_str().len()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, gateway, connection, epoch, since } = self;
+        write!(f, "{user:?} {epoch} on {}/{} as {connection} since {since:?}", gateway.node, gateway.epoch)
+    }
+}
+
+/// What happens to one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// A user registers.
+    Open {
+        /// Who.
+        user: UserId,
+        /// By which connection. One that is registered already takes its own place, whatever the policy: it never
+        /// stands in its own way.
+        connection: ConnectionId,
+        /// What becomes of the user's other sessions.
+        second: SecondLogin,
+    },
+    /// A connection is gone.
+    Close {
+        /// Which session it was; void unless it hangs on the gateway that says so.
+        epoch: Epoch,
+    },
+}
+
+/// What came of a change of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionOutcome {
+    /// It is registered.
+    Opened {
+        /// Its fencing token.
+        epoch: Epoch,
+    },
+    /// The user is connected already, and was not to be let in a second time.
+    Taken,
+    /// There is no room.
+    Full {
+        /// How many sessions stand: of the user, or of all.
+        stand: u32,
+    },
+    /// It is gone.
+    Closed,
+    /// It was gone before.
+    Void,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod duration;
 mod error;
 mod file;
+mod gateway;
 mod original;
 #[cfg(test)]
 mod original_tests;
@@ -26,6 +27,7 @@ mod tests;
 mod yaml;
 
 pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
+pub use gateway::{Gateway, GatewayListener, Tokens};
 pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 pub use yaml::{Line, Yaml};
@@ -148,8 +150,8 @@ pub struct Config {
     pub https: Option<Https>,
     /// Registration, native API, health, metrics.
     pub management: SocketAddr,
-    /// Kept for the WebSocket gateway; nothing listens there yet.
-    pub gateway: SocketAddr,
+    /// The WebSocket gateway.
+    pub gateway: Gateway,
     /// Node to node.
     pub peer: SocketAddr,
     /// Initial members and their `host:port`, this node included; empty: a cluster of one.
@@ -158,7 +160,7 @@ pub struct Config {
     pub advertise_peer: Option<String>,
     /// See [`Config::advertised_management`].
     pub advertise_management: Option<String>,
-    /// Kept for the WebSocket gateway.
+    /// What clients dial, where it was given.
     pub advertise_gateway: Option<String>,
     /// Lease of a worker that names none.
     pub worker_ttl: Ttl,
@@ -265,7 +267,7 @@ impl Config {
             grpc: r.optional("grpc", |text, _| parse::listener_or_off(text)).flatten(),
             https: Self::read_https(r),
             management: Self::read_management(r, mode),
-            gateway: r.value("gateway", |text, _| parse::listener(text)),
+            gateway: gateway::read(r, mode, machine.cores),
             peer: r
                 .optional("peer", |text, _| parse::listener(text))
                 .unwrap_or_else(|| (peer_host, PEER_PORT).into()),

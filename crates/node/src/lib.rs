@@ -7,6 +7,7 @@
 //! | [`node`] | start, wiring, shutdown |
 //! | [`readiness`] | whether it may be sent requests |
 //! | [`settings_file`] | what of the settings changes while the node runs |
+//! | [`gateway`] | the WebSocket gateway, and what the cluster is to it |
 //! | `health` | health checks of endpoints: which this node probes, and what becomes of it |
 //! | [`partition_source`] | where a partition count is read from, if not from an operator |
 
@@ -15,6 +16,7 @@ mod cluster;
 pub mod config;
 mod data_plane;
 mod disk_room;
+pub mod gateway;
 mod health;
 mod management;
 mod measure;

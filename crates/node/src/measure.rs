@@ -35,7 +35,8 @@ pub(crate) async fn run(
             }
         }
         let view = consensus.view().get();
-        metrics.control().set_presence(view.tunnels().gateway_count() as u64, view.tunnels().len() as u64);
+        let (gateways, tunnels) = (view.tunnels().gateway_count(), view.tunnels().len());
+        metrics.control().set_presence(gateways as u64, tunnels as u64, view.sessions().len() as u64);
         if round % COUNT_EVERY == 0 {
             count(&consensus, &metrics);
         }

@@ -82,6 +82,7 @@ impl State {
             PresenceEvent::GatewayOpened { node, .. } | PresenceEvent::GatewayEnded { node, .. } => {
                 What::Gateway { node: node.clone(), gateway: self.presence.gateway(node.as_str()).cloned() }
             }
+            PresenceEvent::Sessions(changed) => What::Presence(changed.clone()),
             PresenceEvent::TunnelOpened { name, .. } | PresenceEvent::TunnelClosed { name, .. } => {
                 What::Tunnel { name: name.clone(), holder: self.presence.get(name.as_str()).cloned() }
             }

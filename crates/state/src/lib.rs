@@ -49,7 +49,7 @@ pub use keyspace::KeyspaceView;
 pub use loads::Loads;
 pub use objects::{KeyRules, ObjectTable};
 pub use parts::{Builder, HistoryParts, Parts, PartsError, RestoringParts, WindowParts};
-pub use presence::{PresenceParts, PresenceTable, StoredTunnel};
+pub use presence::{PresenceParts, PresenceTable, SessionTable, StoredTunnel};
 pub use ramps::RampIndex;
 pub use routes::RouteTable;
 pub use sandboxes::{CompiledRule, CompiledSandbox, SandboxTable};

@@ -327,5 +327,5 @@ fn window_parts(boot: BootId, window: &Window) -> WindowParts {
 
 fn window_from_parts(parts: &WindowParts) -> (BootId, Window) {
     let replies = parts.replies.iter().map(|(s, index, reply)| (*s, (*index, reply.clone()))).collect();
-    (parts.boot, Window { used: parts.used, replies })
+    (parts.boot, Window::new(parts.used, replies))
 }

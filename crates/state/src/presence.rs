@@ -1,35 +1,32 @@
 //! Which gateway holds which connection.
 //!
-//! A gateway that ends takes all that it holds with it, and that must not cost more the more it holds: apply is what
-//! every request for a change waits for, and a node may hold a hundred thousand. So what it holds is not looked up one
-//! by one: an entry by name tells the epoch of the gateway that it hangs on, and counts only while that one stands.
-//! The entries themselves are cleared up later, some with each entry of the log ([`PresenceTable::clear_up`]).
+//! What a gateway holds is not looked up one by one as it ends (`leased`): an entry by name tells the epoch of the
+//! gateway that it hangs on, and counts only while that one stands. The entries themselves are cleared up later, some
+//! with each entry of the log ([`PresenceTable::clear_up`]).
 //!
 //! Not more gather than can be cleared up: an entry of the log brings at most as many names as it clears up while there
-//! is any to clear up, so there are never more than [`limit::TUNNELS_MAX`] and one entry's worth. What is not cleared up
-//! yet is seen by nobody: it is in no answer, no snapshot and no count.
+//! is any to clear up, so there are never more than [`limit::TUNNELS_MAX`] and one entry's worth. A session clears up
+//! another one as it comes. What is not cleared up yet is seen by nobody: it is in no answer, no snapshot and no count.
+
+mod leased;
+mod sessions;
+
+pub use sessions::SessionTable;
 
 use imbl::{OrdMap, OrdSet};
-use quorate_model::{Epoch, Gateway, LogTime, NodeName, TunnelHolder, TunnelName, limit};
+use leased::Leased;
+use quorate_model::{Epoch, Gateway, LogTime, NodeName, Session, TunnelHolder, TunnelName, limit};
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// All gateways, and what they hold. Cloning costs O(1).
 #[derive(Clone, Debug, Default)]
 pub struct PresenceTable {
-    gateways: OrdMap<Epoch, Held>,
+    gateways: OrdMap<Epoch, Arc<Gateway>>,
     by_node: OrdMap<NodeName, Epoch>,
     /// Also of gateways that have ended, as long as they are not cleared up.
     tunnels: OrdMap<TunnelName, TunnelHolder>,
-    /// How many of them stand.
-    standing: usize,
-    /// What is to be cleared up, by the gateway that held it.
-    ended: OrdMap<Epoch, OrdSet<TunnelName>>,
-}
-
-#[derive(Clone, Debug)]
-struct Held {
-    gateway: Arc<Gateway>,
-    tunnels: OrdSet<TunnelName>,
+    leased: Leased<OrdSet<TunnelName>>,
+    sessions: SessionTable,
 }
 
 /// Everything that is not derived.
@@ -39,6 +36,8 @@ pub struct PresenceParts {
     pub gateways: Vec<Arc<Gateway>>,
     /// By name.
     pub tunnels: Vec<StoredTunnel>,
+    /// By user.
+    pub sessions: Vec<Arc<Session>>,
 }
 
 /// A tunnel, and the gateway that it hangs on.
@@ -54,7 +53,7 @@ pub struct StoredTunnel {
     pub since: LogTime,
 }
 
-/// So many names are cleared up with each entry of the log: no fewer than one can bring.
+/// So many names are cleared up with each entry of the log, and so many sessions: no fewer names than one can bring.
 const CLEARED_UP_AT_ONCE: usize = limit::PROPOSALS_PER_ENTRY_MAX;
 
 impl PresenceTable {
@@ -76,12 +75,12 @@ impl PresenceTable {
 
     /// How many tunnels there are.
     pub fn len(&self) -> usize {
-        self.standing
+        self.leased.len()
     }
 
     /// Whether there is no tunnel.
     pub fn is_empty(&self) -> bool {
-        self.standing == 0
+        self.len() == 0
     }
 
     /// Whether a gateway's lease stands.
@@ -91,12 +90,17 @@ impl PresenceTable {
 
     /// The lease of a node.
     pub fn gateway(&self, node: &str) -> Option<&Arc<Gateway>> {
-        self.by_node.get(node).and_then(|epoch| self.gateways.get(epoch)).map(|held| &held.gateway)
+        self.by_node.get(node).and_then(|epoch| self.gateways.get(epoch))
+    }
+
+    /// The lease of this epoch.
+    pub fn lease(&self, gateway: Epoch) -> Option<&Arc<Gateway>> {
+        self.gateways.get(&gateway)
     }
 
     /// All leases, the oldest first.
     pub fn gateways(&self) -> impl Iterator<Item = &Arc<Gateway>> {
-        self.gateways.values().map(|held| &held.gateway)
+        self.gateways.values()
     }
 
     /// How many leases there are.
@@ -106,46 +110,51 @@ impl PresenceTable {
 
     /// The names of the tunnels that hang on a gateway, in order.
     pub fn held_by(&self, gateway: Epoch) -> impl Iterator<Item = &TunnelName> {
-        self.gateways.get(&gateway).into_iter().flat_map(|held| held.tunnels.iter())
+        self.leased.of(gateway).into_iter().flat_map(OrdSet::iter)
     }
 
     /// How many tunnels hang on a gateway.
     pub fn count_of(&self, gateway: Epoch) -> usize {
-        self.gateways.get(&gateway).map_or(0, |held| held.tunnels.len())
+        self.leased.of(gateway).map_or(0, OrdSet::len)
     }
 
     /// How many names of gateways that have ended are not cleared up yet. Nobody sees them.
     pub fn uncleared(&self) -> usize {
-        self.ended.values().map(OrdSet::len).sum()
+        self.leased.uncleared()
+    }
+
+    /// The users of the WebSocket gateway.
+    pub fn sessions(&self) -> &SessionTable {
+        &self.sessions
+    }
+
+    pub(crate) fn sessions_mut(&mut self) -> &mut SessionTable {
+        &mut self.sessions
     }
 
     pub(crate) fn open_gateway(&mut self, gateway: Arc<Gateway>) {
         self.by_node.insert(gateway.node.clone(), gateway.epoch);
-        self.gateways.insert(gateway.epoch, Held { gateway, tunnels: OrdSet::new() });
+        self.leased.begin(gateway.epoch);
+        self.sessions.begin(gateway.epoch);
+        self.gateways.insert(gateway.epoch, gateway);
     }
 
-    /// Ends a gateway; answers with how many tunnels it held. Costs the same for any number of them.
-    pub(crate) fn end_gateway(&mut self, epoch: Epoch) -> usize {
-        let Some(Held { gateway, tunnels }) = self.gateways.remove(&epoch) else { return 0 };
+    /// Ends a gateway; answers with how many tunnels and how many sessions it held. Costs the same for any number of
+    /// them.
+    pub(crate) fn end_gateway(&mut self, epoch: Epoch) -> (usize, usize) {
+        let Some(gateway) = self.gateways.remove(&epoch) else { return (0, 0) };
         self.by_node.remove(gateway.node.as_str());
-        let count = tunnels.len();
-        self.standing -= count;
-        if count > 0 {
-            self.ended.insert(epoch, tunnels);
-        }
-        count
+        (self.leased.end(epoch), self.sessions.end(epoch))
     }
 
     /// Puts a tunnel in the place of the one of its name. Its gateway must stand.
     pub(crate) fn open(&mut self, name: &TunnelName, (gateway, epoch): (Epoch, Epoch), since: LogTime) {
         let former = self.get(name.as_str()).map(|holder| holder.gateway);
         if let Some(former) = former {
-            self.let_go(name, former);
+            self.leased.change(former, |held| held.remove(name));
         }
-        let Some(held) = self.gateways.get_mut(&gateway) else { return };
-        held.tunnels.insert(name.clone());
-        let node = held.gateway.node.clone();
-        self.standing += 1;
+        let Some(node) = self.gateways.get(&gateway).map(|gateway| gateway.node.clone()) else { return };
+        self.leased.change(gateway, |held| held.insert(name.clone()));
         self.tunnels.insert(name.clone(), TunnelHolder { node, gateway, epoch, since });
     }
 
@@ -153,36 +162,19 @@ impl PresenceTable {
     pub(crate) fn close(&mut self, name: &TunnelName, epoch: Epoch) -> bool {
         let standing = self.get(name.as_str()).filter(|holder| holder.epoch == epoch);
         let Some(gateway) = standing.map(|holder| holder.gateway) else { return false };
-        self.let_go(name, gateway);
+        self.leased.change(gateway, |held| held.remove(name));
         self.tunnels.remove(name);
         true
     }
 
-    fn let_go(&mut self, name: &TunnelName, gateway: Epoch) {
-        if let Some(held) = self.gateways.get_mut(&gateway) {
-            held.tunnels.remove(name);
-            self.standing -= 1;
-        }
-    }
-
     /// Clears up a bounded part of what ended gateways held.
     pub(crate) fn clear_up(&mut self) {
-        let mut left = CLEARED_UP_AT_ONCE;
-        while left > 0
-            && let Some(gateway) = self.ended.get_min().map(|(gateway, _)| *gateway)
-            && let Some(names) = self.ended.get_mut(&gateway)
-        {
-            while left > 0
-                && let Some(name) = names.remove_min()
-            {
-                left -= 1;
-                // It may hang on another gateway by now.
-                if self.tunnels.get(&name).is_some_and(|holder| holder.gateway == gateway) {
-                    self.tunnels.remove(&name);
-                }
-            }
-            if names.is_empty() {
-                self.ended.remove(&gateway);
+        self.sessions.clear_up(CLEARED_UP_AT_ONCE);
+        for _ in 0..CLEARED_UP_AT_ONCE {
+            let Some((gateway, name)) = self.leased.take_leftover() else { return };
+            // It may hang on another gateway by now.
+            if self.tunnels.get(&name).is_some_and(|holder| holder.gateway == gateway) {
+                self.tunnels.remove(&name);
             }
         }
     }
@@ -197,6 +189,7 @@ impl PresenceTable {
         PresenceParts {
             gateways: self.gateways().cloned().collect(),
             tunnels: self.iter().map(stored).collect(),
+            sessions: self.sessions.iter().cloned().collect(),
         }
     }
 
@@ -207,41 +200,44 @@ impl PresenceTable {
         for StoredTunnel { name, gateway, epoch, since } in &parts.tunnels {
             table.open(name, (*gateway, *epoch), *since);
         }
+        let gateways = parts.gateways.iter().map(|gateway| gateway.epoch);
+        table.sessions = SessionTable::from_parts(gateways, &parts.sessions);
         table
     }
 
     /// What contradicts itself; `None`: nothing.
     pub(crate) fn difference(&self, last_epoch: Epoch) -> Option<String> {
-        let mut wanted: BTreeMap<&TunnelName, (Epoch, bool)> = BTreeMap::new();
-        // Who stands counts, whoever held the name before.
-        for (gateway, names) in &self.ended {
-            if self.stands(*gateway) {
-                return Some(format!("gateway {gateway} has ended and stands"));
-            }
-            wanted.extend(names.iter().map(|name| (name, (*gateway, false))));
-        }
-        for (epoch, held) in &self.gateways {
-            if held.gateway.epoch != *epoch
+        for (epoch, gateway) in &self.gateways {
+            if gateway.epoch != *epoch
                 || *epoch > last_epoch
-                || self.by_node.get(&held.gateway.node) != Some(epoch)
+                || self.by_node.get(&gateway.node) != Some(epoch)
             {
-                return Some(format!("{:?} at {epoch}, the last epoch is {last_epoch}", held.gateway));
-            }
-            for name in &held.tunnels {
-                if let Some((other, true)) = wanted.insert(name, (*epoch, true)) {
-                    return Some(format!("{name} hangs on {other} and {epoch}"));
-                }
+                return Some(format!("{gateway:?} at {epoch}, the last epoch is {last_epoch}"));
             }
         }
-        let counted = wanted.values().filter(|(_, stands)| *stands).count();
-        let sizes = (self.by_node.len(), counted);
-        if sizes != (self.gateways.len(), self.standing) {
-            return Some(format!("{sizes:?} are, {} and {} counted", self.gateways.len(), self.standing));
+        if self.by_node.len() != self.gateways.len() {
+            return Some(format!("{} leases of {} nodes", self.gateways.len(), self.by_node.len()));
+        }
+        if let Some(what) = self.leased.difference(|gateway| self.stands(gateway)) {
+            return Some(what);
         }
         if self.tunnels.len() > limit::TUNNELS_MAX + limit::PROPOSALS_PER_ENTRY_MAX {
             return Some(format!("{} names", self.tunnels.len()));
         }
+        let mut wanted: BTreeMap<&TunnelName, (Epoch, bool)> = BTreeMap::new();
+        // Who stands counts, whoever held the name before.
+        for (gateway, names) in self.leased.ended() {
+            wanted.extend(names.iter().map(|name| (name, (gateway, false))));
+        }
+        for (gateway, names) in self.leased.standing() {
+            for name in names {
+                if let Some((other, true)) = wanted.insert(name, (gateway, true)) {
+                    return Some(format!("{name} hangs on {other} and {gateway}"));
+                }
+            }
+        }
         self.tunnels_differ(&wanted, last_epoch)
+            .or_else(|| self.sessions.difference(&self.gateways, last_epoch))
     }
 
     fn tunnels_differ(
@@ -254,7 +250,9 @@ impl PresenceTable {
             let is_listed = match wanted.get(name) {
                 Some((gateway, true)) => holder.gateway == *gateway,
                 // One name may be left over from several gateways that have ended.
-                Some((_, false)) => self.ended.get(&holder.gateway).is_some_and(|names| names.contains(name)),
+                Some((_, false)) => {
+                    self.leased.left_of(holder.gateway).is_some_and(|names| names.contains(name))
+                }
                 None => false,
             };
             let is_later = holder.epoch > holder.gateway && holder.epoch <= last_epoch;

@@ -1,8 +1,14 @@
 //! The state and its reads.
 
 use crate::{
-    apply::restore::Restoring, config_history::ConfigHistory, keyspace::KeyspaceView, objects::ObjectTable,
-    presence::PresenceTable, routes::RouteTable, sandboxes::SandboxTable, service::ServiceView,
+    apply::restore::Restoring,
+    config_history::ConfigHistory,
+    keyspace::KeyspaceView,
+    objects::ObjectTable,
+    presence::{PresenceTable, SessionTable},
+    routes::RouteTable,
+    sandboxes::SandboxTable,
+    service::ServiceView,
     window::Window,
 };
 use imbl::{OrdMap, OrdSet};
@@ -159,6 +165,11 @@ impl State {
     /// All tunnels, and the gateways that they hang on.
     pub fn tunnels(&self) -> &PresenceTable {
         &self.presence
+    }
+
+    /// The users of the WebSocket gateway, and where they are connected.
+    pub fn sessions(&self) -> &SessionTable {
+        self.presence.sessions()
     }
 
     /// All objects of the sandbox API.

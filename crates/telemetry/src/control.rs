@@ -54,6 +54,7 @@ pub struct Control {
     partitions: AtomicU64,
     gateways: AtomicU64,
     tunnels: AtomicU64,
+    sessions: AtomicU64,
     snapshots: AtomicU64,
     snapshot_index: AtomicU64,
     log_syncs: Durations,
@@ -101,10 +102,11 @@ impl Control {
         self.partitions.store(count, Ordering::Relaxed);
     }
 
-    /// Sets how many leases of gateways there are, and how many tunnels.
-    pub fn set_presence(&self, gateways: u64, tunnels: u64) {
+    /// Sets how many leases of gateways there are, how many tunnels, and how many sessions.
+    pub fn set_presence(&self, gateways: u64, tunnels: u64, sessions: u64) {
         self.gateways.store(gateways, Ordering::Relaxed);
         self.tunnels.store(tunnels, Ordering::Relaxed);
+        self.sessions.store(sessions, Ordering::Relaxed);
     }
 
     /// Counts `count` commands that came as far as `stage`.
@@ -250,7 +252,8 @@ impl Shared {
             "Nodes that hold long-lived connections",
             get(&self.0.gateways),
         )?;
-        sheet.gauge("quorate_tunnels", "Tunnels in the whole cluster", get(&self.0.tunnels))
+        sheet.gauge("quorate_tunnels", "Tunnels in the whole cluster", get(&self.0.tunnels))?;
+        sheet.gauge("quorate_sessions", "Sessions of users in the whole cluster", get(&self.0.sessions))
     }
 
     fn encode_raft(&self, sheet: &mut Sheet<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 pub mod applied;
 pub mod cluster;
 pub mod consensus;
+pub mod delivery;
 pub mod key_trace;
 pub mod loads;
 pub mod membership;
@@ -26,6 +27,7 @@ pub use consensus::{
     decode_transferred, decode_vote_asked, decode_vote_given, encode_append, encode_appended,
     encode_transfer, encode_transferred, encode_vote_asked, encode_vote_given,
 };
+pub use delivery::{Answer, Answered, Sent, To, decode_answered, decode_sent, encode_answered, encode_sent};
 pub use key_trace::{decode_key_trace, decode_trace_asked, encode_key_trace, encode_trace_asked};
 pub use loads::{decode_loads, encode_loads};
 pub use membership::{

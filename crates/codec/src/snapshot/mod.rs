@@ -17,6 +17,7 @@ mod json_past;
 mod json_presence;
 mod json_reply;
 mod json_services;
+mod json_session;
 mod json_traffic;
 mod json_worker;
 mod known;
@@ -33,6 +34,7 @@ use json_level::Level;
 use json_past::History;
 use json_presence::{Gateway, Tunnel};
 use json_services::{Delegate, StoredPolicy};
+use json_session::Session;
 use json_traffic::{Ailment, Declared};
 use json_worker::Worker;
 use quorate_model::{self as model, FeatureLevel, LogIndex};
@@ -76,6 +78,8 @@ mod section {
     pub const GATEWAYS: &str = "gateways";
     /// Only there where there are some; as many as it takes.
     pub const TUNNELS: &str = "tunnels";
+    /// Only there where there are some; as many as it takes.
+    pub const SESSIONS: &str = "sessions";
     pub const WORKERS: &str = "workers";
     /// A restore that is under way: only there while one is.
     pub const RESTORING: &str = "restoring";
@@ -164,6 +168,8 @@ impl<W: Write> Writer<W> {
             parts.presence.gateways.iter().map(|g| Gateway::from(&**g)),
         )?;
         gathered.put_all(&mut sections, section::TUNNELS, parts.presence.tunnels.iter().map(Tunnel::from))?;
+        let sessions = parts.presence.sessions.iter().map(|s| Session::from(&**s));
+        gathered.put_all(&mut sections, section::SESSIONS, sessions)?;
         if let Some(restoring) = &parts.restoring {
             sections.section(section::RESTORING, &json(&Restoring::from(restoring)))?;
             let routes = restoring.routes.iter().map(|r| StoredRoute::from(&**r));

@@ -7,6 +7,7 @@ use super::{
     json_past::History,
     json_presence::{Gateway, Tunnel},
     json_services::{Delegate, StoredPolicy},
+    json_session::Session,
     json_traffic::{Ailment, Declared},
     json_worker::Worker,
     known::Known,
@@ -18,7 +19,7 @@ use crate::{
 };
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex};
-use quorate_state::{HistoryParts, Parts};
+use quorate_state::{HistoryParts, Parts, PresenceParts};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     io::{self, Read},
@@ -243,6 +244,15 @@ impl Draft {
             }
             section::TUNNELS => {
                 append::<Tunnel, _, _>(&mut self.parts.presence.tunnels, section, |tunnel| tunnel)
+            }
+            section::SESSIONS => {
+                let read = parse_borrowed::<Vec<Session<'_>>>(section.payload)?;
+                let PresenceParts { gateways, sessions, .. } = &mut self.parts.presence;
+                for session in read {
+                    let session = session.into_model(gateways).map_err(DecodeError::invalid(WHAT))?;
+                    sessions.push(Arc::new(session));
+                }
+                Ok(())
             }
             section::OBJECTS => {
                 append::<StoredObject, model::StoredObject, _>(&mut self.parts.objects, section, Arc::new)

@@ -9,6 +9,7 @@
 //! fields, held here as strings: see [`crate::document`].
 
 pub(crate) mod command;
+pub(crate) mod delivery;
 pub(crate) mod heartbeat;
 pub(crate) mod key_trace;
 pub(crate) mod load;
@@ -25,6 +26,7 @@ pub(crate) mod reply;
 pub(crate) mod restore;
 pub(crate) mod sandbox;
 pub(crate) mod services;
+pub(crate) mod session;
 pub(crate) mod traffic;
 pub(crate) mod work;
 

@@ -1,5 +1,6 @@
 //! What came with gateways and tunnels, at the sixth level.
 
+use super::session::SessionChange;
 use quorate_model as model;
 use quorate_model::{BootId, Epoch, Invalid, NodeName, TunnelName};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ pub(crate) enum PresenceCommand {
     EndGateways(Vec<GatewayEnd>),
     OpenTunnel { name: String, gateway: u64 },
     CloseTunnel { name: String, epoch: u64 },
+    Sessions { gateway: u64, changes: Vec<SessionChange> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -28,6 +30,10 @@ impl From<&model::PresenceCommand> for PresenceCommand {
                 Self::OpenTunnel { name: name.to_string(), gateway: gateway.0 }
             }
             M::CloseTunnel { name, epoch } => Self::CloseTunnel { name: name.to_string(), epoch: epoch.0 },
+            M::Sessions { gateway, changes } => Self::Sessions {
+                gateway: gateway.0,
+                changes: changes.iter().map(SessionChange::from).collect(),
+            },
         }
     }
 }
@@ -47,6 +53,10 @@ impl TryFrom<PresenceCommand> for model::PresenceCommand {
             }
             C::CloseTunnel { name, epoch } => {
                 Self::CloseTunnel { name: TunnelName::parse(&name)?, epoch: Epoch(epoch) }
+            }
+            C::Sessions { gateway, changes } => {
+                super::session::require_few(changes.len())?;
+                Self::Sessions { gateway: Epoch(gateway), changes: super::all(changes)? }
             }
         })
     }

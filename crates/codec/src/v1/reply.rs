@@ -2,6 +2,7 @@
 
 use super::object::ObjectRefusal;
 use super::ramp::Subject;
+use super::session::SessionOutcome;
 use quorate_model as model;
 use quorate_model::{
     Epoch, Invalid, KeyspaceName, LogIndex, Partition, RouteName, RoutingKey, ServiceName, WorkerId,
@@ -15,6 +16,7 @@ pub(crate) enum Reply {
     Unchanged,
     Registered { epoch: u64 },
     Refused(Refusal),
+    Sessions(Vec<SessionOutcome>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +68,9 @@ impl From<&model::Reply> for Reply {
             model::Reply::Unchanged => Self::Unchanged,
             model::Reply::Registered { epoch } => Self::Registered { epoch: epoch.0 },
             model::Reply::Refused(refusal) => Self::Refused(refusal.into()),
+            model::Reply::Sessions(outcomes) => {
+                Self::Sessions(outcomes.iter().map(|outcome| (*outcome).into()).collect())
+            }
         }
     }
 }
@@ -79,6 +84,7 @@ impl TryFrom<Reply> for model::Reply {
             Reply::Unchanged => Self::Unchanged,
             Reply::Registered { epoch } => Self::Registered { epoch: Epoch(epoch) },
             Reply::Refused(refusal) => Self::Refused(refusal.try_into()?),
+            Reply::Sessions(outcomes) => Self::Sessions(outcomes.into_iter().map(Into::into).collect()),
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod ramps;
 pub mod replies;
 pub mod sandboxes;
 pub mod services;
+pub mod sessions;
 mod snapshots;
 mod strategies;
 pub mod traffic;
@@ -130,6 +131,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(presence::commands());
     named.extend(ramps::commands());
     named.extend(objects::commands());
+    named.extend(sessions::commands());
     named
 }
 
@@ -209,6 +211,7 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
     );
     let mut named: Vec<_> = replies.into_iter().map(|r| (reply_name(&r), r)).collect();
     named.extend(objects::refusals().into_iter().map(|(name, refusal)| (name, Reply::Refused(refusal))));
+    named.push(("sessions", sessions::reply()));
     named
 }
 
@@ -217,6 +220,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Reply::Done => return "done",
         Reply::Unchanged => return "unchanged",
         Reply::Registered { .. } => return "registered",
+        Reply::Sessions(_) => return "sessions",
         Reply::Refused(refusal) => refusal,
     };
     match refusal {

@@ -53,6 +53,7 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
     let presence = PresenceParts {
         gateways: vec![gateway("n1", 9, 7), gateway("n2", 10, 8)],
         tunnels: vec![stored("laptop", 7, 12), stored("team-a.chat_v2", 7, 11)],
+        sessions: Vec::new(),
     };
     let replies = refusals().into_iter().enumerate();
     let replies = replies.map(|(i, refusal)| (i as u64, LogIndex(30), Reply::Refused(refusal))).collect();
@@ -86,7 +87,7 @@ pub fn any_parts() -> impl Strategy<Value = PresenceParts> {
         StoredTunnel { name, gateway, epoch, since: LogTime(since) }
     });
     (collection::vec(gateway, 0..4), collection::vec(stored, 0..4))
-        .prop_map(|(gateways, tunnels)| PresenceParts { gateways, tunnels })
+        .prop_map(|(gateways, tunnels)| PresenceParts { gateways, tunnels, sessions: Vec::new() })
 }
 
 pub fn any_command() -> impl Strategy<Value = Command> {

@@ -58,6 +58,7 @@ pub fn any_reply() -> impl Strategy<Value = Reply> {
         Just(Reply::Unchanged),
         any::<u64>().prop_map(|epoch| Reply::Registered { epoch: Epoch(epoch) }),
         refusals.prop_map(Reply::Refused),
+        super::sessions::any_reply(),
     ]
 }
 

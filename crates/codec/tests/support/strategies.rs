@@ -138,6 +138,7 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         sandboxes::any_command(),
         past::any_command(),
         presence::any_command(),
+        sessions::any_command(),
         ramps::any_command(),
         objects::any_command(),
     ]

@@ -76,6 +76,12 @@ pub mod path {
     pub const OPENINGS: &str = "/peer/v1/openings";
     /// How the requests fare that ramps lead somewhere.
     pub const RAMPS: &str = "/peer/v1/ramps";
+    /// Does a gateway run there?
+    pub const GATEWAY: &str = "/peer/v1/gateway";
+    /// Messages of users for that gateway, a stream of frames both ways.
+    pub const DELIVERY: &str = "/peer/v1/gateway/delivery";
+    /// A gateway's question to that one.
+    pub const GATEWAY_ASK: &str = "/peer/v1/gateway/ask";
 }
 
 /// The headers that each request carries.

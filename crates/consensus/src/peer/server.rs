@@ -6,8 +6,8 @@ use super::{
     header, path, snapshots, wire,
 };
 use crate::{
-    consensus::Shared, handing_over, in_flight, joining, key_tracing, liveness, looking, membership,
-    observing, options::TRY_WITHIN, probing, proposer, reads, tunnelling, visible,
+    consensus::Shared, delivering, handing_over, in_flight, joining, key_tracing, liveness, looking,
+    membership, observing, options::TRY_WITHIN, probing, proposer, reads, tunnelling, visible,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -74,6 +74,8 @@ enum Refusal {
     #[error("{0}")]
     Tunnel(std::io::Error),
     #[error("{0}")]
+    Gateway(#[from] delivering::NotTaken),
+    #[error("{0}")]
     Raft(Box<Fatal<crate::types::Config>>),
 }
 
@@ -82,7 +84,8 @@ impl Refusal {
         match self {
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::OtherCluster { .. } | Self::OtherNode { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::Gateway(delivering::NotTaken::NoGateway) => StatusCode::NOT_FOUND,
+            Self::Gateway(delivering::NotTaken::TooLong { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(e) if e.kind() == std::io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Snapshot(e) => match e.kind() {
                 std::io::ErrorKind::InvalidData => StatusCode::BAD_REQUEST,
@@ -151,6 +154,9 @@ async fn answer(shared: &Arc<Shared>, gate: &Gate, request: Request<Incoming>) -
     }
     if request.uri().path() == path::APPEND {
         return Ok(append(shared, request.into_body()));
+    }
+    if request.uri().path() == path::DELIVERY {
+        return Ok(delivering::take(shared, sender(&request).ok_or(Refusal::Unnamed)?, request.into_body())?);
     }
     message(shared, request).await.map(full)
 }
@@ -271,6 +277,8 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_openings(&shared.openings.hear_peer(told, shared.applied.now())))
         }
         path::RAMPS => hear_ramps(shared, via, &body),
+        path::GATEWAY => Ok(delivering::answer_greeting(shared)?),
+        path::GATEWAY_ASK => Ok(delivering::answer(shared, body).await?),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
         _ => Err(Refusal::UnknownPath),
     }

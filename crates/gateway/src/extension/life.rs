@@ -379,7 +379,7 @@ impl Life {
 
     /// The node ends: another one is asked to take the session, and what that one asks meanwhile is answered.
     pub async fn move_away(mut self) {
-        let mut others = self.desk.presence.others();
+        let mut others = (self.desk.others)();
         if others.is_empty() || !self.home.is_held() {
             return self.end().await;
         }
@@ -433,6 +433,15 @@ impl Life {
     /// Ends it: presence knows, as far as it can be asked.
     pub async fn end(mut self) {
         self.home.end().await;
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let mut rooms = self.desk.hall.rooms();
+        for room in self.extended.rooms() {
+            rooms.leave(room, self.extended.token().connection);
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub mod seen;
 pub mod sent;
 pub mod shared;
 pub mod token;
+#[cfg(test)]
+mod tests;
 pub mod told;
 pub mod watched;
 

@@ -67,16 +67,6 @@ impl Watched {
     pub fn iter(&self) -> impl Iterator<Item = (&UserId, Presence, u64)> {
         self.told.iter().map(|(user, told)| (user, told.presence, told.index))
     }
-
-    /// How many are watched.
-    pub fn len(&self) -> usize {
-        self.told.len()
-    }
-
-    /// Whether nobody is.
-    pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
-    }
 }
 
 #[cfg(test)]

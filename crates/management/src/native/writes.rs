@@ -88,7 +88,7 @@ pub(super) fn tagged(answer: Response, committed: &Committed) -> Response {
     match committed.reply {
         Reply::Done => with_etag(answer, committed.index),
         // It was so before: its last change is older than this.
-        Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) => answer,
+        Reply::Unchanged | Reply::Registered { .. } | Reply::Refused(_) | Reply::Sessions(_) => answer,
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) const HEARTBEAT: Bounds =
     Bounds { min: Duration::from_millis(10), max: Duration::from_secs(10), words: "10ms to 10s" };
 pub(super) const ELECTION: Bounds =
     Bounds { min: Duration::from_millis(30), max: Duration::from_secs(60), words: "30ms to 60s" };
+pub(super) const PING: Bounds =
+    Bounds { min: Duration::from_secs(1), max: Duration::from_secs(3_600), words: "1s to 1h" };
 pub(super) const DRAIN: Bounds =
     Bounds { min: Duration::ZERO, max: Duration::from_secs(3_600), words: "0s to 1h" };
 

@@ -1,6 +1,6 @@
 //! Where a node listens, and what it stands in front of: rules about more than one of these.
 
-use super::{Config, parse, reader::Reader};
+use super::{Config, gateway::GatewayListener, parse, reader::Reader};
 use quorate_model::route::Target;
 use quorate_routing::local::Mode;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,9 +10,14 @@ impl Config {
     pub(super) fn check_listeners(&self, r: &mut Reader<'_>) {
         let https = self.https.as_ref().map(|https| ("https", https.listen));
         let grpc = self.grpc.map(|grpc| ("grpc", grpc));
+        // One that was not asked for is given up where it is in the way.
+        let gateway = match self.gateway.listen {
+            GatewayListener::At(address) => Some(("gateway", address)),
+            GatewayListener::Off | GatewayListener::IfFree(_) => None,
+        };
         let mut taken = vec![("routing", self.routing)];
         let others = [("management", self.management), ("peer", self.peer)];
-        for (name, address) in grpc.into_iter().chain(https).chain(others) {
+        for (name, address) in grpc.into_iter().chain(https).chain(others).chain(gateway) {
             let by = taken.iter().find(|(_, other)| address.port() != 0 && clash(address, *other));
             if let Some((other, _)) = by {
                 r.refuse(name, format!("{address} is taken by --{other}"), "a port of its own");

@@ -13,6 +13,7 @@ mod roll_back;
 mod routes;
 mod sandboxes;
 mod services;
+mod sessions;
 mod workers;
 
 use crate::{state::State, window::Lookup};

@@ -32,6 +32,7 @@ impl State {
                 events.push(Event::Presence(PresenceEvent::TunnelClosed { name, epoch }));
                 Ok(Reply::Done)
             }
+            PresenceCommand::Sessions { gateway, changes } => self.change_sessions(*gateway, changes, events),
         }
     }
 
@@ -62,9 +63,9 @@ impl State {
         if self.presence.gateway(node.as_str()).is_none_or(|gateway| gateway.epoch != *epoch) {
             return false;
         }
-        let tunnels = self.presence.end_gateway(*epoch);
+        let (tunnels, sessions) = self.presence.end_gateway(*epoch);
         let (node, epoch) = (node.clone(), *epoch);
-        events.push(Event::Presence(PresenceEvent::GatewayEnded { node, epoch, tunnels }));
+        events.push(Event::Presence(PresenceEvent::GatewayEnded { node, epoch, tunnels, sessions }));
         true
     }
 

@@ -1,0 +1,246 @@
+//! A cluster that is a table: what the log would decide, at once.
+
+use crate::{
+    backplane::{Backplane, BackplaneError, Inbox, Message, Taken},
+    cluster::{Hold, Lost, OpenError, Place, Presence, Touched, Whom},
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
+use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Who is where.
+#[derive(Default)]
+pub struct Table(Mutex<Inner>, watch::Sender<u64>);
+
+#[derive(Default)]
+struct Inner {
+    index: u64,
+    sessions: BTreeMap<UserId, Vec<Entry>>,
+    inboxes: BTreeMap<NodeName, Arc<dyn Inbox>>,
+    cut: BTreeSet<NodeName>,
+}
+
+struct Entry {
+    place: Place,
+    lost: watch::Sender<Option<Lost>>,
+}
+
+impl Table {
+    /// The cluster as a node sees it.
+    pub fn presence(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Presence> {
+        Arc::new(View { table: self.clone(), node: node.clone() })
+    }
+
+    /// A way to the other gateways of the table.
+    pub fn backplane(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Backplane> {
+        Arc::new(View { table: self.clone(), node: node.clone() })
+    }
+
+    /// Where a user is.
+    pub fn places(&self, user: &UserId) -> Vec<Place> {
+        self.lock().sessions.get(user).into_iter().flatten().rev().map(|entry| entry.place.clone()).collect()
+    }
+
+    /// Something has changed.
+    fn tell(&self) {
+        let index = self.lock().index;
+        self.1.send_replace(index);
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.lock().sessions.values().map(Vec::len).sum()
+    }
+
+    /// A node can't be sure of anything: its lease is over, and it gets no other one until it is back.
+    pub fn cut_off(&self, node: &str) {
+        let mut inner = self.lock();
+        inner.index += 1;
+        inner.cut.insert(NodeName::parse(node).expect("a good name"));
+        for entries in inner.sessions.values_mut() {
+            entries.retain(|entry| {
+                let is_lost = entry.place.node.as_str() == node;
+                if is_lost {
+                    entry.lost.send_replace(Some(Lost::LeaseOver));
+                }
+                !is_lost
+            });
+        }
+        drop(inner);
+        self.tell();
+    }
+
+    /// The nodes that answer, without one.
+    pub fn others(&self, node: &NodeName) -> Vec<NodeName> {
+        self.lock().inboxes.keys().filter(|name| *name != node).cloned().collect()
+    }
+
+    /// A node answers nobody any more, and its lease is not over yet.
+    pub fn silence(&self, node: &str) {
+        self.lock().inboxes.retain(|name, _| name.as_str() != node);
+    }
+
+    /// It can be sure again.
+    pub fn come_back(&self, node: &str) {
+        self.lock().cut.retain(|cut| cut.as_str() != node);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct View {
+    table: Arc<Table>,
+    node: NodeName,
+}
+
+impl Presence for View {
+    fn open(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        second: SecondLogin,
+    ) -> BoxFuture<'static, Result<Box<dyn Hold>, OpenError>> {
+        let mut inner = self.table.lock();
+        if inner.cut.contains(&self.node) {
+            return ready(Err(OpenError::Unavailable("cut off".into()))).boxed();
+        }
+        inner.index += 1;
+        let epoch = Epoch(inner.index);
+        let entries = inner.sessions.entry(user.clone()).or_default();
+        match second {
+            SecondLogin::Reject if !entries.is_empty() => return ready(Err(OpenError::Taken(user))).boxed(),
+            SecondLogin::Replace => {
+                for entry in entries.drain(..) {
+                    entry.lost.send_replace(Some(Lost::Replaced));
+                }
+            }
+            SecondLogin::Reject | SecondLogin::Many => {}
+        }
+        let (lost, watched) = watch::channel(None);
+        let place = Place { node: self.node.clone(), gateway: Epoch(1), epoch, connection };
+        entries.push(Entry { place, lost });
+        drop(inner);
+        self.table.tell();
+        let hold: Box<dyn Hold> = Box::new(Held { table: self.table.clone(), user, epoch, lost: watched });
+        ready(Ok(hold)).boxed()
+    }
+
+    fn find(&self, user: &UserId) -> Vec<Place> {
+        self.table.places(user)
+    }
+
+    fn caught_up(&self, _index: u64) -> BoxFuture<'static, bool> {
+        ready(true).boxed()
+    }
+
+    fn index(&self) -> u64 {
+        self.table.lock().index
+    }
+
+    fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
+        let mut told = self.table.1.subscribe();
+        async move {
+            let index = told.wait_for(|index| *index > after).await.map_or(after, |index| *index);
+            Touched { index, users: Whom::Any }
+        }
+        .boxed()
+    }
+}
+
+impl Backplane for View {
+    fn start(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, Result<(), BackplaneError>> {
+        self.table.lock().inboxes.insert(self.node.clone(), inbox);
+        ready(Ok(())).boxed()
+    }
+
+    fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+        let inbox = self.table.lock().inboxes.get(&place.node).cloned();
+        match inbox {
+            Some(inbox) => inbox.take(Some(place.epoch.0), message).map(Ok).boxed(),
+            None => {
+                let error = BackplaneError::NotSent(place.node.as_str().into(), "it is gone".into());
+                ready(Err(error)).boxed()
+            }
+        }
+    }
+
+    fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
+        let inner = self.table.lock();
+        let others: Vec<_> =
+            inner.inboxes.iter().filter(|(node, _)| **node != self.node).map(|(_, inbox)| inbox.clone()).collect();
+        drop(inner);
+        others.into_iter().for_each(|inbox| inbox.take_broadcast(message.clone()));
+        ready(Ok(())).boxed()
+    }
+
+    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+        let inbox = self.table.lock().inboxes.get(&node).cloned();
+        match inbox {
+            Some(inbox) => inbox.asked(question).map(Ok).boxed(),
+            None => {
+                ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed()
+            }
+        }
+    }
+
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        self.table.lock().inboxes.remove(&self.node);
+        ready(()).boxed()
+    }
+}
+
+struct Held {
+    table: Arc<Table>,
+    user: UserId,
+    epoch: Epoch,
+    lost: watch::Receiver<Option<Lost>>,
+}
+
+impl Hold for Held {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn lost(&self) -> Option<Lost> {
+        *self.lost.borrow()
+    }
+
+    fn until_lost(&self) -> BoxFuture<'_, Lost> {
+        let mut lost = self.lost.clone();
+        async move {
+            match lost.wait_for(Option::is_some).await.map(|lost| *lost) {
+                Ok(Some(lost)) => lost,
+                // Its entry is gone by its own doing.
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        }
+        .boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        drop(self);
+        ready(()).boxed()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut inner = self.table.lock();
+        inner.index += 1;
+        if let Some(entries) = inner.sessions.get_mut(&self.user) {
+            // A newer one is not touched.
+            entries.retain(|entry| entry.place.epoch != self.epoch);
+        }
+        drop(inner);
+        self.table.tell();
+    }
+}

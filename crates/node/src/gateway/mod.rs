@@ -1,0 +1,8 @@
+//! The WebSocket gateway of this node, and what the cluster is to it.
+
+pub mod direct;
+mod presence;
+mod serve;
+
+pub use presence::LogPresence;
+pub(crate) use serve::{Claimed, Unusable, claim, key, start};

@@ -1,0 +1,219 @@
+//! Messages between the gateways of three nodes, over the network.
+#![cfg(not(madsim))]
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all, ready},
+};
+use quorate_gateway::{
+    backplane::{ASK_BYTES_MAX, Backplane, BackplaneError, Inbox, Message, MessageId, Recipient, Taken},
+    cluster::Place,
+};
+use quorate_model::{ConnectionId, Epoch, NodeName, UserId};
+use quorate_node::{
+    Node, Platform,
+    config::{Config, Sources},
+    gateway::direct::Direct,
+    readiness::Phase,
+};
+use quorate_rt::time;
+use quorate_storage::SimDisk;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+
+/// Three nodes that have formed a cluster.
+async fn cluster() -> Vec<Node> {
+    cluster_on(&Handle::current()).await
+}
+
+/// The same, the second one on a runtime of its own.
+async fn cluster_on(second: &Handle) -> Vec<Node> {
+    // Bound once to get free ports, then released for the nodes.
+    let held: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("free")).collect();
+    let ports: Vec<_> = held.iter().map(|port| port.local_addr().expect("bound").to_string()).collect();
+    drop(held);
+    let named: Vec<_> = ports.iter().zip(1..).map(|(at, nth)| format!("n{nth}={at}")).collect();
+    let mut nodes = Vec::new();
+    for (at, nth) in ports.iter().zip(1..) {
+        let name = format!("n{nth}");
+        let flags = [
+            ("routing", "127.0.0.1:0"),
+            ("management", "127.0.0.1:0"),
+            ("peer", at),
+            ("peers", &named.join(",")),
+            ("node-name", &name),
+            ("threads", "1"),
+        ];
+        let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let config = Config::load(&Sources { flags: flags.into(), ..Sources::default() }).expect("valid");
+        let disk = Arc::new(SimDisk::new().open(&config.node_name).expect("an empty disk"));
+        let platform = Platform { disk, partition_source: None, secret: None };
+        let runtime = if nth == 2 { second.clone() } else { Handle::current() };
+        let started = runtime.spawn(Node::start(config, platform)).await.expect("it does not panic");
+        nodes.push(started.expect("starts"));
+    }
+    let deadline = time::Instant::now() + Duration::from_secs(30);
+    while !nodes.iter().all(|node| node.readiness().phase() == Phase::Serving) {
+        assert!(time::Instant::now() < deadline, "they are not ready in time");
+        time::sleep(Duration::from_millis(10)).await;
+    }
+    nodes
+}
+
+/// Holds `bob`, whose queue is full for a message that says so.
+#[derive(Default)]
+struct Box(Mutex<Vec<String>>);
+
+impl Box {
+    fn taken(&self) -> Vec<String> {
+        self.0.lock().expect("no panics inside").clone()
+    }
+}
+
+impl Inbox for Box {
+    fn take(&self, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
+        let taken = match (&message.to, &*message.content) {
+            (Recipient::User(user), _) if user.as_str() != "bob" => Taken::NotHere { index: 77 },
+            (_, "full") => Taken::Full,
+            _ => {
+                self.0.lock().expect("no panics inside").push(format!("{epoch:?} {}", message.content));
+                Taken::Delivered
+            }
+        };
+        // Not at once, and not in the order of the calls.
+        let late = Duration::from_millis(message.content.len() as u64 % 3);
+        async move {
+            time::sleep(late).await;
+            taken
+        }
+        .boxed()
+    }
+
+    fn take_broadcast(&self, message: Arc<Message>) {
+        self.0.lock().expect("no panics inside").push(format!("{:?} {}", message.to, message.content));
+    }
+
+    fn asked(&self, mut question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
+        question.reverse();
+        ready(question).boxed()
+    }
+}
+
+async fn gateway(node: &Node) -> (Direct, Arc<Box>) {
+    let (direct, inbox) = (Direct::new(node.consensus()), Arc::new(Box::default()));
+    direct.start(inbox.clone()).await.expect("starts");
+    (direct, inbox)
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).expect("valid")
+}
+
+fn to(recipient: &str, content: &str) -> Arc<Message> {
+    let to = Recipient::User(user(recipient));
+    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None })
+}
+
+fn at(node: &str) -> Place {
+    let node = NodeName::parse(node).expect("valid");
+    Place { node, gateway: Epoch(3), epoch: Epoch(9), connection: ConnectionId::from_random(1) }
+}
+
+#[tokio::test]
+async fn messages_arrive_in_the_order_of_the_calls_and_each_is_answered() {
+    let nodes = cluster().await;
+    let (one, _) = gateway(&nodes[0]).await;
+    let (_two, inbox) = gateway(&nodes[1]).await;
+    let contents: Vec<_> = (0..2_000).map(|number| number.to_string()).collect();
+    let sent = contents.iter().map(|content| one.send(at("n2"), to("bob", content)));
+    let answers = join_all(sent).await;
+    assert!(answers.iter().all(|answer| *answer == Ok(Taken::Delivered)), "{answers:?}");
+    let expected: Vec<_> = contents.iter().map(|content| format!("Some(9) {content}")).collect();
+    assert_eq!(inbox.taken(), expected);
+    assert_eq!(one.send(at("n2"), to("carol", "hi")).await, Ok(Taken::NotHere { index: 77 }));
+    assert_eq!(one.send(at("n2"), to("bob", "full")).await, Ok(Taken::Full));
+    let large = "x".repeat(1 << 20);
+    assert_eq!(one.send(at("n2"), to("bob", &large)).await, Ok(Taken::Delivered));
+}
+
+#[tokio::test]
+async fn all_other_gateways_get_what_is_for_all_and_answer_questions() {
+    let nodes = cluster().await;
+    let (one, mine) = gateway(&nodes[0]).await;
+    let ((_two, second), (_three, third)) = (gateway(&nodes[1]).await, gateway(&nodes[2]).await);
+    let message = |to| Arc::new(Message { from: user("alice"), to, content: "hi".into(), id: None });
+    one.broadcast(message(Recipient::All)).await.expect("they can be reached");
+    one.broadcast(message(Recipient::Room("lobby".into()))).await.expect("they can be reached");
+    let expected = ["All hi", "Room(\"lobby\") hi"];
+    assert_eq!(
+        (second.taken(), third.taken()),
+        (expected.map(String::from).to_vec(), expected.map(String::from).to_vec())
+    );
+    assert!(mine.taken().is_empty());
+
+    let ask = |question| one.ask(at("n2").node, question);
+    assert_eq!(ask(vec![1, 2, 3]).await, Ok(vec![3, 2, 1]));
+    let longest = vec![7; ASK_BYTES_MAX];
+    assert_eq!(ask(longest.clone()).await.map(|answer| answer == longest), Ok(true));
+    assert!(matches!(ask(vec![7; ASK_BYTES_MAX + 1]).await, Err(BackplaneError::NotSent(..))));
+}
+
+#[tokio::test]
+async fn a_message_with_a_name_that_comes_again_is_taken_once() {
+    let nodes = cluster().await;
+    let (one, _) = gateway(&nodes[0]).await;
+    let (_two, inbox) = gateway(&nodes[1]).await;
+    let named = |name: &str, content: &str| {
+        let id = Some(MessageId { session: ConnectionId::from_random(5), name: name.into() });
+        Arc::new(Message { id, ..Message::clone(&to("bob", content)) })
+    };
+    for _ in 0..2 {
+        assert_eq!(one.send(at("n2"), named("m1", "hi")).await, Ok(Taken::Delivered));
+        assert_eq!(one.send(at("n2"), named("m2", "full")).await, Ok(Taken::Full), "it may be tried again");
+    }
+    assert_eq!(inbox.taken(), ["Some(9) hi"]);
+}
+
+/// The original publishes for up to 90 s to a channel that nobody reads, and reports each message as sent.
+#[tokio::test]
+async fn defect_6_messages_to_a_dead_gateway_are_not_reported_as_sent() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let nodes = cluster_on(runtime.handle()).await;
+    let (one, _) = gateway(&nodes[0]).await;
+    let (_two, _) = gateway(&nodes[1]).await;
+    assert_eq!(one.send(at("n2"), to("bob", "hi")).await, Ok(Taken::Delivered));
+    // As if it were killed: its sockets close, and nothing of it runs any more.
+    runtime.shutdown_background();
+    for _ in 0..3 {
+        let answer = time::timeout(Duration::from_secs(20), one.send(at("n2"), to("bob", "hi"))).await;
+        let answer = answer.expect("it is known soon");
+        assert!(
+            matches!(answer, Err(BackplaneError::NotSent(..) | BackplaneError::Unreachable(..))),
+            "{answer:?}"
+        );
+    }
+    let stranger = one.send(at("n9"), to("bob", "hi")).await;
+    assert!(matches!(stranger, Err(BackplaneError::NotSent(..))), "{stranger:?}");
+}
+
+#[tokio::test]
+async fn a_node_without_a_gateway_says_so_and_one_that_is_ending_holds_nobody() {
+    let nodes = cluster().await;
+    let (one, _) = gateway(&nodes[0]).await;
+    let why = match one.send(at("n3"), to("bob", "hi")).await {
+        Err(BackplaneError::NotSent(node, why)) => format!("{node}: {why}"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why, "n3: no gateway runs there, or its version has none");
+
+    let (two, _) = gateway(&nodes[1]).await;
+    assert_eq!(one.send(at("n2"), to("bob", "hi")).await, Ok(Taken::Delivered));
+    two.stop().await;
+    let answer = one.send(at("n2"), to("bob", "hi")).await;
+    assert!(matches!(answer, Ok(Taken::NotHere { index }) if index > 0), "{answer:?}");
+    assert!(matches!(two.send(at("n1"), to("bob", "hi")).await, Err(BackplaneError::NotSent(..))));
+}
