@@ -53,8 +53,8 @@ pub async fn have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Result<Box<
 
 /// `None`: it moves just now.
 async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Result<Box<Life>, Cannot>> {
-    if let Some(life) = claim(desk, token).await {
-        return Some(if life.user() == user { Ok(life) } else { Err(Cannot::Unknown) });
+    if let Some(life) = claim(desk, user, token).await {
+        return Some(Ok(life));
     }
     let places = desk.presence.find(user);
     let Some(place) = places.into_iter().find(|place| place.connection == token.connection) else {
@@ -62,15 +62,15 @@ async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Resu
     };
     if place.node == desk.node {
         // It is here, and was not given: the token is somebody else's, or it is just being moved.
-        return if desk.extension.is_known(token) { None } else { Some(Err(Cannot::Unknown)) };
+        return if desk.extension.find_of(user, token).is_some() { None } else { Some(Err(Cannot::Unknown)) };
     }
     let _arrival = desk.extension.arrive(token.connection)?;
     fetch(desk, user, token, &place).await
 }
 
 /// Takes it from a task of this node.
-async fn claim(desk: &Desk, token: &Token) -> Option<Box<Life>> {
-    let asks = desk.extension.find(token)?;
+async fn claim(desk: &Desk, user: &UserId, token: &Token) -> Option<Box<Life>> {
+    let asks = desk.extension.find_of(user, token)?;
     let (claim, claimed) = oneshot::channel();
     asks.send(Ask::Claim(claim)).await.ok()?;
     time::timeout(ANSWERED_WITHIN, claimed).await.ok()?.ok()
@@ -95,7 +95,7 @@ async fn fetch(
         SecondLogin::Many => SecondLogin::Many,
         SecondLogin::Replace | SecondLogin::Reject => SecondLogin::Replace,
     };
-    let Some(entry) = desk.extension.enlist(token) else { return None };
+    let Some(entry) = desk.extension.enlist(user, token) else { return None };
     let Ok(mut session) = Session::open(desk, user.clone(), token.connection, second).await else {
         return Some(Err(Cannot::Unreachable));
     };
@@ -108,7 +108,7 @@ async fn fetch(
         Some(Answer::Given(handed)) if handed.user == *user && handed.token == *token => handed,
         other => {
             for room in &rooms {
-                desk.hall.rooms().leave(room, token.connection);
+                desk.hall.rooms().leave(room, token.connection, session.mailbox());
             }
             session.end().await;
             let cannot = if other.is_some() { Cannot::Unknown } else { Cannot::Unreachable };
@@ -154,7 +154,14 @@ async fn answer(desk: &Arc<Desk>, question: Question) -> Answer {
         Question::Give(token, by, index) => {
             pass_on(desk, &token, |answer| Ask::Give(by, index, answer)).await
         }
-        Question::Adopt(user, token, from) => adopt(desk, &user, &token, &from).await,
+        Question::Adopt(user, token, from) => {
+            // On a task of its own: what has begun is brought to its end though nobody waits for the answer.
+            let (desk, (answer, answered)) = (desk.clone(), oneshot::channel());
+            quorate_rt::spawn(async move {
+                let _ = answer.send(adopt(&desk, &user, &token, &from).await);
+            });
+            answered.await.unwrap_or(Answer::Unknown)
+        }
     }
 }
 

@@ -126,7 +126,7 @@ async fn register(
             return Ok(None);
         }
     };
-    let Some(entry) = desk.extension.enlist(&token) else {
+    let Some(entry) = desk.extension.enlist(&user, &token) else {
         // Nobody else has this connection's id.
         wire.say(refused).await?;
         return Ok(None);

@@ -102,9 +102,11 @@ impl Life {
         self.desk.hall.rooms().join(room, self.extended.token().connection, &self.mailbox);
     }
 
-    /// Whose.
-    pub fn user(&self) -> &UserId {
-        self.extended.user()
+    fn leave_rooms(&self) {
+        let mut rooms = self.desk.hall.rooms();
+        for room in self.extended.rooms() {
+            rooms.leave(room, self.extended.token().connection, &self.mailbox);
+        }
     }
 
     /// The client is back on another socket: what it is sent first.
@@ -243,7 +245,9 @@ impl Life {
                 Do::Tell(frame) => frames.push(frame),
                 Do::Bring(message) => frames.extend(self.bring(message)),
                 Do::Join(room) => self.join(&room),
-                Do::Leave(room) => self.desk.hall.rooms().leave(&room, self.extended.token().connection),
+                Do::Leave(room) => {
+                    self.desk.hall.rooms().leave(&room, self.extended.token().connection, &self.mailbox)
+                }
                 Do::Watch(id, users) => {
                     // Before the look: what changes behind it is told.
                     self.entry.watch(&users);
@@ -365,6 +369,8 @@ impl Life {
         .await;
         // From here on whoever sends to it is told an index at which presence names the other node.
         let _ = self.desk.presence.caught_up(index).await;
+        self.leave_rooms();
+        self.entry.give();
         self.mailbox.queue.close();
         while let Some(message) = self.mailbox.queue.take() {
             self.extended.deliver(&message);
@@ -402,6 +408,7 @@ impl Life {
                 Err(Finish::Asked(Ask::Prepare(node, answer))) => self.prepare(node, answer),
                 Err(Finish::Asked(Ask::Give(node, index, answer))) if node == to => {
                     self.give_once(index, answer).await;
+                    let _ = asked.await;
                     return;
                 }
                 Err(Finish::Asked(Ask::Give(_, _, answer))) => drop(answer.send(Answer::Unknown)),
@@ -438,10 +445,7 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        let mut rooms = self.desk.hall.rooms();
-        for room in self.extended.rooms() {
-            rooms.leave(room, self.extended.token().connection);
-        }
+        self.leave_rooms();
     }
 }
 

@@ -48,9 +48,12 @@ impl Rooms {
     }
 
     /// And no more. The last one takes the room along.
-    pub fn leave(&mut self, room: &Room, session: ConnectionId) {
+    /// `mailbox`: its own, which tells it from one that has moved away and come back.
+    pub fn leave(&mut self, room: &Room, session: ConnectionId, mailbox: &Arc<Mailbox>) {
         if let Some(members) = self.members.get_mut(room) {
-            members.remove(&session);
+            if members.get(&session).is_some_and(|own| Arc::ptr_eq(own, mailbox)) {
+                members.remove(&session);
+            }
             if members.is_empty() {
                 self.members.remove(room);
             }
@@ -82,10 +85,10 @@ mod tests {
         rooms.join(&room, one, &mailbox);
         rooms.join(&room, other, &mailbox);
         assert_eq!(rooms.members("lobby").count(), 2);
-        rooms.leave(&room, one);
-        rooms.leave(&room, one);
+        rooms.leave(&room, one, &mailbox);
+        rooms.leave(&room, one, &mailbox);
         assert_eq!(rooms.members("lobby").count(), 1);
-        rooms.leave(&room, other);
+        rooms.leave(&room, other, &mailbox);
         assert_eq!(rooms.count(), 0);
     }
 

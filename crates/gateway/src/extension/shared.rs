@@ -64,8 +64,17 @@ pub struct Shared {
 }
 
 struct Listed {
+    user: UserId,
     secret: Secret,
     asks: mpsc::Sender<Ask>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Here,
+    /// Another node has it. It may come back.
+    Given,
 }
 
 /// Users whose presence may have changed, for one session that watches them.
@@ -110,16 +119,19 @@ impl Shared {
     }
 
     /// A session can be asked for from now on, until the entry is dropped. `None`: it is here already.
-    pub fn enlist(self: &Arc<Self>, token: &Token) -> Option<(Entry, mpsc::Receiver<Ask>)> {
+    pub fn enlist(self: &Arc<Self>, user: &UserId, token: &Token) -> Option<(Entry, mpsc::Receiver<Ask>)> {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let mut sessions = lock(&self.sessions);
-        if sessions.contains_key(&token.connection) {
+        if sessions.get(&token.connection).is_some_and(|listed| listed.stage == Stage::Here) {
             return None;
         }
-        sessions.insert(token.connection, Listed { secret: token.secret, asks });
+        let listed =
+            Listed { user: user.clone(), secret: token.secret, asks: asks.clone(), stage: Stage::Here };
+        sessions.insert(token.connection, listed);
         self.count.send_replace(sessions.len());
         let (shared, changed) = (self.clone(), Arc::new(Changed::default()));
-        let entry = Entry { shared, connection: token.connection, watched: BTreeSet::new(), changed };
+        let (connection, asks) = (token.connection, asks.downgrade());
+        let entry = Entry { shared, connection, asks, watched: BTreeSet::new(), changed };
         Some((entry, asked))
     }
 
@@ -130,9 +142,11 @@ impl Shared {
         (listed.secret == token.secret).then(|| listed.asks.clone())
     }
 
-    /// Whether it is here, and this its token.
-    pub fn is_known(&self, token: &Token) -> bool {
-        self.find(token).is_some()
+    /// The session of a token, if it is here and this user's.
+    pub fn find_of(&self, user: &UserId, token: &Token) -> Option<mpsc::Sender<Ask>> {
+        let is_theirs =
+            lock(&self.sessions).get(&token.connection).is_some_and(|listed| listed.user == *user);
+        if is_theirs { self.find(token) } else { None }
     }
 
     /// Resolves once no session is here any more.
@@ -182,11 +196,30 @@ impl Shared {
 pub struct Entry {
     shared: Arc<Shared>,
     connection: ConnectionId,
+    /// By which it is told from another one of the same connection, that came back.
+    asks: mpsc::WeakSender<Ask>,
     watched: BTreeSet<UserId>,
     changed: Arc<Changed>,
 }
 
 impl Entry {
+    /// Another node has the session: it can still be asked, until it comes back.
+    pub fn give(&mut self) {
+        self.unwatch_all();
+        let mut sessions = lock(&self.shared.sessions);
+        if let Some(listed) = sessions.get_mut(&self.connection).filter(|listed| is_own(listed, &self.asks)) {
+            listed.stage = Stage::Given;
+        }
+    }
+
+    fn unwatch_all(&mut self) {
+        let watched: Vec<_> = std::mem::take(&mut self.watched).into_iter().collect();
+        let mut watchers = lock(&self.shared.watchers);
+        for user in &watched {
+            forget(&mut watchers, user, self.connection, &self.changed);
+        }
+    }
+
     /// Whose presence may have changed.
     pub fn changed(&self) -> &Arc<Changed> {
         &self.changed
@@ -206,20 +239,22 @@ impl Entry {
     pub fn unwatch(&mut self, users: &[UserId]) {
         let mut watchers = lock(&self.shared.watchers);
         for user in users.iter().filter(|user| self.watched.remove(*user)) {
-            forget(&mut watchers, user, self.connection);
+            forget(&mut watchers, user, self.connection, &self.changed);
         }
     }
 }
 
+fn is_own(listed: &Listed, asks: &mpsc::WeakSender<Ask>) -> bool {
+    asks.upgrade().is_some_and(|asks| listed.asks.same_channel(&asks))
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut watchers = lock(&self.shared.watchers);
-        for user in &self.watched {
-            forget(&mut watchers, user, self.connection);
-        }
-        drop(watchers);
+        self.unwatch_all();
         let mut sessions = lock(&self.shared.sessions);
-        sessions.remove(&self.connection);
+        if sessions.get(&self.connection).is_some_and(|listed| is_own(listed, &self.asks)) {
+            sessions.remove(&self.connection);
+        }
         self.shared.count.send_replace(sessions.len());
     }
 }
@@ -228,9 +263,12 @@ fn forget(
     watchers: &mut BTreeMap<UserId, BTreeMap<ConnectionId, Arc<Changed>>>,
     user: &UserId,
     connection: ConnectionId,
+    own: &Arc<Changed>,
 ) {
     if let Some(those) = watchers.get_mut(user) {
-        those.remove(&connection);
+        if those.get(&connection).is_some_and(|changed| Arc::ptr_eq(changed, own)) {
+            those.remove(&connection);
+        }
         if those.is_empty() {
             watchers.remove(user);
         }

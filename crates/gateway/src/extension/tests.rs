@@ -243,17 +243,17 @@ async fn a_full_buffer_is_told_to_both_sides_and_loses_nothing_that_was_acknowle
     let mut bob = Guest::register(&other, "bob").await;
     bob.break_off().await;
     let (mut sent, mut refused) = (0, 0);
-    while refused < 3 {
+    // What waits in the queue moves on to the buffer, in its own time.
+    while sent < 4 || refused < 3 {
         let told = alice.tell(&format!("{sent}.{refused}"), "bob", &sent.to_string()).await;
         match told["type"].as_str() {
             Some("ack") => sent += 1,
             _ => refused += 1,
         }
-        assert!(sent <= 4, "the bounds hold");
+        assert!(sent <= 4, "two in the buffer, two in the queue");
     }
-    assert_eq!(sent, 4, "two in the buffer, two in the queue");
     let told = bob.resume(&one, "bob", 0).await;
-    assert_eq!((&told["ok"], &told["refused"]), (&json!(true), &json!(3)), "{told}");
+    assert_eq!((&told["ok"], &told["refused"]), (&json!(true), &json!(refused)), "{told}");
     for n in 0..4 {
         let heard = bob.hear().await;
         assert_eq!(heard, message(n + 1, "alice", &n.to_string()));

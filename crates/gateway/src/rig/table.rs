@@ -35,12 +35,12 @@ struct Entry {
 impl Table {
     /// The cluster as a node sees it.
     pub fn presence(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Presence> {
-        Arc::new(View { table: self.clone(), node: node.clone() })
+        Arc::new(View { runtime: tokio::runtime::Handle::current(), table: self.clone(), node: node.clone() })
     }
 
     /// A way to the other gateways of the table.
     pub fn backplane(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Backplane> {
-        Arc::new(View { table: self.clone(), node: node.clone() })
+        Arc::new(View { runtime: tokio::runtime::Handle::current(), table: self.clone(), node: node.clone() })
     }
 
     /// Where a user is.
@@ -98,6 +98,7 @@ impl Table {
 }
 
 struct View {
+    runtime: tokio::runtime::Handle,
     table: Arc<Table>,
     node: NodeName,
 }
@@ -185,7 +186,11 @@ impl Backplane for View {
     fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         let inbox = self.table.lock().inboxes.get(&node).cloned();
         match inbox {
-            Some(inbox) => inbox.asked(question).map(Ok).boxed(),
+            // Whoever is asked does not depend on the threads of whoever asks, which may end.
+            Some(inbox) => {
+                let asked = self.runtime.spawn(inbox.asked(question));
+                async move { Ok(asked.await.expect("it answers")) }.boxed()
+            }
             None => {
                 ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed()
             }
