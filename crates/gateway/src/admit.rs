@@ -3,12 +3,7 @@
 //! Checked in the order of what it costs: places first, proofs last. Whoever is sent away for the number of those who come is
 //! told when to come back, each another time: those who were cut off together would come back together.
 
-use crate::{
-    desk::Desk,
-    dialect::offered_token,
-    rate::Bucket,
-    settings::Settings,
-};
+use crate::{desk::Desk, dialect::offered_token, rate::Bucket, settings::Settings};
 use http::{HeaderMap, header};
 use quorate_model::UserId;
 use quorate_rt::{rng, time::Instant};

@@ -15,7 +15,6 @@ use crate::{
     settings::Settings,
     token::Verifier,
 };
-use quorate_model::NodeName;
 use quorate_rt::{
     cores::Cores,
     net::SharedPort,
@@ -30,8 +29,6 @@ const GOODBYES: Duration = Duration::from_secs(3);
 
 /// What a gateway is made of.
 pub struct Parts {
-    /// Its node.
-    pub node: NodeName,
     /// What the operator has decided.
     pub settings: Settings,
     /// Set: whoever connects must prove who they are.
@@ -68,7 +65,8 @@ pub enum StartError {
 impl Gateway {
     /// Listens. Messages of others are taken from the first client on.
     pub async fn start(parts: Parts, port: SharedPort) -> Result<Self, StartError> {
-        let Parts { node, settings, verifier, threads, ways, counters } = parts;
+        let Parts { settings, verifier, threads, ways, counters } = parts;
+        let node = ways.me.clone();
         let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
         ways.backplane.start(hall.clone()).await?;
         let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());

@@ -24,6 +24,7 @@
 //! | [`cluster`] | what a gateway asks of the cluster: who is where |
 //! | [`backplane`] | how a message comes to the gateway that holds its recipient |
 //! | [`delivery`] | who holds the recipient, and the second try |
+//! | [`repeats`] | which named messages were taken already |
 //! | [`lanes`] | one message at a time for each recipient of a session |
 //! | `extension` | the protocol `quorate.v1`: acknowledgements, presence, rooms, sessions that outlive their socket |
 
@@ -44,6 +45,7 @@ pub mod listen;
 pub mod origin;
 pub mod queue;
 pub mod rate;
+pub mod repeats;
 pub mod session;
 pub mod settings;
 pub mod token;

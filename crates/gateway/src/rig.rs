@@ -43,7 +43,7 @@ pub async fn guarded(
         presence: table.presence(&node),
         backplane: table.backplane(&node),
     };
-    let parts = Parts { node, settings, verifier, threads: 1, ways, counters: Arc::default() };
+    let parts = Parts { settings, verifier, threads: 1, ways, counters: Arc::default() };
     Gateway::start(parts, port).await.expect("it starts")
 }
 

@@ -4,13 +4,14 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, health, management, measure, partition_poller,
+    data_plane, disk_room, gateway, health, management, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
     tunnels::{self, Guard, Holding, Unusable},
 };
 use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId, options::GATEWAY_TTL};
+use quorate_gateway::{backplane::Detour, gateway::Gateway};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy};
 use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
@@ -40,6 +41,8 @@ pub struct Platform {
     pub partition_source: Option<Arc<dyn PartitionSource>>,
     /// What the configuration's secret file holds.
     pub secret: Option<Secret>,
+    /// By what else the gateway finds users and reaches other gateways, if not by the cluster alone.
+    pub detour: Option<Detour>,
 }
 
 /// Why a node did not start.
@@ -54,6 +57,12 @@ pub enum StartError {
     /// The file of tokens for tunnels can't be used.
     #[error("--tunnel-token-file {0}")]
     Tokens(#[from] Unusable),
+    /// The file of the key for clients' tokens can't be used.
+    #[error("--gateway-token-key {0}")]
+    GatewayKey(#[from] gateway::Unusable),
+    /// The gateway did not start.
+    #[error(transparent)]
+    Gateway(#[from] quorate_gateway::gateway::StartError),
     /// A listener's address is taken or not this machine's.
     #[error("{listener} {address} can't be listened on: {source}")]
     Listen {
@@ -79,12 +88,13 @@ impl StartError {
             Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
             Self::NoSecret
             | Self::Tokens(_)
+            | Self::GatewayKey(_)
             | Self::Disk(_)
             | Self::Consensus(
                 quorate_consensus::StartError::OtherCluster { .. }
                 | quorate_consensus::StartError::FeatureLevel { .. },
             ) => true,
-            Self::Listen { .. } | Self::Consensus(_) | Self::Proxy(_) => false,
+            Self::Listen { .. } | Self::Consensus(_) | Self::Proxy(_) | Self::Gateway(_) => false,
         }
     }
 }
@@ -95,6 +105,7 @@ pub struct Node {
     consensus: Consensus,
     proxy: Proxy,
     tunnels: Holding,
+    gateway: Option<Gateway>,
     reread: [Arc<Notify>; 2],
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -109,15 +120,17 @@ pub struct Node {
 impl Node {
     /// Starts a node. When this returns it listens everywhere; it is ready once `/readyz` says so.
     pub async fn start(config: Config, platform: Platform) -> Result<Self, StartError> {
-        let Platform { disk, partition_source, secret } = platform;
+        let Platform { disk, partition_source, secret, detour } = platform;
         if config.cluster_secret_file.is_some() && secret.is_none() {
             return Err(StartError::NoSecret);
         }
         let tokens = tunnels::tokens(config.tunnel_token_file.clone()).await?;
+        let verifier = gateway::key(&config).await?;
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
         data_plane::claim(&config)?;
+        let gateway = gateway::claim(&config, verifier)?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -142,6 +155,7 @@ impl Node {
             management::config(&config, (&metrics, &local), addresses, management_stopped.clone());
         let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
+        let gateway = gateway::start(&config, gateway, detour, (&consensus, &metrics)).await?;
         let listener = (management_listener, limits, management_stopped);
         let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
@@ -163,6 +177,7 @@ impl Node {
             consensus,
             proxy,
             tunnels,
+            gateway,
             reread,
             metrics,
             readiness,
@@ -193,6 +208,11 @@ impl Node {
     /// Where the APIs are.
     pub fn management_addr(&self) -> SocketAddr {
         self.management
+    }
+
+    /// Where WebSockets are taken; `None`: nowhere.
+    pub fn gateway_addr(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref().map(Gateway::local_addr)
     }
 
     /// Where peers are heard.
@@ -252,8 +272,15 @@ impl Node {
         }
         // While its lease stands they find another node, and nobody asks in vain.
         self.tunnels.leave().await;
-        self.consensus.close_gateway().await;
-        tokio::join!(self.proxy.drain(), self.tunnels.drain(self.config.drain_limit));
+        let consensus = self.consensus.clone();
+        // Its clients leave one after the other, and are in the log until they do.
+        let sockets = async {
+            if let Some(gateway) = self.gateway {
+                gateway.drain().await;
+            }
+            consensus.close_gateway().await;
+        };
+        tokio::join!(sockets, self.proxy.drain(), self.tunnels.drain(self.config.drain_limit));
         self.stop.fire();
         self.management_stop.fire();
         // A write that is under way needs its peers until it is answered. An error says that serving had panicked;

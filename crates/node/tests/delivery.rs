@@ -50,7 +50,7 @@ async fn cluster_on(second: &Handle) -> Vec<Node> {
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::load(&Sources { flags: flags.into(), ..Sources::default() }).expect("valid");
         let disk = Arc::new(SimDisk::new().open(&config.node_name).expect("an empty disk"));
-        let platform = Platform { disk, partition_source: None, secret: None };
+        let platform = Platform { disk, partition_source: None, secret: None, detour: None };
         let runtime = if nth == 2 { second.clone() } else { Handle::current() };
         let started = runtime.spawn(Node::start(config, platform)).await.expect("it does not panic");
         nodes.push(started.expect("starts"));

@@ -16,7 +16,7 @@ async fn node() -> Node {
     let sources = Sources { flags: flags.into(), ..Sources::default() };
     let config = Config::load(&sources).expect("valid");
     let disk = Arc::new(SimDisk::new().open(&config.node_name).expect("an empty disk"));
-    let platform = Platform { disk, partition_source: None, secret: None };
+    let platform = Platform { disk, partition_source: None, secret: None, detour: None };
     let node = Node::start(config, platform).await.expect("starts");
     let deadline = time::Instant::now() + Duration::from_secs(20);
     while node.readiness().phase() != Phase::Serving {

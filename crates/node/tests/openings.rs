@@ -51,7 +51,7 @@ async fn cluster() -> Vec<Node> {
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::load(&Sources { flags: flags.into(), ..Sources::default() }).expect("valid");
         let disk = Arc::new(SimDisk::new().open(&config.node_name).expect("an empty disk"));
-        let platform = Platform { disk, partition_source: None, secret: None };
+        let platform = Platform { disk, partition_source: None, secret: None, detour: None };
         nodes.push(Node::start(config, platform).await.expect("starts"));
     }
     let is_ready = |node: &Node| {

@@ -1,10 +1,6 @@
 //! What is counted of the WebSocket gateway. Written a few times for each frame, by all of its threads.
 
-use crate::{
-    label::Label,
-    proxy::add,
-    sheet::Sheet,
-};
+use crate::{label::Label, proxy::add, sheet::Sheet};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
     fmt,

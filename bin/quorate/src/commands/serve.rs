@@ -61,7 +61,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
         let disk =
             FolderDisk::open(&config.data_dir, &config.node_name).map_err(|e| not_started(&e.into()))?;
-        let platform = Platform { disk: Arc::new(disk), partition_source: partition_source(&config), secret };
+        let partition_source = partition_source(&config);
+        let platform = Platform { disk: Arc::new(disk), partition_source, secret, detour: None };
         live(config, platform, args.lifetime).await
     });
     runtime.shutdown_timeout(LEFTOVERS_LIMIT);
@@ -114,6 +115,7 @@ async fn live(config: Config, platform: Platform, lifetime: Lifetime) -> Result<
         grpc = node.grpc_addr().map(tracing::field::display),
         https = node.https_addr().map(tracing::field::display),
         management = %node.management_addr(),
+        gateway = node.gateway_addr().map(tracing::field::display),
         peer = %node.peer_addr(),
         "listening"
     );

@@ -15,11 +15,11 @@ mod scripts;
 pub use line::Server;
 pub use scripts::TTL_S;
 
-pub(crate) use line::{Failure, Line};
-pub(crate) use presence::Registry;
+pub(crate) use line::Line;
+pub(crate) use presence::{REFRESH_EVERY, Registry};
 pub(crate) use scripts::find;
 
-use crate::{envelope, published};
+use crate::{envelope, published::Taker};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, ready},
@@ -67,8 +67,13 @@ impl Fleet {
 
 /// Messages by Redis, and users found there.
 pub fn detour(server: Server) -> Detour {
+    detour_refreshing(server, REFRESH_EVERY)
+}
+
+/// The same with users refreshed at another pace.
+pub fn detour_refreshing(server: Server, every: Duration) -> Detour {
     Box::new(move |ways| {
-        let (redis, presence) = RedisBackplane::new(server, ways);
+        let (redis, presence) = RedisBackplane::new(server, ways, every);
         Ways {
             me: redis.fleet.me.clone(),
             others: redis.fleet.others.clone(),
@@ -90,10 +95,10 @@ struct RedisBackplane {
 }
 
 impl RedisBackplane {
-    fn new(server: Server, ways: Ways) -> (Self, Registry) {
+    fn new(server: Server, ways: Ways, refresh_every: Duration) -> (Self, Registry) {
         let Ways { me, others, presence, backplane: cluster } = ways;
         let line = Arc::new(Line::new(server));
-        let registry = Registry::new(me.clone(), presence, line.clone());
+        let registry = Registry::new(me.clone(), presence, line.clone(), refresh_every);
         let backplane = Self {
             fleet: Fleet { me, others },
             cluster,
@@ -145,8 +150,8 @@ impl Backplane for RedisBackplane {
         *self.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
         quorate_rt::spawn(self.registry.clone().keep());
         let (listening, mut is_listening) = watch::channel(false);
-        let listener =
-            Listener { me: self.fleet.me.clone(), line: self.line.clone(), inbox: inbox.clone(), listening };
+        let taker = Taker::new(&self.fleet.me, inbox.clone());
+        let listener = Listener { me: self.fleet.me.clone(), line: self.line.clone(), taker, listening };
         quorate_rt::spawn(listener.listen(self.stop.subscribe()));
         let cluster = self.cluster.start(inbox);
         async move {
@@ -203,7 +208,7 @@ impl Backplane for RedisBackplane {
 struct Listener {
     me: NodeName,
     line: Arc<Line>,
-    inbox: Arc<dyn Inbox>,
+    taker: Taker,
     listening: watch::Sender<bool>,
 }
 
@@ -225,7 +230,7 @@ impl Listener {
                     let heard = async {
                         let mut messages = listener.on_message();
                         while let Some(message) = messages.next().await {
-                            published::take(&self.me, &self.inbox, message.get_payload_bytes()).await;
+                            self.taker.take(message.get_payload_bytes()).await;
                         }
                     };
                     tokio::select! {

@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::{Notify, watch};
 
 /// How often our users' entries are refreshed.
-const REFRESH_EVERY: Duration = Duration::from_secs(30);
+pub const REFRESH_EVERY: Duration = Duration::from_secs(30);
 const _: () = assert!(REFRESH_EVERY.as_secs() * 2 < TTL_S, "one lost refresh must not end an entry");
 /// Entries of one round trip.
 const AT_ONCE: usize = 500;
@@ -56,17 +56,7 @@ struct Mine {
 
 impl Registry {
     /// Around the cluster's own.
-    pub fn new(me: NodeName, inner: Arc<dyn Presence>, line: Arc<Line>) -> Self {
-        Self::refreshing(me, inner, line, REFRESH_EVERY)
-    }
-
-    /// The same for tests, which don't wait for so long.
-    pub fn refreshing(
-        me: NodeName,
-        inner: Arc<dyn Presence>,
-        line: Arc<Line>,
-        refresh_every: Duration,
-    ) -> Self {
+    pub fn new(me: NodeName, inner: Arc<dyn Presence>, line: Arc<Line>, refresh_every: Duration) -> Self {
         let (stand, wanted) = (Mutex::default(), Notify::new());
         Self(Arc::new(Shared { me, inner, line, stand, wanted, refresh_every }))
     }

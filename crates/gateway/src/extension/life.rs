@@ -386,6 +386,7 @@ impl Life {
     /// The node ends: another one is asked to take the session, and what that one asks meanwhile is answered.
     pub async fn move_away(mut self) {
         let mut others = (self.desk.others)();
+        others.retain(|node| *node != self.desk.node);
         if others.is_empty() || !self.home.is_held() {
             return self.end().await;
         }

@@ -1,7 +1,7 @@
 //! Through a real listener, with the cluster a table.
 
-mod admission;
 mod abuse;
+mod admission;
 mod contract;
 mod defects;
 mod ending;

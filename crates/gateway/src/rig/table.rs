@@ -176,8 +176,12 @@ impl Backplane for View {
 
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
         let inner = self.table.lock();
-        let others: Vec<_> =
-            inner.inboxes.iter().filter(|(node, _)| **node != self.node).map(|(_, inbox)| inbox.clone()).collect();
+        let others: Vec<_> = inner
+            .inboxes
+            .iter()
+            .filter(|(node, _)| **node != self.node)
+            .map(|(_, inbox)| inbox.clone())
+            .collect();
         drop(inner);
         others.into_iter().for_each(|inbox| inbox.take_broadcast(message.clone()));
         ready(Ok(())).boxed()

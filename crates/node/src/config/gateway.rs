@@ -1,8 +1,8 @@
 //! The WebSocket gateway, as it is configured.
 
 use super::{
-    Config, parse,
     error::{Wrong, quoted},
+    parse,
     reader::Reader,
 };
 use quorate_gateway::{
@@ -195,9 +195,8 @@ fn signature(text: &str) -> Result<Signature, Wrong> {
 }
 
 fn origins(text: &str) -> Result<Origins, Wrong> {
-    Origins::parse(text.split(',')).map_err(|wrong| {
-        Wrong::new(format!("{} is no origin", quoted(&wrong.0)), Origins::ALLOWED)
-    })
+    Origins::parse(text.split(','))
+        .map_err(|wrong| Wrong::new(format!("{} is no origin", quoted(&wrong.0)), Origins::ALLOWED))
 }
 
 fn name(text: &str) -> Result<String, Wrong> {

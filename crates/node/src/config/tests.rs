@@ -39,7 +39,9 @@ fn without_any_source_the_documented_defaults_hold() {
     assert_eq!(c.data_dir, PathBuf::from("./quorate-data"));
     assert_eq!(c.routing.to_string(), "0.0.0.0:8080");
     assert_eq!(c.management.to_string(), "127.0.0.1:9090");
-    assert_eq!(c.gateway.to_string(), "0.0.0.0:8082");
+    assert_eq!(c.gateway.listen, GatewayListener::IfFree("0.0.0.0:8082".parse().expect("an address")));
+    assert_eq!(c.gateway.settings, quorate_gateway::settings::Settings::default());
+    assert_eq!((c.gateway.threads, c.gateway.tokens.as_ref()), (2, None));
     assert_eq!(c.peer.to_string(), "127.0.0.1:7070");
     assert!(c.peers.is_empty());
     assert_eq!(c.worker_ttl.as_duration(), Duration::from_secs(30));

@@ -10,7 +10,6 @@
 
 mod door;
 mod link;
-mod repeats;
 
 use door::GatewayDoor;
 use futures_util::{

@@ -5,4 +5,5 @@ mod presence;
 mod serve;
 
 pub use presence::LogPresence;
-pub(crate) use serve::{Claimed, Unusable, claim, key, start};
+pub use serve::Unusable;
+pub(crate) use serve::{claim, key, start};

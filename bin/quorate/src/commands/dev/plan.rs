@@ -112,7 +112,8 @@ impl Plan {
 
     /// A port that is taken is told before anything is started.
     pub fn check_ports(&self) -> Result<(), Failure> {
-        let nodes = self.nodes.iter().flat_map(|node| [&node.routing, &node.management, &node.peer]);
+        let nodes = self.nodes.iter();
+        let nodes = nodes.flat_map(|node| [&node.routing, &node.management, &node.gateway, &node.peer]);
         for address in nodes.chain(self.workers.iter().map(|worker| &worker.listen)) {
             if let Err(e) = TcpListener::bind(address) {
                 let port = address.rsplit(':').next().unwrap_or_default();

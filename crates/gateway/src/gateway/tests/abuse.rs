@@ -72,7 +72,8 @@ async fn a_flood_is_slowed_down_and_all_of_it_answered() {
 async fn a_flood_of_pings_is_sent_away_where_the_operator_wants_that() {
     let table = Arc::new(Table::default());
     let frames = Rate { per_second: 10, burst: 20 };
-    let gateway = gateway(&table, "n1", Settings { frames, flood: Flood::Close, ..Settings::default() }).await;
+    let gateway =
+        gateway(&table, "n1", Settings { frames, flood: Flood::Close, ..Settings::default() }).await;
     let mut client = Client::connect(gateway.local_addr()).await;
     let pings: Vec<u8> = (0..1_000).flat_map(|_| frame(0x89, b"x")).collect();
     pour(&mut client, &pings).await;
@@ -108,7 +109,8 @@ async fn a_client_that_takes_nothing_is_sent_away_and_whoever_writes_to_it_is_to
 async fn a_client_that_takes_nothing_may_stay_where_the_operator_wants_that() {
     let table = Arc::new(Table::default());
     let queue = QueueLimits { messages_max: 10, bytes_max: 1 << 20 };
-    let gateway = gateway(&table, "n1", Settings { queue, slow: SlowConsumer::Refuse, ..Settings::default() }).await;
+    let gateway =
+        gateway(&table, "n1", Settings { queue, slow: SlowConsumer::Refuse, ..Settings::default() }).await;
     let mut slow = Client::register(gateway.local_addr(), "slow").await;
     let mut alice = Client::register(gateway.local_addr(), "alice").await;
     let large = "x".repeat(100_000);

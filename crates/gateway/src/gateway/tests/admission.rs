@@ -41,12 +41,17 @@ async fn a_token_fixes_who_somebody_is_wherever_it_stands() {
     let ways = [
         ("/ws".to_owned(), format!("Authorization: Bearer {token}\r\n"), None),
         (format!("/ws?a=b&token={token}"), String::new(), None),
-        ("/ws".to_owned(), format!("Sec-WebSocket-Protocol: quorate.v0, quorate.bearer.{token}\r\n"), Some("quorate.v0")),
+        (
+            "/ws".to_owned(),
+            format!("Sec-WebSocket-Protocol: quorate.v0, quorate.bearer.{token}\r\n"),
+            Some("quorate.v0"),
+        ),
     ];
     for (path, lines, protocol) in ways {
         let mut client = Client::connect_with(gateway.local_addr(), &path, &lines).await.expect("let in");
         assert!(!client.head.contains(&token), "a token is never told again");
-        let told = protocol.map(|name| client.head.contains(&format!("\r\nsec-websocket-protocol: {name}\r\n")));
+        let told =
+            protocol.map(|name| client.head.contains(&format!("\r\nsec-websocket-protocol: {name}\r\n")));
         assert_ne!(told, Some(false), "{}", client.head);
         client.say(r#"{"type":"register","userId":"bob"}"#).await;
         assert_eq!(client.hear().await, r#"{"type":"error","error":"Failed to register"}"#);
@@ -79,8 +84,10 @@ async fn whoever_proves_nothing_stays_outside() {
         ("words", "words".into()),
     ];
     for (what, token) in bad {
-        let lines = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
-        let refused = Client::connect_with(gateway.local_addr(), "/ws", &lines).await.err().unwrap_or_default();
+        let lines =
+            if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let refused =
+            Client::connect_with(gateway.local_addr(), "/ws", &lines).await.err().unwrap_or_default();
         assert!(refused.starts_with("HTTP/1.1 401 "), "{what}: {refused}");
         assert!(refused.contains("\r\nwww-authenticate: Bearer\r\n"), "{refused}");
     }
@@ -94,7 +101,8 @@ async fn pages_of_others_stay_outside() {
     let at = gateway.local_addr();
     assert!(Client::connect_with(at, "/ws", "Origin: https://www.example.com\r\n").await.is_ok());
     assert!(Client::connect_with(at, "/ws", "").await.is_ok(), "not a browser");
-    let refused = Client::connect_with(at, "/ws", "Origin: https://example.org\r\n").await.err().unwrap_or_default();
+    let refused =
+        Client::connect_with(at, "/ws", "Origin: https://example.org\r\n").await.err().unwrap_or_default();
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
 }
 

@@ -53,7 +53,8 @@ async fn each_frame_is_answered_as_the_contract_has_it_and_errors_close_nothing(
 #[tokio::test]
 async fn messages_cross_gateways_in_order_and_success_is_silence() {
     let table = Arc::new(Table::default());
-    let (one, two) = (gateway(&table, "n1", Settings::default()).await, gateway(&table, "n2", Settings::default()).await);
+    let (one, two) =
+        (gateway(&table, "n1", Settings::default()).await, gateway(&table, "n2", Settings::default()).await);
     let mut alice = Client::register(one.local_addr(), "alice").await;
     let mut bob = Client::register(two.local_addr(), "bob").await;
     for nth in 0..500 {
@@ -78,13 +79,18 @@ async fn a_pong_says_that_all_before_its_ping_is_decided() {
     }
     let told = alice.settle().await;
     let expected = [error("Failed to send message"), error("Invalid message format")];
-    assert_eq!(told, expected.iter().cycle().take(40).cloned().collect::<Vec<_>>(), "in the order of the frames");
+    assert_eq!(
+        told,
+        expected.iter().cycle().take(40).cloned().collect::<Vec<_>>(),
+        "in the order of the frames"
+    );
 }
 
 #[tokio::test]
 async fn whoever_says_something_and_leaves_has_said_it() {
     let table = Arc::new(Table::default());
-    let (one, two) = (gateway(&table, "n1", Settings::default()).await, gateway(&table, "n2", Settings::default()).await);
+    let (one, two) =
+        (gateway(&table, "n1", Settings::default()).await, gateway(&table, "n2", Settings::default()).await);
     let mut bob = Client::register(two.local_addr(), "bob").await;
     let mut alice = Client::register(one.local_addr(), "alice").await;
     for nth in 0..100 {
@@ -121,8 +127,10 @@ async fn a_socket_without_pings_is_closed_and_either_kind_of_ping_keeps_it() {
     };
     let gateway = gateway(&table, "n1", settings).await;
     let mut silent = Client::register(gateway.local_addr(), "silent").await;
-    let (mut json, mut frames) =
-        (Client::register(gateway.local_addr(), "json").await, Client::register(gateway.local_addr(), "frames").await);
+    let (mut json, mut frames) = (
+        Client::register(gateway.local_addr(), "json").await,
+        Client::register(gateway.local_addr(), "frames").await,
+    );
     let pinging = quorate_rt::spawn(async move {
         for _ in 0..30 {
             json.settle().await;
@@ -147,9 +155,11 @@ async fn a_second_request_is_answered_on_the_same_connection_and_the_upgrade_nam
     let table = Arc::new(Table::default());
     let gateway = gateway(&table, "n1", Settings::default()).await;
     let mut tcp = quorate_rt::net::TcpStream::connect(gateway.local_addr()).await.expect("it listens");
-    tcp.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await
-        .expect("it reads");
+    tcp.write_all(
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await
+    .expect("it reads");
     let mut told = String::new();
     tcp.read_to_string(&mut told).await.expect("two answers");
     assert!(told.contains("\r\n\r\nOKHTTP/1.1 200 OK\r\n"), "{told}");
@@ -157,6 +167,10 @@ async fn a_second_request_is_answered_on_the_same_connection_and_the_upgrade_nam
     let client = Client::register(gateway.local_addr(), "alice").await;
     let id = table.places(&user("alice"))[0].connection.to_string();
     assert!(client.head.contains(&format!("\r\nx-connection-id: {id}\r\n")), "{}", client.head);
-    assert!(client.head.contains("\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{}", client.head);
+    assert!(
+        client.head.contains("\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+        "{}",
+        client.head
+    );
     assert!(!client.head.contains("sec-websocket-protocol"), "{}", client.head);
 }

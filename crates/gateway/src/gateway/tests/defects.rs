@@ -122,7 +122,10 @@ async fn defect_9_a_gateway_drains() {
         .map(|(nth, mut client)| {
             quorate_rt::spawn(async move {
                 if nth < 39 {
-                    assert_eq!(client.hear().await, r#"{"type":"message","from":"u39","content":"before the end"}"#);
+                    assert_eq!(
+                        client.hear().await,
+                        r#"{"type":"message","from":"u39","content":"before the end"}"#
+                    );
                 }
                 let (code, reason) = client.closed().await.expect("a close frame");
                 (Instant::now(), code, reason)

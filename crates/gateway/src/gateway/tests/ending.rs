@@ -4,7 +4,10 @@ use crate::{
 };
 use quorate_rt::time::{self, Duration};
 use std::sync::Arc;
-use tokio_tungstenite::tungstenite::{Message, protocol::{CloseFrame, frame::coding::CloseCode}};
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 #[tokio::test]
 async fn a_goodbye_is_answered_with_its_own_code_and_takes_its_user_out() {

@@ -40,8 +40,10 @@ async fn where_one_is_enough_the_second_is_refused_until_the_first_has_left() {
 #[tokio::test]
 async fn where_many_may_be_each_hears_what_is_said_to_the_user() {
     let table = Arc::new(Table::default());
-    let (one, two) =
-        (gateway(&table, "n1", settings(SecondLogin::Many)).await, gateway(&table, "n2", settings(SecondLogin::Many)).await);
+    let (one, two) = (
+        gateway(&table, "n1", settings(SecondLogin::Many)).await,
+        gateway(&table, "n2", settings(SecondLogin::Many)).await,
+    );
     let mut all = [
         Client::register(one.local_addr(), "alice").await,
         Client::register(one.local_addr(), "alice").await,

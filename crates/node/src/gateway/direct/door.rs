@@ -1,9 +1,6 @@
 //! What other gateways send comes in here, and is answered.
 
-use super::{
-    recipient,
-    repeats::{Known, Repeat, Repeats},
-};
+use super::recipient;
 use bytes::{Bytes, BytesMut};
 use futures_util::{
     FutureExt, Stream, StreamExt,
@@ -15,7 +12,10 @@ use quorate_consensus::{
     Door,
     delivering::{Chunks, Frames, frame},
 };
-use quorate_gateway::backplane::{Inbox, Message, MessageId, Taken};
+use quorate_gateway::{
+    backplane::{Inbox, Message, MessageId, Taken},
+    repeats::{Known, Repeat, Repeats},
+};
 use quorate_model::NodeId;
 use quorate_rt::published::Published;
 use quorate_state::View;

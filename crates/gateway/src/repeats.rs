@@ -3,7 +3,7 @@
 //! A repeat comes within the few seconds of a second try. What is kept is bounded, and far more than comes in that time:
 //! the oldest is forgotten.
 
-use quorate_gateway::backplane::MessageId;
+use crate::backplane::MessageId;
 use quorate_model::UserId;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,8 +12,10 @@ const REMEMBERED_MAX: usize = 32_768;
 
 /// By what a repeat is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Repeat {
+pub struct Repeat {
+    /// Who says it.
     pub from: UserId,
+    /// As the client named it.
     pub id: MessageId,
     /// The recipient's session: a user of many sessions gets a message in each.
     pub epoch: Option<u64>,
@@ -21,7 +23,7 @@ pub(super) struct Repeat {
 
 /// What is known of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub enum Known {
     /// Nothing; from now on it is under way.
     New,
     /// It is being taken.
@@ -37,7 +39,7 @@ struct Kept {
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Repeats {
+pub struct Repeats {
     known: BTreeMap<Repeat, Kept>,
     /// With the number by which each began: one that was forgotten and has come again is a newer one.
     oldest_first: VecDeque<(u64, Repeat)>,

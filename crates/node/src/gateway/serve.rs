@@ -1,0 +1,104 @@
+//! The gateway, as a node starts it.
+
+use super::{LogPresence, direct::Direct};
+use crate::{
+    config::{Config, GatewayListener, Tokens},
+    node::StartError,
+};
+use quorate_consensus::Consensus;
+use quorate_gateway::{
+    backplane::{Detour, Ways},
+    gateway::{Gateway, Parts},
+    token::{NotAKey, Verifier},
+};
+use quorate_rt::net::SharedPort;
+use quorate_telemetry::Metrics;
+use std::{io, path::PathBuf, sync::Arc};
+
+/// A file of a key that can't be used. What is in it is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It can't be read.
+    #[error("{path}: {source}")]
+    Unread {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds no key.
+    #[error("{path}: {source}")]
+    NoKey {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: NotAKey,
+    },
+}
+
+/// A gateway's port, and what it asks its clients for.
+pub(crate) struct Claimed {
+    port: SharedPort,
+    verifier: Option<Verifier>,
+}
+
+/// What the configuration's file says that tokens are signed by.
+pub(crate) async fn key(config: &Config) -> Result<Option<Verifier>, Unusable> {
+    let Some(Tokens { key: path, signature, issuer, audience }) = config.gateway.tokens.clone() else {
+        return Ok(None);
+    };
+    let file = path.clone();
+    let read = quorate_rt::blocking(move || std::fs::read(file)).await;
+    let key = read.map_err(|source| Unusable::Unread { path: path.clone(), source })?;
+    let verifier = Verifier::new(signature, &key).map_err(|source| Unusable::NoKey { path, source })?;
+    Ok(Some(verifier.from_issuer(issuer).for_audience(audience)))
+}
+
+/// Sees to it that the address can be had; `None`: no gateway listens here.
+pub(crate) fn claim(config: &Config, verifier: Option<Verifier>) -> Result<Option<Claimed>, StartError> {
+    let port = match config.gateway.listen {
+        GatewayListener::Off => return Ok(None),
+        GatewayListener::At(address) => SharedPort::claim(address).map_err(|source| StartError::Listen {
+            listener: "--gateway",
+            address,
+            source,
+        })?,
+        GatewayListener::IfFree(address) => match SharedPort::claim(address) {
+            Ok(port) => port,
+            Err(error) => {
+                tracing::warn!(%address, %error, "no WebSocket gateway: its address is taken; --gateway names another one");
+                return Ok(None);
+            }
+        },
+    };
+    Ok(Some(Claimed { port, verifier }))
+}
+
+/// Listens.
+pub(crate) async fn start(
+    config: &Config,
+    claimed: Option<Claimed>,
+    detour: Option<Detour>,
+    (consensus, metrics): (&Consensus, &Metrics),
+) -> Result<Option<Gateway>, StartError> {
+    let Some(Claimed { port, verifier }) = claimed else { return Ok(None) };
+    let cluster = consensus.clone();
+    let ways = Ways {
+        me: config.node_name.clone(),
+        others: Arc::new(move || cluster.other_nodes()),
+        presence: Arc::new(LogPresence::new(consensus.clone())),
+        backplane: Arc::new(Direct::new(consensus)),
+    };
+    let ways = match detour {
+        Some(detour) => detour(ways),
+        None => ways,
+    };
+    let parts = Parts {
+        settings: config.gateway.settings.clone(),
+        verifier,
+        threads: config.gateway.threads,
+        ways,
+        counters: metrics.gateway().clone(),
+    };
+    Ok(Some(Gateway::start(parts, port).await?))
+}
