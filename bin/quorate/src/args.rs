@@ -1,6 +1,7 @@
 //! The command line, as far as it is not the settings of `serve` (those come from the node's own table).
 
 mod config;
+mod connect;
 mod presence;
 mod ramp;
 mod routes;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use crate::registry_args::{HoldArgs, ServicesArgs, ServicesVerb, Weight, WorkersArgs, WorkersVerb};
 pub use config::{ApplyArgs, ConfigArgs, ConfigVerb, HowArgs};
+pub use connect::ConnectArgs;
 pub use presence::{PresenceArgs, PresenceVerb};
 pub use routes::{ExplainArgs, RoutesArgs, RoutesVerb};
 pub use sandboxes::{LocalArgs, SandboxesArgs, SandboxesVerb};
@@ -80,6 +82,8 @@ pub enum Command {
     Leases(LeasesArgs),
     /// Print each change of a cluster as it happens, through the loss of any node
     Watch(WatchArgs),
+    /// Talk to others through the WebSocket gateway, line by line
+    Connect(ConnectArgs),
     /// Save a cluster's state to a file, restore it into an empty one
     Snapshot(SnapshotArgs),
     /// Ask one node whether it is ready, for supervisors; made for images without a shell

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod cluster;
 pub mod completions;
 pub mod config;
+pub mod connect;
 mod declare;
 pub mod demo_worker;
 pub mod dev;

@@ -59,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Keyspaces(args) => commands::keyspaces::run(&args),
         Command::Cluster(args) => commands::cluster::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
+        Command::Connect(args) => commands::connect::run(&args),
         Command::Leases(args) => commands::leases::run(&args),
         Command::Snapshot(args) => commands::snapshot::run(&args),
         Command::Healthcheck(args) => commands::healthcheck::run(&args),

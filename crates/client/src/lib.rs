@@ -5,6 +5,7 @@
 //! | [`worker`] | a process that serves partitions: registers, heartbeats, says goodbye |
 //! | [`operator`] | reading and changing a cluster through any of its nodes |
 //! | [`probe`] | asking one node how it is |
+//! | [`socket`] | talking to others through the WebSocket gateway |
 //! | [`tunnel`] | being reached by a connection that this machine opens |
 //! | [`nodes`] | how one call finds a node that answers |
 //! | [`detect`] | whether a service of this machine is there |
@@ -38,6 +39,7 @@ pub mod local_address;
 pub mod nodes;
 pub mod operator;
 pub mod probe;
+pub mod socket;
 pub mod tunnel;
 pub mod worker;
 

@@ -30,3 +30,8 @@ pub(crate) fn now() -> Duration {
 pub(crate) fn random() -> f64 {
     rand::random()
 }
+
+/// 128 random bits.
+pub(crate) fn random_bytes() -> [u8; 16] {
+    rand::random()
+}

@@ -22,6 +22,37 @@ pub trait Presence: Send + Sync + 'static {
 
     /// How far this node has applied the log.
     fn index(&self) -> u64;
+
+    /// Which of these users are online, all as of one entry of the log, and that entry's index.
+    fn look(&self, users: &[UserId]) -> (u64, Vec<bool>) {
+        let index = self.index();
+        (index, users.iter().map(|user| !self.find(user).is_empty()).collect())
+    }
+
+    /// Waits until this node has applied an entry behind `after` that may change who is online, and says whom. What is
+    /// said may be too much, never too little. Without: nobody is told of changes.
+    fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
+        let _ = after;
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Who may be online, or offline, that was not before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Up to which entry of the log.
+    pub index: u64,
+    /// Whom it concerns.
+    pub users: Whom,
+}
+
+/// Users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// These.
+    These(Vec<UserId>),
+    /// Any: a gateway has ended, or what happened is forgotten.
+    Any,
 }
 
 /// A session that this node holds. Dropping it ends it, sooner or later.

@@ -1,7 +1,14 @@
 //! What the sessions of one gateway share.
 
 use crate::{
-    cluster::Presence, delivery::Courier, drain::Drain, hall::Hall, settings::Settings, token::Verifier,
+    backplane::Backplane,
+    cluster::Presence,
+    delivery::Courier,
+    drain::Drain,
+    extension::shared::Shared,
+    hall::Hall,
+    settings::Settings,
+    token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_telemetry::gateway::GatewayCounters;
@@ -19,6 +26,12 @@ pub struct Desk {
     pub presence: Arc<dyn Presence>,
     /// Who is here.
     pub hall: Arc<Hall>,
+    /// By what other gateways are asked.
+    pub(crate) backplane: Arc<dyn Backplane>,
+    /// The other nodes of the cluster, now.
+    pub(crate) others: Arc<dyn Fn() -> Vec<NodeName> + Send + Sync>,
+    /// What those of `quorate.v1` share beside.
+    pub(crate) extension: Arc<Shared>,
     /// Brings what they say.
     pub courier: Courier,
     /// What is counted.

@@ -6,7 +6,7 @@
 
 use crate::{
     desk::Desk,
-    legacy,
+    extension, legacy,
     wire::{End, Wire},
 };
 use http::{HeaderMap, header};
@@ -22,10 +22,13 @@ pub enum Dialect {
     /// The original's.
     #[default]
     Legacy,
+    /// `quorate.v1`.
+    Extended,
 }
 
 /// By what names a client asks for them (`Sec-WebSocket-Protocol`).
-const NAMES: &[(&str, Dialect)] = &[("quorate.v0", Dialect::Legacy)];
+const NAMES: &[(&str, Dialect)] =
+    &[("quorate.v0", Dialect::Legacy), (extension::SUBPROTOCOL, Dialect::Extended)];
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -53,6 +56,7 @@ impl Dialect {
     pub async fn converse(self, wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
         match self {
             Self::Legacy => legacy::converse(wire, desk, caller).await,
+            Self::Extended => extension::converse(wire, desk, caller).await,
         }
     }
 }

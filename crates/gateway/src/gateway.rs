@@ -9,6 +9,7 @@ use crate::{
     delivery::Courier,
     desk::Desk,
     drain::Drain,
+    extension::{asked, shared::Shared},
     hall::Hall,
     listen::listen,
     settings::Settings,
@@ -69,18 +70,33 @@ impl Gateway {
         let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
         ways.backplane.start(hall.clone()).await?;
         let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
-        let courier = Courier::new(node.clone(), presence.clone(), backplane, hall.clone());
+        let courier = Courier::new(node.clone(), presence.clone(), backplane.clone(), hall.clone());
         let door = Door::new(&settings);
         let drain = Drain::default();
-        let desk = Arc::new(Desk { node, settings, verifier, presence, hall, courier, counters, drain });
+        let extension = Shared::new();
+        let desk = Arc::new(Desk {
+            node,
+            settings,
+            verifier,
+            presence,
+            hall,
+            backplane,
+            others: ways.others.clone(),
+            extension,
+            courier,
+            counters,
+            drain,
+        });
+        asked::answer_by(&desk);
         let (listening, stopped) = shutdown::channel();
+        quorate_rt::spawn(asked::tell_changes(Arc::downgrade(&desk), stopped.clone()));
         let address = port.local_addr();
         let answers = Answers { desk: desk.clone(), door: door.clone() };
         let port = Arc::new(port);
-        let emptied = door.clone();
+        let (emptied, extension) = (door.clone(), desk.extension.clone());
         let cores = Cores::start(threads, "gateway", move |_| {
             let (port, answers, stopped) = (port.clone(), answers.clone(), stopped.clone());
-            let emptied = emptied.clone();
+            let (emptied, extension) = (emptied.clone(), extension.clone());
             async move {
                 match port.listener().await {
                     Ok(listener) => listen(listener, answers, stopped).await,
@@ -88,6 +104,7 @@ impl Gateway {
                 }
                 // The sockets of this thread end with it.
                 emptied.emptied().await;
+                extension.emptied().await;
             }
         })?;
         Ok(Self { desk, door, ways, address, listening, cores })

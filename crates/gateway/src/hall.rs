@@ -10,6 +10,7 @@
 use crate::{
     backplane::{Inbox, Message, Recipient, Taken},
     cluster::Presence,
+    extension::rooms::Rooms,
     queue::{Offer, Queue},
     settings::SlowConsumer,
 };
@@ -22,7 +23,7 @@ use quorate_telemetry::gateway::{Delivered, GatewayCounters};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -39,7 +40,13 @@ pub struct Hall {
     guests: Mutex<BTreeMap<UserId, Vec<Guest>>>,
     /// How many seats there were.
     seats: AtomicU64,
+    rooms: Mutex<Rooms>,
+    /// Answers what other gateways ask about sessions.
+    concierge: OnceLock<Concierge>,
 }
+
+/// Answers what other gateways ask about sessions.
+pub(crate) type Concierge = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
 
 struct Guest {
     seat: u64,
@@ -68,6 +75,8 @@ pub struct Mailbox {
     pub queue: Queue,
     /// Given once there was no room, where such a client is sent away.
     pub overflowed: Notify,
+    /// How many messages there was no room for.
+    pub refused: AtomicU64,
 }
 
 /// A place in the hall, left by dropping it.
@@ -81,7 +90,15 @@ pub struct Seat {
 impl Hall {
     /// Nobody is here.
     pub fn new(presence: Arc<dyn Presence>, counters: Arc<GatewayCounters>, slow: SlowConsumer) -> Arc<Self> {
-        Arc::new(Self { presence, counters, slow, guests: Mutex::default(), seats: AtomicU64::new(0) })
+        Arc::new(Self {
+            presence,
+            counters,
+            slow,
+            guests: Mutex::default(),
+            seats: AtomicU64::new(0),
+            rooms: Mutex::default(),
+            concierge: OnceLock::new(),
+        })
     }
 
     /// A place for one who is about to come.
@@ -97,16 +114,28 @@ impl Hall {
         self.lock().values().map(Vec::len).sum()
     }
 
-    fn put(&self, guest: &Guest, message: Arc<Message>) -> Taken {
-        match guest.mailbox.queue.offer(message) {
+    /// Who hears which room.
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on other gateways are answered.
+    pub(crate) fn answer_by(&self, concierge: Concierge) {
+        // There is one desk, and it says so once.
+        let _ = self.concierge.set(concierge);
+    }
+
+    fn put(&self, mailbox: &Mailbox, message: Arc<Message>) -> Taken {
+        match mailbox.queue.offer(message) {
             Offer::Taken => {
                 self.counters.count_delivered(Delivered::Taken);
                 Taken::Delivered
             }
             Offer::Full => {
                 self.counters.count_delivered(Delivered::Full);
+                mailbox.refused.fetch_add(1, Ordering::Relaxed);
                 if self.slow == SlowConsumer::Close {
-                    guest.mailbox.overflowed.notify_one();
+                    mailbox.overflowed.notify_one();
                 }
                 Taken::Full
             }
@@ -127,7 +156,7 @@ impl Hall {
         for guest in those.iter() {
             let Stage::Here(of) = guest.stage else { continue };
             if epoch.is_none_or(|epoch| epoch == of.0) {
-                let now = self.put(guest, message.clone());
+                let now = self.put(&guest.mailbox, message.clone());
                 taken = Some(best(taken, now));
             }
         }
@@ -156,7 +185,7 @@ impl Hall {
         let Stage::Coming(parked) = std::mem::replace(&mut guest.stage, stage) else { return };
         for Parked { epoch: wanted, message, answer } in parked {
             let is_meant = epoch.is_some_and(|epoch| wanted.is_none_or(|wanted| wanted == epoch.0));
-            let taken = if is_meant { self.put(guest, message) } else { self.not_here() };
+            let taken = if is_meant { self.put(&guest.mailbox, message) } else { self.not_here() };
             // Whoever sent it may have given up.
             let _ = answer.send(taken);
         }
@@ -229,20 +258,25 @@ impl Inbox for Hall {
     }
 
     fn take_broadcast(&self, message: Arc<Message>) {
-        // Rooms are known to the extended dialect alone.
-        if message.to != Recipient::All {
+        if let Recipient::Room(room) = &message.to {
+            for mailbox in self.rooms().members(room) {
+                self.put(mailbox, message.clone());
+            }
             return;
         }
         let guests = self.lock();
         for guest in guests.values().flatten() {
             if matches!(guest.stage, Stage::Here(_)) {
-                self.put(guest, message.clone());
+                self.put(&guest.mailbox, message.clone());
             }
         }
     }
 
-    fn asked(&self, _question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
-        // Nothing is asked yet: no answer means that.
-        ready(Vec::new()).boxed()
+    fn asked(&self, question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
+        match self.concierge.get() {
+            Some(concierge) => concierge(question),
+            // Nobody can be asked yet: no answer means that.
+            None => ready(Vec::new()).boxed(),
+        }
     }
 }

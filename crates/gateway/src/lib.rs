@@ -26,6 +26,7 @@
 //! | [`delivery`] | who holds the recipient, and the second try |
 //! | [`repeats`] | which named messages were taken already |
 //! | [`lanes`] | one message at a time for each recipient of a session |
+//! | `extension` | the protocol `quorate.v1`: acknowledgements, presence, rooms, sessions that outlive their socket |
 
 pub mod admit;
 pub mod answer;
@@ -35,6 +36,7 @@ pub mod delivery;
 pub mod desk;
 pub mod dialect;
 pub mod drain;
+mod extension;
 pub mod gateway;
 pub mod hall;
 pub mod lanes;

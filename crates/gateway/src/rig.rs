@@ -36,10 +36,10 @@ pub async fn guarded(
 ) -> Gateway {
     let node = NodeName::parse(name).expect("a good name");
     let port = SharedPort::claim(SocketAddr::from(([127, 0, 0, 1], 0))).expect("some port is free");
-    let others = table.clone();
+    let (known, me) = (table.clone(), node.clone());
     let ways = Ways {
         me: node.clone(),
-        others: Arc::new(move || others.nodes()),
+        others: Arc::new(move || known.others(&me)),
         presence: table.presence(&node),
         backplane: table.backplane(&node),
     };

@@ -123,6 +123,10 @@ impl Session {
 impl Mailbox {
     /// Empty.
     pub fn new(limits: crate::settings::QueueLimits) -> Self {
-        Self { queue: crate::queue::Queue::new(limits), overflowed: Notify::new() }
+        Self {
+            queue: crate::queue::Queue::new(limits),
+            overflowed: Notify::new(),
+            refused: Default::default(),
+        }
     }
 }

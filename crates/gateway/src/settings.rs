@@ -2,6 +2,7 @@
 //!
 //! Whatever a stranger can make grow has a bound here, and each bound says what happens when it is reached.
 
+pub use crate::extension::{extended::Broadcasts, replay::Bounds, shared::ExtensionSettings};
 use crate::origin::Origins;
 use quorate_model::SecondLogin;
 use quorate_rt::time::Duration;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub drain_spread: Duration,
     /// How long that may take altogether.
     pub drain_limit: Duration,
+    /// What holds for clients of `quorate.v1`.
+    pub extension: ExtensionSettings,
 }
 
 /// Bounds of what waits.
@@ -100,6 +103,7 @@ impl Default for Settings {
             origins: None,
             drain_spread: Duration::from_secs(5),
             drain_limit: Duration::from_secs(10),
+            extension: ExtensionSettings::default(),
         }
     }
 }

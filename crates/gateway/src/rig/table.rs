@@ -2,7 +2,7 @@
 
 use crate::{
     backplane::{Backplane, BackplaneError, Inbox, Message, Taken},
-    cluster::{Hold, Lost, OpenError, Place, Presence},
+    cluster::{Hold, Lost, OpenError, Place, Presence, Touched, Whom},
 };
 use futures_util::{
     FutureExt,
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 /// Who is where.
 #[derive(Default)]
-pub struct Table(Mutex<Inner>);
+pub struct Table(Mutex<Inner>, watch::Sender<u64>);
 
 #[derive(Default)]
 struct Inner {
@@ -35,12 +35,12 @@ struct Entry {
 impl Table {
     /// The cluster as a node sees it.
     pub fn presence(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Presence> {
-        Arc::new(View { table: self.clone(), node: node.clone() })
+        Arc::new(View { runtime: tokio::runtime::Handle::current(), table: self.clone(), node: node.clone() })
     }
 
     /// A way to the other gateways of the table.
     pub fn backplane(self: &Arc<Self>, node: &NodeName) -> Arc<dyn Backplane> {
-        Arc::new(View { table: self.clone(), node: node.clone() })
+        Arc::new(View { runtime: tokio::runtime::Handle::current(), table: self.clone(), node: node.clone() })
     }
 
     /// Where a user is.
@@ -48,9 +48,10 @@ impl Table {
         self.lock().sessions.get(user).into_iter().flatten().rev().map(|entry| entry.place.clone()).collect()
     }
 
-    /// Its gateways.
-    pub fn nodes(&self) -> Vec<NodeName> {
-        self.lock().inboxes.keys().cloned().collect()
+    /// Something has changed.
+    fn tell(&self) {
+        let index = self.lock().index;
+        self.1.send_replace(index);
     }
 
     /// How many sessions there are.
@@ -72,6 +73,18 @@ impl Table {
                 !is_lost
             });
         }
+        drop(inner);
+        self.tell();
+    }
+
+    /// The nodes that answer, without one.
+    pub fn others(&self, node: &NodeName) -> Vec<NodeName> {
+        self.lock().inboxes.keys().filter(|name| *name != node).cloned().collect()
+    }
+
+    /// A node answers nobody any more, and its lease is not over yet.
+    pub fn silence(&self, node: &str) {
+        self.lock().inboxes.retain(|name, _| name.as_str() != node);
     }
 
     /// It can be sure again.
@@ -85,6 +98,7 @@ impl Table {
 }
 
 struct View {
+    runtime: tokio::runtime::Handle,
     table: Arc<Table>,
     node: NodeName,
 }
@@ -115,6 +129,8 @@ impl Presence for View {
         let (lost, watched) = watch::channel(None);
         let place = Place { node: self.node.clone(), gateway: Epoch(1), epoch, connection };
         entries.push(Entry { place, lost });
+        drop(inner);
+        self.table.tell();
         let hold: Box<dyn Hold> = Box::new(Held { table: self.table.clone(), user, epoch, lost: watched });
         ready(Ok(hold)).boxed()
     }
@@ -129,6 +145,15 @@ impl Presence for View {
 
     fn index(&self) -> u64 {
         self.table.lock().index
+    }
+
+    fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
+        let mut told = self.table.1.subscribe();
+        async move {
+            let index = told.wait_for(|index| *index > after).await.map_or(after, |index| *index);
+            Touched { index, users: Whom::Any }
+        }
+        .boxed()
     }
 }
 
@@ -165,8 +190,14 @@ impl Backplane for View {
     fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         let inbox = self.table.lock().inboxes.get(&node).cloned();
         match inbox {
-            Some(inbox) => inbox.asked(question).map(Ok).boxed(),
-            None => ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed(),
+            // Whoever is asked does not depend on the threads of whoever asks, which may end.
+            Some(inbox) => {
+                let asked = self.runtime.spawn(inbox.asked(question));
+                async move { Ok(asked.await.expect("it answers")) }.boxed()
+            }
+            None => {
+                ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed()
+            }
         }
     }
 
@@ -218,5 +249,7 @@ impl Drop for Held {
             // A newer one is not touched.
             entries.retain(|entry| entry.place.epoch != self.epoch);
         }
+        drop(inner);
+        self.table.tell();
     }
 }

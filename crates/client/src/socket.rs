@@ -1,0 +1,276 @@
+//! A client of the WebSocket gateway that stays connected: through lost sockets, ended nodes and new ones.
+//!
+//! By default it speaks `quorate.v1`: what it says is acknowledged, what it missed while it had no socket follows when it
+//! is back, and nothing comes twice. With [`Dialect::Legacy`] it speaks as clients of the original do, which know
+//! neither: what is sent while the socket breaks may be lost.
+
+mod dial;
+mod memory;
+mod task;
+
+use crate::{Error, Url, tasks};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What is said and not taken yet; then [`Talker::say`] waits.
+const SAYING_MAX: usize = 64;
+/// What was heard and not taken yet; then nothing is read from the socket.
+const HEARD_MAX: usize = 256;
+/// More gateways are refused.
+const GATEWAYS_MAX: usize = 64;
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `quorate.v1`.
+    #[default]
+    Quorate,
+    /// As the original's clients.
+    Legacy,
+}
+
+/// Who connects, and where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who one says one is.
+    pub user: String,
+    /// Any gateways, `ws://host:port/ws`; the first that answers is taken.
+    pub gateways: Vec<Url>,
+    /// Shown to the gateway as bearer token.
+    pub token: Option<String>,
+    /// What is spoken.
+    pub dialect: Dialect,
+}
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// To one user.
+    Message {
+        /// Whom.
+        to: String,
+        /// What.
+        content: String,
+    },
+    /// To all.
+    Broadcast {
+        /// What.
+        content: String,
+    },
+    /// Into a room.
+    RoomMessage {
+        /// Which.
+        room: String,
+        /// What.
+        content: String,
+    },
+    /// Let me hear a room.
+    Join {
+        /// Which.
+        room: String,
+    },
+    /// No more of it.
+    Leave {
+        /// Which.
+        room: String,
+    },
+    /// Who of these is there, from now on.
+    Who {
+        /// Whom.
+        users: Vec<String>,
+    },
+}
+
+/// What a client hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// It is connected, as a new session.
+    Registered {
+        /// To which gateway.
+        gateway: String,
+    },
+    /// It is connected again, and nothing is lost.
+    Resumed {
+        /// To which gateway.
+        gateway: String,
+        /// How many deliveries follow that it missed.
+        missed: u64,
+        /// How many messages the gateway refused to their senders meanwhile, for want of room.
+        refused: u64,
+    },
+    /// It is connected again, as a new session: what came meanwhile is lost.
+    NotResumed {
+        /// To which gateway.
+        gateway: String,
+        /// Why, in one word.
+        reason: String,
+    },
+    /// The socket is gone. It dials again by itself.
+    Lost {
+        /// What happened.
+        why: String,
+    },
+    /// From one user to this one.
+    Message {
+        /// Who.
+        from: String,
+        /// What.
+        content: String,
+    },
+    /// From one user to all.
+    Broadcast {
+        /// Who.
+        from: String,
+        /// What.
+        content: String,
+    },
+    /// From one user to a room.
+    RoomMessage {
+        /// Which.
+        room: String,
+        /// Who.
+        from: String,
+        /// What.
+        content: String,
+    },
+    /// Who of those that were asked for is there.
+    Presence {
+        /// These are.
+        online: Vec<String>,
+        /// These are not.
+        offline: Vec<String>,
+    },
+    /// Somebody came.
+    Joined {
+        /// Who.
+        user: String,
+    },
+    /// Somebody went.
+    Left {
+        /// Who.
+        user: String,
+    },
+    /// What was said has been done.
+    Done(Say),
+    /// The gateway refused something.
+    Refused {
+        /// What was said, where that can be told.
+        said: Option<Say>,
+        /// Why.
+        why: String,
+    },
+    /// Whether this was done nobody knows: the socket broke, and the session is another one now.
+    Unknown(Say),
+}
+
+/// Says.
+#[derive(Clone, Debug)]
+pub struct Talker(mpsc::Sender<Order>);
+
+/// Hears.
+#[derive(Debug)]
+pub struct Listener {
+    heard: mpsc::Receiver<Heard>,
+    ended: Option<tokio::sync::oneshot::Receiver<Result<(), Error>>>,
+}
+
+/// What the task is told.
+#[derive(Debug)]
+enum Order {
+    Say(Say),
+    /// Wait until everything that was said is answered, and go.
+    Leave,
+}
+
+/// Parses the addresses of gateways, separated by commas. `http` and `https` are taken as `ws` and `wss`.
+pub fn gateways(text: &str) -> Result<Vec<Url>, Error> {
+    let gateways: Result<Vec<_>, _> = text.split(',').map(str::trim).map(gateway).collect();
+    let gateways = gateways?;
+    if gateways.len() > GATEWAYS_MAX {
+        return Err(Error::Invalid(format!("{} gateways; allowed: 1 to {GATEWAYS_MAX}", gateways.len())));
+    }
+    Ok(gateways)
+}
+
+fn gateway(text: &str) -> Result<Url, Error> {
+    let wrong = |why: &str| {
+        Error::Invalid(format!("`{text}` {why}; allowed: a ws or wss URL such as ws://127.0.0.1:8082/ws"))
+    };
+    let http = match text.split_once("://") {
+        Some(("ws", rest)) => format!("http://{rest}"),
+        Some(("wss", rest)) => format!("https://{rest}"),
+        Some(("http" | "https", _)) => text.to_owned(),
+        Some(_) => return Err(wrong("is neither ws nor wss")),
+        None => return Err(wrong("is no URL")),
+    };
+    let url = Url::parse(&http).map_err(|e| wrong(&format!("is no URL ({e})")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("names a user"));
+    }
+    if url.fragment().is_some() {
+        return Err(wrong("has a fragment"));
+    }
+    Ok(url)
+}
+
+impl Caller {
+    /// Connects. An error where no gateway lets one in; once it was in, it comes back by itself.
+    pub async fn connect(self) -> Result<(Talker, Listener), Error> {
+        let (say, orders) = mpsc::channel(SAYING_MAX);
+        let (tell, heard) = mpsc::channel(HEARD_MAX);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let mut connection = task::Connection::open(self, orders, tell).await?;
+        tasks::spawn(async move {
+            // Nobody may be listening any more.
+            let _ = end.send(connection.run().await);
+        });
+        Ok((Talker(say), Listener { heard, ended: Some(ended) }))
+    }
+}
+
+impl Talker {
+    /// Says something. `false`: nobody listens any more.
+    pub async fn say(&self, say: Say) -> bool {
+        self.0.send(Order::Say(say)).await.is_ok()
+    }
+
+    /// Goes, once everything that was said is answered.
+    pub async fn leave(&self) {
+        // One that has ended by itself is gone, too.
+        let _ = self.0.send(Order::Leave).await;
+    }
+}
+
+impl Listener {
+    /// The next thing; `None` once it has ended as it was told to. An error ends it: the user is connected elsewhere, or
+    /// is not let in any more. Nothing is lost if it is dropped.
+    pub async fn next(&mut self) -> Result<Option<Heard>, Error> {
+        if let Some(heard) = self.heard.recv().await {
+            return Ok(Some(heard));
+        }
+        let gone = || Error::Setup("the task of the connection has ended".into());
+        match self.ended.take() {
+            Some(ended) => ended.await.unwrap_or_else(|_| Err(gone())).map(|()| None),
+            None => Ok(None),
+        }
+    }
+}
+
+/// How long a gateway may take to answer a dial.
+const DIALLED_WITHIN: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_ws_urls_separated_by_commas() {
+        let urls = gateways("ws://a:8082/ws, wss://b/prefix/ws?x=1").expect("valid");
+        let texts: Vec<_> = urls.iter().map(Url::as_str).collect();
+        assert_eq!(texts, ["http://a:8082/ws", "https://b/prefix/ws?x=1"]);
+        for bad in ["", "a:8082", "ftp://a", "ws://u:p@a/ws", "ws://a/ws#x", "ws://a,"] {
+            let error = gateways(bad).expect_err(bad).to_string();
+            assert!(error.contains("allowed: a ws or wss URL"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The task of a connection: one socket after the other, and what goes over them.
+
+use super::{
+    Caller, Dialect, Heard, Order,
+    dial::{self, Dialler, NotDialled, Socket},
+    memory::{Meaning, Memory},
+};
+use crate::{Error, Problem, backoff, error::Silence, tasks};
+use futures_util::{SinkExt as _, StreamExt as _};
+use std::{collections::VecDeque, time::Duration};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
+
+/// How often a client says that it lives: the contract's.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// A gateway that says nothing for so long, though it was asked, is given up.
+const SILENT_LIMIT: Duration = Duration::from_secs(45);
+/// A gateway lets one in by then, or does not.
+const LET_IN_WITHIN: Duration = Duration::from_secs(15);
+/// What is sent is taken by then.
+const SENT_WITHIN: Duration = Duration::from_secs(20);
+/// However long a gateway asks to wait.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The user has logged in elsewhere.
+const REPLACED: u16 = 4001;
+
+/// A connection.
+pub(super) struct Connection {
+    caller: Caller,
+    dialler: Dialler,
+    memory: Memory,
+    orders: mpsc::Receiver<Order>,
+    tell: mpsc::Sender<Heard>,
+    /// The socket, and the gateway that it leads to.
+    socket: Socket,
+    gateway: String,
+    /// Where the next dial begins.
+    next: usize,
+    /// The moment of the last sign of life.
+    heard_at: Duration,
+    leaving: Leaving,
+}
+
+/// How a client goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    Not,
+    /// As soon as everything is answered.
+    Soon,
+    /// The original answers nothing: a ping is, and it comes behind what was said.
+    Pinged,
+    Now,
+}
+
+/// How a socket ended.
+enum Ended {
+    /// As it was told to.
+    Left,
+    /// Dial again, not before so long.
+    Lost(String, Option<Duration>),
+    /// For good.
+    Never(Error),
+}
+
+impl Connection {
+    /// Tries each gateway once.
+    pub async fn open(
+        caller: Caller,
+        orders: mpsc::Receiver<Order>,
+        tell: mpsc::Sender<Heard>,
+    ) -> Result<Self, Error> {
+        let (dialler, mut memory) = (Dialler::new(&caller)?, Memory::new(&caller));
+        let (mut silent, mut refused) = (Vec::new(), None);
+        for (at, url) in caller.gateways.iter().enumerate() {
+            let entered = match dialler.dial(url).await {
+                Ok(socket) => enter(socket, &mut memory, &dial::name(url)).await,
+                Err(not) => Err(not),
+            };
+            match entered {
+                Ok((socket, heard)) => {
+                    let gateway = dial::name(url);
+                    let next = at;
+                    let (heard_at, leaving) = (tasks::now(), Leaving::Not);
+                    let mut connection = Self {
+                        caller,
+                        dialler,
+                        memory,
+                        orders,
+                        tell,
+                        socket,
+                        gateway,
+                        next,
+                        heard_at,
+                        leaving,
+                    };
+                    connection.tell_all(heard).await;
+                    return Ok(connection);
+                }
+                Err(NotDialled::Never(error)) => return Err(error),
+                Err(NotDialled::Later(problem, _)) => refused = Some(problem),
+                Err(NotDialled::Silent(silence)) => silent.push(silence),
+            }
+        }
+        Err(refused.map_or(Error::Unreachable(silent), Error::Refused))
+    }
+
+    /// Until it is told to leave, or can't come back.
+    pub async fn run(&mut self) -> Result<(), Error> {
+        loop {
+            let (why, not_before) = match self.talk().await {
+                Ended::Left => return Ok(()),
+                Ended::Never(error) => return Err(error),
+                Ended::Lost(why, not_before) => (why, not_before),
+            };
+            self.memory.lost();
+            self.tell_all(vec![Heard::Lost { why }]).await;
+            self.come_back(not_before).await?;
+        }
+    }
+
+    async fn tell_all(&mut self, heard: Vec<Heard>) {
+        for heard in heard {
+            // Nobody may be listening any more.
+            let _ = self.tell.send(heard).await;
+        }
+    }
+
+    /// On one socket.
+    async fn talk(&mut self) -> Ended {
+        let mut ping_at = tasks::now() + PING_EVERY;
+        loop {
+            if self.leaving == Leaving::Soon && self.memory.is_quiet() {
+                if let Some(ended) = self.last_words().await {
+                    return ended;
+                }
+            }
+            let now = tasks::now();
+            if now.saturating_sub(self.heard_at) > SILENT_LIMIT {
+                return Ended::Lost(format!("{} says nothing", self.gateway), None);
+            }
+            let step = tokio::select! {
+                biased;
+                frame = self.socket.next() => Step::Frame(frame),
+                order = self.orders.recv(), if self.leaving == Leaving::Not => Step::Order(order),
+                () = tasks::sleep(ping_at.saturating_sub(now)) => Step::Ping,
+            };
+            let done = match step {
+                Step::Frame(frame) => self.frame(frame).await,
+                Step::Order(order) => self.order(order).await,
+                Step::Ping => {
+                    ping_at = tasks::now() + PING_EVERY;
+                    self.send(PING.into()).await
+                }
+            };
+            if let Err(ended) = done {
+                return ended;
+            }
+        }
+    }
+
+    /// Everything is answered. `None`: there is a word to wait for.
+    async fn last_words(&mut self) -> Option<Ended> {
+        if self.caller.dialect == Dialect::Legacy {
+            self.leaving = Leaving::Pinged;
+            return self.send(PING.into()).await.err();
+        }
+        Some(self.leave().await)
+    }
+
+    async fn leave(&mut self) -> Ended {
+        if self.caller.dialect == Dialect::Quorate {
+            // In vain only where the socket breaks now; then the session's window ends it.
+            let _ = self.send(r#"{"type":"bye"}"#.into()).await;
+        }
+        let _ = tasks::within(Duration::from_secs(2), async {
+            self.socket.close(None).await?;
+            while let Some(Ok(_)) = self.socket.next().await {}
+            Ok::<_, tungstenite::Error>(())
+        })
+        .await;
+        Ended::Left
+    }
+
+    async fn order(&mut self, order: Option<Order>) -> Result<(), Ended> {
+        let say = match order {
+            Some(Order::Say(say)) => say,
+            Some(Order::Leave) | None => {
+                self.leaving = Leaving::Soon;
+                return Ok(());
+            }
+        };
+        match self.memory.say(say.clone()) {
+            Ok(text) => self.send(text).await,
+            Err(why) => {
+                self.tell_all(vec![Heard::Refused { said: Some(say), why }]).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn send(&mut self, text: String) -> Result<(), Ended> {
+        let lost = |why: String| Ended::Lost(why, None);
+        match tasks::within(SENT_WITHIN, self.socket.send(Message::text(text))).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(e)) => Err(lost(format!("{}: {e}", self.gateway))),
+            None => Err(lost(format!("{} takes nothing", self.gateway))),
+        }
+    }
+
+    async fn frame(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> Result<(), Ended> {
+        self.heard_at = tasks::now();
+        match frame {
+            Some(Ok(Message::Text(text))) => {
+                let meaning = self.memory.hear(&text, &self.gateway);
+                self.carry_out(meaning).await
+            }
+            Some(Ok(Message::Close(close))) => Err(self.closed(close.as_ref())),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => Err(Ended::Lost(format!("{}: {e}", self.gateway), None)),
+            None => Err(Ended::Lost(format!("{} has closed the connection", self.gateway), None)),
+        }
+    }
+
+    async fn carry_out(&mut self, meaning: Meaning) -> Result<(), Ended> {
+        let Meaning { heard, answers, not_let_in, replaced, pong } = meaning;
+        // Whoever listens has it before the gateway may forget it.
+        self.tell_all(heard).await;
+        for answer in answers {
+            self.send(answer).await?;
+        }
+        if replaced {
+            return Err(Ended::Never(self.replaced()));
+        }
+        if let Some(why) = not_let_in {
+            return Err(Ended::Lost(format!("{}: {why}", self.gateway), None));
+        }
+        if pong && self.leaving == Leaving::Pinged {
+            self.leaving = Leaving::Now;
+            return Err(self.leave().await);
+        }
+        Ok(())
+    }
+
+    fn closed(&self, close: Option<&CloseFrame>) -> Ended {
+        let Some(close) = close else {
+            return Ended::Lost(format!("{} has closed the connection", self.gateway), None);
+        };
+        let code = u16::from(close.code);
+        if code == REPLACED {
+            return Ended::Never(self.replaced());
+        }
+        let why = format!("{} has closed the connection: {code} {}", self.gateway, close.reason);
+        Ended::Lost(why.trim_end().to_owned(), hinted(&close.reason))
+    }
+
+    fn replaced(&self) -> Error {
+        let detail = format!("{} has logged in elsewhere", self.caller.user);
+        Error::Refused(Problem { status: REPLACED, code: "replaced".into(), detail, errors: Vec::new() })
+    }
+
+    /// One gateway after the other, until one lets it in.
+    async fn come_back(&mut self, mut not_before: Option<Duration>) -> Result<(), Error> {
+        let mut failures = 0;
+        loop {
+            failures += 1;
+            let wait = backoff::delay(failures, tasks::random());
+            let wait = wait.max(not_before.take().unwrap_or_default().min(WAIT_MAX));
+            if tasks::within(wait, self.tell.closed()).await.is_some() {
+                let silence = Silence { node: self.gateway.clone(), why: "the connection is lost".into() };
+                return Err(Error::Unreachable(vec![silence]));
+            }
+            self.next = (self.next + 1) % self.caller.gateways.len();
+            let url = &self.caller.gateways[self.next];
+            let entered = match self.dialler.dial(url).await {
+                Ok(socket) => enter(socket, &mut self.memory, &dial::name(url)).await,
+                Err(not) => Err(not),
+            };
+            match entered {
+                Ok((socket, heard)) => {
+                    (self.socket, self.gateway) = (socket, dial::name(url));
+                    self.heard_at = tasks::now();
+                    self.tell_all(heard).await;
+                    return Ok(());
+                }
+                Err(NotDialled::Never(error)) => return Err(error),
+                Err(NotDialled::Later(_, after)) => not_before = after,
+                Err(NotDialled::Silent(_)) => {}
+            }
+        }
+    }
+}
+
+const PING: &str = r#"{"type":"ping"}"#;
+
+enum Step {
+    Frame(Option<Result<Message, tungstenite::Error>>),
+    Order(Option<Order>),
+    Ping,
+}
+
+/// Says who it is, and waits until it is let in.
+async fn enter(
+    socket: Socket,
+    memory: &mut Memory,
+    gateway: &str,
+) -> Result<(Socket, Vec<Heard>), NotDialled> {
+    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
+    let entered = tasks::within(LET_IN_WITHIN, let_in(socket, memory, gateway)).await;
+    entered.unwrap_or_else(|| Err(silent("it says neither yes nor no".into())))
+}
+
+async fn let_in(
+    mut socket: Socket,
+    memory: &mut Memory,
+    gateway: &str,
+) -> Result<(Socket, Vec<Heard>), NotDialled> {
+    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
+    let broken = |e: tungstenite::Error| silent(e.to_string());
+    socket.send(Message::text(memory.hello())).await.map_err(broken)?;
+    let (mut told, mut answers) = (Vec::new(), VecDeque::new());
+    while !memory.is_in() {
+        let text = match socket.next().await {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Close(Some(close)))) => return Err(later(&close)),
+            Some(Ok(Message::Close(None))) | None => {
+                return Err(silent("it has closed the connection".into()));
+            }
+            Some(Ok(_)) => continue,
+            Some(Err(e)) => return Err(broken(e)),
+        };
+        let meaning = memory.hear(&text, gateway);
+        if let Some(why) = meaning.not_let_in {
+            return Err(NotDialled::Later(not_let_in(why), None));
+        }
+        told.extend(meaning.heard);
+        answers.extend(meaning.answers);
+    }
+    for answer in answers {
+        socket.send(Message::text(answer)).await.map_err(broken)?;
+    }
+    Ok((socket, told))
+}
+
+fn not_let_in(detail: String) -> Problem {
+    Problem { status: 409, code: "not_let_in".into(), detail, errors: Vec::new() }
+}
+
+fn later(close: &CloseFrame) -> NotDialled {
+    let detail = format!("closed: {}", close.reason);
+    let problem =
+        Problem { status: u16::from(close.code), code: "closed".into(), detail, errors: Vec::new() };
+    if problem.status == REPLACED {
+        return NotDialled::Never(Error::Refused(problem));
+    }
+    NotDialled::Later(problem, hinted(&close.reason))
+}
+
+/// `reconnect in 1500 ms`
+fn hinted(reason: &str) -> Option<Duration> {
+    let ms = reason.strip_prefix("reconnect in ")?.strip_suffix(" ms")?;
+    ms.parse().ok().map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_ends_says_when_to_come_again() {
+        assert_eq!(hinted("reconnect in 1500 ms"), Some(Duration::from_millis(1_500)));
+        for other in ["", "reconnect", "reconnect in  ms", "reconnect in -1 ms"] {
+            assert_eq!(hinted(other), None, "{other}");
+        }
+    }
+}

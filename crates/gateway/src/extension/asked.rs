@@ -1,0 +1,219 @@
+//! Sessions that are elsewhere, and what other gateways ask about those that are here.
+
+use super::{
+    extended::Extended,
+    handover::{Answer, Question},
+    life::Life,
+    shared::Ask,
+    token::Token,
+};
+use crate::{
+    cluster::{Place, Whom},
+    desk::Desk,
+    session::Session,
+};
+use futures_util::FutureExt;
+use quorate_model::{NodeName, SecondLogin, UserId};
+use quorate_rt::{
+    shutdown::Shutdown,
+    time::{self, Duration, Instant},
+};
+use std::sync::{Arc, Weak};
+use tokio::sync::oneshot;
+
+/// A session answers within this time, and so does its node.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// One that moves already is waited for so long.
+const MOVING_FOR: Duration = Duration::from_secs(6);
+/// And looked for so often.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a session can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cannot {
+    /// There is none, or the token is somebody else's.
+    Unknown,
+    /// Its node can't be asked.
+    Unreachable,
+}
+
+/// The session of a token, wherever it is.
+pub async fn have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Result<Box<Life>, Cannot> {
+    let until = Instant::now() + MOVING_FOR;
+    loop {
+        if let Some(had) = try_have(desk, user, token).await {
+            return had;
+        }
+        if Instant::now() >= until {
+            return Err(Cannot::Unreachable);
+        }
+        time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// `None`: it moves just now.
+async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Result<Box<Life>, Cannot>> {
+    if let Some(life) = claim(desk, user, token).await {
+        return Some(Ok(life));
+    }
+    let places = desk.presence.find(user);
+    let Some(place) = places.into_iter().find(|place| place.connection == token.connection) else {
+        return Some(Err(Cannot::Unknown));
+    };
+    if place.node == desk.node {
+        // It is here, and was not given: the token is somebody else's, or it is just being moved.
+        return if desk.extension.find_of(user, token).is_some() { None } else { Some(Err(Cannot::Unknown)) };
+    }
+    let _arrival = desk.extension.arrive(token.connection)?;
+    fetch(desk, user, token, &place).await
+}
+
+/// Takes it from a task of this node.
+async fn claim(desk: &Desk, user: &UserId, token: &Token) -> Option<Box<Life>> {
+    let asks = desk.extension.find_of(user, token)?;
+    let (claim, claimed) = oneshot::channel();
+    asks.send(Ask::Claim(claim)).await.ok()?;
+    time::timeout(ANSWERED_WITHIN, claimed).await.ok()?.ok()
+}
+
+/// Takes it from another node.
+async fn fetch(
+    desk: &Arc<Desk>,
+    user: &UserId,
+    token: &Token,
+    place: &Place,
+) -> Option<Result<Box<Life>, Cannot>> {
+    let me = desk.node.clone();
+    let rooms = match ask(desk, &place.node, Question::Prepare(*token, me.clone())).await {
+        Some(Answer::Prepared(rooms)) => rooms,
+        Some(Answer::Not(_)) => return None,
+        Some(Answer::Unknown) => return Some(Err(Cannot::Unknown)),
+        Some(Answer::Given(_) | Answer::Adopted) | None => return Some(Err(Cannot::Unreachable)),
+    };
+    // Where one login is let in, this is that one.
+    let second = match desk.settings.second_login {
+        SecondLogin::Many => SecondLogin::Many,
+        SecondLogin::Replace | SecondLogin::Reject => SecondLogin::Replace,
+    };
+    let Some(entry) = desk.extension.enlist(user, token) else { return None };
+    let Ok(mut session) = Session::open(desk, user.clone(), token.connection, second).await else {
+        return Some(Err(Cannot::Unreachable));
+    };
+    for room in &rooms {
+        desk.hall.rooms().join(room, token.connection, session.mailbox());
+    }
+    let index = desk.presence.index();
+    let given = ask(desk, &place.node, Question::Give(*token, me, index)).await;
+    let handed = match given {
+        Some(Answer::Given(handed)) if handed.user == *user && handed.token == *token => handed,
+        other => {
+            for room in &rooms {
+                desk.hall.rooms().leave(room, token.connection, session.mailbox());
+            }
+            session.end().await;
+            let cannot = if other.is_some() { Cannot::Unknown } else { Cannot::Unreachable };
+            return Some(Err(cannot));
+        }
+    };
+    let refused = handed.refused;
+    let Ok(extended) = Extended::taken_over(*handed, desk.settings.extension.replay) else {
+        session.end().await;
+        return Some(Err(Cannot::Unknown));
+    };
+    let life = Life::new(desk, session, extended, entry);
+    life.add_refused(refused);
+    Some(Ok(Box::new(life)))
+}
+
+async fn ask(desk: &Desk, node: &NodeName, question: Question) -> Option<Answer> {
+    let asked = desk.backplane.ask(node.clone(), question.write());
+    let answer = time::timeout(ANSWERED_WITHIN, asked).await.ok()?.ok()?;
+    Answer::read(&answer).ok()
+}
+
+/// From now on other gateways are answered.
+pub fn answer_by(desk: &Arc<Desk>) {
+    let weak = Arc::downgrade(desk);
+    desk.hall.answer_by(Box::new(move |question: Vec<u8>| {
+        let desk = weak.upgrade();
+        async move {
+            let answer = match (desk, Question::read(&question)) {
+                (Some(desk), Ok(question)) => answer(&desk, question).await,
+                (Some(_), Err(error)) => Answer::Not(error.to_string()),
+                (None, _) => Answer::Not("the gateway has ended".into()),
+            };
+            answer.write()
+        }
+        .boxed()
+    }));
+}
+
+async fn answer(desk: &Arc<Desk>, question: Question) -> Answer {
+    match question {
+        Question::Prepare(token, by) => pass_on(desk, &token, |answer| Ask::Prepare(by, answer)).await,
+        Question::Give(token, by, index) => {
+            pass_on(desk, &token, |answer| Ask::Give(by, index, answer)).await
+        }
+        Question::Adopt(user, token, from) => {
+            // On a task of its own: what has begun is brought to its end though nobody waits for the answer.
+            let (desk, (answer, answered)) = (desk.clone(), oneshot::channel());
+            quorate_rt::spawn(async move {
+                let _ = answer.send(adopt(&desk, &user, &token, &from).await);
+            });
+            answered.await.unwrap_or(Answer::Unknown)
+        }
+    }
+}
+
+async fn pass_on(desk: &Desk, token: &Token, ask: impl FnOnce(oneshot::Sender<Answer>) -> Ask) -> Answer {
+    let Some(asks) = desk.extension.find(token) else { return Answer::Unknown };
+    let (answer, answered) = oneshot::channel();
+    if asks.send(ask(answer)).await.is_err() {
+        return Answer::Unknown;
+    }
+    match time::timeout(ANSWERED_WITHIN, answered).await {
+        Ok(Ok(answer)) => answer,
+        // It went before it answered.
+        Ok(Err(_)) => Answer::Unknown,
+        Err(_) => Answer::Not("it does not answer".into()),
+    }
+}
+
+/// Another node ends, and asks this one to take a session.
+async fn adopt(desk: &Arc<Desk>, user: &UserId, token: &Token, from: &NodeName) -> Answer {
+    if desk.drain.has_begun() {
+        return Answer::Not("this node ends, too".into());
+    }
+    let places = desk.presence.find(user);
+    let is_there = |place: &Place| place.connection == token.connection && place.node == *from;
+    let Some(place) = places.into_iter().find(is_there) else { return Answer::Unknown };
+    let Some(_arrival) = desk.extension.arrive(token.connection) else {
+        return Answer::Not("it moves already".into());
+    };
+    match fetch(desk, user, token, &place).await {
+        Some(Ok(life)) => {
+            quorate_rt::spawn(life.detached(None));
+            Answer::Adopted
+        }
+        Some(Err(_)) | None => Answer::Unknown,
+    }
+}
+
+/// Tells sessions whose users' presence may have changed, until the gateway ends.
+pub async fn tell_changes(desk: Weak<Desk>, mut stopped: Shutdown) {
+    let mut after = 0;
+    loop {
+        let Some(touched) = desk.upgrade().map(|desk| desk.presence.touched(after)) else { return };
+        let touched = tokio::select! {
+            biased;
+            () = stopped.wait() => return,
+            touched = touched => touched,
+        };
+        let Some(desk) = desk.upgrade() else { return };
+        after = touched.index;
+        match touched.users {
+            Whom::These(users) => desk.extension.changed(&users),
+            Whom::Any => desk.extension.changed_all(),
+        }
+    }
+}

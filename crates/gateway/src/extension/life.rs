@@ -1,0 +1,481 @@
+//! The life of one session, with a socket or without.
+//!
+//! One task at a time has it: that of its socket; when that is gone, one of its own until the window is over; then that of
+//! the next socket. So nothing of it is shared, and what happens to it happens in one order.
+
+use super::{
+    extended::{Do, Extended},
+    handover::{Answer, Question},
+    home::{Change, Home, Replaced},
+    refusal::Refusal,
+    said::{self, Said, Standing},
+    shared::{Ask, Entry},
+    told,
+    watched::Presence,
+};
+use crate::{
+    backplane::{Message, MessageId, Recipient},
+    cluster::Lost,
+    desk::Desk,
+    hall::Mailbox,
+    lanes::{Decided, LaneLimits, Lanes},
+    session::Session,
+    wire::{Closing, End, Heard, Wire},
+};
+use futures_util::FutureExt;
+use quorate_model::{NodeName, UserId};
+use quorate_rt::{
+    rng,
+    time::{self, Duration, Instant},
+};
+use quorate_telemetry::gateway::MessageOutcome;
+use std::sync::{Arc, atomic::Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages that are written before anything else is looked at.
+const BATCH: usize = 64;
+/// What was said is decided within this time before the session moves.
+const DECIDED_WITHIN: Duration = Duration::from_secs(5);
+/// Whoever was told that the session may move there has so long to take it.
+const PROMISED_FOR: Duration = Duration::from_secs(5);
+/// A session that was given is given again, where the answer got lost, for so long.
+const GIVEN_FOR: Duration = Duration::from_secs(10);
+/// Another node takes the session of one that ends within this time.
+const MOVED_WITHIN: Duration = Duration::from_secs(4);
+/// What waits for a client that is sent away in order is sent within this time.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A session.
+pub struct Life {
+    desk: Arc<Desk>,
+    home: Home,
+    mailbox: Arc<Mailbox>,
+    extended: Extended,
+    lanes: Lanes,
+    entry: Entry,
+    asks: mpsc::Receiver<Ask>,
+    /// To which node it may move, since when.
+    promised: Option<(NodeName, Instant)>,
+}
+
+/// Why a session has no socket any more.
+pub enum Finish {
+    /// The socket ended. The session goes on.
+    Wire(End),
+    /// Somebody asks for it who has shown its token.
+    Asked(Ask),
+    /// The node is about to end.
+    Draining,
+    /// The session is over.
+    Over(End),
+}
+
+enum Step {
+    Ask(Ask),
+    Change(Change),
+    Decided(Decided),
+    Deliver(Arc<Message>),
+    Look(Vec<UserId>),
+    Heard(Heard),
+}
+
+impl Life {
+    /// Of a session that stands in presence.
+    pub fn new(
+        desk: &Arc<Desk>,
+        session: Session,
+        extended: Extended,
+        (entry, asks): (Entry, mpsc::Receiver<Ask>),
+    ) -> Self {
+        let lanes = Lanes::new(desk.courier.clone(), LaneLimits::default());
+        let mailbox = session.mailbox().clone();
+        let home = Home::Held(Box::new(session));
+        let mut life =
+            Self { desk: desk.clone(), home, mailbox, extended, lanes, entry, asks, promised: None };
+        let rooms: Vec<_> = life.extended.rooms().cloned().collect();
+        rooms.iter().for_each(|room| life.join(room));
+        life.entry.watch(life.extended.watched().users());
+        life
+    }
+
+    fn join(&self, room: &super::rooms::Room) {
+        self.desk.hall.rooms().join(room, self.extended.token().connection, &self.mailbox);
+    }
+
+    fn leave_rooms(&self) {
+        let mut rooms = self.desk.hall.rooms();
+        for room in self.extended.rooms() {
+            rooms.leave(room, self.extended.token().connection, &self.mailbox);
+        }
+    }
+
+    /// The client is back on another socket: what it is sent first.
+    pub fn resume(&mut self, seq: u64) -> Result<Vec<Arc<str>>, super::replay::Elsewhere> {
+        let refused = self.mailbox.refused.load(Ordering::Relaxed);
+        let frames = self.extended.resume(seq, refused)?;
+        self.mailbox.refused.fetch_sub(refused, Ordering::Relaxed);
+        self.promised = None;
+        Ok(frames)
+    }
+
+    /// Adds what was refused, and not told, where the session came from.
+    pub fn add_refused(&self, refused: u64) {
+        self.mailbox.refused.fetch_add(refused, Ordering::Relaxed);
+    }
+
+    /// Presence may have changed on the way here.
+    pub fn look_at_all(&mut self) -> Vec<Arc<str>> {
+        let users: Vec<_> = self.extended.watched().users().cloned().collect();
+        self.look(&users)
+    }
+
+    /// On a socket, until either ends.
+    pub async fn attached(&mut self, wire: &mut Wire) -> Finish {
+        let (turn, mailbox) = (self.desk.drain.clone().turn(), self.mailbox.clone());
+        tokio::pin!(turn);
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = &mut turn => return Finish::Draining,
+                () = mailbox.overflowed.notified() => return Finish::Wire(End::Slow),
+                step = self.next(Some(wire)) => step,
+            };
+            let frames = match step.and_then(|step| self.take(step, Some(wire))) {
+                Ok(frames) => frames,
+                Err(finish) => return finish,
+            };
+            let written = tokio::select! {
+                biased;
+                // A write may stand still for long; whoever asks need not.
+                Some(ask) = self.asks.recv() => return Finish::Asked(ask),
+                () = mailbox.overflowed.notified() => return Finish::Wire(End::Slow),
+                written = write(wire, frames) => written,
+            };
+            if let Err(end) = written {
+                return Finish::Wire(end);
+            }
+        }
+    }
+
+    /// Nothing is lost if nobody waits any more.
+    async fn next(&mut self, wire: Option<&mut Wire>) -> Result<Step, Finish> {
+        let Self { home, mailbox, extended, lanes, entry, asks, .. } = self;
+        let (has_room, may_speak) = (extended.has_room(), lanes.len() < LaneLimits::default().messages);
+        tokio::select! {
+            biased;
+            Some(ask) = asks.recv() => Ok(Step::Ask(ask)),
+            change = home.changes() => Ok(Step::Change(change)),
+            decided = lanes.next() => Ok(Step::Decided(decided)),
+            heard = hear(wire), if may_speak => heard.map(Step::Heard).map_err(Finish::Wire),
+            users = entry.changed().next() => Ok(Step::Look(users)),
+            message = mailbox.queue.next(), if has_room => Ok(Step::Deliver(message)),
+        }
+    }
+
+    /// What a client is told of it.
+    fn take(&mut self, step: Step, wire: Option<&mut Wire>) -> Result<Vec<Arc<str>>, Finish> {
+        Ok(match step {
+            Step::Ask(ask) => return Err(Finish::Asked(ask)),
+            Step::Change(change) => {
+                self.change(change)?;
+                Vec::new()
+            }
+            Step::Decided(decided) => self.decide(&decided).into_iter().collect(),
+            Step::Deliver(first) => self.deliver(first),
+            Step::Look(users) => self.look(&users),
+            Step::Heard(heard) => return self.hear(&heard, wire),
+        })
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), Finish> {
+        match change {
+            Change::Lost(Lost::LeaseOver) => self.home.lapse(),
+            Change::Lost(Lost::Replaced) if self.has_moved() => self.home.moved(),
+            Change::Lost(Lost::Replaced) => return Err(Finish::Over(End::Replaced)),
+            Change::Asked(session, asked) => {
+                self.home.back(session, asked).map_err(|Replaced| Finish::Over(End::Replaced))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was this very session that took its place, on another node.
+    fn has_moved(&self) -> bool {
+        let places = self.desk.presence.find(self.extended.user());
+        let own = self.extended.token().connection;
+        places.iter().any(|place| place.connection == own && place.node != self.desk.node)
+    }
+
+    fn decide(&mut self, decided: &Decided) -> Option<Arc<str>> {
+        let outcome =
+            if decided.outcome.is_sent() { MessageOutcome::Delivered } else { MessageOutcome::Failed };
+        self.desk.counters.count_message(outcome);
+        self.extended.ended(&decided.message, decided.outcome)
+    }
+
+    /// As much as is there and has room.
+    fn deliver(&mut self, first: Arc<Message>) -> Vec<Arc<str>> {
+        let (mut frames, mut next) = (Vec::new(), Some(first));
+        while let Some(message) = next {
+            frames.extend(self.extended.deliver(&message));
+            let goes_on = frames.len() < BATCH && self.extended.has_room();
+            next = if goes_on { self.mailbox.queue.take() } else { None };
+        }
+        frames.extend(self.extended.full_notice());
+        frames
+    }
+
+    fn look(&mut self, users: &[UserId]) -> Vec<Arc<str>> {
+        let (index, look) = look(&self.desk, users);
+        self.extended.looked(index, &look)
+    }
+
+    fn hear(&mut self, heard: &Heard, wire: Option<&mut Wire>) -> Result<Vec<Arc<str>>, Finish> {
+        let read = std::str::from_utf8(heard.bytes()).map_err(|_| (None, Refusal::Format));
+        let said = match read.and_then(|text| said::read(text, Standing::Registered)) {
+            Ok(said) => said,
+            Err((id, refusal)) => return Ok(vec![told::error(id.as_ref(), &refusal).into()]),
+        };
+        if let (Said::Ping, Some(wire)) = (&said, wire) {
+            wire.pinged();
+        }
+        let mut frames = Vec::new();
+        for todo in self.extended.hear(said, self.desk.settings.extension.broadcasts) {
+            match todo {
+                Do::Tell(frame) => frames.push(frame),
+                Do::Bring(message) => frames.extend(self.bring(message)),
+                Do::Join(room) => self.join(&room),
+                Do::Leave(room) => {
+                    self.desk.hall.rooms().leave(&room, self.extended.token().connection, &self.mailbox)
+                }
+                Do::Watch(id, users) => {
+                    // Before the look: what changes behind it is told.
+                    self.entry.watch(&users);
+                    let (index, look) = look(&self.desk, &users);
+                    frames.push(self.extended.looked_first(id.as_ref(), index, &look));
+                }
+                Do::Unwatch(users) => self.entry.unwatch(&users),
+                Do::LookAgain => frames.extend(self.look_at_all()),
+                Do::End => return Err(Finish::Over(End::Refused(closing(1000, "bye")))),
+            }
+        }
+        Ok(frames)
+    }
+
+    fn bring(&mut self, message: Arc<Message>) -> Option<Arc<str>> {
+        if !self.home.is_held() {
+            return self.extended.ended(&message, crate::delivery::Outcome::Unreachable);
+        }
+        let is_for_many = !matches!(message.to, Recipient::User(_));
+        let message = if is_for_many && message.id.is_none() { self.named(&message) } else { message };
+        self.lanes.push(message).err().map(|message| self.extended.not_begun(&message))
+    }
+
+    /// What goes to many may come to a session on two ways while it moves: it has a name to be told by.
+    fn named(&self, message: &Message) -> Arc<Message> {
+        let name = format!("{}{:x}{:x}", super::extended::OURS, rng::random_u64(), rng::random_u64());
+        let id = MessageId { session: self.extended.token().connection, name: name.into() };
+        Arc::new(Message { id: Some(id), ..message.clone() })
+    }
+
+    /// Without a socket, until it is asked for or its window is over.
+    pub async fn detached(mut self, first: Option<Ask>) {
+        let window = self.desk.settings.extension.window;
+        let Some(_place) = self.desk.extension.detach(self.desk.settings.extension.detached_max) else {
+            return self.end().await;
+        };
+        let turn = self.desk.drain.clone().turn();
+        let over = time::sleep(window);
+        tokio::pin!(turn, over);
+        let mut asked = first;
+        loop {
+            match asked.take() {
+                Some(Ask::Claim(claim)) => match claim.send(Box::new(self)) {
+                    Ok(()) => return,
+                    // Whoever claimed it has left.
+                    Err(back) => self = *back,
+                },
+                Some(Ask::Prepare(node, answer)) => self.prepare(node, answer),
+                Some(Ask::Give(node, index, answer)) => {
+                    if self.is_promised_to(&node) {
+                        return self.give(node, index, answer).await;
+                    }
+                    let _ = answer.send(Answer::Unknown);
+                }
+                None => {}
+            }
+            let step = tokio::select! {
+                biased;
+                () = &mut turn => return self.move_away().await,
+                step = self.next(None) => step,
+                () = &mut over => return self.end().await,
+            };
+            // Whom it would be told to is not there: what is numbered is kept.
+            match step.and_then(|step| self.take(step, None)) {
+                Ok(_) => {}
+                Err(Finish::Asked(ask)) => asked = Some(ask),
+                Err(Finish::Wire(_) | Finish::Draining | Finish::Over(_)) => return self.end().await,
+            }
+        }
+    }
+
+    /// One node at a time may take it.
+    fn prepare(&mut self, node: NodeName, answer: oneshot::Sender<Answer>) {
+        let is_free = self
+            .promised
+            .as_ref()
+            .is_none_or(|(promised, at)| *promised == node || at.elapsed() > PROMISED_FOR);
+        let said = if is_free {
+            self.promised = Some((node, Instant::now()));
+            Answer::Prepared(self.extended.rooms().cloned().collect())
+        } else {
+            Answer::Not("it moves already".into())
+        };
+        // Whoever asked may have left.
+        let _ = answer.send(said);
+    }
+
+    fn is_promised_to(&self, node: &NodeName) -> bool {
+        self.promised.as_ref().is_some_and(|(promised, _)| promised == node)
+    }
+
+    /// To the node that holds it in presence as of `index`.
+    async fn give(mut self, to: NodeName, index: u64, answer: oneshot::Sender<Answer>) {
+        let given = self.give_once(index, answer).await;
+        let (forgotten, turn) = (time::sleep(GIVEN_FOR), self.desk.drain.clone().turn());
+        tokio::pin!(forgotten, turn);
+        loop {
+            let ask = tokio::select! {
+                biased;
+                Some(ask) = self.asks.recv() => ask,
+                () = &mut forgotten => return,
+                () = &mut turn => return,
+            };
+            match ask {
+                Ask::Give(node, _, answer) if node == to => drop(answer.send(given.clone())),
+                Ask::Give(_, _, answer) | Ask::Prepare(_, answer) => drop(answer.send(Answer::Unknown)),
+                Ask::Claim(_) => {}
+            }
+        }
+    }
+
+    async fn give_once(&mut self, index: u64, answer: oneshot::Sender<Answer>) -> Answer {
+        let _ = time::timeout(DECIDED_WITHIN, async {
+            while !self.lanes.is_empty() {
+                let decided = self.lanes.next().await;
+                self.decide(&decided);
+            }
+        })
+        .await;
+        // From here on whoever sends to it is told an index at which presence names the other node.
+        let _ = self.desk.presence.caught_up(index).await;
+        self.leave_rooms();
+        self.entry.give();
+        self.mailbox.queue.close();
+        while let Some(message) = self.mailbox.queue.take() {
+            self.extended.deliver(&message);
+        }
+        let refused = self.mailbox.refused.load(Ordering::Relaxed);
+        let given = Answer::Given(Box::new(self.extended.hand_over(refused)));
+        // Whoever asked may have left, and ask again.
+        let _ = answer.send(given.clone());
+        self.home.end().await;
+        given
+    }
+
+    /// The node ends: another one is asked to take the session, and what that one asks meanwhile is answered.
+    pub async fn move_away(mut self) {
+        let mut others = (self.desk.others)();
+        others.retain(|node| *node != self.desk.node);
+        if others.is_empty() || !self.home.is_held() {
+            return self.end().await;
+        }
+        let pick = usize::try_from(rng::random_u64() % others.len() as u64).unwrap_or(0);
+        let to = others.swap_remove(pick);
+        self.promised = Some((to.clone(), Instant::now()));
+        let (user, token) = (self.extended.user().clone(), *self.extended.token());
+        let question = Question::Adopt(user, token, self.desk.node.clone());
+        let asked = time::timeout(MOVED_WITHIN, self.desk.backplane.ask(to.clone(), question.write()));
+        tokio::pin!(asked);
+        loop {
+            let step = tokio::select! {
+                biased;
+                step = self.next(None) => step.and_then(|step| self.take(step, None)),
+                // It answers once it was given the session: it was not.
+                _ = &mut asked => break,
+            };
+            match step {
+                Ok(_) => {}
+                Err(Finish::Asked(Ask::Prepare(node, answer))) => self.prepare(node, answer),
+                Err(Finish::Asked(Ask::Give(node, index, answer))) if node == to => {
+                    self.give_once(index, answer).await;
+                    let _ = asked.await;
+                    return;
+                }
+                Err(Finish::Asked(Ask::Give(_, _, answer))) => drop(answer.send(Answer::Unknown)),
+                Err(Finish::Asked(Ask::Claim(_))) => {}
+                Err(Finish::Wire(_) | Finish::Draining | Finish::Over(_)) => break,
+            }
+        }
+        self.end().await;
+    }
+
+    /// What waits is written while the socket still takes it.
+    pub async fn flush(&mut self, wire: &mut Wire) {
+        let flushed = async {
+            while self.extended.has_room() {
+                let Some(first) = self.mailbox.queue.take() else { break };
+                let frames = self.deliver(first);
+                write(wire, frames).await?;
+            }
+            Ok::<_, End>(())
+        };
+        let _ = time::timeout(FLUSHED_WITHIN, flushed).await;
+    }
+
+    /// The window begins anew with each socket: stale signs of a full queue are not this one's.
+    pub fn forget_overflow(&self) {
+        let _ = self.mailbox.overflowed.notified().now_or_never();
+    }
+
+    /// Ends it: presence knows, as far as it can be asked.
+    pub async fn end(mut self) {
+        self.home.end().await;
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.leave_rooms();
+    }
+}
+
+async fn hear(wire: Option<&mut Wire>) -> Result<Heard, End> {
+    match wire {
+        Some(wire) => wire.hear().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// All of them, and then they are sent on their way at once.
+pub async fn write(wire: &mut Wire, frames: Vec<Arc<str>>) -> Result<(), End> {
+    if frames.is_empty() {
+        return Ok(());
+    }
+    for frame in frames {
+        wire.add(&*frame).await?;
+    }
+    wire.flush().await
+}
+
+/// Who of these is there, as of one entry of the log.
+fn look(desk: &Desk, users: &[UserId]) -> (u64, Vec<(UserId, Presence)>) {
+    let (index, online) = desk.presence.look(users);
+    let presence = |is_online: &bool| if *is_online { Presence::Online } else { Presence::Offline };
+    (index, users.iter().cloned().zip(online.iter().map(presence)).collect())
+}
+
+/// A goodbye of this dialect's own.
+pub fn closing(code: u16, reason: &str) -> Closing {
+    Closing { code, reason: reason.to_owned() }
+}
