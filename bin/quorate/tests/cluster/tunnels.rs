@@ -48,8 +48,10 @@ impl Local {
     fn start(nodes: &[&Node], to: SocketAddr, more: &[&str]) -> Self {
         let server: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.management)).collect();
         let (server, to) = (server.join(","), to.to_string());
-        let args = ["sandboxes", "local", "--key", KEY, "--to", &to, "--server", &server];
-        let mut command = quorate(&[&args, more].concat());
+        // What is answered for is named by its key, or by the object that says so.
+        let key: &[_] = if more.contains(&"--workload") { &[] } else { &["--key", KEY] };
+        let args = [&["sandboxes", "local", "--to", &to, "--server", &server], key].concat();
+        let mut command = quorate(&[&args[..], more].concat());
         let said = tempfile::NamedTempFile::new().expect("a file");
         let end = || OpenOptions::new().append(true).open(said.path()).expect("a file");
         let child = command.stdout(end()).stderr(end()).stdin(Stdio::null()).spawn().expect("it starts");
@@ -241,12 +243,59 @@ fn who_shows_no_token_opens_no_tunnel() {
         Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "team-token-0123456789"]);
     good.says("requests with the key dev-1 come to");
     assert_eq!(asked(&node).worker(), "laptop");
+    // What can't be used changes nothing.
+    std::fs::write(&tokens, "team. other-token-0123456789\nteam.and-no-token-behind-it\n").expect("written");
+    node.signal("HUP");
+    eventually("the node says which line it is", || {
+        let log = node.log();
+        (log.contains("line 2: it may be the beginning of names") && log.contains("those from before hold"))
+            .then_some(())
+    });
+    assert_eq!(asked(&node).worker(), "laptop");
+    // A token that goes takes its tunnel with it, and its client is told.
+    std::fs::write(&tokens, "team. other-token-0123456789\n").expect("written");
+    node.signal("HUP");
+    let mut expelled = good;
+    assert_eq!(expelled.exit_code(), Some(1), "{}", expelled.said());
+    expelled.says("its token is not good any more");
+    expelled.says("tunnels need a token");
+    let other =
+        Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "other-token-0123456789"]);
+    other.says("requests with the key dev-1 come to");
     assert!(!node.log().contains("token-0123456789"), "a token is in the log");
     let bad = folder.path().join("bad");
     std::fs::write(&bad, "short\n").expect("written");
     let refused = ran(quorate(&["serve", "--tunnel-token-file", &bad.display().to_string()]));
     assert_eq!(refused.code, Some(2), "{}", refused.err);
     assert!(refused.err.contains("line 1") && !refused.err.contains("short\n"), "{}", refused.err);
+}
+
+/// Nobody sets a rule: the objects of the sandbox API are the rules, on every node at one log index.
+#[test]
+fn a_local_workload_leads_requests_to_whoever_holds_its_tunnel() {
+    let _machine = machine_shared();
+    let cluster = Cluster::formed();
+    let (laptop, _base) = (Worker::start("laptop"), with_base(&cluster.nodes[1]));
+    let at = |path: &str| format!("/api/v1alpha1/namespaces/team-a/{path}");
+    let create = |resource: &str, body: serde_json::Value| {
+        cluster.nodes[0].ask(&Ask::json("POST", &at(resource), &body)).ok()
+    };
+    create("sandboxes", json!({"metadata": {"name": "pr-12"}, "spec": {"routingKey": KEY, "services": []}}));
+    let missing = Local::start(&all(&cluster), laptop.address, &["--workload", "team-a/laptop"]).exit_code();
+    assert_eq!(missing, Some(4), "there is none yet");
+    let spec = json!({"sandboxRef": {"name": "pr-12"}, "service": {"name": "upload"}});
+    create("localworkloads", json!({"metadata": {"name": "laptop"}, "spec": spec}));
+    // Nobody is there: they go where they would go without their key.
+    reaches(&cluster, "base");
+    let mut local = Local::start(&all(&cluster), laptop.address, &["--workload", "team-a/laptop"]);
+    local.says("requests with the key dev-1 for upload go to the tunnel team-a.laptop");
+    reaches(&cluster, "laptop");
+    let shown = cluster.nodes[2].get(&at("localworkloads/laptop"));
+    assert_eq!(shown["status"]["phase"], "Connected", "{shown}");
+    assert_eq!(cluster.nodes[2].get("/v1/sandboxes")["items"], json!([]), "there is no rule of anybody");
+    local.interrupt();
+    assert_eq!(local.exit_code(), Some(0), "{}", local.said());
+    reaches(&cluster, "base");
 }
 
 /// What is at the end of the tunnel: `/pour` is a large answer, `/sink` counts a large body, `/ws` agrees to leave HTTP
