@@ -26,7 +26,9 @@ fn what_it_registers_is_reached_by_tunnels_that_outlive_a_node_and_end_with_it()
     let mut cluster = Cluster::formed();
     let service = Service::start();
     let port = service.address.port();
-    let settings = format!("tunnel: true\ndetect_interval: 200ms\nservices:\n- {{name: a, port: {port}}}\n");
+    let settings = format!(
+        "tunnel: true\ndetect_interval: 200ms\ndrain_timeout: 1s\nservices:\n- {{name: a, port: {port}}}\n"
+    );
     let nodes: Vec<_> = cluster.nodes.iter().collect();
     let mut agent = Agent::start("m1", folder.path(), &nodes, &settings);
     offers(&cluster.nodes[2], "m1", &[("a", format!("tunnel://m1.{port}"))]);

@@ -278,7 +278,10 @@ fn a_local_workload_leads_requests_to_whoever_holds_its_tunnel() {
     let (laptop, _base) = (Worker::start("laptop"), with_base(&cluster.nodes[1]));
     let at = |path: &str| format!("/api/v1alpha1/namespaces/team-a/{path}");
     let create = |resource: &str, body: serde_json::Value| {
-        cluster.nodes[0].ask(&Ask::json("POST", &at(resource), &body)).ok()
+        eventually(&format!("one of {resource} is made"), || {
+            // All members have to be known to be of a version that knows them.
+            (cluster.nodes[0].ask(&Ask::json("POST", &at(resource), &body)).status == 201).then_some(())
+        });
     };
     create("sandboxes", json!({"metadata": {"name": "pr-12"}, "spec": {"routingKey": KEY, "services": []}}));
     let missing = Local::start(&all(&cluster), laptop.address, &["--workload", "team-a/laptop"]).exit_code();
