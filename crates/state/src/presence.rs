@@ -27,6 +27,8 @@ pub struct PresenceTable {
     tunnels: OrdMap<TunnelName, TunnelHolder>,
     leased: Leased<OrdSet<TunnelName>>,
     sessions: SessionTable,
+    /// A tunnel of the parts that it was made from whose gateway is not in them.
+    lost: Option<TunnelName>,
 }
 
 /// Everything that is not derived.
@@ -198,6 +200,9 @@ impl PresenceTable {
         let mut table = Self::default();
         parts.gateways.iter().for_each(|gateway| table.open_gateway(gateway.clone()));
         for StoredTunnel { name, gateway, epoch, since } in &parts.tunnels {
+            if !table.stands(*gateway) {
+                table.lost = Some(name.clone());
+            }
             table.open(name, (*gateway, *epoch), *since);
         }
         let gateways = parts.gateways.iter().map(|gateway| gateway.epoch);
@@ -207,6 +212,9 @@ impl PresenceTable {
 
     /// What contradicts itself; `None`: nothing.
     pub(crate) fn difference(&self, last_epoch: Epoch) -> Option<String> {
+        if let Some(name) = &self.lost {
+            return Some(format!("{name} hangs on a gateway that is not there"));
+        }
         for (epoch, gateway) in &self.gateways {
             if gateway.epoch != *epoch
                 || *epoch > last_epoch
