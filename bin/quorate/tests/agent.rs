@@ -28,5 +28,7 @@ mod service;
 mod settings;
 #[expect(dead_code, reason = "shared with the other tests of real clusters, which use the rest")]
 mod support;
+#[path = "agent/tunnels.rs"]
+mod tunnels;
 #[path = "agent/unit.rs"]
 mod unit;

@@ -171,7 +171,8 @@ pub struct CandidateBody {
     pub worker: Option<String>,
     /// Where it is reached.
     pub url: String,
-    /// How it is: as its service says it, `departed`, or `static` for an address that a route names.
+    /// How it is: as its service says it, `departed`, `static` for an address that a route names, or `not_held` for a
+    /// tunnel that it names and nobody holds.
     pub status: String,
     /// Whether it may get the request.
     pub serves: bool,

@@ -10,11 +10,12 @@
 //! | [`put`] | what comes in |
 //! | `spec`, `status`, `labels` | its parts |
 //! | [`params`], [`selector`] | query parameters; which objects of a list |
-//! | [`shown`] | what goes out |
+//! | [`shown`], `local` | what goes out |
 //! | [`answer`] | what is said where there is no object to show |
 
 pub mod answer;
 mod labels;
+mod local;
 pub mod params;
 pub mod put;
 pub mod selector;
@@ -25,6 +26,7 @@ mod status;
 mod tests;
 
 pub use answer::{DetailsBody, StatusBody, Why};
+pub use local::LocalFacts;
 pub use params::Params;
 pub use put::{Deletion, Put, PutStatus, Refused};
 pub use selector::Selector;

@@ -5,6 +5,7 @@
 
 mod declared;
 mod key_trace;
+mod local_workloads;
 mod observations;
 mod ramps;
 mod records;
@@ -23,6 +24,7 @@ pub use declared::{
     DestinationRecord, Explained, Others, Reason, RouteRecord, Rule,
 };
 pub use key_trace::{FollowingRecord, HopRecord, KeyTraceRecord, TrailRecord};
+pub use local_workloads::{ConditionRecord, LocalWorkloadRecord, LocalWorkloadStatus};
 pub use observations::{
     BreakerAtNode, EjectionAtNode, EndpointAtNode, NodeObservation, Observations, ObservedEndpoint,
 };

@@ -92,6 +92,8 @@ pub enum Error {
     Setup(#[from] crate::Error),
 }
 
+/// More nodes than that are not learnt at once.
+const NODES_MAX: usize = 64;
 /// Nodes that are told to be left are not asked again for so long.
 const LEFT_FOR: Duration = Duration::from_secs(30);
 /// What is under way when the tunnel is stopped has so long to finish.
@@ -101,7 +103,9 @@ const AFTER_LOSS_OF_NAME: u32 = 6;
 
 /// The nodes that it may hang on.
 struct Ring {
+    /// Those that it was given, and behind them those that the cluster named last.
     all: Vec<Url>,
+    given: usize,
     next: usize,
     /// One that is about to end, and since when.
     left: Option<(Url, Duration)>,
@@ -185,6 +189,10 @@ impl Tunnel {
                 tell(News::Lost { node: node_told, why: "the node has lost its cluster".into() });
                 ring.leave(node.clone());
             }
+            // Another node may not know it yet; each will, and then says so.
+            Parted::Revoked => {
+                tell(News::Lost { node: node_told, why: "its token is not good any more".into() });
+            }
             Parted::Gone(why) => tell(News::Lost { node: node_told, why }),
         }
         Ok(backoff::delay(1, tasks::random()))
@@ -217,7 +225,7 @@ async fn each(all: impl Iterator<Item = impl Future<Output = ()>>) {
 
 impl Ring {
     fn new(all: Vec<Url>) -> Self {
-        Self { all, next: 0, left: None, failures: 0 }
+        Self { given: all.len(), all, next: 0, left: None, failures: 0 }
     }
 
     /// Whom to ask. Not one that is about to end, while there are others.
@@ -249,13 +257,50 @@ impl Ring {
         self.left = Some((node, tasks::now()));
     }
 
-    /// Nodes of the cluster, as one of them names them.
+    /// Nodes of the cluster, as one of them names them; in the place of those that were named before. None: nothing was
+    /// learnt.
     fn learn(&mut self, others: Vec<Url>) {
-        let known: BTreeSet<String> = self.all.iter().map(key).collect();
-        self.all.extend(others.into_iter().filter(|url| !known.contains(&key(url))));
+        if others.is_empty() {
+            return;
+        }
+        self.all.truncate(self.given);
+        let mut known: BTreeSet<String> = self.all.iter().map(key).collect();
+        self.all.extend(others.into_iter().filter(|url| known.insert(key(url))).take(NODES_MAX));
     }
 }
 
 fn key(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(texts: &[&str]) -> Vec<Url> {
+        texts.iter().map(|text| Url::parse(text).expect("a URL")).collect()
+    }
+
+    fn all(ring: &Ring) -> Vec<&str> {
+        ring.all.iter().map(Url::as_str).collect()
+    }
+
+    /// Scenario: a tunnel stays open for weeks while pods come and go. Cause: each address that was ever named was kept,
+    /// and asked in turn.
+    #[test]
+    fn nodes_that_are_not_named_any_more_are_forgotten_and_those_given_are_not() {
+        let mut ring = Ring::new(urls(&["http://a:1"]));
+        ring.learn(urls(&["http://a:1/", "http://b:1", "http://b:1", "http://c:1"]));
+        assert_eq!(all(&ring), ["http://a:1/", "http://b:1/", "http://c:1/"]);
+        for nth in 0..1_000 {
+            ring.turn();
+            ring.learn(urls(&[&format!("http://p{nth}:1"), "http://c:1"]));
+        }
+        assert_eq!(all(&ring), ["http://a:1/", "http://p999:1/", "http://c:1/"]);
+        ring.learn(Vec::new());
+        assert_eq!(ring.all.len(), 3, "nobody was asked: they stay");
+        let many: Vec<_> = (0..1_000).map(|nth| format!("http://m{nth}:1")).collect();
+        ring.learn(urls(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert_eq!(ring.all.len(), 1 + NODES_MAX);
+    }
 }

@@ -98,6 +98,8 @@ pub const OBJECT_RULES_PER_KEY_MAX: usize = 500;
 /// Most routing keys that route groups lead to one sandbox by: a change of it makes the rules of all of them anew.
 /// More: what would make them is refused.
 pub const OBJECT_KEYS_PER_SANDBOX_MAX: usize = 500;
+/// Most local workloads of one sandbox of the sandbox API. More: refused.
+pub const LOCAL_WORKLOADS_PER_SANDBOX_MAX: usize = 64;
 /// Most objects that one command ends; the next tick of the leader ends the rest.
 pub const OBJECT_ENDS_MAX: usize = 1_000;
 /// Most services of a sandbox of the sandbox API. More: refused.

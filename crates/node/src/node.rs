@@ -95,7 +95,7 @@ pub struct Node {
     consensus: Consensus,
     proxy: Proxy,
     tunnels: Holding,
-    reread: [Arc<Notify>; 2],
+    reread: [Arc<Notify>; 3],
     metrics: Arc<Metrics>,
     readiness: Readiness,
     management: SocketAddr,
@@ -135,6 +135,7 @@ impl Node {
         let freshness = Arc::new(Freshness::new());
         let me = &config.node_name;
         let (tunnels, roads) = tunnels::hang(me, &consensus, &stopped);
+        let (tokens, tokens_asked) = tunnels::keep_up(config.tunnel_token_file.as_ref(), tokens, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
         let (addresses, local) = ((peer, management), settings_file::local(&config));
@@ -154,7 +155,7 @@ impl Node {
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         let file = settings_file::keep_up(&config, (&local, metrics.control()), &stopped);
-        let reread = [certificates::keep_up(&proxy, &stopped), file];
+        let reread = [certificates::keep_up(&proxy, &stopped), file, tokens_asked];
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -225,12 +226,15 @@ impl Node {
         &self.readiness
     }
 
-    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key, and
-    /// the settings.
+    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key, the
+    /// settings, and the tokens for tunnels.
     pub fn reread(&self) {
-        if self.proxy.certificate().is_none() && self.config.reload.is_none() {
+        let config = &self.config;
+        if self.proxy.certificate().is_none() && config.reload.is_none() && config.tunnel_token_file.is_none()
+        {
             tracing::info!(
-                "asked to read files again: there is no certificate and no settings file, and all else is read at start"
+                "asked to read files again: there is no certificate, no settings file and no file of tokens, and all else is \
+                 read at start"
             );
         }
         self.reread.iter().for_each(|asked| asked.notify_one());

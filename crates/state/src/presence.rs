@@ -24,6 +24,8 @@ pub struct PresenceTable {
     standing: usize,
     /// What is to be cleared up, by the gateway that held it.
     ended: OrdMap<Epoch, OrdSet<TunnelName>>,
+    /// A tunnel of the parts that it was made from whose gateway is not in them.
+    lost: Option<TunnelName>,
 }
 
 #[derive(Clone, Debug)]
@@ -205,6 +207,9 @@ impl PresenceTable {
         let mut table = Self::default();
         parts.gateways.iter().for_each(|gateway| table.open_gateway(gateway.clone()));
         for StoredTunnel { name, gateway, epoch, since } in &parts.tunnels {
+            if !table.stands(*gateway) {
+                table.lost = Some(name.clone());
+            }
             table.open(name, (*gateway, *epoch), *since);
         }
         table
@@ -212,6 +217,9 @@ impl PresenceTable {
 
     /// What contradicts itself; `None`: nothing.
     pub(crate) fn difference(&self, last_epoch: Epoch) -> Option<String> {
+        if let Some(name) = &self.lost {
+            return Some(format!("{name} hangs on a gateway that is not there"));
+        }
         let mut wanted: BTreeMap<&TunnelName, (Epoch, bool)> = BTreeMap::new();
         // Who stands counts, whoever held the name before.
         for (gateway, names) in &self.ended {

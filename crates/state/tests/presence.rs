@@ -175,6 +175,18 @@ fn a_name_may_come_back_before_its_former_holder_is_cleared_up() {
     assert_eq!(case.0.state.tunnels().len(), 1);
 }
 
+/// A snapshot that was damaged before it was written down: the tunnel was left out without a word.
+#[test]
+fn parts_with_a_tunnel_whose_gateway_is_missing_are_refused() {
+    let mut case = Case::new();
+    let gateway = case.granted(open_gateway(1));
+    case.granted(open("laptop", gateway));
+    let mut parts = case.0.state.parts();
+    parts.presence.gateways.clear();
+    let refused = State::from_parts(parts).expect_err("it hangs on nothing").to_string();
+    assert!(refused.contains("laptop hangs on a gateway that is not there"), "{refused}");
+}
+
 #[test]
 fn leases_are_bounded_too() {
     let mut case = Case::new();

@@ -93,13 +93,18 @@ pub enum SandboxesVerb {
 #[command(after_help = "Examples:
   quorate sandboxes local --key dev-1 --service upload --to localhost:3000
   quorate sandboxes local --key dev-1 --to 3000 --name laptop --server http://n1:9090,http://n2:9090
+  quorate sandboxes local --workload team-a/laptop --to 3000
 
 It dials a node, and requests that carry the key come back on that connection, from every node. Without the sandbox it \
-makes one; Ctrl-C takes its rule away, and the sandbox with it where nothing else is in it.")]
+makes one; Ctrl-C takes its rule away, and the sandbox with it where nothing else is in it. Requests for a LocalWorkload of \
+the sandbox API come without a rule: it is only answered for.")]
 pub struct LocalArgs {
     /// What the requests carry
-    #[arg(long)]
-    pub key: String,
+    #[arg(long, required_unless_present = "workload")]
+    pub key: Option<String>,
+    /// In the place of a key: a LocalWorkload of the sandbox API that this machine answers for
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["key", "service", "name", "ttl"])]
+    pub workload: Option<String>,
     /// Only requests that would go to this service without the key
     #[arg(long, value_name = "SERVICE")]
     pub service: Option<String>,

@@ -12,6 +12,7 @@
 //! | `delegate` | whether it sends the heartbeats of its group |
 //! | `presence` | which services are there, as a pure table |
 //! | `survey` | one look at all of them |
+//! | `tunnels` | how nodes reach a machine that they can't dial |
 //! | `machine` | what the machine can do |
 //! | `mark` | whether a drain that stands was the agent's own |
 //! | `live` | the process, from its start to its signal |
@@ -29,6 +30,7 @@ mod presence;
 mod service;
 mod services;
 mod survey;
+mod tunnels;
 
 use super::{block_on, serve};
 use crate::{

@@ -1,4 +1,4 @@
-//! `quorate sandboxes local`: the requests of a key come to this machine.
+//! `quorate sandboxes local`: the requests of a key come to this machine, or those of a local workload.
 
 use crate::{
     args::{LocalArgs, Remote},
@@ -10,6 +10,7 @@ use quorate_client::{
     Operator, Url,
     tunnel::{Error, News, Tunnel, rule::Rule},
 };
+use quorate_model::{DnsLabel, ObjectId, Resource};
 use std::{future::Future, time::Duration};
 use tokio::sync::{Notify, oneshot};
 
@@ -21,19 +22,19 @@ const NAME_BYTES_MAX: usize = 100;
 
 pub async fn run(operator: &Operator, remote: &Remote, args: &LocalArgs) -> Result<(), Failure> {
     let to = target(&args.to)?;
-    let name = args.name.clone().unwrap_or_else(|| name_of(&args.key, args.service.as_deref()));
+    let Some(key) = &args.key else {
+        let workload = workload(args.workload.as_deref().unwrap_or_default())?;
+        return answer_for((operator, remote), (&workload, to), args.takeover).await;
+    };
+    let name = args.name.clone().unwrap_or_else(|| name_of(key, args.service.as_deref()));
     let ttl = quorate_api::duration::parse(&args.ttl).ok_or_else(|| {
         Failure::Usage(format!("--ttl is `{}`; allowed: 300s to 604800s, such as 24h", args.ttl))
     })?;
     let mut signals = Signals::listen()?;
     let nodes = nodes(operator, remote).await?;
     let operator = Operator::new(nodes.clone(), remote.token.clone())?;
-    let rule = Rule {
-        key: args.key.clone(),
-        service: args.service.clone(),
-        tunnel: name.clone(),
-        ttl: args.ttl.clone(),
-    };
+    let rule =
+        Rule { key: key.clone(), service: args.service.clone(), tunnel: name.clone(), ttl: args.ttl.clone() };
     let tunnel = Tunnel { name, to: to.clone(), nodes, token: remote.token.clone(), takeover: args.takeover };
     let (hung, first) = oneshot::channel();
     let stop = Notify::new();
@@ -49,6 +50,50 @@ pub async fn run(operator: &Operator, remote: &Remote, args: &LocalArgs) -> Resu
     stop.notify_one();
     let ended = running.await.map_err(failure);
     served.and(ended)
+}
+
+/// Holds the tunnel of a local workload. Its rules are the cluster's to make.
+async fn answer_for(
+    (operator, remote): (&Operator, &Remote),
+    (workload, to): (&ObjectId, String),
+    takeover: bool,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    // Whoever has mistyped it is told, and not left waiting for requests.
+    said_of(operator, workload).await?;
+    let nodes = nodes(operator, remote).await?;
+    let operator = Operator::new(nodes.clone(), remote.token.clone())?;
+    let name = workload.tunnel().to_string();
+    let tunnel = Tunnel { name, to: to.clone(), nodes, token: remote.token.clone(), takeover };
+    let (hung, first) = oneshot::channel();
+    let stop = Notify::new();
+    let running = tunnel.run(teller(&to, hung), stop.notified());
+    tokio::pin!(running);
+    let told = async {
+        // An error says that the tunnel has ended, which is told elsewhere.
+        if first.await.is_ok() {
+            let said = said_of(&operator, workload).await?;
+            print(&printable(&format!("{}/{}: {said}\n", workload.namespace, workload.name)))?;
+        }
+        std::future::pending::<Result<(), Failure>>().await
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = &mut running => return ended.map_err(failure),
+        _ = signals.next() => Ok(()),
+        failed = told => failed,
+    };
+    stop.notify_one();
+    ended.and(running.await.map_err(failure))
+}
+
+/// Who is led to a local workload, as the cluster says it.
+async fn said_of(operator: &Operator, workload: &ObjectId) -> Result<String, Failure> {
+    let (namespace, name) = (workload.namespace.as_str(), workload.name.as_str());
+    let found = operator.local_workload(namespace, name).await?;
+    let missing = || Failure::NotFound(format!("there is no local workload {namespace}/{name}"));
+    let told = found.ok_or_else(missing)?.value;
+    Ok(told.ready().map_or_else(|| "it is there".into(), |ready| ready.message.clone()))
 }
 
 /// Puts the rule in once the tunnel hangs, keeps it, and takes it out at a signal.
@@ -133,6 +178,18 @@ async fn nodes(operator: &Operator, remote: &Remote) -> Result<Vec<Url>, Failure
     Ok(nodes)
 }
 
+/// `NAMESPACE/NAME`
+fn workload(text: &str) -> Result<ObjectId, Failure> {
+    let wrong = || {
+        let allowed = "NAMESPACE/NAME, each of 1 to 63 lower-case letters, digits and dashes";
+        Failure::Usage(format!("--workload is `{text}`; allowed: {allowed}"))
+    };
+    let (namespace, name) = text.split_once('/').ok_or_else(wrong)?;
+    let label = |text| DnsLabel::parse(text).map_err(|_| wrong());
+    let (resource, namespace, name) = (Resource::LocalWorkloads, label(namespace)?, label(name)?);
+    Ok(ObjectId { resource, namespace, name })
+}
+
 /// `host:port`, or a port of this machine.
 fn target(text: &str) -> Result<String, Failure> {
     let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
@@ -149,14 +206,18 @@ fn target(text: &str) -> Result<String, Failure> {
 
 /// A tunnel's name that says what it is for. Keys have letters that names have not: those differ by a number.
 fn name_of(key: &str, service: Option<&str>) -> String {
-    let whole = service.map_or_else(|| key.to_owned(), |service| format!("{service}.{key}"));
+    plain_name(&service.map_or_else(|| key.to_owned(), |service| format!("{service}.{key}")))
+}
+
+/// A tunnel's name for something that may have other letters.
+pub(super) fn plain_name(whole: &str) -> String {
     let plain =
         |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c) { c } else { '-' };
     let mut name: String = whole.chars().map(plain).take(NAME_BYTES_MAX).collect();
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         name.insert(0, 'k');
     }
-    if name == whole { name } else { format!("{name}-{:08x}", fnv(&whole)) }
+    if name == whole { name } else { format!("{name}-{:08x}", fnv(whole)) }
 }
 
 /// FNV-1a: the same name for the same key, on every machine and in every version.
@@ -183,6 +244,16 @@ mod tests {
         {
             let Err(Failure::Usage(why)) = target(bad) else { panic!("{bad}") };
             assert!(why.contains("--to") && why.contains("allowed:"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_workload_is_a_namespace_and_a_name() {
+        let id = workload("team-a/laptop").expect("valid");
+        assert_eq!(id.tunnel().as_str(), "team-a.laptop");
+        for bad in ["", "laptop", "/laptop", "team-a/", "a/b/c", "A/b", "a/b.c"] {
+            let Err(Failure::Usage(why)) = workload(bad) else { panic!("{bad}") };
+            assert!(why.contains("--workload") && why.contains("allowed:"), "{why}");
         }
     }
 

@@ -23,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-const KEY: &str = "dev-1";
+pub const KEY: &str = "dev-1";
 /// As `sandboxes local` names it.
 const TUNNEL: &str = "upload.dev-1";
 
 /// `quorate sandboxes local`, running. Dropping it kills it.
-struct Local {
+pub struct Local {
     child: Child,
     said: tempfile::NamedTempFile,
 }
@@ -45,22 +45,24 @@ impl Drop for Local {
 }
 
 impl Local {
-    fn start(nodes: &[&Node], to: SocketAddr, more: &[&str]) -> Self {
+    pub fn start(nodes: &[&Node], to: SocketAddr, more: &[&str]) -> Self {
         let server: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.management)).collect();
         let (server, to) = (server.join(","), to.to_string());
-        let args = ["sandboxes", "local", "--key", KEY, "--to", &to, "--server", &server];
-        let mut command = quorate(&[&args, more].concat());
+        // What is answered for is named by its key, or by the object that says so.
+        let key: &[_] = if more.contains(&"--workload") { &[] } else { &["--key", KEY] };
+        let args = [&["sandboxes", "local", "--to", &to, "--server", &server], key].concat();
+        let mut command = quorate(&[&args[..], more].concat());
         let said = tempfile::NamedTempFile::new().expect("a file");
         let end = || OpenOptions::new().append(true).open(said.path()).expect("a file");
         let child = command.stdout(end()).stderr(end()).stdin(Stdio::null()).spawn().expect("it starts");
         Self { child, said }
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.said.path()).expect("UTF-8")
     }
 
-    fn says(&self, words: &str) {
+    pub fn says(&self, words: &str) {
         eventually(&format!("the client says `{words}`"), || self.said().contains(words).then_some(()));
     }
 
@@ -72,13 +74,13 @@ impl Local {
         at.expect("an address").to_owned()
     }
 
-    fn interrupt(&self) {
+    pub fn interrupt(&self) {
         let pid = self.child.id().to_string();
         let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status();
         assert!(sent.expect("there is a kill").success());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub fn exit_code(&mut self) -> Option<i32> {
         eventually("the client ends", || self.child.try_wait().expect("it is ours")).code()
     }
 }
@@ -92,7 +94,7 @@ fn asked(node: &Node) -> Answer {
 }
 
 /// A service that everybody uses, at another machine.
-fn with_base(node: &Node) -> Worker {
+pub fn with_base(node: &Node) -> Worker {
     let base = Worker::start("base");
     let body = json!({"address": base.url(), "services": [{"name": "upload"}]});
     node.ask(&Ask::json("PUT", "/v1/workers/base", &body)).ok();
@@ -100,7 +102,7 @@ fn with_base(node: &Node) -> Worker {
 }
 
 /// Everybody knows the way to the tunnel.
-fn reaches(cluster: &Cluster, worker: &str) {
+pub fn reaches(cluster: &Cluster, worker: &str) {
     for node in cluster.running() {
         eventually(&format!("{} reaches {worker}", node.name), || {
             (asked(node).worker() == worker).then_some(())
@@ -108,7 +110,7 @@ fn reaches(cluster: &Cluster, worker: &str) {
     }
 }
 
-fn all(cluster: &Cluster) -> Vec<&Node> {
+pub fn all(cluster: &Cluster) -> Vec<&Node> {
     cluster.nodes.iter().collect()
 }
 
@@ -241,6 +243,25 @@ fn who_shows_no_token_opens_no_tunnel() {
         Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "team-token-0123456789"]);
     good.says("requests with the key dev-1 come to");
     assert_eq!(asked(&node).worker(), "laptop");
+    // What can't be used changes nothing.
+    std::fs::write(&tokens, "team. other-token-0123456789\nteam.and-no-token-behind-it\n").expect("written");
+    node.signal("HUP");
+    eventually("the node says which line it is", || {
+        let log = node.log();
+        (log.contains("line 2: it may be the beginning of names") && log.contains("those from before hold"))
+            .then_some(())
+    });
+    assert_eq!(asked(&node).worker(), "laptop");
+    // A token that goes takes its tunnel with it, and its client is told.
+    std::fs::write(&tokens, "team. other-token-0123456789\n").expect("written");
+    node.signal("HUP");
+    let mut expelled = good;
+    assert_eq!(expelled.exit_code(), Some(1), "{}", expelled.said());
+    expelled.says("its token is not good any more");
+    expelled.says("tunnels need a token");
+    let other =
+        Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "other-token-0123456789"]);
+    other.says("requests with the key dev-1 come to");
     assert!(!node.log().contains("token-0123456789"), "a token is in the log");
     let bad = folder.path().join("bad");
     std::fs::write(&bad, "short\n").expect("written");

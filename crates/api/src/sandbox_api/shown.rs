@@ -3,9 +3,9 @@
 //! A spec is shown as it was put. A status is what whoever looks after the object said, and what nobody said is made
 //! from what the cluster knows ([`Facts`]). It is made anew each time: who serves what changes without the object.
 
-use super::API_VERSION;
+use super::{API_VERSION, LocalFacts};
 use crate::timestamp;
-use quorate_model::{DnsLabel, LogIndex, Resource, RoutingKey, StoredObject, object::ObjectSpec};
+use quorate_model::{DnsLabel, LogIndex, Resource, StoredObject, object::ObjectSpec};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ pub enum Facts {
         /// The headers that keys are read from, where its own is none of them.
         read_instead: Option<String>,
     },
-    /// Of a local workload: the key of its sandbox.
-    LocalWorkload(Option<RoutingKey>),
+    /// Of a local workload.
+    LocalWorkload(Box<LocalFacts>),
 }
 
 /// An object.
@@ -198,18 +198,16 @@ fn status(stored: &StoredObject, facts: &Facts) -> Value {
             put_condition(&mut status, stored, ready);
             status.insert("observedGeneration".into(), stored.generation.into());
         }
-        Facts::LocalWorkload(key) => {
-            status.entry("phase").or_insert("Pending".into());
-            if let Some(key) = key {
-                status.entry("routingKey").or_insert(key.as_str().into());
-            }
+        Facts::LocalWorkload(facts) => {
+            facts.fill(&mut status, stored);
+            put_condition(&mut status, stored, facts.ready(stored));
         }
     }
     Value::Object(status)
 }
 
 /// Whether it is ready, why, and that in a sentence.
-type Ready = (bool, &'static str, String);
+pub(super) type Ready = (bool, &'static str, String);
 
 fn of_sandbox(status: &mut Map<String, Value>, stored: &StoredObject, there: &[bool]) {
     let ObjectSpec::Sandbox(spec) = stored.object.spec() else { return };

@@ -50,13 +50,14 @@ pub(super) fn kept(resource: Resource, mut status: Value) -> Value {
     if let Some(map) = status.as_object_mut() {
         match resource {
             Resource::Sandboxes => drop(map.remove("expiresAt")),
-            Resource::RouteGroups => {
-                map.remove("observedGeneration");
+            Resource::RouteGroups | Resource::LocalWorkloads => {
+                if resource == Resource::RouteGroups {
+                    map.remove("observedGeneration");
+                }
                 if let Some(conditions) = map.get_mut("conditions").and_then(Value::as_array_mut) {
                     conditions.retain(|condition| condition.get("type") != Some(&"Ready".into()));
                 }
             }
-            Resource::LocalWorkloads => {}
         }
     }
     status

@@ -1,6 +1,6 @@
 //! Asking a node for a tunnel's connection.
 
-use super::Tunnel;
+use super::{NODES_MAX, Tunnel};
 use crate::{
     Error, Operator, Problem, Url,
     nodes::{Trouble, causes, read_bounded},
@@ -17,8 +17,6 @@ const OPENED_WITHIN: Duration = Duration::from_secs(8);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 /// Whoever is asked for the other nodes has so long.
 const LEARNT_WITHIN: Duration = Duration::from_secs(5);
-/// More nodes are not kept.
-const NODES_MAX: usize = 64;
 
 /// Dials nodes.
 pub(super) struct Dialler {

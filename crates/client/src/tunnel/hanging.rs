@@ -29,6 +29,8 @@ const STREAMS_MAX: u32 = 512;
 const STREAM_WINDOW: u32 = 128 << 10;
 /// Room for all streams: else some that nobody reads would hold up all the others.
 const WINDOW: u32 = STREAM_WINDOW * STREAMS_MAX;
+/// Most bytes of a request's headers: the node sends a handful.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Most bytes of one stream that wait to be written.
 const SEND_BUFFER: usize = 64 << 10;
 
@@ -48,6 +50,8 @@ pub(super) enum Parted {
     Replaced,
     /// The node may hold nothing any more.
     Fenced,
+    /// What it was let in by is not good any more.
+    Revoked,
     /// It broke.
     Gone(String),
 }
@@ -58,6 +62,7 @@ impl Parted {
             "draining" => Some(Self::Draining),
             "replaced" => Some(Self::Replaced),
             "fenced" => Some(Self::Fenced),
+            "revoked" => Some(Self::Revoked),
             // A newer node may have more reasons; the connection's end will tell.
             _ => None,
         }
@@ -118,6 +123,7 @@ async fn serve(
         .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(STREAMS_MAX)
         .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(HEADER_BYTES_MAX)
         .handshake::<_, Bytes>(socket);
     let mut connection = match tasks::within(PING_WITHIN, greeted).await {
         Some(Ok(connection)) => connection,

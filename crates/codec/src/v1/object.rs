@@ -48,6 +48,7 @@ pub(crate) enum ObjectBound {
     RuleBytes,
     RulesPerKey,
     KeysPerSandbox,
+    LocalWorkloadsPerSandbox,
 }
 
 pub(super) fn command(command: &model::ObjectCommand) -> Command {
@@ -137,6 +138,7 @@ impl From<&model::ObjectRefusal> for ObjectRefusal {
                     ModelBound::RuleBytes => ObjectBound::RuleBytes,
                     ModelBound::RulesPerKey => ObjectBound::RulesPerKey,
                     ModelBound::KeysPerSandbox => ObjectBound::KeysPerSandbox,
+                    ModelBound::LocalWorkloadsPerSandbox => ObjectBound::LocalWorkloadsPerSandbox,
                 },
                 max: *max,
             },
@@ -163,6 +165,7 @@ impl TryFrom<ObjectRefusal> for model::ObjectRefusal {
                     ObjectBound::RuleBytes => ModelBound::RuleBytes,
                     ObjectBound::RulesPerKey => ModelBound::RulesPerKey,
                     ObjectBound::KeysPerSandbox => ModelBound::KeysPerSandbox,
+                    ObjectBound::LocalWorkloadsPerSandbox => ModelBound::LocalWorkloadsPerSandbox,
                 },
                 max,
             },

@@ -103,6 +103,7 @@ pub fn refusals() -> Vec<(&'static str, Refusal)> {
         ("object-full-rules", full(ObjectBound::RulesPerKey)),
         ("object-full-keys", full(ObjectBound::KeysPerSandbox)),
         ("object-not-empty", ObjectRefusal::NotEmpty { objects: 5 }),
+        ("object-full-local-workloads", full(ObjectBound::LocalWorkloadsPerSandbox)),
     ];
     all.into_iter().map(|(name, refusal)| (name, Refusal::Object(refusal))).collect()
 }
@@ -255,6 +256,7 @@ pub fn any_refusal() -> impl Strategy<Value = Refusal> {
         ObjectBound::RuleBytes,
         ObjectBound::RulesPerKey,
         ObjectBound::KeysPerSandbox,
+        ObjectBound::LocalWorkloadsPerSandbox,
     ];
     let refusals = prop_oneof![
         any_id().prop_map(|id| ObjectRefusal::Unknown { id }),

@@ -1,10 +1,10 @@
 //! What the cluster knows about an object, which is shown where nobody has said anything.
 
 use crate::server::App;
-use quorate_api::sandbox_api::{Facts, ObjectBody, object_shown};
+use quorate_api::sandbox_api::{Facts, LocalFacts, ObjectBody, object_shown};
 use quorate_model::{
     DnsLabel, ObjectId, Resource, StoredObject,
-    object::{ObjectSpec, RouteGroupSpec, SandboxSpec},
+    object::{LocalWorkloadSpec, ObjectSpec, RouteGroupSpec, SandboxSpec},
 };
 use quorate_state::View;
 
@@ -16,18 +16,24 @@ pub(super) fn shown(app: &App, view: &View, stored: &StoredObject) -> ObjectBody
         ObjectSpec::RouteGroup(group) => {
             Facts::RouteGroup { missing: missing(view, id, group), read_instead: read_instead(app, group) }
         }
-        ObjectSpec::LocalWorkload(workload) => {
-            let (namespace, name) = (id.namespace.clone(), workload.sandbox.clone());
-            let sandbox = ObjectId { resource: Resource::Sandboxes, namespace, name };
-            let sandbox = view.objects().get(&sandbox);
-            let spec = sandbox.and_then(|stored| stored.object.spec().as_sandbox());
-            Facts::LocalWorkload(spec.and_then(|spec| spec.routing_key.clone()))
-        }
+        ObjectSpec::LocalWorkload(workload) => Facts::LocalWorkload(Box::new(local(view, id, workload))),
     };
     object_shown(stored, &facts)
 }
 
-/// For each of its services whether somebody answers for it: where it was said to be, or as its version.
+/// A group may lead to its sandbox before that is there.
+fn local(view: &View, id: &ObjectId, workload: &LocalWorkloadSpec) -> LocalFacts {
+    let (objects, namespace, name) = (view.objects(), id.namespace.clone(), workload.sandbox.clone());
+    LocalFacts {
+        key: objects.key_of(&namespace, &name).cloned(),
+        chosen: objects.local_of(&namespace, &name, &workload.service),
+        has_sandbox: objects.get(&ObjectId { resource: Resource::Sandboxes, namespace, name }).is_some(),
+        holder: view.tunnels().get(id.tunnel().as_str()).cloned(),
+    }
+}
+
+/// For each of its services whether somebody answers for it: at the end of a tunnel, where it was said to be, or as its
+/// version.
 fn there(view: &View, stored: &StoredObject, spec: &SandboxSpec) -> Vec<bool> {
     let said = stored.status.as_ref().map_or(&[][..], |status| &status.endpoints);
     let version = stored.id().name.as_str();
@@ -38,8 +44,12 @@ fn there(view: &View, stored: &StoredObject, spec: &SandboxSpec) -> Vec<bool> {
             serves && *endpoint.offer().version == *version
         })
     };
-    let services = spec.services.iter();
-    services.map(|name| said.iter().any(|(one, _)| one == name) || is_served(name.as_str())).collect()
+    let ObjectId { namespace, name: sandbox, .. } = stored.id();
+    let is_there = |service| match view.objects().local_of(namespace, sandbox, service) {
+        Some(local) => view.tunnels().get(local.tunnel().as_str()).is_some(),
+        None => said.iter().any(|(one, _)| one == service) || is_served(service.as_str()),
+    };
+    spec.services.iter().map(is_there).collect()
 }
 
 fn missing(view: &View, id: &ObjectId, group: &RouteGroupSpec) -> Vec<DnsLabel> {

@@ -1,5 +1,6 @@
 //! `/api/v1alpha1`: the objects of the sandbox API.
 
+mod locals;
 mod refused;
 
 use crate::{
@@ -267,7 +268,9 @@ async fn a_local_workload_is_of_the_key_of_its_sandbox() {
         json!({"sandboxRef": {"name": "pr-12"}, "service": {"name": "cart"}, "connection": {"timeout": 300}});
     let body = json!({"kind": "LocalWorkload", "metadata": {"name": "laptop"}, "spec": spec});
     let new = made(&fake, "localworkloads", &body).await;
-    assert_eq!((&new["spec"], &new["status"]), (&spec, &json!({"phase": "Pending"})));
+    assert_eq!((&new["spec"], &new["status"]["phase"]), (&spec, &json!("Pending")));
+    assert_eq!(new["status"]["connection"], json!({"tunnelId": "team-a.laptop"}));
+    assert_eq!(ready(&new), ("False", "SandboxNotFound"));
     made(&fake, "sandboxes", &sandbox("pr-12", json!({"routingKey": "k"}))).await;
     let status = json!({"phase": "Connected", "connection": {"tunnelId": "t1", "connectedAt": "2026-11-22T08:00:00Z"}});
     let told = put(&fake, "localworkloads/laptop/status", &json!({"status": status})).await.json();

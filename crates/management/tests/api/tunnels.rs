@@ -18,15 +18,15 @@ fn granted(fake: &Arc<Fake>, command: PresenceCommand) -> Epoch {
     }
 }
 
-fn open_gateway(fake: &Arc<Fake>, name: &str) -> Epoch {
+pub fn open_gateway(fake: &Arc<Fake>, name: &str) -> Epoch {
     granted(fake, PresenceCommand::OpenGateway { node: node(name), boot: BootId(1) })
 }
 
-fn open(fake: &Arc<Fake>, name: &str, gateway: Epoch) -> Epoch {
+pub fn open(fake: &Arc<Fake>, name: &str, gateway: Epoch) -> Epoch {
     granted(fake, PresenceCommand::OpenTunnel { name: TunnelName::parse(name).expect("valid"), gateway })
 }
 
-fn end(fake: &Arc<Fake>, name: &str, epoch: Epoch) {
+pub fn end(fake: &Arc<Fake>, name: &str, epoch: Epoch) {
     let ended = vec![GatewayEnd { node: node(name), epoch }];
     fake.apply(Command::Presence(PresenceCommand::EndGateways(ended)));
 }

@@ -18,7 +18,7 @@ pub use stored::{ObjectEnd, StoredObject};
 use crate::{
     address::Address,
     limit,
-    name::{DnsLabel, Invalid, ServiceName},
+    name::{DnsLabel, Invalid, ServiceName, TunnelName},
     number::LogIndex,
     weight,
 };
@@ -68,6 +68,16 @@ pub struct ObjectId {
     /// Its name.
     pub name: DnsLabel,
 }
+
+impl ObjectId {
+    /// The tunnel that whoever runs a local workload of this id is to hold. Labels have no dots: no two have the same.
+    pub fn tunnel(&self) -> TunnelName {
+        TunnelName::parse(&format!("{}.{}", self.namespace, self.name)).expect("two labels make a name")
+    }
+}
+
+const _: () =
+    assert!(2 * limit::DNS_LABEL_BYTES_MAX < limit::TUNNEL_NAME_BYTES_MAX, "and it is not too long");
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -280,6 +290,8 @@ pub enum ObjectBound {
     RulesPerKey,
     /// [`limit::OBJECT_KEYS_PER_SANDBOX_MAX`].
     KeysPerSandbox,
+    /// [`limit::LOCAL_WORKLOADS_PER_SANDBOX_MAX`].
+    LocalWorkloadsPerSandbox,
 }
 
 impl fmt::Display for ObjectBound {
@@ -290,6 +302,7 @@ impl fmt::Display for ObjectBound {
             Self::RuleBytes => "bytes of rules that objects make, with this one",
             Self::RulesPerKey => "rules that objects make for one routing key, with this one",
             Self::KeysPerSandbox => "routing keys that lead to one sandbox, with this one",
+            Self::LocalWorkloadsPerSandbox => "local workloads of one sandbox, with this one",
         })
     }
 }

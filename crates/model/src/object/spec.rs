@@ -47,6 +47,14 @@ impl ObjectSpec {
         }
     }
 
+    /// Of a local workload.
+    pub fn as_local(&self) -> Option<&LocalWorkloadSpec> {
+        match self {
+            Self::LocalWorkload(spec) => Some(spec),
+            Self::Sandbox(_) | Self::RouteGroup(_) => None,
+        }
+    }
+
     /// How long it stands; `None`: until it is taken away.
     pub fn ttl(&self) -> Option<SandboxTtl> {
         self.as_sandbox().and_then(|spec| spec.ttl)
@@ -60,7 +68,8 @@ impl ObjectSpec {
                 spec.services.iter().map(|name| TEXT + 2 * name.as_str().len()).sum::<usize>() + TEXT
             }
             Self::RouteGroup(spec) => spec.routes.iter().map(GroupRoute::weight).sum::<usize>() + 2 * TEXT,
-            Self::LocalWorkload(spec) => 2 * TEXT + spec.service.as_str().len(),
+            // Its names are where it is found, too.
+            Self::LocalWorkload(spec) => 4 * TEXT + 2 * spec.service.as_str().len(),
         }
     }
 }
@@ -70,7 +79,7 @@ impl ObjectSpec {
 pub struct SandboxSpec {
     /// How long it stands.
     pub ttl: Option<SandboxTtl>,
-    /// The key that its local workloads are reached by.
+    /// A key that its local workloads are reached by, whether a route group leads there or not.
     pub routing_key: Option<RoutingKey>,
     /// What it has a version of its own of.
     pub services: Vec<ServiceName>,
@@ -123,6 +132,12 @@ pub struct GroupRoute {
 }
 
 impl GroupRoute {
+    /// The one of all requests of a key.
+    pub fn of_all(key: RoutingKey, target: DnsLabel) -> Self {
+        let (path_prefixes, paths_exact, add_headers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { key, target, path_prefixes, paths_exact, add_headers }
+    }
+
     /// What it is made into for `service` of its sandbox: the rule holds for requests that would go there without their
     /// key, and for all if it is the sandbox's only one. `endpoint` is where it answers, if that was said; else it is the
     /// workers that register the service in the version that the sandbox is called by.

@@ -241,7 +241,7 @@ pub static SETTINGS: &[Setting] = &[
         "tunnel-token-file",
         "FILE",
         Nothing,
-        "Who may open tunnels: on each line a token of at least 16 characters, or the beginning of the names that it is for and the token. Read at the start. Without it only this machine may, where the management listener is on loopback.",
+        "Who may open tunnels: on each line the beginning of the names that it is for (`*` for all), a space and a token of at least 16 characters. Read again when it changes. Without it only this machine may, where the management listener is on loopback.",
     ),
     setting(
         "drain-delay",

@@ -33,7 +33,8 @@ impl TunnelDoor for Door {
                 NoHook::Closed => NotOpened::Leaving,
                 NoHook::Full => NotOpened::Full { max: TUNNELS_MAX },
             })?;
-            let standing = self.holding.open(&name, hook).await.map_err(|error| match error {
+            let pass = self.guard.pass(&name, token);
+            let standing = self.holding.open(&name, (hook, pass)).await.map_err(|error| match error {
                 OpenTunnelError::Refused(refusal) => NotOpened::Refused(refusal),
                 OpenTunnelError::Unavailable(lost) => NotOpened::Unavailable((self.say)(&lost)),
             })?;

@@ -4,7 +4,7 @@
 //! sent away ([`Hall::find`]).
 
 use quorate_model::Epoch;
-use quorate_proxy::tunnel::line::Line;
+use quorate_proxy::tunnel::line::{Line, Room};
 use quorate_rt::time;
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,8 @@ struct Inner {
     hooks: Mutex<Hooks>,
     /// One came or went.
     changed: Notify,
+    /// For the streams of all of them.
+    room: Room,
     /// The node is about to end.
     closing: watch::Sender<bool>,
 }
@@ -59,7 +61,8 @@ pub(crate) struct Hook {
 impl Default for Hall {
     fn default() -> Self {
         let closing = watch::Sender::new(false);
-        Self(Arc::new(Inner { hooks: Mutex::default(), changed: Notify::new(), closing }))
+        let (hooks, room) = (Mutex::default(), Room::default());
+        Self(Arc::new(Inner { hooks, changed: Notify::new(), room, closing }))
     }
 }
 
@@ -90,6 +93,8 @@ impl Hall {
                     let hooks = self.lock();
                     match hooks.taken.get(name) {
                         Some((taken, line)) if *taken == epoch => return Some(line.clone()),
+                        // Whoever comes is newer still.
+                        Some((taken, _)) if *taken > epoch => return None,
                         Some(_) | None if !hooks.coming.contains_key(name) => return None,
                         Some(_) | None => {}
                     }
@@ -98,6 +103,11 @@ impl Hall {
             }
         };
         time::timeout(HUNG_WITHIN, found).await.unwrap_or(None)
+    }
+
+    /// For the streams of all of them.
+    pub fn room(&self) -> &Room {
+        &self.0.room
     }
 
     /// Takes no more of them. Those that are there take streams until they have gone elsewhere.
@@ -178,12 +188,13 @@ impl Drop for Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use quorate_proxy::tunnel::Stream;
 
     async fn line() -> Line {
         let (near, _far) = tokio::io::duplex(1 << 10);
         let socket: Stream = Box::new(near);
-        Line::hang(socket).await.expect("nothing has to be heard to greet").0
+        Line::hang(socket, &Room::default()).await.expect("nothing has to be heard to greet").0
     }
 
     #[tokio::test]
@@ -199,6 +210,19 @@ mod tests {
         hook.hang(Epoch(5), &line().await);
         assert!(asking.await.expect("no panic"), "it came");
         assert!(hall.find("a", Epoch(4)).await.is_none(), "another one of its name");
+    }
+
+    /// Scenario: a tunnel is opened again and again, and who asks for the one before waited for two seconds each time.
+    #[tokio::test]
+    async fn nobody_waits_for_one_that_was_replaced() {
+        let hall = Hall::default();
+        let mut hook = hall.hook("a").expect("room");
+        hook.hang(Epoch(5), &line().await);
+        let _coming = hall.hook("a").expect("room");
+        let found_at_once = |epoch| hall.find("a", Epoch(epoch)).now_or_never().map(|line| line.is_some());
+        assert_eq!(found_at_once(4), Some(false), "it can't come any more");
+        assert_eq!(found_at_once(5), Some(true));
+        assert_eq!(found_at_once(6), None, "it may be the one that is coming");
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 //! A tunnel's life on this node: opened in the log, its connection made, let go.
 
-use super::hall::{Hall, Hook};
+use super::{
+    hall::{Hall, Hook},
+    tokens::Pass,
+};
 use quorate_consensus::{Consensus, OpenTunnelError, TunnelHold};
 use quorate_model::{Epoch, NodeName, TunnelName};
 use quorate_proxy::tunnel::{
@@ -36,6 +39,8 @@ pub(super) struct Standing {
     hold: TunnelHold,
     hook: Hook,
     holding: Holding,
+    /// What let it in, if that can end; then it does, too.
+    pass: Option<Pass>,
 }
 
 impl Holding {
@@ -50,9 +55,13 @@ impl Holding {
     }
 
     /// Opens it in the log.
-    pub(super) async fn open(&self, name: &TunnelName, hook: Hook) -> Result<Standing, OpenTunnelError> {
+    pub(super) async fn open(
+        &self,
+        name: &TunnelName,
+        (hook, pass): (Hook, Option<Pass>),
+    ) -> Result<Standing, OpenTunnelError> {
         let hold = self.consensus.open_tunnel(name).await?;
-        Ok(Standing { hold, hook, holding: self.clone() })
+        Ok(Standing { hold, hook, holding: self.clone(), pass })
     }
 
     /// Takes no more tunnels, and sends those that hang here elsewhere; resolves when they are there, or had the time.
@@ -99,7 +108,7 @@ impl Standing {
         let why = self.until_end(socket).await;
         self.hook.take_down(epoch);
         tracing::info!(tunnel = %name, %epoch, why, "a tunnel is gone");
-        let Self { hold, hook, holding } = self;
+        let Self { hold, hook, holding, .. } = self;
         if !hold.is_lost()
             && let Err(error) = holding.consensus.close_tunnel(hold).await
         {
@@ -109,7 +118,7 @@ impl Standing {
     }
 
     async fn until_end(&mut self, socket: Stream) -> String {
-        let (line, hanging) = match Line::hang(socket).await {
+        let (line, hanging) = match Line::hang(socket, self.holding.hall.room()).await {
             Ok(hung) => hung,
             Err(error) => return error.to_string(),
         };
@@ -117,9 +126,21 @@ impl Standing {
         let mut cutting = self.holding.cutting.clone();
         tokio::select! {
             ended = hanging.ended() => ended.to_string(),
-            why = self.part(line) => why.into(),
+            why = self.part(line.clone()) => why.into(),
+            why = self.expelled(&line) => why.into(),
             () = cutting.wait() => "this node ends".into(),
         }
+    }
+
+    /// Tells the other end when nobody would let it in any more. What is under way ends with it.
+    async fn expelled(&self, line: &Line) -> &'static str {
+        match &self.pass {
+            Some(pass) => pass.revoked().await,
+            None => std::future::pending().await,
+        }
+        self.hook.take_down(self.hold.epoch());
+        line.say(Parting::Revoked).await;
+        "its token is not good any more"
     }
 
     /// Tells the other end when it has to go, and resolves when it has had its time.

@@ -10,12 +10,14 @@
 mod door;
 mod hall;
 mod holding;
+mod token_file;
 mod tokens;
 
 pub use tokens::{Tokens, Unusable};
 
 pub(crate) use door::{Door, Say};
 pub(crate) use holding::Holding;
+pub(crate) use token_file::keep_up;
 pub(crate) use tokens::Guard;
 
 use hall::Hall;

@@ -4,13 +4,16 @@
 //! file only this machine may, and only where nobody else reaches the management listener.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use quorate_model::TunnelName;
 use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
+use tokio::sync::watch;
 
 /// Shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -22,9 +25,11 @@ const LINES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// What the file says.
+#[derive(PartialEq, Eq)]
 pub struct Tokens(Vec<Grant>);
 
 /// One line of it.
+#[derive(PartialEq, Eq)]
 struct Grant {
     /// How the names begin that it is for; empty: all names.
     names: Box<str>,
@@ -44,7 +49,7 @@ pub enum Unusable {
     },
     /// A line of it says nothing that is understood. What it says is not shown: it may be a token.
     #[error(
-        "{path}: line {line}: {problem}; allowed: a token of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible letters, or the beginning of tunnels' names, a space and the token; # begins a comment"
+        "{path}: line {line}: {problem}; allowed: a token of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible letters, alone or behind the beginning of tunnels' names and a space; `* ` stands for all names; # begins a comment"
     )]
     Line {
         /// Which file.
@@ -96,7 +101,10 @@ impl Tokens {
             let wrong = |problem| Wrong::Line(nth + 1, problem);
             let mut words = line.split_ascii_whitespace();
             let (names, token) = match (words.next(), words.next(), words.next()) {
-                (Some(token), None, None) => ("", token),
+                (Some(word), None, None) if may_begin_names(word) => {
+                    return Err(wrong("it may be the beginning of names without its token"));
+                }
+                (Some(token), None, None) | (Some("*"), Some(token), None) => ("", token),
                 (Some(names), Some(token), None) => (names, token),
                 _ => return Err(wrong("it has more than two words")),
             };
@@ -106,7 +114,7 @@ impl Tokens {
             if !token.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(wrong("its token has a letter that is not allowed"));
             }
-            if !names.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b)) {
+            if !names.bytes().all(is_of_names) {
                 return Err(wrong("no tunnel's name begins like that"));
             }
             grants.push(Grant { names: names.into(), token: token.into() });
@@ -116,6 +124,11 @@ impl Tokens {
             count if count > LINES_MAX => Err(Wrong::Whole("it has too many tokens")),
             _ => Ok(Self(grants)),
         }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// What a token is good for. Each one is looked at, whatever was found before: how long it takes tells nothing.
@@ -134,6 +147,22 @@ impl Tokens {
     }
 }
 
+fn is_of_names(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
+}
+
+/// Whether a word that stands alone may be the beginning of tunnels' names whose token was forgotten: then everybody who
+/// guesses a name would be let in, under all names. What a program makes of chance in hexadecimal is taken for a token:
+/// nobody begins names like that.
+fn may_begin_names(word: &str) -> bool {
+    let is_hexadecimal = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    let is_of_chance = word.bytes().all(is_hexadecimal)
+        && word.bytes().any(|b| b.is_ascii_digit())
+        && word.bytes().any(|b| b.is_ascii_alphanumeric())
+        && !word.ends_with('-');
+    word.len() >= TOKEN_BYTES_MIN && word.bytes().all(is_of_names) && !is_of_chance
+}
+
 enum Wrong {
     Line(usize, &'static str),
     Whole(&'static str),
@@ -149,8 +178,8 @@ enum Judgement {
 /// Who is let in.
 #[derive(Debug)]
 pub(crate) enum Guard {
-    /// Who shows one of these.
-    Tokens(Tokens),
+    /// Who shows one of these, as they are now.
+    Tokens(watch::Receiver<Arc<Tokens>>),
     /// Who comes from this machine.
     ThisMachine,
     /// Nobody.
@@ -170,7 +199,7 @@ pub(crate) enum Stranger {
 
 impl Guard {
     /// As the configuration has it.
-    pub fn new(tokens: Option<Tokens>, management: SocketAddr) -> Self {
+    pub fn new(tokens: Option<watch::Receiver<Arc<Tokens>>>, management: SocketAddr) -> Self {
         match tokens {
             Some(tokens) => Self::Tokens(tokens),
             None if management.ip().is_loopback() => Self::ThisMachine,
@@ -180,13 +209,42 @@ impl Guard {
 
     pub fn admit(&self, name: &str, token: Option<&str>, from: Option<IpAddr>) -> Result<(), Stranger> {
         match self {
-            Self::Tokens(tokens) => match token.map(|token| tokens.judge(name, token)) {
+            Self::Tokens(tokens) => match token.map(|token| tokens.borrow().judge(name, token)) {
                 Some(Judgement::Good) => Ok(()),
                 Some(Judgement::ForOthers) => Err(Stranger::OtherNames),
                 Some(Judgement::Unknown) | None => Err(Stranger::Unknown),
             },
             Self::ThisMachine if from.is_some_and(|from| from.to_canonical().is_loopback()) => Ok(()),
             Self::ThisMachine | Self::Nobody => Err(Stranger::Closed),
+        }
+    }
+
+    /// What ends with the token that was shown; `None`: it was not that which let somebody in.
+    pub fn pass(&self, name: &TunnelName, token: Option<String>) -> Option<Pass> {
+        match (self, token) {
+            (Self::Tokens(tokens), Some(token)) => {
+                Some(Pass { name: name.clone(), token: token.into(), tokens: tokens.clone() })
+            }
+            (Self::Tokens(_) | Self::ThisMachine | Self::Nobody, _) => None,
+        }
+    }
+}
+
+/// The token that let a tunnel in. Not shown to anybody.
+pub(crate) struct Pass {
+    name: TunnelName,
+    token: Box<str>,
+    tokens: watch::Receiver<Arc<Tokens>>,
+}
+
+impl Pass {
+    /// Resolves when the token is good for the name no more.
+    pub async fn revoked(&self) {
+        let mut tokens = self.tokens.clone();
+        let is_revoked = |now: &Arc<Tokens>| now.judge(self.name.as_str(), &self.token) != Judgement::Good;
+        if tokens.wait_for(is_revoked).await.is_err() {
+            // Nobody looks at the file any more: the node ends.
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -198,8 +256,58 @@ mod tests {
     const ALL: &str = "0123456789abcdef";
     const TEAM: &str = "team-token-0123456789";
 
+    fn tokens(text: &str) -> Arc<Tokens> {
+        Arc::new(Tokens::parse(text).ok().expect("a file"))
+    }
+
     fn guard(text: &str) -> Guard {
-        Guard::Tokens(Tokens::parse(text).ok().expect("a file"))
+        Guard::Tokens(watch::channel(tokens(text)).1)
+    }
+
+    #[tokio::test]
+    async fn a_pass_ends_with_its_token_and_with_nothing_else() {
+        let (sender, receiver) = watch::channel(tokens(&format!("{ALL}\nteam-a. {TEAM}\n")));
+        let guard = Guard::new(Some(receiver), "0.0.0.0:1".parse().expect("an address"));
+        let pass = |name: &str, token: &str| {
+            let name = TunnelName::parse(name).expect("a name");
+            guard.pass(&name, Some(token.to_owned())).expect("a token let it in")
+        };
+        let (of_all, of_team) = (pass("web", ALL), pass("team-a.web", TEAM));
+        let is_revoked = |pass: &Pass| futures_util::FutureExt::now_or_never(pass.revoked()).is_some();
+        assert!(!is_revoked(&of_all) && !is_revoked(&of_team));
+        sender.send_replace(tokens(&format!("# {ALL}\nteam-a. {TEAM}\n")));
+        assert!(is_revoked(&of_all) && !is_revoked(&of_team));
+        sender.send_replace(tokens(&format!("{ALL}\nteam-b. {TEAM}\n")));
+        assert!(!is_revoked(&of_all) && is_revoked(&of_team), "it is for other names now");
+        assert_eq!(guard.admit("web", Some(ALL), None), Ok(()), "as it is now");
+        drop(sender);
+        assert!(!is_revoked(&of_all), "a node that ends has ways of its own");
+        assert!(Guard::ThisMachine.pass(&of_all.name, None).is_none());
+    }
+
+    /// Scenario: somebody forgets the token behind a long beginning of names. Cause: a word alone was a token of all
+    /// names, and the beginnings of names are known to many.
+    #[test]
+    fn the_beginning_of_names_without_a_token_is_no_token() {
+        for forgotten in [
+            "team-a.checkout-service.",
+            "team-checkout-service",
+            "0123456789.abcdef",
+            "abcdefabcdefabcdef",
+            "0123456789abcdef-",
+        ] {
+            let wrong = Tokens::parse(&format!("{ALL}\n{forgotten}\n")).err();
+            let is_told =
+                matches!(wrong, Some(Wrong::Line(2, "it may be the beginning of names without its token")));
+            assert!(is_told, "{forgotten}");
+            let all = guard(&format!("* {forgotten}\n"));
+            assert_eq!(all.admit("web", Some(forgotten), None), Ok(()), "who says so means it");
+        }
+        for token in
+            [ALL, "550e8400-e29b-41d4-a716-446655440000", "A-token-with-a-capital", "words+that=are.no-name"]
+        {
+            assert_eq!(guard(token).admit("web", Some(token), None), Ok(()), "{token}");
+        }
     }
 
     #[test]
@@ -225,8 +333,8 @@ mod tests {
         assert_eq!(here.admit("a", None, None), closed);
         let open = Guard::new(None, "0.0.0.0:9090".parse().expect("an address"));
         assert_eq!(open.admit("a", None, ip("127.0.0.1")), closed, "a proxy of this machine would be let in");
-        let tokens = Tokens::parse(ALL).ok();
-        let guarded = Guard::new(tokens, "127.0.0.1:9090".parse().expect("an address"));
+        let guarded =
+            Guard::new(Some(watch::channel(tokens(ALL)).1), "127.0.0.1:9090".parse().expect("an address"));
         assert_eq!(guarded.admit("a", None, ip("127.0.0.1")), Err(Stranger::Unknown));
     }
 

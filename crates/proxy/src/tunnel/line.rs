@@ -4,6 +4,10 @@
 //! says that the other end has reached what it stands for. Whatever else it answers, nothing is there: to the proxy that
 //! is a refused connection, and what it does about those it does about this one.
 //!
+//! What the other end may have this node keep is bounded by the number of streams, of one tunnel ([`STREAMS_MAX`]) and of
+//! all of them together ([`Room`]): each stream has a window of its own, and more than that is never kept of it. HTTP/2
+//! lets the other end say how many streams it takes; that it takes more than our bound lifts nothing.
+//!
 //! A machine that is gone without a word is found by PINGs, like a worker's ([`PING_EVERY`], [`PING_WITHIN`]).
 
 use super::{Stream, bytes::StreamBytes};
@@ -23,7 +27,10 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 /// How often it is asked whether the other end is still there.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
@@ -32,12 +39,21 @@ pub const PING_WITHIN: Duration = Duration::from_secs(10);
 /// The other end has so long to take a word that is not about a stream.
 const WORD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Streams at once. When full, the next one waits for as long as a dial may take.
+/// Streams of a tunnel at once. When full, the next one waits for as long as a dial may take.
 const STREAMS_MAX: u32 = 512;
+/// Streams of all tunnels of a node at once. When full, the next one waits, too.
+pub const STREAMS_OF_NODE_MAX: u32 = 8_192;
 /// What the other end may send on one stream before what came before was passed on.
 const STREAM_WINDOW: u32 = 128 << 10;
 /// Room for all streams: else some that nobody reads would hold up all the others.
 const WINDOW: u32 = STREAM_WINDOW * STREAMS_MAX;
+/// What tunnels may have a node keep that nobody has read yet.
+const KEPT_MAX: u64 = 1 << 30;
+const _: () =
+    assert!(STREAM_WINDOW as u64 * STREAMS_OF_NODE_MAX as u64 <= KEPT_MAX, "it fits the memory of a node");
+const _: () = assert!(STREAMS_MAX * 8 <= STREAMS_OF_NODE_MAX, "no few tunnels take all streams");
+/// Most bytes of an answer's headers, as on other connections.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Most bytes of one stream that wait to be written.
 const SEND_BUFFER: usize = 64 << 10;
 /// How many streams that we reset are remembered, so that what is still under way on them is known to be late.
@@ -55,6 +71,8 @@ pub enum Parting {
     Replaced,
     /// The node has lost the cluster: hang on another one.
     Fenced,
+    /// Its token is not good any more, on any node that was told so.
+    Revoked,
 }
 
 impl Parting {
@@ -64,6 +82,7 @@ impl Parting {
             Self::Draining => "draining",
             Self::Replaced => "replaced",
             Self::Fenced => "fenced",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -82,11 +101,34 @@ pub enum Ended {
     Silent,
 }
 
+/// Room for the streams of all tunnels of a node. Clones share it.
+#[derive(Clone)]
+pub struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::of(STREAMS_OF_NODE_MAX)
+    }
+}
+
+impl Room {
+    fn of(streams: u32) -> Self {
+        Self(Arc::new(Semaphore::new(streams as usize)))
+    }
+
+    /// Nobody closes it, so there will be one.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().acquire_owned().await.ok()
+    }
+}
+
 /// Opens streams. The connection lives as long as one of these, and as the streams on it.
 #[derive(Clone)]
 pub struct Line {
     sender: SendRequest<Bytes>,
     open: Arc<AtomicUsize>,
+    own: Room,
+    of_node: Room,
 }
 
 /// What has to be run for the connection to live.
@@ -97,13 +139,14 @@ pub struct Hanging {
 
 impl Line {
     /// Greets the other end.
-    pub async fn hang(socket: Stream) -> io::Result<(Self, Hanging)> {
+    pub async fn hang(socket: Stream, room: &Room) -> io::Result<(Self, Hanging)> {
         let (sender, mut connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(WINDOW)
             .initial_max_send_streams(STREAMS_MAX as usize)
             .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(HEADER_BYTES_MAX)
             .max_concurrent_reset_streams(RESETS_REMEMBERED)
             // It is our clients that abandon streams, and the other end may still be sending then.
             .max_local_error_reset_streams(None)
@@ -111,12 +154,15 @@ impl Line {
             .await
             .map_err(io::Error::other)?;
         let pings = connection.ping_pong();
-        Ok((Self { sender, open: Arc::default() }, Hanging { connection, pings }))
+        let (own, of_node) = (Room::of(STREAMS_MAX), room.clone());
+        Ok((Self { sender, open: Arc::default(), own, of_node }, Hanging { connection, pings }))
     }
 
     /// A stream to what hangs on the tunnel. No deadline of its own.
     pub async fn open(&self) -> io::Result<Stream> {
-        let place = Place::take(&self.open);
+        let mut place = Place::take(&self.open);
+        // In this order: who waits for the own tunnel keeps no room from others.
+        place.permits = [self.own.permit().await, self.of_node.permit().await];
         let mut sender = self.sender.clone().ready().await.map_err(gone)?;
         let mut request = Request::new(());
         *request.method_mut() = Method::CONNECT;
@@ -134,7 +180,7 @@ impl Line {
         Ok(Box::new(Counted { bytes, _place: place }))
     }
 
-    /// How many streams are open.
+    /// How many streams are open, or wait to be.
     pub fn streams(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -189,18 +235,21 @@ async fn beat(mut pings: PingPong) -> Ended {
 }
 
 /// One of a line's streams, for as long as it lives.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    open: Arc<AtomicUsize>,
+    permits: [Option<OwnedSemaphorePermit>; 2],
+}
 
 impl Place {
     fn take(open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
-        Self(open.clone())
+        Self { open: open.clone(), permits: [None, None] }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -235,102 +284,4 @@ impl AsyncWrite for Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use h2::server;
-    use http::Response;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-    async fn hung() -> (Line, DuplexStream) {
-        let (near, far) = tokio::io::duplex(64 << 10);
-        let (line, hanging) = Line::hang(Box::new(near)).await.expect("it greets");
-        quorate_rt::spawn(hanging.ended());
-        (line, far)
-    }
-
-    /// A far end that says everything again, or resets after the first piece.
-    async fn echo(far: DuplexStream, is_reset: bool) {
-        let mut connection = server::handshake(far).await.expect("it is greeted");
-        while let Some(Ok((request, mut respond))) = connection.accept().await {
-            let mut body = request.into_body();
-            let mut send = respond.send_response(Response::new(()), false).expect("it is heard");
-            quorate_rt::spawn(async move {
-                while let Some(Ok(piece)) = body.data().await {
-                    let _ = body.flow_control().release_capacity(piece.len());
-                    send.send_data(piece, false).expect("it is heard");
-                    if is_reset {
-                        return send.send_reset(h2::Reason::CANCEL);
-                    }
-                }
-                send.send_data(Bytes::new(), true).expect("it is heard");
-            });
-        }
-    }
-
-    #[tokio::test]
-    async fn bytes_pass_both_ways_and_an_end_is_an_end() {
-        let (line, far) = hung().await;
-        quorate_rt::spawn(echo(far, false));
-        let mut stream = line.open().await.expect("it is there");
-        assert_eq!(line.streams(), 1);
-        stream.write_all(b"hello").await.expect("taken");
-        stream.shutdown().await.expect("an end");
-        let mut said = Vec::new();
-        stream.read_to_end(&mut said).await.expect("an end");
-        assert_eq!(said, b"hello");
-        drop(stream);
-        assert_eq!(line.streams(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_reset_is_no_end() {
-        let (line, far) = hung().await;
-        quorate_rt::spawn(echo(far, true));
-        let mut stream = line.open().await.expect("it is there");
-        stream.write_all(b"hello").await.expect("taken");
-        let error = stream.read_to_end(&mut Vec::new()).await.expect_err("it was cut");
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    }
-
-    #[tokio::test]
-    async fn where_nothing_is_the_connection_is_refused_with_the_reason() {
-        let (line, far) = hung().await;
-        quorate_rt::spawn(async move {
-            let mut connection = server::handshake(far).await.expect("it is greeted");
-            while let Some(Ok((request, mut respond))) = connection.accept().await {
-                assert_eq!(request.method(), Method::CONNECT);
-                let answer = Response::builder().status(502).header(REASON, "nobody listens").body(());
-                respond.send_response(answer.expect("an answer"), true).expect("it is heard");
-            }
-        });
-        let error = line.open().await.err().expect("refused");
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (io::ErrorKind::ConnectionRefused, "nobody listens")
-        );
-        assert_eq!(line.streams(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_parting_word_says_why() {
-        let (line, far) = hung().await;
-        let hearing = quorate_rt::spawn(async move {
-            let mut connection = server::handshake(far).await.expect("it is greeted");
-            let (request, mut respond) = connection.accept().await.expect("a word").expect("whole");
-            respond
-                .send_response(Response::builder().status(204).body(()).expect("an answer"), true)
-                .expect("heard");
-            let driving = quorate_rt::spawn(async move { while connection.accept().await.is_some() {} });
-            drop(driving);
-            (
-                request.method().clone(),
-                request.uri().path().to_owned(),
-                request.headers().get(REASON).cloned(),
-            )
-        });
-        line.say(Parting::Draining).await;
-        let (method, path, reason) = hearing.await.expect("heard");
-        let reason = reason.expect("a reason");
-        assert_eq!((method, path.as_str(), reason.as_bytes()), (Method::POST, "/goodbye", &b"draining"[..]));
-    }
-}
+mod tests;

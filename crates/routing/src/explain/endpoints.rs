@@ -20,7 +20,7 @@ pub struct EndpointFacts {
     /// Whose turn it is before whose; `None`: it gets no requests.
     pub rank: Option<Rank>,
     /// Why: `live`, `suspect`, `expired`, `departed`, `draining`, `offline`, `ejected` (by health checks), `unhealthy`
-    /// (by its own word) or `static`.
+    /// (by its own word), `static`, or `not_held`: a tunnel that nobody holds.
     pub status: &'static str,
 }
 
@@ -106,6 +106,11 @@ pub(super) fn of_owner(worker: &Worker) -> EndpointFacts {
 /// An address that a route names.
 pub(super) fn of_url(address: &Address) -> EndpointFacts {
     EndpointFacts { worker: None, address: address.to_string(), rank: Some(Rank::Live), status: "static" }
+}
+
+/// A tunnel that a route names and nobody holds.
+pub(super) fn of_url_that_is_not_there(address: &Address) -> EndpointFacts {
+    EndpointFacts { rank: None, status: "not_held", ..of_url(address) }
 }
 
 /// The reason that weighs most: one that is gone need not be drained. The same as where services are shown.

@@ -18,7 +18,7 @@ use crate::{
     local::Sight,
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
-    sandbox::{Sandboxed, key::KeyForms},
+    sandbox::{Sandboxed, is_there, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, View};
@@ -30,6 +30,9 @@ pub const NEAR_MAX: usize = 1_000;
 pub const OTHERS_MAX: usize = 100;
 /// Where there are more routes, only those are told of that path and host lead to.
 pub const OTHERS_LOOKED_AT: usize = 1_000;
+
+/// The status where no connection can be made to an address, as all contracts have it.
+const UNREACHED: u16 = 502;
 
 /// What was tried, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ pub fn explain_in(
     let head = &RequestHead { key: found.key.as_ref().map(|key| &*key.text), ..*head };
     let mut decision = sight.decide(head);
     let missing = match decision {
-        Decision::Sandbox(met) if met.falls_back(sandbox::serving(&met.sent.aim, (sight.view, loads))) => {
+        Decision::Sandbox(met) if sandbox::falls_back(&met, (view, loads)) => {
             decision = sight.base(head);
             Some(met)
         }
@@ -152,7 +155,7 @@ pub fn explain_in(
     tried.extend(routes);
     tried.extend(behind(sight, head, &decision));
     let fallback = met.and_then(|met| sandbox::fallback(met, missing.is_some()));
-    let result = Result { fallback, ..result(head, (&decision, loads)) };
+    let result = Result { fallback, ..result(head, (&decision, (view, loads))) };
     let key = found.key.map(|key| (key.text.into_owned(), key.form.to_string()));
     Explanation { index: view.index(), key, tried, left_out, result }
 }
@@ -161,7 +164,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)) -> Result {
+/// What is known: the View, and how busy workers are.
+type Known<'k> = (&'k View, &'k Loads);
+
+fn result(head: &RequestHead<'_>, (decision, known): (&Decision<'_, '_>, Known<'_>)) -> Result {
     let answer = |status: u16, why: String| Result {
         action: "answer",
         status: Some(status),
@@ -169,9 +175,9 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
         ..Result::default()
     };
     match decision {
-        Decision::Sandbox(met) => of_sandbox(head, (met, loads)),
-        Decision::Route(routed) => of_route(head, (routed, loads)),
-        Decision::Default(met) => of_default(head, (met, loads)),
+        Decision::Sandbox(met) => of_sandbox(head, (met, known)),
+        Decision::Route(routed) => of_route(head, (routed, known)),
+        Decision::Default(met) => of_default(head, (met, known)),
         Decision::AmbiguousPath(bad) => answer(400, bad.to_string()),
         Decision::Preflight => answer(204, "OPTIONS is answered here".into()),
         Decision::ServicePreflight => answer(200, "OPTIONS is answered here".into()),
@@ -180,9 +186,11 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
             service: Some(path.name.to_string()),
             ..answer(503, format!("no worker offers the service {}", path.name))
         },
-        Decision::Service(path, service) => {
-            to_service(Result::default(), path.name.to_string(), endpoints::of_service(service, None, loads))
-        }
+        Decision::Service(path, service) => to_service(
+            Result::default(),
+            path.name.to_string(),
+            endpoints::of_service(service, None, known.1),
+        ),
         Decision::NoWorkspace => answer(400, "the request names no workspace".into()),
         Decision::PartitionCountUnknown(why) => answer(503, count_unknown(*why).into()),
         Decision::NoWorker { workspace, partition, why, .. } => Result {
@@ -254,7 +262,7 @@ fn count_unknown(why: CountUnknown) -> &'static str {
     }
 }
 
-fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) -> Result {
+fn of_route(head: &RequestHead<'_>, (routed, known): (&Routed<'_, '_>, Known<'_>)) -> Result {
     let name = routed.route.route.name().to_string();
     let base = Result { route: Some(name.clone()), ..Result::default() };
     let sent = match &routed.outcome {
@@ -275,28 +283,28 @@ fn of_route(head: &RequestHead<'_>, (routed, loads): (&Routed<'_, '_>, &Loads)) 
         }
         Outcome::Forward(sent) => sent,
     };
-    of_sent((base, 503), (&format!("the route {name}"), sent), (head, loads))
+    of_sent((base, 503), (&format!("the route {name}"), sent), (head, known))
 }
 
-fn of_sandbox(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)) -> Result {
+fn of_sandbox(head: &RequestHead<'_>, (met, known): (&Sandboxed<'_, '_>, Known<'_>)) -> Result {
     let key = head.key.unwrap_or_default().to_owned();
     let here = if met.is_local() { " in this node's file" } else { "" };
     let rule = format!("rule {} of the sandbox {key}{here}", met.nth);
     // As the contract of sandboxes has it.
-    of_sent((Result { sandbox: Some(key), ..Result::default() }, 502), (&rule, &met.sent), (head, loads))
+    of_sent((Result { sandbox: Some(key), ..Result::default() }, 502), (&rule, &met.sent), (head, known))
 }
 
-fn of_default(head: &RequestHead<'_>, (met, loads): (&Sandboxed<'_, '_>, &Loads)) -> Result {
+fn of_default(head: &RequestHead<'_>, (met, known): (&Sandboxed<'_, '_>, Known<'_>)) -> Result {
     let by = "nothing else is for it: the default target of this node";
     // As the contract of the sandbox proxy has it.
-    of_sent((Result::default(), 502), (by, &met.sent), (head, loads))
+    of_sent((Result::default(), 502), (by, &met.sent), (head, known))
 }
 
 /// `nobody`: the status where nobody gets requests.
 fn of_sent(
     (base, nobody): (Result, u16),
     (by, sent): (&str, &Sent<'_, '_>),
-    (head, loads): (&RequestHead<'_>, &Loads),
+    (head, (view, loads)): (&RequestHead<'_>, Known<'_>),
 ) -> Result {
     let destinations = sent.destinations;
     let base = Result {
@@ -332,6 +340,15 @@ fn of_sent(
             let result = to_service(base, format!("{name}@{version}"), offering.unwrap_or_default());
             Result { service: Some(name.to_string()), status: result.status.map(|_| nobody), ..result }
         }
+        Aim::Url(address, _) if !is_there(view, address) => Result {
+            endpoints: vec![endpoints::of_url_that_is_not_there(address)],
+            ..answer(
+                UNREACHED,
+                format!(
+                    "{by} names the address {address}, a tunnel that nobody holds: no connection to it can be made"
+                ),
+            )
+        },
         Aim::Url(address, _) => Result {
             action: "forward",
             why: format!("{by} names the address"),

@@ -37,8 +37,10 @@ pub(super) fn rules(
                 return Tried { decides: true, ..tried(name, Vec::new()) };
             }
             if nth == last {
-                let found = "nobody: it goes where it would go without its key, as fallback.missing has it";
-                return tried(name, vec![reason("target", "somebody who gets requests", found.into())]);
+                let by = if met.is_some_and(|met| met.fallback.missing) { "missing" } else { "on_5xx" };
+                let found =
+                    format!("nobody: it goes where it would go without its key, as fallback.{by} has it");
+                return tried(name, vec![reason("target", "somebody who gets requests", found)]);
             }
             let missed = conditions(one).filter(|condition| !condition.holds(&facts));
             let reasons = missed.map(|one| reason(&one.field(), &one.to_string(), one.found(&facts)));
@@ -47,8 +49,16 @@ pub(super) fn rules(
         .collect()
 }
 
+/// Whether a request goes where it would go without its key. To a tunnel that nobody holds no connection is made, which
+/// is a failure like an answer with 500 or above.
+pub(super) fn falls_back(met: &Sandboxed<'_, '_>, known: (&View, &Loads)) -> bool {
+    let serving = serving(&met.sent.aim, known);
+    let is_unreached = serving == 0 && matches!(met.sent.aim, Aim::Url(..));
+    met.falls_back(serving) || (is_unreached && met.fallback.on_5xx)
+}
+
 /// How many endpoints of a rule's target get requests.
-pub(super) fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
+fn serving(aim: &Aim<'_, '_>, (view, loads): (&View, &Loads)) -> usize {
     match aim {
         Aim::Service(_, Some(service)) => endpoints::of_service(service, None, loads).serving,
         Aim::Version(_, version, Some(service)) => {

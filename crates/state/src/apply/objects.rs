@@ -182,7 +182,14 @@ impl State {
         if touched.iter().any(|key| grown(rules(&self.sandboxes, key), rules(sandboxes, key), max)) {
             return Some(full(ObjectBound::RulesPerKey, max));
         }
-        let (max, namespace) = (limit::OBJECT_KEYS_PER_SANDBOX_MAX, &stored.id().namespace);
+        let (max, namespace) = (limit::LOCAL_WORKLOADS_PER_SANDBOX_MAX, &stored.id().namespace);
+        let locals = |table: &ObjectTable, sandbox| table.locals_of(namespace, sandbox);
+        let sandbox = stored.object.spec().as_local().map(|spec| &spec.sandbox);
+        if sandbox.is_some_and(|sandbox| grown(locals(&self.objects, sandbox), locals(objects, sandbox), max))
+        {
+            return Some(full(ObjectBound::LocalWorkloadsPerSandbox, max));
+        }
+        let max = limit::OBJECT_KEYS_PER_SANDBOX_MAX;
         let mut routes = stored.object.spec().as_group().into_iter().flat_map(|group| group.leading());
         let keys = |table: &ObjectTable, target| table.keys_to(namespace, target);
         let is_sought = |target| grown(keys(&self.objects, target), keys(objects, target), max);

@@ -1,6 +1,7 @@
 //! Objects of the sandbox API: what they come to for requests, whatever the order in which they are put, and that they
 //! end at one index.
 
+mod locals;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
@@ -282,8 +283,7 @@ fn what_would_come_to_too_many_rules_is_refused_and_leaves_no_trace() {
 #[test]
 fn a_local_workload_is_kept() {
     let mut case = Case::new();
-    let spec = LocalWorkloadSpec { sandbox: label("s"), service: service("a") };
-    assert_eq!(case.create(object("w", ObjectSpec::LocalWorkload(spec))), Reply::Done);
+    assert_eq!(case.create(locals::local("w", "a", "s")), Reply::Done);
     assert!(case.stored(Resource::LocalWorkloads, "w").is_some());
     let listed = |resource, after: Option<&str>| {
         let found = case.0.state.objects().in_namespace(resource, label("ns"), after.map(label));

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Sandbox(u8, u8, bool),
+    Sandbox(u8, u8, bool, Option<u8>),
     Group(u8, Vec<(u8, u8)>),
+    Local(u8, u8, u8),
     Report(u8, bool),
-    Delete(u8, bool),
+    Delete(u8, Resource),
     Set(u8),
     Unset(u8),
     Wait(u64),
@@ -16,11 +17,14 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        (0..3u8, 0..3u8, any::<bool>()).prop_map(|(name, services, ttl)| Step::Sandbox(name, services, ttl)),
+        (0..3u8, 0..3u8, any::<bool>(), prop::option::of(0..3u8))
+            .prop_map(|(name, services, ttl, of)| Step::Sandbox(name, services, ttl, of)),
+        (0..3u8, 0..3u8, 0..3u8).prop_map(|(name, service, of)| Step::Local(name, service, of)),
         (0..3u8, prop::collection::vec((0..3u8, 0..3u8), 0..4))
             .prop_map(|(n, routes)| Step::Group(n, routes)),
         (0..3u8, any::<bool>()).prop_map(|(name, said)| Step::Report(name, said)),
-        (0..3u8, any::<bool>()).prop_map(|(name, is_group)| Step::Delete(name, is_group)),
+        (0..3u8, prop::sample::select(&Resource::ALL))
+            .prop_map(|(name, resource)| Step::Delete(name, resource)),
         (0..3u8).prop_map(Step::Set),
         (0..3u8).prop_map(Step::Unset),
         (0..TTL_MS).prop_map(Step::Wait),
@@ -36,8 +40,13 @@ fn play(case: &mut Case, step: &Step) {
         }
     };
     match step {
-        Step::Sandbox(nth, services, ttl) => {
-            put(case, sandbox(&name(nth), &["a", "b"][..usize::from(*services)], *ttl));
+        Step::Sandbox(nth, services, ttl, of) => {
+            let of = of.map(|nth| format!("k{nth}"));
+            let services = &["a", "b"][..usize::from(*services)];
+            put(case, locals::naming(of.as_deref(), sandbox(&name(nth), services, *ttl)));
+        }
+        Step::Local(nth, service, of) => {
+            put(case, locals::local(&name(nth), ["a", "b", "c"][usize::from(*service)], &name(of)));
         }
         Step::Group(nth, routes) => {
             let routes: Vec<_> = routes.iter().map(|(of, to)| format!("k{of}>n{to}")).collect();
@@ -47,10 +56,7 @@ fn play(case: &mut Case, step: &Step) {
             let endpoints = [("a", "http://h:1"), ("c", "http://h:2")];
             case.report(&name(nth), if *said { &endpoints } else { &[] });
         }
-        Step::Delete(nth, is_group) => {
-            let resource = if *is_group { Resource::RouteGroups } else { Resource::Sandboxes };
-            case.delete(resource, &name(nth));
-        }
+        Step::Delete(nth, resource) => drop(case.delete(*resource, &name(nth))),
         Step::Set(nth) => drop(case.set(&format!("k{nth}"), "own")),
         Step::Unset(nth) => {
             case.run(Command::DeleteSandbox { key: key(&format!("k{nth}")), if_index: None });

@@ -42,6 +42,8 @@ pub struct Config {
     pub identity: Identity,
     /// Also where the id is given: what an end has left undone is marked beside it.
     pub state_file: Option<PathBuf>,
+    /// Whether the nodes reach this machine by tunnels that it opens.
+    pub tunnel: bool,
     /// The worker's own address, where it is not that of this machine.
     pub address: Option<String>,
     pub advertise_host: Option<String>,
@@ -99,6 +101,7 @@ fn read(reader: &mut Reader, args: &AgentArgs, surroundings: &Surroundings) -> C
             (None, None) => Identity::Host,
         },
         state_file,
+        tunnel: reader.value(Given::by_file("tunnel"), flag).unwrap_or(false),
         address: reader.value(Given::by_file("address"), |text| Ok(Address::parse(text)?.to_string())),
         advertise_host: reader.value(given("advertise_host", &args.advertise_host), host),
         detect_interval: reader.value(interval, short()).unwrap_or(10 * SECOND),
@@ -140,6 +143,10 @@ fn routers(reader: &mut Reader, args: &AgentArgs, surroundings: &Surroundings) -
 
 /// What the nodes would say about everything together: the bounds of labels and capabilities.
 fn check_whole(reader: &mut Reader, config: &Config) {
+    if config.tunnel && config.address.is_some() {
+        let allowed = "either an address, or tunnel: true, with which the address is made";
+        reader.wrong("address", Wrong::new("stands beside tunnel: true", allowed));
+    }
     let id = WorkerId::parse("agent").expect("it is a name");
     let ttl = quorate_model::Ttl::new(30 * SECOND).expect("within the bounds");
     let capabilities: Map<_, _> =

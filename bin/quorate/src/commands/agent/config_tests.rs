@@ -147,6 +147,11 @@ fn a_delegate_says_where_it_listens() {
             "delegate: {}\n",
             "delegate.listen (a.yaml, line 1): is missing; allowed: an address such as 0.0.0.0:7947",
         ),
+        ("tunnel: 1\n", "tunnel (a.yaml, line 1): `1` is not allowed here; allowed: true or false"),
+        (
+            "tunnel: true\naddress: http://h:1\n",
+            "address in a.yaml: stands beside tunnel: true; allowed: either an address",
+        ),
         (
             "delegate: {listen: '0.0.0.0:0'}\n",
             "delegate.listen (a.yaml, line 1): `0.0.0.0:0` is not allowed here; allowed: an IP address and a port",

@@ -7,6 +7,7 @@ use super::{
     mark::Mark,
     presence::Change,
     survey::{Offer, Seen, Survey, told},
+    tunnels::Tunnels,
     unknown_variables,
 };
 use crate::{failure::Failure, parent, signals::Signals, supervisor::say};
@@ -43,7 +44,8 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
     let mark = config.state_file.as_deref().map(|path| Mark::beside(path, &id));
     let mut agent = Agent {
         config: &config,
-        survey: Survey::of(&config)?,
+        survey: Survey::of(&config, &id)?,
+        tunnels: Tunnels::new(&config, token.clone()),
         beginning: Some(Beginning { id: id.clone(), mark: mark.clone() }),
     };
     let offer = tokio::select! {
@@ -68,10 +70,12 @@ pub async fn run(config: Config, host_name: &str, until_stdin_closes: bool) -> R
     tokio::select! {
         biased;
         number = signals.next() => Err(Failure::Signal(number)),
-        drawn = worker.draw_back_marked(config.drain_timeout, move |drain| keep(mark.as_ref(), drain)) => {
-            tell_end(drawn);
-            Ok(())
-        }
+        () = async {
+            let keep = move |drain| keep(mark.as_ref(), drain);
+            tell_end(worker.draw_back_marked(config.drain_timeout, keep).await);
+            // Requests that are under way come by them.
+            agent.tunnels.close().await;
+        } => Ok(()),
     }
 }
 
@@ -107,6 +111,7 @@ fn token_of(path: &Path) -> Result<String, Failure> {
 struct Agent<'a> {
     config: &'a Config,
     survey: Survey<'a>,
+    tunnels: Tunnels,
     /// Until the duty was looked at.
     beginning: Option<Beginning>,
 }
@@ -150,7 +155,10 @@ impl Agent<'_> {
         self.look().await;
         loop {
             match self.survey.offer().await {
-                Ok(offer) => return offer,
+                Ok(offer) => {
+                    self.tunnels.open(&offer.tunnels).await;
+                    return offer;
+                }
                 Err(error) => tracing::warn!(%error, "this machine has no address that routers know yet"),
             }
             sleep(NETWORK_PAUSE).await;
@@ -196,6 +204,8 @@ impl Agent<'_> {
             self.look().await;
             match self.survey.offer().await {
                 Ok(offer) if offer != reported => {
+                    // Before anybody is sent there.
+                    self.tunnels.open(&offer.tunnels).await;
                     worker.set_services(&offer.address, offer.services.iter().cloned()).await;
                     reported = offer;
                 }

@@ -12,11 +12,12 @@ use crate::{
     output::{Rows, or_dash, say, show},
 };
 use quorate_api::duration;
+use quorate_model::WorkerId;
 use serde_json::{Value, json};
 
 pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(), Failure> {
     let id = config.identity.known(host_name)?;
-    let mut survey = Survey::of(config)?;
+    let mut survey = Survey::of(config, id.as_ref().unwrap_or(&undrawn()))?;
     let mut rows = Rows::new(["service", "found", "version", "check", "why"]);
     let mut checks = Vec::new();
     for seen in survey.look().await {
@@ -58,4 +59,9 @@ pub async fn run(config: &Config, host_name: &str, format: Format) -> Result<(),
         say(&format!("no id yet: the first start draws one and keeps it in {}", path.display()));
     }
     Ok(())
+}
+
+/// Stands for an id that the first start will draw, in the names of tunnels.
+fn undrawn() -> WorkerId {
+    WorkerId::parse("new").expect("it is a name")
 }

@@ -4,6 +4,7 @@ use super::{
     config::Config,
     presence::{Change, Presence},
     service::{Place, Service, in_url, is_own_only},
+    tunnels::{Way, way},
 };
 use crate::failure::Failure;
 use futures_util::future::join_all;
@@ -12,7 +13,9 @@ use quorate_client::{
     detect::{Absent, Check, Detector},
     local_address,
 };
+use quorate_model::WorkerId;
 use quorate_node::config::quoted;
+use std::collections::BTreeMap;
 
 /// What is to be registered of this machine's services.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +25,15 @@ pub struct Offer {
     /// The host that it was made from.
     pub host: Option<String>,
     pub services: Vec<ServiceOffer>,
+    /// The tunnels that lead to it, by name, each with what is at its end.
+    pub tunnels: BTreeMap<String, String>,
 }
 
 /// The services, and what was seen of them.
 pub struct Survey<'a> {
     config: &'a Config,
+    /// Whose tunnels are to be named, where there are any.
+    id: WorkerId,
     detector: Detector,
     checks: Vec<Check>,
     presence: Presence,
@@ -41,14 +48,14 @@ pub struct Seen<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub fn of(config: &'a Config) -> Result<Self, Failure> {
+    pub fn of(config: &'a Config, id: &WorkerId) -> Result<Self, Failure> {
         let check = |service: &Service| {
             let wrong = |why: String| Failure::Usage(format!("service {}: {why}", quoted(&service.name)));
             service.check(&config.detect_host).map_err(wrong)
         };
         let checks = config.services.iter().map(check).collect::<Result<Vec<_>, _>>()?;
         let detector = Detector::new(&checks, config.detect_timeout)?;
-        Ok(Self { config, detector, presence: Presence::of(checks.len()), checks })
+        Ok(Self { config, id: id.clone(), detector, presence: Presence::of(checks.len()), checks })
     }
 
     /// Looks at all of them at once.
@@ -64,6 +71,9 @@ impl<'a> Survey<'a> {
 
     /// What is there now.
     pub async fn offer(&self) -> Result<Offer, Error> {
+        if self.config.tunnel {
+            return Ok(self.offer_by_tunnels());
+        }
         let host = self.host().await?;
         let here = host.as_deref().unwrap_or_default();
         let services = self.config.services.iter().enumerate();
@@ -75,7 +85,29 @@ impl<'a> Survey<'a> {
             },
             services: offered.map(|(_, service)| service.offer(here)).collect(),
             host,
+            tunnels: BTreeMap::new(),
         })
+    }
+
+    /// The same, where the nodes can dial nothing of this machine. What has a URL of its own is dialled there.
+    fn offer_by_tunnels(&self) -> Offer {
+        let mut tunnels = BTreeMap::new();
+        let mut url = |place: &Place| {
+            let Way { name, to } = way(&self.id, &self.config.detect_host, place)?;
+            let url = format!("tunnel://{name}");
+            tunnels.insert(name, to);
+            Some(url)
+        };
+        let services = self.config.services.iter().enumerate();
+        let offered = services.filter(|(place, _)| self.presence.is_offered(*place));
+        let services = offered.map(|(_, service)| {
+            let plain = service.offer("");
+            ServiceOffer { url: url(&service.place).or(plain.url), ..plain }
+        });
+        let services = services.collect();
+        // As it would be without tunnels: what is at the usual port of this machine.
+        let address = url(&Place::Here { port: 80 }).unwrap_or_default();
+        Offer { address, host: self.config.advertise_host.clone(), services, tunnels }
     }
 
     /// Under which name the nodes reach this machine; `None` where nothing depends on it.
