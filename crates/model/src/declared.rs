@@ -106,8 +106,11 @@ impl DeclaredChange {
     pub fn weight(&self) -> usize {
         /// The change itself, with its name and its places in lists.
         const EACH: usize = 256;
-        /// The texts of a policy: names of keys, and the path of a health check.
-        const POLICY: usize = size_of::<ServicePolicy>() + limit::PATH_BYTES_MAX + 4 * limit::NAME_BYTES_MAX;
+        /// The texts of a policy: names of keys, the path of a health check, and a version.
+        const POLICY: usize = size_of::<ServicePolicy>()
+            + limit::PATH_BYTES_MAX
+            + 4 * limit::NAME_BYTES_MAX
+            + limit::LABEL_BYTES_MAX;
         EACH + match &self.former {
             Former::Route { was, .. } => was.as_ref().map_or(0, |stored| stored.route.weight()),
             Former::Sandbox { was, .. } => was.as_ref().map_or(0, |sandbox| sandbox.weight()),

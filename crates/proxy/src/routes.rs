@@ -176,7 +176,7 @@ impl Known {
 
     /// How its requests want the workers of a service chosen.
     pub fn manner(&self) -> Manner<'_> {
-        self.forwarding().map_or(Manner::ByRoute, Manner::of)
+        Manner::of(self.forwarding())
     }
 
     /// Of a request to one of its own addresses, at `tick`: a first attempt.
@@ -213,7 +213,7 @@ impl Plan {
     /// How the destination's workers are chosen, if it is a service.
     pub fn manner(&self) -> Manner<'_> {
         match self.destination() {
-            Some(Target::Version { version, .. }) => Manner::Version(version),
+            Some(Target::Version { version, .. }) => self.known.manner().of_version(version),
             Some(Target::Service(_) | Target::Url { .. } | Target::Keyspace(_)) | None => self.known.manner(),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     sandbox::{Sandboxed, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
-use quorate_state::{Loads, View};
+use quorate_state::{Loads, ServiceView, View};
 use rules::{behind, routes};
 
 /// Most routes that are told of, besides the one that decides, of those that path and host lead to.
@@ -181,7 +181,7 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
             ..answer(503, format!("no worker offers the service {}", path.name))
         },
         Decision::Service(path, service) => {
-            to_service(Result::default(), path.name.to_string(), endpoints::of_service(service, None, loads))
+            by_default((Result::default(), path.name.to_string()), (service, loads))
         }
         Decision::NoWorkspace => answer(400, "the request names no workspace".into()),
         Decision::PartitionCountUnknown(why) => answer(503, count_unknown(*why).into()),
@@ -191,6 +191,20 @@ fn result(head: &RequestHead<'_>, (decision, loads): (&Decision<'_, '_>, &Loads)
             ..answer(503, unserved(why, *partition))
         },
         Decision::Forward(forward) => owned(Result::default(), forward),
+    }
+}
+
+/// To those workers of a service that requests without a version may go to.
+fn by_default((result, name): (Result, String), (service, loads): (&ServiceView, &Loads)) -> Result {
+    let result = to_service(result, name.clone(), endpoints::of_service(service, None, loads));
+    let among = match service.default_version() {
+        None => return result,
+        Some("") => "those without a version".to_owned(),
+        Some(version) => format!("those of version {version}"),
+    };
+    Result {
+        why: format!("{}; its policy gives requests that name no version to {among}", result.why),
+        ..result
     }
 }
 
@@ -324,7 +338,7 @@ fn of_sent(
             ..answer(nobody, format!("no worker offers the service {name}"))
         },
         Aim::Service(name, Some(service)) => {
-            let result = to_service(base, name.to_string(), endpoints::of_service(service, None, loads));
+            let result = by_default((base, name.to_string()), (service, loads));
             Result { status: result.status.map(|_| nobody), ..result }
         }
         Aim::Version(name, version, service) => {
