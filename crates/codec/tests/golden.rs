@@ -115,6 +115,10 @@ fn snapshots_with_ramps_keep_their_bytes() {
     let bytes = snapshot::encode(&meta, &parts);
     check("snapshot-ramps", &bytes);
     assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+    let (meta, parts) = support::ramps::history();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-config-history-ramps", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
 }
 
 #[test]
@@ -265,6 +269,7 @@ fn no_golden_file_is_orphaned() {
         "snapshot-routes",
         "snapshot-sandboxes",
         "snapshot-config-history",
+        "snapshot-config-history-ramps",
         "snapshot-tunnels",
         "snapshot-ramps",
         "snapshot-objects",

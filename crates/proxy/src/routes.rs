@@ -154,6 +154,11 @@ impl Known {
         }
     }
 
+    /// Where its requests are counted, while its ramp is watched.
+    pub fn tally(&self) -> Option<&Arc<Tally>> {
+        self.tally.as_ref()
+    }
+
     /// Whether it is made of a sandbox's rule.
     pub fn is_sandbox(&self) -> bool {
         self.fallback.is_some()

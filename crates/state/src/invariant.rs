@@ -245,7 +245,10 @@ pub(crate) fn presence_is_consistent(state: &State) -> Result<(), String> {
 
 fn ramps_are_declared(state: &State) -> Result<(), String> {
     for stored in state.sandboxes.iter() {
-        stored.check_ramps().map_err(|wrong| format!("sandbox {}: {wrong}", stored.key))?;
+        stored
+            .sandbox
+            .check_ramps(&stored.ramps)
+            .map_err(|wrong| format!("sandbox {}: {wrong}", stored.key))?;
     }
     for stored in state.routes.iter() {
         let anew = quorate_model::StoredRoute::new(
