@@ -13,6 +13,7 @@ pub mod services;
 mod snapshots;
 mod strategies;
 pub mod traffic;
+pub mod versions;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use snapshots::{keyspace_records, later_snapshot, restoring, snapshot, workers};
@@ -130,6 +131,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(presence::commands());
     named.extend(ramps::commands());
     named.extend(objects::commands());
+    named.extend(versions::commands());
     named
 }
 
