@@ -81,7 +81,7 @@ pub struct ExplainBody {
     /// What becomes of it. Where chance has a part, one possible answer.
     pub decision: DecisionBody,
     /// The rules, in the order in which they were tried; those behind the one that decides were not.
-    pub rules: Vec<RuleBody>,
+    pub rules: Vec<TriedRuleBody>,
     /// How many routes are not told of, because they are for another path or host, or stand behind the one that decides.
     pub rules_left_out: u64,
     /// The log index of the View that decided.
@@ -180,7 +180,7 @@ pub struct CandidateBody {
 
 /// A rule that was tried.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct RuleBody {
+pub struct TriedRuleBody {
     /// `sandbox`, `route`, `service`, `workspace` or `default`.
     pub kind: String,
     /// Of a rule of a sandbox: the key and its place, from 0. Of a route: its name. Of a service or a workspace: which one, if the request names one.

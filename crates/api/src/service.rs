@@ -2,7 +2,7 @@
 
 use crate::{
     Wrong, duration,
-    fields::{Fields, flag, millis, number_in, span_in},
+    fields::{Fields, any_text, flag, millis, number_in, span_in},
     policy::{
         self, BalancingBody, BreakerBody, HealthBody, KeyBody, LimitsBody, OutlierBody, ProtocolBody,
         RetriesBody,
@@ -62,6 +62,11 @@ macro_rules! policy_body {
             /// Whether endpoints are preferred whose label `zone` is that of the node; false if not said.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub prefer_zone: Option<bool>,
+            /// The version whose workers get the requests that name none; empty: those that registered without one. All
+            /// workers get them if not said.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[schema(examples("v1"), max_length = 256)]
+            pub default_version: Option<String>,
         }
 
         impl From<&$source> for $name {
@@ -79,6 +84,7 @@ macro_rules! policy_body {
                     limits: LimitsBody::of(policy.limits),
                     slow_start: policy.slow_start_ms.map(policy::span),
                     prefer_zone: policy.prefer_zone.then_some(true),
+                    default_version: policy.default_version.as_deref().map(Into::into),
                 }
             }
         }
@@ -168,6 +174,7 @@ pub(crate) fn document(fields: &mut Fields) -> Option<ServicePolicy> {
         limits: fields.optional("limits", policy::limits).unwrap_or_default(),
         slow_start_ms: fields.optional("slow_start", millis),
         prefer_zone: fields.optional("prefer_zone", flag).unwrap_or_default(),
+        default_version: fields.optional("default_version", any_text).map(Into::into),
         ..plain.unwrap_or_default()
     };
     match policy.validate() {
@@ -229,7 +236,7 @@ pub struct ServiceShown {
     pub policy: Option<PolicyBody>,
     /// How many workers offer it, those that get no requests included.
     pub endpoint_count: u64,
-    /// How many of them get requests.
+    /// How many of them get the requests that name no version.
     pub serving_count: u64,
     /// The workers that offer it, by id. In a list of services the first 100; of a single service a page.
     pub endpoints: Vec<EndpointBody>,

@@ -101,11 +101,31 @@ fn going_back_needs_the_sixth_level() {
     }
 }
 
+/// No member of an older version is ever sent one.
+#[test]
+fn what_came_with_versions_needs_the_sixth_level() {
+    for (name, command) in support::versions::commands() {
+        assert_eq!(command.feature_level(), FeatureLevel::SIXTH, "{name}");
+    }
+}
+
+#[test]
+fn snapshots_with_versions_keep_their_bytes() {
+    let (meta, parts) = support::versions::snapshot();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-versions", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+}
+
 #[test]
 fn snapshots_with_ramps_keep_their_bytes() {
     let (meta, parts) = support::ramps::snapshot();
     let bytes = snapshot::encode(&meta, &parts);
     check("snapshot-ramps", &bytes);
+    assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
+    let (meta, parts) = support::ramps::history();
+    let bytes = snapshot::encode(&meta, &parts);
+    check("snapshot-config-history-ramps", &bytes);
     assert_eq!(snapshot::decode(&bytes), Ok((meta, parts)));
 }
 
@@ -265,10 +285,12 @@ fn no_golden_file_is_orphaned() {
         "snapshot-routes",
         "snapshot-sandboxes",
         "snapshot-config-history",
+        "snapshot-config-history-ramps",
         "snapshot-tunnels",
         "snapshot-ramps",
         "snapshot-objects",
         "snapshot-sessions",
+        "snapshot-versions",
     ]
     .map(|n| format!("{n}.hex"))
     .into();

@@ -2,6 +2,7 @@
 
 use crate::{
     keyspace::{KeyspaceSource, PartitionCount},
+    level::FeatureLevel,
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName},
     route::Route,
     sandbox::Sandbox,
@@ -28,10 +29,15 @@ impl Config {
         self.routes.len() + self.sandboxes.len() + self.services.len() + self.keyspaces.len()
     }
 
-    /// Whether some of it changes its shares by itself.
-    pub(crate) fn has_ramp(&self) -> bool {
-        self.routes.values().flatten().any(|route| route.ramp().is_some())
-            || self.sandboxes.values().flatten().any(Sandbox::has_ramp)
+    /// The lowest level at which every member can read it, but for the tunnels that it names.
+    pub(crate) fn feature_level(&self) -> FeatureLevel {
+        let routes = self.routes.values().flatten().map(Route::feature_level);
+        let policies = self.services.values().flatten().map(ServicePolicy::feature_level);
+        let sandboxes = self.sandboxes.values().map(|sandbox| match sandbox {
+            Some(sandbox) if sandbox.has_ramp() => FeatureLevel::SIXTH,
+            Some(_) | None => FeatureLevel::FIFTH,
+        });
+        routes.chain(policies).chain(sandboxes).fold(FeatureLevel::FOURTH, FeatureLevel::max)
     }
 
     /// Whether it names none.

@@ -9,12 +9,13 @@ use crate::{
     limit,
     name::{KeyspaceName, RouteName, RoutingKey, ServiceName},
     number::{LogIndex, LogTime},
+    ramp::RampState,
     route::StoredRoute,
-    sandbox::Sandbox,
+    sandbox::{Sandbox, StoredSandbox},
     service::ServicePolicy,
     weight,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One object that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub enum Former {
         /// Its key.
         key: RoutingKey,
         /// Without its end: that does not come back.
-        was: Option<Arc<Sandbox>>,
+        was: Option<FormerSandbox>,
     },
     /// The policy of a service.
     Service {
@@ -78,6 +79,22 @@ pub enum Former {
         /// What was decided about it.
         was: Option<KeyspaceConfig>,
     },
+}
+
+/// A sandbox as it stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerSandbox {
+    /// What it said.
+    pub sandbox: Arc<Sandbox>,
+    /// Where the ramps of its rules stood, by the rule's place: they come back with it.
+    pub ramps: BTreeMap<u16, RampState>,
+}
+
+impl FormerSandbox {
+    /// As it stands now.
+    pub fn of(stored: &StoredSandbox) -> Self {
+        Self { sandbox: stored.sandbox.clone(), ramps: stored.ramps.clone() }
+    }
 }
 
 impl Former {
@@ -107,11 +124,14 @@ impl DeclaredChange {
     pub fn weight(&self) -> usize {
         /// The change itself, with its name and its places in lists.
         const EACH: usize = 256;
-        /// The texts of a policy: names of keys, and the path of a health check.
-        const POLICY: usize = weight::SERVICE_POLICY + limit::PATH_BYTES_MAX + 4 * limit::NAME_BYTES_MAX;
+        /// The texts of a policy: names of keys, the path of a health check, and a version.
+        const POLICY: usize = weight::SERVICE_POLICY
+            + limit::PATH_BYTES_MAX
+            + 4 * limit::NAME_BYTES_MAX
+            + limit::LABEL_BYTES_MAX;
         EACH + match &self.former {
             Former::Route { was, .. } => was.as_ref().map_or(0, |stored| stored.route.weight()),
-            Former::Sandbox { was, .. } => was.as_ref().map_or(0, |sandbox| sandbox.weight()),
+            Former::Sandbox { was, .. } => was.as_ref().map_or(0, |former| former.sandbox.weight()),
             Former::Service { was, .. } => was.as_ref().map_or(0, |_| POLICY),
             Former::Keyspace { .. } => 0,
         }

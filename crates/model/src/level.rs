@@ -22,7 +22,8 @@ impl FeatureLevel {
     pub const FOURTH: Self = Self(4);
     /// Sandboxes.
     pub const FIFTH: Self = Self(5);
-    /// Ramps, tunnels, the objects of the sandbox API, the history of what operators declare.
+    /// Ramps, tunnels, the objects of the sandbox API, the history of what operators declare, versions of services in
+    /// routes and policies.
     pub const SIXTH: Self = Self(6);
     /// Sessions of the WebSocket gateway.
     pub const SEVENTH: Self = Self(7);
@@ -78,21 +79,17 @@ impl Command {
             }
             Self::PutKeyspace { hold, .. } => with(hold.is_some()),
             Self::Restore { step, .. } => step.feature_level(),
-            Self::PutService { policy, .. } if !policy.is_plain() => FeatureLevel::FOURTH,
             Self::Presence(PresenceCommand::Sessions { .. }) => FeatureLevel::SEVENTH,
+            Self::PutService { policy, .. } => policy.feature_level(),
+            Self::PutRoute { route, .. } => route.feature_level(),
+            Self::Configure { config, .. } => config.feature_level(),
             Self::Ramp(_) | Self::Presence(_) | Self::Object(_) | Self::RollBack { .. } => FeatureLevel::SIXTH,
-            Self::PutRoute { route, .. } if route.ramp().is_some() => FeatureLevel::SIXTH,
             Self::PutSandbox { sandbox, .. } if sandbox.has_ramp() => FeatureLevel::SIXTH,
-            Self::Configure { config, .. } if config.has_ramp() => FeatureLevel::SIXTH,
             Self::PutSandbox { .. }
             | Self::DeleteSandbox { .. }
             | Self::ExtendSandbox { .. }
             | Self::EndSandboxes(_) => FeatureLevel::FIFTH,
-            Self::Configure { config, .. } if !config.sandboxes.is_empty() => FeatureLevel::FIFTH,
-            Self::PutRoute { .. }
-            | Self::DeleteRoute { .. }
-            | Self::Configure { .. }
-            | Self::ChangeHealth(_) => FeatureLevel::FOURTH,
+            Self::DeleteRoute { .. } | Self::ChangeHealth(_) => FeatureLevel::FOURTH,
             Self::FormCluster { .. }
             | Self::UnregisterWorker { .. }
             | Self::ChangeLeases(_)
@@ -101,10 +98,7 @@ impl Command {
             // Proposed only after every member has said that it can a later level, and so knows this command.
             | Self::RaiseLevel { .. } => FeatureLevel::FIRST,
             Self::HandOverLeases { .. } => FeatureLevel::SECOND,
-            Self::SetDuty { .. }
-            | Self::SetWeight { .. }
-            | Self::PutService { .. }
-            | Self::DeleteService { .. } => FeatureLevel::THIRD,
+            Self::SetDuty { .. } | Self::SetWeight { .. } | Self::DeleteService { .. } => FeatureLevel::THIRD,
         }
     }
 }

@@ -78,7 +78,7 @@ pub use address::{Address, Scheme};
 pub use change::{Change, Kind, Position, What, WorkerChange};
 pub use command::{Command, Entry, LeaseChange, LeaseEvent, Origin, PartitionRange, Proposal, Silence};
 pub use config::{Config, ConfigMode, KeyspaceConfig};
-pub use declared::{Became, DeclaredChange, Former};
+pub use declared::{Became, DeclaredChange, Former, FormerSandbox};
 pub use facts::Facts;
 pub use health::{Ailment, HealthChange, Verdict};
 pub use heartbeat::{Heartbeat, HeartbeatOutcome, LeaseInfo};

@@ -50,8 +50,8 @@ pub const ROUTES_BYTES_MAX: usize = 512 << 20;
 pub const ROUTING_KEY_BYTES_MAX: usize = 256;
 /// Most sandboxes. When full: a new key is refused, known ones can be changed.
 pub const SANDBOXES_MAX: usize = 200_000;
-/// Most memory of all sandboxes together, about, as `Sandbox::weight` counts it, in bytes. When full: one that would
-/// take more is refused.
+/// Most memory of all sandboxes together, about, as `Sandbox::weight` counts it, in bytes; those whose key objects make
+/// rules for count once more, with these rules. When full: one that would take more is refused, and so is such an object.
 pub const SANDBOXES_BYTES_MAX: usize = 640 << 20;
 /// Most rules of one sandbox. More: refused.
 pub const RULES_PER_SANDBOX_MAX: usize = 100;

@@ -223,9 +223,17 @@ impl RouteName {
 
     /// The same of a node's default target.
     pub(crate) fn of_default_target() -> Self {
-        Self("default target ".into())
+        Self(DEFAULT_TARGET.into())
+    }
+
+    /// Whether it is that one's.
+    pub fn is_default_target(&self) -> bool {
+        &*self.0 == DEFAULT_TARGET
     }
 }
+
+/// No route can have it: names have no spaces.
+const DEFAULT_TARGET: &str = "default target ";
 
 impl ServiceName {
     /// The same of a service that a worker offers from now on: one that requests can name.

@@ -63,27 +63,22 @@ impl RestoreStep {
     /// The lowest level at which every member can read it.
     pub fn feature_level(&self) -> FeatureLevel {
         match self {
-            Self::Routes { routes, .. } if routes.iter().any(|stored| stored.ramp.is_some()) => {
-                FeatureLevel::SIXTH
-            }
             Self::Sandboxes { sandboxes, .. } if sandboxes.iter().any(|stored| !stored.ramps.is_empty()) => {
                 FeatureLevel::SIXTH
             }
             Self::Objects { .. } => FeatureLevel::SIXTH,
             Self::Sandboxes { .. } => FeatureLevel::FIFTH,
-            Self::Routes { .. } => FeatureLevel::FOURTH,
-            Self::Begin { policies, .. } if policies.iter().any(|stored| !stored.policy.is_plain()) => {
-                FeatureLevel::FOURTH
+            Self::Routes { routes, .. } => {
+                let levels = routes.iter().map(|stored| stored.route.feature_level());
+                levels.fold(FeatureLevel::FOURTH, FeatureLevel::max)
             }
-            Self::Begin { keyspaces, policies, .. }
-                if !policies.is_empty() || keyspaces.iter().any(|k| k.hold.is_some()) =>
-            {
-                FeatureLevel::THIRD
+            Self::Begin { keyspaces, policies, .. } => {
+                let holds = keyspaces.iter().any(|keyspace| keyspace.hold.is_some());
+                let least = if holds { FeatureLevel::THIRD } else { FeatureLevel::FIRST };
+                policies.iter().map(|stored| stored.policy.feature_level()).fold(least, FeatureLevel::max)
             }
             Self::Workers { workers, .. } if workers.iter().any(|w| w.has_more()) => FeatureLevel::THIRD,
-            Self::Begin { .. } | Self::Workers { .. } | Self::Finish { .. } | Self::Abandon => {
-                FeatureLevel::FIRST
-            }
+            Self::Workers { .. } | Self::Finish { .. } | Self::Abandon => FeatureLevel::FIRST,
         }
     }
 }

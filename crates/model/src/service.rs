@@ -2,12 +2,14 @@
 
 use crate::{
     address::Address,
+    level::FeatureLevel,
     limit,
     name::{Invalid, ServiceName, WorkerId},
     number::{Epoch, LogIndex, LogTime},
     policy::{
         Balancing, Breaker, EndpointLimits, HealthCheck, KeySource, Outlier, Protocol, Retries, span_ms,
     },
+    route::Target,
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -131,6 +133,8 @@ pub struct ServicePolicy {
     pub slow_start_ms: Option<u32>,
     /// Whether endpoints are preferred whose label `zone` is that of the node.
     pub prefer_zone: bool,
+    /// The version whose endpoints get the requests that name none; empty: those without one. `None`: all of them do.
+    pub default_version: Option<Box<str>>,
 }
 
 impl ServicePolicy {
@@ -167,7 +171,17 @@ impl ServicePolicy {
             let span = Duration::from_millis(ms.into());
             wrong.extend(span_ms("slow_start", span, 1, limit::SLOW_START_MS_MAX).err());
         }
+        wrong.extend(self.default_version.as_deref().and_then(|text| default_version(text).err()));
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
+    }
+
+    /// The lowest level at which every member can read it.
+    pub(crate) fn feature_level(&self) -> FeatureLevel {
+        match self {
+            Self { default_version: Some(_), .. } => FeatureLevel::SIXTH,
+            policy if !policy.is_plain() => FeatureLevel::FOURTH,
+            _ => FeatureLevel::THIRD,
+        }
     }
 
     /// Whether it says only what the third feature level has words for.
@@ -180,6 +194,18 @@ impl ServicePolicy {
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(|ms| Duration::from_millis(ms.into()))
     }
+}
+
+/// What a worker can register as a service's version, which may be nothing.
+fn default_version(text: &str) -> Result<Box<str>, Invalid> {
+    if text.is_empty() {
+        return Ok(text.into());
+    }
+    let read = Target::version("default_version", text);
+    read.map_err(|wrong| {
+        let allowed = format!("{}, or nothing for the workers without a version", wrong.allowed);
+        wrong.allowing(&allowed)
+    })
 }
 
 /// A policy as the cluster holds it.
@@ -232,12 +258,17 @@ mod tests {
             balancing: Some(Balancing::ConsistentHash),
             breaker: Some(Breaker { failures: 0, ..Breaker::default() }),
             slow_start_ms: Some(0),
+            default_version: Some("v\n1".into()),
             ..ServicePolicy::default()
         };
         assert!(!policy.is_plain() && ServicePolicy::default().is_plain());
-        let wrong = policy.validate().expect_err("three are wrong");
+        let wrong = policy.validate().expect_err("four are wrong");
         let fields: Vec<_> = wrong.iter().map(|w| w.field.as_str()).collect();
-        assert_eq!(fields, ["hash_on", "breaker.failures", "slow_start"]);
+        assert_eq!(fields, ["hash_on", "breaker.failures", "slow_start", "default_version"]);
+        for right in ["", "v1", "a b"] {
+            let default_version = Some(right.into());
+            assert!(ServicePolicy { default_version, ..ServicePolicy::default() }.validate().is_ok());
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) const SHARE: usize = 4;
 /// [`crate::sandbox::SandboxRule`].
 pub(crate) const SANDBOX_RULE: usize = 208;
 /// [`crate::service::ServicePolicy`].
-pub(crate) const SERVICE_POLICY: usize = 208;
+pub(crate) const SERVICE_POLICY: usize = 224;
 /// [`crate::object::StoredObject`].
 pub(crate) const STORED_OBJECT: usize = 80;
 /// [`crate::route::StoredRoute`].

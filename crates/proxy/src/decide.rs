@@ -25,7 +25,7 @@ use crate::{
     timeline::Timeline,
 };
 use http::{HeaderValue, Request, header};
-use quorate_model::{LogIndex, Observation, ServiceName, Ttl, Worker, WorkerId};
+use quorate_model::{LogIndex, Observation, ServiceName, Ttl, WorkerId};
 use quorate_routing::{
     Decision, RequestHead,
     local::{Local, Sight},
@@ -178,7 +178,7 @@ impl Desk {
             Some(Ok(path)) => view.service(&path.name),
             Some(Err(_)) | None => None,
         }
-        .and_then(|service| services.choice(service, workers, (Manner::ByPath, now)).left(tried));
+        .and_then(|service| services.choice(service, workers, (Manner::BY_PATH, now)).left(tried));
         AfterFailure { left, ttl }
     }
 
@@ -293,7 +293,7 @@ impl Case<'_> {
             Decision::Service(path, service) => {
                 let ask = Ask { entropy: head.entropy, model: wanted_model(head.headers) };
                 let tried = self.terms.tried;
-                let wish = Wish { ask, head, manner: Manner::ByPath, tried, now: self.now };
+                let wish = Wish { ask, head, manner: Manner::BY_PATH, tried, now: self.now };
                 let (choice, picked) = self.services.choice_for(service, self.workers, &wish);
                 if self.is_first() {
                     choice.count_request(self.now);
@@ -391,8 +391,8 @@ impl Papers {
 /// When one of a service's workers may be heard of again, in whole seconds: a lost one comes back with its next
 /// heartbeat, which is due a third of its TTL after the one before.
 fn until_heard(service: &ServiceView) -> u64 {
-    let due = |worker: &Arc<Worker>| worker.registration.ttl.as_duration() / 3;
-    let soonest = service.endpoints().take(ASKED_MAX).map(|endpoint| due(endpoint.worker())).min();
+    let asked = service.endpoints().take(ASKED_MAX).filter(|one| service.is_asked_by_default(one));
+    let soonest = asked.map(|one| one.worker().registration.ttl.as_duration() / 3).min();
     soonest.unwrap_or(Duration::ZERO).as_secs().max(1)
 }
 

@@ -3,6 +3,7 @@
 //! What next is `quorate_routing::retry`'s to say; here it is done.
 
 mod again;
+mod counted;
 mod error;
 mod held;
 mod instead;
@@ -244,7 +245,7 @@ impl<'a> Forwarding<'a> {
         let client = self.client;
         self.copy();
         self.outbound.settle();
-        let finish = self.to.by.finish();
+        let (finish, counted) = (self.to.by.finish(), self.counted_call(&arrived));
         let is_sandbox = matches!(&self.to.by, By::Route(plan) if plan.known.is_sandbox());
         let Self { to, upgrade, .. } = self;
         let (switched, endpoint) = match arrived {
@@ -255,8 +256,11 @@ impl<'a> Forwarding<'a> {
             }
             Arrived::Tunnel(response) => (upgrade::open(response, to.ticket, upgrade, client), to.endpoint),
             arrived => {
-                let answer = Ok(arrived.passed_on(to, client));
-                return Forwarded { answer, index: self.index, finish };
+                let mut answer = arrived.passed_on(to, client);
+                if let Some(call) = counted {
+                    answer.body_mut().count(call);
+                }
+                return Forwarded { answer: Ok(answer), index: self.index, finish };
             }
         };
         let answer = switched.map_err(|reason| {

@@ -6,6 +6,10 @@
 //! A tally is of one step of one ramp. When the step is over, requests that are still under way go on counting in it,
 //! and nobody reads it any more: what an older step's destinations did says nothing about the shares of now.
 
+mod call;
+
+pub(crate) use call::{CountedCall, is_failure};
+
 use quorate_model::{ErrorsSeen, LogIndex, RampCounted, RampSubject, Ramping};
 use quorate_rt::published::Published;
 use quorate_state::View;
@@ -106,14 +110,17 @@ impl RampsOfCore {
         if let Some((_, tally)) = of_step.iter().find(|(core, _)| *core == self.core) {
             return Some(tally.clone());
         }
-        let counts = ramping.destinations.iter().map(|_| Counts::default());
-        let tally = Arc::new(Tally(counts.collect()));
+        let tally = Arc::new(Tally::of(ramping.destinations.len()));
         of_step.push((self.core, tally.clone()));
         Some(tally)
     }
 }
 
 impl Tally {
+    fn of(destinations: usize) -> Self {
+        Self((0..destinations).map(|_| Counts::default()).collect())
+    }
+
     /// A destination answered, or did not.
     pub fn count(&self, destination: usize, failed: bool) {
         let Some(counts) = self.0.get(destination) else { return };

@@ -154,6 +154,11 @@ impl Known {
         }
     }
 
+    /// Where its requests are counted, while its ramp is watched.
+    pub fn tally(&self) -> Option<&Arc<Tally>> {
+        self.tally.as_ref()
+    }
+
     /// Whether it is made of a sandbox's rule.
     pub fn is_sandbox(&self) -> bool {
         self.fallback.is_some()
@@ -176,7 +181,7 @@ impl Known {
 
     /// How its requests want the workers of a service chosen.
     pub fn manner(&self) -> Manner<'_> {
-        self.forwarding().map_or(Manner::ByRoute, Manner::of)
+        Manner::of(self.forwarding())
     }
 
     /// Of a request to one of its own addresses, at `tick`: a first attempt.
@@ -213,7 +218,7 @@ impl Plan {
     /// How the destination's workers are chosen, if it is a service.
     pub fn manner(&self) -> Manner<'_> {
         match self.destination() {
-            Some(Target::Version { version, .. }) => Manner::Version(version),
+            Some(Target::Version { version, .. }) => self.known.manner().of_version(version),
             Some(Target::Service(_) | Target::Url { .. } | Target::Keyspace(_)) | None => self.known.manner(),
         }
     }

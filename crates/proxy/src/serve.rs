@@ -100,7 +100,7 @@ async fn route(
     match decided.verdict {
         Verdict::Forward(to) => {
             if let Some(hop) = &mut record.hop {
-                hop.sent(&to, request.uri().path());
+                hop.sent(&to);
             }
             Forwarding::new(client, request, admitted, (to, decided.index)).run().await
         }

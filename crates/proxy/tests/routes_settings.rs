@@ -5,6 +5,8 @@ mod explained;
 #[path = "routes/ramped.rs"]
 mod ramped;
 mod rig;
+#[path = "routes/versions.rs"]
+mod versions;
 
 use quorate_model::{
     ServicePolicy,

@@ -7,8 +7,8 @@
 use crate::{parts::HistoryParts, state::State};
 use imbl::Vector;
 use quorate_model::{
-    DeclaredChange, Former, KeyspaceConfig, KeyspaceName, LogIndex, Refusal, RouteName, RoutingKey, Sandbox,
-    ServiceName, ServicePolicy, StoredRoute, limit,
+    DeclaredChange, Former, FormerSandbox, KeyspaceConfig, KeyspaceName, LogIndex, Refusal, RouteName,
+    RoutingKey, ServiceName, ServicePolicy, StoredRoute, limit,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ pub struct Earlier<'a> {
     /// By name.
     pub routes: BTreeMap<&'a RouteName, Option<&'a Arc<StoredRoute>>>,
     /// By key.
-    pub sandboxes: BTreeMap<&'a RoutingKey, Option<&'a Arc<Sandbox>>>,
+    pub sandboxes: BTreeMap<&'a RoutingKey, Option<&'a FormerSandbox>>,
     /// By service.
     pub services: BTreeMap<&'a ServiceName, Option<&'a Arc<ServicePolicy>>>,
     /// By name.

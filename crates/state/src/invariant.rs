@@ -163,12 +163,13 @@ fn services_follow_workers(state: &State) -> Result<(), String> {
         let listed: BTreeMap<_, _> =
             service.endpoints().map(|e| (e.worker().id().as_str(), e.worker().serves(e.offer()))).collect();
         let current = |e: &crate::Endpoint| state.workers.get(e.worker().id()) == Some(e.worker());
-        let serving = service.endpoints().filter(|e| e.worker().serves(e.offer()) && !e.is_ailing()).count();
+        let asked = || service.endpoints().filter(|e| service.is_asked_by_default(e));
+        let serving = asked().filter(|e| e.worker().serves(e.offer()) && !e.is_ailing()).count();
         let wanted = offered.remove(service.name().as_str()).unwrap_or_default();
         if listed != wanted || serving != service.serving_count() || !service.endpoints().all(current) {
             return Err(format!("{}: {listed:?}, {} serve; offered: {wanted:?}", service.name(), serving));
         }
-        let all_offline = service.endpoints().all(|e| e.worker().intent.duty == Duty::Offline);
+        let all_offline = asked().all(|e| e.worker().intent.duty == Duty::Offline);
         if service.was_taken_offline() && !all_offline {
             return Err(format!("{} is called offline, and is not", service.name()));
         }
@@ -244,7 +245,10 @@ pub(crate) fn presence_is_consistent(state: &State) -> Result<(), String> {
 
 fn ramps_are_declared(state: &State) -> Result<(), String> {
     for stored in state.sandboxes.iter() {
-        stored.check_ramps().map_err(|wrong| format!("sandbox {}: {wrong}", stored.key))?;
+        stored
+            .sandbox
+            .check_ramps(&stored.ramps)
+            .map_err(|wrong| format!("sandbox {}: {wrong}", stored.key))?;
     }
     for stored in state.routes.iter() {
         let anew = quorate_model::StoredRoute::new(

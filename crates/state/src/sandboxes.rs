@@ -38,6 +38,8 @@ pub struct SandboxTable {
     ramps: RampIndex,
     /// What they keep in memory, about. Derived.
     weight: usize,
+    /// What keys that have both kinds of rules keep once more, about: what requests find of them is a copy. Derived.
+    copies_weight: usize,
 }
 
 impl SandboxTable {
@@ -59,6 +61,11 @@ impl SandboxTable {
     /// What all rules that objects make keep in memory, about, in bytes.
     pub fn made_weight(&self) -> usize {
         self.made_weight
+    }
+
+    /// What keys that have both kinds of rules keep in memory once more, about, in bytes.
+    pub fn copies_weight(&self) -> usize {
+        self.copies_weight
     }
 
     /// All of them, by key.
@@ -117,9 +124,12 @@ impl SandboxTable {
     /// Whether `sandbox`, in the place of the one of this key, takes more memory than there is for sandboxes. One that
     /// needs no more than before always has its place.
     pub(crate) fn is_too_heavy(&self, key: &str, sandbox: &Sandbox) -> bool {
-        let before = self.get(key).map_or(0, |compiled| compiled.stored().sandbox.weight());
-        let after = sandbox.weight();
-        after > before && self.weight - before + after > limit::SANDBOXES_BYTES_MAX
+        let standing = self.get(key).map_or(0, |compiled| compiled.stored().sandbox.weight());
+        let copied = self.of_requests(key).map_or(0, |found| found.copied());
+        let made = self.made(key).map(|made| made.sandbox.weight());
+        let before = standing + copied;
+        let after = sandbox.weight() + made.map_or(0, |made| made + sandbox.weight());
+        after > before && self.weight + self.copies_weight - before + after > limit::SANDBOXES_BYTES_MAX
     }
 
     /// What is derived otherwise than it should be; `None`: nothing.
@@ -135,8 +145,9 @@ impl SandboxTable {
         if self.ramps != wanted.ramps {
             return Some(format!("ramps: {:?}, wanted {:?}", self.ramps, wanted.ramps));
         }
-        if self.weight != wanted.weight {
-            return Some(format!("{} bytes, wanted {}", self.weight, wanted.weight));
+        let weights = |table: &Self| (table.weight, table.copies_weight);
+        if weights(self) != weights(&wanted) {
+            return Some(format!("{:?} bytes, wanted {:?}", weights(self), weights(&wanted)));
         }
         if self.made != wanted.made || self.made_weight != wanted.made_weight {
             return Some(format!("objects make {:?}, wanted {:?}", self.made, wanted.made));
@@ -206,6 +217,7 @@ impl SandboxTable {
     /// Lets requests of `key` find what there is.
     fn find(&mut self, key: &RoutingKey) {
         let before = self.of_requests(key.as_str()).cloned();
+        self.copies_weight -= before.as_ref().map_or(0, |before| before.copied());
         let made = self.made.get(key).cloned();
         let found = match (self.by_key.get(key), made) {
             (None, None) => {
@@ -215,10 +227,11 @@ impl SandboxTable {
             (Some(set), None) => set.clone(),
             (None, Some(made)) => Arc::new(CompiledSandbox::new(made, before.as_deref())),
             (Some(set), Some(made)) => {
-                let both = Arc::new(behind(set.stored(), &made));
-                Arc::new(CompiledSandbox::new(both, before.as_deref()))
+                let (both, weight) = behind(set.stored(), &made);
+                Arc::new(CompiledSandbox::new(Arc::new(both), before.as_deref()).copying(weight))
             }
         };
+        self.copies_weight += found.copied();
         match self.index.get_mut(key.as_str().as_bytes()) {
             Some(place) => *place = found,
             None => self.index.add(Text::new(key.as_str()), found),
@@ -244,10 +257,11 @@ impl SandboxTable {
     }
 }
 
-/// The rules of `set`, and those of `made` behind them.
-fn behind(set: &StoredSandbox, made: &StoredSandbox) -> StoredSandbox {
+/// The rules of `set`, and those of `made` behind them; and what that keeps in memory, which is no more than both.
+fn behind(set: &StoredSandbox, made: &StoredSandbox) -> (StoredSandbox, usize) {
     let rules = set.sandbox.rules.iter().chain(&made.sandbox.rules).cloned().collect();
-    StoredSandbox { sandbox: Arc::new(Sandbox::of_rules(rules)), ..set.clone() }
+    let both = StoredSandbox { sandbox: Arc::new(Sandbox::of_rules(rules)), ..set.clone() };
+    (both, set.sandbox.weight() + made.sandbox.weight())
 }
 
 #[cfg(test)]

@@ -14,13 +14,22 @@ pub struct ServiceView {
     name: ServiceName,
     policy: Option<StoredPolicy>,
     endpoints: OrdMap<WorkerId, Endpoint>,
-    serving: usize,
-    /// How many of them an operator wants offline.
-    offline: usize,
+    /// Of those who are asked by default.
+    counts: Counts,
     vacant_since: Option<LogIndex>,
     /// The one that got requests last, and whether an operator wants it offline.
     last: Option<WorkerId>,
     last_is_offline: bool,
+}
+
+/// How many endpoints there are that requests without a version may go to. Derived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    all: usize,
+    /// How many of them get requests.
+    serving: usize,
+    /// How many of them an operator wants offline.
+    offline: usize,
 }
 
 /// A worker that offers a service, whether it gets requests or not.
@@ -71,8 +80,7 @@ impl ServiceView {
             name,
             policy: None,
             endpoints: OrdMap::new(),
-            serving: 0,
-            offline: 0,
+            counts: Counts::default(),
             vacant_since: None,
             last: None,
             last_is_offline: false,
@@ -116,12 +124,22 @@ impl ServiceView {
         self.endpoints.len()
     }
 
-    /// How many workers get requests for it.
-    pub fn serving_count(&self) -> usize {
-        self.serving
+    /// The version whose workers get the requests that name none, as the policy says; `None`: all do.
+    pub fn default_version(&self) -> Option<&str> {
+        self.policy.as_ref()?.policy.default_version.as_deref()
     }
 
-    /// The log index at which the last one that got requests went away; `None`: one does, or this node has not
+    /// Whether requests that name no version may go there.
+    pub fn is_asked_by_default(&self, endpoint: &Endpoint) -> bool {
+        self.default_version().is_none_or(|version| *version == *endpoint.offer().version)
+    }
+
+    /// How many workers get the requests for it that name no version.
+    pub fn serving_count(&self) -> usize {
+        self.counts.serving
+    }
+
+    /// The log index at which the last one that got such requests went away; `None`: one does, or this node has not
     /// seen one go. Not part of a snapshot: it matters for seconds only.
     pub fn vacant_since(&self) -> Option<LogIndex> {
         self.vacant_since
@@ -130,22 +148,27 @@ impl ServiceView {
     /// Whether nobody gets requests because an operator took the last one that did offline, and whoever else offers
     /// it. That stays so when they unregister afterwards.
     pub fn was_taken_offline(&self) -> bool {
-        self.serving == 0 && self.last_is_offline && self.offline == self.endpoints.len()
+        self.counts.serving == 0 && self.last_is_offline && self.counts.offline == self.counts.all
     }
 
     pub(crate) fn set_policy(&mut self, policy: Option<StoredPolicy>) {
+        let before = self.policy.take().and_then(|stored| stored.policy.default_version);
         self.policy = policy;
+        if before.as_deref() != self.default_version() {
+            self.counts = Counts::default();
+            for endpoint in self.endpoints.values() {
+                self.counts = self.counts.with(self.counts_of(endpoint));
+            }
+            // Those who went were others: of these nobody has gone.
+            self.forget_vacancy();
+        }
     }
 
     pub(crate) fn put(&mut self, worker: &Arc<Worker>, offer: usize, index: LogIndex) {
         // What was found is about one life of a worker.
         let known = self.endpoints.get(worker.id()).filter(|e| e.worker.incarnation == worker.incarnation);
         let ailing_since = known.and_then(|endpoint| endpoint.ailing_since);
-        let endpoint = Endpoint { worker: worker.clone(), offer, ailing_since };
-        let serves = endpoint.serves();
-        let old = self.endpoints.insert(worker.id().clone(), endpoint);
-        self.offline += usize::from(is_offline(worker));
-        self.count(worker.id(), (old.as_ref(), serves), index);
+        self.enter(worker.id(), Some(Endpoint { worker: worker.clone(), offer, ailing_since }), index);
         if self.last.as_ref() == Some(worker.id()) {
             self.last_is_offline = is_offline(worker);
         }
@@ -153,12 +176,7 @@ impl ServiceView {
 
     pub(crate) fn set_ailing(&mut self, id: &WorkerId, ailing_since: Option<LogTime>, index: LogIndex) {
         let Some(old) = self.endpoints.get(id).cloned() else { return };
-        let endpoint = Endpoint { ailing_since, ..old.clone() };
-        let serves = endpoint.serves();
-        // Counted as if it were new.
-        self.offline += usize::from(is_offline(endpoint.worker()));
-        self.endpoints.insert(id.clone(), endpoint);
-        self.count(id, (Some(&old), serves), index);
+        self.enter(id, Some(Endpoint { ailing_since, ..old }), index);
     }
 
     /// When the last one went is not known.
@@ -179,24 +197,47 @@ impl ServiceView {
     }
 
     pub(crate) fn remove(&mut self, id: &WorkerId, index: LogIndex) {
-        let old = self.endpoints.remove(id);
-        self.count(id, (old.as_ref(), false), index);
+        self.enter(id, None, index);
     }
 
-    fn count(&mut self, id: &WorkerId, (old, after): (Option<&Endpoint>, bool), index: LogIndex) {
-        let before = old.is_some_and(Endpoint::serves);
-        self.offline -= usize::from(old.is_some_and(|old| is_offline(old.worker())));
-        self.serving = self.serving + usize::from(after) - usize::from(before);
-        if self.serving > 0 {
-            (self.vacant_since, self.last, self.last_is_offline) = (None, None, false);
-        } else if before {
+    /// Puts an endpoint in the place of the one of this worker; `None`: there is none any more.
+    fn enter(&mut self, id: &WorkerId, endpoint: Option<Endpoint>, index: LogIndex) {
+        let new = endpoint.as_ref().map_or(Counts::default(), |endpoint| self.counts_of(endpoint));
+        let old = match endpoint {
+            Some(endpoint) => self.endpoints.insert(id.clone(), endpoint),
+            None => self.endpoints.remove(id),
+        };
+        let old = old.map_or(Counts::default(), |old| self.counts_of(&old));
+        self.counts = self.counts.with(new).without(old);
+        if self.counts.serving > 0 {
+            self.forget_vacancy();
+        } else if old.serving > 0 {
             (self.vacant_since, self.last, self.last_is_offline) = (Some(index), Some(id.clone()), false);
         }
+    }
+
+    fn counts_of(&self, endpoint: &Endpoint) -> Counts {
+        if !self.is_asked_by_default(endpoint) {
+            return Counts::default();
+        }
+        Counts { all: 1, serving: endpoint.serves().into(), offline: is_offline(endpoint.worker()).into() }
     }
 
     /// Whether nothing would be lost without it.
     pub(crate) fn is_empty(&self) -> bool {
         self.policy.is_none() && self.endpoints.is_empty()
+    }
+}
+
+impl Counts {
+    fn with(self, other: Self) -> Self {
+        let Self { all, serving, offline } = self;
+        Self { all: all + other.all, serving: serving + other.serving, offline: offline + other.offline }
+    }
+
+    fn without(self, other: Self) -> Self {
+        let Self { all, serving, offline } = self;
+        Self { all: all - other.all, serving: serving - other.serving, offline: offline - other.offline }
     }
 }
 

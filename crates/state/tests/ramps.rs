@@ -1,5 +1,7 @@
 //! Ramps: shares that change at one index, never backwards, and never because of a word that is late.
 
+#[path = "ramps/back.rs"]
+mod back;
 mod support;
 
 use quorate_model::{
@@ -341,26 +343,4 @@ fn a_document_that_is_sent_again_changes_nothing() {
     assert_eq!(case.0.state.parts().config_changed, declared, "nobody declared anything");
     assert_eq!(case.run(configure(route(Some(ramp(None)), 0))), Reply::Unchanged);
     assert_eq!(case.share(), 50);
-}
-
-/// What comes back stands where it stood: a ramp that was aborted does not lead again to what had failed.
-#[test]
-fn a_route_that_is_brought_back_brings_where_its_ramp_stood() {
-    let mut case = Case::new();
-    case.at(0).put(route(Some(ramp(None)), 0));
-    assert_eq!(case.order(RampOrder::Abort), Reply::Done);
-    let (then, share) = (case.0.state.index(), case.share());
-    case.at(1).put(route(None, 0));
-    assert_eq!(case.run(Command::RollBack { to: then, if_index: None }), Reply::Done);
-    assert!(matches!(case.state().phase, RampPhase::Aborted { .. }), "{:?}", case.state());
-    assert_eq!(case.share(), share);
-    // One that ran goes on at its step, under an epoch of its own.
-    case.at(2).put(route(Some(ramp(None)), 1));
-    let due = case.over(20);
-    case.at(20).advance(due);
-    let (then, stood) = (case.0.state.index(), case.state());
-    case.put(route(None, 1));
-    case.run(Command::RollBack { to: then, if_index: None });
-    assert_eq!(case.state().entered, stood.entered);
-    assert!(case.state().epoch > stood.epoch);
 }

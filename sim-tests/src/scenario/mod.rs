@@ -10,6 +10,7 @@ mod health;
 mod leader;
 mod lost_answers;
 mod members;
+mod objects;
 mod partition;
 mod power;
 mod ramps;
@@ -30,7 +31,7 @@ const FOCUSED_EVERY: u64 = 4;
 const DATA_PLANE_EVERY: u64 = 8;
 /// One seed of so many, between those, runs the sandboxes, and another one the gateways.
 const SANDBOXES_EVERY: u64 = 16;
-/// One seed of so many, between those, runs the ramps, and another one the sockets.
+/// One seed of so many, between those, runs the ramps, and others the objects of the sandbox API, and the sockets.
 const RAMPS_EVERY: u64 = 32;
 
 /// A scenario.
@@ -74,6 +75,8 @@ pub enum Scenario {
     Sockets,
     /// Shares change step by step, and stand still for a while, while leaders die.
     Ramps,
+    /// Objects of the sandbox API come, change and end on nodes that die and are cut off.
+    Objects,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -82,7 +85,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -104,6 +107,7 @@ impl Scenario {
         Self::Gateways,
         Self::Sockets,
         Self::Ramps,
+        Self::Objects,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -144,6 +148,7 @@ impl Scenario {
             Self::Gateways => "gateways",
             Self::Sockets => "sockets",
             Self::Ramps => "ramps",
+            Self::Objects => "objects",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -155,7 +160,7 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, and to the sockets.
+    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, to the objects, and to the sockets.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -170,6 +175,8 @@ impl Scenario {
             Self::Sockets
         } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 7 {
             Self::Ramps
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 13 {
+            Self::Objects
         } else {
             Self::Suite
         }
@@ -202,6 +209,7 @@ impl Scenario {
             Self::Gateways => gateways::run().await,
             Self::Sockets => sockets::run().await,
             Self::Ramps => ramps::run().await,
+            Self::Objects => objects::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

@@ -97,9 +97,13 @@ fn to(route: &RouteRecord) -> String {
         return "redirect".into();
     }
     let several = route.destinations.len() > 1;
-    let one = |DestinationRecord { service, url, keyspace, weight }: &DestinationRecord| {
+    let one = |DestinationRecord { service, version, url, keyspace, weight }: &DestinationRecord| {
         let keyspace = keyspace.as_ref().map(|keyspace| format!("keyspace:{keyspace}"));
-        let target = service.clone().or_else(|| url.clone()).or(keyspace).unwrap_or_default();
+        let service = service.as_ref().map(|service| match version {
+            Some(version) => format!("{service}@{version}"),
+            None => service.clone(),
+        });
+        let target = service.or_else(|| url.clone()).or(keyspace).unwrap_or_default();
         if several { format!("{target}={weight}") } else { target }
     };
     route.destinations.iter().map(one).collect::<Vec<_>>().join(",")

@@ -104,8 +104,8 @@ fn explained(node: &Node, case: &Case) -> String {
     worker.unwrap_or_else(|| panic!("one worker gets it: {body}: {told}")).to_owned()
 }
 
-/// Three nodes; of each service a base and two versions of it for sandboxes, which are services of their own: a route
-/// to a service leads to all who offer it, in whatever version.
+/// Three nodes; of each service a base and two versions of it for sandboxes. All offer one service: its policy says that
+/// requests which name no version go to the base.
 struct Rig {
     cluster: Cluster,
     _nginx: [Nginx; 3],
@@ -139,13 +139,14 @@ impl Rig {
 
         let node = &cluster.nodes[0];
         for (service, version, address) in workers {
-            let name = if version == "base" { service.to_owned() } else { format!("{service}-dev") };
-            let offer = json!([{"name": name, "version": version}]);
+            let offer = json!([{"name": service, "version": version}]);
             let worker = json!({"address": format!("http://{address}"), "services": offer, "ttl": "1h"});
             put(node, &format!("/v1/workers/{service}-{version}"), &worker);
         }
-        for service in ["calls", "calls-dev"] {
-            put(node, &format!("/v1/services/{service}"), &json!({"protocol": "h2c"}));
+        for service in SERVICES {
+            let protocol = if service == "calls" { "h2c" } else { "http1" };
+            let policy = json!({"protocol": protocol, "default_version": "base"});
+            put(node, &format!("/v1/services/{service}"), &policy);
         }
         let matches = [
             json!({"path_prefix": "/web"}),
@@ -162,7 +163,7 @@ impl Rig {
     /// All requests of a key go to this version, by what is told to one node.
     fn sandbox(&self, node: &Node, (key, version): (&str, &str)) {
         let encoded = if key == ODD { ODD_ENCODED } else { key };
-        let rule = |service| json!({"service": service, "target": format!("{service}-dev@{version}")});
+        let rule = |service| json!({"service": service, "target": format!("{service}@{version}")});
         put(node, &format!("/v1/sandboxes/{encoded}"), &json!({"rules": SERVICES.map(rule)}));
         self.cluster.catch_up();
     }

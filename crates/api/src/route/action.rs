@@ -35,10 +35,16 @@ fn destination(value: Value) -> Result<Destination, Wrong> {
 }
 
 fn service_or_url(fields: &mut Fields) -> Option<Target> {
+    // Which fields are there is known only until they are read.
+    let version = version(fields);
     let service = fields.optional("service", text("the name of a service", ServiceName::parse_offered));
     let url = fields.optional("url", text("a URL", |text| Target::parse("url", text)));
     let protocol = fields.optional("protocol", policy::protocol);
-    let target = service.map(Target::Service).or(url);
+    let of_service = |service| match version {
+        Some(version) => Target::Version { service, version },
+        None => Target::Service(service),
+    };
+    let target = service.map(of_service).or(url);
     match (target, protocol) {
         (target, None) => target,
         (Some(Target::Url { address, .. }), Some(protocol)) => {
@@ -54,6 +60,15 @@ fn service_or_url(fields: &mut Fields) -> Option<Target> {
             target
         }
     }
+}
+
+/// Which of the service's workers. A name may have an `@` in it, so what is behind one is no version here.
+fn version(fields: &mut Fields) -> Option<Box<str>> {
+    let (is_there, is_of_service) = (fields.has("version"), fields.has("service"));
+    if is_there && !is_of_service {
+        fields.add_inside([Invalid::new("version", "is there without service", "only with service")]);
+    }
+    fields.optional("version", text("the version of a service", |text| Target::version("", text)))
 }
 
 /// The scheme that a protocol needs and an address does not have.

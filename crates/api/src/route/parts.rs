@@ -117,6 +117,11 @@ pub struct DestinationBody {
     /// To the workers that offer this service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// With `service`: to those only that offer it in this version; if not said, to those that its policy names, else
+    /// to all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("v2"), min_length = 1, max_length = 256)]
+    pub version: Option<String>,
     /// To who answers there; without a scheme the name of a service, or `host:port` over http.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -140,8 +145,9 @@ impl From<&Destination> for DestinationBody {
                 Self { url: Some(address.to_string()), protocol: protocol.map(Into::into), ..rest }
             }
             Target::Keyspace(name) => Self { keyspace: Some(name.to_string()), ..rest },
-            // The model makes no route of one.
-            Target::Version { .. } => rest,
+            Target::Version { service, version } => {
+                Self { service: Some(service.to_string()), version: Some(version.to_string()), ..rest }
+            }
         }
     }
 }
@@ -272,6 +278,10 @@ pub struct MirrorBody {
     /// The workers that offer this service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// With `service`: those only that offer it in this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub version: Option<String>,
     /// Who answers there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -297,8 +307,11 @@ impl From<&Mirror> for MirrorBody {
             Target::Url { address, protocol } => {
                 Self { url: Some(address.to_string()), protocol: protocol.map(Into::into), ..rest }
             }
-            // The model makes none of these.
-            Target::Version { .. } | Target::Keyspace(_) => rest,
+            Target::Version { service, version } => {
+                Self { service: Some(service.to_string()), version: Some(version.to_string()), ..rest }
+            }
+            // The model makes none of it.
+            Target::Keyspace(_) => rest,
         }
     }
 }

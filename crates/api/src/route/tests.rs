@@ -34,6 +34,7 @@ fn whole() -> Value {
         },
         "destinations": [
             {"service": "upload", "weight": 80},
+            {"service": "upload", "version": "v2", "weight": 5},
             {"url": "http://10.0.0.9:80", "protocol": "h2c", "weight": 20},
             {"keyspace": "default", "weight": 0},
         ],
@@ -53,7 +54,7 @@ fn whole() -> Value {
         "rewrite": {"path_prefix": "/v2", "host": "inside"},
         "request_headers": {"set": {"x-a": "1"}, "add": {"x-b": "1", "x-c": ["1", "2"]}, "remove": ["x-d"]},
         "response_headers": {"remove": ["server"]},
-        "mirror": {"service": "shadow", "percent": 0.5},
+        "mirror": {"service": "shadow", "version": "v@3", "percent": 0.5},
         "priority": -3,
     })
 }
@@ -133,6 +134,14 @@ fn each_mistake_has_its_place() {
             with(json!({"destinations": [{"url": "http://h", "protocol": "h2"}]})),
             &["destinations[0].protocol"],
         ),
+        (with(json!({"destinations": [{"service": "a", "version": ""}]})), &["destinations[0].version"]),
+        (with(json!({"destinations": [{"service": "a", "version": 2}]})), &["destinations[0].version"]),
+        (with(json!({"destinations": [{"url": "a", "version": "v2"}]})), &["destinations[0].version"]),
+        (
+            with(json!({"destinations": [{"keyspace": "default", "version": "v2"}]})),
+            &["destinations[0].version"],
+        ),
+        (with(json!({"mirror": {"url": "http://h", "version": "v2"}})), &["mirror.version"]),
         (with(json!({"destinations": "a"})), &["destinations"]),
         (with(json!({"match": {"path_regex": "("}})), &["match.path_regex"]),
         (with(json!({"match": {"headers": {"x": {"regex": "["}}}})), &["match.headers.x.regex"]),

@@ -40,6 +40,8 @@ fn each_wrong_field_of_a_policy_is_named() {
         (json!({"outlier": {"ejection": "1m", "ejection_max": "1s"}}), vec!["outlier.ejection_max"]),
         (json!({"limits": {"in_flight_max": 0}}), vec!["limits.in_flight_max"]),
         (json!({"slow_start": "2h", "prefer_zone": "a"}), vec!["prefer_zone", "slow_start"]),
+        (json!({"default_version": 1}), vec!["default_version"]),
+        (json!({"default_version": "a\u{7}"}), vec!["default_version"]),
         (json!({"timeout": "1ms", "limits": {"pending": 1}}), vec!["timeout", "limits.pending"]),
     ] {
         assert_eq!(read(body.clone()), Err(fields.iter().map(ToString::to_string).collect()), "{body}");
@@ -61,7 +63,7 @@ fn a_whole_policy_is_read_back_as_it_was_written() {
             "failures": 3, "ejection": "1s", "ejection_max": "1m", "ejected_percent_max": 20, "panic_percent": 0,
         },
         "limits": {"connections_max": 10, "pending_max": 5, "in_flight_max": 100},
-        "slow_start": "30s", "prefer_zone": true,
+        "slow_start": "30s", "prefer_zone": true, "default_version": "v1",
     });
     let policy = read(whole.clone()).expect("valid");
     assert_eq!(json!(PolicyBody::from(&policy)), whole);

@@ -43,6 +43,9 @@ pub struct DestinationRecord {
     /// To a service.
     #[serde(default)]
     pub service: Option<String>,
+    /// To those who offer the service in this version.
+    #[serde(default)]
+    pub version: Option<String>,
     /// To an address.
     #[serde(default)]
     pub url: Option<String>,

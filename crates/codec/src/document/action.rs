@@ -68,7 +68,7 @@ enum Target {
         protocol: Option<Protocol>,
     },
     Keyspace(String),
-    /// Since the fifth level, in sandboxes.
+    /// Since the fifth level, in sandboxes; since the sixth, in routes.
     Version {
         service: String,
         version: Box<str>,

@@ -1,6 +1,10 @@
 //! What operators declared before.
 
-use super::{Policy, Sandbox, StoredRoute, config::Keyspace};
+use super::{
+    Policy, Sandbox, StoredRoute,
+    config::Keyspace,
+    ramp::{self, RuleRamp},
+};
 use quorate_model as model;
 use quorate_model::{Invalid, KeyspaceName, LogIndex, LogTime, RouteName, RoutingKey, ServiceName};
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,9 @@ enum Former {
         key: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         was: Option<Sandbox>,
+        /// Where the ramps of its rules stood.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ramps: Vec<RuleRamp>,
     },
     Service {
         name: String,
@@ -83,9 +90,11 @@ impl From<&model::Former> for Former {
             M::Route { name, was } => {
                 Self::Route { name: name.to_string(), was: was.as_deref().map(StoredRoute::from) }
             }
-            M::Sandbox { key, was } => {
-                Self::Sandbox { key: key.to_string(), was: was.as_deref().map(Sandbox::from) }
-            }
+            M::Sandbox { key, was } => Self::Sandbox {
+                key: key.to_string(),
+                was: was.as_ref().map(|former| Sandbox::from(&*former.sandbox)),
+                ramps: was.as_ref().map(|former| ramp::of_rules(&former.ramps)).unwrap_or_default(),
+            },
             M::Service { name, was } => {
                 Self::Service { name: name.to_string(), was: was.as_deref().map(Policy::from) }
             }
@@ -105,9 +114,9 @@ impl TryFrom<Former> for model::Former {
                 name: RouteName::parse(&name)?,
                 was: was.map(TryInto::try_into).transpose()?.map(Arc::new),
             },
-            Former::Sandbox { key, was } => Self::Sandbox {
+            Former::Sandbox { key, was, ramps } => Self::Sandbox {
                 key: RoutingKey::parse(&key)?,
-                was: was.map(TryInto::try_into).transpose()?.map(Arc::new),
+                was: was.map(|was| former_sandbox(was, ramps)).transpose()?,
             },
             Former::Service { name, was } => Self::Service {
                 name: ServiceName::parse(&name)?,
@@ -119,4 +128,10 @@ impl TryFrom<Former> for model::Former {
             },
         })
     }
+}
+
+fn former_sandbox(was: Sandbox, ramps: Vec<RuleRamp>) -> Result<model::FormerSandbox, Invalid> {
+    let sandbox: model::Sandbox = was.try_into()?;
+    let ramps = ramp::with_rules(&sandbox, ramps)?;
+    Ok(model::FormerSandbox { sandbox: Arc::new(sandbox), ramps })
 }

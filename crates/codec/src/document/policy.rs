@@ -54,6 +54,9 @@ pub(crate) struct Traffic {
     slow_start_ms: Option<u32>,
     #[serde(skip_serializing_if = "super::is_false")]
     prefer_zone: bool,
+    /// Since the sixth level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_version: Option<Box<str>>,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -142,6 +145,7 @@ impl From<&model::ServicePolicy> for Traffic {
             limits: model::policy::EndpointLimits { connections_max, pending_max, in_flight_max },
             slow_start_ms,
             prefer_zone,
+            default_version,
         } = policy;
         Self {
             protocol: protocol.map(Protocol::from),
@@ -156,6 +160,7 @@ impl From<&model::ServicePolicy> for Traffic {
             in_flight_max: *in_flight_max,
             slow_start_ms: *slow_start_ms,
             prefer_zone: *prefer_zone,
+            default_version: default_version.clone(),
         }
     }
 }
@@ -185,6 +190,7 @@ impl Traffic {
             },
             slow_start_ms: self.slow_start_ms,
             prefer_zone: self.prefer_zone,
+            default_version: self.default_version,
         };
         policy.validate().map_err(first)
     }

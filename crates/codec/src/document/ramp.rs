@@ -3,6 +3,7 @@
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, LogTime};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,19 +150,17 @@ impl From<Cause> for model::RampCause {
     }
 }
 
-/// Of all rules, by their places.
-pub(super) fn of_rules(stored: &model::StoredSandbox) -> Vec<RuleRamp> {
-    let ramps = stored.ramps.iter();
-    ramps.map(|(rule, state)| RuleRamp { rule: *rule, state: (*state).into() }).collect()
+/// Of rules, by their place.
+pub(super) fn of_rules(ramps: &BTreeMap<u16, model::RampState>) -> Vec<RuleRamp> {
+    ramps.iter().map(|(rule, state)| RuleRamp { rule: *rule, state: (*state).into() }).collect()
 }
 
-/// The same, with the sandbox whose they are.
+/// The same, read back and checked with the sandbox whose they are.
 pub(super) fn with_rules(
-    sandbox: model::StoredSandbox,
+    sandbox: &model::Sandbox,
     ramps: Vec<RuleRamp>,
-) -> Result<model::StoredSandbox, Invalid> {
+) -> Result<BTreeMap<u16, model::RampState>, Invalid> {
     let ramps = ramps.into_iter().map(|RuleRamp { rule, state }| (rule, state.into())).collect();
-    let sandbox = model::StoredSandbox { ramps, ..sandbox };
-    sandbox.check_ramps()?;
-    Ok(sandbox)
+    sandbox.check_ramps(&ramps)?;
+    Ok(ramps)
 }

@@ -10,7 +10,7 @@ use crate::v1::registration::first;
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl, ServiceName, sandbox::Fallback};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What a sandbox says. Its key stands beside it.
 #[derive(Serialize, Deserialize)]
@@ -134,14 +134,14 @@ impl TryFrom<Rule> for model::SandboxRule {
 
 impl From<&model::StoredSandbox> for StoredSandbox {
     fn from(stored: &model::StoredSandbox) -> Self {
-        let model::StoredSandbox { key, sandbox, created, changed, ends, ramps: _ } = stored;
+        let model::StoredSandbox { key, sandbox, created, changed, ends, ramps } = stored;
         Self {
             key: key.to_string(),
             created: created.0,
             changed: changed.0,
             ends_ms: ends.map(|ends| ends.0),
             sandbox: (&**sandbox).into(),
-            ramps: ramp::of_rules(stored),
+            ramps: ramp::of_rules(ramps),
         }
     }
 }
@@ -150,14 +150,15 @@ impl TryFrom<StoredSandbox> for model::StoredSandbox {
     type Error = Invalid;
 
     fn try_from(stored: StoredSandbox) -> Result<Self, Invalid> {
-        let sandbox = Self {
+        let sandbox: model::Sandbox = stored.sandbox.try_into()?;
+        let ramps = ramp::with_rules(&sandbox, stored.ramps)?;
+        Ok(Self {
             key: RoutingKey::parse(&stored.key)?,
-            sandbox: Arc::new(stored.sandbox.try_into()?),
+            sandbox: Arc::new(sandbox),
             created: LogIndex(stored.created),
             changed: LogIndex(stored.changed),
             ends: stored.ends_ms.map(LogTime),
-            ramps: BTreeMap::new(),
-        };
-        ramp::with_rules(sandbox, stored.ramps)
+            ramps,
+        })
     }
 }

@@ -123,7 +123,7 @@ impl TryFrom<SandboxDocument> for model::StoredSandbox {
             ends: stored.ends_ms.map(LogTime),
             ramps: BTreeMap::new(),
         };
-        sandbox.check_ramps()?;
+        sandbox.sandbox.check_ramps(&sandbox.ramps)?;
         Ok(sandbox)
     }
 }

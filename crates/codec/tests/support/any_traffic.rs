@@ -89,11 +89,11 @@ fn any_policy() -> impl Strategy<Value = ServicePolicy> {
             let hold = wait.and_then(|ms| Hold::new(Duration::from_millis(ms), 10).ok());
             ServicePolicy { hold, timeout_ms, ..ServicePolicy::default() }
         });
-    let rest =
-        (option::of(breaker), option::of(outlier), limits, option::of(1u32..=3_600_000), any::<bool>());
+    let slow_start = (option::of(1u32..=3_600_000), any::<bool>(), option::of("[ -~é]{0,9}"));
+    let rest = (option::of(breaker), option::of(outlier), limits, slow_start);
     (plain, protocols(), balancings(), option::of(health), option::of(any_retries()), rest).prop_map(
         |(plain, protocol, (balancing, hash_on), health, retries, rest)| {
-            let (breaker, outlier, limits, slow_start_ms, prefer_zone) = rest;
+            let (breaker, outlier, limits, (slow_start_ms, prefer_zone, version)) = rest;
             let policy = ServicePolicy {
                 protocol,
                 balancing,
@@ -105,6 +105,7 @@ fn any_policy() -> impl Strategy<Value = ServicePolicy> {
                 limits,
                 slow_start_ms,
                 prefer_zone,
+                default_version: version.map(Into::into),
                 ..plain
             };
             policy.validate().expect("valid")
@@ -184,6 +185,10 @@ pub fn targets() -> impl Strategy<Value = Target> {
     prop_oneof![
         words().prop_map(|name| Target::Service(services::service(&name))),
         (addresses(), protocols()).prop_map(|(address, protocol)| Target::Url { address, protocol }),
+        (words(), "[ -~é]{1,9}").prop_map(|(service, version)| Target::Version {
+            service: services::service(&service),
+            version: version.into(),
+        }),
     ]
 }
 

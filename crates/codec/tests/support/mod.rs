@@ -14,6 +14,7 @@ pub mod sessions;
 mod snapshots;
 mod strategies;
 pub mod traffic;
+pub mod versions;
 
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use snapshots::{keyspace_records, later_snapshot, restoring, snapshot, workers};
@@ -132,6 +133,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(ramps::commands());
     named.extend(objects::commands());
     named.extend(sessions::commands());
+    named.extend(versions::commands());
     named
 }
 

@@ -5,7 +5,7 @@ use super::{
     sandboxes::{any_key, any_sandbox, key},
     *,
 };
-use quorate_model::{Became, DeclaredChange, Former, KeyspaceConfig};
+use quorate_model::{Became, DeclaredChange, Former, FormerSandbox, KeyspaceConfig};
 use quorate_state::HistoryParts;
 
 /// What came with it.
@@ -41,7 +41,14 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
         change(30, Former::Service { name: policy.service.clone(), was: None }, Became::Set),
         change(30, Former::Keyspace { name: keyspace("other"), was: None }, Became::Set),
         change(40, Former::Route { name: route_name(), was: Some(route.clone()) }, Became::Removed),
-        change(40, Former::Sandbox { key: key("dev-1"), was: Some(sandbox) }, Became::Ended),
+        change(
+            40,
+            Former::Sandbox {
+                key: key("dev-1"),
+                was: Some(FormerSandbox { sandbox, ramps: BTreeMap::new() }),
+            },
+            Became::Ended,
+        ),
         change(
             40,
             Former::Service { name: policy.service.clone(), was: Some(Arc::new(policy.policy.clone())) },
@@ -62,6 +69,10 @@ pub fn snapshot() -> (SnapshotMeta, Parts) {
     (meta, parts)
 }
 
+fn former(sandbox: quorate_model::Sandbox) -> FormerSandbox {
+    FormerSandbox { sandbox: Arc::new(sandbox), ramps: BTreeMap::new() }
+}
+
 /// Boxed: the sum of these strategies takes more than a test's stack.
 fn any_former() -> BoxedStrategy<Former> {
     let keyspace_config =
@@ -75,7 +86,7 @@ fn any_former() -> BoxedStrategy<Former> {
         was: stood.then_some(stored),
     });
     let sandbox = (any_key(), option::of(any_sandbox().boxed()))
-        .prop_map(|(key, was)| Former::Sandbox { key, was: was.map(Arc::new) });
+        .prop_map(|(key, was)| Former::Sandbox { key, was: was.map(former) });
     let service = (any_stored_policy().boxed(), any::<bool>()).prop_map(|(stored, stood)| Former::Service {
         name: stored.service,
         was: stood.then(|| Arc::new(stored.policy)),

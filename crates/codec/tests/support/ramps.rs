@@ -6,11 +6,12 @@ use super::{
     *,
 };
 use quorate_model::{
-    Config, ConfigMode, ErrorsSeen, OnErrors, OnErrorsThen, Ramp, RampAdvance, RampCause, RampCommand,
-    RampErrors, RampOrder, RampPhase, RampState, RampStep, RampSubject, Route, RouteParts, Sandbox,
-    SandboxParts, SandboxRule, StoredRoute, StoredSandbox,
+    Became, Config, ConfigMode, DeclaredChange, ErrorsSeen, Former, FormerSandbox, OnErrors, OnErrorsThen,
+    Ramp, RampAdvance, RampCause, RampCommand, RampErrors, RampOrder, RampPhase, RampState, RampStep,
+    RampSubject, Route, RouteParts, Sandbox, SandboxParts, SandboxRule, StoredRoute, StoredSandbox,
     route::{Action, Destination, Forwarding, Target},
 };
+use quorate_state::HistoryParts;
 
 fn destinations() -> Vec<Destination> {
     let to = |(name, weight)| Destination { target: Target::parse("t", name).expect("valid"), weight };
@@ -176,4 +177,18 @@ pub fn any_command() -> impl Strategy<Value = Command> {
         }),
     ];
     command.prop_map(Command::Ramp)
+}
+
+/// What was declared before, with where ramps stood.
+pub fn history() -> (SnapshotMeta, Parts) {
+    let (meta, parts) = super::past::snapshot();
+    let was = stored_sandboxes().first().map(|stored| FormerSandbox::of(stored));
+    let change = DeclaredChange {
+        index: LogIndex(40),
+        at: AT,
+        former: Former::Sandbox { key: key("dev-1"), was },
+        became: Became::Removed,
+    };
+    let history = Some(HistoryParts { begins: LogIndex(20), changes: vec![Arc::new(change)] });
+    (meta, Parts { history, windows: Vec::new(), ..parts })
 }

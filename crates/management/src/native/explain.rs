@@ -13,7 +13,7 @@ use quorate_api::{
     Param,
     explain::{
         self, Asked, CandidateBody, ChosenBody, DecisionBody, ExplainBody, ExplainPut, KeyBody, ReasonBody,
-        RuleBody,
+        TriedRuleBody,
     },
 };
 use quorate_model::Scheme;
@@ -79,9 +79,14 @@ fn body(Explanation { index, key, tried, left_out, result }: Explanation) -> Exp
     }
 }
 
-fn rule(Tried { kind, name, decides, reasons }: Tried) -> RuleBody {
+fn rule(Tried { kind, name, decides, reasons }: Tried) -> TriedRuleBody {
     let reason = |Reason { field, wanted, found }| ReasonBody { field, wanted, found };
-    RuleBody { kind: kind.into(), name, matched: decides, reasons: reasons.into_iter().map(reason).collect() }
+    TriedRuleBody {
+        kind: kind.into(),
+        name,
+        matched: decides,
+        reasons: reasons.into_iter().map(reason).collect(),
+    }
 }
 
 fn decision(result: Decided) -> DecisionBody {

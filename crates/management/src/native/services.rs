@@ -77,13 +77,14 @@ fn found(endpoint: &Endpoint) -> Verdict {
     if endpoint.is_ailing() { Verdict::Unhealthy } else { Verdict::Healthy }
 }
 
-/// As requests see it: also who says in its heartbeats that it is not well gets none.
+/// As requests that name no version see it: also who says in its heartbeats that it is not well gets none.
 fn serving_count(service: &ServiceView, loads: &Loads) -> usize {
     if loads.is_empty() {
         return service.serving_count();
     }
     let load = |endpoint: &Endpoint| loads.of(endpoint.worker().id().as_str()).map(|load| &**load);
-    service.endpoints().filter(|endpoint| endpoint.serves_now(load(endpoint))).count()
+    let asked = service.endpoints().filter(|endpoint| service.is_asked_by_default(endpoint));
+    asked.filter(|endpoint| endpoint.serves_now(load(endpoint))).count()
 }
 
 /// Show a service

@@ -35,6 +35,7 @@ mod snapshot;
 mod tunnels;
 mod unavailable;
 mod v2_heartbeat;
+mod versions;
 mod visible;
 mod watching;
 mod workers;

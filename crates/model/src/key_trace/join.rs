@@ -65,13 +65,14 @@ fn grouped(hops: Vec<(NodeName, Hop)>) -> Vec<Vec<(NodeName, Hop)>> {
     let mut groups: Vec<Vec<(NodeName, Hop)>> = Vec::new();
     let mut group_of: BTreeMap<Box<str>, usize> = BTreeMap::new();
     for (node, hop) in hops {
-        let mut known: Vec<usize> = hop.traces.iter().filter_map(|id| group_of.get(id).copied()).collect();
-        known.sort_unstable();
-        let into = known.first().copied().unwrap_or_else(|| {
+        let known: Vec<usize> = hop.traces.iter().filter_map(|id| group_of.get(id).copied()).collect();
+        // The smaller go to the largest: so none moves more often than the whole can double.
+        let largest = known.iter().copied().max_by_key(|group| groups[*group].len());
+        let into = largest.unwrap_or_else(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
-        for other in known.into_iter().skip(1).filter(|other| *other != into) {
+        for other in known.into_iter().filter(|other| *other != into) {
             let moved = std::mem::take(&mut groups[other]);
             group_of
                 .extend(moved.iter().flat_map(|(_, hop)| hop.traces.iter().cloned().map(|id| (id, into))));
@@ -91,8 +92,12 @@ fn trail(mut group: Vec<(NodeName, Hop)>) -> Trail {
     traces.sort_unstable();
     traces.dedup();
     let mut hops: Vec<Joined> = Vec::with_capacity(group.len());
+    // Those that may be under way, the innermost last. Time goes on from hop to hop: what is over, is for all that follow.
+    let mut open: Vec<usize> = Vec::new();
+    let mut last_with_key = None;
     for (node, hop) in group {
-        let inside = hops.iter().rposition(|earlier| is_under_way(&earlier.hop, &hop));
+        while open.pop_if(|earlier| !is_under_way(&hops[*earlier].hop, &hop)).is_some() {}
+        let inside = open.last().copied();
         let key = match (hop.forms.is_empty(), inside) {
             (false, _) => KeyAt::Present,
             (true, Some(outer)) => match hops[outer].key {
@@ -100,11 +105,12 @@ fn trail(mut group: Vec<(NodeName, Hop)>) -> Trail {
                 // It was gone before.
                 other => other,
             },
-            (true, None) => {
-                let last = hops.iter().rposition(|earlier| earlier.key == KeyAt::Present);
-                last.map_or(KeyAt::NotYet, |after| KeyAt::Lost { after })
-            }
+            (true, None) => last_with_key.map_or(KeyAt::NotYet, |after| KeyAt::Lost { after }),
         };
+        open.push(hops.len());
+        if key == KeyAt::Present {
+            last_with_key = Some(hops.len());
+        }
         hops.push(Joined { node, hop, inside, key });
     }
     Trail { traces, hops }
@@ -213,5 +219,45 @@ mod tests {
     #[test]
     fn of_one_millisecond_the_longer_one_was_first() {
         check(&["100+1 n2 t", "100+3 n1 t key"], &["t: 100 in - present; 100 in 0 lost after 0"]);
+    }
+
+    /// What a look at all that came before finds, in as many steps as there are hops and not as many as there are pairs.
+    #[test]
+    fn the_innermost_hop_is_the_latest_that_is_under_way() {
+        let mut random = 7_u64;
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for _ in 0..200 {
+            let texts: Vec<String> = (0..30)
+                .map(|_| {
+                    let key = if draw(3) == 0 { " key" } else { "" };
+                    format!("{}+{} n1 t{key}", draw(100), draw(40))
+                })
+                .collect();
+            let trails = join(texts.iter().map(|text| hop(text)).collect());
+            let hops = &trails[0].hops;
+            for (nth, one) in hops.iter().enumerate() {
+                let inside = hops[..nth].iter().rposition(|earlier| is_under_way(&earlier.hop, &one.hop));
+                assert_eq!(one.inside, inside, "{texts:?}");
+                let last = hops[..nth].iter().rposition(|earlier| earlier.key == KeyAt::Present);
+                if one.hop.forms.is_empty() && inside.is_none() {
+                    assert_eq!(one.key, last.map_or(KeyAt::NotYet, |after| KeyAt::Lost { after }));
+                }
+            }
+        }
+    }
+
+    /// As many as five nodes tell at most: in one trace, and in pairs that one hop after the other holds together.
+    #[test]
+    fn very_many_hops_are_joined_all_the_same() {
+        const MANY: u64 = 20_000;
+        let one = (0..MANY).map(|nth| hop(&format!("{nth}+1000000 n1 t"))).collect();
+        assert_eq!(join(one)[0].hops.len(), MANY as usize);
+        // The last one first: each new hop's group is the smaller one, and the older.
+        let pairs = (0..MANY).rev().map(|nth| hop(&format!("{nth}+1 n1 t{nth},t{}", nth + 1))).collect();
+        let trails = join(pairs);
+        assert_eq!((trails.len(), trails[0].hops.len()), (1, MANY as usize));
     }
 }

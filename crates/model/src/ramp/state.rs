@@ -58,7 +58,7 @@ pub enum RampCause {
 pub struct ErrorsSeen {
     /// The destination's place, from 0.
     pub destination: u16,
-    /// Answers of 500 and above, and no answer.
+    /// Answers of 500 and above, calls of gRPC that failed so, and no answer.
     pub failures: u64,
     /// All together.
     pub requests: u64,

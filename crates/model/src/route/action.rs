@@ -31,7 +31,7 @@ pub enum Target {
         /// What it speaks; `None`: HTTP/1.1, over TLS what ALPN says.
         protocol: Option<Protocol>,
     },
-    /// One of the workers that offer one version of a service. Only sandboxes have it.
+    /// One of the workers that offer one version of a service. In routes since the sixth level.
     Version {
         /// The service.
         service: ServiceName,
@@ -50,6 +50,14 @@ impl Target {
             Self::Url { address, .. } => address.as_str().len(),
             Self::Version { service, version } => service.as_str().len() + version.len(),
             Self::Keyspace(name) => name.as_str().len(),
+        }
+    }
+
+    /// How many bytes the version has, if it names one: all else of its text counts as one value in routes.
+    pub(super) fn version_len(&self) -> usize {
+        match self {
+            Self::Version { version, .. } => version.len(),
+            Self::Service(_) | Self::Url { .. } | Self::Keyspace(_) => 0,
         }
     }
 }
@@ -259,8 +267,9 @@ impl Mirror {
             .map_err(|_| Invalid::new("mirror.percent", "is above 100", "0 to 100"))?;
         match target {
             Target::Keyspace(_) => Err(Invalid::new("mirror", "names a keyspace", "a service or a url")),
-            Target::Version { .. } => Err(Invalid::new("mirror", "names a version", "a service or a url")),
-            target @ (Target::Service(_) | Target::Url { .. }) => Ok(Self { target, per_million }),
+            target @ (Target::Service(_) | Target::Version { .. } | Target::Url { .. }) => {
+                Ok(Self { target, per_million })
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod action;
 mod declared;
+mod level;
 mod matching;
 mod target;
 
@@ -269,10 +270,11 @@ impl Forwarding {
             + weight::FORWARDING
             + edits.map(|text| VALUE + text).sum::<usize>()
             + (self.destinations.len() + origins) * VALUE
+            + self.destinations.iter().map(|one| one.target.version_len()).sum::<usize>()
     }
 
     fn mistakes(&self) -> Vec<Invalid> {
-        let mut wrong = self.wrong_destinations();
+        let mut wrong = wrong_destinations("destinations", &self.destinations);
         if self.hash_on.is_some() && self.balancing != Some(Balancing::ConsistentHash) {
             wrong.push(Invalid::new("hash_on", "is there", "only with `balancing: consistent-hash`"));
         }
@@ -291,19 +293,6 @@ impl Forwarding {
         wrong.extend(self.cors.as_ref().and_then(Cors::mistake));
         wrong.extend(self.request_headers.mistakes("request_headers"));
         wrong.extend(self.response_headers.mistakes("response_headers"));
-        wrong
-    }
-
-    fn wrong_destinations(&self) -> Vec<Invalid> {
-        let versions = self.destinations.iter().enumerate();
-        let versions = versions.filter(|(_, one)| matches!(one.target, Target::Version { .. }));
-        let mut wrong: Vec<_> = versions
-            .map(|(nth, _)| {
-                let allowed = "a service, a url or a keyspace";
-                Invalid::new(format!("destinations[{nth}]"), "names a version", allowed)
-            })
-            .collect();
-        wrong.extend(wrong_destinations("destinations", &self.destinations));
         wrong
     }
 }

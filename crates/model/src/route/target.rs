@@ -9,6 +9,16 @@ use crate::{
 use std::net::IpAddr;
 
 impl Target {
+    /// The version of a service, as workers register it; the error is about `field`.
+    pub fn version(field: &str, text: &str) -> Result<Box<str>, Invalid> {
+        if is_version(text) {
+            return Ok(text.into());
+        }
+        let problem = if text.is_empty() { "is empty".to_owned() } else { format!("is {}", excerpt(text)) };
+        let allowed = format!("1 to {} bytes of printable text", limit::LABEL_BYTES_MAX);
+        Err(Invalid::new(field, problem, allowed))
+    }
+
     /// With a scheme, an address; without one the name of a service, `host:port` over http, or `tunnel:NAME`. What
     /// looks like a port is one: a tunnel whose name is a number is `tunnel://3000`.
     pub fn parse(field: &str, text: &str) -> Result<Self, Invalid> {
@@ -40,13 +50,14 @@ impl Target {
             return Err(Invalid::new(field, problem, format!("{shown}:80, or a URL such as http://{shown}")));
         }
         let Some((service, version)) = parts else { return Self::parse(field, text).map_err(named) };
-        let is_version = !version.is_empty()
-            && version.len() <= limit::LABEL_BYTES_MAX
-            && !version.chars().any(char::is_control);
-        if !is_version || service.contains(':') {
+        if !is_version(version) || service.contains(':') {
             return Err(Invalid::new(field, format!("is {}", excerpt(text)), ALLOWED));
         }
         let service = ServiceName::parse_offered(service).map_err(named)?;
         Ok(Self::Version { service, version: version.into() })
     }
+}
+
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.len() <= limit::LABEL_BYTES_MAX && !text.chars().any(char::is_control)
 }

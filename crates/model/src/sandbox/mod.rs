@@ -84,6 +84,20 @@ impl Sandbox {
         self.rules.iter().any(|rule| rule.ramp.is_some())
     }
 
+    /// Checks that each ramp stands somewhere, and that nothing stands that is none. By the rule's place.
+    pub fn check_ramps(&self, ramps: &BTreeMap<u16, RampState>) -> Result<(), Invalid> {
+        let ramp = |rule: u16| self.rules.get(usize::from(rule))?.ramp.as_ref();
+        for (rule, state) in ramps {
+            let none = || Invalid::new("ramps", format!("names rule {rule}"), "rules that have a ramp");
+            state.is_of(ramp(*rule).ok_or_else(none)?)?;
+        }
+        let count = self.rules.iter().filter(|rule| rule.ramp.is_some()).count();
+        if count == ramps.len() {
+            return Ok(());
+        }
+        Err(Invalid::new("ramps", format!("are {}", ramps.len()), format!("one for each of {count} ramps")))
+    }
+
     /// Rules that no request can come to, as far as that can be told from the rules alone.
     pub fn overlaps(&self) -> Vec<Overlap> {
         let earlier = |nth: usize| self.rules[..nth].iter().position(|one| one.covers(&self.rules[nth]));
@@ -109,24 +123,6 @@ pub struct StoredSandbox {
 }
 
 impl StoredSandbox {
-    /// Checks that each ramp stands somewhere, and that nothing stands that is none.
-    pub fn check_ramps(&self) -> Result<(), Invalid> {
-        let ramp = |rule: u16| self.sandbox.rules.get(usize::from(rule))?.ramp.as_ref();
-        for (rule, state) in &self.ramps {
-            let none = || Invalid::new("ramps", format!("names rule {rule}"), "rules that have a ramp");
-            state.is_of(ramp(*rule).ok_or_else(none)?)?;
-        }
-        let count = self.sandbox.rules.iter().filter(|rule| rule.ramp.is_some()).count();
-        if count == self.ramps.len() {
-            return Ok(());
-        }
-        Err(Invalid::new(
-            "ramps",
-            format!("are {}", self.ramps.len()),
-            format!("one for each of {count} ramps"),
-        ))
-    }
-
     /// The ramp of a rule, and where it stands.
     pub fn ramp(&self, rule: u16) -> Option<(&Ramp, &RampState)> {
         let ramp = self.sandbox.rules.get(usize::from(rule))?.ramp.as_ref()?;

@@ -127,9 +127,11 @@ impl Case<'_> {
                 let vacancy = vacancy::of_service(service);
                 self.of_service(head, known, (service, known.manner(), vacancy))
             }
-            // Of one version nobody knows when the last one went.
             Aim::Version(_, version, Some(service)) => {
-                self.of_service(head, known, (service, Manner::Version(version), None))
+                // Of other versions nobody knows when the last one went.
+                let is_default = service.default_version() == Some(*version);
+                let vacancy = is_default.then(|| vacancy::of_service(service)).flatten();
+                self.of_service(head, known, (service, known.manner().of_version(version), vacancy))
             }
             Aim::Owner(_, Ok(forward)) => {
                 Ok(Aimed::at(self.workers.owner(forward.worker), forward.partition))
@@ -178,17 +180,17 @@ impl Case<'_> {
 
     /// Who gets the copy. Nobody who has to be waited for.
     fn mirror(&mut self, head: &RequestHead<'_>, (target, manner): (&Target, Manner<'_>)) -> Option<Seat> {
-        match target {
-            Target::Url { address, protocol } => Some(self.workers.at(address, *protocol)),
-            Target::Service(name) => {
-                let service = self.sight.view.service(name.as_str())?;
-                let wish = Wish { tried: &[], ..wish((head, manner), &self.terms, self.now) };
-                let (_, picked) = self.services.choice_for(service, self.workers, &wish);
-                picked.map(|entrant| entrant.seat)
-            }
+        let (name, manner) = match target {
+            Target::Url { address, protocol } => return Some(self.workers.at(address, *protocol)),
+            Target::Service(name) => (name, manner),
+            Target::Version { service, version } => (service, manner.of_version(version)),
             // A copy has no key.
-            Target::Version { .. } | Target::Keyspace(_) => None,
-        }
+            Target::Keyspace(_) => return None,
+        };
+        let service = self.sight.view.service(name.as_str())?;
+        let wish = Wish { tried: &[], ..wish((head, manner), &self.terms, self.now) };
+        let (_, picked) = self.services.choice_for(service, self.workers, &wish);
+        picked.map(|entrant| entrant.seat)
     }
 }
 

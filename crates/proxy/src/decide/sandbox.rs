@@ -52,7 +52,7 @@ impl Case<'_> {
         };
         match aim {
             Aim::Service(_, Some(service)) => of(service, known.manner()),
-            Aim::Version(_, version, Some(service)) => of(service, Manner::Version(version)),
+            Aim::Version(_, version, Some(service)) => of(service, known.manner().of_version(version)),
             Aim::Service(_, None) | Aim::Version(_, _, None) | Aim::Nobody | Aim::Owner(_, Err(_)) => 0,
             Aim::Url(address, _) => usize::from(is_there(self.sight.view, address)),
             Aim::Owner(_, Ok(_)) => 1,

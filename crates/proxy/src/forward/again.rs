@@ -62,7 +62,7 @@ impl Forwarding<'_> {
     /// What becomes of an answer: it is passed on, or it makes room for another attempt.
     pub(super) async fn judge(&mut self, arrived: Arrived) -> Option<Arrived> {
         let (tick, status) = (self.client.core.deadlines.now(), arrived.status());
-        self.count(status.is_server_error());
+        self.count_answer(&arrived);
         let Some(care) = &mut self.to.care else { return Some(arrived) };
         care.answered(status.as_u16(), tick);
         if self.upgrade.is_some() || !care.again.policy.lists(status.as_u16()) {
@@ -98,13 +98,6 @@ impl Forwarding<'_> {
             care.failed((failed.failure, failed.connection), self.client.core.deadlines.now());
         }
         self.then((failed.failure, failed.connection), &failed.error).await
-    }
-
-    /// An attempt is over, for the ramp of its route if that is watched.
-    fn count(&self, failed: bool) {
-        if let By::Route(plan) = &self.to.by {
-            plan.known.count(plan.nth, failed);
-        }
     }
 
     async fn then(

@@ -2,6 +2,7 @@
 
 use super::{
     Upstream, WireError,
+    call::Followers,
     kept::{Pieced, Sending},
     upstream::Detached,
 };
@@ -10,12 +11,12 @@ use crate::{
     destination::Ticket,
     http2::upstream::Answer,
     pool::Endpoint,
-    serve::GRPC_STATUS,
+    ramps::CountedCall,
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use quorate_rt::planted::{self, Bug};
-use quorate_telemetry::{OpenCall, events::AnswerCut, label::CallCode};
+use quorate_telemetry::{OpenCall, events::AnswerCut};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -117,8 +118,8 @@ pub enum AnswerError {
 pub struct AnswerBody {
     content: Content,
     client: Arc<Client>,
-    /// The call of gRPC that it answers, if its code is not known yet.
-    call: Option<Box<OpenCall>>,
+    /// Of a call of gRPC: who is to be told of its code, if that is not known yet.
+    call: Option<Box<Followers>>,
 }
 
 enum Content {
@@ -161,11 +162,23 @@ impl AnswerBody {
     }
 
     /// Sees to it that a call is counted by what its trailers say.
-    pub(crate) fn follow(&mut self, mut call: OpenCall) {
+    pub(crate) fn follow(&mut self, call: OpenCall) {
+        self.told(|followers| followers.metrics = Some(call));
+    }
+
+    /// The same, for the ramp that has led it here.
+    pub(crate) fn count(&mut self, call: CountedCall) {
+        self.told(|followers| followers.ramp = Some(call));
+    }
+
+    fn told(&mut self, add: impl FnOnce(&mut Followers)) {
         if self.is_arriving() {
-            self.call = Some(Box::new(call));
+            add(self.call.get_or_insert_default());
         } else {
-            call.ends();
+            // No trailers are behind it.
+            let mut followers = Followers::default();
+            add(&mut followers);
+            followers.ends();
         }
     }
 
@@ -301,22 +314,6 @@ impl From {
     }
 }
 
-/// What an answer says of its call.
-fn heed(call: &mut OpenCall, polled: &Poll<Option<Result<Frame<Bytes>, AnswerError>>>) {
-    match polled {
-        Poll::Ready(Some(Ok(frame))) => {
-            if let Some(trailers) = frame.trailers_ref() {
-                call.says(
-                    trailers.get(GRPC_STATUS).map_or(CallCode::Unknown, |code| CallCode::of(code.as_bytes())),
-                );
-            }
-        }
-        Poll::Ready(None) => call.ends(),
-        Poll::Ready(Some(Err(_))) => call.says(CallCode::Unavailable),
-        Poll::Pending => {}
-    }
-}
-
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = AnswerError;
@@ -331,7 +328,7 @@ impl Body for AnswerBody {
             Content::Arriving(arriving) => {
                 let polled = arriving.poll_frame(cx, &this.client);
                 if let Some(call) = &mut this.call {
-                    heed(call, &polled);
+                    call.heed(&polled);
                 }
                 polled
             }
@@ -360,6 +357,9 @@ impl Drop for AnswerBody {
         {
             // hyper asks no further once it knows that a frame was the last.
             arriving.release(&self.client);
+            if let Some(call) = &mut self.call {
+                call.ends();
+            }
         }
         self.client.answered();
     }

@@ -8,6 +8,7 @@
 //! once a second.
 
 pub(crate) mod body;
+mod call;
 pub(crate) mod kept;
 pub(crate) mod serve;
 pub(crate) mod socket;

@@ -55,7 +55,12 @@ pub(crate) struct Draft {
     began: Instant,
     /// Each key that it has, and what says it.
     keys: Vec<(Box<str>, Box<str>)>,
+    /// Who decides it if its path does, and the service.
+    by_path: Decided,
 }
+
+/// Who decided where a request went, and the service that it went to, if it was one.
+type Decided = (Box<str>, Option<Box<str>>);
 
 impl Draft {
     pub fn of<B>(core: &Core, request: &Request<B>) -> Self {
@@ -64,21 +69,20 @@ impl Draft {
         let all = core.config.key_forms.all(headers, uri.query().unwrap_or_default());
         let keys = all.iter().map(|key| ((&*key.text).into(), key.form.word().into())).collect();
         let hop = hop::hop(request.method(), host, uri.path(), headers);
-        Self { hop: Hop { at: LogTime(wall_ms()), ..hop }, began: Instant::now(), keys }
+        let by_path = match quorate_routing::service::find(uri.path()) {
+            Some(found) => ("service".into(), found.ok().map(|path| (&*path.name).into())),
+            None => ("workspace".into(), None),
+        };
+        Self { hop: Hop { at: LogTime(wall_ms()), ..hop }, began: Instant::now(), keys, by_path }
     }
 
     /// It is sent there.
-    pub fn sent(&mut self, to: &Destination, path: &str) {
+    pub fn sent(&mut self, to: &Destination) {
         self.arrived(&to.endpoint);
-        let (decided_by, service) = match &to.by {
-            By::Workspace => ("workspace".into(), None),
-            By::Service { .. } => {
-                let found = quorate_routing::service::find(path).and_then(Result::ok);
-                ("service".into(), found.map(|path| Box::from(&*path.name)))
-            }
+        (self.hop.decided_by, self.hop.service) = match &to.by {
+            By::Workspace | By::Service { .. } => self.by_path.clone(),
             By::Route(plan) => by_plan(plan),
         };
-        (self.hop.decided_by, self.hop.service) = (decided_by, service);
     }
 
     /// It was answered there.
@@ -92,6 +96,10 @@ impl Draft {
         match finish {
             Finish::ByRoute(plan) => (self.hop.decided_by, self.hop.service) = by_plan(plan),
             Finish::AsItIs => self.hop.decided_by = "route".into(),
+            // It was sent by something else first, and goes where it would go without its key.
+            Finish::ByPath if !self.hop.decided_by.is_empty() => {
+                (self.hop.decided_by, self.hop.service) = self.by_path.clone();
+            }
             Finish::ByPath => {}
         }
         if self.hop.decided_by.is_empty() {
@@ -113,16 +121,20 @@ impl Draft {
     }
 }
 
-fn by_plan(plan: &Plan) -> (Box<str>, Option<Box<str>>) {
+fn by_plan(plan: &Plan) -> Decided {
     let service = match plan.destination() {
         Some(Target::Service(name)) => Some(name.as_str().into()),
         Some(Target::Version { service, version }) => Some(format!("{service}@{version}").into()),
         Some(Target::Url { .. } | Target::Keyspace(_)) | None => None,
     };
-    let known = &plan.known;
-    // The name of a sandbox's rule has the key in it.
-    let by =
-        if known.is_sandbox() { "sandbox".into() } else { format!("route {}", known.route().name()).into() };
+    let (known, name) = (&plan.known, plan.known.route().name());
+    let by = match known.is_sandbox() {
+        // It is followed as a sandbox's rule is, and is none.
+        _ if name.is_default_target() => "default target".into(),
+        // The name of a sandbox's rule has the key in it.
+        true => "sandbox".into(),
+        false => format!("route {name}").into(),
+    };
     (by, service)
 }
 
@@ -273,7 +285,8 @@ mod tests {
         let traces = Some(trace).filter(|id| !id.is_empty()).map(Into::into).into_iter().collect();
         let hop = Hop { at: LogTime(at), traces, ..Hop::default() };
         let keys = keys.iter().map(|key| (Box::from(*key), "baggage".into())).collect();
-        book.note(Draft { hop, began: Instant::now(), keys }, now);
+        let by_path = ("workspace".into(), None);
+        book.note(Draft { hop, began: Instant::now(), keys, by_path }, now);
     }
 
     /// What is told of `k`: when, and whether the key was there.

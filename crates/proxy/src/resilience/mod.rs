@@ -4,6 +4,7 @@
 //! | file | what is there |
 //! |---|---|
 //! | `rules` | a policy, in the terms of `quorate_routing`, and what a route says instead |
+//! | `manner` | how workers are chosen, and among whom: requests that want the same share one table |
 //! | `conduct` | how one worker has behaved for one service, as this core saw it |
 //! | `book` | all of a service's workers, and what of its requests may be retried |
 //! | `care` | one request's part in it: whatever becomes of the request, the worker's record gets to know |
@@ -18,6 +19,7 @@ mod book;
 mod care;
 mod conduct;
 mod key;
+mod manner;
 mod rules;
 mod told;
 
@@ -25,6 +27,7 @@ pub(crate) use book::Book;
 pub(crate) use care::Care;
 pub(crate) use conduct::Conduct;
 pub(crate) use key::key_of;
-pub(crate) use rules::{Again, Here, KeptManner, Manner, Rules};
+pub(crate) use manner::{KeptManner, Manner};
+pub(crate) use rules::{Again, Here, Rules};
 pub use told::Breakers;
 pub(crate) use told::{Told, ToldOpening};

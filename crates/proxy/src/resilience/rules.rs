@@ -1,10 +1,10 @@
 //! A service's policy, in the terms of `quorate_routing`, and what a route says instead.
 
+use super::manner::{Manner, Way};
 use crate::pool::Protocol;
 use quorate_model::{
     Address, ServiceOffer, ServicePolicy,
     policy::{self, Balancing, KeySource},
-    route::Forwarding,
 };
 use quorate_routing::{
     admission::Limits,
@@ -22,59 +22,6 @@ pub(crate) struct Here {
     pub zone: Option<u64>,
     /// Which of the node's cores this is, and how many there are: a bound of the node is divided among them.
     pub core: (u32, u32),
-}
-
-/// How those who send requests to a service want its workers chosen. Those who want the same share one table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner<'a> {
-    /// By the service's path: as its policy says, else by score.
-    #[default]
-    ByPath,
-    /// By a route that says nothing of it: as the service's policy says, else p2c.
-    ByRoute,
-    /// The same, those only that offer this version: by a sandbox's rule.
-    Version(&'a str),
-    /// By a route that does.
-    Own(Balancing, Option<&'a KeySource>),
-}
-
-/// The same, kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeptManner {
-    ByPath,
-    ByRoute,
-    Version(Box<str>),
-    Own(Balancing, Option<KeySource>),
-}
-
-impl<'a> Manner<'a> {
-    /// Of a route's requests.
-    pub fn of(forwarding: &'a Forwarding) -> Self {
-        match forwarding.balancing {
-            Some(balancing) => Self::Own(balancing, forwarding.hash_on.as_ref()),
-            None => Self::ByRoute,
-        }
-    }
-
-    pub fn kept(self) -> KeptManner {
-        match self {
-            Self::ByPath => KeptManner::ByPath,
-            Self::ByRoute => KeptManner::ByRoute,
-            Self::Version(version) => KeptManner::Version(version.into()),
-            Self::Own(balancing, key) => KeptManner::Own(balancing, key.cloned()),
-        }
-    }
-}
-
-impl KeptManner {
-    pub fn get(&self) -> Manner<'_> {
-        match self {
-            Self::ByPath => Manner::ByPath,
-            Self::ByRoute => Manner::ByRoute,
-            Self::Version(version) => Manner::Version(version),
-            Self::Own(balancing, key) => Manner::Own(*balancing, key.as_ref()),
-        }
-    }
 }
 
 /// What is tried again.
@@ -128,15 +75,12 @@ impl Rules {
             outlier: policy.outlier.map(outlier),
             limits: limits.of_core(here.core.0, here.core.1),
             balancing: balancing((policy, manner), here, panic_percent),
-            hash_on: match manner {
-                Manner::Own(_, key) => key.cloned(),
-                Manner::ByPath | Manner::ByRoute | Manner::Version(_) => policy.hash_on.clone(),
+            hash_on: match manner.way {
+                Way::Own(_, key) => key.cloned(),
+                Way::ByPath | Way::ByRoute => policy.hash_on.clone(),
             },
             panic_percent,
-            version: match manner {
-                Manner::Version(version) => Some(version.into()),
-                Manner::ByPath | Manner::ByRoute | Manner::Own(..) => None,
-            },
+            version: manner.version.or(policy.default_version.as_deref()).map(Into::into),
             protocol: policy.protocol,
         }
     }
@@ -176,14 +120,11 @@ fn balancing(
     here: &Here,
     panic_percent: u8,
 ) -> Option<Options> {
-    let is_wanted = policy.slow_start_ms.is_some()
-        || policy.prefer_zone
-        || matches!(manner, Manner::ByRoute | Manner::Version(_));
-    let balancing = match manner {
-        Manner::Own(balancing, _) => balancing,
-        Manner::ByPath | Manner::ByRoute | Manner::Version(_) => {
-            policy.balancing.or(is_wanted.then_some(Balancing::P2c))?
-        }
+    let is_wanted =
+        policy.slow_start_ms.is_some() || policy.prefer_zone || matches!(manner.way, Way::ByRoute);
+    let balancing = match manner.way {
+        Way::Own(balancing, _) => balancing,
+        Way::ByPath | Way::ByRoute => policy.balancing.or(is_wanted.then_some(Balancing::P2c))?,
     };
     let strategy = match balancing {
         Balancing::RoundRobin => Strategy::RoundRobin,

@@ -66,7 +66,7 @@ impl Scene {
         let (service, ask) = (self.service(), Ask { entropy, model: None });
         let headers = HeaderMap::new();
         let head = RequestHead::of(&http::Method::GET, "/", &headers);
-        let wish = Wish { ask, head: &head, manner: Manner::ByPath, tried: &[], now };
+        let wish = Wish { ask, head: &head, manner: Manner::BY_PATH, tried: &[], now };
         let (choice, picked) = self.services.choice_for(&service, &mut self.workers, &wish);
         let seat = picked.unwrap().seat;
         let found = (seat.outstanding.worker.to_string(), seat.endpoint.address.to_string());

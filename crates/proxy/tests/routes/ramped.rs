@@ -3,7 +3,10 @@
 use crate::{
     check,
     rig::{
-        Rig, Worker, eventually, ok,
+        Rig, Worker, eventually,
+        h2::{Call, Manner, Pair},
+        http2::{Http2, request},
+        ok,
         route::{by, put_route, to_url},
         service::{Dead, get, rig},
     },
@@ -13,6 +16,7 @@ use quorate_model::{
     RampSubject, RouteName, RouteParts,
     route::{Destination, Forwarding},
 };
+use quorate_proxy::Limits;
 
 /// The step that the rig's clock, which goes by a millisecond with each entry, comes to last.
 const SOON_MS: u64 = 2;
@@ -98,4 +102,89 @@ async fn answers_and_failures_of_the_standing_step_are_counted() {
     let failed = counted(&rig);
     let one = failed.first().and_then(|seen| seen.first()).expect("it is counted");
     assert!(one.destination == 1 && one.failures >= 1 && one.failures == one.requests, "{failed:?}");
+}
+
+/// What is behind the last slash is the code; `head`, `trailers` or `none` before it says where that stands.
+fn said(path: &str) -> (String, String) {
+    let mut words = path.rsplit('/').map(str::to_owned);
+    let code = words.next().expect("a code");
+    (words.next().expect("where it stands"), code)
+}
+
+/// Answers calls on HTTP/1.1.
+async fn calls_by_http1() -> Worker {
+    Worker::answering(|heard| {
+        let path = heard.line().split(' ').nth(1).expect("a path").to_owned();
+        let (place, code) = said(&path);
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\n";
+        match &*place {
+            "head" => format!("{head}grpc-status: {code}\r\nContent-Length: 0\r\n\r\n"),
+            "trailers" => {
+                format!(
+                    "{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\ngrpc-status: {code}\r\n\r\n"
+                )
+            }
+            _ => format!("{head}Content-Length: 3\r\n\r\nabc"),
+        }
+    })
+    .await
+}
+
+/// The same on HTTP/2.
+async fn call_by_http2(mut call: Call) {
+    let (place, code) = said(call.request.uri().path());
+    let code: http::HeaderValue = code.parse().expect("a value");
+    let mut head = http::Response::builder().header("content-type", "application/grpc");
+    if place == "head" {
+        head = head.header("grpc-status", code.clone());
+    }
+    let head = head.body(()).expect("valid");
+    let mut body = call.respond.send_response(head, place == "head").expect("somebody listens");
+    match &*place {
+        "head" => {}
+        "trailers" => {
+            body.send_data("abc".into(), false).expect("somebody listens");
+            let trailers = [(http::HeaderName::from_static("grpc-status"), code)].into_iter().collect();
+            body.send_trailers(trailers).expect("somebody listens");
+        }
+        _ => body.send_data("abc".into(), true).expect("somebody listens"),
+    }
+}
+
+/// Calls that HTTP calls a success fail by their code, wherever it stands, and count once.
+async fn count_calls(rig: &Rig, url: &str) {
+    let mut client = Http2::connect(rig.addr).await;
+    // Two ramps after one another: what fails, and what does not.
+    for (round, (codes, fails)) in
+        (1..).zip([(["2", "4", "12", "13", "14", "15"], true), (["0", "1", "3", "5", "8", "16"], false)])
+    {
+        let own = vec![to_url("http://127.0.0.1:9", 0), to_url(url, round)];
+        put_route(rig, "r", ramped(own, ramp([[0, 1], [0, round + 1]], true)));
+        let paths =
+            codes.iter().flat_map(|code| ["head", "trailers"].map(|place| format!("/{place}/{code}")));
+        let paths: Vec<_> = paths.chain(fails.then(|| "/none/0".to_owned())).collect();
+        for path in &paths {
+            let call =
+                request("POST", path).header("content-type", "application/grpc").header("te", "trailers");
+            assert_eq!(client.ask(call.body(()).expect("valid")).await.status, 200, "{path}");
+        }
+        let all = paths.len() as u64;
+        let expected = seen(1, if fails { all } else { 0 }, all);
+        eventually("all are counted", || counted(rig) == [[expected]]).await;
+    }
+    // Whatever is no call counts by its status.
+    let before = counted(rig)[0][0];
+    let plain = client.ask(request("POST", "/head/13").body(()).expect("valid")).await;
+    assert_eq!(plain.status, 200);
+    let after = seen(1, before.failures, before.requests + 1);
+    eventually("it is counted", || counted(rig) == [[after]]).await;
+}
+
+/// Scenario: the new version fails each call with INTERNAL, behind 200. A ramp that looks at HTTP alone gives it all.
+#[tokio::test]
+async fn calls_count_by_their_code() {
+    let worker = calls_by_http1().await;
+    count_calls(&rig().await, &worker.url()).await;
+    let pair = Pair::serving(Limits::default(), Manner::default(), call_by_http2).await;
+    count_calls(&pair.rig, &format!("https://localhost:{}", pair.worker.addr.port())).await;
 }

@@ -37,3 +37,31 @@ async fn what_fails_is_noted_with_where_it_was_to_go() {
     assert_eq!((&*hop.decided_by, hop.status), ("sandbox", Some(502)));
     assert!(dead.url.ends_with(hop.address.as_deref().unwrap()), "{hop:?}");
 }
+
+/// A sandbox that fails, and whoever is there without the key: told is who answered, be it by the path.
+#[tokio::test]
+async fn where_a_request_goes_instead_is_noted_by_its_name() {
+    let (rig, bad, good) = (rig().await, Worker::answering(|_| broken()).await, Worker::ok().await);
+    rig.register("w1", &good.url(), 0..12);
+    rig.offer("w2", &good.url(), &["s"]);
+    put_sandbox(&rig, "k1", vec![on_5xx(rule(&bad.url()))]);
+    asked(&rig, Some(60_000)).await;
+    for path in ["/api/service/s/x", "/workspaces/w/x"] {
+        check(&rig.ask(&keyed("GET", path)).await, 200, "ok");
+    }
+    assert_eq!(bad.heard().len(), 2, "it was asked first");
+    let told = asked(&rig, None).await.hops;
+    let decided: Vec<_> = told.iter().map(|hop| (&*hop.decided_by, hop.service.as_deref())).collect();
+    assert_eq!(decided, [("service", Some("s")), ("workspace", None)]);
+}
+
+/// It is no sandbox, and no rule of one.
+#[tokio::test]
+async fn the_default_target_is_noted_as_such() {
+    let (rig, good) = (rig().await, Worker::ok().await);
+    rig.with_default(&good.url());
+    asked(&rig, Some(60_000)).await;
+    check(&rig.ask(&keyed("GET", "/x")).await, 200, "ok");
+    let told = asked(&rig, None).await.hops;
+    assert_eq!((told.len(), &*told[0].decided_by, told[0].status), (1, "default target", Some(200)));
+}

@@ -39,9 +39,12 @@ pub(super) struct Offering {
     pub is_panic: bool,
 }
 
-/// Those that offer the version, where one is named.
+/// Those that offer the version, where one is named; else those that the policy names, or all.
 pub(super) fn of_service(service: &ServiceView, version: Option<&str>, loads: &Loads) -> Offering {
-    let is_asked = |one: &&Endpoint| version.is_none_or(|version| *one.offer().version == *version);
+    let is_asked = |one: &&Endpoint| match version {
+        Some(version) => *one.offer().version == *version,
+        None => service.is_asked_by_default(one),
+    };
     let endpoints: Vec<_> = service.endpoints().filter(is_asked).collect();
     let ranked = |endpoint: &Endpoint| {
         let worker = endpoint.worker();

@@ -21,7 +21,7 @@ use crate::{
     sandbox::{Sandboxed, is_there, key::KeyForms},
 };
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
-use quorate_state::{Loads, View};
+use quorate_state::{Loads, ServiceView, View};
 use rules::{behind, routes};
 
 /// Most routes that are told of, besides the one that decides, of those that path and host lead to.
@@ -186,11 +186,9 @@ fn result(head: &RequestHead<'_>, (decision, known): (&Decision<'_, '_>, Known<'
             service: Some(path.name.to_string()),
             ..answer(503, format!("no worker offers the service {}", path.name))
         },
-        Decision::Service(path, service) => to_service(
-            Result::default(),
-            path.name.to_string(),
-            endpoints::of_service(service, None, known.1),
-        ),
+        Decision::Service(path, service) => {
+            by_default((Result::default(), path.name.to_string()), (service, known.1))
+        }
         Decision::NoWorkspace => answer(400, "the request names no workspace".into()),
         Decision::PartitionCountUnknown(why) => answer(503, count_unknown(*why).into()),
         Decision::NoWorker { workspace, partition, why, .. } => Result {
@@ -199,6 +197,20 @@ fn result(head: &RequestHead<'_>, (decision, known): (&Decision<'_, '_>, Known<'
             ..answer(503, unserved(why, *partition))
         },
         Decision::Forward(forward) => owned(Result::default(), forward),
+    }
+}
+
+/// To those workers of a service that requests without a version may go to.
+fn by_default((result, name): (Result, String), (service, loads): (&ServiceView, &Loads)) -> Result {
+    let result = to_service(result, name.clone(), endpoints::of_service(service, None, loads));
+    let among = match service.default_version() {
+        None => return result,
+        Some("") => "those without a version".to_owned(),
+        Some(version) => format!("those of version {version}"),
+    };
+    Result {
+        why: format!("{}; its policy gives requests that name no version to {among}", result.why),
+        ..result
     }
 }
 
@@ -332,7 +344,7 @@ fn of_sent(
             ..answer(nobody, format!("no worker offers the service {name}"))
         },
         Aim::Service(name, Some(service)) => {
-            let result = to_service(base, name.to_string(), endpoints::of_service(service, None, loads));
+            let result = by_default((base, name.to_string()), (service, loads));
             Result { status: result.status.map(|_| nobody), ..result }
         }
         Aim::Version(name, version, service) => {

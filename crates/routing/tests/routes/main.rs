@@ -10,6 +10,7 @@ mod order;
 mod outcome;
 mod paths;
 mod sandboxes;
+mod versions;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quorate_model::{

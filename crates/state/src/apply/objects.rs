@@ -175,6 +175,11 @@ impl State {
         if grown(self.sandboxes.made_weight(), sandboxes.made_weight(), max) {
             return Some(full(ObjectBound::RuleBytes, max));
         }
+        let max = limit::SANDBOXES_BYTES_MAX;
+        let set = |table: &SandboxTable| table.weight() + table.copies_weight();
+        if grown(set(&self.sandboxes), set(sandboxes), max) {
+            return Some(full(ObjectBound::RuleBytes, max));
+        }
         let max = limit::OBJECT_RULES_PER_KEY_MAX;
         let rules = |table: &SandboxTable, key: &RoutingKey| {
             table.made(key.as_str()).map_or(0, |made| made.sandbox.rules.len())

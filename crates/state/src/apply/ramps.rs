@@ -49,6 +49,7 @@ impl State {
         &self,
         sandbox: &Sandbox,
         standing: Option<&StoredSandbox>,
+        earlier: Option<&BTreeMap<u16, RampState>>,
     ) -> BTreeMap<u16, RampState> {
         let ramps = (0..).zip(&sandbox.rules).filter_map(|(nth, rule)| {
             let ramp = rule.ramp.as_ref()?;
@@ -57,7 +58,8 @@ impl State {
                 let is_same = before.ramp == rule.ramp && before.destinations == rule.destinations;
                 stored.ramps.get(&nth).filter(|_| is_same).copied()
             });
-            Some((nth, before.unwrap_or_else(|| self.begin_ramp(ramp))))
+            let came_back = || Some(earlier?.get(&nth)?.restored(self.index, self.now));
+            Some((nth, before.or_else(came_back).unwrap_or_else(|| self.begin_ramp(ramp))))
         });
         ramps.collect()
     }

@@ -57,8 +57,8 @@ impl State {
         }
         for (key, was) in &earlier.sandboxes {
             // One that stands so keeps its time; one that comes back gets all of it anew.
-            if let Some(sandbox) = was {
-                changed |= self.declare_sandbox(key, sandbox, events)?;
+            if let Some(former) = was {
+                changed |= self.declare_sandbox(key, (&former.sandbox, Some(&former.ramps)), events)?;
             }
         }
         for (name, was) in &earlier.services {

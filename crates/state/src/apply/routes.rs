@@ -129,7 +129,7 @@ impl State {
         }
         for (key, sandbox) in &config.sandboxes {
             let Some(sandbox) = sandbox else { continue };
-            changed |= self.declare_sandbox(key, sandbox, events)?;
+            changed |= self.declare_sandbox(key, (sandbox, None), events)?;
         }
         for (name, policy) in &config.services {
             let Some(policy) = policy else { continue };

@@ -7,10 +7,13 @@
 use super::require_index;
 use crate::state::State;
 use quorate_model::{
-    Became, Event, Former, LogIndex, Refusal, Reply, RoutingKey, Sandbox, SandboxEnd, SandboxTtl,
-    StoredSandbox, limit, reply::Bounded,
+    Became, Event, Former, FormerSandbox, LogIndex, RampState, Refusal, Reply, RoutingKey, Sandbox,
+    SandboxEnd, SandboxTtl, StoredSandbox, limit, reply::Bounded,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Where the ramps of rules stand, by the rule's place.
+type RuleRamps = BTreeMap<u16, RampState>;
 
 impl State {
     pub(super) fn put_sandbox(
@@ -20,8 +23,19 @@ impl State {
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
+        let standing = self.standing_sandbox(key);
+        require_index(if_index, standing.map_or(LogIndex(0), |stored| stored.changed))?;
+        self.set_sandbox(key, (sandbox, None), events)
+    }
+
+    /// `earlier`: where the ramps stood of what comes back.
+    fn set_sandbox(
+        &mut self,
+        key: &RoutingKey,
+        (sandbox, earlier): (&Sandbox, Option<&RuleRamps>),
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
         let standing = self.standing_sandbox(key).cloned();
-        require_index(if_index, standing.as_ref().map_or(LogIndex(0), |stored| stored.changed))?;
         let ends = sandbox.ttl.map(|ttl| ttl.from(self.now));
         let same = standing.as_ref().filter(|stored| *stored.sandbox == *sandbox);
         if same.is_some_and(|stored| stored.ends == ends) {
@@ -36,9 +50,9 @@ impl State {
                 max: limit::SANDBOXES_BYTES_MAX as u64,
             });
         }
-        let ramps = self.ramps_of_sandbox(sandbox, standing.as_deref());
+        let ramps = self.ramps_of_sandbox(sandbox, standing.as_deref(), earlier);
         let is_declared_anew = same.is_none();
-        let was = standing.as_ref().map(|stored| stored.sandbox.clone());
+        let was = standing.as_deref().map(FormerSandbox::of);
         self.store_sandbox(
             StoredSandbox {
                 key: key.clone(),
@@ -57,17 +71,17 @@ impl State {
     }
 
     /// As a document says it: what stands already stays as it is, its time too. Else whoever sends the same document
-    /// every hour would keep alive what nobody uses.
+    /// every hour would keep alive what nobody uses. `earlier`: where the ramps stood of what comes back.
     pub(super) fn declare_sandbox(
         &mut self,
         key: &RoutingKey,
-        sandbox: &Sandbox,
+        (sandbox, earlier): (&Sandbox, Option<&RuleRamps>),
         events: &mut Vec<Event>,
     ) -> Result<bool, Refusal> {
         if self.standing_sandbox(key).is_some_and(|stored| *stored.sandbox == *sandbox) {
             return Ok(false);
         }
-        Ok(self.put_sandbox(key, sandbox, None, events)? != Reply::Unchanged)
+        Ok(self.set_sandbox(key, (sandbox, earlier), events)? != Reply::Unchanged)
     }
 
     pub(super) fn delete_sandbox(
@@ -76,7 +90,7 @@ impl State {
         if_index: Option<LogIndex>,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let was = Some(self.known_sandbox(key, if_index)?.sandbox.clone());
+        let was = Some(FormerSandbox::of(self.known_sandbox(key, if_index)?));
         self.sandboxes.remove(key);
         self.remember(Former::Sandbox { key: key.clone(), was }, Became::Removed);
         events.push(Event::SandboxChanged { key: key.clone() });
@@ -109,7 +123,7 @@ impl State {
         let over = standing.filter(|it| it.created == end.created && it.is_over(self.now));
         let Some(over) = over.cloned() else { return false };
         self.sandboxes.remove(&end.key);
-        let was = Some(over.sandbox.clone());
+        let was = Some(FormerSandbox::of(&over));
         self.remember(Former::Sandbox { key: end.key.clone(), was }, Became::Ended);
         events.push(Event::SandboxEnded { key: end.key.clone() });
         true

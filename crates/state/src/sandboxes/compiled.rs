@@ -25,6 +25,8 @@ pub struct CompiledSandbox {
     /// As many as there are rules.
     places: SmallVec<[Place; 3]>,
     stored: Arc<StoredSandbox>,
+    /// What it keeps in memory that nothing else counts, about: it is a copy of other ones.
+    copied: usize,
 }
 
 const _: () =
@@ -103,7 +105,17 @@ impl CompiledSandbox {
         texts.shrink_to_fit();
         ends.shrink_to_fit();
         places.shrink_to_fit();
-        Self { texts, ends, places, stored }
+        Self { texts, ends, places, stored, copied: 0 }
+    }
+
+    /// The same, as a copy of others that keeps so much in memory.
+    pub(super) fn copying(self, copied: usize) -> Self {
+        Self { copied, ..self }
+    }
+
+    /// What it keeps in memory that nothing else counts, about.
+    pub(super) fn copied(&self) -> usize {
+        self.copied
     }
 
     /// As it was set.

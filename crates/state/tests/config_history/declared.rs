@@ -92,7 +92,7 @@ pub fn then(state: &State, at: LogIndex) -> Result<Picture, Refusal> {
         over(&mut picture.routes, name, was.map(|stored| (stored.route.clone(), stored.created)));
     }
     for (key, was) in &earlier.sandboxes {
-        over(&mut picture.sandboxes, key, was.map(|sandbox| (**sandbox).clone()));
+        over(&mut picture.sandboxes, key, was.map(|former| (*former.sandbox).clone()));
     }
     for (name, was) in &earlier.services {
         over(&mut picture.services, name, was.map(|policy| (**policy).clone()));

@@ -14,7 +14,8 @@ use quorate_model::{
     object::{
         GroupRoute, LocalWorkloadSpec, ObjectBound, ObjectSpec, ObjectText, RouteGroupSpec, SandboxSpec,
     },
-    route::{Destination, Target},
+    reply::Bounded,
+    route::{Destination, HeaderEdits, Target},
 };
 use quorate_state::State;
 use std::{sync::Arc, time::Duration};
@@ -278,6 +279,48 @@ fn what_would_come_to_too_many_rules_is_refused_and_leaves_no_trace() {
     let sought = refusal(ObjectBound::KeysPerSandbox, limit::OBJECT_KEYS_PER_SANDBOX_MAX);
     assert_eq!(case.create(group("i", &keys)), sought);
     assert_eq!(case.create(group("i", &keys[1..])), Reply::Done);
+}
+
+/// What requests of a key find is a copy, where the key has rules that were set and rules that objects make: it counts.
+#[test]
+fn a_copy_of_both_kinds_of_rules_takes_its_part_of_the_memory_of_sandboxes() {
+    let value = HeaderEdits::value("f", &"x".repeat(limit::VALUE_BYTES_MAX)).expect("valid");
+    let target = Target::parse("target", "a").expect("valid");
+    let rule = SandboxRule {
+        destinations: vec![Destination { target, weight: 1 }],
+        add_headers: (0..limit::MATCH_VALUES_MAX)
+            .map(|nth| (format!("h{nth}").into(), value.clone()))
+            .collect(),
+        ..SandboxRule::default()
+    };
+    let heavy = SandboxParts { rules: vec![rule; limit::RULES_PER_SANDBOX_MAX], ttl: None }.validate();
+    let heavy = heavy.expect("valid");
+    let put = |case: &mut Case, of: &str| {
+        let sandbox = Box::new(heavy.clone());
+        case.run(Command::PutSandbox { key: key(of), sandbox, if_index: None })
+    };
+    let mut case = Case::new();
+    let fit = limit::SANDBOXES_BYTES_MAX / heavy.weight();
+    for nth in 0..fit {
+        assert_eq!(put(&mut case, &format!("k{nth}")), Reply::Done);
+    }
+    case.create(sandbox("pr", &["cart"], false));
+    let max = limit::SANDBOXES_BYTES_MAX as u64;
+    let too_much = ObjectRefusal::Full { what: ObjectBound::RuleBytes, max };
+    assert_eq!(case.create(group("g", &["k0>pr"])), Reply::Refused(Refusal::Object(too_much)));
+    assert_eq!(case.create(group("other", &["free>pr"])), Reply::Done, "nobody set one for it");
+    case.run(Command::DeleteSandbox { key: key("k1"), if_index: None });
+    assert_eq!(case.create(group("g", &["k0>pr"])), Reply::Done);
+    let copied = case.0.state.sandboxes().copies_weight();
+    assert!(copied > heavy.weight() && copied < heavy.weight() + 10_000, "{copied}");
+    let full = Reply::Refused(Refusal::Full { what: Bounded::SandboxBytes, max });
+    assert_eq!(put(&mut case, "k1"), full, "the copy has its place");
+    assert_eq!(put(&mut case, "free"), full);
+    // What needs no more than before is never refused, and what goes makes room.
+    assert_eq!(case.set("k0", "upload@v2"), Reply::Done);
+    assert_eq!(put(&mut case, "k1"), Reply::Done);
+    case.delete(Resource::RouteGroups, "g");
+    assert_eq!(case.0.state.sandboxes().copies_weight(), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod model;
 mod sequence;
 
-use model::{Answer, Life, Model, Owners, Record};
+use model::{Answer, Life, Model, Owners, Policy, Record};
 use proptest::prelude::*;
 use quorate_model::{Entry, Lifecycle, LogIndex, LogTime, Reply, StoredPolicy, Worker};
 use quorate_state::{Applied, Parts, State, invariant};
@@ -152,10 +152,11 @@ fn below_count(model: &Model) -> Owners {
     model.owners.clone().into_iter().filter(|((keyspace, p), _)| below(keyspace, *p)).collect()
 }
 
-fn policies(state: &State) -> BTreeMap<String, (u64, u64)> {
+fn policies(state: &State) -> BTreeMap<String, (u64, Policy)> {
     let stored = state.services().filter_map(|s| s.stored_policy());
     let hold = |stored: &StoredPolicy| stored.policy.hold.map_or(0, |hold| hold.wait().as_secs());
-    stored.map(|s| (s.service.to_string(), (s.changed.0, hold(s)))).collect()
+    let says = |s: &StoredPolicy| (hold(s), s.policy.default_version.as_deref().map(Into::into));
+    stored.map(|s| (s.service.to_string(), (s.changed.0, says(s)))).collect()
 }
 
 fn delegates(state: &State) -> BTreeMap<String, (String, u64, u64)> {

@@ -69,6 +69,9 @@ pub struct Space {
     pub changed: u64,
 }
 
+/// How long requests wait, in seconds, and which version they go to.
+pub type Policy = (u64, Option<String>);
+
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub owners: Owners,
@@ -79,8 +82,8 @@ pub struct Model {
     last_epoch: u64,
     formed: bool,
     nodes: BTreeMap<String, String>,
-    /// By service, when its policy changed and how long requests wait.
-    pub policies: BTreeMap<String, (u64, u64)>,
+    /// By service, when its policy changed and what it says: how long requests wait, and which version they go to.
+    pub policies: BTreeMap<String, (u64, Policy)>,
     /// By group: who, by which registration, with which token.
     pub delegates: BTreeMap<String, (String, u64, u64)>,
     level: u16,
@@ -208,7 +211,8 @@ impl Model {
             }
             Command::PutService { name, policy, if_index } => {
                 let hold = policy.hold.map_or(0, |hold| hold.wait().as_secs());
-                self.put_policy(name.as_str(), hold, if_index.map(|i| i.0))
+                let says = (hold, policy.default_version.as_deref().map(Into::into));
+                self.put_policy(name.as_str(), says, if_index.map(|i| i.0))
             }
             Command::DeleteService { name, if_index } => {
                 self.delete_policy(name.as_str(), if_index.map(|i| i.0))
@@ -217,18 +221,18 @@ impl Model {
         }
     }
 
-    fn put_policy(&mut self, name: &str, hold: u64, if_index: Option<u64>) -> Option<Answer> {
-        let standing = self.policies.get(name).copied();
-        self.require(if_index, standing.map_or(0, |(changed, _)| changed))?;
-        if standing.is_some_and(|(_, standing)| standing == hold) {
+    fn put_policy(&mut self, name: &str, says: Policy, if_index: Option<u64>) -> Option<Answer> {
+        let standing = self.policies.get(name).cloned();
+        self.require(if_index, standing.as_ref().map_or(0, |(changed, _)| *changed))?;
+        if standing.is_some_and(|(_, standing)| standing == says) {
             return Some(Answer::Unchanged);
         }
-        self.policies.insert(name.into(), (self.index, hold));
+        self.policies.insert(name.into(), (self.index, says));
         Some(Answer::Done)
     }
 
     fn delete_policy(&mut self, name: &str, if_index: Option<u64>) -> Option<Answer> {
-        let (changed, _) = *self.policies.get(name)?;
+        let changed = self.policies.get(name)?.0;
         self.require(if_index, changed)?;
         self.policies.remove(name);
         Some(Answer::Done)

@@ -42,7 +42,7 @@ pub enum Intent {
     Describe(u8, u8),
     Duty(u8, Duty, Named),
     Weight(u8, Option<u32>, Named),
-    PutService(u8, u64, Named),
+    PutService(u8, (u64, Option<u8>), Named),
     DeleteService(u8, Named),
     /// The origin of an earlier proposal, with another command.
     Repeat(prop::sample::Index),
@@ -78,7 +78,8 @@ fn intent() -> impl Strategy<Value = Intent> {
         1 => (0..2u8, 0..2u8).prop_map(|(n, v)| Intent::Describe(n, v)),
         4 => (0..6u8, duty, named()).prop_map(|(id, duty, n)| Intent::Duty(id, duty, n)),
         1 => (0..6u8, prop::option::of(0..3u32), named()).prop_map(|(id, w, n)| Intent::Weight(id, w, n)),
-        2 => (0..2u8, 0..3u64, named()).prop_map(|(s, hold, n)| Intent::PutService(s, hold, n)),
+        2 => (0..2u8, (0..3u64, prop::option::of(0..3u8)), named())
+            .prop_map(|(s, says, n)| Intent::PutService(s, says, n)),
         1 => (0..2u8, named()).prop_map(|(s, n)| Intent::DeleteService(s, n)),
         3 => any::<prop::sample::Index>().prop_map(Intent::Repeat),
     ]
@@ -197,9 +198,9 @@ impl Player {
                 weight: *weight,
                 if_index: self.index(*named, self.model.changed_of(id(*who).as_str())),
             },
-            Intent::PutService(name, hold, named) => Command::PutService {
+            Intent::PutService(name, says, named) => Command::PutService {
                 name: service(*name),
-                policy: policy(*hold),
+                policy: policy(*says),
                 if_index: self.index(*named, self.policy_changed(*name)),
             },
             Intent::DeleteService(name, named) => Command::DeleteService {
@@ -254,7 +255,8 @@ fn version(named: Named, standing: u64) -> Option<u64> {
 fn registration(offer: &Offer) -> Registration {
     let address = if offer.moved { "http://moved:1" } else { "http://here:1" };
     let ttl = Ttl::new(Duration::from_secs(30)).expect("valid");
-    let service = ServiceOffer { name: service(offer.id % 2), version: "1".into(), url: None };
+    let version = VERSIONS[1 + usize::from(offer.moved)].into();
+    let service = ServiceOffer { name: service(offer.id % 2), version, url: None };
     let group = offer.wants.filter(|group| *group > 0).map(|_| ("group".into(), "b".into()));
     RegistrationParts {
         keyspace: keyspace(offer.keyspace),
@@ -283,10 +285,13 @@ fn service(n: u8) -> ServiceName {
     ServiceName::parse(["chat", "echo"][usize::from(n)]).expect("valid")
 }
 
-fn policy(hold: u64) -> ServicePolicy {
+fn policy((hold, version): (u64, Option<u8>)) -> ServicePolicy {
     let hold = (hold > 0).then(|| Hold::new(Duration::from_secs(hold), 1).expect("valid"));
-    ServicePolicy { hold, ..ServicePolicy::default() }
+    let default_version = version.map(|n| VERSIONS[usize::from(n)].into());
+    ServicePolicy { hold, default_version, ..ServicePolicy::default() }
 }
+
+const VERSIONS: [&str; 3] = ["", "1", "2"];
 
 fn id(n: u8) -> WorkerId {
     WorkerId::parse(&format!("w{n}")).expect("valid")

@@ -69,7 +69,7 @@ impl<'a> Changes<'a> {
             changes.route(name.as_str(), was.map(|stored| &stored.route));
         }
         for (key, was) in &earlier.sandboxes {
-            changes.sandbox(key.as_str(), was.map(|sandbox| &**sandbox));
+            changes.sandbox(key.as_str(), was.map(|former| &*former.sandbox));
         }
         for (name, was) in &earlier.services {
             changes.policy(name.as_str(), was.map(|policy| &**policy));

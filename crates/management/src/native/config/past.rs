@@ -104,7 +104,7 @@ pub(super) fn shown(view: &View, at: LogIndex) -> Answer {
         over(&mut body.routes, name, was.map(|stored| (&stored.route).into()));
     }
     for (key, was) in &earlier.sandboxes {
-        over(&mut body.sandboxes, key, was.map(|sandbox| (&**sandbox).into()));
+        over(&mut body.sandboxes, key, was.map(|former| (&*former.sandbox).into()));
     }
     for (name, was) in &earlier.services {
         over(&mut body.services, name, was.map(|policy| (&**policy).into()));
