@@ -124,7 +124,7 @@ async fn come_and_go(consensus: &Consensus, names: u64, until: time::Instant) ->
         };
         seen.changes += 1;
         seen.took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-        if rng::random_u64() % 2 == 0 {
+        if rng::random_u64().is_multiple_of(2) {
             kept.push(hold);
             if kept.len() > KEPT {
                 kept.retain(|hold| hold.is_lost().is_none());
@@ -136,7 +136,5 @@ async fn come_and_go(consensus: &Consensus, names: u64, until: time::Instant) ->
             }
         }
     }
-    // What stands goes with the process.
-    kept.into_iter().for_each(|hold| drop(quorate_rt::spawn(async move { drop(hold.lost().await) })));
     seen
 }
