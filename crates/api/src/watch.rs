@@ -253,8 +253,9 @@ fn event(kind: &str, id: &str, data: &impl Serialize) -> String {
     format!("event: {kind}\n{id}data: {data}\n\n")
 }
 
-fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
-    let nothing = ChangeBody {
+/// What is said of each.
+fn bare(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
+    ChangeBody {
         index: index.0,
         change: word.unwrap_or(word_of(what)),
         name: what.name().into(),
@@ -279,7 +280,11 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         object: None,
         opened: None,
         closed: None,
-    };
+    }
+}
+
+fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
+    let nothing = bare(what, index, word);
     match what {
         What::Worker { record, count, how } => {
             let has = |partition: quorate_model::Partition| {

@@ -200,8 +200,7 @@ impl Consensus {
         let consensus = Self { shared: Arc::new(shared), proposer, pulse, stop: Arc::new(stop) };
         quorate_rt::spawn(forming::form(consensus.shared.clone(), stopped.clone()));
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
-        consensus.tend(&stopped);
-        quorate_rt::spawn(sessions::run(consensus.clone(), turning, stopped.clone()));
+        consensus.tend(turning, &stopped);
         consensus.tell_peers(&stopped);
         let Self { shared, proposer, .. } = &consensus;
         quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));

@@ -1,7 +1,7 @@
 //! What must hold after every entry, by name. Run after each step of every test and simulation, and on each
 //! state that comes out of a snapshot.
 
-use crate::{apply::forgotten_at, state::State};
+use crate::{apply::forgotten_at, state::State, window::Window};
 use quorate_model::{Duty, Epoch, Partition, RoutingKey, Status, WorkerId, limit};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,10 +142,12 @@ fn retention_is_exact(state: &State) -> Result<(), String> {
 
 pub(crate) fn windows_are_bounded(state: &State) -> Result<(), String> {
     let longest = state.windows.values().map(|w| w.replies.len() as u64).max().unwrap_or(0);
-    if state.windows.len() <= limit::REPLY_WINDOWS_MAX && longest <= limit::REPLY_WINDOW {
+    let long = state.windows.values().map(Window::long_count).max().unwrap_or(0);
+    let is_bounded = longest <= limit::REPLY_WINDOW && long <= limit::SESSION_REPLIES_KEPT;
+    if state.windows.len() <= limit::REPLY_WINDOWS_MAX && is_bounded {
         Ok(())
     } else {
-        Err(format!("{} windows, the longest has {longest} replies", state.windows.len()))
+        Err(format!("{} windows, the longest has {longest} replies, {long} long ones", state.windows.len()))
     }
 }
 

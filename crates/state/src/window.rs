@@ -37,6 +37,11 @@ impl Window {
         Self { used, replies, long }
     }
 
+    /// How many of the replies are as long as their commands.
+    pub(crate) fn long_count(&self) -> usize {
+        self.long.len()
+    }
+
     pub(crate) fn look_up(&self, sequence: u64) -> Lookup {
         if let Some((_, reply)) = self.replies.get(&sequence) {
             return Lookup::Repeat(reply.clone());

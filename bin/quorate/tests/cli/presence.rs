@@ -17,7 +17,7 @@ fn cluster(line: &str) -> (u16, Value) {
         "GET /v1/presence?limit=1000" => {
             (200, json!({"items": [alice, bob], "next_cursor": null, "index": 9}))
         }
-        "GET /v1/presence?gateway=n2&limit=1000" => {
+        "GET /v1/presence?limit=1000&gateway=n2" => {
             (200, json!({"items": [bob], "next_cursor": null, "index": 9}))
         }
         "GET /v1/presence/bob%20at%20home" => (200, json!({"user": "bob at home", "sessions": [bob]})),

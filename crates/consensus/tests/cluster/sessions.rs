@@ -37,7 +37,11 @@ async fn a_user_moves_and_a_late_goodbye_takes_nothing() {
     let cluster = Cluster::formed(3).await;
     let first = cluster.connected(0, "alice", 1).await;
     let other = cluster.connected(0, "bob", 2).await;
-    assert_eq!(cluster.presence(0, "alice"), Some(("n1".into(), first.epoch())), "where it was asked, at once");
+    assert_eq!(
+        cluster.presence(0, "alice"),
+        Some(("n1".into(), first.epoch())),
+        "where it was asked, at once"
+    );
     let taken = cluster.log_in(1, "alice", 3, SecondLogin::Reject).await.expect_err("taken");
     assert_eq!(taken, OpenSessionError::Taken(user("alice")));
     let second = cluster.connected(1, "alice", 4).await;
@@ -110,13 +114,16 @@ async fn a_node_that_is_cut_off_lets_its_users_go_and_answers_nobody_falsely() {
     let hold = cluster.connected(0, "alice", 1).await;
     cluster.crash(1).await;
     cluster.crash(2).await;
-    let lost = time::timeout(Duration::from_secs(15), hold.lost()).await.expect("within its time, and a tick");
+    let lost =
+        time::timeout(Duration::from_secs(15), hold.lost()).await.expect("within its time, and a tick");
     assert_eq!(lost, Lost::LeaseOver);
     let refused = cluster.log_in(0, "bob", 2, SecondLogin::Replace).await.expect_err("nobody can be asked");
     assert!(matches!(refused, OpenSessionError::Unavailable(_)), "{refused:?}");
     cluster.start(1).await;
     cluster.start(2).await;
-    cluster.until(|c| (0..3).all(|i| c.presence(i, "alice").is_none() && c.presence(i, "bob").is_none())).await;
+    cluster
+        .until(|c| (0..3).all(|i| c.presence(i, "alice").is_none() && c.presence(i, "bob").is_none()))
+        .await;
     cluster.until(|c| c.leader().is_some()).await;
     let again = cluster.connected(0, "alice", 3).await;
     assert!(again.gateway() > hold.gateway() && again.is_lost().is_none());
@@ -132,8 +139,10 @@ async fn a_node_that_ends_in_order_takes_its_users_along_in_one_entry() {
     let view = cluster.consensus(0).view().get();
     assert!(view.sessions().is_empty());
     assert_eq!(cluster.consensus(0).changed(&[Kind::Presence]), before, "told as the gateway's end alone");
-    let since = cluster.consensus(0).changes_after(quorate_model::Position::end_of(before), 99).expect("known");
-    let ended = since.changes.iter().filter(|change| matches!(change.what, What::Gateway { gateway: None, .. }));
+    let since =
+        cluster.consensus(0).changes_after(quorate_model::Position::end_of(before), 99).expect("known");
+    let ended =
+        since.changes.iter().filter(|change| matches!(change.what, What::Gateway { gateway: None, .. }));
     assert_eq!(ended.count(), 1);
     let refused = cluster.log_in(0, "alice", 3, SecondLogin::Replace).await.expect_err("it is about to end");
     assert_eq!(refused, OpenSessionError::Unavailable(Unavailable::ShuttingDown));

@@ -19,6 +19,7 @@ mod looks;
 mod nodes;
 mod observations;
 mod original;
+mod presence;
 mod probes;
 mod ramps;
 mod reads;

@@ -84,8 +84,8 @@ async fn the_cluster_is_shown_as_this_node_sees_it() {
             "reason": null,
             "quorum": {"held": true, "voters": 2, "reachable": 2},
             "nodes": [
-                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true, "feature_level_max": 6},
-                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true, "feature_level_max": 6},
+                {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true, "feature_level_max": 7},
+                {"name": "n2", "id": "2", "role": "leader", "peer": "n2:7070", "management": "n2:9090", "applied_index": 1, "reachable": true, "feature_level_max": 7},
                 {"name": "n3", "id": "3", "role": "learner", "peer": "n3:7070", "management": "n3:9090", "applied_index": null, "reachable": false, "feature_level_max": null},
             ],
         })

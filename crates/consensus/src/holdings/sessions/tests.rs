@@ -2,8 +2,8 @@
 
 use super::*;
 use quorate_model::{
-    BootId, Command, Entry, GatewayEnd, LogIndex, LogTime, NodeName, Origin, PresenceCommand, Proposal, Reply,
-    SecondLogin, SessionChange,
+    BootId, Command, Entry, GatewayEnd, LogIndex, LogTime, NodeName, Origin, PresenceCommand, Proposal,
+    Reply, SecondLogin, SessionChange,
 };
 use quorate_state::State;
 
