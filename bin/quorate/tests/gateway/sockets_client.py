@@ -1,5 +1,6 @@
 """The original's clients, with Python's websockets: two users on two nodes, a second login, a late goodbye, a node that is
-killed, one that ends in order. Arguments: for each of three nodes its gateway, its management listener and its process."""
+killed, one that ends in order. Arguments: for each of three nodes its gateway, its management listener and its process; then
+what is to be done."""
 import asyncio, json, os, signal, sys, urllib.error, urllib.request
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -142,7 +143,5 @@ async def end():
         await until(f"u{nth} is gone", lambda: holders(0, f"u{nth}") == [])
 
 
-for part in (flow, kill, end):
-    print("does", part.__name__, flush=True)
-    asyncio.run(part())
+asyncio.run({"flow": flow, "kill": kill, "end": end}[sys.argv[10]]())
 print("all well", flush=True)
