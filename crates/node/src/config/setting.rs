@@ -408,6 +408,25 @@ pub static SETTINGS: &[Setting] = &[
         Text("10s"),
         "How long that may take altogether; 0s to 1h.",
     ),
+    setting(
+        "gateway-backplane",
+        "direct|redis|kafka",
+        Text("direct"),
+        "How messages travel between gateways: from node to node, or as the original gateways have it, among which this one then is.",
+    ),
+    setting(
+        "gateway-redis",
+        "HOST:PORT",
+        Nothing,
+        "Redis, for the backplane redis; for kafka too, where original gateways keep there who is connected where.",
+    ),
+    setting(
+        "gateway-redis-password-file",
+        "FILE",
+        Nothing,
+        "The password of that Redis. Read at the start.",
+    ),
+    setting("gateway-kafka", "HOST:PORT,...", Nothing, "Brokers, for the backplane kafka."),
 ];
 
 /// Settings that this version knows and cannot honour, and what it would mean. Serving in cleartext what somebody
