@@ -9,6 +9,7 @@
 
 mod agent_args;
 mod args;
+mod backplane;
 mod commands;
 mod failure;
 mod kafka;

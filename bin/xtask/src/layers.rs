@@ -29,6 +29,8 @@ const INSIDE: &[(&str, &[&str])] = &[
     ("consensus", &["state", "codec", "storage", "rt", "telemetry"]),
     ("proxy", &["routing", "rt", "telemetry"]),
     ("gateway", &["routing", "rt", "telemetry"]),
+    // The original's ways between gateways. The program composes it: nothing of it is simulated.
+    ("backplane", &["gateway", "rt"]),
     // `state` read only: lists and lookups are answered from the View itself. `routing` to explain what it decides.
     ("management", &["api", "state", "routing", "rt", "telemetry"]),
     ("client", &["api"]),
@@ -72,6 +74,8 @@ const OUTSIDE: &[Owned] = &[
         features: &[],
         owners: &["rt", "proxy", "consensus", "management", "gateway", "client", "bin/*", "sim-tests"],
     },
+    Owned { library: "redis", features: &[], owners: &["backplane"] },
+    Owned { library: "rskafka", features: &[], owners: &["backplane", "bin/*"] },
     Owned { library: "reqwest", features: &[], owners: &["client"] },
     Owned { library: "imbl", features: &[], owners: &["state"] },
     Owned { library: "murmur2", features: &[], owners: &["routing"] },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Longest message that is read, in bytes. A longer one is passed over: no client of ours sends one.
-pub const BYTES_MAX: usize = 4 << 20;
+pub const BYTES_MAX: usize = 32 << 20;
 
 const DIRECT: &str = "direct";
 const BROADCAST: &str = "broadcast";

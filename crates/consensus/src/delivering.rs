@@ -112,6 +112,11 @@ impl Consensus {
 
     fn gateway_at(&self, node: &NodeName) -> Result<(NodeId, String), CallError> {
         let shared = self.shared();
+        // Learnt by asking, and every request says it: without it the other node takes us for a stranger.
+        if shared.cluster().is_none() {
+            let source = io::Error::new(io::ErrorKind::NotConnected, "this node is in no cluster yet");
+            return Err(CallError::Unreachable { target: node.to_string(), source });
+        }
         let picture = Picture::of(shared);
         let known = picture.ids(node.as_str()).first().copied();
         let member = known.and_then(|id| picture.members.get(&id.0).map(|member| (id, member)));

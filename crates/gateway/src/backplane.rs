@@ -13,7 +13,8 @@ pub const ASK_BYTES_MAX: usize = 16 << 20;
 
 /// A way between gateways.
 pub trait Backplane: Send + Sync + 'static {
-    /// Begins to take what others send, into `inbox`. Resolves once it would miss nothing any more.
+    /// Begins to take what others send, into `inbox`. Resolves once it would miss nothing any more, or after some seconds
+    /// in which a server that it needs did not answer: it goes on trying then. An error: it can never start like this.
     fn start(&self, inbox: Arc<dyn Inbox>) -> BoxFuture<'static, Result<(), BackplaneError>>;
 
     /// Brings a message to the gateway at `place`. Messages of one caller to one place arrive in the order of the calls,

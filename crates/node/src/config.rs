@@ -9,6 +9,7 @@
 //! asked in), and without a cluster secret nothing of the peer listener reaches beyond loopback (whoever speaks
 //! to it can rewrite the cluster).
 
+mod backplane;
 mod duration;
 mod error;
 mod file;
@@ -26,6 +27,7 @@ mod standing;
 mod tests;
 mod yaml;
 
+pub use backplane::{GatewayBackplane, RedisAt};
 pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
 pub use gateway::{Gateway, GatewayListener, Tokens};
 pub use reference::reference;
@@ -152,6 +154,8 @@ pub struct Config {
     pub management: SocketAddr,
     /// The WebSocket gateway.
     pub gateway: Gateway,
+    /// How the gateway reaches others.
+    pub backplane: GatewayBackplane,
     /// Node to node.
     pub peer: SocketAddr,
     /// Initial members and their `host:port`, this node included; empty: a cluster of one.
@@ -268,6 +272,7 @@ impl Config {
             https: Self::read_https(r),
             management: Self::read_management(r, mode),
             gateway: gateway::read(r, mode, machine.cores),
+            backplane: backplane::read(r),
             peer: r
                 .optional("peer", |text, _| parse::listener(text))
                 .unwrap_or_else(|| (peer_host, PEER_PORT).into()),
@@ -343,6 +348,7 @@ impl Config {
             let problem = format!("this node, {}, is not among {}", self.node_name, names.join(", "));
             r.refuse("peers", problem, "the node itself included: change --peers or --node-name");
         }
+        backplane::check(&self.backplane, &self.node_name, r);
         self.check_listeners(r);
         self.check_target(r);
         if self.cluster_secret_file.is_none() {

@@ -2,6 +2,7 @@
 
 use super::secret;
 use crate::{
+    backplane,
     failure::Failure,
     kafka::KafkaTopic,
     parent,
@@ -43,6 +44,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         tracing::warn!(variable = name, "no setting has this name: it is ignored");
     }
     let secret = config.cluster_secret_file.as_deref().map(secret::read).transpose()?;
+    let detour = backplane::detour(&config)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.min(CONTROL_THREADS_MAX))
@@ -62,7 +64,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         let disk =
             FolderDisk::open(&config.data_dir, &config.node_name).map_err(|e| not_started(&e.into()))?;
         let partition_source = partition_source(&config);
-        let platform = Platform { disk: Arc::new(disk), partition_source, secret, detour: None };
+        let platform = Platform { disk: Arc::new(disk), partition_source, secret, detour };
         live(config, platform, args.lifetime).await
     });
     runtime.shutdown_timeout(LEFTOVERS_LIMIT);

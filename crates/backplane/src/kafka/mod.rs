@@ -36,14 +36,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use topics::Brokers;
 use writer::Writers;
 
 /// Kafka has what was published by then, or nobody knows.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// A gateway that starts waits this long for Kafka.
-const STARTED_WITHIN: Duration = Duration::from_secs(10);
+/// A gateway that starts waits this long for Kafka, and then starts without: its node has other things to do too.
+const STARTED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two tries to begin to read.
+const BEGIN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 const BROADCAST: &str = "gateway-broadcast";
 
@@ -82,7 +84,7 @@ pub fn detour(settings: Settings) -> Detour {
             offsets: settings.offsets,
             writers: Mutex::default(),
             stop: watch::Sender::new(false),
-            readers: Arc::default(),
+            reading: Mutex::default(),
         };
         Ways { me, others, presence, backplane: Arc::new(kafka) }
     })
@@ -99,7 +101,7 @@ struct KafkaBackplane {
     /// Made when it starts, on the runtime that it starts on.
     writers: Mutex<Option<Arc<Writers>>>,
     stop: watch::Sender<bool>,
-    readers: Arc<Mutex<Vec<quorate_rt::JoinHandle<()>>>>,
+    reading: Mutex<Option<quorate_rt::JoinHandle<()>>>,
 }
 
 impl KafkaBackplane {
@@ -131,20 +133,25 @@ impl Backplane for KafkaBackplane {
             brokers: self.brokers.clone(),
         };
         let (cluster, path, stop) = (self.cluster.start(inbox), self.offsets.clone(), self.stop.subscribe());
-        let readers = self.readers.clone();
         let name = self.brokers.name();
+        let (begun, mut has_begun) = watch::channel(false);
+        let (offsets, opened) = oneshot::channel();
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(quorate_rt::spawn(async move {
+            if let Ok(offsets) = opened.await {
+                read(reader, offsets, stop, begun).await;
+            }
+        }));
         async move {
             cluster.await?;
-            let failed = |why: String| BackplaneError::NotSent(name.clone(), why.into());
-            let started = async {
-                let offsets = Offsets::open(path).await?;
-                let own = reader.clone().begin(Origin::Own(Arc::new(offsets)), stop.clone()).await?;
-                let all = reader.begin(Origin::Broadcast, stop).await?;
-                readers.lock().unwrap_or_else(PoisonError::into_inner).extend(own.into_iter().chain(all));
-                Ok(())
-            };
-            let late = |_| Err(format!("no answer within {STARTED_WITHIN:?}"));
-            time::timeout(STARTED_WITHIN, started).await.unwrap_or_else(late).map_err(failed)
+            let opened = Offsets::open(path).await;
+            let opened = opened.map_err(|why| BackplaneError::NotSent(name.clone(), why.into()))?;
+            // It waits for them.
+            let _ = offsets.send(Arc::new(opened));
+            let reading = time::timeout(STARTED_WITHIN, has_begun.wait_for(|has| *has)).await;
+            if !matches!(reading, Ok(Ok(_))) {
+                tracing::warn!(after = ?STARTED_WITHIN, "{name} can't be reached yet: other gateways are not");
+            }
+            Ok(())
         }
         .boxed()
     }
@@ -189,12 +196,14 @@ impl Backplane for KafkaBackplane {
 
     fn stop(&self) -> BoxFuture<'static, ()> {
         self.stop.send_replace(true);
-        let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
         let writers = self.writers().ok();
         let (registry, cluster) = (self.found.clone().map(|(_, registry)| registry), self.cluster.stop());
         async move {
-            // They write down how far they are.
-            let _ = time::timeout(ANSWERED_WITHIN, join_all(readers)).await;
+            if let Some(reading) = reading {
+                // It is written down how far that is.
+                let _ = time::timeout(ANSWERED_WITHIN, reading).await;
+            }
             if let Some(writers) = writers {
                 let _ = time::timeout(ANSWERED_WITHIN, writers.until_empty()).await;
             }
@@ -205,6 +214,38 @@ impl Backplane for KafkaBackplane {
         }
         .boxed()
     }
+}
+
+/// Reads as soon as there is something to read from, until `stop`.
+async fn read(
+    reader: Reader,
+    offsets: Arc<Offsets>,
+    mut stop: watch::Receiver<bool>,
+    begun: watch::Sender<bool>,
+) {
+    let mut told = false;
+    let mut reading = Vec::new();
+    for origin in [Origin::Own(offsets), Origin::Broadcast] {
+        loop {
+            let begun = reader.clone().begin(&origin, stop.clone());
+            let error = match time::timeout(STARTED_WITHIN, begun).await {
+                Ok(Ok(some)) => {
+                    reading.extend(some);
+                    break;
+                }
+                Ok(Err(error)) => error,
+                Err(_) => format!("no answer within {STARTED_WITHIN:?}"),
+            };
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(error, "what other gateways publish can't be read yet");
+            }
+            if time::timeout(BEGIN_AGAIN_AFTER, stop.wait_for(|stop| *stop)).await.is_ok() {
+                return;
+            }
+        }
+    }
+    begun.send_replace(true);
+    join_all(reading).await;
 }
 
 fn encode(message: &Message, me: &NodeName) -> Vec<u8> {

@@ -19,7 +19,7 @@ use quorate_gateway::{
 };
 use quorate_rt::{
     JoinHandle,
-    time::{self, Instant},
+    time::{self, Elapsed, Instant},
 };
 use rskafka::{
     client::{
@@ -35,6 +35,8 @@ use tokio::sync::watch;
 const FETCH_BYTES: i32 = 1 << 20;
 /// A fetch that brings nothing comes back after this long.
 const FETCH_WAIT_MS: i32 = 500;
+/// Longer than any broker waits.
+const FETCHED_WITHIN: Duration = Duration::from_secs(10);
 /// While messages are parked it is looked this often whether their users have come.
 const LOOK_AGAIN_MS: i32 = 100;
 /// After a fetch that failed.
@@ -75,11 +77,11 @@ impl Reader {
     /// Reads until `stop`. When this returns it is decided from where on, and nothing newer is missed.
     pub async fn begin(
         self,
-        origin: Origin,
+        origin: &Origin,
         stop: watch::Receiver<bool>,
     ) -> Result<Vec<JoinHandle<()>>, String> {
         let (name, offsets) = match origin {
-            Origin::Own(offsets) => (topic(self.fleet.me.as_str()), Some(offsets)),
+            Origin::Own(offsets) => (topic(self.fleet.me.as_str()), Some(offsets.clone())),
             Origin::Broadcast => (BROADCAST.to_owned(), None),
         };
         let mut lines = Vec::new();
@@ -116,15 +118,16 @@ impl Line {
             let fetched = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                fetched = self.partition.fetch_records(self.next, 1..FETCH_BYTES, wait) => fetched,
+                fetched = self.fetch(wait) => fetched,
             };
             match fetched {
-                Ok((records, _)) => {
+                Ok(Ok((records, _))) => {
                     for record in records {
                         self.take(record).await;
                     }
                 }
-                Err(error) => self.recover(&error).await,
+                Ok(Err(error)) => self.recover(&error).await,
+                Err(_) => self.dial_anew().await,
             }
             self.look_again().await;
             self.note();
@@ -135,6 +138,26 @@ impl Line {
         }
         self.note();
         self.write().await;
+    }
+
+    async fn fetch(&self, wait_ms: i32) -> Result<Result<(Vec<RecordAndOffset>, i64), Error>, Elapsed> {
+        let fetched = self.partition.fetch_records(self.next, 1..FETCH_BYTES, wait_ms);
+        time::timeout(FETCHED_WITHIN, fetched).await
+    }
+
+    /// A broker that is silent for so long is gone without a word; the connection does not know.
+    async fn dial_anew(&mut self) {
+        let topic = self.partition.topic().to_owned();
+        self.reader.brokers.forget(&topic).await;
+        let partitions = time::timeout(FETCHED_WITHIN, self.reader.brokers.topic(&topic)).await;
+        let number = self.partition.partition();
+        if let Ok(Ok(partitions)) = partitions
+            && let Some(partition) = partitions.iter().find(|partition| partition.partition() == number)
+        {
+            self.partition = partition.clone();
+        } else {
+            time::sleep(REST).await;
+        }
     }
 
     async fn take(&mut self, RecordAndOffset { record, offset }: RecordAndOffset) {

@@ -40,8 +40,8 @@ use tokio::sync::{oneshot, watch};
 
 /// Redis answers by then, or nobody knows.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// A gateway that starts waits this long for Redis.
-const STARTED_WITHIN: Duration = Duration::from_secs(5);
+/// A gateway that starts waits this long for Redis, and then starts without: its node has other things to do too.
+const STARTED_WITHIN: Duration = Duration::from_secs(3);
 /// Between two tries to listen, at most; half of it at least.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
@@ -156,13 +156,11 @@ impl Backplane for RedisBackplane {
         let cluster = self.cluster.start(inbox);
         async move {
             cluster.await?;
-            match time::timeout(STARTED_WITHIN, is_listening.wait_for(|is| *is)).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) | Err(_) => {
-                    let why = format!("no connection within {STARTED_WITHIN:?}; it is tried on");
-                    Err(BackplaneError::NotSent(name, why.into()))
-                }
+            let listening = time::timeout(STARTED_WITHIN, is_listening.wait_for(|is| *is)).await;
+            if !matches!(listening, Ok(Ok(_))) {
+                tracing::warn!(after = ?STARTED_WITHIN, "{name} can't be reached yet: other gateways are not");
             }
+            Ok(())
         }
         .boxed()
     }
