@@ -15,6 +15,8 @@ mod openings;
 mod pressure;
 #[path = "cluster/ramps.rs"]
 mod ramps;
+#[path = "cluster/sessions.rs"]
+mod sessions;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 

@@ -130,7 +130,7 @@ fn a_gateway_that_ends_takes_its_tunnels_and_nothing_else() {
     let moved = case.granted(open("b", two));
     let applied = case.0.apply(vec![(None, end(1, one))]);
     assert_eq!(applied.replies, [Reply::Done]);
-    let ended = PresenceEvent::GatewayEnded { node: node(1), epoch: one, tunnels: 2 };
+    let ended = PresenceEvent::GatewayEnded { node: node(1), epoch: one, tunnels: 2, sessions: 0 };
     assert_eq!(applied.events, [Event::Presence(ended)]);
     assert_eq!(case.0.state.changes(&applied.events)[0].what, What::Gateway { node: node(1), gateway: None });
     assert_eq!(["a", "b", "c"].map(|t| case.holder(t)), [None, Some(("n2".into(), moved)), None]);
@@ -149,7 +149,7 @@ fn a_new_boot_ends_the_older_one_in_the_same_entry_and_a_late_end_is_void() {
     let again = PresenceCommand::OpenGateway { node: node(1), boot: BootId(99) };
     let applied = case.0.apply(vec![(None, Command::Presence(again))]);
     let Reply::Registered { epoch: new } = applied.replies[0] else { panic!("{applied:?}") };
-    let ended = PresenceEvent::GatewayEnded { node: node(1), epoch: old, tunnels: 1 };
+    let ended = PresenceEvent::GatewayEnded { node: node(1), epoch: old, tunnels: 1, sessions: 0 };
     let opened = PresenceEvent::GatewayOpened { node: node(1), epoch: new };
     assert_eq!(applied.events, [ended, opened].map(Event::Presence));
     assert_eq!(case.holder("a"), None);

@@ -163,7 +163,7 @@ impl Holdings {
         Openings { asked, view: view.clone(), holdings: self.clone() }
     }
 
-    /// Orphans to close, at most `max`.
+    /// Orphans to close, at most `max`. Where there are more, they are told of once more.
     pub(crate) fn take_session_orphans(&self, max: usize) -> Vec<Epoch> {
         let orphans = &mut self.book().sessions.orphans;
         let mut taken = Vec::new();
@@ -171,6 +171,9 @@ impl Holdings {
             && let Some(epoch) = orphans.pop_first()
         {
             taken.push(epoch);
+        }
+        if !orphans.is_empty() {
+            self.session_orphaned.notify_one();
         }
         taken
     }

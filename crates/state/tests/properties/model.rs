@@ -29,6 +29,7 @@ impl From<&Reply> for Answer {
             Reply::Unchanged => Self::Unchanged,
             Reply::Registered { epoch } => Self::Registered(epoch.0),
             Reply::Refused(Refusal::Forgotten) => panic!("no test is long enough for that"),
+            Reply::Sessions(_) => panic!("nobody is connected here"),
             Reply::Refused(_) => Self::Refused,
         }
     }

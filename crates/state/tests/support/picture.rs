@@ -23,6 +23,7 @@ pub fn reply(reply: &Reply) -> String {
         Reply::Unchanged => "unchanged".into(),
         Reply::Registered { epoch } => format!("registered, epoch {epoch}"),
         Reply::Refused(refusal) => format!("refused: {refusal}"),
+        Reply::Sessions(outcomes) => format!("sessions: {outcomes:?}"),
     }
 }
 
