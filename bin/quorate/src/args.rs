@@ -127,9 +127,8 @@ pub enum Format {
 /// `quorate dev`
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Ports: routing 8081 to 8083, management 9091 to 9093, peers 7071 to 7073, demo workers 8101 to 8103; \
-8091 to 8093 are kept for the gateway, which this version does not serve. The data lies in a temporary folder and is \
-removed at the end."
+    after_help = "Ports: routing 8081 to 8083, management 9091 to 9093, WebSocket gateway 8091 to 8093, peers 7071 to 7073, \
+demo workers 8101 to 8103. The data lies in a temporary folder and is removed at the end."
 )]
 pub struct DevArgs {
     /// Shift all ports by N

@@ -33,6 +33,8 @@ mod router;
 mod sandboxes;
 #[path = "gateway/settings_file.rs"]
 mod settings_file;
+#[path = "gateway/sockets.rs"]
+mod sockets;
 #[expect(dead_code, reason = "shared with the other tests of real clusters, which use the rest")]
 mod support;
 #[path = "gateway/tools.rs"]

@@ -37,7 +37,7 @@ pub struct Hall {
     presence: Arc<dyn Presence>,
     counters: Arc<GatewayCounters>,
     slow: SlowConsumer,
-    guests: Mutex<BTreeMap<UserId, Vec<Guest>>>,
+    guests: Mutex<Guests>,
     /// How many seats there were.
     seats: AtomicU64,
     rooms: Mutex<Rooms>,
@@ -47,6 +47,13 @@ pub struct Hall {
 
 /// Answers what other gateways ask about sessions.
 pub(crate) type Concierge = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
+
+#[derive(Default)]
+struct Guests {
+    by_user: BTreeMap<UserId, Vec<Guest>>,
+    /// How many have an epoch.
+    here: usize,
+}
 
 struct Guest {
     seat: u64,
@@ -105,13 +112,13 @@ impl Hall {
     pub fn expect(self: &Arc<Self>, user: &UserId, mailbox: &Arc<Mailbox>) -> Seat {
         let seat = self.seats.fetch_add(1, Ordering::Relaxed);
         let guest = Guest { seat, stage: Stage::Coming(Vec::new()), mailbox: mailbox.clone() };
-        self.lock().entry(user.clone()).or_default().push(guest);
+        self.lock().by_user.entry(user.clone()).or_default().push(guest);
         Seat { hall: self.clone(), user: user.clone(), seat }
     }
 
-    /// How many are here, or about to come.
+    /// How many are registered.
     pub fn count(&self) -> usize {
-        self.lock().values().map(Vec::len).sum()
+        self.lock().here
     }
 
     /// Who hears which room.
@@ -151,7 +158,7 @@ impl Hall {
     /// Whoever holds the session of this epoch; without one: all of the user's.
     fn bring(&self, user: &UserId, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
         let mut guests = self.lock();
-        let Some(those) = guests.get_mut(user) else { return ready(self.not_here()).boxed() };
+        let Some(those) = guests.by_user.get_mut(user) else { return ready(self.not_here()).boxed() };
         let mut taken = None;
         for guest in those.iter() {
             let Stage::Here(of) = guest.stage else { continue };
@@ -179,10 +186,15 @@ impl Hall {
     /// The one who was coming has this epoch; or none, and does not come.
     fn settle(&self, user: &UserId, seat: u64, epoch: Option<Epoch>) {
         let mut guests = self.lock();
-        let Some(those) = guests.get_mut(user) else { return };
-        let Some(guest) = those.iter_mut().find(|guest| guest.seat == seat) else { return };
+        let Guests { by_user, here } = &mut *guests;
+        let those = by_user.get_mut(user).into_iter().flatten();
+        let Some(guest) = those.into_iter().find(|guest| guest.seat == seat) else { return };
         let stage = epoch.map_or(Stage::Away, Stage::Here);
-        let Stage::Coming(parked) = std::mem::replace(&mut guest.stage, stage) else { return };
+        let former = std::mem::replace(&mut guest.stage, stage);
+        *here += usize::from(epoch.is_some());
+        *here -= usize::from(matches!(former, Stage::Here(_)));
+        self.counters.set_sessions(*here);
+        let Stage::Coming(parked) = former else { return };
         for Parked { epoch: wanted, message, answer } in parked {
             let is_meant = epoch.is_some_and(|epoch| wanted.is_none_or(|wanted| wanted == epoch.0));
             let taken = if is_meant { self.put(&guest.mailbox, message) } else { self.not_here() };
@@ -194,15 +206,15 @@ impl Hall {
     fn leave(&self, user: &UserId, seat: u64) {
         self.settle(user, seat, None);
         let mut guests = self.lock();
-        if let Some(those) = guests.get_mut(user) {
+        if let Some(those) = guests.by_user.get_mut(user) {
             those.retain(|guest| guest.seat != seat);
             if those.is_empty() {
-                guests.remove(user);
+                guests.by_user.remove(user);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<UserId, Vec<Guest>>> {
+    fn lock(&self) -> MutexGuard<'_, Guests> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -224,8 +236,9 @@ impl Seat {
 
     /// The epoch that it had is over, and it tries to get another one.
     pub fn rise(&self) {
+        self.be_away();
         let mut guests = self.hall.lock();
-        let those = guests.get_mut(&self.user).into_iter().flatten();
+        let those = guests.by_user.get_mut(&self.user).into_iter().flatten();
         for guest in those.filter(|guest| guest.seat == self.seat) {
             guest.stage = Stage::Coming(Vec::new());
         }
@@ -265,7 +278,7 @@ impl Inbox for Hall {
             return;
         }
         let guests = self.lock();
-        for guest in guests.values().flatten() {
+        for guest in guests.by_user.values().flatten() {
             if matches!(guest.stage, Stage::Here(_)) {
                 self.put(&guest.mailbox, message.clone());
             }
@@ -280,3 +293,6 @@ impl Inbox for Hall {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

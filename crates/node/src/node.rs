@@ -272,14 +272,7 @@ impl Node {
         }
         // While its lease stands they find another node, and nobody asks in vain.
         self.tunnels.leave().await;
-        let consensus = self.consensus.clone();
-        // Its clients leave one after the other, and are in the log until they do.
-        let sockets = async {
-            if let Some(gateway) = self.gateway {
-                gateway.drain().await;
-            }
-            consensus.close_gateway().await;
-        };
+        let sockets = gateway::end(self.gateway, &self.consensus);
         tokio::join!(sockets, self.proxy.drain(), self.tunnels.drain(self.config.drain_limit));
         self.stop.fire();
         self.management_stop.fire();

@@ -67,6 +67,7 @@ pub struct Node {
     pub name: String,
     pub routing: SocketAddr,
     pub management: SocketAddr,
+    pub gateway: SocketAddr,
     pub peer: SocketAddr,
     /// Its data.
     pub data: PathBuf,
@@ -96,6 +97,7 @@ impl Node {
             name: name.into(),
             routing: free_address(),
             management: free_address(),
+            gateway: free_address(),
             peer: free_address(),
             data: folder.join(name),
             args: Vec::new(),
@@ -110,9 +112,13 @@ impl Node {
     pub fn command(&self) -> Command {
         let mut command = through(&self.launcher, &["serve", "--node-name", &self.name, "--data-dir"]);
         command.arg(&self.data).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        for (flag, address) in
-            [("--routing", self.routing), ("--management", self.management), ("--peer", self.peer)]
-        {
+        let listeners = [
+            ("--routing", self.routing),
+            ("--management", self.management),
+            ("--gateway", self.gateway),
+            ("--peer", self.peer),
+        ];
+        for (flag, address) in listeners {
             command.args([flag, &address.to_string()]);
         }
         command.args(&self.args);
@@ -153,6 +159,11 @@ impl Node {
         let status = eventually(&what, || self.has_ended());
         self.child = None;
         (status, start.elapsed())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// How it has ended, if it has.

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod admission;
+mod conformance;
 mod contract;
 mod defects;
 mod ending;

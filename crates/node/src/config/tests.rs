@@ -312,3 +312,41 @@ fn a_variable_that_only_looks_like_a_setting_is_noticed() {
         assert!(!is_unknown_variable(name), "{name}");
     }
 }
+
+#[test]
+fn the_gateway_is_given_up_only_where_nobody_asked_for_it() {
+    let listen = |pairs: &[(&str, &str)]| flags(pairs).gateway.listen;
+    let at = |text: &str| text.parse().expect("an address");
+    assert_eq!(listen(&[("routing", "0.0.0.0:8082")]), GatewayListener::IfFree(at("0.0.0.0:8082")));
+    assert_eq!(listen(&[("gateway", ":81")]), GatewayListener::At(at("0.0.0.0:81")));
+    assert_eq!(listen(&[("gateway", "off")]), GatewayListener::Off);
+    let sidecar = [("proxy-mode", "sidecar"), ("default-target", "localhost:3000")];
+    assert_eq!(listen(&sidecar), GatewayListener::Off, "the application may want the port");
+    assert_eq!(listen(&[sidecar[0], sidecar[1], ("gateway", ":81")]), GatewayListener::At(at("0.0.0.0:81")));
+    let taken = error(&[("routing", "0.0.0.0:81"), ("gateway", "127.0.0.1:81")]);
+    assert!(taken.starts_with("--gateway: 127.0.0.1:81 is taken by --routing"), "{taken}");
+}
+
+#[test]
+fn what_is_wrong_about_the_gateway_is_named_with_what_is_allowed() {
+    for (name, value, allowed) in [
+        ("gateway-second-login", "maybe", "replace, reject or many"),
+        ("gateway-ping-timeout", "1ms", "1s to 1h"),
+        ("gateway-queue-messages", "0", "a number, 1 to 1000000"),
+        ("gateway-queue-bytes", "+2048", "a number, 1024 to 1073741824"),
+        ("gateway-slow-consumer", "wait", "close or refuse"),
+        ("gateway-message-bytes", "16777216", "a number, 1024 to 8388608"),
+        ("gateway-frame-rate", "10:0", "PER_SECOND:BURST, such as 1000:2000; each 1 to 1000000"),
+        ("gateway-flood", "drown", "throttle or close"),
+        ("gateway-connections-per-address", "none", "a number, 1 to 10000000"),
+        ("gateway-origins", "https://a,b", "SCHEME://HOST[:PORT]"),
+        ("gateway-token-signature", "none", "HS256, RS256 or ES256"),
+        ("gateway-token-issuer", "us", "--gateway-token-key with it"),
+        ("gateway-drain-spread", "2h", "0s to 1h"),
+    ] {
+        let wrong = error(&[(name, value)]);
+        assert!(wrong.starts_with(&format!("--{name}: ")) && wrong.contains(allowed), "{wrong}");
+    }
+    let longer = error(&[("gateway-ping-timeout", "10s")]);
+    assert!(longer.contains("gateway-ping-check"), "{longer}");
+}

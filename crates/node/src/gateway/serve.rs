@@ -102,3 +102,11 @@ pub(crate) async fn start(
     };
     Ok(Some(Gateway::start(parts, port).await?))
 }
+
+/// Its clients leave one after the other, and are in the log until they do; then what the node holds is over.
+pub(crate) async fn end(gateway: Option<Gateway>, consensus: &Consensus) {
+    if let Some(gateway) = gateway {
+        gateway.drain().await;
+    }
+    consensus.close_gateway().await;
+}
