@@ -6,6 +6,8 @@
 
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/connect.rs"]
+mod connect;
 #[path = "support/offset.rs"]
 mod offset;
 #[path = "cli/presence.rs"]
@@ -134,6 +136,7 @@ fn help_is_as_documented() {
     expect_test::expect_file!["help/serve.txt"].assert_eq(&run(&["serve", "--help"]).out);
     expect_test::expect_file!["help/dev.txt"].assert_eq(&run(&["dev", "--help"]).out);
     expect_test::expect_file!["help/agent.txt"].assert_eq(&run(&["agent", "--help"]).out);
+    expect_test::expect_file!["help/connect.txt"].assert_eq(&run(&["connect", "--help"]).out);
     expect_test::expect_file!["help/healthcheck.txt"].assert_eq(&run(&["healthcheck", "--help"]).out);
     expect_test::expect_file!["help/apply.txt"].assert_eq(&run(&["apply", "--help"]).out);
     expect_test::expect_file!["help/config.txt"].assert_eq(&run(&["config", "--help"]).out);

@@ -8,6 +8,8 @@
 
 #[path = "cluster/agreement.rs"]
 mod agreement;
+#[path = "cluster/connect.rs"]
+mod connect;
 #[path = "cluster/coordinator.rs"]
 mod coordinator;
 #[path = "cluster/dev.rs"]

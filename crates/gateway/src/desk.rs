@@ -1,14 +1,8 @@
 //! What the sessions of one gateway share.
 
 use crate::{
-    backplane::Backplane,
-    cluster::Presence,
-    delivery::Courier,
-    drain::Drain,
-    extension::shared::Shared,
-    hall::Hall,
-    settings::Settings,
-    token::Verifier,
+    backplane::Backplane, cluster::Presence, delivery::Courier, drain::Drain, extension::shared::Shared,
+    hall::Hall, settings::Settings, token::Verifier,
 };
 use quorate_model::NodeName;
 use quorate_telemetry::gateway::GatewayCounters;

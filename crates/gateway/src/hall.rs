@@ -47,6 +47,7 @@ pub struct Hall {
 
 /// Answers what other gateways ask about sessions.
 pub(crate) type Concierge = Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
+
 #[derive(Default)]
 struct Guests {
     by_user: BTreeMap<UserId, Vec<Guest>>,

@@ -36,7 +36,7 @@ pub mod delivery;
 pub mod desk;
 pub mod dialect;
 pub mod drain;
-mod extension;
+pub(crate) mod extension;
 pub mod gateway;
 pub mod hall;
 pub mod lanes;

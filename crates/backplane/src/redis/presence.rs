@@ -9,7 +9,7 @@ use super::{
     scripts::{self, Entry, TTL_S},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence};
+use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence, Touched};
 use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
 use quorate_rt::time;
 use redis::{Cmd, Pipeline, Value};
@@ -191,6 +191,14 @@ impl Presence for Registry {
 
     fn index(&self) -> u64 {
         self.0.inner.index()
+    }
+
+    fn look(&self, users: &[UserId]) -> (u64, Vec<bool>) {
+        self.0.inner.look(users)
+    }
+
+    fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
+        self.0.inner.touched(after)
     }
 }
 

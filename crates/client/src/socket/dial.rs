@@ -49,17 +49,6 @@ pub(super) enum NotDialled {
     Never(Error),
 }
 
-impl NotDialled {
-    /// For people.
-    pub fn why(&self) -> String {
-        match self {
-            Self::Silent(silence) => silence.to_string(),
-            Self::Later(problem, _) => problem.to_string(),
-            Self::Never(error) => error.to_string(),
-        }
-    }
-}
-
 impl Dialler {
     pub fn new(caller: &Caller) -> Result<Self, Error> {
         let has_tls = caller.gateways.iter().any(|url| url.scheme() == "https");

@@ -211,6 +211,8 @@ pub async fn tell_changes(desk: Weak<Desk>, mut stopped: Shutdown) {
         };
         let Some(desk) = desk.upgrade() else { return };
         after = touched.index;
+        // Whoever looks now must see it.
+        let _ = desk.presence.caught_up(after).await;
         match touched.users {
             Whom::These(users) => desk.extension.changed(&users),
             Whom::Any => desk.extension.changed_all(),

@@ -34,9 +34,9 @@ pub mod said;
 pub mod seen;
 pub mod sent;
 pub mod shared;
-pub mod token;
 #[cfg(test)]
 mod tests;
+pub mod token;
 pub mod told;
 pub mod watched;
 

@@ -195,9 +195,7 @@ impl Backplane for View {
                 let asked = self.runtime.spawn(inbox.asked(question));
                 async move { Ok(asked.await.expect("it answers")) }.boxed()
             }
-            None => {
-                ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed()
-            }
+            None => ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed(),
         }
     }
 

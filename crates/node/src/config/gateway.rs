@@ -7,7 +7,7 @@ use super::{
 };
 use quorate_gateway::{
     origin::Origins,
-    settings::{Flood, QueueLimits, Rate, Settings, SlowConsumer},
+    settings::{Bounds, Broadcasts, ExtensionSettings, Flood, QueueLimits, Rate, Settings, SlowConsumer},
     token::Signature,
 };
 use quorate_model::SecondLogin;
@@ -26,6 +26,9 @@ const BYTES: RangeInclusive<usize> = 1_024..=1 << 30;
 /// What travels between nodes has room for these.
 const MESSAGE_BYTES: RangeInclusive<usize> = 1_024..=8 << 20;
 const FRAGMENTS: RangeInclusive<u32> = 1..=1_000_000;
+/// What moves from one node to another at once has room for it.
+const REPLAY_BYTES: RangeInclusive<usize> = 1_024..=4 << 20;
+const DETACHED: RangeInclusive<usize> = 0..=10_000_000;
 const CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
 const RATE_MAX: u32 = 1_000_000;
 const NAME_BYTES_MAX: usize = 1_024;
@@ -114,6 +117,15 @@ fn settings(r: &mut Reader<'_>) -> Settings {
         origins: r.optional("gateway-origins", |text, _| origins(text)),
         drain_spread: r.duration("gateway-drain-spread", &parse::DRAIN),
         drain_limit: r.duration("gateway-drain-limit", &parse::DRAIN),
+        extension: ExtensionSettings {
+            window: r.duration("gateway-resume-window", &parse::DRAIN),
+            replay: Bounds {
+                messages: r.value("gateway-replay-messages", |text, _| number(text, QUEUE_MESSAGES)),
+                bytes: r.value("gateway-replay-bytes", |text, _| number(text, REPLAY_BYTES)),
+            },
+            broadcasts: r.value("gateway-broadcasts", |text, _| broadcasts(text)),
+            detached_max: r.value("gateway-detached", |text, _| number(text, DETACHED)),
+        },
     };
     if settings.ping_check > settings.ping_timeout {
         let (check, timeout) = (settings.ping_check, settings.ping_timeout);
@@ -182,6 +194,14 @@ fn flood(text: &str) -> Result<Flood, Wrong> {
         "throttle" => Ok(Flood::Throttle),
         "close" => Ok(Flood::Close),
         _ => Err(Wrong::value(text, "throttle or close")),
+    }
+}
+
+fn broadcasts(text: &str) -> Result<Broadcasts, Wrong> {
+    match text {
+        "off" => Ok(Broadcasts::Off),
+        "everybody" => Ok(Broadcasts::Everybody),
+        _ => Err(Wrong::value(text, "off or everybody")),
     }
 }
 

@@ -2,12 +2,16 @@
 
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{Consensus, Lost as Over, OpenSessionError, SessionHold};
-use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence};
-use quorate_model::{ConnectionId, Epoch, LogIndex, SecondLogin, Session, UserId};
-use std::time::Duration;
+use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence, Touched, Whom};
+use quorate_model::{ConnectionId, Epoch, LogIndex, Position, SecondLogin, Session, UserId, What};
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long somebody waits for an entry that another node has applied already.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1);
+/// Changes that are read at once.
+const AT_ONCE: usize = 1_024;
+/// However quiet it is.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Presence by the log.
 #[derive(Clone)]
@@ -57,6 +61,48 @@ impl Presence for LogPresence {
 
     fn index(&self) -> u64 {
         self.consensus.view().get().index().0
+    }
+
+    fn look(&self, users: &[UserId]) -> (u64, Vec<bool>) {
+        let view = self.consensus.view().get();
+        let sessions = view.sessions();
+        (view.index().0, users.iter().map(|user| sessions.is_connected(user.as_str())).collect())
+    }
+
+    fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
+        touched(self.consensus.clone(), after).boxed()
+    }
+}
+
+/// Reads on in what happened. Where that is forgotten, anybody may have come or gone.
+async fn touched(consensus: Consensus, after: u64) -> Touched {
+    let (mut at, mut users) = (Position::end_of(LogIndex(after)), BTreeSet::new());
+    loop {
+        let Ok(since) = consensus.changes_after(at, AT_ONCE) else {
+            return Touched { index: consensus.view().get().index().0, users: Whom::Any };
+        };
+        for change in &since.changes {
+            match &change.what {
+                What::Presence(changed) => {
+                    let all = changed.opened.iter().chain(changed.closed.iter());
+                    users.extend(all.map(|session| session.user.clone()));
+                }
+                // Those of a gateway that ends are not told one by one.
+                What::Gateway { .. } | What::Replaced => {
+                    return Touched { index: since.upto.index.0, users: Whom::Any };
+                }
+                _ => {}
+            }
+        }
+        at = since.upto;
+        if since.changes.len() == AT_ONCE {
+            // There may be more of the same entry.
+            continue;
+        }
+        if !users.is_empty() {
+            return Touched { index: at.index.0, users: Whom::These(users.into_iter().collect()) };
+        }
+        let _ = consensus.wait_for(LogIndex(at.index.0.saturating_add(1)), LOOK_EVERY).await;
     }
 }
 

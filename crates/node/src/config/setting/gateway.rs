@@ -113,4 +113,48 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Over how long the gateway's WebSockets are closed when the node ends; 0s to 1h.",
     ),
     setting("gateway-drain-limit", "DURATION", Text("10s"), "How long that may take altogether; 0s to 1h."),
+    setting(
+        "gateway-resume-window",
+        "DURATION",
+        Text("30s"),
+        "How long a session of quorate.v1 outlives its socket, so that its client can have it back; 0s to 1h.",
+    ),
+    setting(
+        "gateway-backplane",
+        "direct|redis|kafka",
+        Text("direct"),
+        "How messages travel between gateways: from node to node, or as the original gateways have it, among which this one then is.",
+    ),
+    setting(
+        "gateway-redis",
+        "HOST:PORT",
+        Nothing,
+        "Redis, for the backplane redis; for kafka too, where original gateways keep there who is connected where.",
+    ),
+    setting(
+        "gateway-redis-password-file",
+        "FILE",
+        Nothing,
+        "The password of that Redis. Read at the start.",
+    ),
+    setting("gateway-kafka", "HOST:PORT,...", Nothing, "Brokers, for the backplane kafka."),
+    setting(
+        "gateway-replay-messages",
+        "COUNT",
+        Text("1024"),
+        "Deliveries to one client of quorate.v1 that are kept until it acknowledges them; 1 to 1000000.",
+    ),
+    setting("gateway-replay-bytes", "BYTES", Text("1048576"), "The same in bytes; 1024 to 4194304."),
+    setting(
+        "gateway-broadcasts",
+        "off|everybody",
+        Text("off"),
+        "Who may say something to all users, in quorate.v1.",
+    ),
+    setting(
+        "gateway-detached",
+        "COUNT",
+        Text("20000"),
+        "Sessions of quorate.v1 without a socket on this node; 0 to 10000000. Beyond it they end with their sockets.",
+    ),
 ];

@@ -1,0 +1,123 @@
+//! `quorate connect` among three nodes: who is written to hears it on whichever node, and misses nothing when that node
+//! ends.
+
+use crate::support::{
+    cluster::Cluster,
+    eventually, machine_shared,
+    node::{Node, quorate},
+};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+fn gateways(nodes: &[&Node]) -> String {
+    let all: Vec<_> = nodes.iter().map(|node| format!("ws://{}/ws", node.gateway)).collect();
+    all.join(",")
+}
+
+fn connect(user: &str, gateways: &str) -> Command {
+    quorate(&["connect", "--user", user, "--gateway", gateways])
+}
+
+/// What one says, line by line; how that ends, and what stood on stderr.
+fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
+    let mut command = connect(user, gateways);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(lines.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+/// Somebody who listens. Dropping it ends it.
+struct Ear {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    out: PathBuf,
+    err: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Ear {
+    fn open(user: &str, gateways: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
+        let file = |path: &PathBuf| File::create(path).expect("a file");
+        let mut command = connect(user, gateways);
+        command.arg("--json").stdin(Stdio::piped()).stdout(file(&out)).stderr(file(&err));
+        let mut child = command.spawn().expect("it starts");
+        let stdin = child.stdin.take();
+        let ear = Self { child, stdin, out, err, _folder: folder };
+        ear.told("connected to ");
+        ear
+    }
+
+    /// Waits until it was told so on stderr.
+    fn told(&self, what: &str) {
+        eventually(what, || std::fs::read_to_string(&self.err).expect("a file").contains(what).then_some(()));
+    }
+
+    /// Waits until so many lines were heard.
+    fn heard(&self, count: usize) -> Vec<Value> {
+        eventually("what is said to be heard", || {
+            let text = std::fs::read_to_string(&self.out).expect("a file");
+            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+            let lines: Vec<_> = whole.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    }
+
+    /// Ends it by the end of its input.
+    fn end(mut self) -> Option<i32> {
+        drop(self.stdin.take());
+        self.child.wait().expect("it is ours").code()
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn message(from: &str, content: &str) -> Value {
+    json!({"type": "message", "from": from, "content": content})
+}
+
+#[test]
+fn a_message_arrives_on_another_node_and_behind_the_end_of_a_node() {
+    let _machine = machine_shared();
+    let mut cluster = Cluster::formed();
+    cluster.ready();
+    let all = |from: usize| gateways(&[0, 1, 2].map(|nth| &cluster.nodes[(from + nth) % 3]));
+    let (first, second) = (all(0), all(1));
+    let bob = Ear::open("bob", &first);
+    assert_eq!(said("alice", &second, "bob: 1\n"), (Some(0), told_of(&cluster.nodes[1])));
+    assert_eq!(bob.heard(1), [message("alice", "1")]);
+
+    let (code, err) = said("alice", &second, "nobody: x\nbob: 2\n");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("Failed to send message: nobody: x"), "{err}");
+    assert_eq!(bob.heard(2)[1], message("alice", "2"));
+
+    // The node of bob's socket ends in order, and another one takes the session.
+    cluster.nodes[0].signal("TERM");
+    assert!(cluster.nodes[0].ended().0.success());
+    let (code, err) = said("alice", &second, "bob: 3\n");
+    assert_eq!(code, Some(0), "{err}");
+    bob.told("again");
+    assert_eq!(bob.heard(3)[2], message("alice", "3"));
+    assert_eq!(bob.heard(3).len(), 3, "nothing comes twice");
+    assert_eq!(bob.end(), Some(0));
+}
+
+fn told_of(node: &Node) -> String {
+    format!("connected to ws://{}/ws\n", node.gateway)
+}
