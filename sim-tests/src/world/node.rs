@@ -332,7 +332,11 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
         Ok(opened) => Arc::new(opened),
         Err(e) => return showcase.with(|shown| shown.refused = Some(e.to_string())),
     };
-    match Node::start(config, Platform { disk: opened, partition_source: None, secret: Some(secret()), detour: None }).await
+    match Node::start(
+        config,
+        Platform { disk: opened, partition_source: None, secret: Some(secret()), detour: None },
+    )
+    .await
     {
         Ok(node) => {
             trace::event(|| format!("{name} listens"));
