@@ -75,7 +75,8 @@ impl Answers {
                 quorate_rt::spawn(speak(self.clone(), agreed, shaken));
                 answer
             }
-            Err((why, answer)) => {
+            Err(refused) => {
+                let (why, answer) = *refused;
                 self.desk.counters.turned_away(why);
                 tracing::debug!(%address, reason = ?why, "a client was not let in");
                 answer
@@ -87,11 +88,12 @@ impl Answers {
         &self,
         request: &Request<Incoming>,
         address: IpAddr,
-    ) -> Result<(Response<BoxBody>, Shaken), (TurnedAway, Response<BoxBody>)> {
-        let accept = accept(request).map_err(|answer| (TurnedAway::Handshake, *answer))?;
-        let ticket = self.door.enter(address).map_err(|why| (why, turned_away(why)))?;
+    ) -> Result<(Response<BoxBody>, Shaken), Refused> {
+        let accept = accept(request).map_err(|answer| Box::new((TurnedAway::Handshake, *answer)))?;
+        let refused = |why| Box::new((why, turned_away(why)));
+        let ticket = self.door.enter(address).map_err(refused)?;
         let (headers, query) = (request.headers(), request.uri().query());
-        let proved = admit::identify(&self.desk, headers, query).map_err(|why| (why, turned_away(why)))?;
+        let proved = admit::identify(&self.desk, headers, query).map_err(refused)?;
         let (dialect, name) = Dialect::choose(headers);
         let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
         let connection = ConnectionId::from_random(random);
@@ -111,6 +113,9 @@ impl Answers {
         Ok((answer, Shaken { caller, dialect, ticket }))
     }
 }
+
+/// Why somebody was not let in, and what they are told.
+type Refused = Box<(TurnedAway, Response<BoxBody>)>;
 
 /// Somebody is in.
 struct Shaken {

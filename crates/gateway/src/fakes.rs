@@ -15,6 +15,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+type Told = oneshot::Sender<Result<Taken, BackplaneError>>;
+
 /// What happened, in order, and what is answered next.
 #[derive(Default)]
 pub struct Stage {
@@ -23,7 +25,7 @@ pub struct Stage {
     pub places: Mutex<VecDeque<Vec<Place>>>,
     /// What `send` and the inbox answer, one after the other; without any they wait until they are told.
     pub answers: Mutex<VecDeque<Result<Taken, BackplaneError>>>,
-    pub open: Mutex<Vec<(String, oneshot::Sender<Result<Taken, BackplaneError>>)>>,
+    pub open: Mutex<Vec<(String, Told)>>,
     pub outside: Option<Taken>,
 }
 

@@ -85,7 +85,7 @@ async fn an_idle_stream_is_woken_by_a_message() {
     let mut pair = open();
     assert_eq!(pair.piece(), None);
     let mut chunks = std::mem::replace(&mut pair.chunks, stream::empty().boxed());
-    let carried = tokio::spawn(async move { chunks.next().await });
+    let carried = quorate_rt::spawn(async move { chunks.next().await });
     tokio::task::yield_now().await;
     let _waits = pair.send("2");
     let piece = time::timeout(Duration::from_secs(20), carried).await.expect("it is woken");
