@@ -152,15 +152,18 @@ pub(crate) fn take(shared: &Shared, from: NodeId, body: Incoming) -> Result<BoxB
     Ok(StreamBody::new(answers.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync())
 }
 
-/// Whether a gateway runs here.
-pub(crate) fn answer_greeting(shared: &Shared) -> Result<Vec<u8>, NotTaken> {
-    shared.deliveries.door().map(|_| Vec::new())
-}
-
-/// The other node's part of a question.
-pub(crate) async fn answer(shared: &Shared, question: Bytes) -> Result<Vec<u8>, NotTaken> {
-    if question.len() > ASK_BYTES_MAX {
-        return Err(NotTaken::TooLong { bytes: question.len() });
+/// The other node's part of a question: whether a gateway runs there, or one for it. `None`: it is none of these.
+pub(crate) async fn answer(
+    shared: &Shared,
+    path: &str,
+    question: Bytes,
+) -> Result<Option<Vec<u8>>, NotTaken> {
+    match path {
+        path::GATEWAY => shared.deliveries.door().map(|_| Some(Vec::new())),
+        path::GATEWAY_ASK if question.len() > ASK_BYTES_MAX => {
+            Err(NotTaken::TooLong { bytes: question.len() })
+        }
+        path::GATEWAY_ASK => Ok(Some(shared.deliveries.door()?.asked(question).await)),
+        _ => Ok(None),
     }
-    Ok(shared.deliveries.door()?.asked(question).await)
 }
