@@ -73,7 +73,7 @@ impl Deliveries {
 impl Consensus {
     /// From now on `door` takes what other nodes' gateways send. Once: a second one is not heard.
     pub fn deliver_by(&self, door: Arc<dyn Door>) {
-        let _ = self.shared().deliveries.0.set(door);
+        let _ = self.shared().carriage.deliveries.0.set(door);
     }
 
     /// The other members of the cluster. Whether each has a gateway is not known.
@@ -148,7 +148,8 @@ impl Consensus {
 
 /// The other node's part of a stream.
 pub(crate) fn take(shared: &Shared, from: NodeId, body: Incoming) -> Result<BoxBody, NotTaken> {
-    let answers = shared.deliveries.door()?.clone().converse(from, wire::frames(body.into_data_stream()));
+    let answers =
+        shared.carriage.deliveries.door()?.clone().converse(from, wire::frames(body.into_data_stream()));
     Ok(StreamBody::new(answers.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync())
 }
 
@@ -159,11 +160,11 @@ pub(crate) async fn answer(
     question: Bytes,
 ) -> Result<Option<Vec<u8>>, NotTaken> {
     match path {
-        path::GATEWAY => shared.deliveries.door().map(|_| Some(Vec::new())),
+        path::GATEWAY => shared.carriage.deliveries.door().map(|_| Some(Vec::new())),
         path::GATEWAY_ASK if question.len() > ASK_BYTES_MAX => {
             Err(NotTaken::TooLong { bytes: question.len() })
         }
-        path::GATEWAY_ASK => Ok(Some(shared.deliveries.door()?.asked(question).await)),
+        path::GATEWAY_ASK => Ok(Some(shared.carriage.deliveries.door()?.asked(question).await)),
         _ => Ok(None),
     }
 }
