@@ -118,7 +118,6 @@ pub struct Shared {
     pub(crate) carriage: crate::tunnelling::Carriage,
     /// Where users come and go.
     pub(crate) turnstile: sessions::Turnstile,
-    pub(crate) deliveries: crate::delivering::Deliveries,
     /// What a node that is in no cluster waits for.
     pub(crate) outside: Mutex<Option<String>>,
 }
@@ -165,8 +164,8 @@ impl Consensus {
         };
         let vessel = Vessel::new(forwarder.clone(), applied.clone(), (options.election, options.gateway_ttl));
         let route = Route { forwarder: forwarder.clone(), applied: applied.clone() };
-        let proposer = Proposer::start(options.record.boot, route);
-        let (pulse, (stop, stopped)) = (Pulse::start(vessel.clone()), shutdown::channel());
+        let (proposer, pulse) = (Proposer::start(options.record.boot, route), Pulse::start(vessel.clone()));
+        let (stop, stopped) = shutdown::channel();
         let (turnstile, turning) = sessions::Turnstile::new();
         let shared = Shared {
             me: options.me.clone(),
@@ -192,7 +191,6 @@ impl Consensus {
             tracer: OnceLock::new(),
             carriage: Default::default(),
             turnstile,
-            deliveries: Default::default(),
             looks: Looks::default(),
             confirmer: OnceLock::new(),
             outside: Mutex::default(),
@@ -202,8 +200,8 @@ impl Consensus {
         quorate_rt::spawn(log_bound::keep(consensus.shared.raft.clone(), growth, stopped.clone()));
         consensus.tend(turning, &stopped);
         consensus.tell_peers(&stopped);
-        let Self { shared, proposer, .. } = &consensus;
-        quorate_rt::spawn(liveness::keep(shared.vessel.clone(), proposer.clone(), stopped));
+        let (vessel, proposer) = (consensus.shared.vessel.clone(), consensus.proposer.clone());
+        quorate_rt::spawn(liveness::keep(vessel, proposer, stopped));
         Ok(consensus)
     }
 

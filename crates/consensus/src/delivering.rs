@@ -73,7 +73,7 @@ impl Deliveries {
 impl Consensus {
     /// From now on `door` takes what other nodes' gateways send. Once: a second one is not heard.
     pub fn deliver_by(&self, door: Arc<dyn Door>) {
-        let _ = self.shared().deliveries.0.set(door);
+        let _ = self.shared().carriage.deliveries.0.set(door);
     }
 
     /// The other members of the cluster. Whether each has a gateway is not known.
@@ -148,19 +148,23 @@ impl Consensus {
 
 /// The other node's part of a stream.
 pub(crate) fn take(shared: &Shared, from: NodeId, body: Incoming) -> Result<BoxBody, NotTaken> {
-    let answers = shared.deliveries.door()?.clone().converse(from, wire::frames(body.into_data_stream()));
+    let answers =
+        shared.carriage.deliveries.door()?.clone().converse(from, wire::frames(body.into_data_stream()));
     Ok(StreamBody::new(answers.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)))).boxed_unsync())
 }
 
-/// Whether a gateway runs here.
-pub(crate) fn answer_greeting(shared: &Shared) -> Result<Vec<u8>, NotTaken> {
-    shared.deliveries.door().map(|_| Vec::new())
-}
-
-/// The other node's part of a question.
-pub(crate) async fn answer(shared: &Shared, question: Bytes) -> Result<Vec<u8>, NotTaken> {
-    if question.len() > ASK_BYTES_MAX {
-        return Err(NotTaken::TooLong { bytes: question.len() });
+/// The other node's part of a question: whether a gateway runs there, or one for it. `None`: it is none of these.
+pub(crate) async fn answer(
+    shared: &Shared,
+    path: &str,
+    question: Bytes,
+) -> Result<Option<Vec<u8>>, NotTaken> {
+    match path {
+        path::GATEWAY => shared.carriage.deliveries.door().map(|_| Some(Vec::new())),
+        path::GATEWAY_ASK if question.len() > ASK_BYTES_MAX => {
+            Err(NotTaken::TooLong { bytes: question.len() })
+        }
+        path::GATEWAY_ASK => Ok(Some(shared.carriage.deliveries.door()?.asked(question).await)),
+        _ => Ok(None),
     }
-    Ok(shared.deliveries.door()?.asked(question).await)
 }

@@ -6,6 +6,7 @@
 
 use crate::{
     consensus::{Consensus, Shared},
+    delivering::Deliveries,
     membership::Picture,
     peer::{client, header, wire::Found},
 };
@@ -43,11 +44,17 @@ const WORDS_BYTES_MAX: usize = 1 << 10;
 pub(crate) struct Carriage {
     carrier: OnceLock<Carrier>,
     places: Arc<Semaphore>,
+    /// The same for what gateways say to each other.
+    pub(crate) deliveries: Deliveries,
 }
 
 impl Default for Carriage {
     fn default() -> Self {
-        Self { carrier: OnceLock::new(), places: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        Self {
+            carrier: OnceLock::new(),
+            places: Arc::new(Semaphore::new(STREAMS_MAX)),
+            deliveries: Deliveries::default(),
+        }
     }
 }
 

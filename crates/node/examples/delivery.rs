@@ -33,6 +33,8 @@ const AT_ONCE: usize = 200_000;
 /// Of those, under way at a time.
 const UNDER_WAY: usize = 1_000;
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 /// Takes everything.
 struct Everybody;
 
@@ -48,7 +50,7 @@ impl Inbox for Everybody {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     let free = || std::net::TcpListener::bind("127.0.0.1:0")?.local_addr();
     let ports = [free()?, free()?];
     let peers = format!("n1={},n2={}", ports[0], ports[1]);
@@ -73,7 +75,7 @@ fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }
 
-async fn node(name: String, peer: String, peers: &str) -> Result<Node, Box<dyn Error>> {
+async fn node(name: String, peer: String, peers: &str) -> Result<Node, Failure> {
     let flags = [
         ("routing", "127.0.0.1:0"),
         ("management", "127.0.0.1:0"),
@@ -89,7 +91,7 @@ async fn node(name: String, peer: String, peers: &str) -> Result<Node, Box<dyn E
     Ok(Node::start(config, Platform { disk, partition_source: None, secret: None, detour: None }).await?)
 }
 
-async fn measure(one: Direct) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn measure(one: Direct) -> Result<(), Failure> {
     let node = NodeName::parse("n2")?;
     let place = Place { node, gateway: Epoch(1), epoch: Epoch(2), connection: ConnectionId::from_random(1) };
     let (from, to) = (UserId::parse("alice")?, Recipient::User(UserId::parse("bob")?));

@@ -277,10 +277,8 @@ async fn message(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Ok(wire::encode_openings(&shared.openings.hear_peer(told, shared.applied.now())))
         }
         path::RAMPS => hear_ramps(shared, via, &body),
-        path::GATEWAY => Ok(delivering::answer_greeting(shared)?),
-        path::GATEWAY_ASK => Ok(delivering::answer(shared, body).await?),
         path::LEASES => Ok(wire::encode_leases(&liveness::leases_here(&shared.vessel).into())),
-        _ => Err(Refusal::UnknownPath),
+        other => delivering::answer(shared, other, body).await?.ok_or(Refusal::UnknownPath),
     }
 }
 

@@ -161,14 +161,14 @@ async fn a_piece_is_bounded_and_a_large_message_goes_alone() {
 #[tokio::test]
 async fn answers_are_heard_until_the_stream_ends_and_an_end_is_waited_for() {
     let pair = open();
-    let (frames, heard) = mpsc::unbounded_channel::<io::Result<Bytes>>();
+    let (frames, heard) = mpsc::channel::<io::Result<Bytes>>(1);
     let stream = stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
     let waits = pair.send("2");
     let link = pair.link.clone();
     let _carried = pair.chunks.collect::<Vec<_>>().now_or_never();
     let empty = link.until_empty();
     let answered = Answered { number: 1, answer: Answer::Delivered };
-    frames.send(Ok(encode_answered(answered).into())).expect("it is heard");
+    frames.try_send(Ok(encode_answered(answered).into())).expect("it is heard");
     drop(frames);
     let (why, ()) = tokio::join!(link.hear(stream.boxed()), empty);
     assert_eq!((why.as_str(), waits.await), ("it has ended the stream", Ok(Taken::Delivered)));
