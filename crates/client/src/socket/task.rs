@@ -129,10 +129,9 @@ impl Connection {
     async fn talk(&mut self) -> Ended {
         let mut ping_at = tasks::now() + PING_EVERY;
         loop {
-            if self.leaving == Leaving::Soon && self.memory.is_quiet() {
-                if let Some(ended) = self.last_words().await {
-                    return ended;
-                }
+            let is_last = self.leaving == Leaving::Soon && self.memory.is_quiet();
+            if is_last && let Some(ended) = self.last_words().await {
+                return ended;
             }
             let now = tasks::now();
             if now.saturating_sub(self.heard_at) > SILENT_LIMIT {

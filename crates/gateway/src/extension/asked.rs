@@ -95,7 +95,7 @@ async fn fetch(
         SecondLogin::Many => SecondLogin::Many,
         SecondLogin::Replace | SecondLogin::Reject => SecondLogin::Replace,
     };
-    let Some(entry) = desk.extension.enlist(user, token) else { return None };
+    let entry = desk.extension.enlist(user, token)?;
     let Ok(mut session) = Session::open(desk, user.clone(), token.connection, second).await else {
         return Some(Err(Cannot::Unreachable));
     };

@@ -54,12 +54,9 @@ impl Replay {
 
     /// As another gateway handed it over. Its bounds may have been wider: what it holds is held.
     pub fn taken_over(next: u64, kept: VecDeque<Kept>, bounds: Bounds) -> Result<Self, Gap> {
-        let mut expected = next.checked_sub(kept.len() as u64).filter(|first| *first >= 1).ok_or(Gap)?;
-        for one in &kept {
-            if one.seq != expected {
-                return Err(Gap);
-            }
-            expected += 1;
+        let first = next.checked_sub(kept.len() as u64).filter(|first| *first >= 1).ok_or(Gap)?;
+        if !kept.iter().map(|one| one.seq).eq(first..next) {
+            return Err(Gap);
         }
         let bytes = kept.iter().map(|one| one.frame.len()).sum();
         Ok(Self { next, kept, bytes, bounds })

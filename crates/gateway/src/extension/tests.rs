@@ -146,7 +146,7 @@ async fn whoever_sends_all_the_time_is_heard_once_in_order_through_moves() {
     let mut alice = Guest::register(&one, "alice").await;
     let mut bob = Guest::register(&other, "bob").await;
     const COUNT: u64 = 300;
-    let talking = tokio::spawn(async move {
+    let talking = quorate_rt::spawn(async move {
         for n in 1..=COUNT {
             // A message that meets the move may fail; it is said again under its name.
             while alice.tell(&n.to_string(), "bob", &n.to_string()).await["type"] != "ack" {}
