@@ -66,7 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn run(config: Config, load: Load) -> Result<(), Box<dyn Error>> {
     let disk = Arc::new(FolderDisk::open(&config.data_dir, &config.node_name)?);
-    let node = Node::start(config, Platform { disk, partition_source: None, secret: None }).await?;
+    let node =
+        Node::start(config, Platform { disk, partition_source: None, secret: None, detour: None }).await?;
     let consensus = node.consensus().clone();
     while consensus.leader().is_none() || consensus.feature_level() < FeatureLevel::SEVENTH {
         time::sleep(Duration::from_millis(50)).await;

@@ -160,8 +160,12 @@ impl Node {
         let listener = (management_listener, limits, management_stopped);
         let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
-        let room = disk_room::watch(consensus.clone(), disk.clone(), control.clone(), stopped.clone());
-        quorate_rt::spawn(room);
+        quorate_rt::spawn(disk_room::watch(
+            consensus.clone(),
+            disk.clone(),
+            control.clone(),
+            stopped.clone(),
+        ));
         let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));

@@ -147,8 +147,7 @@ impl Node {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        let sent = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status();
         assert!(sent.expect("there is a kill").success());
     }
 

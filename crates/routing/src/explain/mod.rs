@@ -8,13 +8,14 @@ mod chosen;
 mod endpoints;
 mod rules;
 mod sandbox;
+mod workspace;
 
 pub use chosen::Chosen;
 pub use endpoints::EndpointFacts;
 use endpoints::Offering;
 
 use crate::{
-    decide::{CountUnknown, Decision, Homeless, RequestHead, Unserved},
+    decide::{Decision, Homeless, RequestHead},
     local::Sight,
     malformed,
     route::{Aim, Outcome, Routed, Sent, key},
@@ -23,6 +24,7 @@ use crate::{
 use quorate_model::{LogIndex, policy::KeySource, route::Target};
 use quorate_state::{Loads, ServiceView, View};
 use rules::{behind, routes};
+use workspace::{count_unknown, owned, unserved};
 
 /// Most routes that are told of, besides the one that decides, of those that path and host lead to.
 pub const NEAR_MAX: usize = 1_000;
@@ -238,39 +240,6 @@ fn to_service(result: Result, name: String, offering: Offering) -> Result {
         endpoints: told,
         endpoints_left_out: left_out,
         ..result
-    }
-}
-
-fn owned(result: Result, forward: &crate::decide::Forward<'_, '_>) -> Result {
-    let why =
-        format!("partition {} of the keyspace {} is its worker's", forward.partition, forward.keyspace.name);
-    Result {
-        action: "forward",
-        why,
-        keyspace: Some(forward.keyspace.name.to_string()),
-        workspace: Some(text(forward.workspace.id())),
-        partition: Some(forward.partition),
-        endpoints: vec![endpoints::of_owner(forward.worker)],
-        ..result
-    }
-}
-
-fn unserved(why: &Unserved<'_>, partition: u32) -> String {
-    match why {
-        Unserved::Unowned => format!("no worker owns partition {partition}"),
-        Unserved::OwnerGone(worker) => {
-            format!("the owner of partition {partition}, {}, is gone", worker.id())
-        }
-        Unserved::OwnerOut(worker) => {
-            format!("the owner of partition {partition}, {}, was taken out of service", worker.id())
-        }
-    }
-}
-
-fn count_unknown(why: CountUnknown) -> &'static str {
-    match why {
-        CountUnknown::NoCluster => "there is no such keyspace, or no cluster yet",
-        CountUnknown::NotObserved => "the partition count is not known yet",
     }
 }
 

@@ -131,12 +131,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Nothing,
         "Redis, for the backplane redis; for kafka too, where original gateways keep there who is connected where.",
     ),
-    setting(
-        "gateway-redis-password-file",
-        "FILE",
-        Nothing,
-        "The password of that Redis. Read at the start.",
-    ),
+    setting("gateway-redis-password-file", "FILE", Nothing, "The password of that Redis. Read at the start."),
     setting("gateway-kafka", "HOST:PORT,...", Nothing, "Brokers, for the backplane kafka."),
     setting(
         "gateway-replay-messages",
