@@ -11,13 +11,18 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Where nobody has room, or a transfer comes to nothing, it is not tried again at once.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(2);
 
-/// Watches until the shutdown. A disk without bounds is looked at once.
-pub(crate) async fn watch(
-    consensus: Consensus,
-    disk: Arc<dyn Disk>,
-    control: Arc<Control>,
-    mut shutdown: Shutdown,
+/// Watches until the shutdown, beside all else.
+pub(crate) fn keep_up(
+    consensus: &Consensus,
+    disk: &Arc<dyn Disk>,
+    control: &Arc<Control>,
+    shutdown: &Shutdown,
 ) {
+    quorate_rt::spawn(watch(consensus.clone(), disk.clone(), control.clone(), shutdown.clone()));
+}
+
+/// A disk without bounds is looked at once.
+async fn watch(consensus: Consensus, disk: Arc<dyn Disk>, control: Arc<Control>, mut shutdown: Shutdown) {
     let (mut room, mut tried, mut known) = (Room::Plenty, None::<time::Instant>, true);
     loop {
         match look(&disk).await {

@@ -44,8 +44,6 @@ async def carry_out(order, running):
                     await SOCKETS[name].send(text)
             except ConnectionClosed:
                 say(name, "unsent")
-        case "close":
-            running.append(asyncio.create_task(SOCKETS[name].close(1000)))
         case "abort":
             SOCKETS[name].transport.abort()
 

@@ -76,10 +76,6 @@ impl Driver {
         self.send(name, &message(to, content));
     }
 
-    pub fn close(&mut self, name: &str) {
-        self.order(&json!({"do": "close", "name": name}));
-    }
-
     /// Its connection goes without a word.
     pub fn abort(&mut self, name: &str) {
         self.order(&json!({"do": "abort", "name": name}));
