@@ -6,7 +6,7 @@ use crate::{
     route::ValuesBody,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use quorate_model::{Invalid, limit};
+use quorate_model::{Invalid, limit, shown_key};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -213,7 +213,11 @@ fn url(text: &str) -> Result<Uri, Invalid> {
         (is_path || is_absolute) && uri.authority().is_none_or(|host| !host.as_str().contains('@'))
     };
     let uri = Some(text).filter(|text| text.len() <= URL_BYTES_MAX).and_then(|text| text.parse().ok());
-    uri.filter(is_right).ok_or_else(|| Invalid::new("", "is no such URL", URL))
+    let problem = || match text.contains('@') {
+        true => "is no such URL".to_owned(),
+        false => format!("is `{}`", shown_key(text)),
+    };
+    uri.filter(is_right).ok_or_else(|| Invalid::new("", problem(), URL))
 }
 
 fn ip(text: &str) -> Result<IpAddr, Invalid> {

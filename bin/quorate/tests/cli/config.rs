@@ -94,7 +94,7 @@ fn what_a_router_finds_wrong_has_its_line_and_column() {
             (
                 1,
                 "error: stdin:7:9: routes.web.destinations[1].weight: is no whole number; allowed: 0 to 1000000\n\
-                 stdin:8:5: routes.web.colour: is no known field; allowed: match\n"
+                 error: stdin:8:5: routes.web.colour: is no known field; allowed: match\n"
             )
         );
     }

@@ -111,7 +111,7 @@ fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
         (
             1,
             "error: key: `a b` has a letter that is not allowed; allowed: others\n\
-             stdin:2:5: rules[0].target: is empty; allowed: a service\n"
+             error: stdin:2:5: rules[0].target: is empty; allowed: a service\n"
         )
     );
 }
@@ -137,6 +137,8 @@ fn traced() -> Value {
                 hop("n1", "/late", lost(json!(null))),
             ]},
             {"ids": [], "lost": false, "hops": [hop("n1", "/a", json!({"key": "present", "forms": ["query"], "address": null}))]},
+            {"ids": [], "lost": false, "hops": [hop("n2", "/b", json!({"key": "present", "forms": ["query"], "decided_by": "service",
+                "service": "upload", "failed_over": "10.0.0.9:80, by sandbox"}))]},
         ],
     })
 }
@@ -153,18 +155,18 @@ fn the_way_of_a_key_is_told_in_words() {
         3    n2        GET h/c  LOST: it was gone since hop 1; another key is there              10.0.0.8:80, by route web        - in 3ms
         4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came  10.0.0.8:80, by route web        200 in 3ms
 
-        no trace id: what the application does with this request can't be followed
-        HOP  NODE  REQUEST  KEY       WENT TO    ANSWER
-        1    n1    GET h/a  in query  route web  200 in 3ms
-
+        no trace id: what the application does with these requests can't be followed
+        NODE  REQUEST  KEY       WENT TO                                                                     ANSWER
+        n1    GET h/a  in query  route web                                                                   200 in 3ms
+        n2    GET h/b  in query  upload at 10.0.0.8:80, by service; failed over from 10.0.0.9:80, by sandbox  200 in 3ms
     "#]]
     .assert_eq(&now.out);
     expect_test::expect![[r"
+        1 trace; the key was lost in 1; 2 requests without a trace id
         node n1 had to let go of 2 requests without the key: a loss among them is not shown
         1 core of node n2 did not tell
         what node n3 has seen is not known: it does not answer
         4 traces that came before are not shown
-        2 traces; the key was lost in 1
     "]]
     .assert_eq(&now.err);
 }

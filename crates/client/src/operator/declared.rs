@@ -43,6 +43,9 @@ pub struct DestinationRecord {
     /// To a service.
     #[serde(default)]
     pub service: Option<String>,
+    /// To this version of it only.
+    #[serde(default)]
+    pub version: Option<String>,
     /// To an address.
     #[serde(default)]
     pub url: Option<String>,

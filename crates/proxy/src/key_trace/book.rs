@@ -57,6 +57,10 @@ pub(crate) struct Draft {
     keys: Vec<(Box<str>, Box<str>)>,
     /// Who decides it if its path does, and the service.
     by_path: Decided,
+    /// Who decided where it was sent first.
+    first: Option<Decided>,
+    /// Who answered, where somebody did.
+    answered_at: Option<Box<str>>,
 }
 
 /// Who decided where a request went, and the service that it went to, if it was one.
@@ -73,21 +77,30 @@ impl Draft {
             Some(found) => ("service".into(), found.ok().map(|path| (&*path.name).into())),
             None => ("workspace".into(), None),
         };
-        Self { hop: Hop { at: LogTime(wall_ms()), ..hop }, began: Instant::now(), keys, by_path }
+        Self {
+            hop: Hop { at: LogTime(wall_ms()), ..hop },
+            began: Instant::now(),
+            keys,
+            by_path,
+            first: None,
+            answered_at: None,
+        }
     }
 
     /// It is sent there.
     pub fn sent(&mut self, to: &Destination) {
-        self.arrived(&to.endpoint);
-        (self.hop.decided_by, self.hop.service) = match &to.by {
+        self.hop.address = Some(to.endpoint.authority.as_str().into());
+        let decided = match &to.by {
             By::Workspace | By::Service { .. } => self.by_path.clone(),
             By::Route(plan) => by_plan(plan),
         };
+        (self.hop.decided_by, self.hop.service) = decided.clone();
+        self.first = Some(decided);
     }
 
     /// It was answered there.
     pub fn arrived(&mut self, at: &Endpoint) {
-        self.hop.address = Some(at.authority.as_str().into());
+        self.answered_at = Some(at.authority.as_str().into());
     }
 
     /// How it ended. What has decided in the end may be another rule than in the beginning.
@@ -104,6 +117,27 @@ impl Draft {
         }
         if self.hop.decided_by.is_empty() {
             self.hop.decided_by = "this node".into();
+        }
+        self.ended_elsewhere();
+    }
+
+    /// Where it went in the end, and where it had been sent before if something else has decided that.
+    fn ended_elsewhere(&mut self) {
+        let answered_at = self.answered_at.take();
+        let is_other = |first: &Decided| first.0 != self.hop.decided_by;
+        match self.first.take().filter(is_other) {
+            Some((by, service)) => {
+                let first = self.hop.address.take();
+                let target = match (service, first) {
+                    (Some(service), Some(address)) => format!("{service} at {address}"),
+                    (Some(one), None) | (None, Some(one)) => one.into(),
+                    (None, None) => String::new(),
+                };
+                self.hop.failed_over = Some(format!("{target}, by {by}").into());
+                // Nobody: whoever was asked then gave no answer, and is not the one that was asked first.
+                self.hop.address = answered_at;
+            }
+            None => self.hop.address = answered_at.or_else(|| self.hop.address.take()),
         }
     }
 
@@ -286,7 +320,8 @@ mod tests {
         let hop = Hop { at: LogTime(at), traces, ..Hop::default() };
         let keys = keys.iter().map(|key| (Box::from(*key), "baggage".into())).collect();
         let by_path = ("workspace".into(), None);
-        book.note(Draft { hop, began: Instant::now(), keys, by_path }, now);
+        let (first, answered_at) = (None, None);
+        book.note(Draft { hop, began: Instant::now(), keys, by_path, first, answered_at }, now);
     }
 
     /// What is told of `k`: when, and whether the key was there.
