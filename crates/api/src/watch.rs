@@ -297,7 +297,7 @@ fn body(what: &What, index: LogIndex, word: Option<ChangeWord>) -> ChangeBody {
         What::WorkerForgotten { .. } => ChangeBody { worker: Some(None), ..nothing },
         What::Keyspace(keyspace) => ChangeBody { keyspace: Some(keyspace.into()), ..nothing },
         What::Service { policy, .. } => {
-            ChangeBody { policy: Some(policy.as_ref().map(Into::into)), ..nothing }
+            ChangeBody { policy: Some(policy.as_deref().map(Into::into)), ..nothing }
         }
         What::Route { route, .. } => ChangeBody { route: Some(route.as_deref().map(Into::into)), ..nothing },
         What::Sandbox { sandbox, .. } => {

@@ -148,7 +148,7 @@ fn standing(view: &View) -> impl Iterator<Item = What> + Send + '_ {
     let keyspaces = view.keyspaces().map(|keyspace| What::Keyspace(keyspace.keyspace().clone()));
     let services = view.services().filter_map(|service| {
         let policy = service.stored_policy()?.clone();
-        Some(What::Service { name: service.name().clone(), policy: Some(policy) })
+        Some(What::Service { name: service.name().clone(), policy: Some(Box::new(policy)) })
     });
     let routes = view
         .routes()

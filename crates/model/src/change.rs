@@ -169,7 +169,7 @@ pub enum What {
         /// Which.
         name: ServiceName,
         /// What was decided.
-        policy: Option<StoredPolicy>,
+        policy: Option<Box<StoredPolicy>>,
     },
     /// A route is another one, or none any more.
     Route {

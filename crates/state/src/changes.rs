@@ -35,7 +35,7 @@ impl State {
             Event::IntentChanged { id, .. } => self.told_worker(id, WorkerChange::Intent),
             Event::ServiceChanged { name } => {
                 let service = self.service(name.as_str());
-                let policy = service.and_then(|service| service.stored_policy().cloned());
+                let policy = service.and_then(|service| service.stored_policy().cloned()).map(Box::new);
                 What::Service { name: name.clone(), policy }
             }
             Event::RouteChanged { name } => {

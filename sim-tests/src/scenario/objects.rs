@@ -291,10 +291,11 @@ fn agree(world: &World) -> Result<(), String> {
         Some((ids, found(&view)))
     };
     let all: Vec<_> = world.machines.iter().map(shown).collect();
-    match all.windows(2).find(|two| two[0] != two[1]) {
-        Some(two) => Err(format!("nodes have {:?} and {:?}", two[0], two[1])),
-        None => Ok(trace::event(|| format!("all have {all:?}"))),
+    if let Some(two) = all.windows(2).find(|two| two[0] != two[1]) {
+        return Err(format!("nodes have {:?} and {:?}", two[0], two[1]));
     }
+    trace::event(|| format!("all have {:?}", all.first()));
+    Ok(())
 }
 
 /// Where each node's log has the end, as far as it still tells: the same place.

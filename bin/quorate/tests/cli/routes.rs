@@ -11,7 +11,7 @@ use std::{
 fn cluster(line: &str) -> (u16, Value) {
     let web = json!({"name": "web", "created_index": 5, "changed_index": 7, "priority": 2,
         "match": {"host": "*.example.com", "path_prefix": "/api", "methods": ["GET", "PUT"], "headers": {"x": "v"}},
-        "destinations": [{"service": "upload", "weight": 80}, {"url": "http://h:1", "weight": 20}]});
+        "destinations": [{"service": "upload", "version": "v2", "weight": 80}, {"url": "http://h:1", "weight": 20}]});
     let old = json!({"name": "old", "created_index": 6, "changed_index": 6, "priority": 0, "match": {},
         "redirect": {"status": 302, "host": "new.example.com"}});
     match line {
@@ -67,9 +67,9 @@ fn routes_are_shown_as_a_table_and_whole() {
     let (listed, _) = asked(&["routes", "list"], "");
     assert_eq!(
         listed.out,
-        "NAME  HOST           PATH    MORE               TO                       PRIORITY\n\
-         old   *              /*      -                  redirect                 0\n\
-         web   *.example.com  /api/*  GET,PUT headers=1  upload=80,http://h:1=20  2\n"
+        "NAME  HOST           PATH    MORE               TO                          PRIORITY\n\
+         old   *              /*      -                  redirect                    0\n\
+         web   *.example.com  /api/*  GET,PUT headers=1  upload@v2=80,http://h:1=20  2\n"
     );
     let (shown, _) = asked(&["routes", "get", "web"], "");
     assert!(shown.code == 0 && shown.out.contains("path_prefix: /api\n"), "{}", shown.out);

@@ -43,7 +43,7 @@ pub struct DestinationRecord {
     /// To a service.
     #[serde(default)]
     pub service: Option<String>,
-    /// To this version of it only.
+    /// To those who offer the service in this version.
     #[serde(default)]
     pub version: Option<String>,
     /// To an address.

@@ -10,7 +10,7 @@ use crate::v1::registration::first;
 use quorate_model as model;
 use quorate_model::{Invalid, LogIndex, LogTime, RoutingKey, SandboxTtl, ServiceName, sandbox::Fallback};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What a sandbox says. Its key stands beside it.
 #[derive(Serialize, Deserialize)]
