@@ -57,7 +57,7 @@ pub fn yaml(json: &Value) -> Result<String, Failure> {
 pub fn done(format: Format, json: &Value, sentence: &str) -> Result<(), Failure> {
     let index = json.get("index").and_then(Value::as_u64);
     match json.get("unchanged").and_then(Value::as_bool) {
-        Some(true) => say(&format!("nothing was changed: it was so before ({sentence})")),
+        Some(true) => say("it was so before; nothing was changed"),
         Some(false) | None => {
             let at = index.map_or_else(String::new, |index| format!(" at index {index}"));
             say(&format!("{sentence}{at}"));

@@ -212,6 +212,8 @@ fn every_rule_that_was_tried_is_told_of() {
                endpoint w2 at http://w2:80: Some(Live), live
         "#]],
     );
+    // All that it asks for holds, and still nothing is sent there: the path could lead out of what goes before it.
+    check(&state, "GET r/a/../x x-route-key:k1", &expect![[""]]);
     check(
         &state,
         "GET r/y x-route-key:k2",
