@@ -12,6 +12,7 @@
 mod duration;
 mod error;
 mod file;
+mod files;
 mod original;
 #[cfg(test)]
 mod original_tests;
@@ -26,6 +27,7 @@ mod tests;
 mod yaml;
 
 pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
+pub use files::NamedFiles;
 pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 pub use yaml::{Line, Yaml};
@@ -107,17 +109,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-/// Files that settings name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NamedFiles {
-    /// A certificate and its key.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    /// What peers prove to each other.
-    pub cluster_secret: Option<PathBuf>,
-    /// Who may open tunnels.
-    pub tunnel_tokens: Option<PathBuf>,
 }
 
 /// The routing listener for TLS.
@@ -234,23 +225,6 @@ impl Config {
         let address = Self::read_management(&mut reader, mode);
         let errors = reader.finish().split_off(before);
         if errors.is_empty() { Ok(address) } else { Err(ConfigErrors(errors)) }
-    }
-
-    /// Whether a settings file is empty, or has nothing but comments.
-    pub fn says_nothing(text: &str) -> bool {
-        matches!(Yaml::read(text), Ok(Yaml::Null))
-    }
-
-    /// Files that settings name, as far as they can be read: what is wrong with those can be told together with what is
-    /// wrong with the settings.
-    pub fn files(sources: &Sources) -> NamedFiles {
-        let mut r = Reader::new(sources);
-        let mut path = |name| r.optional(name, |text, _| parse::path(text));
-        NamedFiles {
-            tls: path("tls-cert").zip(path("tls-key")),
-            cluster_secret: path("cluster-secret-file"),
-            tunnel_tokens: path("tunnel-token-file"),
-        }
     }
 
     /// What is said of the settings that need a restart differs in these.
