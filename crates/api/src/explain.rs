@@ -264,7 +264,7 @@ mod tests {
             (&b"1"[..], 2)
         );
         assert_eq!(asked.client, "10.0.0.9".parse().ok());
-        let told = read(json!({"url": "h/rc"})).expect_err("no URL")[0].to_string();
+        let told = url("h/rc").expect_err("no URL").to_string();
         assert!(told.contains("is `h/rc`"), "{told}");
         let path = read(json!({"url": "/x", "headers": {"Host": "h"}})).expect("valid");
         assert_eq!((path.method, path.headers["host"].as_bytes()), (Method::GET, &b"h"[..]));

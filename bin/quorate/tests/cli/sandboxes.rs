@@ -193,8 +193,8 @@ fn the_way_of_a_key_is_told_in_words() {
         4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came  10.0.0.8:80, by route web        200 in 3ms
 
         no trace id: what the application does with these requests can't be followed
-        NODE  REQUEST  KEY       WENT TO                                                                     ANSWER
-        n1    GET h/a  in query  route web                                                                   200 in 3ms
+        NODE  REQUEST  KEY       WENT TO                                                                      ANSWER
+        n1    GET h/a  in query  route web                                                                    200 in 3ms
         n2    GET h/b  in query  upload at 10.0.0.8:80, by service; failed over from 10.0.0.9:80, by sandbox  200 in 3ms
     "#]]
     .assert_eq(&now.out);

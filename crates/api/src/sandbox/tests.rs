@@ -226,6 +226,6 @@ fn one_range_is_told_of_a_percentage_whatever_is_wrong_with_it() {
 fn what_a_tunnel_may_be_called_is_said() {
     let said = refused(json!({"rules": [{"target": "tunnel:Foo"}]})).join("\n");
     assert!(said.contains("a-z") || said.contains("lower"), "{said}");
-    let said = refused(json!({"rules": [{"target": "a b"}]})).join("\n");
+    let said = refused(json!({"rules": [{"target": "a/b"}]})).join("\n");
     assert!(said.ends_with("service@version, or tunnel:NAME"), "{said}");
 }
