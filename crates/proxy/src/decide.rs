@@ -25,7 +25,7 @@ use crate::{
     timeline::Timeline,
 };
 use http::{HeaderValue, Request, header};
-use quorate_model::{LogIndex, Observation, ServiceName, Ttl, Worker, WorkerId};
+use quorate_model::{LogIndex, Observation, ServiceName, Ttl, WorkerId};
 use quorate_routing::{
     Decision, RequestHead,
     local::{Local, Sight},
@@ -391,9 +391,8 @@ impl Papers {
 /// When one of a service's workers may be heard of again, in whole seconds: a lost one comes back with its next
 /// heartbeat, which is due a third of its TTL after the one before.
 fn until_heard(service: &ServiceView) -> u64 {
-    let due = |worker: &Arc<Worker>| worker.registration.ttl.as_duration() / 3;
     let asked = service.endpoints().take(ASKED_MAX).filter(|one| service.is_asked_by_default(one));
-    let soonest = asked.map(|endpoint| due(endpoint.worker())).min();
+    let soonest = asked.map(|one| one.worker().registration.ttl.as_duration() / 3).min();
     soonest.unwrap_or(Duration::ZERO).as_secs().max(1)
 }
 
