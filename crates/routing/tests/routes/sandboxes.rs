@@ -213,7 +213,19 @@ fn every_rule_that_was_tried_is_told_of() {
         "#]],
     );
     // All that it asks for holds, and still nothing is sent there: the path could lead out of what goes before it.
-    check(&state, "GET r/a/../x x-route-key:k1", &expect![[""]]);
+    check(
+        &state,
+        "GET r/a/../x x-route-key:k1",
+        &expect![[r#"
+        key k1 by header x-route-key
+        sandbox k1 rule 0: no
+          path wants a path without `.` or `..` as a segment and without an encoded control character, found /a/../x
+        route to-upload: no
+          path wants a path that everybody reads as one for the same route, found /a/../x, of which one reading is /x
+        => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters (`;`), encoded slashes or control characters where routes would treat the readings differently
+           status 400
+    "#]],
+    );
     check(
         &state,
         "GET r/y x-route-key:k2",
