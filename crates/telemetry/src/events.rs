@@ -323,21 +323,7 @@ fn log_applied(index: u64, event: &Event) {
         }
         Event::Presence(event) => presence::log(index, event),
         // Not of which sandbox: see above. It is the one that changed last at this index.
-        Event::RampFailed { subject, seen, aborts } => {
-            let (route, rule) = ramp_of(subject);
-            let ErrorsSeen { destination, failures, requests } = *seen;
-            tracing::warn!(
-                index,
-                route,
-                rule,
-                destination,
-                failures,
-                requests,
-                aborts,
-                "{}",
-                ramp_stopped(subject)
-            );
-        }
+        Event::RampFailed { subject, seen, aborts } => log_ramp(index, subject, (*seen, *aborts)),
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");
         }
@@ -352,13 +338,10 @@ fn ramp_of(subject: &RampSubject) -> (Option<&str>, Option<u16>) {
     }
 }
 
-fn ramp_stopped(subject: &RampSubject) -> &'static str {
-    match subject {
-        RampSubject::Route(_) => "a ramp stopped by itself",
-        RampSubject::Rule { .. } => {
-            "a ramp of a sandbox stopped by itself: the sandbox has changed_index as this index"
-        }
-    }
+fn log_ramp(index: u64, subject: &RampSubject, (seen, aborts): (ErrorsSeen, bool)) {
+    let (route, rule) = ramp_of(subject);
+    let ErrorsSeen { destination, failures, requests } = seen;
+    tracing::warn!(index, route, rule, destination, failures, requests, aborts, "a ramp stopped by itself");
 }
 
 fn ms(elapsed: Duration) -> u64 {
