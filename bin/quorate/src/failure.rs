@@ -46,8 +46,13 @@ impl Failure {
             Self::Signal(_) | Self::NobodyReads => return,
         };
         // Nothing can be said about a stderr that does not take anything.
-        let _ = writeln!(anstream::stderr(), "error: {text}");
+        let _ = anstream::stderr().write_all(each_line(text).as_bytes());
     }
+}
+
+/// Each line is a mistake of its own, also to whoever looks for the word with grep.
+fn each_line(text: &str) -> String {
+    text.lines().map(|line| format!("error: {line}\n")).collect()
 }
 
 impl From<Error> for Failure {
@@ -68,5 +73,16 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::BrokenPipe => Self::NobodyReads,
             _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_several_mistakes_is_called_one() {
+        assert_eq!(each_line("a: is wrong"), "error: a: is wrong\n");
+        assert_eq!(each_line("a: is wrong\nb: too"), "error: a: is wrong\nerror: b: too\n");
     }
 }

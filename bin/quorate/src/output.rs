@@ -56,7 +56,13 @@ pub fn yaml(json: &Value) -> Result<String, Failure> {
 /// A write that was done: a sentence for people, and the answer as it came for programs.
 pub fn done(format: Format, json: &Value, sentence: &str) -> Result<(), Failure> {
     let index = json.get("index").and_then(Value::as_u64);
-    say(&format!("{sentence}{}", index.map_or_else(String::new, |index| format!(" at index {index}"))));
+    match json.get("unchanged").and_then(Value::as_bool) {
+        Some(true) => say("it was so before; nothing was changed"),
+        Some(false) | None => {
+            let at = index.map_or_else(String::new, |index| format!(" at index {index}"));
+            say(&format!("{sentence}{at}"));
+        }
+    }
     match format {
         Format::Table => Ok(()),
         Format::Json | Format::Yaml => show(format, json, || Rows::new([])),

@@ -295,6 +295,7 @@ fn a_bad_configuration_is_code_2_and_lists_every_mistake() {
     std::fs::write(&file, "worker_ttl: 30s\nworkerttl: 40s\n").expect("written");
     let file = file.to_str().expect("UTF-8");
     let mut command = quorate(&["serve", "--config", file, "--partitions", "0", "--tls-cert", "c.pem"]);
+    command.args(["--tunnel-token-file", "no-tokens", "--cluster-secret-file", "no-secret"]);
     command.env("REQUEST_TIMEOUT", "soon").current_dir(folder.path());
     let ran = ran(command);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
@@ -303,6 +304,8 @@ fn a_bad_configuration_is_code_2_and_lists_every_mistake() {
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
         "REQUEST_TIMEOUT: `soon` is not allowed here",
         "--tls-cert: the certificate has no key; allowed: --tls-cert and --tls-key together",
+        "\nerror: --tunnel-token-file no-tokens: ",
+        "\nerror: --cluster-secret-file no-secret: ",
     ] {
         assert!(ran.err.contains(part), "{part} in {}", ran.err);
     }

@@ -38,6 +38,10 @@ impl<T> Page<T> {
 pub struct Written {
     /// The log index at which it was applied.
     pub index: u64,
+    /// True: all was so before, and nothing was changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub unchanged: bool,
     /// With `visible`: which nodes have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible: Option<VisibleBody>,

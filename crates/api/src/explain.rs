@@ -6,7 +6,7 @@ use crate::{
     route::ValuesBody,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use quorate_model::{Invalid, limit};
+use quorate_model::{Invalid, limit, shown_key};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -214,7 +214,11 @@ fn url(text: &str) -> Result<Uri, Invalid> {
         (is_path || is_absolute) && uri.authority().is_none_or(|host| !host.as_str().contains('@'))
     };
     let uri = Some(text).filter(|text| text.len() <= URL_BYTES_MAX).and_then(|text| text.parse().ok());
-    uri.filter(is_right).ok_or_else(|| Invalid::new("", "is no such URL", URL))
+    let problem = || match text.contains('@') {
+        true => "is no such URL".to_owned(),
+        false => format!("is `{}`", shown_key(text)),
+    };
+    uri.filter(is_right).ok_or_else(|| Invalid::new("", problem(), URL))
 }
 
 fn ip(text: &str) -> Result<IpAddr, Invalid> {
@@ -261,6 +265,8 @@ mod tests {
             (&b"1"[..], 2)
         );
         assert_eq!(asked.client, "10.0.0.9".parse().ok());
+        let told = url("h/rc").expect_err("no URL").to_string();
+        assert!(told.contains("is `h/rc`"), "{told}");
         let path = read(json!({"url": "/x", "headers": {"Host": "h"}})).expect("valid");
         assert_eq!((path.method, path.headers["host"].as_bytes()), (Method::GET, &b"h"[..]));
     }

@@ -4,6 +4,10 @@
 //! answer tells a caller all there is to correct. Whatever was not taken when the reader is finished is an
 //! unknown field. Depth is bounded by serde_json (128), size by whoever read the bytes.
 
+mod partly;
+
+pub use partly::{list_partly, nested_partly};
+
 use crate::{Wrong, duration, nearest::nearest};
 use quorate_model::{Invalid, Partition, shown_key};
 use serde_json::{Map, Value};

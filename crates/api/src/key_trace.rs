@@ -171,6 +171,9 @@ pub struct HopBody {
     /// What was answered; null: the client went away.
     #[schema(required)]
     pub status: Option<u16>,
+    /// Where it had been sent first, and by what, where that failed and it went elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_over: Option<String>,
 }
 
 impl From<&Trail> for TrailBody {
@@ -209,6 +212,7 @@ impl From<&Joined> for HopBody {
             service: text(&hop.service),
             address: text(&hop.address),
             status: hop.status,
+            failed_over: text(&hop.failed_over),
         }
     }
 }

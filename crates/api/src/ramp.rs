@@ -2,7 +2,7 @@
 
 use crate::{
     Wrong, duration,
-    fields::{Fields, count, list, millis, nested, span, text},
+    fields::{Fields, count, list, list_partly, millis, nested_partly, span, text},
     route::{PER_PERCENT, percent},
     timestamp,
 };
@@ -15,30 +15,40 @@ use serde_json::{Number, Value};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// Reads `ramp`; how it fits the destinations is the model's to say.
-pub(crate) fn ramp(value: Value) -> Result<Ramp, Wrong> {
-    nested(value, |fields| {
+/// Reads `ramp`; how it fits the destinations is the model's to say. Where a part is wrong the rest is there all the
+/// same, so that the model can say what is wrong with that.
+pub(crate) fn ramp(value: Value) -> (Option<Ramp>, Wrong) {
+    nested_partly(value, |fields| {
         let allowed = format!("1 to {} steps", limit::RAMP_STEPS_MAX);
-        let steps = fields.required("steps", &allowed, list(limit::RAMP_STEPS_MAX, step));
-        let on_errors = fields.optional("on_errors", on_errors);
-        Some(Ramp { steps: steps?, on_errors })
+        // One whose time can't be read stands at that of the one before: so it makes no other one wrong.
+        let mut before = 0;
+        let step = |value| {
+            let (step, wrong) = step(value, before);
+            before = step.after_ms;
+            (step, wrong)
+        };
+        let steps = fields.required_partly("steps", &allowed, list_partly(limit::RAMP_STEPS_MAX, step));
+        let on_errors = fields.optional_partly("on_errors", on_errors);
+        Ramp { steps: steps.unwrap_or_default(), on_errors }
     })
 }
 
-fn step(value: Value) -> Result<RampStep, Wrong> {
-    nested(value, |fields| {
+fn step(value: Value, before: u64) -> (RampStep, Wrong) {
+    let (step, wrong) = nested_partly(value, |fields| {
         let after = fields.required("after", duration::ALLOWED, span);
         let weight = |value| count(limit::WEIGHT_MAX)(value);
         let allowed = "one weight for each destination, in their order";
         let weights = fields.required("weights", allowed, list(limit::DESTINATIONS_MAX, weight));
-        let after_ms = u64::try_from(after?.as_millis()).unwrap_or(u64::MAX);
-        Some(RampStep { after_ms, weights: weights? })
-    })
+        let after_ms = after.map_or(before, |after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        RampStep { after_ms, weights: weights.unwrap_or_default() }
+    });
+    (step.unwrap_or(RampStep { after_ms: before, weights: Vec::new() }), wrong)
 }
 
-fn on_errors(value: Value) -> Result<OnErrors, Wrong> {
-    nested(value, |fields: &mut Fields| {
-        let per_million = fields.required("percent", "a number above 0, at most 100", percent);
+fn on_errors(value: Value) -> (Option<OnErrors>, Wrong) {
+    nested_partly(value, |fields: &mut Fields| {
+        let share = |value| percent(value).map_err(|wrong| allowing(wrong, OnErrors::PERCENT_ALLOWED));
+        let per_million = fields.required("percent", OnErrors::PERCENT_ALLOWED, share);
         let min_requests = fields.optional("min_requests", count(u32::MAX));
         let window = fields.optional("window", millis);
         let then = |text: &str| match text {
@@ -47,13 +57,18 @@ fn on_errors(value: Value) -> Result<OnErrors, Wrong> {
             _ => Err(Invalid::new("", "is no such thing", "pause or abort")),
         };
         let then = fields.optional("then", text("pause or abort", then));
-        Some(OnErrors {
-            per_million: per_million?,
+        OnErrors {
+            // Listed: anything that is not wrong once more.
+            per_million: per_million.unwrap_or(PER_PERCENT),
             min_requests: min_requests.unwrap_or(OnErrors::MIN_REQUESTS_DEFAULT),
             window_ms: window.unwrap_or(OnErrors::WINDOW_MS_DEFAULT),
             then: then.unwrap_or_default(),
-        })
+        }
     })
+}
+
+fn allowing(wrong: Wrong, allowed: &str) -> Wrong {
+    wrong.into_iter().map(|one| one.allowing(allowed)).collect()
 }
 
 /// What a path says of a ramp.
@@ -229,7 +244,9 @@ mod tests {
     use serde_json::json;
 
     fn read(value: Value) -> Result<Ramp, Vec<String>> {
-        ramp(value).map_err(|wrong| wrong.into_iter().map(|one| one.field).collect())
+        let (read, wrong) = ramp(value);
+        let wrong: Vec<_> = wrong.into_iter().map(|one| one.field).collect();
+        read.filter(|_| wrong.is_empty()).ok_or(wrong)
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn forward(fields: &mut Fields) -> Action {
     let allowed = format!("1 to {} destinations, or a redirect", limit::DESTINATIONS_MAX);
     Action::from(Forwarding {
         destinations: fields.required("destinations", &allowed, action::destinations).unwrap_or_default(),
-        ramp: fields.optional("ramp", crate::ramp::ramp),
+        ramp: fields.optional_partly("ramp", crate::ramp::ramp),
         sticky: fields.optional("sticky", policy::key),
         balancing: fields.optional("balancing", policy::balancing),
         hash_on: fields.optional("hash_on", policy::key),

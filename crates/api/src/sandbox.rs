@@ -71,11 +71,11 @@ fn rule(value: Value) -> Result<SandboxRule, Wrong> {
         let path = |value| text("a path", |path| SandboxRule::declared_path("", path))(value);
         let header = |name: &str, value| {
             let value = any_text(value)?;
-            SandboxRule::declared_header("", name, &value).map_err(|wrong| vec![wrong])
+            SandboxRule::declared_header("", name, &value)
         };
         let added = |name: &str, value| {
             let value = any_text(value)?;
-            SandboxRule::added_header("", name, &value).map_err(|wrong| vec![wrong])
+            SandboxRule::added_header("", name, &value)
         };
         let rule = SandboxRule {
             path_prefixes: fields.optional("path_prefixes", list(VALUES_MAX, prefix)).unwrap_or_default(),
@@ -83,7 +83,7 @@ fn rule(value: Value) -> Result<SandboxRule, Wrong> {
             headers: fields.optional("headers", named(VALUES_MAX, header)).unwrap_or_default(),
             service: fields.optional("service", text("the name of a service", ServiceName::parse_offered)),
             destinations: destinations(fields),
-            ramp: fields.optional("ramp", crate::ramp::ramp),
+            ramp: fields.optional_partly("ramp", crate::ramp::ramp),
             sticky: fields.optional("sticky", policy::key),
             add_headers: fields.optional("add_headers", named(VALUES_MAX, added)).unwrap_or_default(),
             fallback: fields.optional("fallback", fallback).unwrap_or_default(),
@@ -119,7 +119,7 @@ fn destination(value: Value) -> Result<Destination, Wrong> {
     })
 }
 
-const TARGET: &str = "a URL, host:port, the name of a service, or service@version";
+const TARGET: &str = "a URL, host:port, the name of a service, service@version, or tunnel:NAME";
 
 fn target(value: Value) -> Result<Target, Wrong> {
     text(TARGET, |text| Target::parse_versioned("", text))(value)

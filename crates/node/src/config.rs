@@ -13,6 +13,7 @@ mod backplane;
 mod duration;
 mod error;
 mod file;
+mod files;
 mod gateway;
 mod original;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod yaml;
 
 pub use backplane::{GatewayBackplane, RedisAt};
 pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
+pub use files::NamedFiles;
 pub use gateway::{Gateway, GatewayListener, Tokens};
 pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};

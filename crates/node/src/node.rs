@@ -160,7 +160,7 @@ impl Node {
         let listener = (management_listener, limits, management_stopped);
         let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
-        disk_room::keep_up(&consensus, &disk, &control, &stopped);
+        disk_room::keep_up(&consensus, &disk, control, &stopped);
         let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
         quorate_rt::spawn(checks);
         let remembered = quorate_rt::spawn(remember_cluster(consensus.clone(), disk, stopped.clone()));

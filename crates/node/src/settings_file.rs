@@ -5,6 +5,9 @@
 //! finds the same: who writes a file in place may be half done, and half of a list of rules is a list of rules.
 //! Whoever asks for a look (SIGHUP) has finished writing.
 //!
+//! A file that has become empty is none that says that its rules are to go: more likely whoever writes it was cut off, or
+//! has emptied it first. `routing: {rules: []}` says it. At a start an empty file is a file without settings.
+//!
 //! A changed file is judged as at a start, with the flags and the environment around it. What is wrong changes nothing,
 //! and is told once. What is right takes effect as far as it can: the rules and the default target, as a whole and at
 //! once. What else has changed needs a restart, and is named.
@@ -109,6 +112,11 @@ impl Keeper {
                 return;
             }
         };
+        if Config::says_nothing(&text) {
+            self.control.config_not_reloaded();
+            tracing::error!(path = %self.path, error = EMPTY, "{REFUSED}");
+            return;
+        }
         let file = Some(ConfigFile { path: self.path.clone(), text });
         let sources = Sources { file, ..(*self.sources).clone() };
         match Config::load(&sources) {
@@ -145,12 +153,20 @@ impl Keeper {
     }
 
     fn refuse(&self, errors: &ConfigErrors) {
+        /// A longer line helps nobody; `quorate serve` with the same file tells all.
+        const TOLD_MAX: usize = 20;
         self.control.config_not_reloaded();
-        for error in &errors.0 {
-            tracing::error!(path = %self.path, %error, "{REFUSED}");
+        let mut told: Vec<_> = errors.0.iter().take(TOLD_MAX).map(ToString::to_string).collect();
+        if let Some(more) = errors.0.len().checked_sub(TOLD_MAX + 1) {
+            told.push(format!("and {} more", more + 1));
         }
+        // One look, one line: who counts lines counts looks.
+        tracing::error!(path = %self.path, mistakes = errors.0.len(), error = told.join(" | "), "{REFUSED}");
     }
 }
+
+const EMPTY: &str =
+    "it says nothing; allowed: settings, such as `routing: {rules: []}` if all of its rules are to go";
 
 const REFUSED: &str = "the settings file can't be used: what it said before holds";
 

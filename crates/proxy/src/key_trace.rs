@@ -6,8 +6,9 @@
 //! as all that a core knows: questions are answered with its next tick.
 
 mod book;
+mod draft;
 
-pub(crate) use book::{AnsweredAt, Draft};
+pub(crate) use draft::{AnsweredAt, Draft};
 
 use crate::core::Core;
 use book::Book;

@@ -10,7 +10,7 @@ use crate::{
     label::{Label, LeaseTransition, Outcome, PathTemplate, ProbeResult, RampStop, WorkerStatus},
     proxy::{CoreCounters, add},
 };
-use quorate_model::{ErrorsSeen, Event, LogIndex, worker::Status};
+use quorate_model::{ErrorsSeen, Event, LogIndex, RampSubject, worker::Status};
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 /// A health check's probe has found an endpoint well, or not.
@@ -322,16 +322,26 @@ fn log_applied(index: u64, event: &Event) {
             tracing::info!(index, group = &**group, worker, epoch, "heartbeat delegate changed");
         }
         Event::Presence(event) => presence::log(index, event),
-        // Not of which sandbox: see above.
-        Event::RampFailed { subject, seen, aborts } => {
-            let route = subject.route().map(|name| name.as_str());
-            let ErrorsSeen { destination, failures, requests } = *seen;
-            tracing::warn!(index, route, destination, failures, requests, aborts, "a ramp stopped by itself");
-        }
+        // Not of which sandbox: see above. It is the one that changed last at this index.
+        Event::RampFailed { subject, seen, aborts } => log_ramp(index, subject, (*seen, *aborts)),
         Event::Restored { workers } => {
             tracing::warn!(index, workers, "a backup took the place of the state");
         }
     }
+}
+
+/// The route, or the place of the rule.
+fn ramp_of(subject: &RampSubject) -> (Option<&str>, Option<u16>) {
+    match subject {
+        RampSubject::Route(name) => (Some(name.as_str()), None),
+        RampSubject::Rule { rule, .. } => (None, Some(*rule)),
+    }
+}
+
+fn log_ramp(index: u64, subject: &RampSubject, (seen, aborts): (ErrorsSeen, bool)) {
+    let (route, rule) = ramp_of(subject);
+    let ErrorsSeen { destination, failures, requests } = seen;
+    tracing::warn!(index, route, rule, destination, failures, requests, aborts, "a ramp stopped by itself");
 }
 
 fn ms(elapsed: Duration) -> u64 {

@@ -125,5 +125,5 @@ pub struct LocalArgs {
 fn followed_for(text: &str) -> Result<Duration, String> {
     const ALLOWED: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
     let span = quorate_api::duration::parse(text).filter(|span| ALLOWED.contains(span));
-    span.ok_or_else(|| format!("allowed: {}, 1s to 10m", quorate_api::duration::ALLOWED))
+    span.ok_or_else(|| "allowed: a duration such as 60s, from 1s to 10m".to_owned())
 }

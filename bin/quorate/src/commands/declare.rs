@@ -8,13 +8,21 @@ use crate::{
 };
 use quorate_client::{
     Error, Operator,
-    operator::{Carry, Declared, Others, Told},
+    operator::{Carry, Declared, DeclaredChange, Others, Told},
 };
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, Instant},
+};
 
-/// So often somebody else may be faster.
+/// So often somebody else may have changed the same objects.
 const ATTEMPTS: usize = 5;
+/// For so long others may be faster who change other objects: what was shown still is what changes.
+const CROWD_FOR: Duration = Duration::from_secs(60);
+/// How long is waited at first where others are faster, and at most. By chance up to that, so that those who met once do
+/// not meet again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A change of many objects.
@@ -57,21 +65,24 @@ impl Change {
 }
 
 /// Shows what changes and, unless that is all that is wanted, carries it out: in one entry, and only if what it was
-/// shown against still stands. Where somebody else was faster, what changes is shown anew.
+/// shown against still stands. Where somebody else was faster and it changes something else now, that is shown anew.
 pub async fn carry_out(
     operator: &Operator,
     change: &Change,
     how: &HowArgs,
     format: Format,
 ) -> Result<(), Failure> {
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            say("somebody else has changed something since; what changes now:");
-        }
+    let mut race = Race::new();
+    loop {
         let checked = change.send(operator, Carry::Check, how.if_match).await;
         let checked = checked.map_err(|error| change.failure(error))?;
-        if format == Format::Table {
-            print(&diff::text(&checked.value.changes))?;
+        match race.comes_to(&checked.value.changes)? {
+            Seen::First => show_changes(format, &checked.value.changes)?,
+            Seen::Other => {
+                say("somebody else has changed some of it since; what changes now:");
+                show_changes(format, &checked.value.changes)?;
+            }
+            Seen::Same => {}
         }
         let count = counted(checked.value.changes.len() as u64, "change");
         if how.dry_run {
@@ -91,13 +102,85 @@ pub async fn carry_out(
                 done.json["changes"] = checked.json["changes"].clone();
                 show_answer(format, &done.json)?;
                 say(&format!("{count} at index {}", done.value.index));
+                say_ends(operator, &checked.value.changes).await;
                 return served(operator, done.value.index, how.wait).await;
             }
-            Err(Error::Refused(problem)) if problem.status == 412 && how.if_match.is_none() => {}
+            Err(Error::Refused(problem)) if problem.status == 412 && how.if_match.is_none() => {
+                tokio::time::sleep(race.pause(RandomState::new().hash_one(race.lost))).await;
+            }
             Err(error) => return Err(change.failure(error)),
         }
     }
-    Err(Failure::Failed(format!("somebody else was faster {ATTEMPTS} times; nothing was changed")))
+}
+
+/// Others who change what is declared meanwhile. Most of them change other objects: then what was shown is still what
+/// changes, and it is only a matter of time.
+struct Race {
+    begun: Instant,
+    shown: Option<Vec<DeclaredChange>>,
+    /// How often something else was to be changed than was shown before.
+    others: usize,
+    /// How often somebody was faster.
+    lost: u32,
+}
+
+/// What is to be changed, compared to what was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    First,
+    Same,
+    Other,
+}
+
+impl Race {
+    fn new() -> Self {
+        Self { begun: Instant::now(), shown: None, others: 0, lost: 0 }
+    }
+
+    fn comes_to(&mut self, changes: &[DeclaredChange]) -> Result<Seen, Failure> {
+        let seen = match &self.shown {
+            None => Seen::First,
+            Some(shown) if shown == changes => Seen::Same,
+            Some(_) => Seen::Other,
+        };
+        if seen == Seen::Other {
+            self.others += 1;
+            if self.others >= ATTEMPTS {
+                let who = format!("somebody else changed the same objects {ATTEMPTS} times");
+                return Err(Failure::Failed(format!("{who}; nothing was changed")));
+            }
+        } else if self.begun.elapsed() > CROWD_FOR {
+            let who = format!("others have changed something else without a pause for {CROWD_FOR:?}");
+            return Err(Failure::Failed(format!("{who}; nothing was changed")));
+        }
+        self.shown = Some(changes.to_vec());
+        Ok(seen)
+    }
+
+    /// `chance`: any number.
+    fn pause(&mut self, chance: u64) -> Duration {
+        let most = PAUSE.1.min(PAUSE.0 * 2_u32.pow(self.lost.min(10)));
+        self.lost += 1;
+        Duration::from_micros(chance % (u64::try_from(most.as_micros()).unwrap_or(u64::MAX) + 1))
+    }
+}
+
+fn show_changes(format: Format, changes: &[DeclaredChange]) -> Result<(), Failure> {
+    if format == Format::Table { print(&diff::text(changes)) } else { Ok(()) }
+}
+
+/// Setting a sandbox gives it its time anew, also where it had been given more: until when, nobody should have to ask.
+async fn say_ends(operator: &Operator, changes: &[DeclaredChange]) {
+    /// More are a list of their own: `quorate sandboxes list`.
+    const TOLD_MAX: usize = 20;
+    let set = changes.iter().filter(|one| one.kind == "sandbox" && one.change != "removed");
+    for one in set.take(TOLD_MAX) {
+        // It is carried out, whether or not that can be told.
+        let Ok(told) = operator.sandbox(&one.name).await else { continue };
+        if let Some(ends) = told.value.ends_at {
+            say(&format!("sandbox {} stands until {ends}", one.name));
+        }
+    }
 }
 
 fn show_answer(format: Format, json: &Value) -> Result<(), Failure> {
@@ -134,5 +217,49 @@ async fn served(operator: &Operator, index: u64, within: Option<Duration>) -> Re
             return Err(Failure::Failed(format!("{why}. It is carried out all the same")));
         }
         tokio::time::sleep(LOOK_EVERY.min(left)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str, after: u64) -> DeclaredChange {
+        let (kind, change, after) = ("route".into(), "changed".into(), Some(after.into()));
+        DeclaredChange { kind, name: name.into(), change, before: None, after }
+    }
+
+    /// Eight who set a route each: all of them get through. Who changes the same route again and again ends it.
+    #[test]
+    fn only_who_changes_the_same_objects_ends_it() {
+        let mut race = Race::new();
+        assert_eq!(race.comes_to(&[change("a", 1)]).ok(), Some(Seen::First));
+        for _ in 0..100 {
+            assert_eq!(race.comes_to(&[change("a", 1)]).ok(), Some(Seen::Same));
+        }
+        for nth in 2..1 + ATTEMPTS as u64 {
+            assert_eq!(race.comes_to(&[change("a", nth)]).ok(), Some(Seen::Other));
+        }
+        let Err(Failure::Failed(why)) = race.comes_to(&[change("a", 9)]) else { panic!("it goes on") };
+        assert!(why.contains("the same objects 5 times"), "{why}");
+    }
+
+    #[test]
+    fn a_crowd_ends_it_after_a_while() {
+        let mut race = Race::new();
+        race.begun =
+            race.begun.checked_sub(CROWD_FOR + Duration::from_secs(1)).expect("the machine runs longer");
+        assert!(race.comes_to(&[change("a", 1)]).is_err());
+    }
+
+    #[test]
+    fn pauses_grow_within_bounds_and_are_by_chance() {
+        let mut race = Race::new();
+        let longest: Vec<_> = (0..12).map(|_| race.pause(u64::MAX / 2)).collect();
+        assert!(longest.iter().all(|pause| *pause <= PAUSE.1), "{longest:?}");
+        assert_eq!(Race::new().pause(0), Duration::ZERO);
+        assert_eq!(Race::new().pause(50_000), PAUSE.0);
+        race.lost = 40;
+        assert_eq!(race.pause(2_000_000), PAUSE.1);
     }
 }

@@ -54,12 +54,44 @@ pub async fn show_trace(operator: &Operator, key: &str, (how, format): (How, For
     }
     let told = operator.key_trace(key).await?;
     match (as_they_come, format) {
-        (true, _) => shown.rest(&told.value, (&told.json, format))?,
-        (false, Format::Table) => told.value.traces.iter().try_for_each(show_trail)?,
-        (false, Format::Json | Format::Yaml) => show(format, &told.json, || Rows::new([]))?,
+        (true, _) => {
+            shown.rest(&told.value, (&told.json, format))?;
+            say(&summary(&told.value));
+        }
+        (false, Format::Table) => {
+            // What it comes to stands above what may be many lines.
+            say(&summary(&told.value));
+            show_all(&told.value)?;
+        }
+        (false, Format::Json | Format::Yaml) => {
+            show(format, &told.json, || Rows::new([]))?;
+            say(&summary(&told.value));
+        }
     }
     remarks(&told.value).iter().for_each(|remark| say(remark));
     Ok(())
+}
+
+/// Each trace as a table; what has no trace id in one table for all.
+fn show_all(told: &KeyTraceRecord) -> Result<(), Failure> {
+    let (followed, alone): (Vec<_>, Vec<_>) = told.traces.iter().partition(|trail| !is_alone(trail));
+    followed.into_iter().try_for_each(show_trail)?;
+    if alone.is_empty() {
+        return Ok(());
+    }
+    print(&format!("no trace id: {CANT_BE_FOLLOWED}\n"))?;
+    show(Format::Table, &Value::Null, || {
+        let mut rows = Rows::new(["node", "request", "key", "went to", "answer"]);
+        let hops = alone.iter().flat_map(|trail| trail.hops.iter().map(move |hop| (*trail, hop)));
+        hops.for_each(|(trail, hop)| rows.push(cells(trail, hop, 0)));
+        rows
+    })
+}
+
+const CANT_BE_FOLLOWED: &str = "what the application does with these requests can't be followed";
+
+fn is_alone(trail: &TrailRecord) -> bool {
+    trail.ids.is_empty()
 }
 
 /// Which traces were shown, by what they are known by: how many hops they had, and for how many looks.
@@ -113,15 +145,18 @@ fn name(trail: &TrailRecord) -> String {
 }
 
 fn show_trail(trail: &TrailRecord) -> Result<(), Failure> {
+    if is_alone(trail) {
+        // A line each: they may be many, and there is no more to say of one.
+        let line = |hop: &HopRecord| format!("no trace id: {}\n", cells(trail, hop, 0).join("  "));
+        return print(&trail.hops.iter().map(line).collect::<String>());
+    }
     print(&format!("{}\n", title(trail)))?;
     show(Format::Table, &Value::Null, || rows(trail))?;
     print("\n")
 }
 
 fn title(trail: &TrailRecord) -> String {
-    let Some(id) = trail.ids.first() else {
-        return "no trace id: what the application does with this request can't be followed".to_owned();
-    };
+    let id = trail.ids.first().map_or("-", String::as_str);
     let first_lost = trail.hops.iter().find(|hop| hop.key == "lost");
     match first_lost {
         Some(hop) => format!("trace {id}: the key is lost, {}", blame(trail, hop)),
@@ -148,17 +183,23 @@ fn rows(trail: &TrailRecord) -> Rows {
     for (nth, hop) in trail.hops.iter().enumerate() {
         let depth = hop.inside.and_then(|outer| depths.get(outer)).map_or(0, |outer| outer + 1);
         depths.push(depth);
-        let answer = or_dash(hop.status);
-        rows.push([
-            (nth + 1).to_string(),
-            hop.node.clone(),
-            format!("{}{} {}{}", "  ".repeat(depth.min(DEPTH_MAX)), hop.method, hop.host, hop.path),
-            key(trail, hop),
-            target(hop).map_or_else(|| hop.decided_by.clone(), |to| format!("{to}, by {}", hop.decided_by)),
-            format!("{answer} in {}", hop.elapsed),
-        ]);
+        let [node, request, key, to, answer] = cells(trail, hop, depth);
+        rows.push([(nth + 1).to_string(), node, request, key, to, answer]);
     }
     rows
+}
+
+fn cells(trail: &TrailRecord, hop: &HopRecord, depth: usize) -> [String; 5] {
+    let to = target(hop).map_or_else(|| hop.decided_by.clone(), |to| format!("{to}, by {}", hop.decided_by));
+    let first =
+        hop.failed_over.as_ref().map_or_else(String::new, |first| format!("; failed over from {first}"));
+    [
+        hop.node.clone(),
+        format!("{}{} {}{}", "  ".repeat(depth.min(DEPTH_MAX)), hop.method, hop.host, hop.path),
+        key(trail, hop),
+        to + &first,
+        format!("{} in {}", or_dash(hop.status), hop.elapsed),
+    ]
 }
 
 /// Deeper ones are shown as deep as this.
@@ -203,11 +244,22 @@ fn remarks(told: &KeyTraceRecord) -> Vec<String> {
     if told.left_out > 0 {
         remarks.push(format!("{} that came before are not shown", counted(told.left_out, "trace")));
     }
-    let count = u64::try_from(told.traces.len()).unwrap_or(u64::MAX);
-    let lost = u64::try_from(told.traces.iter().filter(|trail| trail.lost).count()).unwrap_or(u64::MAX);
-    remarks.push(match count {
-        0 => "no request with the key came by a node".to_owned(),
-        _ => format!("{}; the key was lost in {lost}", counted(count, "trace")),
-    });
     remarks
+}
+
+fn summary(told: &KeyTraceRecord) -> String {
+    let count = |which: &dyn Fn(&&TrailRecord) -> bool| {
+        u64::try_from(told.traces.iter().filter(which).count()).unwrap_or(u64::MAX)
+    };
+    let (lost, alone) = (count(&|trail| trail.lost), count(&|trail| is_alone(trail)));
+    let followed = count(&|_| true) - alone;
+    match (followed, alone) {
+        (0, 0) => "no request with the key came by a node".to_owned(),
+        (_, 0) => format!("{}; the key was lost in {lost}", counted(followed, "trace")),
+        (0, _) => format!("{} without a trace id", counted(alone, "request")),
+        (_, _) => {
+            let (traces, requests) = (counted(followed, "trace"), counted(alone, "request"));
+            format!("{traces}; the key was lost in {lost}; {requests} without a trace id")
+        }
+    }
 }

@@ -8,8 +8,12 @@ use crate::{
 use quorate_client::operator::{ErrorsRecord, RampOrder, RampRecord};
 use serde_json::json;
 
-/// Prints where ramps stand.
-pub fn print_ramps(format: Format, ramps: &[RampRecord]) -> Result<(), Failure> {
+/// Prints where ramps stand. `name`: of a destination, by its rule and its place.
+pub fn print_ramps(
+    format: Format,
+    ramps: &[RampRecord],
+    name: impl Fn(&RampRecord, u16) -> Option<String>,
+) -> Result<(), Failure> {
     let shown = ramps.iter().map(|ramp| {
         let seen = |one: &ErrorsRecord| {
             json!({"destination": one.destination, "failures": one.failures, "requests": one.requests})
@@ -21,17 +25,21 @@ pub fn print_ramps(format: Format, ramps: &[RampRecord]) -> Result<(), Failure> 
             "seen": ramp.seen.iter().map(seen).collect::<Vec<_>>(),
         })
     });
-    show(format, &shown.collect(), || rows(ramps))
+    show(format, &shown.collect(), || rows(ramps, &name))
 }
 
-fn rows(ramps: &[RampRecord]) -> Rows {
+fn rows(ramps: &[RampRecord], name: &impl Fn(&RampRecord, u16) -> Option<String>) -> Rows {
     let mut rows = Rows::new(["rule", "status", "step", "weights", "next step at", "errors"]);
     for ramp in ramps {
         let rule = ramp.rule.map(|rule| rule.to_string());
         let weights: Vec<_> = ramp.weights.iter().map(ToString::to_string).collect();
-        let errors = |of: &ErrorsRecord| format!("{}: {} of {}", of.destination, of.failures, of.requests);
+        let errors = |of: &ErrorsRecord| {
+            let place = || format!("destination {}", of.destination);
+            let name = name(ramp, of.destination).unwrap_or_else(place);
+            format!("{} of {} failed at {name}", of.failures, of.requests)
+        };
         let seen: Vec<_> = match &ramp.stopped_for {
-            Some(stopped) => vec![format!("stopped for {}", errors(stopped))],
+            Some(stopped) => vec![format!("stopped: {}", errors(stopped))],
             None => ramp.seen.iter().map(errors).collect(),
         };
         rows.push([
@@ -44,6 +52,11 @@ fn rows(ramps: &[RampRecord]) -> Rows {
         ]);
     }
     rows
+}
+
+/// In a list: that the weights are those of a step.
+pub fn mark(ramp: &RampRecord) -> String {
+    format!(" (ramp {}, step {} of {})", ramp.status, ramp.step, ramp.steps)
 }
 
 /// What was done, in a word.

@@ -4,7 +4,7 @@ use super::{
     block_on,
     document::Document,
     operator,
-    ramps::{done_to, print_ramps},
+    ramps::{done_to, mark, print_ramps},
 };
 use crate::{
     args::{Format, RoutesArgs, RoutesVerb},
@@ -43,9 +43,12 @@ pub fn run(args: &RoutesArgs) -> Result<(), Failure> {
                     done(format, &told, &format!("{} the ramp of route {name}", done_to(order)))
                 }
                 None => {
-                    let ramp = operator.route(name).await?.value.ramp_status;
+                    let route = operator.route(name).await?.value;
                     let none = || Failure::Failed(format!("route {name} has no ramp"));
-                    print_ramps(format, &[ramp.ok_or_else(none)?])
+                    let ramp = route.ramp_status.clone().ok_or_else(none)?;
+                    print_ramps(format, &[ramp], |_, nth| {
+                        Some(target(route.destinations.get(usize::from(nth))?))
+                    })
                 }
             },
             RoutesVerb::Delete { name } => {
@@ -97,14 +100,18 @@ fn to(route: &RouteRecord) -> String {
         return "redirect".into();
     }
     let several = route.destinations.len() > 1;
-    let one = |DestinationRecord { service, version, url, keyspace, weight }: &DestinationRecord| {
-        let keyspace = keyspace.as_ref().map(|keyspace| format!("keyspace:{keyspace}"));
-        let service = service.as_ref().map(|service| match version {
-            Some(version) => format!("{service}@{version}"),
-            None => service.clone(),
-        });
-        let target = service.or_else(|| url.clone()).or(keyspace).unwrap_or_default();
-        if several { format!("{target}={weight}") } else { target }
+    // Those that hold, not those that were set.
+    let ramped = |nth: usize| route.ramp_status.as_ref()?.weights.get(nth).copied();
+    let one = |(nth, one): (usize, &DestinationRecord)| {
+        if several { format!("{}={}", target(one), ramped(nth).unwrap_or(one.weight)) } else { target(one) }
     };
-    route.destinations.iter().map(one).collect::<Vec<_>>().join(",")
+    let all = route.destinations.iter().enumerate().map(one).collect::<Vec<_>>().join(",");
+    all + &route.ramp_status.as_ref().map_or_else(String::new, mark)
+}
+
+fn target(DestinationRecord { service, version, url, keyspace, .. }: &DestinationRecord) -> String {
+    let version = version.as_ref().map_or_else(String::new, |version| format!("@{version}"));
+    let service = service.as_ref().map(|service| format!("{service}{version}"));
+    let keyspace = keyspace.as_ref().map(|keyspace| format!("keyspace:{keyspace}"));
+    service.or_else(|| url.clone()).or(keyspace).unwrap_or_default()
 }

@@ -5,14 +5,16 @@ use super::{
     document::Document,
     key_trace::{self, How},
     operator,
-    ramps::{done_to, print_ramps},
+    ramps::{done_to, mark, print_ramps},
 };
 use crate::{
     args::{Format, SandboxesArgs, SandboxesVerb},
     failure::Failure,
     output::{Rows, done, or_dash, print, say, show, yaml},
 };
-use quorate_client::operator::{Operator, RampOrder, SandboxRecord, SandboxRuleRecord, SandboxTargetRecord};
+use quorate_client::operator::{
+    Operator, RampOrder, RampRecord, SandboxRecord, SandboxRuleRecord, SandboxTargetRecord,
+};
 use serde_json::Value;
 
 pub fn run(args: &SandboxesArgs) -> Result<(), Failure> {
@@ -71,13 +73,24 @@ async fn ramp(
     (key, rule): (&str, Option<u16>),
     (order, format): (Option<RampOrder>, Format),
 ) -> Result<(), Failure> {
-    let mut ramps = operator.sandbox(key).await?.value.ramps;
+    let SandboxRecord { mut ramps, rules, .. } = operator.sandbox(key).await?.value;
+    if let Some(rule) = rule.filter(|rule| usize::from(*rule) >= rules.len()) {
+        let last = rules.len().saturating_sub(1);
+        let problem = format!("sandbox {key} has no rule {rule}; allowed: its rules are 0 to {last}");
+        return Err(Failure::NotFound(problem));
+    }
     ramps.retain(|ramp| rule.is_none() || ramp.rule == rule);
     if ramps.is_empty() {
         let of = rule.map_or_else(String::new, |rule| format!("rule {rule} of "));
         return Err(Failure::Failed(format!("{of}sandbox {key} has no ramp")));
     }
-    let Some(order) = order else { return print_ramps(format, &ramps) };
+    let Some(order) = order else {
+        return print_ramps(format, &ramps, |ramp, nth| {
+            let rule = rules.get(usize::from(ramp.rule?))?;
+            let several = rule.targets.get(usize::from(nth)).map(|one| one.target.clone());
+            several.or_else(|| rule.target.clone())
+        });
+    };
     let [one] = &ramps[..] else {
         let rules: Vec<_> = ramps.iter().filter_map(|ramp| Some(ramp.rule?.to_string())).collect();
         let problem = format!("--rule is missing; rules of {key} with a ramp: {}", rules.join(", "));
@@ -109,7 +122,9 @@ fn overlaps(told: &Value) {
 fn rows(sandboxes: &[SandboxRecord]) -> Rows {
     let mut rows = Rows::new(["key", "rules", "to", "ends at"]);
     for sandbox in sandboxes {
-        let mut to: Vec<String> = sandbox.rules.iter().flat_map(targets).collect();
+        let ramp_of = |nth| sandbox.ramps.iter().find(|ramp| ramp.rule.map(usize::from) == Some(nth));
+        let rules = sandbox.rules.iter().enumerate();
+        let mut to: Vec<String> = rules.flat_map(|(nth, rule)| targets(rule, ramp_of(nth))).collect();
         to.dedup();
         rows.push([
             sandbox.key.clone(),
@@ -140,8 +155,15 @@ fn shortened(targets: &[String]) -> String {
     shown
 }
 
-fn targets(rule: &SandboxRuleRecord) -> impl Iterator<Item = String> {
-    let several =
-        rule.targets.iter().map(|SandboxTargetRecord { target, weight }| format!("{target}={weight}"));
-    rule.target.clone().into_iter().chain(several)
+/// With the weights that hold: where there is a ramp, those of its step.
+fn targets(rule: &SandboxRuleRecord, ramp: Option<&RampRecord>) -> Vec<String> {
+    let ramped = |nth: usize| ramp?.weights.get(nth).copied();
+    let several = rule.targets.iter().enumerate().map(|(nth, SandboxTargetRecord { target, weight })| {
+        format!("{target}={}", ramped(nth).unwrap_or(*weight))
+    });
+    let mut all: Vec<_> = rule.target.clone().into_iter().chain(several).collect();
+    if let Some((ramp, last)) = ramp.zip(all.last_mut()) {
+        last.push_str(&mark(ramp));
+    }
+    all
 }

@@ -44,15 +44,14 @@ fn new() -> Result<String, Failure> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Reads the file of `--cluster-secret-file`. White space around the secret does not count: editors add it.
+/// Whether [`read`] will take the file of `--cluster-secret-file`.
+pub fn check(path: &Path) -> Result<(), Failure> {
+    secret_of(path).map(drop)
+}
+
+/// Reads the file of `--cluster-secret-file`.
 pub fn read(path: &Path) -> Result<Secret, Failure> {
-    let wrong = |why: String| {
-        Failure::Usage(format!("--cluster-secret-file {}: {why}; allowed: {ALLOWED}", path.display()))
-    };
-    let (bytes, owner, mode) = content(path).map_err(|e| wrong(e.to_string()))?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(wrong(format!("more than {BYTES_MAX} bytes")));
-    }
+    let (secret, owner, mode) = secret_of(path)?;
     if is_open(owner, rustix::process::geteuid().as_raw(), mode)
         && !is_credential(path, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref())
     {
@@ -62,8 +61,21 @@ pub fn read(path: &Path) -> Result<Secret, Failure> {
             "the cluster secret can be read by others than this user; chmod 600 makes it a secret"
         );
     }
+    Ok(secret)
+}
+
+/// The secret, the file's owner and its mode. White space around the secret does not count: editors add it.
+fn secret_of(path: &Path) -> Result<(Secret, u32, u32), Failure> {
+    let wrong = |why: String| {
+        Failure::Usage(format!("--cluster-secret-file {}: {why}; allowed: {ALLOWED}", path.display()))
+    };
+    let (bytes, owner, mode) = content(path).map_err(|e| wrong(e.to_string()))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(wrong(format!("more than {BYTES_MAX} bytes")));
+    }
     let trimmed = bytes.trim_ascii();
-    Secret::new(trimmed).map_err(|_| wrong(format!("{} bytes", trimmed.len())))
+    let secret = Secret::new(trimmed).map_err(|_| wrong(format!("{} bytes", trimmed.len())))?;
+    Ok((secret, owner, mode))
 }
 
 /// Whether more people can read a file of `owner` than have to, for `reader` to read it.

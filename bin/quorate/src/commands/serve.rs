@@ -30,11 +30,9 @@ const LEFTOVERS_LIMIT: Duration = Duration::from_secs(1);
 /// Runs a node until a signal.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let sources = sources(args.flags.clone(), args.config.as_deref())?;
-    let mut config = configure(&sources)?;
+    let mut config = checked(&sources)?;
     // From a pipe it is read once.
     config.reload = args.config.as_deref().filter(|path| path.is_file()).map(|_| Arc::new(sources.clone()));
-    check_certificate(&config)?;
-    check_tokens(&config)?;
     let format = match config.log_format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
@@ -71,11 +69,36 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     ended
 }
 
-/// A certificate that can't be used is bad configuration, and found before anything is opened or written.
-fn check_certificate(config: &Config) -> Result<(), Failure> {
-    let Some(https) = &config.https else { return Ok(()) };
-    let (certificate, key) = (https.certificate.display(), https.key.display());
-    let why = match tls::Acceptor::new(&https.certificate, &https.key) {
+/// Settings, and the files that they name, as far as they can be checked before anything is opened or written. Every
+/// mistake of both is told at once.
+fn checked(sources: &Sources) -> Result<Config, Failure> {
+    let (config, files) = (Config::load(sources), Config::files(sources));
+    let mut wrong = Vec::new();
+    if let Err(errors) = &config {
+        wrong.push(format!("the configuration is wrong\n{errors}"));
+    }
+    // Without a listener for TLS its certificate is not asked for.
+    let has_tls = config.as_ref().map_or(true, |config| config.https.is_some());
+    if let Some((certificate, key)) = files.tls.filter(|_| has_tls) {
+        wrong.extend(check_certificate(&certificate, &key).err());
+    }
+    if let Some(file) = files.tunnel_tokens {
+        wrong.extend(check_tokens(&file).err());
+    }
+    if let Some(Err(Failure::Usage(why))) = files.cluster_secret.as_deref().map(secret::check) {
+        wrong.push(why);
+    }
+    match config {
+        Ok(config) if wrong.is_empty() => Ok(config),
+        Ok(_) | Err(_) => Err(Failure::Usage(wrong.join("\n"))),
+    }
+}
+
+/// A certificate that can't be used is bad configuration.
+fn check_certificate(certificate: &Path, key: &Path) -> Result<(), String> {
+    let acceptor = tls::Acceptor::new(certificate, key);
+    let (certificate, key) = (certificate.display(), key.display());
+    let why = match acceptor {
         Ok(_) => return Ok(()),
         Err(tls::Error::Identity { what: "key", problem, .. }) => format!("--tls-key {key}: {problem}"),
         Err(tls::Error::Identity { problem, .. }) => format!("--tls-cert {certificate}: {problem}"),
@@ -85,13 +108,12 @@ fn check_certificate(config: &Config) -> Result<(), Failure> {
         Err(other) => format!("--tls-cert {certificate} and --tls-key {key}: {other}"),
     };
     let allowed = "PEM files: the certificate with those that lead to its authority, and its key";
-    Err(Failure::Usage(format!("{why}; allowed: {allowed}")))
+    Err(format!("{why}; allowed: {allowed}"))
 }
 
 /// The same of the tokens for tunnels.
-fn check_tokens(config: &Config) -> Result<(), Failure> {
-    let Some(file) = &config.tunnel_token_file else { return Ok(()) };
-    Tokens::read(file).map(drop).map_err(|wrong| Failure::Usage(format!("--tunnel-token-file {wrong}")))
+fn check_tokens(file: &Path) -> Result<(), String> {
+    Tokens::read(file).map(drop).map_err(|wrong| format!("--tunnel-token-file {wrong}"))
 }
 
 /// A level alone is about what we say. What the libraries below tell of each of their steps helps only those who
@@ -164,11 +186,6 @@ fn not_started(error: &StartError) -> Failure {
 fn partition_source(config: &Config) -> Option<Arc<dyn PartitionSource>> {
     let kafka = config.kafka.as_ref()?;
     Some(Arc::new(KafkaTopic::new(kafka.brokers.clone(), kafka.topic.clone())))
-}
-
-/// Wrong values are [`Failure::Usage`], all at once.
-fn configure(sources: &Sources) -> Result<Config, Failure> {
-    Config::load(sources).map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
 }
 
 /// What a node is told: by these flags, by this file, and by the environment of this process.

@@ -22,10 +22,10 @@ fn every_mistake_of_the_file_is_told_at_once_with_code_2() {
     let ran = ran(quorate(&["agent", "--config", file, "--detect-interval", "10"]));
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
     for part in [
-        "error: the configuration is wrong\n--detect-interval: `10` is not allowed here".to_owned(),
-        format!("\nserver ({file}, line 1): `10.0.0.1:9090`"),
-        format!("\nservice ({file}, line 2): there is no such key"),
-        format!("\nservices[0].port ({file}, line 5): is missing"),
+        "error: the configuration is wrong\nerror: --detect-interval: `10` is not allowed here".to_owned(),
+        format!("\nerror: server ({file}, line 1): `10.0.0.1:9090`"),
+        format!("\nerror: service ({file}, line 2): there is no such key"),
+        format!("\nerror: services[0].port ({file}, line 5): is missing"),
     ] {
         assert!(ran.err.contains(&part), "{part}\n{}", ran.err);
     }

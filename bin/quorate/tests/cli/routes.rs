@@ -12,11 +12,19 @@ fn cluster(line: &str) -> (u16, Value) {
     let web = json!({"name": "web", "created_index": 5, "changed_index": 7, "priority": 2,
         "match": {"host": "*.example.com", "path_prefix": "/api", "methods": ["GET", "PUT"], "headers": {"x": "v"}},
         "destinations": [{"service": "upload", "version": "v2", "weight": 80}, {"url": "http://h:1", "weight": 20}]});
+    let ramped = json!({"name": "shop", "changed_index": 8, "match": {},
+        "destinations": [{"service": "shop", "weight": 100}, {"service": "shop", "version": "v2", "weight": 0}],
+        "ramp_status": {"status": "running", "step": 2, "steps": 3, "weights": [50, 50],
+            "seen": [{"destination": 1, "failures": 1, "requests": 7}]}});
     let old = json!({"name": "old", "created_index": 6, "changed_index": 6, "priority": 0, "match": {},
         "redirect": {"status": 302, "host": "new.example.com"}});
     match line {
-        "GET /v1/routes?limit=1000" => (200, json!({"items": [old, web], "next_cursor": null, "index": 9})),
+        "GET /v1/routes?limit=1000" => {
+            (200, json!({"items": [old, web, ramped], "next_cursor": null, "index": 9}))
+        }
         "GET /v1/routes/web" => (200, web),
+        "GET /v1/routes/shop" => (200, ramped),
+        "PUT /v1/routes/same" => (200, json!({"index": 12, "unchanged": true})),
         "PUT /v1/routes/web" | "DELETE /v1/routes/web" | "PUT /v1/services/upload" => {
             (200, json!({"index": 10}))
         }
@@ -67,10 +75,13 @@ fn routes_are_shown_as_a_table_and_whole() {
     let (listed, _) = asked(&["routes", "list"], "");
     assert_eq!(
         listed.out,
-        "NAME  HOST           PATH    MORE               TO                          PRIORITY\n\
-         old   *              /*      -                  redirect                    0\n\
-         web   *.example.com  /api/*  GET,PUT headers=1  upload@v2=80,http://h:1=20  2\n"
+        "NAME  HOST           PATH    MORE               TO                                              PRIORITY\n\
+         old   *              /*      -                  redirect                                        0\n\
+         web   *.example.com  /api/*  GET,PUT headers=1  upload@v2=80,http://h:1=20                      2\n\
+         shop  *              /*      -                  shop=50,shop@v2=50 (ramp running, step 2 of 3)  0\n"
     );
+    let (ramp, _) = asked(&["routes", "ramp", "shop"], "");
+    assert!(ramp.out.contains("1 of 7 failed at shop@v2\n"), "{}", ramp.out);
     let (shown, _) = asked(&["routes", "get", "web"], "");
     assert!(shown.code == 0 && shown.out.contains("path_prefix: /api\n"), "{}", shown.out);
     let (missing, _) = asked(&["routes", "get", "nothing"], "");
@@ -93,6 +104,8 @@ fn a_route_is_put_from_a_file_or_stdin() {
         assert_eq!((refused.code, lines.len()), (2, 0), "{index}: {}", refused.err);
         assert!(refused.err.contains("changed_index"), "{}", refused.err);
     }
+    let (same, _) = asked(&["routes", "put", "same", "-f", "-"], "match: {}\n");
+    assert_eq!(same.err, "it was so before; nothing was changed\n");
     let (deleted, _) = asked(&["routes", "delete", "web"], "");
     assert_eq!(deleted.err, "took route web away at index 10\n");
     let (policy, lines) = asked(&["services", "put", "upload", "-f", "-"], "balancing: p2c\n");

@@ -14,11 +14,24 @@ fn cluster(line: &str) -> (u16, Value) {
     let many: Vec<_> =
         (1..=9).map(|nth| json!({"target": format!("http://10.0.0.{nth}:8080"), "weight": 1})).collect();
     let wide = json!({"key": "wide", "changed_index": 6, "rules": [{"targets": many}, {"target": format!("http://h/{}", "x".repeat(90))}]});
+    let seen = json!({"destination": 1, "failures": 24, "requests": 24});
+    let ramped = json!({"key": "ramped", "changed_index": 9, "ends_at": "2026-11-25T05:00:00.000Z",
+        "rules": [{"target": "x"}, {"targets": [{"target": "shop", "weight": 100}, {"target": "shop@v2", "weight": 0}]}],
+        "ramps": [{"rule": 1, "status": "paused", "step": 1, "steps": 3, "weights": [95, 5], "stopped_for": seen}]});
     let page = |items: Vec<Value>| (200, json!({"items": items, "next_cursor": null, "index": 9}));
     match line {
         "GET /v1/sandboxes?limit=1000" => page(vec![dev, good]),
         "GET /v1/sandboxes?limit=1000&ends_within=1h" => page(vec![dev]),
         "GET /v1/sandboxes?limit=1000&ends_within=2h" => page(vec![wide]),
+        "GET /v1/sandboxes?limit=1000&ends_within=3h" => page(vec![ramped]),
+        "GET /v1/sandboxes/ramped" => (200, ramped),
+        "POST /v1/sandboxes/ramped/rules/1/ramp/pause" => (200, json!({"index": 9, "unchanged": true})),
+        "PATCH /v1/config?dry_run=true&diff=true" => (
+            200,
+            json!({"dry_run": true, "index": 8, "base_index": 8, "changes": [
+            {"kind": "sandbox", "name": "ramped", "change": "changed", "before": {"ttl": "1h"}, "after": {"ttl": "72h"}}]}),
+        ),
+        "PATCH /v1/config" => (200, json!({"index": 9, "changes": []})),
         "GET /v1/sandboxes/dev-1" => (200, dev),
         "PUT /v1/sandboxes/a%20b" => (
             400,
@@ -102,6 +115,30 @@ fn a_long_list_of_targets_is_cut_in_tables_only() {
     assert!(json.out.contains("http://10.0.0.9:8080"), "{}", json.out);
 }
 
+/// The weights are those that hold, a ramp that stopped says where and for what, and what is so already is not done again.
+#[test]
+fn ramps_are_told_by_the_names_of_their_targets() {
+    let (listed, _) = asked(&["sandboxes", "list", "--ends-within", "3h"], "");
+    assert!(listed.out.contains("x,shop=95,shop@v2=5 (ramp paused, step 1 of 3)"), "{}", listed.out);
+    let (shown, _) = asked(&["sandboxes", "ramp", "ramped"], "");
+    assert!(shown.out.contains("stopped: 24 of 24 failed at shop@v2\n"), "{}", shown.out);
+    let (paused, _) = asked(&["sandboxes", "ramp", "ramped", "--pause"], "");
+    assert_eq!((paused.code, paused.err.as_str()), (0, "it was so before; nothing was changed\n"));
+    let (none, lines) = asked(&["sandboxes", "ramp", "ramped", "--rule", "7", "--pause"], "");
+    assert_eq!((none.code, lines.len()), (4, 1));
+    assert_eq!(none.err, "error: sandbox ramped has no rule 7; allowed: its rules are 0 to 1\n");
+    let (plain, _) = asked(&["sandboxes", "ramp", "ramped", "--rule", "0"], "");
+    assert!(plain.err.contains("rule 0 of sandbox ramped has no ramp"), "{}", plain.err);
+}
+
+/// Setting a sandbox gives it its time anew: until when is said.
+#[test]
+fn an_apply_says_when_its_sandboxes_end() {
+    let (applied, _) =
+        asked(&["apply", "-f", "-"], "sandboxes: {ramped: {rules: [{target: x}], ttl: 72h}}\n");
+    assert_eq!(applied.err, "1 change at index 9\nsandbox ramped stands until 2026-11-25T05:00:00.000Z\n");
+}
+
 /// The key stands on the command line and not in the file.
 #[test]
 fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
@@ -111,7 +148,7 @@ fn what_is_wrong_with_the_key_is_not_told_of_the_file() {
         (
             1,
             "error: key: `a b` has a letter that is not allowed; allowed: others\n\
-             stdin:2:5: rules[0].target: is empty; allowed: a service\n"
+             error: stdin:2:5: rules[0].target: is empty; allowed: a service\n"
         )
     );
 }
@@ -137,6 +174,8 @@ fn traced() -> Value {
                 hop("n1", "/late", lost(json!(null))),
             ]},
             {"ids": [], "lost": false, "hops": [hop("n1", "/a", json!({"key": "present", "forms": ["query"], "address": null}))]},
+            {"ids": [], "lost": false, "hops": [hop("n2", "/b", json!({"key": "present", "forms": ["query"], "decided_by": "service",
+                "service": "upload", "failed_over": "10.0.0.9:80, by sandbox"}))]},
         ],
     })
 }
@@ -153,18 +192,18 @@ fn the_way_of_a_key_is_told_in_words() {
         3    n2        GET h/c  LOST: it was gone since hop 1; another key is there              10.0.0.8:80, by route web        - in 3ms
         4    n1    GET h/late   LOST: after hop 1; nothing was under way when the next one came  10.0.0.8:80, by route web        200 in 3ms
 
-        no trace id: what the application does with this request can't be followed
-        HOP  NODE  REQUEST  KEY       WENT TO    ANSWER
-        1    n1    GET h/a  in query  route web  200 in 3ms
-
+        no trace id: what the application does with these requests can't be followed
+        NODE  REQUEST  KEY       WENT TO                                                                      ANSWER
+        n1    GET h/a  in query  route web                                                                    200 in 3ms
+        n2    GET h/b  in query  upload at 10.0.0.8:80, by service; failed over from 10.0.0.9:80, by sandbox  200 in 3ms
     "#]]
     .assert_eq(&now.out);
     expect_test::expect![[r"
+        1 trace; the key was lost in 1; 2 requests without a trace id
         node n1 had to let go of 2 requests without the key: a loss among them is not shown
         1 core of node n2 did not tell
         what node n3 has seen is not known: it does not answer
         4 traces that came before are not shown
-        2 traces; the key was lost in 1
     "]]
     .assert_eq(&now.err);
 }
@@ -188,6 +227,8 @@ fn a_key_is_followed_for_as_long_as_is_said() {
     );
     let (json, _) = asked(&["sandboxes", "trace", "dev-1", "--now", "-o", "json"], "");
     assert_eq!(serde_json::from_str::<Value>(&json.out).expect("JSON"), traced());
+    let (short, _) = asked(&["sandboxes", "trace", "dev-1", "--for", "500ms"], "");
+    assert!(short.err.contains("allowed: a duration such as 60s, from 1s to 10m"), "{}", short.err);
     for args in [&["--for", "0s"][..], &["--for", "11m"], &["--follow", "--now"]] {
         let (wrong, lines) = asked(&[&["sandboxes", "trace", "dev-1"], args].concat(), "");
         assert_eq!((wrong.code, lines.len()), (2, 0), "{args:?}: {}", wrong.err);

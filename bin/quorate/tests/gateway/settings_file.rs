@@ -248,6 +248,10 @@ fn a_changed_file_takes_effect_while_the_node_runs_and_a_bad_one_does_not() {
     fs::remove_file(node.path()).expect("removed");
     eventually("it is missed", || node.log().contains("No such file").then_some(()));
     assert_eq!(node.who(&keyed("/x", "k1")), "b");
+    // Cut off, or emptied before it is written: nobody has said that the rules are to go.
+    node.write("# soon\n");
+    eventually("it is told", || node.log().contains("it says nothing; allowed: settings").then_some(()));
+    assert_eq!(node.who(&keyed("/x", "k1")), "b");
 
     // Gone from the file, gone; and what can't change while it runs is named.
     node.write(&(one_rule(&node, "k2", a.address, b.address) + "worker_ttl: 45s\n"));

@@ -191,8 +191,8 @@ pub(super) fn edits(value: Value) -> Result<HeaderEdits, Wrong> {
 }
 
 fn header_and_value(name: &str, value: Value) -> Result<(Box<str>, HeaderValue), Wrong> {
-    let name = HeaderEdits::name("", name).map_err(|wrong| vec![wrong])?;
-    Ok((name, header_value(value)?))
+    let name = HeaderEdits::name("", name).map_err(|wrong| vec![wrong]);
+    crate::config::both(name, header_value(value))
 }
 
 /// A header may be added several times.

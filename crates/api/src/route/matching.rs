@@ -81,8 +81,8 @@ pub(super) fn single<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 }
 
 fn header(name: &str, value: Value) -> Result<(Box<str>, ValueMatch), Wrong> {
-    let name = RouteMatch::declared_header("", name).map_err(|wrong| vec![wrong])?;
-    Ok((name, value_match(value, ValueMatch::declared_exact)?))
+    let name = RouteMatch::declared_header("", name).map_err(|wrong| vec![wrong]);
+    crate::config::both(name, value_match(value, ValueMatch::declared_exact))
 }
 
 fn parameter(name: &str, value: Value) -> Result<(Box<str>, ValueMatch), Wrong> {

@@ -172,3 +172,60 @@ fn whatever_is_wrong_with_a_ttl_the_answer_says_what_it_may_be() {
         );
     }
 }
+
+/// A part of a ramp that can't be read hides nothing of what else is wrong with it, nor does a header's name its value.
+#[test]
+fn what_can_not_be_read_hides_no_other_mistake() {
+    let ramp = json!({
+        "colour": "red",
+        "steps": [
+            {"after": 5, "weights": [95, 5]},
+            {"after": "10m", "weights": [1]},
+            {"after": "5m", "weights": [0, 0]},
+            {"after": "20m", "weights": ["x", 1]},
+        ],
+        "on_errors": {"percent": 0, "min_requests": 0, "window": "1s", "then": "panic"},
+    });
+    let targets = json!([{"target": "a"}, {"target": "b"}]);
+    let mut found = places(json!({"rules": [{"targets": targets, "ramp": ramp}]}));
+    found.sort_unstable();
+    let ramp = |place: &str| format!("rules[0].ramp.{place}");
+    let expected = [
+        "colour",
+        "on_errors.min_requests",
+        "on_errors.percent",
+        "on_errors.then",
+        "on_errors.window",
+        "steps[0].after",
+        "steps[1].weights",
+        "steps[2].after",
+        "steps[2].weights",
+        "steps[3].weights[0]",
+    ];
+    assert_eq!(found, expected.map(ramp));
+    for field in ["headers", "add_headers"] {
+        let said = refused(json!({"rules": [{"target": "a", field: {"x y": "z\u{7}"}}]}));
+        assert_eq!(said.len(), 2, "{said:?}");
+    }
+    let said = refused(json!({"rules": [{"target": "a", "headers": {"x y": "z "}}]}));
+    assert!(said.iter().any(|one| one.contains("`z ` has spaces around it")), "{said:?}");
+}
+
+#[test]
+fn one_range_is_told_of_a_percentage_whatever_is_wrong_with_it() {
+    for percent in [json!(0), json!(101), json!("5"), json!(null)] {
+        let ramp = json!({"steps": [{"after": "0s", "weights": [1, 2]}], "on_errors": {"percent": percent}});
+        let targets = json!([{"target": "a"}, {"target": "b"}]);
+        let said = refused(json!({"rules": [{"targets": targets, "ramp": ramp}]}));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].ends_with("allowed: a number above 0, at most 100, in steps of 0.0001"), "{said:?}");
+    }
+}
+
+#[test]
+fn what_a_tunnel_may_be_called_is_said() {
+    let said = refused(json!({"rules": [{"target": "tunnel:Foo"}]})).join("\n");
+    assert!(said.contains("a-z") || said.contains("lower"), "{said}");
+    let said = refused(json!({"rules": [{"target": "a/b"}]})).join("\n");
+    assert!(said.ends_with("service@version, or tunnel:NAME"), "{said}");
+}

@@ -194,7 +194,7 @@ fn status(stored: &StoredObject, facts: &Facts) -> Value {
             }
         }
         Facts::RouteGroup { missing, read_instead } => {
-            let ready = ready_group(missing, read_instead.as_deref());
+            let ready = ready_group(stored, missing, read_instead.as_deref());
             put_condition(&mut status, stored, ready);
             status.insert("observedGeneration".into(), stored.generation.into());
         }
@@ -235,13 +235,21 @@ fn of_sandbox(status: &mut Map<String, Value>, stored: &StoredObject, there: &[b
     }
 }
 
-fn ready_group(missing: &[DnsLabel], read_instead: Option<&str>) -> Ready {
+fn has_routes(stored: &StoredObject) -> bool {
+    stored.object.spec().as_group().is_some_and(|group| !group.routes.is_empty())
+}
+
+fn ready_group(stored: &StoredObject, missing: &[DnsLabel], read_instead: Option<&str>) -> Ready {
     if let Some(read) = read_instead {
         let why = format!("routing keys are not read from its routingKeyHeader, but from {read}");
         return (false, "HeaderNotRead", why);
     }
     if missing.is_empty() {
-        return (true, "RoutesActive", "its routes are in force".into());
+        let why = match has_routes(stored) {
+            true => "its routes are in force",
+            false => "it has no routes: nothing is sent anywhere by it",
+        };
+        return (true, "RoutesActive", why.into());
     }
     let names: Vec<_> = missing.iter().map(DnsLabel::as_str).collect();
     let why = format!(

@@ -125,9 +125,7 @@ fn route(value: Value) -> Result<GroupRoute, Wrong> {
             prefix.or(fields.optional("exact", text(said, read)).map(Path::Exact))
         })
     };
-    let added = |name: &str, value: Value| {
-        SandboxRule::added_header("", name, &any_text(value)?).map_err(|wrong| vec![wrong])
-    };
+    let added = |name: &str, value: Value| SandboxRule::added_header("", name, &any_text(value)?);
     nested(value, |fields| {
         let key = fields.required("routingKey", KEY, text(KEY, RoutingKey::parse));
         let target = fields.required("targetSandbox", LABEL, text(LABEL, DnsLabel::parse));

@@ -97,6 +97,9 @@ pub struct HopRecord {
     /// What was answered.
     #[serde(default)]
     pub status: Option<u16>,
+    /// Where it had been sent first, and by what, where that failed and it went elsewhere.
+    #[serde(default)]
+    pub failed_over: Option<String>,
 }
 
 impl Operator {

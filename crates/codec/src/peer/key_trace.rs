@@ -83,6 +83,7 @@ mod tests {
             service: Some("cart@v2".into()),
             address: Some("10.0.0.8:80".into()),
             status: Some(200),
+            failed_over: Some("cart@v3 at 10.0.0.9:80, by sandbox".into()),
         };
         let told = KeyTrace {
             clock: LogTime(1_790_000_000_100),

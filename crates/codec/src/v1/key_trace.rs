@@ -36,6 +36,7 @@ struct Hop {
     service: Option<String>,
     address: Option<String>,
     status: Option<u16>,
+    failed_over: Option<String>,
 }
 
 impl From<&model::KeyTrace> for KeyTrace {
@@ -79,6 +80,7 @@ impl From<&model::Hop> for Hop {
             service: one(&hop.service),
             address: one(&hop.address),
             status: hop.status,
+            failed_over: one(&hop.failed_over),
         }
     }
 }
@@ -100,6 +102,7 @@ impl From<Hop> for model::Hop {
             service: hop.service.map(Into::into),
             address: hop.address.map(Into::into),
             status: hop.status,
+            failed_over: hop.failed_over.map(Into::into),
         }
     }
 }

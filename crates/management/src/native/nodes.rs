@@ -89,7 +89,9 @@ pub(super) async fn leave(State(app): State<App>, path: NodePath, uri: Uri, head
     let change = app.cluster.leave(name, if_index, query.mode).await?;
     match query.mode {
         Mode::Validate => writes::validated(change.index),
-        Mode::Commit => Ok(decided(change.index, &Written { index: change.index.0, visible: None })),
+        Mode::Commit => {
+            Ok(decided(change.index, &Written { index: change.index.0, unchanged: false, visible: None }))
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use quorate_model::{Command, Invalid, RampCommand, RampSubject, RouteName, Routi
         Conditions,
     ),
     responses(
-        (status = 200, description = "It is so (with dry_run: it would be)", body = WriteAnswer),
+        (status = 200, description = "It is so (with dry_run: it would be); unchanged: it was so before, and no log entry was written", body = WriteAnswer),
         (status = 404, description = "There is no such route, or it has no ramp", body = Problem, content_type = "application/problem+json"),
         DeclaredRefusals,
     ),
@@ -99,6 +99,6 @@ async fn give(
     let if_index = request::condition(headers)?;
     let order = read("path.order", ramp::order(order))?;
     let command = Command::Ramp(RampCommand::Order { subject, order, if_index });
-    let (outcome, visible) = writes::write_seen(app, command, query).await?;
+    let (outcome, visible) = writes::write_unless_so(app, command, query).await?;
     writes::set(outcome, visible)
 }

@@ -65,18 +65,48 @@ async fn seen(app: &App, index: LogIndex, within: Duration) -> VisibleBody {
     VisibleBody::new(members.into_iter().map(|(name, why)| (name.to_string(), why)))
 }
 
-/// Applies `command` to a clone of the View, which costs nothing to make and is thrown away.
+/// The same of a word that may be said again and again: where it is so already, no entry is written. What this node has
+/// applied may be old, so it does not say so before it has asked the leader how far the others are.
+pub(super) async fn write_unless_so(
+    app: &App,
+    command: Command,
+    query: &Query,
+) -> Result<(Outcome, Option<VisibleBody>), Fault> {
+    let may_be_so = query.mode == Mode::Commit && tried(app, command.clone()).1 == Reply::Unchanged;
+    if may_be_so {
+        app.cluster.read_barrier().await?;
+        let (index, reply) = tried(app, command.clone());
+        if reply == Reply::Unchanged {
+            let visible = match query.visible {
+                Some(within) => {
+                    let _place = app.places.waiting()?;
+                    Some(seen(app, index, within).await)
+                }
+                None => None,
+            };
+            return Ok((Outcome::Committed(Committed { index, reply }), visible));
+        }
+    }
+    write_seen(app, command, query).await
+}
+
 fn check(app: &App, command: Command) -> Result<Outcome, Fault> {
+    match tried(app, command) {
+        (_, Reply::Refused(refusal)) => Err(refused(app, &refusal)),
+        (index, _) => Ok(Outcome::Valid(index)),
+    }
+}
+
+/// Applies `command` to a clone of the View, which costs nothing to make and is thrown away. Told with the View's index.
+fn tried(app: &App, command: Command) -> (LogIndex, Reply) {
     let view = app.cluster.view();
     let mut state = (*view).clone();
     // No process has this boot id (they are random), so no earlier reply can be met.
     let origin = Origin { boot: BootId(0), sequence: 1 };
     let entry = Entry { at: view.now(), proposals: vec![Proposal { origin, command }] };
     let applied = state.apply(LogIndex(view.index().0 + 1), &entry);
-    match applied.replies.first() {
-        Some(Reply::Refused(refusal)) => Err(refused(app, refusal)),
-        Some(_) | None => Ok(Outcome::Valid(view.index())),
-    }
+    // One command, one reply.
+    (view.index(), applied.replies.into_iter().next().unwrap_or(Reply::Done))
 }
 
 fn refused(app: &App, refusal: &Refusal) -> Fault {
@@ -102,7 +132,8 @@ pub(super) fn set(outcome: Outcome, visible: Option<VisibleBody>) -> Answer {
     match outcome {
         Outcome::Valid(index) => validated(index),
         Outcome::Committed(committed) => {
-            let answer = decided(committed.index, &Written { index: committed.index.0, visible });
+            let unchanged = matches!(committed.reply, Reply::Unchanged);
+            let answer = decided(committed.index, &Written { index: committed.index.0, unchanged, visible });
             Ok(tagged(answer, &committed))
         }
     }
@@ -112,8 +143,9 @@ pub(super) fn set(outcome: Outcome, visible: Option<VisibleBody>) -> Answer {
 pub(super) fn gone(outcome: Outcome, visible: Option<VisibleBody>) -> Answer {
     match outcome {
         Outcome::Valid(index) => validated(index),
-        Outcome::Committed(Committed { index, .. }) => {
-            Ok(decided(index, &Written { index: index.0, visible }))
+        Outcome::Committed(Committed { index, reply }) => {
+            let unchanged = matches!(reply, Reply::Unchanged);
+            Ok(decided(index, &Written { index: index.0, unchanged, visible }))
         }
     }
 }

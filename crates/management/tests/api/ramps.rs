@@ -77,7 +77,13 @@ async fn orders_honour_if_match_and_name_what_is_wrong() {
     let wrong = order(&fake, "/v1/routes/web/ramp/faster").await;
     assert_eq!((wrong.status, &wrong.json()["errors"][0]["field"]), (400, &json!("path.order")));
     assert_eq!(order(&fake, "/v1/routes/web/ramp/abort").await.status, 200);
-    assert_eq!(order(&fake, "/v1/routes/web/ramp/abort").await.status, 200, "twice is as good as once");
+    let before = fake.ask(Ask::get("/v1/routes/web")).await;
+    let twice = order(&fake, "/v1/routes/web/ramp/abort").await;
+    assert_eq!((twice.status, &twice.json()["unchanged"]), (200, &json!(true)), "as good as once");
+    let after = fake.ask(Ask::get("/v1/routes/web")).await;
+    let index = |answer: &Answer| answer.header("x-quorate-index").map(ToOwned::to_owned);
+    assert!(index(&before).is_some());
+    assert_eq!(index(&before), index(&after), "no entry was written");
     assert_eq!(order(&fake, "/v1/routes/web/ramp/resume").await.problem(), "ramp_over");
     let status = fake.ask(Ask::get("/v1/routes/web")).await.json()["ramp_status"].clone();
     assert_eq!((&status["status"], &status["weights"]), (&json!("aborted"), &json!([100, 0])));

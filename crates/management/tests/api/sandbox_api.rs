@@ -218,6 +218,8 @@ async fn a_route_group_leads_to_its_sandboxes_and_says_which_are_missing() {
         {"routingKey": "k", "targetSandbox": "pr-12", "paths": [{"prefix": "/api"}]},
         {"routingKey": "production", "targetSandbox": "pr-12"},
     ]});
+    let empty = made(&fake, "routegroups", &group("empty", json!({"routes": []}))).await;
+    assert!(empty["status"].to_string().contains("it has no routes"), "{empty}");
     let alone = made(&fake, "routegroups", &group("shop", routes)).await;
     assert_eq!(
         (ready(&alone), &alone["status"]["observedGeneration"]),

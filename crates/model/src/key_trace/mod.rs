@@ -70,6 +70,8 @@ pub struct Hop {
     pub address: Option<Box<str>>,
     /// What was answered; `None`: the client went away.
     pub status: Option<u16>,
+    /// Where it had been sent first, and by what, where that failed and it went elsewhere.
+    pub failed_over: Option<Box<str>>,
 }
 
 /// What a node has seen of a key.

@@ -58,6 +58,8 @@ pub enum OnErrorsThen {
 }
 
 impl OnErrors {
+    /// What may be said of [`Self::per_million`], in a document's words.
+    pub const PERCENT_ALLOWED: &str = "a number above 0, at most 100, in steps of 0.0001";
     /// What is counted where nothing is said.
     pub const MIN_REQUESTS_DEFAULT: u32 = 100;
     /// See [`Self::MIN_REQUESTS_DEFAULT`].
@@ -154,7 +156,7 @@ impl OnErrors {
     fn mistakes(&self) -> Vec<Invalid> {
         let mut wrong = Vec::new();
         if !(1..=1_000_000).contains(&self.per_million) {
-            wrong.push(Invalid::new("ramp.on_errors.percent", "is out of bounds", "0.0001 to 100"));
+            wrong.push(Invalid::new("ramp.on_errors.percent", "is out of bounds", Self::PERCENT_ALLOWED));
         }
         if !(1..=limit::RAMP_REQUESTS_MAX).contains(&self.min_requests) {
             let (field, allowed) =

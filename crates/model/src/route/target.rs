@@ -39,8 +39,13 @@ impl Target {
     /// The same, where `service@version` names one version of a service.
     pub fn parse_versioned(field: &str, text: &str) -> Result<Self, Invalid> {
         const ALLOWED: &str = "an http or https URL without user, query or fragment, host:port, the name of a service \
-                               without slashes, or service@version";
-        let named = |wrong: Invalid| Invalid { allowed: ALLOWED.into(), ..wrong.renamed(field) };
+                               without slashes, service@version, or tunnel:NAME";
+        // What a tunnel may be called, the address itself says.
+        let is_tunnel = text.starts_with("tunnel:");
+        let named = |wrong: Invalid| match is_tunnel {
+            true => wrong.renamed(field),
+            false => Invalid { allowed: ALLOWED.into(), ..wrong.renamed(field) },
+        };
         let parts = text.rsplit_once('@').filter(|_| !text.contains("://"));
         let service = parts.map_or(text, |(service, _)| service);
         if let Ok(address) = service.trim_matches(['[', ']']).parse::<IpAddr>() {

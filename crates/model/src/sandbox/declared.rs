@@ -4,7 +4,7 @@
 //! are read: whoever declares one is told so. What stands in logs and snapshots is not asked ([`SandboxRule::path`] and
 //! its like take it).
 
-use super::SandboxRule;
+use super::{SandboxRule, rule::both};
 use crate::{
     name::{Invalid, excerpt},
     route::{Obstacle, RouteMatch, ValueMatch},
@@ -25,9 +25,12 @@ impl SandboxRule {
     }
 
     /// A header to compare with, if it says something about the request and can have this value.
-    pub fn declared_header(field: &str, name: &str, value: &str) -> Result<(Box<str>, Box<str>), Invalid> {
-        RouteMatch::declared_header(field, name)?;
-        ValueMatch::declared_exact(field, value)?;
+    pub fn declared_header(
+        field: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(Box<str>, Box<str>), Vec<Invalid>> {
+        both(RouteMatch::declared_header(field, name), ValueMatch::declared_exact(field, value))?;
         Self::header(field, name, value)
     }
 }

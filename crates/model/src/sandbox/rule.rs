@@ -71,24 +71,23 @@ impl SandboxRule {
         target_path(field, path)
     }
 
-    /// A header to compare with: its name, and what it must be.
-    pub fn header(field: &str, name: &str, value: &str) -> Result<(Box<str>, Box<str>), Invalid> {
-        let name = header_name(field, name)?;
-        let value = HeaderEdits::value(field, value)?;
-        let text = value.to_str().map_err(|_| {
+    /// A header to compare with: its name, and what it must be. What is wrong with one hides nothing of the other.
+    pub fn header(field: &str, name: &str, value: &str) -> Result<(Box<str>, Box<str>), Vec<Invalid>> {
+        let text = HeaderEdits::value(field, value).and_then(|value| {
             let allowed = "visible ASCII and spaces: headers are compared byte by byte";
-            Invalid::new(
-                field,
-                format!("is {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))),
-                allowed,
-            )
-        })?;
-        Ok((name, text.into()))
+            let shown = || format!("is {}", excerpt(&String::from_utf8_lossy(value.as_bytes())));
+            value.to_str().map(Into::into).map_err(|_| Invalid::new(field, shown(), allowed))
+        });
+        both(header_name(field, name), text)
     }
 
     /// A header to set.
-    pub fn added_header(field: &str, name: &str, value: &str) -> Result<(Box<str>, HeaderValue), Invalid> {
-        Ok((HeaderEdits::name(field, name)?, HeaderEdits::value(field, value)?))
+    pub fn added_header(
+        field: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(Box<str>, HeaderValue), Vec<Invalid>> {
+        both(HeaderEdits::name(field, name), HeaderEdits::value(field, value))
     }
 
     /// The route that it is forwarded by: number `nth` of the rules of the sandbox of `key` that was made at `created`.
@@ -175,6 +174,14 @@ impl SandboxRule {
         wrong.extend(twice("headers", self.headers.iter().map(|(name, _)| &**name)));
         wrong.extend(twice("add_headers", self.add_headers.iter().map(|(name, _)| &**name)));
         wrong
+    }
+}
+
+/// Both of them, or what is wrong with each.
+pub(super) fn both<A, B>(a: Result<A, Invalid>, b: Result<B, Invalid>) -> Result<(A, B), Vec<Invalid>> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (a, b) => Err(a.err().into_iter().chain(b.err()).collect()),
     }
 }
 

@@ -100,7 +100,11 @@ fn a_target_is_an_address_a_service_or_a_version_of_one() {
         let wrong = parse(bad).expect_err(bad);
         assert_eq!(wrong.field, "target");
         assert!(!wrong.to_string().contains("secret"), "{wrong}");
-        assert!(wrong.allowed.contains("host:port, the name of a service"), "{wrong}");
+        // Whoever means a tunnel is told what one may be called.
+        let of_tunnel = bad.starts_with("tunnel:");
+        let told =
+            if of_tunnel { "NAME has 1 to 128 of a-z, 0-9" } else { "host:port, the name of a service" };
+        assert!(wrong.allowed.contains(told), "{bad}: {wrong}");
     }
 }
 

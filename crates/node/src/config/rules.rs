@@ -187,7 +187,7 @@ impl Reader<'_> {
         &mut self,
         place: &Place,
         value: Yaml,
-        parse: impl Fn(&str, &str, &str) -> Result<(Box<str>, T), Invalid>,
+        parse: impl Fn(&str, &str, &str) -> Result<(Box<str>, T), Vec<Invalid>>,
     ) -> Vec<(Box<str>, T)> {
         let entries = match value {
             Yaml::Null => return Vec::new(),
@@ -201,7 +201,10 @@ impl Reader<'_> {
         for (Line { line, column, value: name }, value) in entries {
             let place = Place { key: format!("{}.{name}", place.key), at: (line, column) };
             let Some(text) = self.scalar(&place, value) else { continue };
-            headers.extend(self.take(&place, parse("header", &name, &text)));
+            match parse("header", &name, &text) {
+                Ok(header) => headers.push(header),
+                Err(wrong) => wrong.into_iter().for_each(|one| self.wrong(&place, one.into())),
+            }
         }
         headers.sort_by(|a, b| a.0.cmp(&b.0));
         headers
@@ -231,9 +234,15 @@ fn ours(field: &str) -> String {
 
 /// There is no such key; perhaps another one was meant.
 pub(super) fn unknown(key: &str, known: Vec<String>) -> Wrong {
+    /// A longer list hides what it is about.
+    const LISTED_MAX: usize = 10;
     let problem = match nearest(key, known.iter().map(String::as_str)) {
         Some(near) => format!("there is no such key; did you mean `{near}`?"),
         None => "there is no such key".to_owned(),
     };
-    Wrong::new(problem, known.join(", "))
+    let allowed = match known.len() {
+        0..=LISTED_MAX => known.join(", "),
+        _ => "the flags that `quorate serve --help` lists, with _ for -".to_owned(),
+    };
+    Wrong::new(problem, allowed)
 }

@@ -231,6 +231,21 @@ fn tls_needs_a_certificate_and_its_key() {
 }
 
 #[test]
+fn a_file_of_comments_says_nothing_and_one_that_takes_rules_away_does() {
+    for (text, expected) in [
+        ("", true),
+        ("\n \n", true),
+        ("# rules:\n", true),
+        ("---\n", true),
+        ("routing: {rules: []}\n", false),
+        ("{}\n", false),
+        ("a: [", false),
+    ] {
+        assert_eq!(Config::says_nothing(text), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_its_origin() {
     let found = errors(
         &[("partitions", "0"), ("threads", "many"), ("snapshot-entries", "99")],
@@ -238,7 +253,7 @@ fn every_mistake_is_told_at_once_with_its_origin() {
         "data_dirr: x\nlog_format: xml\n",
     );
     let starts = [
-        "data_dirr (q.yaml, line 1, column 1): there is no such key; did you mean `data_dir`?; allowed: node_name, ",
+        "data_dirr (q.yaml, line 1, column 1): there is no such key; did you mean `data_dir`?; allowed: the flags",
         "REQUEST_TIMEOUT: `soon` is not allowed here; allowed: a duration",
         "--partitions: `0` is not allowed here; allowed: 1 to 100000",
         "--snapshot-entries: `99` is not allowed here; allowed: a number, 100 to 1000000",

@@ -47,17 +47,16 @@ pub enum Unusable {
         /// Why.
         source: io::Error,
     },
-    /// A line of it says nothing that is understood. What it says is not shown: it may be a token.
+    /// Lines of it say nothing that is understood. What they say is not shown: it may be a token.
     #[error(
-        "{path}: line {line}: {problem}; allowed: a token of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible letters, alone or behind the beginning of tunnels' names and a space; `* ` stands for all names; # begins a comment"
+        "{path}: {}; allowed: a token of {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible letters, alone or behind the beginning of tunnels' names and a space; `* ` stands for all names; # begins a comment",
+        in_words(lines)
     )]
-    Line {
+    Lines {
         /// Which file.
         path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: &'static str,
+        /// Which lines, from 1, and what is wrong with each.
+        lines: Vec<(usize, &'static str)>,
     },
     /// It says too much, or nothing.
     #[error("{path}: {problem}; allowed: 1 to {LINES_MAX} tokens")]
@@ -67,6 +66,13 @@ pub enum Unusable {
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+fn in_words(lines: &[(usize, &'static str)]) -> String {
+    const TOLD_MAX: usize = 20;
+    let told = lines.iter().take(TOLD_MAX).map(|(line, problem)| format!("line {line}: {problem}"));
+    let more = lines.len().checked_sub(TOLD_MAX).filter(|more| *more > 0);
+    told.chain(more.map(|more| format!("and {more} more"))).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Debug for Tokens {
@@ -86,38 +92,24 @@ impl Tokens {
             return Err(Unusable::Whole { path: path.into(), problem: "it is larger than 16 MiB" });
         }
         Self::parse(&text).map_err(|wrong| match wrong {
-            Wrong::Line(line, problem) => Unusable::Line { path: path.into(), line, problem },
+            Wrong::Lines(lines) => Unusable::Lines { path: path.into(), lines },
             Wrong::Whole(problem) => Unusable::Whole { path: path.into(), problem },
         })
     }
 
     fn parse(text: &str) -> Result<Self, Wrong> {
-        let mut grants = Vec::new();
-        for (nth, line) in text.lines().enumerate() {
-            let line = line.trim();
+        let (mut grants, mut wrong) = (Vec::new(), Vec::new());
+        for (nth, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let wrong = |problem| Wrong::Line(nth + 1, problem);
-            let mut words = line.split_ascii_whitespace();
-            let (names, token) = match (words.next(), words.next(), words.next()) {
-                (Some(word), None, None) if may_begin_names(word) => {
-                    return Err(wrong("it may be the beginning of names without its token"));
-                }
-                (Some(token), None, None) | (Some("*"), Some(token), None) => ("", token),
-                (Some(names), Some(token), None) => (names, token),
-                _ => return Err(wrong("it has more than two words")),
-            };
-            if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len()) {
-                return Err(wrong("its token is too short or too long"));
+            match Grant::parse(line) {
+                Ok(grant) => grants.push(grant),
+                Err(problem) => wrong.push((nth, problem)),
             }
-            if !token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(wrong("its token has a letter that is not allowed"));
-            }
-            if !names.bytes().all(is_of_names) {
-                return Err(wrong("no tunnel's name begins like that"));
-            }
-            grants.push(Grant { names: names.into(), token: token.into() });
+        }
+        if !wrong.is_empty() {
+            return Err(Wrong::Lines(wrong));
         }
         match grants.len() {
             0 => Err(Wrong::Whole("it has no token")),
@@ -163,8 +155,33 @@ fn may_begin_names(word: &str) -> bool {
     word.len() >= TOKEN_BYTES_MIN && word.bytes().all(is_of_names) && !is_of_chance
 }
 
+impl Grant {
+    /// Of a line that is neither empty nor a comment.
+    fn parse(line: &str) -> Result<Self, &'static str> {
+        let mut words = line.split_ascii_whitespace();
+        let (names, token) = match (words.next(), words.next(), words.next()) {
+            (Some(word), None, None) if may_begin_names(word) => {
+                return Err("it may be the beginning of names without its token");
+            }
+            (Some(token), None, None) | (Some("*"), Some(token), None) => ("", token),
+            (Some(names), Some(token), None) => (names, token),
+            _ => return Err("it has more than two words"),
+        };
+        if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len()) {
+            return Err("its token is too short or too long");
+        }
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("its token has a letter that is not allowed");
+        }
+        if !names.bytes().all(is_of_names) {
+            return Err("no tunnel's name begins like that");
+        }
+        Ok(Self { names: names.into(), token: token.into() })
+    }
+}
+
 enum Wrong {
-    Line(usize, &'static str),
+    Lines(Vec<(usize, &'static str)>),
     Whole(&'static str),
 }
 
@@ -297,8 +314,7 @@ mod tests {
             "0123456789abcdef-",
         ] {
             let wrong = Tokens::parse(&format!("{ALL}\n{forgotten}\n")).err();
-            let is_told =
-                matches!(wrong, Some(Wrong::Line(2, "it may be the beginning of names without its token")));
+            let is_told = matches!(wrong, Some(Wrong::Lines(lines)) if lines == [(2, "it may be the beginning of names without its token")]);
             assert!(is_told, "{forgotten}");
             let all = guard(&format!("* {forgotten}\n"));
             assert_eq!(all.admit("web", Some(forgotten), None), Ok(()), "who says so means it");
@@ -353,6 +369,9 @@ mod tests {
         check("hunter2", "line 1: its token is too short");
         check("# a\na hunter2-hunter2-hunter2 b", "line 2: it has more than two words");
         check("UPPER hunter2-hunter2-hunter2", "line 1: no tunnel's name begins like that");
+        let two = "hunter2\n# fine\nUPPER hunter2-hunter2-hunter2\n";
+        check(two, "line 1: its token is too short or too long, line 3: no tunnel's name begins like that");
+        check(&"hunter2\n".repeat(23), "line 20: its token is too short or too long, and 3 more; allowed");
         let shown = format!("{:?}", Tokens::parse(ALL).ok());
         assert!(!shown.contains(ALL), "{shown}");
     }

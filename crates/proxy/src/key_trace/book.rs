@@ -1,23 +1,14 @@
 //! What one core has noted, key by key.
 
-use crate::{
-    core::Core,
-    deadline::{now_ms, ticks},
-    decide::{By, Destination},
-    pool::Endpoint,
-    routes::{Finish, Plan},
-};
-use http::{Request, StatusCode, header};
+use super::draft::Draft;
+use crate::deadline::{now_ms, ticks};
 use quorate_model::{
-    LogTime, RoutingKey,
+    RoutingKey,
     key_trace::{CANDIDATES_MAX, HOPS_MAX, Hop, KEYS_MAX, KeyTrace, TRACES_MAX, TraceAsked},
-    route::Target,
 };
-use quorate_routing::sandbox::hop;
-use quorate_rt::time::{Instant, wall_ms};
+use quorate_rt::time::Instant;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
@@ -43,99 +34,6 @@ struct Page {
     traces: BTreeSet<Box<str>>,
     /// In the order in which they became known.
     order: VecDeque<Box<str>>,
-}
-
-/// Who answered a request in the end, for those who note it: a part of the answer that is taken out again.
-#[derive(Clone)]
-pub(crate) struct AnsweredAt(pub Arc<Endpoint>);
-
-/// A request that is noted once it is over.
-pub(crate) struct Draft {
-    hop: Hop,
-    began: Instant,
-    /// Each key that it has, and what says it.
-    keys: Vec<(Box<str>, Box<str>)>,
-    /// Who decides it if its path does, and the service.
-    by_path: Decided,
-}
-
-/// Who decided where a request went, and the service that it went to, if it was one.
-type Decided = (Box<str>, Option<Box<str>>);
-
-impl Draft {
-    pub fn of<B>(core: &Core, request: &Request<B>) -> Self {
-        let (uri, headers) = (request.uri(), request.headers());
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let all = core.config.key_forms.all(headers, uri.query().unwrap_or_default());
-        let keys = all.iter().map(|key| ((&*key.text).into(), key.form.word().into())).collect();
-        let hop = hop::hop(request.method(), host, uri.path(), headers);
-        let by_path = match quorate_routing::service::find(uri.path()) {
-            Some(found) => ("service".into(), found.ok().map(|path| (&*path.name).into())),
-            None => ("workspace".into(), None),
-        };
-        Self { hop: Hop { at: LogTime(wall_ms()), ..hop }, began: Instant::now(), keys, by_path }
-    }
-
-    /// It is sent there.
-    pub fn sent(&mut self, to: &Destination) {
-        self.arrived(&to.endpoint);
-        (self.hop.decided_by, self.hop.service) = match &to.by {
-            By::Workspace | By::Service { .. } => self.by_path.clone(),
-            By::Route(plan) => by_plan(plan),
-        };
-    }
-
-    /// It was answered there.
-    pub fn arrived(&mut self, at: &Endpoint) {
-        self.hop.address = Some(at.authority.as_str().into());
-    }
-
-    /// How it ended. What has decided in the end may be another rule than in the beginning.
-    pub fn answered(&mut self, status: StatusCode, finish: &Finish) {
-        self.hop.status = Some(status.as_u16());
-        match finish {
-            Finish::ByRoute(plan) => (self.hop.decided_by, self.hop.service) = by_plan(plan),
-            Finish::AsItIs => self.hop.decided_by = "route".into(),
-            // It was sent by something else first, and goes where it would go without its key.
-            Finish::ByPath if !self.hop.decided_by.is_empty() => {
-                (self.hop.decided_by, self.hop.service) = self.by_path.clone();
-            }
-            Finish::ByPath => {}
-        }
-        if self.hop.decided_by.is_empty() {
-            self.hop.decided_by = "this node".into();
-        }
-    }
-
-    /// As it looks to those who follow `key`.
-    fn seen_by(&self, key: &RoutingKey, now: Instant) -> Hop {
-        let is_it = |(said, _): &&(Box<str>, Box<str>)| **said == *key.as_str();
-        let forms: Vec<Box<str>> = self.keys.iter().filter(is_it).map(|(_, form)| form.clone()).collect();
-        let elapsed = now.saturating_duration_since(self.began);
-        Hop {
-            elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            has_other_key: forms.is_empty() && !self.keys.is_empty(),
-            forms,
-            ..self.hop.clone()
-        }
-    }
-}
-
-fn by_plan(plan: &Plan) -> Decided {
-    let service = match plan.destination() {
-        Some(Target::Service(name)) => Some(name.as_str().into()),
-        Some(Target::Version { service, version }) => Some(format!("{service}@{version}").into()),
-        Some(Target::Url { .. } | Target::Keyspace(_)) | None => None,
-    };
-    let (known, name) = (&plan.known, plan.known.route().name());
-    let by = match known.is_sandbox() {
-        // It is followed as a sandbox's rule is, and is none.
-        _ if name.is_default_target() => "default target".into(),
-        // The name of a sandbox's rule has the key in it.
-        true => "sandbox".into(),
-        false => format!("route {name}").into(),
-    };
-    (by, service)
 }
 
 impl Book {
@@ -271,6 +169,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_model::LogTime;
 
     fn key(text: &str) -> RoutingKey {
         RoutingKey::parse(text).unwrap()
@@ -286,7 +185,8 @@ mod tests {
         let hop = Hop { at: LogTime(at), traces, ..Hop::default() };
         let keys = keys.iter().map(|key| (Box::from(*key), "baggage".into())).collect();
         let by_path = ("workspace".into(), None);
-        book.note(Draft { hop, began: Instant::now(), keys, by_path }, now);
+        let (first, answered_at) = (None, None);
+        book.note(Draft { hop, began: Instant::now(), keys, by_path, first, answered_at }, now);
     }
 
     /// What is told of `k`: when, and whether the key was there.

@@ -22,6 +22,8 @@ async fn the_place_that_answered_is_noted() {
     assert_eq!((&*hop.path, &*hop.decided_by, hop.status), ("/x/{}", "route base", Some(200)));
     assert!(base.url().ends_with(hop.address.as_deref().unwrap()), "{hop:?}");
     assert_eq!(hop.forms, ["x-route-key".into()]);
+    let first = bad.url().replace("http://", "") + ", by sandbox";
+    assert_eq!(hop.failed_over.as_deref(), Some(&*first), "it failed over");
     assert!(told.left_ms.is_some() && told.cores_silent == 0, "{told:?}");
 }
 
@@ -34,7 +36,7 @@ async fn what_fails_is_noted_with_where_it_was_to_go() {
     assert_eq!(rig.ask(&keyed("GET", "/x")).await.status, 502);
     let told = asked(&rig, None).await;
     let hop = told.hops.first().unwrap();
-    assert_eq!((&*hop.decided_by, hop.status), ("sandbox", Some(502)));
+    assert_eq!((&*hop.decided_by, hop.status, &hop.failed_over), ("sandbox", Some(502), &None));
     assert!(dead.url.ends_with(hop.address.as_deref().unwrap()), "{hop:?}");
 }
 
@@ -53,6 +55,30 @@ async fn where_a_request_goes_instead_is_noted_by_its_name() {
     let told = asked(&rig, None).await.hops;
     let decided: Vec<_> = told.iter().map(|hop| (&*hop.decided_by, hop.service.as_deref())).collect();
     assert_eq!(decided, [("service", Some("s")), ("workspace", None)]);
+    for hop in &told {
+        assert!(good.url().ends_with(hop.address.as_deref().unwrap()), "{hop:?}");
+        let first = hop.failed_over.as_deref().unwrap();
+        assert!(
+            first.ends_with(", by sandbox") && bad.url().contains(first.split(',').next().unwrap()),
+            "{hop:?}"
+        );
+    }
+}
+
+/// The sandbox can't be reached, and nobody answers for whoever is asked then: it is not said that the sandbox did.
+#[tokio::test]
+async fn a_fallback_that_fails_too_is_no_answer_of_the_sandbox() {
+    let (rig, dead, gone) = (rig().await, Dead::new(), Dead::new());
+    rig.register("w1", &gone.url, 0..12);
+    put_sandbox(&rig, "k1", vec![on_5xx(rule(&dead.url))]);
+    asked(&rig, Some(60_000)).await;
+    assert!(rig.ask(&keyed("GET", "/workspaces/w/x")).await.status >= 500);
+    let told = asked(&rig, None).await.hops;
+    assert_eq!((&*told[0].decided_by, told[0].address.as_deref()), ("workspace", None), "{told:?}");
+    assert!(
+        dead.url.contains(told[0].failed_over.as_deref().unwrap().split(',').next().unwrap()),
+        "{told:?}"
+    );
 }
 
 /// It is no sandbox, and no rule of one.

@@ -14,6 +14,7 @@ use crate::{
 };
 use quorate_state::{Loads, View};
 
+const SAFE_PATH: &str = "a path without `.` or `..` as a segment and without an encoded control character";
 const KEY: &str = "1 to 256 bytes of printable ASCII without spaces";
 
 /// The rules up to the one that the request meets; none where it carries no key.
@@ -30,21 +31,32 @@ pub(super) fn rules(
     let facts = Facts::of(sight, head);
     let last = met.map_or(usize::MAX, |met| met.nth);
     let rules = sandbox.rules().enumerate().take_while(|(nth, _)| *nth <= last);
+    let mut is_refused = false;
     rules
-        .map(|(nth, one)| {
+        .map_while(|(nth, one)| {
+            // Those behind it were not tried.
+            if is_refused {
+                return None;
+            }
             let name = format!("{} rule {nth}", key.text);
             if nth == last && !is_missing {
-                return Tried { decides: true, ..tried(name, Vec::new()) };
+                return Some(Tried { decides: true, ..tried(name, Vec::new()) });
             }
             if nth == last {
                 let by = if met.is_some_and(|met| met.fallback.missing) { "missing" } else { "on_5xx" };
                 let found =
                     format!("nobody: it goes where it would go without its key, as fallback.{by} has it");
-                return tried(name, vec![reason("target", "somebody who gets requests", found)]);
+                return Some(tried(name, vec![reason("target", "somebody who gets requests", found)]));
             }
             let missed = conditions(one).filter(|condition| !condition.holds(&facts));
             let reasons = missed.map(|one| reason(&one.field(), &one.to_string(), one.found(&facts)));
-            tried(name, reasons.collect())
+            let mut reasons: Vec<_> = reasons.collect();
+            if reasons.is_empty() {
+                // All of it holds, and yet nothing is sent there: what goes before the path could be left by it.
+                is_refused = true;
+                reasons.push(reason("path", SAFE_PATH, head.path.to_owned()));
+            }
+            Some(tried(name, reasons))
         })
         .collect()
 }

@@ -247,6 +247,26 @@ fn every_rule_that_was_tried_is_told_of() {
     );
 }
 
+/// All that the rule asks for holds, and still nothing is sent there: the path could lead out of what goes before it.
+#[test]
+fn a_rule_that_is_met_by_a_path_that_leads_out_of_it_says_so() {
+    let mut state = state();
+    sandbox(&mut state, "k1", &[("http://a", "prefix=/a"), ("http://c", "")]);
+    check(
+        &state,
+        "GET r/a/../x x-route-key:k1",
+        &expect![[r#"
+            key k1 by header x-route-key
+            sandbox k1 rule 0: no
+              path wants a path without `.` or `..` as a segment and without an encoded control character, found /a/../x
+            route to-upload: no
+              path wants a path that everybody reads as one for the same route, found /a/../x, of which one reading is /x
+            => answer: the path can be read in more than one way: it must not have `.` or `..` as a segment, empty segments, parameters (`;`), encoded slashes or control characters where routes would treat the readings differently
+               status 400
+        "#]],
+    );
+}
+
 #[test]
 fn a_fallback_is_told_of() {
     let mut state = state();

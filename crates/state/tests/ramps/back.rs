@@ -24,6 +24,22 @@ fn a_route_that_is_brought_back_brings_where_its_ramp_stood() {
     assert!(case.state().epoch > stood.epoch);
 }
 
+/// What becomes of a ramp is no document: where the document is what it was, there is nothing to bring back; and what comes
+/// back stands where it stood when its document was in force last, not at the index that was asked for.
+#[test]
+fn what_was_said_to_a_ramp_since_is_not_undone() {
+    let mut case = Case::new();
+    case.at(0).put(route(Some(ramp(None)), 0));
+    let running = case.0.state.index();
+    assert!(matches!(case.state().phase, RampPhase::Running { .. }));
+    case.order(RampOrder::Abort);
+    assert_eq!(case.run(Command::RollBack { to: running, if_index: None }), Reply::Unchanged);
+    assert!(matches!(case.state().phase, RampPhase::Aborted { .. }), "{:?}", case.state());
+    case.at(1).put(route(None, 0));
+    assert_eq!(case.run(Command::RollBack { to: running, if_index: None }), Reply::Done);
+    assert!(matches!(case.state().phase, RampPhase::Aborted { .. }), "{:?}", case.state());
+}
+
 /// The same of a sandbox's rule, whether the sandbox was changed, taken away, or has ended meanwhile.
 #[test]
 fn a_sandbox_that_is_brought_back_brings_where_its_ramps_stood() {

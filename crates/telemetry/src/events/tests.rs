@@ -35,6 +35,15 @@ fn each_change_of_status_is_one_transition() {
     .assert_eq(&table);
 }
 
+/// A key is in no log line: the rule's place and the entry lead to the sandbox.
+#[test]
+fn a_ramp_that_stopped_is_named_without_a_key() {
+    let rule = RampSubject::Rule { key: quorate_model::RoutingKey::parse("k").expect("valid"), rule: 3 };
+    assert_eq!(ramp_of(&rule), (None, Some(3)));
+    let route = RampSubject::Route(quorate_model::RouteName::parse("r").expect("valid"));
+    assert_eq!(ramp_of(&route), (Some("r"), None));
+}
+
 #[test]
 fn applied_events_are_counted() {
     let metrics = Metrics::new();

@@ -58,9 +58,22 @@ impl Documents {
         Err(Failure::Usage(all.told(mistakes)))
     }
 
-    /// Whether anything is named that can be taken away.
+    /// Whether anything is named that is to stand, and could be taken away.
     pub fn names_what_can_go(&self) -> bool {
-        self.places.keys().any(|(list, _)| list != "keyspaces")
+        let stands = |objects: &Map<String, Value>| objects.values().any(|object| !object.is_null());
+        let can_go = LISTS.iter().filter(|list| **list != "keyspaces");
+        can_go.filter_map(|list| self.value.get(list)?.as_object()).any(stands)
+    }
+
+    /// Without those that are named as `null`: where everything goes that is not named, they go as well. Keyspaces never
+    /// do, and are for the router to refuse.
+    pub fn without_those_that_go(mut self) -> Self {
+        for list in LISTS.iter().filter(|list| **list != "keyspaces") {
+            if let Some(objects) = self.value.get_mut(list).and_then(Value::as_object_mut) {
+                objects.retain(|_, object| !object.is_null());
+            }
+        }
+        self
     }
 
     /// Why a router did not take it: each mistake with its place.
@@ -260,7 +273,7 @@ mod tests {
             read.value,
             json!({"routes": {"web": {"match": {}}, "api": null}, "services": {"a": {"hold": "5s"}}})
         );
-        assert!(read.names_what_can_go());
+        assert!(read.names_what_can_go(), "web");
         let other = self::folder(&[("a.yaml", "keyspaces: {default: {partitions: 3}}")]);
         assert!(!self::read(&other).is_ok_and(|read| read.names_what_can_go()));
     }
@@ -286,6 +299,22 @@ mod tests {
             d.yaml:1:9: is no valid YAML: unclosed bracket '[' at line 1, column 9
             e.yaml:1:1: is no mapping; allowed: fields with their values"#]];
         expected.assert_eq(&told);
+    }
+
+    /// What is to go is named as it is without `--prune`; with it, that says what is the case anyway.
+    #[test]
+    fn nulls_say_nothing_where_all_else_goes() {
+        let text = "routes: {old: null, web: {match: {}}}\nsandboxes: {k: null}\nkeyspaces: {k: null}\n";
+        let read = read(&folder(&[("a.yaml", text)])).map_err(|told| panic!("{told}")).expect("read");
+        assert!(read.names_what_can_go());
+        let left = read.without_those_that_go().value;
+        assert_eq!(
+            left,
+            json!({"routes": {"web": {"match": {}}}, "sandboxes": {}, "keyspaces": {"k": null}})
+        );
+        // What names only what goes would take away all the rest.
+        let only = self::read(&folder(&[("a.yaml", "routes: {old: null}\n")]));
+        assert!(!only.is_ok_and(|read| read.names_what_can_go()));
     }
 
     #[test]
