@@ -87,7 +87,9 @@ mod tests {
             assert_eq!(millis(LogTime(ms)), text);
             assert_eq!(parse_millis(text), Some(LogTime(ms.min(MS_MAX))), "{text}");
         }
-        for other in ["", "2026-11-21", "2026-11-21T03:05:07Z", "2026-02-30T00:00:00.000Z", "1969-12-31T00:00:00.000Z"] {
+        for other in
+            ["", "2026-11-21", "2026-11-21T03:05:07Z", "2026-02-30T00:00:00.000Z", "1969-12-31T00:00:00.000Z"]
+        {
             assert_eq!(parse_millis(other), None, "{other}");
         }
     }

@@ -26,12 +26,6 @@ pub(crate) fn now() -> Duration {
     FIRST.elapsed()
 }
 
-/// Milliseconds since 1970, by this machine's clock.
-pub(crate) fn wall_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// A number in [0, 1).
 pub(crate) fn random() -> f64 {
     rand::random()

@@ -320,11 +320,13 @@ fn a_rule_that_moves_keeps_where_its_ramp_stood() {
     let sandbox = |rules| Box::new(SandboxParts { rules, ttl: None }.validate().expect("valid"));
     let put = |rules| Command::PutSandbox { key: key(), sandbox: sandbox(rules), if_index: None };
     // All of one ramp: only what else they say tells which is which.
-    let (failed, paused, goes_on) = (rule("/a", None), rule("/b", None), rule("/c", Some(OnErrorsThen::Abort)));
+    let (failed, paused, goes_on) =
+        (rule("/a", None), rule("/b", None), rule("/c", Some(OnErrorsThen::Abort)));
     let own = SandboxRule { ramp: None, ..rule("/own", None) };
     case.at(0).run(put(vec![failed.clone(), paused.clone(), goes_on.clone()]));
     let subject = |rule| RampSubject::Rule { key: key(), rule };
-    let order = |rule, order| Command::Ramp(RampCommand::Order { subject: subject(rule), order, if_index: None });
+    let order =
+        |rule, order| Command::Ramp(RampCommand::Order { subject: subject(rule), order, if_index: None });
     case.run(order(0, RampOrder::Abort));
     case.at(1).run(order(1, RampOrder::Pause));
     let state = |case: &Case, rule| case.0.state.ramp(&subject(rule)).map(|ramping| ramping.state);

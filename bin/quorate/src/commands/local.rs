@@ -81,7 +81,9 @@ pub async fn run(operator: &Operator, remote: &Remote, args: &LocalArgs) -> Resu
 /// Says so, where nothing answers yet at the tunnel's end.
 async fn note_silence(to: &str) {
     if let Err(why) = tunnel::answers(to).await {
-        say(&printable(&format!("nothing answers at {to} yet ({why}): no request gets there before something does")));
+        say(&printable(&format!(
+            "nothing answers at {to} yet ({why}): no request gets there before something does"
+        )));
     }
 }
 

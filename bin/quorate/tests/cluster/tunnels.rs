@@ -25,7 +25,7 @@ use std::{
 
 const KEY: &str = "dev-1";
 /// As `sandboxes local` names it.
-const TUNNEL: &str = "upload.dev-1";
+const TUNNEL: &str = "local_upload_dev-1";
 
 /// `quorate sandboxes local`, running. Dropping it kills it.
 struct Local {
@@ -148,8 +148,20 @@ fn a_machine_that_nobody_dials_answers_on_every_node_and_outlives_the_one_that_i
         });
     }
 
+    // Somebody takes its sandbox away, as `apply --prune` does: people are told, and it is there again.
+    let left = cluster.running().next().expect("two run");
+    left.ask(&Ask::new("DELETE", &format!("/v1/sandboxes/{KEY}"))).ok();
+    local.says("sandbox dev-1 is gone: it was taken away, or its time was over; put it in again");
+    reaches(&cluster, "laptop");
+    // Nothing is at its end any more: requests go elsewhere, and people are told why.
+    drop(laptop);
+    reaches(&cluster, "base");
+    local.says("nothing answers at 127.0.0.1:");
+
     local.interrupt();
     assert_eq!(local.exit_code(), Some(0), "{}", local.said());
+    assert!(!local.said().contains('\u{fffd}'), "{}", local.said());
+    local.says("took the rule of dev-1 out: the sandbox is gone\n");
     for node in cluster.running() {
         eventually("the rule is gone", || (asked(node).worker() == "base").then_some(()));
     }
@@ -206,9 +218,22 @@ fn the_later_one_of_a_name_holds_it_and_the_other_ends() {
     latter.says("a sandbox that was there");
     assert_eq!(former.exit_code(), Some(1));
     assert!(former.said().contains("another machine has opened the tunnel mine"), "{}", former.said());
+    assert!(former.said().contains("the rule of dev-1 stays, and leads there"), "{}", former.said());
     reaches(&cluster, "second");
-    latter.interrupt();
-    assert_eq!(latter.exit_code(), Some(0), "{}", latter.said());
+    // One for something else under that name gets its own requests, and no others.
+    let third = Worker::start("third");
+    let more = ["--name", "mine", "--service", "upload", "-o", "json"];
+    let mut other = Local::start(&[&cluster.nodes[2]], third.address, &more);
+    assert_eq!(latter.exit_code(), Some(1));
+    latter.says("holds the tunnel mine for something else: took the rule of dev-1 out");
+    reaches(&cluster, "third");
+    let told = "\"sandbox\": \"joined\"";
+    assert!(other.said().contains(told), "{}", other.said());
+    let rules = cluster.nodes[0].get(&format!("/v1/sandboxes/{KEY}"))["rules"].clone();
+    let rules = rules.as_array().expect("rules");
+    assert!(rules.len() == 1 && rules[0]["service"] == "upload", "{rules:?}");
+    other.interrupt();
+    assert_eq!(other.exit_code(), Some(0), "{}", other.said());
 }
 
 #[test]
@@ -236,7 +261,8 @@ fn who_shows_no_token_opens_no_tunnel() {
     };
     refused(&["--name", "team.web"], "tunnels need a token");
     refused(&["--name", "team.web", "--token", "wrong-token-0123456789"], "tunnels need a token");
-    refused(&["--name", "web", "--token", "team-token-0123456789"], "tunnels of other names");
+    let others = "tunnels of other names, which begin with `team.`; this one is `local_dev-1`: `--name`";
+    refused(&["--token", "team-token-0123456789"], others);
     let plain = node.ask(&Ask::new("POST", "/v1/tunnels/team.web"));
     assert_eq!((plain.status, plain.json()["code"].as_str()), (426, Some("upgrade_required")));
     let good =

@@ -128,18 +128,34 @@ impl<'a> Keeper<'a> {
         if let Some(span) = found.span_ms() {
             self.clock.learn(&told, span);
         }
-        if found.ends.is_some_and(|had| ends_ms(&told).is_none_or(|ends| had > ends)) {
-            let left = found.ends.unwrap_or_default().saturating_sub(self.clock.now_ms());
-            let wanted = left.clamp(SPAN_MS_MIN, SPAN_MS_MAX);
-            let index = told.get("index").and_then(Value::as_u64);
-            match self.operator.extend_sandbox_at(key, &ttl(wanted), index).await {
-                Ok(extended) => told["ends_at"] = extended["ends_at"].clone(),
-                // Whoever was faster has set its time.
-                Err(error) if is_changed(&error) => {}
-                Err(error) => return Err(error),
-            }
+        let Some(had) = found.ends else { return Ok(told) };
+        let is_less = |told: &Value| ends_ms(told).is_none_or(|ends| had > ends);
+        if is_less(&told) && self.clock.now_ms().is_none() {
+            // It has no time of its own, and somebody gave it some: what time it is only an extension tells.
+            self.extend(&mut told, self.span_ms()).await?;
+        }
+        if let Some(now) = self.clock.now_ms().filter(|_| is_less(&told)) {
+            let left = had.saturating_sub(now).clamp(SPAN_MS_MIN, SPAN_MS_MAX);
+            self.extend(&mut told, left).await?;
         }
         Ok(told)
+    }
+
+    /// Gives time to a sandbox that is as `told` says, if it still is.
+    async fn extend(&mut self, told: &mut Value, span: u64) -> Result<(), Error> {
+        let index = told.get("index").and_then(Value::as_u64);
+        match self.operator.extend_sandbox_at(&self.rule.key, &ttl(span), index).await {
+            Ok(extended) => {
+                self.clock.learn(&extended, span);
+                for field in ["index", "ends_at"] {
+                    told[field] = extended.get(field).cloned().unwrap_or(Value::Null);
+                }
+                Ok(())
+            }
+            // Whoever was faster has set its time.
+            Err(error) if is_changed(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether it is there, and the sandbox's time with it: one that has an end gets more while it is kept, never less.
@@ -164,16 +180,18 @@ impl<'a> Keeper<'a> {
         // One without an end is nobody's to end.
         let Some(ends) = found.ends else { return Ok(()) };
         let span = self.span_ms();
-        if self.clock.now_ms() + span <= ends + GAIN_MS.min(span / 4) {
+        let Some(now) = self.clock.now_ms() else {
+            // Somebody gave it an end. The write tells what time it is, and takes none away.
+            return self.try_put().await.map(drop).or_else(|error| match is_changed(&error) {
+                true => Ok(()),
+                false => Err(error),
+            });
+        };
+        if now + span <= ends + GAIN_MS.min(span / 4) {
             return Ok(());
         }
-        match self.operator.extend_sandbox_at(&self.rule.key, &ttl(span), Some(found.changed)).await {
-            Ok(told) => self.clock.learn(&told, span),
-            // The next look will see what was changed.
-            Err(error) if is_changed(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        // If it was changed, the next look will see it.
+        self.extend(&mut json!({"index": found.changed}), span).await
     }
 
     /// The end of it. `epoch` is that of the tunnel by which we held the name last.
@@ -262,7 +280,8 @@ impl Rule {
 
     /// One that asks for more is somebody else's, wherever it leads.
     fn is_it(&self, rule: &Value) -> bool {
-        let asks_for_more = ["path_prefixes", "paths_exact", "headers"].iter().any(|field| rule.get(field).is_some());
+        let asks_for_more =
+            ["path_prefixes", "paths_exact", "headers"].iter().any(|field| rule.get(field).is_some());
         let service = rule.get("service").and_then(Value::as_str);
         let target = rule.get("target").and_then(Value::as_str);
         !asks_for_more && target == Some(&*self.target()) && service == self.service.as_deref()

@@ -44,7 +44,11 @@ impl Unanswered {
     }
 
     /// What `during` resolves to; meanwhile the news is told.
-    pub async fn told_during<T>(&mut self, during: impl Future<Output = T>, tell: &mut impl FnMut(News)) -> T {
+    pub async fn told_during<T>(
+        &mut self,
+        during: impl Future<Output = T>,
+        tell: &mut impl FnMut(News),
+    ) -> T {
         tokio::pin!(during);
         loop {
             tokio::select! {

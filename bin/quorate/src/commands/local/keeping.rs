@@ -40,7 +40,11 @@ pub struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    pub fn new(operator: &'a Operator, rule: Rule, (args, to, format): (&LocalArgs, &'a str, Format)) -> Self {
+    pub fn new(
+        operator: &'a Operator,
+        rule: Rule,
+        (args, to, format): (&LocalArgs, &'a str, Format),
+    ) -> Self {
         Self {
             keeper: Keeper::new(operator, rule.clone()),
             rule,
@@ -55,7 +59,11 @@ impl<'a> Kept<'a> {
     }
 
     /// Until a signal, or the rule's end.
-    pub async fn serve(&mut self, hold: &mut watch::Receiver<Hold>, signals: &mut Signals) -> Result<(), Failure> {
+    pub async fn serve(
+        &mut self,
+        hold: &mut watch::Receiver<Hold>,
+        signals: &mut Signals,
+    ) -> Result<(), Failure> {
         tokio::select! {
             biased;
             _ = signals.next() => return Ok(()),
@@ -99,7 +107,11 @@ impl<'a> Kept<'a> {
             if put.is_new { ("a new sandbox", "new") } else { ("a sandbox that was there", "joined") };
         let ends = put.told.get("ends_at").cloned().unwrap_or(Value::Null);
         let told = json!({"key": key, "service": service, "tunnel": tunnel, "to": self.to, "sandbox": word, "ends_at": ends});
-        show_or(self.format, &told, &format!("requests{what} with the key {key} come to {} ({sandbox})", self.to))?;
+        show_or(
+            self.format,
+            &told,
+            &format!("requests{what} with the key {key} come to {} ({sandbox})", self.to),
+        )?;
         overlaps(&put.told);
         Ok(())
     }
@@ -110,13 +122,17 @@ impl<'a> Kept<'a> {
         let gone = match self.keeper.look().await {
             Ok(Look::Stands { is_silenced }) => {
                 if is_silenced && !self.is_silenced {
-                    say(&format!("no request comes to the rule of {key} any more: a wider one stands before it"));
+                    say(&format!(
+                        "no request comes to the rule of {key} any more: a wider one stands before it"
+                    ));
                 }
                 (self.is_silenced, self.is_blind) = (is_silenced, false);
                 return Ok(());
             }
             Ok(Look::RuleGone) => format!("the rule was taken out of sandbox {key}"),
-            Ok(Look::SandboxGone) => format!("sandbox {key} is gone: it was taken away, or its time was over"),
+            Ok(Look::SandboxGone) => {
+                format!("sandbox {key} is gone: it was taken away, or its time was over")
+            }
             Err(error) => {
                 self.say_blind(&error);
                 return Ok(());
@@ -180,7 +196,9 @@ impl<'a> Kept<'a> {
                 format!("another machine holds the tunnel {tunnel}: the rule of {key} stays, and leads there")
             }
             Left::FromItsHolder => {
-                format!("another machine holds the tunnel {tunnel} for something else: took the rule of {key} out")
+                format!(
+                    "another machine holds the tunnel {tunnel} for something else: took the rule of {key} out"
+                )
             }
         };
         say(&printable(&line));

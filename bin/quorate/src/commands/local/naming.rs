@@ -100,9 +100,8 @@ fn fnv(text: &str) -> u32 {
 
 /// The same with more bits.
 fn fnv64(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -146,8 +145,28 @@ mod tests {
         assert_eq!(name_of("dev-1", None), "local_dev-1");
         let long = "x".repeat(256);
         let texts = [
-            "bob", "upload.bob", "upload", "upload_bob", "local_bob", "a.b", "a", "b", "b.c", "_", "-", "é", "=", "Bob", "bob_",
-            "_bob", "upload_bob_", "upload-bob", "upload_bob__0123456789abcdef", &long, &long[1..], &long[..99],
+            "bob",
+            "upload.bob",
+            "upload",
+            "upload_bob",
+            "local_bob",
+            "a.b",
+            "a",
+            "b",
+            "b.c",
+            "_",
+            "-",
+            "é",
+            "=",
+            "Bob",
+            "bob_",
+            "_bob",
+            "upload_bob_",
+            "upload-bob",
+            "upload_bob__0123456789abcdef",
+            &long,
+            &long[1..],
+            &long[..99],
         ];
         let mut known = BTreeMap::new();
         let keys_alone = texts.iter().map(|key| (*key, None));
@@ -177,7 +196,10 @@ mod tests {
             once: false,
         };
         let good = rule(&args(Some("upload"), None, "5m"), "dev-1").ok().expect("valid");
-        assert_eq!((good.tunnel.as_str(), good.is_named_by_it, good.ttl.as_secs()), ("local_upload_dev-1", true, 300));
+        assert_eq!(
+            (good.tunnel.as_str(), good.is_named_by_it, good.ttl.as_secs()),
+            ("local_upload_dev-1", true, 300)
+        );
         let named = rule(&args(None, Some("laptop"), "24h"), "dev-1").ok().expect("valid");
         assert_eq!((named.tunnel.as_str(), named.is_named_by_it), ("laptop", false));
         let same = rule(&args(None, Some("local_dev-1"), "24h"), "dev-1").ok().expect("valid");

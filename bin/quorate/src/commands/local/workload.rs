@@ -1,12 +1,7 @@
 //! `quorate sandboxes local --workload`: this machine answers for a local workload.
 
 use super::{Hold, failure, nodes, note_silence, teller};
-use crate::{
-    args::Remote,
-    failure::Failure,
-    output::show_or,
-    signals::Signals,
-};
+use crate::{args::Remote, failure::Failure, output::show_or, signals::Signals};
 use quorate_client::{Operator, tunnel::Tunnel};
 use quorate_model::ObjectId;
 use serde_json::json;
@@ -35,7 +30,8 @@ pub async fn answer_for(
         if hold.wait_for(|hold| matches!(hold, Hold::At(_))).await.is_ok() {
             let said = said_of(&operator, workload).await?;
             let id = format!("{}/{}", workload.namespace, workload.name);
-            let told = json!({"workload": id, "tunnel": workload.tunnel().as_str(), "to": to, "message": said});
+            let told =
+                json!({"workload": id, "tunnel": workload.tunnel().as_str(), "to": to, "message": said});
             show_or(remote.output, &told, &format!("{id}: {said}"))?;
         }
         std::future::pending::<Result<(), Failure>>().await
@@ -58,4 +54,3 @@ async fn said_of(operator: &Operator, workload: &ObjectId) -> Result<String, Fai
     let told = found.ok_or_else(missing)?.value;
     Ok(told.ready().map_or_else(|| "it is there".into(), |ready| ready.message.clone()))
 }
-

@@ -1,12 +1,13 @@
 //! A sandbox as others have left it, and its time by the cluster's own clock.
 
-use crate::{Error, Operator, operator::SandboxRecord, operator::Told, tasks};
+use crate::{
+    Error, Operator,
+    operator::{SandboxRecord, Told},
+    tasks,
+};
 use quorate_api::{duration, timestamp};
 use serde_json::{Map, Value};
 use std::time::Duration;
-
-/// A machine's clock may be ahead by so much, where nothing better is known.
-const CLOCK_AHEAD_MS: u64 = 60_000;
 
 /// A sandbox, as far as it is put back.
 pub(super) struct Found {
@@ -89,11 +90,10 @@ impl Clock {
         }
     }
 
-    pub fn now_ms(&self) -> u64 {
-        let unknown = || tasks::wall_ms().saturating_sub(CLOCK_AHEAD_MS);
-        self.0.map_or_else(unknown, |(told, at)| {
-            let since = tasks::now().saturating_sub(at).as_millis();
-            told.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
-        })
+    /// `None`: nothing was told yet.
+    pub fn now_ms(&self) -> Option<u64> {
+        let (told, at) = self.0?;
+        let since = tasks::now().saturating_sub(at).as_millis();
+        Some(told.saturating_add(u64::try_from(since).unwrap_or(u64::MAX)))
     }
 }
