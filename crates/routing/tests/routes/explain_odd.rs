@@ -72,13 +72,17 @@ fn nothing_is_decided_on_what_is_malformed() {
 #[test]
 fn a_tunnel_that_nobody_holds_is_told() {
     let mut state = leading_to_a_tunnel();
-    check(&state, "GET r.test/a/x", &expect![[r#"
+    check(
+        &state,
+        "GET r.test/a/x",
+        &expect![[r#"
         route up: decides
         => answer: the route up names the address tunnel://dev.web/base, a tunnel that nobody holds: no connection to it can be made
            status 502
            destination 0: url tunnel://dev.web/base, 100 of 100, by chance
            endpoint - at tunnel://dev.web/base: None, not_held
-    "#]]);
+    "#]],
+    );
     let local = Local::default().replaced(Mode::Gateway, Some(&tunnel()), &Rules::new());
     let told = |state: &State| {
         let sight = Sight { view: state, local: Some(&local) };
@@ -91,12 +95,16 @@ fn a_tunnel_that_nobody_holds_is_told() {
     assert!(result.why.contains(why), "{result:?}");
     hold(&mut state, "dev.web");
     assert_eq!(told(&state).action, "forward", "now it is held");
-    check(&state, "GET r.test/a/x", &expect![[r#"
+    check(
+        &state,
+        "GET r.test/a/x",
+        &expect![[r#"
         route up: decides
         => forward: the route up names the address
            destination 0: url tunnel://dev.web/base, 100 of 100, by chance
            endpoint - at tunnel://dev.web/base: Some(Live), static
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -110,17 +118,24 @@ fn a_rule_to_a_tunnel_that_nobody_holds_says_where_requests_go_instead() {
         apply(state, Command::PutSandbox { key, sandbox: Box::new(sandbox), if_index: None });
     };
     put_rule(&mut state, Fallback::NEVER);
-    check(&state, "GET r.test/b x-route-key:k", &expect![[r#"
+    check(
+        &state,
+        "GET r.test/b x-route-key:k",
+        &expect![[r#"
         key k by header x-route-key
         sandbox k rule 0: decides
         => answer: rule 0 of the sandbox k names the address tunnel://dev.web/base, a tunnel that nobody holds: no connection to it can be made
            status 502
            destination 0: url tunnel://dev.web/base, 100 of 100, by chance
            endpoint - at tunnel://dev.web/base: None, not_held
-    "#]]);
+    "#]],
+    );
     // No connection is a failure too, and nothing was sent.
     put_rule(&mut state, Fallback { on_5xx: true, ..Fallback::NEVER });
-    check(&state, "GET r.test/api/service/upload/b x-route-key:k", &expect![[r#"
+    check(
+        &state,
+        "GET r.test/api/service/upload/b x-route-key:k",
+        &expect![[r#"
         key k by header x-route-key
         sandbox k rule 0: no
           target wants somebody who gets requests, found nobody: it goes where it would go without its key, as fallback.on_5xx has it
@@ -130,7 +145,8 @@ fn a_rule_to_a_tunnel_that_nobody_holds_says_where_requests_go_instead() {
            fallback: nobody gets requests for url tunnel://dev.web/base: it goes where it would go without its key
         => forward: it goes to one of the workers of the service upload
            endpoint w1 at http://w1:80: Some(Live), live
-    "#]]);
+    "#]],
+    );
 }
 
 fn tunnel() -> Target {
