@@ -28,6 +28,8 @@ mod key_trace;
 mod kills;
 #[path = "cluster/leases.rs"]
 mod leases;
+#[path = "cluster/local_workloads.rs"]
+mod local_workloads;
 #[path = "cluster/membership.rs"]
 mod membership;
 #[path = "cluster/mistakes.rs"]

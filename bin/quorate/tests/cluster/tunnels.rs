@@ -23,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-const KEY: &str = "dev-1";
+pub const KEY: &str = "dev-1";
 /// As `sandboxes local` names it.
 const TUNNEL: &str = "local_upload_dev-1";
 
 /// `quorate sandboxes local`, running. Dropping it kills it.
-struct Local {
+pub struct Local {
     child: Child,
     said: tempfile::NamedTempFile,
 }
@@ -45,7 +45,7 @@ impl Drop for Local {
 }
 
 impl Local {
-    fn start(nodes: &[&Node], to: SocketAddr, more: &[&str]) -> Self {
+    pub fn start(nodes: &[&Node], to: SocketAddr, more: &[&str]) -> Self {
         let server: Vec<_> = nodes.iter().map(|node| format!("http://{}", node.management)).collect();
         let (server, to) = (server.join(","), to.to_string());
         // What is answered for is named by its key, or by the object that says so.
@@ -58,11 +58,11 @@ impl Local {
         Self { child, said }
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         std::fs::read_to_string(self.said.path()).expect("UTF-8")
     }
 
-    fn says(&self, words: &str) {
+    pub fn says(&self, words: &str) {
         eventually(&format!("the client says `{words}`"), || self.said().contains(words).then_some(()));
     }
 
@@ -74,13 +74,13 @@ impl Local {
         at.expect("an address").to_owned()
     }
 
-    fn interrupt(&self) {
+    pub fn interrupt(&self) {
         let pid = self.child.id().to_string();
         let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status();
         assert!(sent.expect("there is a kill").success());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub fn exit_code(&mut self) -> Option<i32> {
         eventually("the client ends", || self.child.try_wait().expect("it is ours")).code()
     }
 }
@@ -94,7 +94,7 @@ fn asked(node: &Node) -> Answer {
 }
 
 /// A service that everybody uses, at another machine.
-fn with_base(node: &Node) -> Worker {
+pub fn with_base(node: &Node) -> Worker {
     let base = Worker::start("base");
     let body = json!({"address": base.url(), "services": [{"name": "upload"}]});
     node.ask(&Ask::json("PUT", "/v1/workers/base", &body)).ok();
@@ -102,7 +102,7 @@ fn with_base(node: &Node) -> Worker {
 }
 
 /// Everybody knows the way to the tunnel.
-fn reaches(cluster: &Cluster, worker: &str) {
+pub fn reaches(cluster: &Cluster, worker: &str) {
     for node in cluster.running() {
         eventually(&format!("{} reaches {worker}", node.name), || {
             (asked(node).worker() == worker).then_some(())
@@ -110,7 +110,7 @@ fn reaches(cluster: &Cluster, worker: &str) {
     }
 }
 
-fn all(cluster: &Cluster) -> Vec<&Node> {
+pub fn all(cluster: &Cluster) -> Vec<&Node> {
     cluster.nodes.iter().collect()
 }
 
@@ -294,37 +294,6 @@ fn who_shows_no_token_opens_no_tunnel() {
     let refused = ran(quorate(&["serve", "--tunnel-token-file", &bad.display().to_string()]));
     assert_eq!(refused.code, Some(2), "{}", refused.err);
     assert!(refused.err.contains("line 1") && !refused.err.contains("short\n"), "{}", refused.err);
-}
-
-/// Nobody sets a rule: the objects of the sandbox API are the rules, on every node at one log index.
-#[test]
-fn a_local_workload_leads_requests_to_whoever_holds_its_tunnel() {
-    let _machine = machine_shared();
-    let cluster = Cluster::formed();
-    let (laptop, _base) = (Worker::start("laptop"), with_base(&cluster.nodes[1]));
-    let at = |path: &str| format!("/api/v1alpha1/namespaces/team-a/{path}");
-    let create = |resource: &str, body: serde_json::Value| {
-        eventually(&format!("one of {resource} is made"), || {
-            // All members have to be known to be of a version that knows them.
-            (cluster.nodes[0].ask(&Ask::json("POST", &at(resource), &body)).status == 201).then_some(())
-        });
-    };
-    create("sandboxes", json!({"metadata": {"name": "pr-12"}, "spec": {"routingKey": KEY, "services": []}}));
-    let missing = Local::start(&all(&cluster), laptop.address, &["--workload", "team-a/laptop"]).exit_code();
-    assert_eq!(missing, Some(4), "there is none yet");
-    let spec = json!({"sandboxRef": {"name": "pr-12"}, "service": {"name": "upload"}});
-    create("localworkloads", json!({"metadata": {"name": "laptop"}, "spec": spec}));
-    // Nobody is there: they go where they would go without their key.
-    reaches(&cluster, "base");
-    let mut local = Local::start(&all(&cluster), laptop.address, &["--workload", "team-a/laptop"]);
-    local.says("requests with the key dev-1 for upload go to the tunnel team-a.laptop");
-    reaches(&cluster, "laptop");
-    let shown = cluster.nodes[2].get(&at("localworkloads/laptop"));
-    assert_eq!(shown["status"]["phase"], "Connected", "{shown}");
-    assert_eq!(cluster.nodes[2].get("/v1/sandboxes")["items"], json!([]), "there is no rule of anybody");
-    local.interrupt();
-    assert_eq!(local.exit_code(), Some(0), "{}", local.said());
-    reaches(&cluster, "base");
 }
 
 /// What is at the end of the tunnel: `/pour` is a large answer, `/sink` counts a large body, `/ws` agrees to leave HTTP

@@ -75,7 +75,6 @@ impl Error {
         }
     }
 
-    /// Whether there are only too many others.
     /// Whether nobody was found at the end of a tunnel.
     pub fn is_of_tunnel(&self) -> bool {
         match self.dial() {
@@ -85,6 +84,7 @@ impl Error {
         }
     }
 
+    /// Whether there are only too many others.
     pub fn is_crowd(&self) -> bool {
         matches!(self, Self::NoRoom { .. } | Self::Crowded { .. })
             || matches!(self.dial(), Some(dial::Error::Full { .. }))

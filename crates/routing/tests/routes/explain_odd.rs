@@ -71,15 +71,7 @@ fn nothing_is_decided_on_what_is_malformed() {
 /// The answer is the one that the data plane gives.
 #[test]
 fn a_tunnel_that_nobody_holds_is_told() {
-    let mut state = cluster();
-    apply(&mut state, Command::RaiseLevel { to: FeatureLevel::SIXTH });
-    let address = || Address::parse("tunnel://dev.web/base").unwrap();
-    let target = || Target::Url { address: address(), protocol: None };
-    let destinations = vec![Destination { target: target(), weight: 100 }];
-    let forwarding = Forwarding { destinations: destinations.clone(), ..Forwarding::default() };
-    let mut parts = route("up", "prefix=/a");
-    parts.action = Action::Forward(Arc::new(forwarding));
-    put(&mut state, "up", parts);
+    let mut state = leading_to_a_tunnel();
     check(
         &state,
         "GET r.test/a/x",
@@ -91,8 +83,36 @@ fn a_tunnel_that_nobody_holds_is_told() {
            endpoint - at tunnel://dev.web/base: None, not_held
     "#]],
     );
+    let local = Local::default().replaced(Mode::Gateway, Some(&tunnel()), &Rules::new());
+    let told = |state: &State| {
+        let sight = Sight { view: state, local: Some(&local) };
+        explain_in(sight, &asked("GET r.test/b").head(), (&Loads::default(), &KeyForms::default())).result
+    };
+    let result = told(&state);
+    assert_eq!((result.action, result.status), ("answer", Some(502)), "{result:?}");
+    let why =
+        "the default target of this node names the address tunnel://dev.web/base, a tunnel that nobody holds";
+    assert!(result.why.contains(why), "{result:?}");
+    hold(&mut state, "dev.web");
+    assert_eq!(told(&state).action, "forward", "now it is held");
+    check(
+        &state,
+        "GET r.test/a/x",
+        &expect![[r#"
+        route up: decides
+        => forward: the route up names the address
+           destination 0: url tunnel://dev.web/base, 100 of 100, by chance
+           endpoint - at tunnel://dev.web/base: Some(Live), static
+    "#]],
+    );
+}
+
+#[test]
+fn a_rule_to_a_tunnel_that_nobody_holds_says_where_requests_go_instead() {
+    let mut state = leading_to_a_tunnel();
     let put_rule = |state: &mut State, fallback| {
-        let rule = SandboxRule { destinations: destinations.clone(), fallback, ..SandboxRule::default() };
+        let destinations = vec![Destination { target: tunnel(), weight: 100 }];
+        let rule = SandboxRule { destinations, fallback, ..SandboxRule::default() };
         let sandbox = SandboxParts { rules: vec![rule], ttl: None }.validate().unwrap();
         let key = RoutingKey::parse("k").unwrap();
         apply(state, Command::PutSandbox { key, sandbox: Box::new(sandbox), if_index: None });
@@ -110,6 +130,7 @@ fn a_tunnel_that_nobody_holds_is_told() {
            endpoint - at tunnel://dev.web/base: None, not_held
     "#]],
     );
+    // No connection is a failure too, and nothing was sent.
     put_rule(&mut state, Fallback { on_5xx: true, ..Fallback::NEVER });
     check(
         &state,
@@ -126,28 +147,21 @@ fn a_tunnel_that_nobody_holds_is_told() {
            endpoint w1 at http://w1:80: Some(Live), live
     "#]],
     );
-    let local = Local::default().replaced(Mode::Gateway, Some(&target()), &Rules::new());
-    let told = |state: &State| {
-        let sight = Sight { view: state, local: Some(&local) };
-        explain_in(sight, &asked("GET r.test/b").head(), (&Loads::default(), &KeyForms::default())).result
-    };
-    let result = told(&state);
-    assert_eq!((result.action, result.status), ("answer", Some(502)), "{result:?}");
-    assert!(result.why.contains(
-        "the default target of this node names the address tunnel://dev.web/base, a tunnel that nobody holds"
-    ));
-    hold(&mut state, "dev.web");
-    assert_eq!(told(&state).action, "forward", "now it is held");
-    check(
-        &state,
-        "GET r.test/a/x",
-        &expect![[r#"
-        route up: decides
-        => forward: the route up names the address
-           destination 0: url tunnel://dev.web/base, 100 of 100, by chance
-           endpoint - at tunnel://dev.web/base: Some(Live), static
-    "#]],
-    );
+}
+
+fn tunnel() -> Target {
+    Target::Url { address: Address::parse("tunnel://dev.web/base").unwrap(), protocol: None }
+}
+
+/// With a route that names the tunnel, which nobody holds.
+fn leading_to_a_tunnel() -> State {
+    let mut state = cluster();
+    apply(&mut state, Command::RaiseLevel { to: FeatureLevel::SIXTH });
+    let destinations = vec![Destination { target: tunnel(), weight: 100 }];
+    let mut parts = route("up", "prefix=/a");
+    parts.action = Action::Forward(Arc::new(Forwarding { destinations, ..Forwarding::default() }));
+    put(&mut state, "up", parts);
+    state
 }
 
 fn hold(state: &mut State, tunnel: &str) {
