@@ -227,10 +227,13 @@ impl<'a> Keeper<'a> {
             let Some(found) = found.filter(|found| self.place(Some(found)).is_some()) else {
                 return Ok(Left::WasGone);
             };
-            if found.changed > since {
+            // Whoever goes on with our rule has put it in first; another one of that tunnel is for something else.
+            let first = found.rules.iter().find(|rule| self.rule.leads_alike(rule));
+            let is_of_others = first.is_some_and(|rule| !self.rule.is_it(rule));
+            if found.changed > since && !is_of_others {
                 return Ok(Left::ToItsHolder);
             }
-            if left == 0 {
+            if left == 0 || is_of_others {
                 return match self.take_out(found).await {
                     Ok(_) => Ok(Left::FromItsHolder),
                     Err(error) if is_changed(&error) => Ok(Left::ToItsHolder),
@@ -278,13 +281,16 @@ impl Rule {
         Value::Object(rule)
     }
 
+    fn leads_alike(&self, rule: &Value) -> bool {
+        rule.get("target").and_then(Value::as_str) == Some(&*self.target())
+    }
+
     /// One that asks for more is somebody else's, wherever it leads.
     fn is_it(&self, rule: &Value) -> bool {
         let asks_for_more =
             ["path_prefixes", "paths_exact", "headers"].iter().any(|field| rule.get(field).is_some());
         let service = rule.get("service").and_then(Value::as_str);
-        let target = rule.get("target").and_then(Value::as_str);
-        !asks_for_more && target == Some(&*self.target()) && service == self.service.as_deref()
+        !asks_for_more && self.leads_alike(rule) && service == self.service.as_deref()
     }
 }
 
