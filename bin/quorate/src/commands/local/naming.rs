@@ -195,14 +195,14 @@ mod tests {
             takeover: false,
             once: false,
         };
-        let good = rule(&args(Some("upload"), None, "5m"), "dev-1").ok().expect("valid");
+        let good = rule(&args(Some("upload"), None, "5m"), "dev-1").expect("valid");
         assert_eq!(
             (good.tunnel.as_str(), good.is_named_by_it, good.ttl.as_secs()),
             ("local_upload_dev-1", true, 300)
         );
-        let named = rule(&args(None, Some("laptop"), "24h"), "dev-1").ok().expect("valid");
+        let named = rule(&args(None, Some("laptop"), "24h"), "dev-1").expect("valid");
         assert_eq!((named.tunnel.as_str(), named.is_named_by_it), ("laptop", false));
-        let same = rule(&args(None, Some("local_dev-1"), "24h"), "dev-1").ok().expect("valid");
+        let same = rule(&args(None, Some("local_dev-1"), "24h"), "dev-1").expect("valid");
         assert!(same.is_named_by_it);
         for (key, given, words) in [
             ("", args(None, None, "24h"), "--key is ``; allowed: "),
