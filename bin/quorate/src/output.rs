@@ -69,6 +69,14 @@ pub fn done(format: Format, json: &Value, sentence: &str) -> Result<(), Failure>
     }
 }
 
+/// What a command goes on from: a line for people, or the same as data for programs.
+pub fn show_or(format: Format, json: &Value, line: &str) -> Result<(), Failure> {
+    match format {
+        Format::Table => print(&(printable(line) + "\n")),
+        Format::Json | Format::Yaml => show(format, json, || Rows::new([])),
+    }
+}
+
 /// Data, for stdout.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();

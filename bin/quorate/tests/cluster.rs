@@ -63,6 +63,8 @@ mod strangers;
 mod support;
 #[path = "cluster/systemd.rs"]
 mod systemd;
+#[path = "cluster/tunnel_tokens.rs"]
+mod tunnel_tokens;
 #[path = "cluster/tunnels.rs"]
 mod tunnels;
 #[path = "cluster/watching.rs"]

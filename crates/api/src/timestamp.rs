@@ -1,5 +1,5 @@
 //! Points in time as RFC 3339 has them, in UTC. Small enough not to need a calendar library: days to civil date
-//! is Howard Hinnant's well-known algorithm, and nothing here ever reads a date.
+//! is Howard Hinnant's well-known algorithm. Only what is written here is read here.
 
 use quorate_model::LogTime;
 
@@ -23,6 +23,26 @@ pub fn seconds(at: LogTime) -> String {
 pub fn nanos(at: LogTime) -> String {
     let (head, ms) = split(at);
     format!("{head}.{ms:03}000000Z")
+}
+
+/// What [`millis`] has written; `None`: something else.
+pub fn parse_millis(text: &str) -> Option<LogTime> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let days = days(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let in_day = (number(11, 13)? * 60 + number(14, 16)?) * 60 + number(17, 19)?;
+    let at = LogTime(days * DAY_MS + in_day * 1_000 + number(20, 23)?);
+    (millis(at) == text).then_some(at)
+}
+
+/// The other way round than [`civil`].
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    const DAYS_PER_ERA: u64 = 146_097;
+    let year = year.checked_sub(u64::from(month <= 2))?;
+    let (era, year_of_era) = (year / 400, year % 400);
+    let from_march = (month + 9) % 12;
+    let day_of_year = (153 * from_march + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * DAYS_PER_ERA + day_of_era).checked_sub(719_468)
 }
 
 fn split(at: LogTime) -> (String, u64) {
@@ -65,6 +85,12 @@ mod tests {
             (u64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(millis(LogTime(ms)), text);
+            assert_eq!(parse_millis(text), Some(LogTime(ms.min(MS_MAX))), "{text}");
+        }
+        for other in
+            ["", "2026-11-21", "2026-11-21T03:05:07Z", "2026-02-30T00:00:00.000Z", "1969-12-31T00:00:00.000Z"]
+        {
+            assert_eq!(parse_millis(other), None, "{other}");
         }
     }
 

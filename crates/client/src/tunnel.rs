@@ -12,17 +12,22 @@
 //! | `dial` | asking a node for the connection |
 //! | `hanging` | one connection, as long as it lives |
 //! | `carry` | one stream of it |
+//! | `unanswered` | streams that nothing answers |
 //! | [`rule`] | the sandbox's rule that leads there |
 
 mod carry;
 mod dial;
 mod hanging;
 pub mod rule;
+mod unanswered;
 
 use crate::{Url, backoff, tasks};
 use dial::{Dialler, NotDialled};
 use hanging::{Hanging, Parted};
 use std::{collections::BTreeSet, future::Future, time::Duration};
+use unanswered::Unanswered;
+
+pub use carry::answers;
 
 /// What a tunnel is called, what is at its end, and where it may hang.
 #[derive(Clone, Debug)]
@@ -60,6 +65,18 @@ pub enum News {
         node: String,
         /// Why.
         why: String,
+    },
+    /// Another machine has opened it. It is taken back, after a while.
+    Taken {
+        /// Where it hung.
+        node: String,
+    },
+    /// Nothing answers at the tunnel's end. Told at once, and then seldom.
+    NotAnswered {
+        /// Why, the last time.
+        why: String,
+        /// How many requests have not been answered since that was told last.
+        count: u64,
     },
     /// A node could not be had. Others are tried.
     NotTaken {
@@ -119,8 +136,9 @@ impl Tunnel {
         let dialler = Dialler::new(&self)?;
         // The one that it hangs by, and those that were left and still finish something.
         let mut open = Vec::new();
+        let mut unanswered = Unanswered::default();
         let ended = {
-            let keeping = self.keep(&dialler, &mut open, &mut tell);
+            let keeping = self.keep(&dialler, (&mut open, &mut unanswered), &mut tell);
             tokio::select! {
                 biased;
                 () = stop => Ok(()),
@@ -132,7 +150,12 @@ impl Tunnel {
         ended
     }
 
-    async fn keep(&self, dialler: &Dialler, open: &mut Vec<Hanging>, tell: &mut impl FnMut(News)) -> Error {
+    async fn keep(
+        &self,
+        dialler: &Dialler,
+        (open, unanswered): (&mut Vec<Hanging>, &mut Unanswered),
+        tell: &mut impl FnMut(News),
+    ) -> Error {
         let mut ring = Ring::new(self.nodes.clone());
         loop {
             let node = ring.turn();
@@ -142,8 +165,9 @@ impl Tunnel {
                     ring.failures = 0;
                     open.retain(|one| !one.is_over());
                     open.iter().for_each(Hanging::finish);
-                    open.push(Hanging::start(dialled.socket, self.to.clone()));
-                    let parted = hang(open, (dialler, &node), &mut ring).await;
+                    open.push(Hanging::start(dialled.socket, self.to.clone(), unanswered.teller()));
+                    let hanging = hang(open, (dialler, &node), &mut ring);
+                    let parted = unanswered.told_during(hanging, tell).await;
                     match self.after(parted, &node, (open, &mut ring), tell) {
                         Ok(pause) => pause,
                         Err(error) => return error,
@@ -182,7 +206,7 @@ impl Tunnel {
                 return Err(Error::Replaced { name: self.name.clone() });
             }
             Parted::Replaced => {
-                tell(News::Lost { node: node_told, why: "another machine opened it; taking it back".into() });
+                tell(News::Taken { node: node_told });
                 return Ok(backoff::delay(AFTER_LOSS_OF_NAME, tasks::random()));
             }
             Parted::Fenced => {

@@ -6,6 +6,10 @@ use quorate_model::{LogIndex, Refusal, TunnelName};
 use quorate_rt::duplex::Stream;
 use std::net::IpAddr;
 
+fn beginnings(allowed: &[Box<str>]) -> String {
+    allowed.iter().map(|names| format!("`{names}`")).collect::<Vec<_>>().join(" or ")
+}
+
 /// Takes tunnels. Every future ends by itself within five seconds.
 pub trait TunnelDoor: Send + Sync + 'static {
     /// Opens a tunnel that somebody has asked for.
@@ -40,8 +44,16 @@ pub enum NotOpened {
     )]
     NoToken,
     /// It shows a token that is for other names.
-    #[error("the token is for tunnels of other names")]
-    OtherNames,
+    #[error(
+        "the token is for tunnels of other names, which begin with {}; this one is `{name}`: `--name` gives it another one",
+        beginnings(.allowed)
+    )]
+    OtherNames {
+        /// Which was asked for.
+        name: TunnelName,
+        /// How the names begin that it is for.
+        allowed: Vec<Box<str>>,
+    },
     /// Nobody from elsewhere may.
     #[error(
         "this node takes tunnels from its own machine only, and only while its management listener is on loopback; start it with --tunnel-token-file FILE to let others in"

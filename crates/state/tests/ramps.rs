@@ -2,6 +2,8 @@
 
 #[path = "ramps/back.rs"]
 mod back;
+#[path = "ramps/moving.rs"]
+mod moving;
 mod support;
 
 use quorate_model::{

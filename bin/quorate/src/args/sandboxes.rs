@@ -111,15 +111,18 @@ pub struct LocalArgs {
     /// What is to answer them: host:port, or a port of this machine
     #[arg(long, value_name = "HOST:PORT")]
     pub to: String,
-    /// The tunnel's name; of two with one name the later one gets the requests. Made of the key and the service if not given
+    /// The tunnel's name; of two with one name the later one gets the requests. local_SERVICE_KEY or local_KEY if not given
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// How long the sandbox stands after this ends without a goodbye, if it makes one: 300s (5 minutes) to 604800s (7 days)
+    /// How long the sandbox stands after this ends without a goodbye, unless it has more time or no end: 300s (5 minutes) to 604800s (7 days)
     #[arg(long, value_name = "TIME", default_value = "24h")]
     pub ttl: String,
     /// Take the name back when another machine takes it
     #[arg(long)]
     pub takeover: bool,
+    /// End when somebody takes the rule out or the sandbox away, in the place of putting it in again
+    #[arg(long, conflicts_with = "workload")]
+    pub once: bool,
 }
 
 fn followed_for(text: &str) -> Result<Duration, String> {

@@ -108,7 +108,7 @@ fn until(told: &Value) -> String {
 }
 
 /// Rules that no request comes to: most likely they stand in the wrong order.
-fn overlaps(told: &Value) {
+pub(super) fn overlaps(told: &Value) {
     for overlap in told.get("overlaps").and_then(Value::as_array).into_iter().flatten() {
         let place = |name: &str| overlap.get(name).and_then(Value::as_u64);
         if let (Some(rule), Some(by)) = (place("rule"), place("by")) {

@@ -16,6 +16,22 @@ fn asked(args: &[&str]) -> Ran {
     asked_of(cluster, args, "").0
 }
 
+/// Scenario: a mistyped option of `local` is told after the tunnel has taken the requests of somebody else's. Cause: only
+/// the cluster's answer to the rule said that it was wrong.
+#[test]
+fn what_is_wrong_with_local_is_told_before_anybody_is_asked() {
+    for (more, words) in [
+        (&["--key", "a b"][..], "--key is `a b`; allowed: "),
+        (&["--key", "k", "--service", "a/b"], "--service is `a/b`; allowed: "),
+        (&["--key", "k", "--ttl", "0"], "--ttl is `0`; allowed: 300s (5 minutes) to 604800s (7 days)"),
+        (&["--key", "k", "--name", "local_b"], "allowed: names that do not begin with `local_`"),
+    ] {
+        let (ran, lines) = asked_of(cluster, &[&["sandboxes", "local", "--to", "3000"], more].concat(), "");
+        assert_eq!((ran.code, ran.out.as_str(), lines.len()), (2, "", 0), "{}", ran.err);
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
+}
+
 #[test]
 fn tunnels_are_listed_and_shown() {
     let table = "NAME    NODE  SINCE                     EPOCH\n\

@@ -6,7 +6,7 @@ use crate::support::{
     eventually,
     http::{Answer, Ask, Connection},
     machine_shared,
-    node::{Node, quorate, ran},
+    node::{Node, quorate},
     within,
     worker::Worker,
 };
@@ -25,7 +25,7 @@ use std::{
 
 pub const KEY: &str = "dev-1";
 /// As `sandboxes local` names it.
-const TUNNEL: &str = "upload.dev-1";
+const TUNNEL: &str = "local_upload_dev-1";
 
 /// `quorate sandboxes local`, running. Dropping it kills it.
 pub struct Local {
@@ -89,7 +89,7 @@ fn keyed() -> Ask {
     Ask::get("/api/service/upload/x").header("x-route-key", KEY)
 }
 
-fn asked(node: &Node) -> Answer {
+pub fn asked(node: &Node) -> Answer {
     keyed().send(node.routing).unwrap_or_else(|error| panic!("{} does not answer: {error}", node.name))
 }
 
@@ -148,13 +148,29 @@ fn a_machine_that_nobody_dials_answers_on_every_node_and_outlives_the_one_that_i
         });
     }
 
+    // Somebody takes its sandbox away, as `apply --prune` does: people are told, and it is there again.
+    let left = cluster.running().next().expect("two run");
+    left.ask(&Ask::new("DELETE", &format!("/v1/sandboxes/{KEY}"))).ok();
+    local.says("sandbox dev-1 is gone: it was taken away, or its time was over; put it in again");
+    reaches(&cluster, "laptop");
     local.interrupt();
     assert_eq!(local.exit_code(), Some(0), "{}", local.said());
+    assert!(!local.said().contains('\u{fffd}'), "{}", local.said());
+    local.says("took the rule of dev-1 out: the sandbox is gone\n");
     for node in cluster.running() {
         eventually("the rule is gone", || (asked(node).worker() == "base").then_some(()));
     }
     let left = cluster.running().next().expect("two run");
     assert_eq!(left.ask(&Ask::get(&format!("/v1/sandboxes/{KEY}"))).status, 404, "it made the sandbox");
+
+    // Nothing is at the end of this one: requests leave the sandbox, and people are told why.
+    let nobody = "127.0.0.1:1".parse().expect("an address");
+    let silent = Local::start(&cluster.running().collect::<Vec<_>>(), nobody, &["--service", "upload"]);
+    silent.says("nothing answers at 127.0.0.1:1 yet");
+    eventually("people are told of a request", || {
+        assert_eq!(asked(left).worker(), "base");
+        silent.said().contains("nothing answers at 127.0.0.1:1: ").then_some(())
+    });
 }
 
 #[test]
@@ -206,68 +222,22 @@ fn the_later_one_of_a_name_holds_it_and_the_other_ends() {
     latter.says("a sandbox that was there");
     assert_eq!(former.exit_code(), Some(1));
     assert!(former.said().contains("another machine has opened the tunnel mine"), "{}", former.said());
+    assert!(former.said().contains("the rule of dev-1 stays, and leads there"), "{}", former.said());
     reaches(&cluster, "second");
-    latter.interrupt();
-    assert_eq!(latter.exit_code(), Some(0), "{}", latter.said());
-}
-
-#[test]
-fn who_shows_no_token_opens_no_tunnel() {
-    let _machine = machine_shared();
-    let folder = tempfile::tempdir().expect("a folder");
-    let tokens = folder.path().join("tokens");
-    std::fs::write(&tokens, "# for one team\nteam. team-token-0123456789\n").expect("written");
-    let mut node = Node::new("n1", folder.path());
-    node.args = ["--worker-ttl", "1h", "--tunnel-token-file", &tokens.display().to_string()]
-        .map(str::to_owned)
-        .to_vec();
-    node.start();
-    node.becomes("ready");
-    let newest = quorate_model::FeatureLevel::NEWEST.get();
-    eventually("the feature level is raised", || {
-        (node.get("/v1/cluster")["feature_level"] == newest).then_some(())
-    });
-    let laptop = Worker::start("laptop");
-    let refused = |more: &[&str], words: &str| {
-        let mut local = Local::start(&[&node], laptop.address, more);
-        assert_eq!(local.exit_code(), Some(1), "{}", local.said());
-        assert!(local.said().contains(words), "{}", local.said());
-        assert!(!local.said().contains("token-0123456789"), "{}", local.said());
-    };
-    refused(&["--name", "team.web"], "tunnels need a token");
-    refused(&["--name", "team.web", "--token", "wrong-token-0123456789"], "tunnels need a token");
-    refused(&["--name", "web", "--token", "team-token-0123456789"], "tunnels of other names");
-    let plain = node.ask(&Ask::new("POST", "/v1/tunnels/team.web"));
-    assert_eq!((plain.status, plain.json()["code"].as_str()), (426, Some("upgrade_required")));
-    let good =
-        Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "team-token-0123456789"]);
-    good.says("requests with the key dev-1 come to");
-    assert_eq!(asked(&node).worker(), "laptop");
-    // What can't be used changes nothing.
-    std::fs::write(&tokens, "team. other-token-0123456789\nteam.and-no-token-behind-it\n").expect("written");
-    node.signal("HUP");
-    eventually("the node says which line it is", || {
-        let log = node.log();
-        (log.contains("line 2: it may be the beginning of names") && log.contains("those from before hold"))
-            .then_some(())
-    });
-    assert_eq!(asked(&node).worker(), "laptop");
-    // A token that goes takes its tunnel with it, and its client is told.
-    std::fs::write(&tokens, "team. other-token-0123456789\n").expect("written");
-    node.signal("HUP");
-    let mut expelled = good;
-    assert_eq!(expelled.exit_code(), Some(1), "{}", expelled.said());
-    expelled.says("its token is not good any more");
-    expelled.says("tunnels need a token");
-    let other =
-        Local::start(&[&node], laptop.address, &["--name", "team.web", "--token", "other-token-0123456789"]);
-    other.says("requests with the key dev-1 come to");
-    assert!(!node.log().contains("token-0123456789"), "a token is in the log");
-    let bad = folder.path().join("bad");
-    std::fs::write(&bad, "short\n").expect("written");
-    let refused = ran(quorate(&["serve", "--tunnel-token-file", &bad.display().to_string()]));
-    assert_eq!(refused.code, Some(2), "{}", refused.err);
-    assert!(refused.err.contains("line 1") && !refused.err.contains("short\n"), "{}", refused.err);
+    // One for something else under that name gets its own requests, and no others.
+    let third = Worker::start("third");
+    let more = ["--name", "mine", "--service", "upload", "-o", "json"];
+    let mut other = Local::start(&[&cluster.nodes[2]], third.address, &more);
+    assert_eq!(latter.exit_code(), Some(1));
+    latter.says("holds the tunnel mine for something else: took the rule of dev-1 out");
+    reaches(&cluster, "third");
+    let told = "\"sandbox\": \"joined\"";
+    assert!(other.said().contains(told), "{}", other.said());
+    let rules = cluster.nodes[0].get(&format!("/v1/sandboxes/{KEY}"))["rules"].clone();
+    let rules = rules.as_array().expect("rules");
+    assert!(rules.len() == 1 && rules[0]["service"] == "upload", "{rules:?}");
+    other.interrupt();
+    assert_eq!(other.exit_code(), Some(0), "{}", other.said());
 }
 
 /// What is at the end of the tunnel: `/pour` is a large answer, `/sink` counts a large body, `/ws` agrees to leave HTTP

@@ -59,6 +59,11 @@ impl Operator {
         self.one(Method::GET, &["v1", "sandboxes", named("sandbox", key)?], None).await
     }
 
+    /// The same as the leader knows it: at least as new as any write that was acknowledged before.
+    pub async fn standing_sandbox(&self, key: &str) -> Result<Told<SandboxRecord>, Error> {
+        self.get(&["v1", "sandboxes", named("sandbox", key)?], &[("consistent", "true")]).await
+    }
+
     /// `PUT /v1/sandboxes/{key}`; with `if_match` only in the place of the one that was changed last at this index.
     pub async fn set_sandbox(&self, key: &str, body: &Value, if_match: Option<u64>) -> Result<Value, Error> {
         self.put(&["v1", "sandboxes", named("sandbox", key)?], body, if_match).await
@@ -66,13 +71,23 @@ impl Operator {
 
     /// `POST /v1/sandboxes/{key}/extend`: it stands for `ttl`, such as `24h`, from now on.
     pub async fn extend_sandbox(&self, key: &str, ttl: &str) -> Result<Value, Error> {
+        self.extend_sandbox_at(key, ttl, None).await
+    }
+
+    /// The same; with `if_match` only of the one that was changed last at this index.
+    pub async fn extend_sandbox_at(
+        &self,
+        key: &str,
+        ttl: &str,
+        if_match: Option<u64>,
+    ) -> Result<Value, Error> {
         let path = &["v1", "sandboxes", named("sandbox", key)?, "extend"];
         let body = json!({"ttl": ttl});
-        let call = Call { method: Method::POST, path, query: &[], body: Some(&body), if_match: None };
+        let call = Call { method: Method::POST, path, query: &[], body: Some(&body), if_match };
         Ok(self.nodes.call(&call).await?.json)
     }
 
-    /// The same, only for the one that was changed last at this index.
+    /// `DELETE /v1/sandboxes/{key}`, only of the one that was changed last at this index.
     pub async fn delete_sandbox_at(&self, key: &str, changed: u64) -> Result<Value, Error> {
         let path = &["v1", "sandboxes", named("sandbox", key)?];
         let call = Call { method: Method::DELETE, path, query: &[], body: None, if_match: Some(changed) };

@@ -28,4 +28,13 @@ impl Operator {
     pub async fn tunnel(&self, name: &str) -> Result<Told<TunnelRecord>, Error> {
         self.one(Method::GET, &["v1", "tunnels", named("tunnel", name)?], None).await
     }
+
+    /// The same as the leader knows it; `None`: nobody holds it.
+    pub async fn standing_tunnel(&self, name: &str) -> Result<Option<TunnelRecord>, Error> {
+        match self.get(&["v1", "tunnels", named("tunnel", name)?], &[("consistent", "true")]).await {
+            Ok(told) => Ok(Some(told.value)),
+            Err(Error::Refused(problem)) if problem.code == "tunnel_unknown" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }

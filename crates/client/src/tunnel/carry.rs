@@ -3,6 +3,7 @@
 //! No more is taken from either side than the other one takes: the node gets room for what was passed on, and what is
 //! read here waits for the node's room. A side that resets resets the other one; an end is passed on as an end.
 
+use super::unanswered::Teller;
 use crate::tasks;
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
@@ -23,10 +24,18 @@ const DIALLED_WITHIN: Duration = Duration::from_secs(5);
 const PIECE_MAX: usize = 16 << 10;
 
 /// Carries one stream to its end.
-pub(super) async fn carry(from_node: RecvStream, mut respond: SendResponse<Bytes>, to: String) {
+pub(super) async fn carry(
+    from_node: RecvStream,
+    mut respond: SendResponse<Bytes>,
+    (to, unanswered): (String, Teller),
+) {
     let tcp = match dial(&to).await {
         Ok(tcp) => tcp,
-        Err(error) => return decline(respond, &format!("{to}: {error}")),
+        Err(error) => {
+            let why = format!("{to}: {error}");
+            decline(respond, &why);
+            return unanswered.tell(why);
+        }
     };
     // The node may have given up meanwhile: the connection is dropped.
     let Ok(mut to_node) = respond.send_response(Response::new(()), false) else { return };
@@ -36,6 +45,11 @@ pub(super) async fn carry(from_node: RecvStream, mut respond: SendResponse<Bytes
     if carried.is_err() {
         to_node.send_reset(Reason::CANCEL);
     }
+}
+
+/// Whether something takes connections at `to`, as a tunnel's end would make them.
+pub async fn answers(to: &str) -> io::Result<()> {
+    dial(to).await.map(drop)
 }
 
 async fn dial(to: &str) -> io::Result<TcpStream> {

@@ -3,7 +3,7 @@
 //! The node asks and this side answers: `CONNECT` for each stream, and a word when it lets go. A node that is gone
 //! without one is found by PINGs.
 
-use super::carry;
+use super::{carry, unanswered::Teller};
 use crate::tasks;
 use bytes::Bytes;
 use h2::{
@@ -71,11 +71,11 @@ impl Parted {
 
 impl Hanging {
     /// Answers on a connection until it ends.
-    pub fn start(socket: Upgraded, to: String) -> Self {
+    pub fn start(socket: Upgraded, to: String, unanswered: Teller) -> Self {
         let (said, words) = mpsc::channel(4);
         let (finish, finishing) = watch::channel(false);
         let task = tasks::spawn(async move {
-            let why = serve(socket, to, &said, finishing).await;
+            let why = serve(socket, (to, unanswered), &said, finishing).await;
             // Nobody hears it where the tunnel is over, or hangs elsewhere: an end without words says the same.
             let _ = said.try_send(Parted::Gone(why));
         });
@@ -114,7 +114,7 @@ impl Drop for Hanging {
 /// Why it ended.
 async fn serve(
     socket: Upgraded,
-    to: String,
+    end: (String, Teller),
     said: &mpsc::Sender<Parted>,
     mut finishing: watch::Receiver<bool>,
 ) -> String {
@@ -137,7 +137,7 @@ async fn serve(
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => answer(request, respond, &to, said),
+                Some(Ok((request, respond))) => answer(request, respond, &end, said),
                 Some(Err(error)) => return error.to_string(),
                 None => return "the node closed it".into(),
             },
@@ -155,11 +155,11 @@ async fn serve(
 fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    to: &str,
+    (to, unanswered): &(String, Teller),
     said: &mpsc::Sender<Parted>,
 ) {
     if request.method() == Method::CONNECT {
-        tasks::spawn(carry::carry(request.into_body(), respond, to.to_owned()));
+        tasks::spawn(carry::carry(request.into_body(), respond, (to.clone(), unanswered.clone())));
         return;
     }
     let is_goodbye = request.method() == Method::POST && request.uri().path() == GOODBYE;

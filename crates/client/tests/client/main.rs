@@ -8,5 +8,6 @@ mod group;
 mod operator;
 mod services;
 mod support;
+mod tunnel_rule;
 mod watch;
 mod worker;

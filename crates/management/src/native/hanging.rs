@@ -110,7 +110,7 @@ impl From<NotOpened> for Fault {
         let detail = why.to_string();
         match why {
             NotOpened::NoToken => Self::new(Code::TokenUnknown, detail),
-            NotOpened::OtherNames | NotOpened::Closed => Self::new(Code::TunnelForbidden, detail),
+            NotOpened::OtherNames { .. } | NotOpened::Closed => Self::new(Code::TunnelForbidden, detail),
             NotOpened::Full { .. } => Self::new(Code::Busy, detail),
             NotOpened::Leaving => Self::new(Code::ShuttingDown, detail),
             NotOpened::Refused(refusal) => Problem::from(&refusal).into(),

@@ -11,7 +11,7 @@ use quorate_management::{
     Unavailable,
     tunnel::{Asked, NotOpened, Opened, TunnelDoor},
 };
-use quorate_model::LogIndex;
+use quorate_model::{LogIndex, TunnelName};
 use std::sync::Arc;
 
 /// Says in management's words why the cluster can't be changed.
@@ -28,7 +28,9 @@ impl TunnelDoor for Door {
     fn open(&self, asked: Asked) -> BoxFuture<'_, Result<Opened, NotOpened>> {
         async move {
             let Asked { name, token, from } = asked;
-            self.guard.admit(name.as_str(), token.as_deref(), from)?;
+            self.guard
+                .admit(name.as_str(), token.as_deref(), from)
+                .map_err(|stranger| not_opened(stranger, &name))?;
             let hook = self.holding.hall().hook(name.as_str()).map_err(|why| match why {
                 NoHook::Closed => NotOpened::Leaving,
                 NoHook::Full => NotOpened::Full { max: TUNNELS_MAX },
@@ -48,12 +50,10 @@ impl TunnelDoor for Door {
     }
 }
 
-impl From<Stranger> for NotOpened {
-    fn from(stranger: Stranger) -> Self {
-        match stranger {
-            Stranger::Unknown => Self::NoToken,
-            Stranger::OtherNames => Self::OtherNames,
-            Stranger::Closed => Self::Closed,
-        }
+fn not_opened(stranger: Stranger, name: &TunnelName) -> NotOpened {
+    match stranger {
+        Stranger::Unknown => NotOpened::NoToken,
+        Stranger::OtherNames(allowed) => NotOpened::OtherNames { name: name.clone(), allowed },
+        Stranger::Closed => NotOpened::Closed,
     }
 }

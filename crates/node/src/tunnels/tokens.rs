@@ -137,6 +137,13 @@ impl Tokens {
         }
         judgement
     }
+
+    /// How the names begin that a token is for.
+    fn names_of(&self, token: &str) -> Vec<Box<str>> {
+        let is_it =
+            |grant: &&Grant| verify_slices_are_equal(grant.token.as_bytes(), token.as_bytes()).is_ok();
+        self.0.iter().filter(is_it).map(|grant| grant.names.clone()).collect()
+    }
 }
 
 fn is_of_names(byte: u8) -> bool {
@@ -204,12 +211,12 @@ pub(crate) enum Guard {
 }
 
 /// Why somebody is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stranger {
     /// It shows no token, or one that is not known.
     Unknown,
-    /// What it shows is for tunnels of other names.
-    OtherNames,
+    /// What it shows is for tunnels of other names, which begin so.
+    OtherNames(Vec<Box<str>>),
     /// There are no tokens, and it does not come from this machine alone.
     Closed,
 }
@@ -226,11 +233,16 @@ impl Guard {
 
     pub fn admit(&self, name: &str, token: Option<&str>, from: Option<IpAddr>) -> Result<(), Stranger> {
         match self {
-            Self::Tokens(tokens) => match token.map(|token| tokens.borrow().judge(name, token)) {
-                Some(Judgement::Good) => Ok(()),
-                Some(Judgement::ForOthers) => Err(Stranger::OtherNames),
-                Some(Judgement::Unknown) | None => Err(Stranger::Unknown),
-            },
+            Self::Tokens(tokens) => {
+                let tokens = tokens.borrow();
+                let token = token.ok_or(Stranger::Unknown)?;
+                match tokens.judge(name, token) {
+                    Judgement::Good => Ok(()),
+                    // Whoever holds the token may know.
+                    Judgement::ForOthers => Err(Stranger::OtherNames(tokens.names_of(token))),
+                    Judgement::Unknown => Err(Stranger::Unknown),
+                }
+            }
             Self::ThisMachine if from.is_some_and(|from| from.to_canonical().is_loopback()) => Ok(()),
             Self::ThisMachine | Self::Nobody => Err(Stranger::Closed),
         }
@@ -332,7 +344,7 @@ mod tests {
         let admit = |name, token| guard.admit(name, token, None);
         assert_eq!(admit("web", Some(ALL)), Ok(()));
         assert_eq!(admit("team-a.web", Some(TEAM)), Ok(()));
-        assert_eq!(admit("team-b.web", Some(TEAM)), Err(Stranger::OtherNames));
+        assert_eq!(admit("team-b.web", Some(TEAM)), Err(Stranger::OtherNames(vec!["team-a.".into()])));
         for wrong in [None, Some(""), Some("0123456789abcdeF"), Some("0123456789abcdef0"), Some("team-a.")] {
             assert_eq!(admit("team-a.web", wrong), Err(Stranger::Unknown), "{wrong:?}");
         }

@@ -3,8 +3,11 @@
 //! The leader proposes a step once its clock is past the step's time, and the step stands where its entry stands. A
 //! proposal names the epoch and the step: one that comes late, or twice, or after a pause, changes nothing.
 
+mod former_rules;
+
 use super::require_index;
 use crate::state::State;
+use former_rules::Before;
 use quorate_model::{
     Event, LogIndex, OnErrorsThen, Ramp, RampAdvance, RampCommand, RampErrors, RampOrder, RampState,
     RampSubject, Refusal, Reply, Route, Sandbox, StoredRoute, StoredSandbox, route::Destination,
@@ -44,22 +47,26 @@ impl State {
         Some(before.or_else(came_back).unwrap_or_else(|| self.begin_ramp(ramp)))
     }
 
-    /// The same of the rules of a sandbox.
+    /// The same of the rules of a sandbox. A rule that stands at another place than before keeps where its ramp stood:
+    /// somebody who puts a rule in before it sends no requests again to what failed.
     pub(super) fn ramps_of_sandbox(
         &self,
         sandbox: &Sandbox,
         standing: Option<&StoredSandbox>,
         earlier: Option<&BTreeMap<u16, RampState>>,
     ) -> BTreeMap<u16, RampState> {
-        let ramps = (0..).zip(&sandbox.rules).filter_map(|(nth, rule)| {
+        let mut before = Before::of(standing);
+        let went_on = before.each_of(&sandbox.rules);
+        let ramps = (0u16..).zip(&sandbox.rules).zip(went_on).filter_map(|((nth, rule), was)| {
             let ramp = rule.ramp.as_ref()?;
-            let before = standing.and_then(|stored| {
-                let before = stored.sandbox.rules.get(usize::from(nth))?;
-                let is_same = before.ramp == rule.ramp && before.destinations == rule.destinations;
-                stored.ramps.get(&nth).filter(|_| is_same).copied()
-            });
             let came_back = || Some(earlier?.get(&nth)?.restored(self.index, self.now));
-            Some((nth, before.or_else(came_back).unwrap_or_else(|| self.begin_ramp(ramp))))
+            let state = match was {
+                Some((place, state)) if place == nth => state,
+                // Ramps are known by their places: what is on its way about another one there is not about this one.
+                Some((_, state)) => RampState { epoch: self.index, ..state },
+                None => came_back().unwrap_or_else(|| self.begin_ramp(ramp)),
+            };
+            Some((nth, state))
         });
         ramps.collect()
     }

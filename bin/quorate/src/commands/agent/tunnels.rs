@@ -168,6 +168,15 @@ fn teller(name: &str, hung: &watch::Sender<bool>) -> impl FnMut(News) + use<> {
         News::Lost { node, why } => {
             tracing::warn!(tunnel = name, node, why = printable(&why), "the tunnel is gone; dialling again");
         }
+        News::Taken { node } => tracing::warn!(tunnel = name, node, "another machine has opened the tunnel"),
+        News::NotAnswered { why, count } => {
+            tracing::warn!(
+                tunnel = name,
+                why = printable(&why),
+                count,
+                "nothing answers at the end of the tunnel"
+            );
+        }
         News::NotTaken { node, why } => {
             tracing::warn!(tunnel = name, node, why = printable(&why), "the node did not take the tunnel");
         }
