@@ -252,7 +252,7 @@ mod tests {
     fn conduct() -> (Conduct, Rules) {
         let mut rules = Rules::of(
             Some(&ServicePolicy::default()),
-            super::super::Manner::ByRoute,
+            super::super::Manner::default(),
             &super::super::Here::default(),
         );
         rules.outlier = Some(SETTINGS);
