@@ -252,7 +252,7 @@ mod tests {
     fn conduct() -> (Conduct, Rules) {
         let mut rules = Rules::of(
             Some(&ServicePolicy::default()),
-            super::super::Manner::default(),
+            super::super::Manner::of(None),
             &super::super::Here::default(),
         );
         rules.outlier = Some(SETTINGS);
