@@ -9,7 +9,7 @@ use madsim::{runtime::Handle, task::NodeId, time::Duration};
 use quorate_model::{NodeName, Position};
 use quorate_node::{
     Node, Platform, Secret,
-    config::{Config, Sources},
+    config::{Config, Gateway, GatewayListener, Sources},
     readiness::Phase,
 };
 use quorate_state::{Forgotten, Since, View};
@@ -94,7 +94,7 @@ fn config(number: usize, peers: &BTreeSet<usize>) -> Config {
         routing: socket(8080),
         management: socket(9090),
         peer: socket(7070),
-        gateway: socket(8082),
+        gateway: Gateway { listen: GatewayListener::At(socket(8082)), ..defaults.gateway },
         peers,
         drain_delay: Duration::ZERO,
         drain_limit: Duration::from_secs(2),

@@ -108,5 +108,5 @@ fn a_ramp_to_a_version_that_fails_is_paused_and_aborted() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), &shown.out).expect("written");
     let path = file.path().to_str().expect("a plain path");
-    says(&cluster.nodes[0].operate(&["routes", "put", "web", "-f", path]), "set route web");
+    says(&cluster.nodes[0].operate(&["routes", "put", "web", "-f", path]), "it was so before");
 }
