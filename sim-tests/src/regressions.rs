@@ -48,4 +48,7 @@ pub const SEEDS: [(u64, Scenario, &str); 18] = [
     // A worker that left closed its connection after its last byte, and the router wrote to it while that byte was under
     // way. In the simulated network such a write fails at once, and takes the byte along: the scenario was wrong.
     (50, Scenario::Http2, "a worker that leaves may cut its last answer"),
+    // A stream between two gateways was given up while a node was cut off, and the next one was already used when the
+    // network brought what was left of it: a message came behind those that were said after it.
+    (7, Scenario::Sockets, "what a stream that was given up still brings is not taken"),
 ];

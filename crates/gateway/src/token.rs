@@ -40,6 +40,9 @@ pub enum NotAKey {
     /// It is shorter than the signature's hash.
     #[error("a shared secret has at least {SECRET_BYTES_MIN} bytes; this one has {0}")]
     Short(usize),
+    /// It is a key in PEM, and no secret.
+    #[error("a key in PEM is no shared secret; for a public key name RS256 or ES256")]
+    Pem,
     /// It is not a public key in PEM, or of another kind.
     #[error("it is no public key in PEM that goes with {0:?}")]
     NotPem(Signature),
@@ -100,6 +103,10 @@ impl Verifier {
         let (algorithm, key) = match signature {
             Signature::Hs256 => {
                 let secret = key.trim_ascii_end();
+                // Everybody has a public key: taken for a secret, it would let everybody in.
+                if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
+                    return Err(NotAKey::Pem);
+                }
                 if secret.len() < SECRET_BYTES_MIN {
                     return Err(NotAKey::Short(secret.len()));
                 }
@@ -153,5 +160,20 @@ impl Verifier {
             }
         }
         claims.sub.as_deref().and_then(|sub| UserId::parse(sub).ok()).ok_or(NotProved::Subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever forgets to name the signature of a public key would let everybody in who has it.
+    #[test]
+    fn a_key_in_pem_is_no_shared_secret() {
+        let pem =
+            b"\n-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
+        assert!(matches!(Verifier::new(Signature::Hs256, pem), Err(NotAKey::Pem)));
+        assert!(Verifier::new(Signature::Hs256, &[b'x'; SECRET_BYTES_MIN]).is_ok());
+        assert!(matches!(Verifier::new(Signature::Hs256, b"x"), Err(NotAKey::Short(1))));
     }
 }

@@ -32,7 +32,7 @@ pub struct ConnectArgs {
     #[arg(long, value_name = "USER")]
     pub user: String,
     /// Addresses of any gateways, separated by commas; the first that answers is taken, and the next when it is lost
-    #[arg(long, value_name = "URL", env = "QUORATE_GATEWAY", default_value = "ws://127.0.0.1:8082/ws")]
+    #[arg(long, value_name = "URL", env = "QUORATE_GATEWAYS", default_value = "ws://127.0.0.1:8082/ws")]
     pub gateway: String,
     /// Whom lines without a name go to
     #[arg(long, value_name = "USER")]

@@ -24,7 +24,7 @@ pub fn run(args: &ConnectArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("--user: is empty; allowed: 1 to 256 bytes".into()));
     }
     let gateways = socket::gateways(&args.gateway)
-        .map_err(|e| Failure::Usage(format!("--gateway (or QUORATE_GATEWAY): {e}")))?;
+        .map_err(|e| Failure::Usage(format!("--gateway (or QUORATE_GATEWAYS): {e}")))?;
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let dialect = if args.legacy { Dialect::Legacy } else { Dialect::Quorate };
     let caller = Caller { user: args.user.clone(), gateways, token, dialect };

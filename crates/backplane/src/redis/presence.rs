@@ -92,7 +92,9 @@ impl Registry {
             if some.is_empty() {
                 return;
             }
-            let ends = some.iter().map(|(user, id)| scripts::end(user.as_str(), &id.to_string()));
+            let ends = some
+                .iter()
+                .map(|(user, id)| scripts::end(user.as_str(), &id.to_string(), self.0.me.as_str()));
             if self.run(ends.collect()).await.is_none() {
                 // Nobody refreshes them: they run out.
                 tracing::warn!(users = some.len(), "users who have left stay in Redis until they run out");
@@ -250,7 +252,8 @@ impl Hold for Held {
         let (user, id) = (self.user.clone(), self.id);
         async move {
             registry.0.lock().mine.remove(&id);
-            let end = registry.run(vec![scripts::end(user.as_str(), &id.to_string())]);
+            let end =
+                registry.run(vec![scripts::end(user.as_str(), &id.to_string(), registry.0.me.as_str())]);
             let closed = async {
                 if let Some(inner) = inner {
                     inner.close().await;

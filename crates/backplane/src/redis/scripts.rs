@@ -32,9 +32,9 @@ redis.call('HSET', KEYS[1], 'gwId', ARGV[1], 'connId', ARGV[2], 'ts', ts)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return ''";
 
-/// An end: 1 if the entry was this connection's.
+/// An end: 1 if the entry was this connection's, on this gateway: one that has moved keeps its id.
 const END: &str = "\
-if redis.pcall('HGET', KEYS[1], 'connId') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if redis.pcall('HGET', KEYS[1], 'connId') == ARGV[1] and redis.pcall('HGET', KEYS[1], 'gwId') == ARGV[2] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
 /// A message to whoever holds the user: how many heard it, or -1 if nobody does, or one of those that follow.
@@ -80,9 +80,9 @@ fn with_entry(script: &str, Entry { user, gateway, connection, now_s }: &Entry<'
     command
 }
 
-pub(super) fn end(user: &str, connection: &str) -> Cmd {
+pub(super) fn end(user: &str, connection: &str, gateway: &str) -> Cmd {
     let mut command = eval(END, user);
-    command.arg(connection);
+    command.arg(connection).arg(gateway);
     command
 }
 

@@ -139,9 +139,10 @@ impl Connection {
             }
             let step = tokio::select! {
                 biased;
+                // First: whoever hears much must be heard, too.
+                () = tasks::sleep(ping_at.saturating_sub(now)) => Step::Ping,
                 frame = self.socket.next() => Step::Frame(frame),
                 order = self.orders.recv(), if self.leaving == Leaving::Not => Step::Order(order),
-                () = tasks::sleep(ping_at.saturating_sub(now)) => Step::Ping,
             };
             let done = match step {
                 Step::Frame(frame) => self.frame(frame).await,

@@ -132,8 +132,8 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     named.extend(presence::commands());
     named.extend(ramps::commands());
     named.extend(objects::commands());
-    named.extend(sessions::commands());
     named.extend(versions::commands());
+    named.extend(sessions::commands());
     named
 }
 

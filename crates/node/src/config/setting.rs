@@ -75,7 +75,7 @@ impl Setting {
 }
 
 /// Variables of other commands.
-const OTHER_VARIABLES: [&str; 3] = ["QUORATE_CONFIG", "QUORATE_SERVER", "QUORATE_TOKEN"];
+const OTHER_VARIABLES: [&str; 4] = ["QUORATE_CONFIG", "QUORATE_GATEWAYS", "QUORATE_SERVER", "QUORATE_TOKEN"];
 /// How variables of the agent begin.
 const OF_AGENT: &str = "QUORATE_AGENT_";
 /// What container platforms make of a service called quorate (`QUORATE_PORT_8080_TCP_ADDR`).

@@ -20,8 +20,12 @@ use quorate_model::NodeId;
 use quorate_rt::published::Published;
 use quorate_state::View;
 use std::{
+    collections::BTreeMap,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -36,12 +40,14 @@ pub(super) struct GatewayDoor {
     view: Arc<Published<View>>,
     inbox: Mutex<Option<Arc<dyn Inbox>>>,
     repeats: Arc<Mutex<Repeats>>,
+    /// By node, how many streams it has opened.
+    opened: Mutex<BTreeMap<NodeId, Arc<AtomicU64>>>,
 }
 
 impl GatewayDoor {
     /// Closed: nobody is here.
     pub fn new(view: Arc<Published<View>>) -> Self {
-        Self { view, inbox: Mutex::default(), repeats: Arc::default() }
+        Self { view, inbox: Mutex::default(), repeats: Arc::default(), opened: Mutex::default() }
     }
 
     /// What comes goes into `inbox`.
@@ -103,8 +109,12 @@ impl GatewayDoor {
 /// The door as consensus has it: shared, since streams outlive the call.
 impl Door for GatewayDoor {
     fn converse(self: Arc<Self>, from: NodeId, frames: Frames) -> Chunks {
+        let opened =
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).entry(from).or_default().clone();
+        let nth = opened.fetch_add(1, Ordering::AcqRel) + 1;
         let taking = FuturesUnordered::new();
-        Conversation { door: self, from, frames: Some(frames), taking, answers: BytesMut::new() }.boxed()
+        let (frames, answers) = (Some(frames), BytesMut::new());
+        Conversation { door: self, from, opened, nth, frames, taking, answers }.boxed()
     }
 
     fn asked(&self, question: Bytes) -> BoxFuture<'static, Vec<u8>> {
@@ -119,6 +129,10 @@ impl Door for GatewayDoor {
 struct Conversation {
     door: Arc<GatewayDoor>,
     from: NodeId,
+    /// How many streams the node has opened, and which of them this is. A newer one was opened after this one had ended
+    /// there: what the network still brings of this one was given up, and would come behind what was said since.
+    opened: Arc<AtomicU64>,
+    nth: u64,
     /// `None`: over.
     frames: Option<Frames>,
     taking: FuturesUnordered<BoxFuture<'static, Answered>>,
@@ -135,6 +149,10 @@ impl Conversation {
         while self.taking.len() < TAKING_MAX && self.answers.len() < CHUNK_BYTES {
             let Some(frames) = &mut self.frames else { return };
             let Poll::Ready(next) = frames.poll_next_unpin(context) else { return };
+            if self.opened.load(Ordering::Acquire) != self.nth {
+                self.frames = None;
+                return;
+            }
             let sent = match next {
                 Some(Ok(frame)) => decode_sent(&frame),
                 Some(Err(_)) | None => {
