@@ -109,8 +109,14 @@ async fn declined(answer: Response<Incoming>, status: StatusCode) -> io::Error {
     let words: String = String::from_utf8_lossy(&words).chars().filter(|c| !c.is_control()).collect();
     match status {
         StatusCode::NOT_FOUND => io::Error::new(io::ErrorKind::NotFound, words),
+        StatusCode::SERVICE_UNAVAILABLE => busy(words),
         _ => refused(words),
     }
+}
+
+/// It is there, and has too much to do.
+fn busy(words: String) -> io::Error {
+    io::Error::new(io::ErrorKind::WouldBlock, words)
 }
 
 fn refused(words: String) -> io::Error {
@@ -126,7 +132,7 @@ pub(crate) async fn carry(shared: &Shared, mut request: Request<Incoming>) -> io
         return Err(io::Error::new(io::ErrorKind::NotFound, "no such tunnel hangs here"));
     };
     let Ok(place) = shared.carriage.places.clone().try_acquire_owned() else {
-        return Err(refused(format!("{STREAMS_MAX} streams for other nodes are open")));
+        return Err(busy(format!("{STREAMS_MAX} streams for other nodes are open")));
     };
     let late = |_| Err(refused(format!("it was not reached within {OPENED_WITHIN:?}")));
     let opened = time::timeout(OPENED_WITHIN, carrier(name, epoch)).await.unwrap_or_else(late);

@@ -94,6 +94,7 @@ impl Refusal {
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Tunnel(e) if e.kind() == std::io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            Self::Tunnel(e) if e.kind() == std::io::ErrorKind::WouldBlock => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tunnel(_) => StatusCode::BAD_GATEWAY,
             Self::Unnamed | Self::Body(_) | Self::Message(_) => StatusCode::BAD_REQUEST,
             Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,

@@ -152,8 +152,9 @@ impl Opener {
     }
 }
 
+/// That it has too much to do stays what it is: it is there.
 fn as_refused(error: io::Error) -> io::Error {
-    refused(error.to_string())
+    if error.kind() == io::ErrorKind::WouldBlock { error } else { refused(error.to_string()) }
 }
 
 fn refused(words: String) -> io::Error {

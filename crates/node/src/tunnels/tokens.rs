@@ -4,7 +4,7 @@
 //! file only this machine may, and only where nobody else reaches the management listener.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use quorate_model::TunnelName;
+use quorate_model::{TunnelName, limit};
 use std::{
     fmt,
     fs::File,
@@ -21,6 +21,8 @@ const TOKEN_BYTES_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 4 << 10;
 /// More lines are refused: each token that comes is held against all of them.
 const LINES_MAX: usize = 10_000;
+/// How many beginnings of names somebody is told that a token is for.
+const NAMES_TOLD_MAX: usize = 20;
 /// Larger files are refused.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -142,7 +144,7 @@ impl Tokens {
     fn names_of(&self, token: &str) -> Vec<Box<str>> {
         let is_it =
             |grant: &&Grant| verify_slices_are_equal(grant.token.as_bytes(), token.as_bytes()).is_ok();
-        self.0.iter().filter(is_it).map(|grant| grant.names.clone()).collect()
+        self.0.iter().filter(is_it).take(NAMES_TOLD_MAX).map(|grant| grant.names.clone()).collect()
     }
 }
 
@@ -180,7 +182,7 @@ impl Grant {
         if !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err("its token has a letter that is not allowed");
         }
-        if !names.bytes().all(is_of_names) {
+        if names.len() > limit::TUNNEL_NAME_BYTES_MAX || !names.bytes().all(is_of_names) {
             return Err("no tunnel's name begins like that");
         }
         Ok(Self { names: names.into(), token: token.into() })

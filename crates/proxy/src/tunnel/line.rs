@@ -36,6 +36,8 @@ use tokio::{
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// It has so long to answer: then the tunnel is gone.
 pub const PING_WITHIN: Duration = Duration::from_secs(10);
+/// A stream waits for so long until another one ends, where there are as many as may be.
+pub const ROOM_WITHIN: Duration = Duration::from_secs(1);
 /// The other end has so long to take a word that is not about a stream.
 const WORD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -120,6 +122,14 @@ impl Room {
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().acquire_owned().await.ok()
     }
+
+    /// One of each, in this order: who waits for the own tunnel keeps no room from others. Whoever has to wait for long is
+    /// told so as long as somebody still hears it: a tunnel that has too much to do is there.
+    async fn of_each(rooms: [&Self; 2]) -> io::Result<[Option<OwnedSemaphorePermit>; 2]> {
+        let both = async { [rooms[0].permit().await, rooms[1].permit().await] };
+        let full = |_| io::Error::new(io::ErrorKind::WouldBlock, "too many streams are open");
+        timeout(ROOM_WITHIN, both).await.map_err(full)
+    }
 }
 
 /// Opens streams. The connection lives as long as one of these, and as the streams on it.
@@ -158,11 +168,11 @@ impl Line {
         Ok((Self { sender, open: Arc::default(), own, of_node }, Hanging { connection, pings }))
     }
 
-    /// A stream to what hangs on the tunnel. No deadline of its own.
+    /// A stream to what hangs on the tunnel. An error of the kind `WouldBlock`: for [`ROOM_WITHIN`] there was no room for
+    /// it. No other deadline of its own.
     pub async fn open(&self) -> io::Result<Stream> {
         let mut place = Place::take(&self.open);
-        // In this order: who waits for the own tunnel keeps no room from others.
-        place.permits = [self.own.permit().await, self.of_node.permit().await];
+        place.permits = Room::of_each([&self.own, &self.of_node]).await?;
         let mut sender = self.sender.clone().ready().await.map_err(gone)?;
         let mut request = Request::new(());
         *request.method_mut() = Method::CONNECT;

@@ -16,7 +16,10 @@ use quorate_client::{
     tunnel::{Error, News, Tunnel},
 };
 use quorate_model::WorkerId;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -69,8 +72,10 @@ impl Tunnels {
         Self { nodes: config.routers.clone(), token, open: BTreeMap::new(), stop: watch::Sender::new(false) }
     }
 
-    /// Opens those that are not open yet, and waits until they hang somewhere, or had the time to.
+    /// Opens those that are not open yet, and waits until they hang somewhere, or had the time to. One that had it before is
+    /// not waited for again: what else there is to report would be late for its sake.
     pub async fn open(&mut self, wanted: &BTreeMap<String, String>) {
+        let mut opened = BTreeSet::new();
         for (name, to) in wanted {
             if self.open.contains_key(name) {
                 continue;
@@ -85,10 +90,11 @@ impl Tunnels {
             let (told, hung) = watch::channel(false);
             let task = tokio::spawn(keep(tunnel, told, self.stop.subscribe()));
             self.open.insert(name.clone(), Open { hung, task });
+            opened.insert(name);
         }
-        let wanted = self.open.iter_mut().filter(|(name, _)| wanted.contains_key(*name));
+        let opened = self.open.iter_mut().filter(|(name, _)| opened.contains(name));
         let all = async {
-            for (_, one) in wanted {
+            for (_, one) in opened {
                 // An error says that it has panicked: it will not hang any more.
                 let _ = one.hung.wait_for(|hung| *hung).await;
             }

@@ -74,6 +74,18 @@ async fn tunnels_share_the_room_of_their_node_and_a_full_one_keeps_none_from_oth
     assert!(opens(&two).await.is_some(), "what one leaves another one takes");
 }
 
+/// Nobody is taken for gone because others are busy: requests that are meant for a sandbox would go to everybody's
+/// version.
+#[tokio::test]
+async fn whoever_finds_no_room_is_told_that_it_is_busy() {
+    let room = Room::of(1);
+    let (line, far) = hung_with(&room).await;
+    quorate_rt::spawn(take_all(far, Arc::default(), 100));
+    let _open = opens(&line).await.expect("there is room");
+    let error = line.open().await.err().expect("there is none");
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+}
+
 /// Scenario: the other end answers with more headers than anybody has use for. It costs the stream, not memory.
 #[tokio::test]
 async fn an_answer_with_too_many_headers_is_refused() {
