@@ -1,7 +1,7 @@
 //! The gateway's listener: HTTP/1.1, until a client asks to speak WebSocket.
 //!
-//! Connections that have not asked yet are bounded apart from those that have: a client that says nothing keeps nobody
-//! out for long.
+//! Connections that have not asked yet are bounded apart from those that have, in number and in time: a client that never
+//! asks keeps nobody out for long.
 
 use crate::answer::Answers;
 use hyper::{server::conn::http1, service::service_fn};
@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const HTTP_MAX: usize = 4_096;
 /// A client has this long to send a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that has not become a WebSocket by then is closed, after the request that is under way.
+const HTTP_WITHIN: Duration = Duration::from_secs(30);
 /// Largest head of a request, in bytes; beyond it 431.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// A client whose machine is gone without a word is found after this time.
@@ -77,11 +79,11 @@ async fn serve(
     tokio::select! {
         biased;
         // Also when it has left HTTP: the rest goes on elsewhere.
-        _ = connection.as_mut() => {}
-        () = shutdown.wait() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = time::timeout(HEAD_WITHIN, connection).await;
-        }
+        _ = connection.as_mut() => return drop(place),
+        () = shutdown.wait() => {}
+        () = time::sleep(HTTP_WITHIN) => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = time::timeout(HEAD_WITHIN, connection).await;
     drop(place);
 }
