@@ -8,6 +8,7 @@ ap.add_argument("--sandboxes", type=int, default=1_000)
 ap.add_argument("--changes", type=int, default=300)
 ap.add_argument("--connections", default="10,100,1000")
 ap.add_argument("--dur", type=float, default=3)
+ap.add_argument("--rate", type=int, default=5_000, help="requests a second, shared by all connections, where they pause")
 A = ap.parse_args()
 BK = os.environ["BK_BIN"]
 
@@ -108,6 +109,10 @@ def main():
             routed = load(routing[0], connections, "--keys", listed, *accept)
             added = {q: (routed[q] - direct[q]) / 1_000 for q in ("p50", "p99")}
             print(f"{connections} connections without a pause: {direct['p50'] / 1_000:.2f} ms (p99 {direct['p99'] / 1_000:.2f}) without the node, {routed['p50'] / 1_000:.2f} ms ({routed['p99'] / 1_000:.2f}) through it by key: {added['p50']:.2f} ms ({added['p99']:.2f}) more")
+            paced = ("--rate", str(A.rate))
+            direct, routed = load(backend, connections, *accept, *paced), load(routing[0], connections, "--keys", listed, *accept, *paced)
+            added = {q: (routed[q] - direct[q]) / 1_000 for q in ("p50", "p99")}
+            print(f"{connections} connections with {A.rate} requests a second: {added['p50']:.2f} ms ({added['p99']:.2f}) more")
             took = calls_of_api(management, connections, keys)
             print(f"{connections} clients of the API at once: median {statistics.median(took):.1f} ms, p99 {quantile(took, 0.99):.1f} ms")
     finally:
