@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 18] = [
+pub const SEEDS: [(u64, Scenario, &str); 19] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
