@@ -47,9 +47,7 @@ impl Forwarding<'_> {
 
     fn said(&self, arrived: &Arrived) -> Said {
         let status = arrived.status();
-        // A request that was sent on as it came, without a copy, has left its headers with whoever sent it.
-        let is_call = grpc::is_call(&self.outbound.headers) || grpc::is_call(arrived.headers());
-        if status != StatusCode::OK || !is_call {
+        if status != StatusCode::OK || !grpc::is_call(&self.outbound.headers) {
             return Said::Failed(status.is_server_error());
         }
         match arrived.headers().get(GRPC_STATUS) {
