@@ -59,7 +59,7 @@ pub fn check(engine: &Engine) -> Result<(), Failure> {
         ("Entrypoint", json!(["/quorate"])),
         ("Cmd", json!(["serve"])),
         ("Volumes", json!({"/var/lib/quorate": {}})),
-        ("ExposedPorts", json!({"7070/tcp": {}, "8080/tcp": {}, "9090/tcp": {}})),
+        ("ExposedPorts", json!({"7070/tcp": {}, "8080/tcp": {}, "8082/tcp": {}, "9090/tcp": {}})),
     ];
     for (key, value) in expected {
         same(key, &config[key], &value)?;
