@@ -47,6 +47,7 @@ mod backoff;
 mod delegate;
 mod tasks;
 mod tls;
+mod upgrading;
 
 pub use delegate::{DelegateOffer, HeartbeatWay, WhenSilent};
 pub use error::{Error, Problem};

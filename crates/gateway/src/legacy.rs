@@ -10,11 +10,12 @@ mod words;
 
 use crate::{
     backplane::{Message, Recipient},
-    cluster::{Lost, OpenError},
+    cluster::Lost,
     desk::Desk,
     dialect::Caller,
     hall::Mailbox,
     lanes::{Decided, LaneLimits, Lanes},
+    returning::Asked,
     session::Session,
     wire::{End, Heard, Wire},
 };
@@ -61,7 +62,7 @@ enum Step {
     Heard(Heard),
     Deliver(Arc<Message>),
     Lost(Lost),
-    Back(Box<Session>, Result<(), OpenError>),
+    Back(Box<Session>, Asked),
 }
 
 impl Talk {
@@ -115,7 +116,7 @@ impl Talk {
                 self.standing.lapse();
                 Ok(())
             }
-            Step::Back(session, asked) => self.standing.back(*session, asked),
+            Step::Back(session, asked) => self.standing.back(session, asked),
         }
     }
 

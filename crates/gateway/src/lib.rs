@@ -15,6 +15,7 @@
 //! | [`wire`] | one WebSocket: frames, limits, pings, closing |
 //! | [`dialect`] | what is spoken on it |
 //! | [`legacy`] | the dialect of the original |
+//! | [`returning`] | a session whose node has lost its lease |
 //! | [`session`] | one registered connection of a user |
 //! | [`hall`] | the sessions that are here |
 //! | [`queue`] | what waits for one client |
@@ -46,6 +47,7 @@ pub mod origin;
 pub mod queue;
 pub mod rate;
 pub mod repeats;
+pub mod returning;
 pub mod session;
 pub mod settings;
 pub mod token;

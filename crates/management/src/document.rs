@@ -122,7 +122,7 @@ pub(crate) struct ListParams {
     wait: Option<String>,
 }
 
-/// Of the list of sandboxes.
+/// Of the list of sandboxes, besides what each list has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
@@ -130,23 +130,9 @@ pub(crate) struct SandboxListParams {
     /// Only those that end within this time, the first to end first.
     #[param(example = "1h")]
     ends_within: Option<String>,
-    /// Items of the page.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Linearizable: at least as new as any write that was acknowledged before.
-    consistent: Option<bool>,
-    /// Wait until this node has reached the index; 504 if it has not in time.
-    min_index: Option<u64>,
-    /// Blocking query: answer once the list may have changed after the index, or when the wait is over.
-    index: Option<u64>,
-    /// How long to wait: with min_index at most 60s, 5s if not said; with index at most 5m, 30s if not said.
-    #[param(example = "30s")]
-    wait: Option<String>,
 }
 
-/// Of the list of sessions.
+/// Of the list of sessions, besides what each list has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described here; read by quorate_api::Query")]
@@ -154,20 +140,6 @@ pub(crate) struct PresenceParams {
     /// Only the sessions that hang on the node of this name; none if it holds none.
     #[param(example = "n1")]
     gateway: Option<String>,
-    /// Items of the page.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Linearizable: at least as new as any write that was acknowledged before.
-    consistent: Option<bool>,
-    /// Wait until this node has reached the index; 504 if it has not in time.
-    min_index: Option<u64>,
-    /// Blocking query: answer once the list may have changed after the index, or when the wait is over.
-    index: Option<u64>,
-    /// How long to wait: with min_index at most 60s, 5s if not said; with index at most 5m, 30s if not said.
-    #[param(example = "30s")]
-    wait: Option<String>,
 }
 
 /// Of a write.

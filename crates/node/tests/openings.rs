@@ -2,22 +2,19 @@
 //! and into another proxy.
 #![cfg(not(madsim))]
 
+mod support;
+
 use http::Request;
 use quorate_model::{
-    Address, Command, FeatureLevel, PartitionRange, RegistrationParts, Reply, ServiceName, ServiceOffer,
-    ServicePolicy, Ttl, WorkerId,
+    Address, Command, PartitionRange, RegistrationParts, Reply, ServiceName, ServiceOffer, ServicePolicy,
+    Ttl, WorkerId,
     policy::{Balancing, Breaker},
 };
-use quorate_node::{
-    Node, Platform,
-    config::{Config, Sources},
-    readiness::Phase,
-};
+use quorate_node::Node;
 use quorate_rt::{
     http::{full, request_once},
-    net, time,
+    net,
 };
-use quorate_storage::SimDisk;
 use std::{
     net::SocketAddr,
     sync::{
@@ -26,48 +23,10 @@ use std::{
     },
     time::Duration,
 };
+use support::{cluster, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const OPENED: &str = "quorate_proxy_breaker_changes_total{change=\"opened\"}";
-
-/// Three nodes that have formed a cluster, with one core each: each core has breakers of its own.
-async fn cluster() -> Vec<Node> {
-    // Bound once to get free ports, then released for the nodes.
-    let held: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("free")).collect();
-    let ports: Vec<_> = held.iter().map(|port| port.local_addr().expect("bound").to_string()).collect();
-    drop(held);
-    let named: Vec<_> = ports.iter().zip(1..).map(|(at, nth)| format!("n{nth}={at}")).collect();
-    let mut nodes = Vec::new();
-    for (at, nth) in ports.iter().zip(1..) {
-        let name = format!("n{nth}");
-        let flags = [
-            ("routing", "127.0.0.1:0"),
-            ("management", "127.0.0.1:0"),
-            ("peer", at),
-            ("peers", &named.join(",")),
-            ("node-name", &name),
-            ("threads", "1"),
-        ];
-        let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let config = Config::load(&Sources { flags: flags.into(), ..Sources::default() }).expect("valid");
-        let disk = Arc::new(SimDisk::new().open(&config.node_name).expect("an empty disk"));
-        let platform = Platform { disk, partition_source: None, secret: None, detour: None };
-        nodes.push(Node::start(config, platform).await.expect("starts"));
-    }
-    let is_ready = |node: &Node| {
-        node.readiness().phase() == Phase::Serving && node.consensus().feature_level() == FeatureLevel::NEWEST
-    };
-    until("all are ready", || nodes.iter().all(is_ready)).await;
-    nodes
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = time::Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(time::Instant::now() < deadline, "{what}: not in time");
-        time::sleep(Duration::from_millis(10)).await;
-    }
-}
 
 /// A worker that answers each request with this status, and how many it had.
 async fn worker(status: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {

@@ -2,7 +2,7 @@
 //! most, presence names no gateway whose lease has ended, a late goodbye takes nothing from a newer holder, and whoever
 //! is cut off is gone on both sides in time.
 
-use super::serving;
+use super::{leases::Leases, serving};
 use crate::{
     trace,
     world::{Machine, World, now_ms},
@@ -11,15 +11,10 @@ use madsim::{
     rand::{Rng, thread_rng},
     time::timeout,
 };
-use quorate_model::{Epoch, LogIndex, NodeName, TunnelName};
+use quorate_model::{Epoch, TunnelName};
 use quorate_node::{GATEWAY_TTL, TunnelHold};
 use quorate_storage::CrashMode;
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 const NODES: usize = 3;
 /// Longer than a node takes for any answer; of one that is gone there is none.
@@ -35,59 +30,10 @@ const _: () =
 /// What clients believe that they hold, by the machine and its life.
 type Holds = BTreeMap<(usize, u32), Vec<TunnelHold>>;
 
-/// What was seen so far, on any node.
-#[derive(Default)]
-struct Seen {
-    /// Every lease that stood on some node.
-    leases: BTreeSet<Epoch>,
-    /// Of those that have ended, an index by which they had.
-    ended: BTreeMap<Epoch, LogIndex>,
-    /// Each grant, and who got it.
-    granted: BTreeMap<Epoch, String>,
-    /// By life of a node, the latest epoch by name: it only grows.
-    latest: BTreeMap<(String, u32, String), Epoch>,
-}
-
-impl Seen {
-    fn had_ended(&self, lease: Epoch, index: LogIndex) -> bool {
-        self.ended.get(&lease).is_some_and(|ended| *ended <= index)
-    }
-
-    /// What stands on a node at `index`. A lease is granted at its epoch or before: whoever is beyond that and does not
-    /// have it has seen its end.
-    fn follow(&mut self, standing: BTreeSet<Epoch>, index: LogIndex) {
-        for lease in self.leases.iter().filter(|lease| lease.0 <= index.0 && !standing.contains(lease)) {
-            let ended = self.ended.entry(*lease).or_insert(index);
-            *ended = (*ended).min(index);
-        }
-        self.leases.extend(standing);
-    }
-
-    /// Each epoch is one holder's, and a name goes from older ones to newer ones only.
-    fn holds(
-        &mut self,
-        (node, life): (&str, u32),
-        (name, at, epoch): (&TunnelName, &NodeName, Epoch),
-    ) -> Result<(), String> {
-        let who = format!("{name} at {at}");
-        if let Some(other) = self.granted.insert(epoch, who.clone())
-            && other != who
-        {
-            return Err(format!("{epoch} was granted to {other} and to {who}"));
-        }
-        let latest = self.latest.entry((node.to_owned(), life, name.to_string())).or_insert(epoch);
-        if *latest > epoch {
-            return Err(format!("{node}: {name} went back from {latest} to {epoch}"));
-        }
-        *latest = epoch;
-        Ok(())
-    }
-}
-
 pub async fn run() -> Result<(), String> {
     let world = serving(NODES, 0).await?;
     let holds = Rc::new(RefCell::new(Holds::new()));
-    let mut seen = Seen::default();
+    let mut seen = Leases::default();
     for _ in 0..ROUNDS {
         for _ in 0..thread_rng().gen_range(2..8) {
             act(&world, &holds).await;
@@ -138,7 +84,7 @@ async fn act(world: &World, holds: &RefCell<Holds>) {
 }
 
 /// One thing goes wrong, and what follows from it comes in time.
-async fn fault(world: &World, holds: &RefCell<Holds>, seen: &mut Seen) -> Result<(), String> {
+async fn fault(world: &World, holds: &RefCell<Holds>, seen: &mut Leases) -> Result<(), String> {
     let victim = world.any();
     match thread_rng().gen_range(0..4) {
         0 => {
@@ -175,7 +121,12 @@ async fn fault(world: &World, holds: &RefCell<Holds>, seen: &mut Seen) -> Result
 }
 
 /// Whoever is cut off lets everything go by itself, and the others see its lease end.
-async fn cut_off(world: &World, holds: &RefCell<Holds>, seen: &mut Seen, alone: usize) -> Result<(), String> {
+async fn cut_off(
+    world: &World,
+    holds: &RefCell<Holds>,
+    seen: &mut Leases,
+    alone: usize,
+) -> Result<(), String> {
     let (limit, key) = (now_ms() + GONE_WITHIN.as_millis(), (alone, world.machines[alone].life()));
     let held = gateway_of(world, alone);
     // Somebody comes while it is cut off, perhaps to it, perhaps with a name that it holds.
@@ -202,7 +153,7 @@ async fn cut_off(world: &World, holds: &RefCell<Holds>, seen: &mut Seen, alone: 
 async fn gone(
     world: &World,
     holds: &RefCell<Holds>,
-    seen: &mut Seen,
+    seen: &mut Leases,
     (victim, held): (usize, Option<Epoch>),
 ) -> Result<(), String> {
     let Some(lease) = held else { return Ok(()) };
@@ -226,7 +177,12 @@ fn gateway_of(world: &World, i: usize) -> Option<Epoch> {
     standing
 }
 
-async fn pass(world: &World, holds: &RefCell<Holds>, seen: &mut Seen, time: Duration) -> Result<(), String> {
+async fn pass(
+    world: &World,
+    holds: &RefCell<Holds>,
+    seen: &mut Leases,
+    time: Duration,
+) -> Result<(), String> {
     let end = now_ms() + time.as_millis();
     while now_ms() < end {
         world.pass(Duration::from_millis(25)).await?;
@@ -236,19 +192,14 @@ async fn pass(world: &World, holds: &RefCell<Holds>, seen: &mut Seen, time: Dura
 }
 
 /// What must hold on every node, at every moment.
-fn look(world: &World, holds: &RefCell<Holds>, seen: &mut Seen) -> Result<(), String> {
+fn look(world: &World, holds: &RefCell<Holds>, seen: &mut Leases) -> Result<(), String> {
     for machine in &world.machines {
         let Some(view) = machine.view() else { continue };
-        let (node, life, index) = (machine.name(), machine.life(), view.index());
-        let named = view.tunnels().iter().map(|(_, holder)| holder.gateway);
-        let standing: BTreeSet<_> = view.tunnels().gateways().map(|gateway| gateway.epoch).collect();
-        if let Some(lease) = named.chain(standing.iter().copied()).find(|lease| seen.had_ended(*lease, index))
-        {
-            return Err(format!("{node} names the lease {lease} at {index}, which had ended by then"));
-        }
-        seen.follow(standing, index);
+        let (node, life) = (machine.name(), machine.life());
+        seen.look(&node, &view, view.tunnels().iter().map(|(_, holder)| holder.gateway))?;
         for (name, holder) in view.tunnels().iter() {
-            seen.holds((&node, life), (name, &holder.node, holder.epoch))?;
+            let who = format!("{name} at {}", holder.node);
+            seen.holds((&node, life), (name.as_str(), who, holder.epoch))?;
         }
     }
     believed(world, holds)
@@ -274,7 +225,7 @@ fn believed(world: &World, holds: &RefCell<Holds>) -> Result<(), String> {
 }
 
 /// In the end what the log says is what is held, on all nodes, and nothing else.
-async fn agree(world: &World, holds: &RefCell<Holds>, seen: &mut Seen) -> Result<(), String> {
+async fn agree(world: &World, holds: &RefCell<Holds>, seen: &mut Leases) -> Result<(), String> {
     let limit = now_ms() + GONE_WITHIN.as_millis();
     loop {
         let held: BTreeMap<_, _> = holds

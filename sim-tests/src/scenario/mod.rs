@@ -8,6 +8,7 @@ mod forms;
 mod gateways;
 mod health;
 mod leader;
+mod leases;
 mod lost_answers;
 mod members;
 mod objects;

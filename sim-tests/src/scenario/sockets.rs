@@ -5,14 +5,13 @@
 mod ledger;
 mod user;
 
-use super::serving;
+use super::{leases::Leases, serving};
 use crate::{
     trace,
     world::{Machine, World, now_ms},
 };
 use ledger::Ledger;
 use madsim::rand::{Rng, thread_rng};
-use quorate_model::{Epoch, LogIndex};
 use quorate_storage::CrashMode;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,25 +26,13 @@ const ROUNDS: usize = 4;
 const AGREED_WITHIN: Duration = Duration::from_secs(120);
 const HEARD_WITHIN: Duration = Duration::from_secs(30);
 
-/// What the nodes have shown so far.
-#[derive(Default)]
-struct Shown {
-    leases: BTreeSet<Epoch>,
-    /// Of those that have ended, an index by which they had.
-    ended: BTreeMap<Epoch, LogIndex>,
-    /// Each grant, and who got it.
-    granted: BTreeMap<Epoch, String>,
-    /// By life of a node, the latest epoch by user: it only grows.
-    latest: BTreeMap<(String, u32, String), Epoch>,
-}
-
 pub async fn run() -> Result<(), String> {
     let world = serving(NODES, 0).await?;
     let ledger: Shared = Arc::new(Mutex::new(Ledger::default()));
     for user in 0..USERS {
         world.clients.spawn(user::live(user, ledger.clone()));
     }
-    let mut shown = Shown::default();
+    let mut shown = Leases::default();
     pass(&world, &ledger, &mut shown, Duration::from_secs(5)).await?;
     for _ in 0..ROUNDS {
         fault(&world, &ledger, &mut shown).await?;
@@ -60,7 +47,7 @@ pub async fn run() -> Result<(), String> {
     world.oracle.borrow_mut().finish(&world.member_names())
 }
 
-async fn fault(world: &World, ledger: &Shared, shown: &mut Shown) -> Result<(), String> {
+async fn fault(world: &World, ledger: &Shared, shown: &mut Leases) -> Result<(), String> {
     let victim = world.any();
     let ms = |range: std::ops::Range<u64>| Duration::from_millis(thread_rng().gen_range(range));
     match thread_rng().gen_range(0..4) {
@@ -90,55 +77,35 @@ async fn fault(world: &World, ledger: &Shared, shown: &mut Shown) -> Result<(), 
     Ok(())
 }
 
-async fn pass(world: &World, ledger: &Shared, shown: &mut Shown, time: Duration) -> Result<(), String> {
+async fn pass(world: &World, ledger: &Shared, shown: &mut Leases, time: Duration) -> Result<(), String> {
     let end = now_ms() + time.as_millis();
     while now_ms() < end {
         world.pass(Duration::from_millis(25)).await?;
         book(ledger).check()?;
         for machine in &world.machines {
-            shown.look(machine)?;
+            look(shown, machine)?;
         }
     }
     Ok(())
 }
 
-impl Shown {
-    fn look(&mut self, machine: &Machine) -> Result<(), String> {
-        let Some(view) = machine.view() else { return Ok(()) };
-        let (node, life, index) = (machine.name(), machine.life(), view.index());
-        let standing: BTreeSet<_> = view.tunnels().gateways().map(|gateway| gateway.epoch).collect();
-        for lease in self.leases.iter().filter(|lease| lease.0 <= index.0 && !standing.contains(lease)) {
-            let ended = self.ended.entry(*lease).or_insert(index);
-            *ended = (*ended).min(index);
+fn look(shown: &mut Leases, machine: &Machine) -> Result<(), String> {
+    let Some(view) = machine.view() else { return Ok(()) };
+    let (node, life) = (machine.name(), machine.life());
+    shown.look(&node, &view, view.sessions().iter().map(|session| session.gateway.epoch))?;
+    let mut seen = BTreeMap::new();
+    for session in view.sessions().iter() {
+        let (user, epoch) = (session.user.as_str(), session.epoch);
+        shown.holds((&node, life), (user, format!("{user} by {}", session.connection), epoch))?;
+        if let Some(other) = seen.insert(user, epoch) {
+            return Err(format!("{node}: {user} has the sessions {other} and {epoch}"));
         }
-        self.leases.extend(standing);
-        let mut seen = BTreeMap::new();
-        for session in view.sessions().iter() {
-            let (user, lease, epoch) = (session.user.as_str(), session.gateway.epoch, session.epoch);
-            if self.ended.get(&lease).is_some_and(|ended| *ended <= index) {
-                return Err(format!("{node} names {session:?} at {index}, whose lease had ended by then"));
-            }
-            let who = format!("{user} by {}", session.connection);
-            if let Some(other) = self.granted.insert(epoch, who.clone())
-                && other != who
-            {
-                return Err(format!("{epoch} was granted to {other} and to {who}"));
-            }
-            let latest = self.latest.entry((node.clone(), life, user.to_owned())).or_insert(epoch);
-            if *latest > epoch {
-                return Err(format!("{node}: {user} went back from {latest} to {epoch}"));
-            }
-            *latest = epoch;
-            if let Some(other) = seen.insert(user, epoch) {
-                return Err(format!("{node}: {user} has the sessions {other} and {epoch}"));
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// In the end who is connected is who presence names, on all nodes, and nobody has two connections.
-async fn agree(world: &World, ledger: &Shared, shown: &mut Shown) -> Result<(), String> {
+async fn agree(world: &World, ledger: &Shared, shown: &mut Leases) -> Result<(), String> {
     let limit = now_ms() + AGREED_WITHIN.as_millis();
     loop {
         let open = book(ledger).open();
@@ -166,7 +133,7 @@ fn named(machine: &Machine) -> Option<BTreeMap<String, BTreeSet<String>>> {
 }
 
 /// Everybody is there, and everybody speaks to everybody.
-async fn all_arrives(world: &World, ledger: &Shared, shown: &mut Shown) -> Result<(), String> {
+async fn all_arrives(world: &World, ledger: &Shared, shown: &mut Leases) -> Result<(), String> {
     // Each of them has its turn within some seconds.
     pass(world, ledger, shown, Duration::from_secs(10)).await?;
     let limit = now_ms() + HEARD_WITHIN.as_millis();

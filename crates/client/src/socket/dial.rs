@@ -6,12 +6,11 @@ use crate::{
     Error, Problem, Url,
     error::Silence,
     nodes::{causes, read_bounded},
-    tasks,
-    tls::{self, Roots},
+    tasks, upgrading,
 };
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::{Client, Response, Upgraded, header::HeaderMap, redirect};
+use reqwest::{Client, Response, Upgraded, header::HeaderMap};
 use std::time::Duration;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -22,8 +21,6 @@ use tokio_tungstenite::{
 const SUBPROTOCOL: &str = "quorate.v1";
 /// What a server proves to have read the handshake with (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// A gateway that does not even accept a connection is passed over quickly.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 /// Larger messages are refused.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -51,21 +48,11 @@ pub(super) enum NotDialled {
 
 impl Dialler {
     pub fn new(caller: &Caller) -> Result<Self, Error> {
-        let has_tls = caller.gateways.iter().any(|url| url.scheme() == "https");
-        let roots = if has_tls { Roots::System } else { Roots::None };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(roots)?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            // What is asked for is an upgrade, which HTTP/2 has not.
-            .http1_only()
-            .pool_max_idle_per_host(0)
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECTED_WITHIN)
-            .user_agent(concat!("quorate-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| Error::Setup(causes(&e)))?;
-        Ok(Self { client, dialect: caller.dialect, token: caller.token.clone() })
+        Ok(Self {
+            client: upgrading::client(&caller.gateways)?,
+            dialect: caller.dialect,
+            token: caller.token.clone(),
+        })
     }
 
     /// Dials one.

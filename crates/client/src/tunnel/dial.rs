@@ -4,17 +4,14 @@ use super::{NODES_MAX, Tunnel};
 use crate::{
     Error, Operator, Problem, Url,
     nodes::{Trouble, causes, read_bounded},
-    tasks,
-    tls::{self, Roots},
+    tasks, upgrading,
 };
 use quorate_api::tunnel::{EPOCH, PROTOCOL, VERSION, VERSION_HEADER};
-use reqwest::{Client, Upgraded, redirect};
+use reqwest::{Client, Upgraded};
 use std::time::Duration;
 
 /// A node answers by then: an opening waits for the cluster to agree.
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
-/// A node that does not even accept a connection is passed over quickly.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 /// Whoever is asked for the other nodes has so long.
 const LEARNT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -41,21 +38,11 @@ pub(super) enum NotDialled {
 
 impl Dialler {
     pub fn new(tunnel: &Tunnel) -> Result<Self, Error> {
-        let roots =
-            if tunnel.nodes.iter().any(|url| url.scheme() == "https") { Roots::System } else { Roots::None };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(roots)?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            // What is asked for is an upgrade, which HTTP/2 has not.
-            .http1_only()
-            .pool_max_idle_per_host(0)
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECTED_WITHIN)
-            .user_agent(concat!("quorate-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| Error::Setup(causes(&e)))?;
-        Ok(Self { client, name: tunnel.name.clone(), token: tunnel.token.clone() })
+        Ok(Self {
+            client: upgrading::client(&tunnel.nodes)?,
+            name: tunnel.name.clone(),
+            token: tunnel.token.clone(),
+        })
     }
 
     pub async fn dial(&self, node: &Url) -> Result<Dialled, NotDialled> {

@@ -4,16 +4,16 @@ use super::*;
 use quorate_model::{
     BootId, Command, Entry, GatewayEnd, LogIndex, LogTime, NodeName, Origin, PresenceCommand, Proposal, Reply,
 };
-use quorate_state::State;
+use quorate_state::{Applied, State};
 
 /// A node, and a log that other nodes write to as well.
-struct Case {
-    state: State,
-    view: Arc<Published<View>>,
-    holdings: Arc<Holdings>,
+pub(super) struct Case {
+    pub(super) state: State,
+    pub(super) view: Arc<Published<View>>,
+    pub(super) holdings: Arc<Holdings>,
 }
 
-fn node(n: u64) -> NodeName {
+pub(super) fn node(n: u64) -> NodeName {
     NodeName::parse(&format!("n{n}")).expect("valid")
 }
 
@@ -27,18 +27,23 @@ impl Case {
     }
 
     /// The node has a lease.
-    fn with_lease() -> (Self, Epoch) {
+    pub(super) fn with_lease() -> (Self, Epoch) {
         let mut case = Self::new();
         let lease = case.open_gateway(1);
         assert!(case.holdings.stand(&case.view, lease));
         (case, lease)
     }
 
-    fn run(&mut self, command: PresenceCommand) -> Reply {
+    /// In the log, and not seen yet.
+    pub(super) fn apply(&mut self, command: PresenceCommand) -> Applied {
         let index = LogIndex(self.state.index().0 + 1);
         let origin = Origin { boot: BootId(1), sequence: index.0 };
         let proposals = vec![Proposal { origin, command: Command::Presence(command) }];
-        let mut applied = self.state.apply(index, &Entry { at: LogTime(0), proposals });
+        self.state.apply(index, &Entry { at: LogTime(0), proposals })
+    }
+
+    pub(super) fn run(&mut self, command: PresenceCommand) -> Reply {
+        let mut applied = self.apply(command);
         self.view.store(Arc::new(self.state.clone()));
         self.holdings.observe(&self.state, &applied.events);
         applied.replies.remove(0)
@@ -51,11 +56,11 @@ impl Case {
         }
     }
 
-    fn open_gateway(&mut self, n: u64) -> Epoch {
+    pub(super) fn open_gateway(&mut self, n: u64) -> Epoch {
         self.granted(PresenceCommand::OpenGateway { node: node(n), boot: BootId(n) })
     }
 
-    fn end_gateway(&mut self, n: u64, epoch: Epoch) {
+    pub(super) fn end_gateway(&mut self, n: u64, epoch: Epoch) {
         self.run(PresenceCommand::EndGateways(vec![GatewayEnd { node: node(n), epoch }]));
     }
 

@@ -1,24 +1,17 @@
 //! A session's place in presence: held, lost with the node's lease and asked for again, or gone to another node.
 
 use crate::{
-    cluster::{Lost, OpenError},
-    drain::random_within,
+    cluster::Lost,
+    returning::{Asked, Returned, Returning},
     session::Session,
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use quorate_rt::time::{self, Duration};
-
-/// All sessions of a node lapse at once; they ask again within this time.
-const FIRST_WITHIN: Duration = Duration::from_secs(1);
-/// And then within this time each.
-const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The place.
 pub enum Home {
     /// The cluster knows it.
     Held(Box<Session>),
     /// The node has lost its lease: another epoch is asked for.
-    Returning(BoxFuture<'static, (Box<Session>, Result<(), OpenError>)>),
+    Returning(Returning),
     /// Another node holds it now. What came here before that is still here.
     Moved(Box<Session>),
     /// Nobody holds it.
@@ -30,7 +23,7 @@ pub enum Change {
     /// It is over.
     Lost(Lost),
     /// The log has answered.
-    Asked(Box<Session>, Result<(), OpenError>),
+    Asked(Box<Session>, Asked),
 }
 
 /// Somebody else has the place.
@@ -47,8 +40,8 @@ impl Home {
     pub async fn changes(&mut self) -> Change {
         match self {
             Self::Held(session) => Change::Lost(session.lost().await),
-            Self::Returning(asked) => {
-                let (session, asked) = asked.await;
+            Self::Returning(returning) => {
+                let (session, asked) = returning.answer().await;
                 Change::Asked(session, asked)
             }
             Self::Moved(_) | Self::Over => std::future::pending().await,
@@ -57,9 +50,8 @@ impl Home {
 
     /// The lease is over.
     pub fn lapse(&mut self) {
-        if let Self::Held(mut session) = std::mem::replace(self, Self::Over) {
-            session.lapse();
-            *self = returning(session, FIRST_WITHIN);
+        if let Self::Held(session) = std::mem::replace(self, Self::Over) {
+            *self = Self::Returning(Returning::lapsed(session));
         }
     }
 
@@ -71,12 +63,12 @@ impl Home {
     }
 
     /// The log has answered.
-    pub fn back(&mut self, session: Box<Session>, asked: Result<(), OpenError>) -> Result<(), Replaced> {
-        match asked {
-            Ok(()) => *self = Self::Held(session),
-            Err(OpenError::Taken(_)) => return Err(Replaced),
-            Err(OpenError::Full(_) | OpenError::Unavailable(_)) => *self = returning(session, AGAIN_WITHIN),
-        }
+    pub fn back(&mut self, session: Box<Session>, asked: Asked) -> Result<(), Replaced> {
+        *self = match Returning::answered(session, asked) {
+            Returned::Back(session) => Self::Held(session),
+            Returned::NotYet(returning) => Self::Returning(returning),
+            Returned::Replaced => return Err(Replaced),
+        };
         Ok(())
     }
 
@@ -87,14 +79,4 @@ impl Home {
             Self::Returning(_) | Self::Over => {}
         }
     }
-}
-
-fn returning(session: Box<Session>, wait: Duration) -> Home {
-    let asked = async move {
-        let mut session = session;
-        time::sleep(random_within(wait)).await;
-        let asked = session.open_again().await;
-        (session, asked)
-    };
-    Home::Returning(asked.boxed())
 }

@@ -10,16 +10,14 @@
 //! ```
 
 use super::Step;
-use crate::{cluster::OpenError, drain::random_within, hall::Mailbox, session::Session, wire::End};
-use futures_util::{FutureExt, future::BoxFuture};
+use crate::{
+    hall::Mailbox,
+    returning::{Asked, Returned, Returning},
+    session::Session,
+    wire::End,
+};
 use quorate_model::UserId;
-use quorate_rt::time::{self, Duration};
 use std::sync::Arc;
-
-/// All sockets of a node lapse at once; they ask again within this time.
-const FIRST_WITHIN: Duration = Duration::from_secs(1);
-/// And then within this time each.
-const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a client is.
 pub(super) enum Standing {
@@ -31,32 +29,12 @@ pub(super) enum Standing {
     Returning(Returning),
 }
 
-/// A session that asks the log for another epoch.
-pub(super) struct Returning {
-    user: UserId,
-    mailbox: Arc<Mailbox>,
-    asked: BoxFuture<'static, (Session, Result<(), OpenError>)>,
-}
-
-impl Returning {
-    fn within(session: Session, wait: Duration) -> Self {
-        let (user, mailbox) = (session.user().clone(), session.mailbox().clone());
-        let asked = async move {
-            let mut session = session;
-            time::sleep(random_within(wait)).await;
-            let asked = session.open_again().await;
-            (session, asked)
-        };
-        Self { user, mailbox, asked: asked.boxed() }
-    }
-}
-
 impl Standing {
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Nobody => None,
             Self::Registered(session) => Some(session.user()),
-            Self::Returning(returning) => Some(&returning.user),
+            Self::Returning(returning) => Some(returning.user()),
         }
     }
 
@@ -68,7 +46,7 @@ impl Standing {
         match self {
             Self::Nobody => None,
             Self::Registered(session) => Some(session.mailbox().clone()),
-            Self::Returning(returning) => Some(returning.mailbox.clone()),
+            Self::Returning(returning) => Some(returning.mailbox().clone()),
         }
     }
 
@@ -78,8 +56,8 @@ impl Standing {
             Self::Nobody => std::future::pending().await,
             Self::Registered(session) => Step::Lost(session.lost().await),
             Self::Returning(returning) => {
-                let (session, asked) = (&mut returning.asked).await;
-                Step::Back(Box::new(session), asked)
+                let (session, asked) = returning.answer().await;
+                Step::Back(session, asked)
             }
         }
     }
@@ -94,21 +72,18 @@ impl Standing {
 
     /// The lease is over.
     pub fn lapse(&mut self) {
-        if let Self::Registered(mut session) = std::mem::replace(self, Self::Nobody) {
-            session.lapse();
-            *self = Self::Returning(Returning::within(session, FIRST_WITHIN));
+        if let Self::Registered(session) = std::mem::replace(self, Self::Nobody) {
+            *self = Self::Returning(Returning::lapsed(Box::new(session)));
         }
     }
 
     /// The log has answered.
-    pub fn back(&mut self, session: Session, asked: Result<(), OpenError>) -> Result<(), End> {
-        match asked {
-            Ok(()) => *self = Self::Registered(session),
-            Err(OpenError::Taken(_)) => return Err(End::Replaced),
-            Err(OpenError::Full(_) | OpenError::Unavailable(_)) => {
-                *self = Self::Returning(Returning::within(session, AGAIN_WITHIN));
-            }
-        }
+    pub fn back(&mut self, session: Box<Session>, asked: Asked) -> Result<(), End> {
+        *self = match Returning::answered(session, asked) {
+            Returned::Back(session) => Self::Registered(*session),
+            Returned::NotYet(returning) => Self::Returning(returning),
+            Returned::Replaced => return Err(End::Replaced),
+        };
         Ok(())
     }
 

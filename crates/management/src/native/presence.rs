@@ -3,7 +3,7 @@
 use super::reads;
 use crate::{
     answer::{Answer, Fault, decided},
-    document::{ObjectParams, PresenceParams, ReadRefusals},
+    document::{ListParams, ObjectParams, PresenceParams, ReadRefusals},
     request,
     server::App,
 };
@@ -31,7 +31,7 @@ const KINDS: [Kind; 2] = [Kind::Presence, Kind::Gateway];
     operation_id = "list_presence",
     path = "/v1/presence",
     tag = "presence",
-    params(PresenceParams),
+    params(PresenceParams, ListParams),
     responses((status = 200, description = "A page", body = Page<SessionBody>), ReadRefusals),
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {

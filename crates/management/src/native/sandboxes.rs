@@ -7,7 +7,7 @@ use super::{
 use crate::{
     answer::{Answer, Fault, decided, with_etag},
     document::{
-        BodyRefusals, Conditions, DeclaredRefusals, LevelRefusals, ObjectParams, ReadRefusals,
+        BodyRefusals, Conditions, DeclaredRefusals, LevelRefusals, ListParams, ObjectParams, ReadRefusals,
         RecordWriteParams, RemoveRefusals, SandboxListParams,
     },
     request,
@@ -36,7 +36,7 @@ pub(super) type KeyPath = Result<Path<String>, PathRejection>;
     operation_id = "list_sandboxes",
     path = "/v1/sandboxes",
     tag = "sandboxes",
-    params(SandboxListParams),
+    params(SandboxListParams, ListParams),
     responses((status = 200, description = "A page", body = Page<SandboxBody>), ReadRefusals),
 )]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Answer {

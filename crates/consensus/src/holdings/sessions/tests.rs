@@ -1,22 +1,10 @@
 //! What one node makes of what the log says about users, entry by entry.
 
-use super::*;
-use quorate_model::{
-    BootId, Command, Entry, GatewayEnd, LogIndex, LogTime, NodeName, Origin, PresenceCommand, Proposal,
-    Reply, SecondLogin, SessionChange,
+use super::{
+    super::tests::{Case, node},
+    *,
 };
-use quorate_state::State;
-
-/// A node, and a log that other nodes write to as well.
-struct Case {
-    state: State,
-    view: Arc<Published<View>>,
-    holdings: Arc<Holdings>,
-}
-
-fn node(n: u64) -> NodeName {
-    NodeName::parse(&format!("n{n}")).expect("valid")
-}
+use quorate_model::{GatewayEnd, PresenceCommand, Reply, SecondLogin, SessionChange};
 
 fn who(name: &str, connection: u128) -> (UserId, ConnectionId) {
     (UserId::parse(name).expect("valid"), ConnectionId::from_random(connection))
@@ -27,41 +15,6 @@ fn open((user, connection): (UserId, ConnectionId)) -> SessionChange {
 }
 
 impl Case {
-    /// The node has a lease.
-    fn with_lease() -> (Self, Epoch) {
-        let mut case =
-            Self { state: State::new(), view: Published::new(Arc::default()), holdings: Arc::default() };
-        let lease = case.open_gateway(1);
-        assert!(case.holdings.stand(&case.view, lease));
-        (case, lease)
-    }
-
-    /// In the log, and not seen yet.
-    fn apply(&mut self, command: PresenceCommand) -> quorate_state::Applied {
-        let index = LogIndex(self.state.index().0 + 1);
-        let origin = Origin { boot: BootId(1), sequence: index.0 };
-        let proposals = vec![Proposal { origin, command: Command::Presence(command) }];
-        self.state.apply(index, &Entry { at: LogTime(0), proposals })
-    }
-
-    fn run(&mut self, command: PresenceCommand) -> Reply {
-        let mut applied = self.apply(command);
-        self.view.store(Arc::new(self.state.clone()));
-        self.holdings.observe(&self.state, &applied.events);
-        applied.replies.remove(0)
-    }
-
-    fn open_gateway(&mut self, n: u64) -> Epoch {
-        match self.run(PresenceCommand::OpenGateway { node: node(n), boot: BootId(n) }) {
-            Reply::Registered { epoch } => epoch,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn end_gateway(&mut self, n: u64, epoch: Epoch) {
-        self.run(PresenceCommand::EndGateways(vec![GatewayEnd { node: node(n), epoch }]));
-    }
-
     fn change(&mut self, gateway: Epoch, changes: Vec<SessionChange>) -> Arc<[SessionOutcome]> {
         match self.run(PresenceCommand::Sessions { gateway, changes }) {
             Reply::Sessions(outcomes) => outcomes,
@@ -70,7 +23,7 @@ impl Case {
     }
 
     /// Some gateway opens a session.
-    fn open_by(&mut self, gateway: Epoch, name: &str, connection: u128) -> Epoch {
+    fn log_in(&mut self, gateway: Epoch, name: &str, connection: u128) -> Epoch {
         match self.change(gateway, vec![open(who(name, connection))])[..] {
             [SessionOutcome::Opened { epoch }] => epoch,
             ref other => panic!("{other:?}"),
@@ -83,7 +36,7 @@ impl Case {
     }
 
     /// This node opens sessions.
-    fn hold(&mut self, gateway: Epoch, asked: &[(&str, u128)]) -> Vec<SessionHold> {
+    fn hold_users(&mut self, gateway: Epoch, asked: &[(&str, u128)]) -> Vec<SessionHold> {
         let openings = self.begin(asked);
         let changes = asked.iter().map(|(name, connection)| open(who(name, *connection))).collect();
         let outcomes = self.change(gateway, changes);
@@ -98,10 +51,10 @@ impl Case {
 #[test]
 fn whoever_logs_in_elsewhere_replaces_and_the_former_one_is_told() {
     let (mut case, lease) = Case::with_lease();
-    let holds = case.hold(lease, &[("alice", 1), ("bob", 2)]);
+    let holds = case.hold_users(lease, &[("alice", 1), ("bob", 2)]);
     assert!(holds.iter().all(|hold| hold.is_lost().is_none()));
     let elsewhere = case.open_gateway(2);
-    case.open_by(elsewhere, "alice", 3);
+    case.log_in(elsewhere, "alice", 3);
     assert_eq!([holds[0].is_lost(), holds[1].is_lost()], [Some(Lost::Replaced), None]);
     // Its goodbye would be void: nothing is left to say.
     let bob = holds[1].epoch();
@@ -112,12 +65,12 @@ fn whoever_logs_in_elsewhere_replaces_and_the_former_one_is_told() {
 #[tokio::test]
 async fn whoever_waits_for_a_loss_is_woken_and_whoever_asks_later_is_told_at_once() {
     let (mut case, lease) = Case::with_lease();
-    let hold = Arc::new(case.hold(lease, &[("alice", 1)]).remove(0));
+    let hold = Arc::new(case.hold_users(lease, &[("alice", 1)]).remove(0));
     let waits = quorate_rt::spawn({
         let hold = hold.clone();
         async move { hold.lost().await }
     });
-    let next = case.hold(lease, &[("alice", 2)]).remove(0);
+    let next = case.hold_users(lease, &[("alice", 2)]).remove(0);
     assert_eq!((waits.await.expect("it ends"), hold.lost().await), (Lost::Replaced, Lost::Replaced));
     case.end_gateway(1, lease);
     assert_eq!(next.lost().await, Lost::LeaseOver);
@@ -128,7 +81,7 @@ async fn whoever_waits_for_a_loss_is_woken_and_whoever_asks_later_is_told_at_onc
 #[test]
 fn one_that_was_replaced_before_its_asker_heard_of_it_is_lost_from_the_start() {
     let (mut case, lease) = Case::with_lease();
-    let holds = case.hold(lease, &[("alice", 1), ("alice", 2)]);
+    let holds = case.hold_users(lease, &[("alice", 1), ("alice", 2)]);
     assert_eq!([holds[0].is_lost(), holds[1].is_lost()], [Some(Lost::Replaced), None]);
     drop(holds.into_iter().next());
     assert_eq!(case.orphans().len(), 1, "the second was dropped with the list");
@@ -137,8 +90,8 @@ fn one_that_was_replaced_before_its_asker_heard_of_it_is_lost_from_the_start() {
 #[test]
 fn the_end_of_the_lease_is_the_end_of_all_and_leaves_no_orphan() {
     let (mut case, lease) = Case::with_lease();
-    let holds = case.hold(lease, &[("alice", 1), ("bob", 2)]);
-    drop(case.hold(lease, &[("carol", 3)]));
+    let holds = case.hold_users(lease, &[("alice", 1), ("bob", 2)]);
+    drop(case.hold_users(lease, &[("carol", 3)]));
     let elsewhere = case.open_gateway(2);
     case.end_gateway(2, elsewhere);
     assert!(holds.iter().all(|hold| hold.is_lost().is_none()), "that was another one's");
@@ -164,16 +117,16 @@ fn what_nobody_has_is_an_orphan_and_what_somebody_is_about_to_have_is_none() {
     let (mut case, lease) = Case::with_lease();
     // Its asker gave up before it was applied.
     drop(case.begin(&[("late", 1)]));
-    let late = case.open_by(lease, "late", 1);
+    let late = case.log_in(lease, "late", 1);
     assert_eq!(case.orphans(), [late]);
     // Its asker gives up after it was applied, and before it heard so.
     let openings = case.begin(&[("alice", 2)]);
-    let epoch = case.open_by(lease, "alice", 2);
+    let epoch = case.log_in(lease, "alice", 2);
     assert_eq!(case.orphans(), [], "it may still be heard");
     drop(openings);
     assert_eq!(case.orphans(), [epoch]);
     // Nobody closed what was held.
-    let hold = case.hold(lease, &[("bob", 3)]).remove(0);
+    let hold = case.hold_users(lease, &[("bob", 3)]).remove(0);
     let epoch = hold.epoch();
     drop(hold);
     assert_eq!(case.orphans(), [epoch]);
@@ -182,11 +135,11 @@ fn what_nobody_has_is_an_orphan_and_what_somebody_is_about_to_have_is_none() {
     assert_eq!(case.orphans(), [epoch]);
     // Another node's are its own to close.
     let elsewhere = case.open_gateway(2);
-    case.open_by(elsewhere, "carol", 4);
+    case.log_in(elsewhere, "carol", 4);
     assert_eq!(case.orphans(), []);
     // One that was replaced meanwhile needs no goodbye.
-    drop(case.hold(lease, &[("dave", 5)]));
-    case.open_by(elsewhere, "dave", 6);
+    drop(case.hold_users(lease, &[("dave", 5)]));
+    case.log_in(elsewhere, "dave", 6);
     assert_eq!(case.orphans(), []);
     case.end_gateway(1, lease);
     case.holdings.put_back_sessions(lease, vec![epoch]);
@@ -209,7 +162,7 @@ fn a_connection_may_ask_a_second_time_before_it_is_answered() {
 #[test]
 fn what_was_missed_in_a_snapshot_is_noticed() {
     let (mut case, lease) = Case::with_lease();
-    let holds = case.hold(lease, &[("alice", 1), ("bob", 2)]);
+    let holds = case.hold_users(lease, &[("alice", 1), ("bob", 2)]);
     let elsewhere = case.open_gateway(2);
     // The entries go by unseen.
     case.apply(PresenceCommand::Sessions { gateway: elsewhere, changes: vec![open(who("alice", 3))] });
