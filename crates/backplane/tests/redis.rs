@@ -5,11 +5,12 @@
 mod server;
 mod support;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use quorate_backplane::redis::{Server, TTL_S, detour, detour_refreshing};
 use quorate_gateway::{
     backplane::{BackplaneError, Message, Recipient, Taken, Ways},
     cluster::{Hold, Lost},
+    delivery::Outcome,
 };
 use quorate_model::{ConnectionId, SecondLogin};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, at, message, node, until, user};
+use support::{Cluster, Gate, at, message, node, until, user};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A gateway, and a client to look at Redis with.
@@ -143,6 +144,63 @@ async fn two_of_our_gateways_send_to_each_other_and_nobody_hears_itself() {
     assert!(stage.cluster.taken().is_empty());
     assert_eq!(stage.ways.backplane.ask(node("n2"), vec![1]).await, Ok(vec![1]), "the cluster's own way");
     other.backplane.stop().await;
+}
+
+/// One was sent for each session, and given to all sessions of the user there.
+#[tokio::test]
+async fn each_of_a_users_many_sessions_gets_a_message_once() {
+    let Some(server) = RedisServer::start(None) else { return };
+    let cluster = Arc::new(Cluster::default());
+    let ways = |me: &str, others: &[&str]| {
+        let server = Server { address: server.address(), password: None };
+        detour(server)(cluster.ways(me, others))
+    };
+    let one = Gate::start(ways("n1", &["n2"])).await;
+    let two = Gate::start(ways("n2", &["n1"])).await;
+    let sessions = [one.enter("bob", 1).await, two.enter("bob", 2).await, two.enter("bob", 3).await];
+    let mut sent = Vec::new();
+    for (gate, content) in [(&one, "1"), (&two, "2"), (&one, "3"), (&two, "4")] {
+        assert_eq!(gate.courier.deliver(message("bob", content)).await, Outcome::Delivered);
+        sent.push(content);
+    }
+    // An original gateway knows one of them, and sends one to its gateway.
+    let theirs = r#"{"from":"ann","to":"bob","content":"5","type":"direct"}"#;
+    let mut client = server.client().get_multiplexed_async_connection().await.expect("it listens");
+    let _: u64 = client.publish("gateway:n2", theirs).await.expect("it answers");
+    // What is published after all of these has come after all of these.
+    let all = Arc::new(Message { to: Recipient::All, ..Message::clone(&message("bob", "last")) });
+    let _: u64 = client
+        .publish("gateway:broadcast", quorate_backplane::envelope::encode(&all, &node("n9")))
+        .await
+        .expect("it answers");
+    for (nth, session) in sessions.iter().enumerate() {
+        until("the last has come", async || session.heard().iter().any(|content| content == "last")).await;
+        let mut heard = session.heard();
+        assert_eq!(heard.pop().as_deref(), Some("last"));
+        heard.sort_unstable();
+        let expected = if nth == 0 { &["1", "2", "3", "4"][..] } else { &["1", "2", "3", "4", "5"][..] };
+        assert_eq!(heard, expected, "session {nth}");
+    }
+}
+
+/// One who is just registering held up everybody's messages.
+#[tokio::test]
+async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {
+    let Some(server) = RedisServer::start(None) else { return };
+    let cluster = Arc::new(Cluster::default());
+    let at = Server { address: server.address(), password: None };
+    let gate = Gate::start(detour(at)(cluster.ways("n1", &[]))).await;
+    let carol = gate.enter("carol", 1).await;
+    let mut bob = gate.expect("bob");
+    let mut client = server.client().get_multiplexed_async_connection().await.expect("it listens");
+    for (to, content) in [("bob", "1"), ("carol", "a"), ("bob", "2"), ("carol", "b")] {
+        let json = format!(r#"{{"from":"ann","to":"{to}","content":"{content}","type":"direct"}}"#);
+        let _: u64 = client.publish("gateway:n1", json).await.expect("it answers");
+    }
+    until("hers have come", async || carol.heard() == ["a", "b"]).await;
+    assert!(bob.heard().is_empty());
+    bob.arrive(&gate, 2).await;
+    assert_eq!(bob.heard(), ["1", "2"]);
 }
 
 /// The original publishes to a channel that nobody reads, and reports the message as sent.
@@ -291,4 +349,170 @@ async fn of_a_user_of_many_sessions_none_is_lost_to_another_one() {
     second.close().await;
     let id = ConnectionId::from_random(1).to_string();
     until("Redis names the other one", async || stage.hash("bob").await.get("connId") == Some(&id)).await;
+}
+
+/// A round of refreshes that has begun after this was called.
+async fn round(stage: &mut Stage) {
+    for number in [90, 91] {
+        let other = stage.open("witness", number).await;
+        let _: u64 = stage.client.del("presence:witness").await.expect("it answers");
+        until("a round has been made", async || !stage.hash("witness").await.is_empty()).await;
+        other.close().await;
+    }
+}
+
+async fn is_there_again(stage: &mut Stage, name: &str) {
+    let _: u64 = stage.client.del(format!("presence:{name}")).await.expect("it answers");
+    until("it is refreshed", async || !stage.hash(name).await.is_empty()).await;
+}
+
+/// A second `register` on one socket: the end of the former took the entry of the new one with it.
+#[tokio::test]
+async fn a_socket_that_becomes_another_users_is_refreshed_for_that_one_alone() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let (bob, ann) = (stage.open("bob", 1).await, stage.open("ann", 1).await);
+    bob.close().await;
+    assert_eq!(stage.hash("bob").await, Hash::new());
+    is_there_again(&mut stage, "ann").await;
+    round(&mut stage).await;
+    assert_eq!(stage.hash("bob").await, Hash::new());
+    drop(ann);
+    until("what was dropped is gone", async || stage.hash("ann").await.is_empty()).await;
+}
+
+/// A session that was lost, and is registered again by the same socket before the former is let go of.
+#[tokio::test]
+async fn the_end_of_an_older_registration_leaves_the_newer_one_of_the_same_socket() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let (first, second, third) =
+        (stage.open("bob", 1).await, stage.open("bob", 1).await, stage.open("bob", 1).await);
+    first.close().await;
+    assert_eq!(stage.hash("bob").await["gwId"], "n1");
+    drop(second);
+    round(&mut stage).await;
+    assert_eq!(stage.hash("bob").await["gwId"], "n1");
+    is_there_again(&mut stage, "bob").await;
+    third.close().await;
+    assert_eq!(stage.hash("bob").await, Hash::new());
+}
+
+/// Its client left in the middle: nobody held it, and it was refreshed for ever.
+#[tokio::test]
+async fn a_registration_that_fails_or_is_given_up_half_way_leaves_nothing_behind() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let open = |name, number| {
+        stage.ways.presence.open(user(name), ConnectionId::from_random(number), SecondLogin::Replace)
+    };
+    assert!(open("bob", 1).now_or_never().is_none(), "Redis is awaited");
+    assert!(!stage.cluster.stands("bob"));
+    round(&mut stage).await;
+    assert_eq!(stage.hash("bob").await, Hash::new());
+    stage.cluster.close();
+    let open = stage.ways.presence.open(user("ann"), ConnectionId::from_random(2), SecondLogin::Replace);
+    assert!(open.await.is_err());
+    assert_eq!(stage.hash("ann").await, Hash::new());
+}
+
+/// A refresh that was under way when its user left wrote the whole entry again, and nobody took it out.
+#[tokio::test]
+async fn a_refresh_brings_nobody_back_who_has_left() {
+    let Some(mut stage) = stage_refreshing(Duration::from_millis(1)).await else { return };
+    for number in 0..300 {
+        let hold = stage.open(&format!("u{number}"), number).await;
+        if number % 2 == 0 { hold.close().await } else { drop(hold) }
+    }
+    until("nothing is left", async || {
+        let left: Vec<String> = stage.client.keys("presence:*").await.expect("it answers");
+        left.is_empty()
+    })
+    .await;
+    let left: Vec<String> = stage.client.keys("presence:*").await.expect("it answers");
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Each one who left without a word put the next refresh off.
+#[tokio::test]
+async fn users_are_refreshed_however_often_others_leave() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let _hold = stage.open("bob", 1).await;
+    let _: u64 = stage.client.del("presence:bob").await.expect("it answers");
+    let mut number = 2;
+    until("it is refreshed", async || {
+        drop(stage.open("ann", number).await);
+        number += 1;
+        !stage.hash("bob").await.is_empty()
+    })
+    .await;
+}
+
+/// Whose connection has the same id is not the same: a session that moves between gateways keeps it.
+#[tokio::test]
+async fn a_refresh_touches_no_entry_of_another_gateway_whatever_its_connection() {
+    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
+    let id = ConnectionId::from_random(1).to_string();
+    let hold = stage.open("bob", 1).await;
+    for (gateway, connection) in [("n2", id.as_str()), ("n2", "of a session that is gone"), ("n1", "another")]
+    {
+        stage.log_in_elsewhere("bob", gateway, connection).await;
+        let theirs = stage.hash("bob").await;
+        round(&mut stage).await;
+        assert_eq!(stage.hash("bob").await, theirs);
+        assert_eq!(hold.lost(), None, "who is on which gateway of the cluster the log says");
+    }
+    stage.log_in_elsewhere("bob", "gateway-02", &id).await;
+    let lost = tokio::time::timeout(Duration::from_secs(30), hold.until_lost()).await;
+    assert_eq!(lost, Ok(Lost::Replaced));
+    assert_eq!(stage.hash("bob").await["gwId"], "gateway-02");
+}
+
+/// Everything that is logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panics inside").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_password_is_in_a_log_or_in_what_is_shown() {
+    let Some(server) = RedisServer::start(Some("open-sesame")) else { return };
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    let with = |password: &str| Server { address: server.address(), password: Some(password.into()) };
+    let mut shown = Vec::new();
+    for password in ["open-sesame", "barley"] {
+        let settings = quorate_backplane::kafka::Settings {
+            brokers: vec!["kafka:9092".into()],
+            offsets: "offsets.json".into(),
+            presence: Some(with(password)),
+        };
+        shown.push(format!("{settings:?}"));
+        let cluster = Arc::new(Cluster::default());
+        let ways = detour(with(password))(cluster.ways("n1", &[]));
+        ways.backplane.start(cluster.clone()).await.expect("its node has other things to do too");
+        let hold = ways.presence.open(user("bob"), ConnectionId::from_random(1), SecondLogin::Replace).await;
+        hold.expect("the log decides").close().await;
+        shown.push(format!("{:?}", ways.backplane.send(at("n2"), message("bob", "hi")).await));
+        ways.backplane.stop().await;
+    }
+    drop(logging);
+    let logged = String::from_utf8(logged.0.lock().expect("no panics inside").clone()).expect("text");
+    assert!(logged.contains("listening to other gateways"), "{logged}");
+    assert!(logged.contains("other gateways can't be heard"), "{logged}");
+    for text in shown.iter().chain([&logged]) {
+        assert!(!text.contains("open-sesame") && !text.contains("barley"), "{text}");
+    }
 }
