@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(byte, 7);
         level.is_busy();
         assert!(read(&mut inlet, AHEAD_MAX / 2).is_some(), "little waits");
-        assert!(read(&mut inlet, AHEAD_MAX).is_none());
+        assert!(read(&mut inlet, AHEAD_MAX).is_some(), "what is read at once is not cut");
+        assert!(read(&mut inlet, 1).is_none());
     }
 }
