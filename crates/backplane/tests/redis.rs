@@ -413,23 +413,6 @@ async fn a_registration_that_fails_or_is_given_up_half_way_leaves_nothing_behind
     assert_eq!(stage.hash("ann").await, Hash::new());
 }
 
-/// A refresh that was under way when its user left wrote the whole entry again, and nobody took it out.
-#[tokio::test]
-async fn a_refresh_brings_nobody_back_who_has_left() {
-    let Some(mut stage) = stage_refreshing(Duration::from_millis(1)).await else { return };
-    for number in 0..300 {
-        let hold = stage.open(&format!("u{number}"), number).await;
-        if number % 2 == 0 { hold.close().await } else { drop(hold) }
-    }
-    until("nothing is left", async || {
-        let left: Vec<String> = stage.client.keys("presence:*").await.expect("it answers");
-        left.is_empty()
-    })
-    .await;
-    let left: Vec<String> = stage.client.keys("presence:*").await.expect("it answers");
-    assert!(left.is_empty(), "{left:?}");
-}
-
 /// Each one who left without a word put the next refresh off.
 #[tokio::test]
 async fn users_are_refreshed_however_often_others_leave() {

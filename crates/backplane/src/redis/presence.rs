@@ -64,6 +64,8 @@ struct Stand {
 struct Mine {
     /// Which registration of the key: the end of an older one is not this one's.
     number: u64,
+    /// Since when, in seconds since 1970, as long as Redis has not been told: it may name an earlier login elsewhere.
+    unwritten: Option<u64>,
     lost: watch::Sender<bool>,
 }
 
@@ -142,32 +144,40 @@ impl Registry {
         while !keys.is_empty() {
             let told: Vec<_> = {
                 let stand = self.0.lock();
-                keys.into_iter().map(|key| (stand.mine.contains_key(&key), key)).collect()
+                let now = |key: &Key| stand.mine.get(key).map(|mine| (mine.number, mine.unwritten));
+                keys.into_iter().map(|key| (now(&key), key)).collect()
             };
-            let commands = told.iter().map(|(is_mine, key)| {
-                self.0.with_entry(key, if *is_mine { scripts::keep } else { scripts::end })
+            let commands = told.iter().map(|(now, key)| match now {
+                Some((_, unwritten)) => self.0.with_entry(key, *unwritten, scripts::keep),
+                None => self.0.with_entry(key, None, scripts::end),
             });
             let answers = self.run(commands.collect()).await?;
-            for ((is_mine, key), answer) in told.iter().zip(answers) {
-                if let Value::BulkString(gateway) = answer
-                    && *is_mine
-                    && !gateway.is_empty()
-                {
-                    self.has_moved(key, &String::from_utf8_lossy(&gateway));
+            for ((now, key), answer) in told.iter().zip(answers) {
+                if let (Some((number, _)), Value::BulkString(gateway)) = (now, answer) {
+                    self.hear(key, *number, &String::from_utf8_lossy(&gateway));
                 }
             }
             let stand = self.0.lock();
-            let has_changed = |told: &(bool, Key)| stand.mine.contains_key(&told.1) != told.0;
-            keys = told.into_iter().filter(has_changed).map(|(_, key)| key).collect();
+            let has_changed = |key: &Key, was_mine: bool| stand.mine.contains_key(key) != was_mine;
+            keys = told
+                .into_iter()
+                .filter(|(now, key)| has_changed(key, now.is_some()))
+                .map(|told| told.1)
+                .collect();
         }
         Some(())
     }
 
-    /// Another connection has the entry. On a gateway of this cluster that is no affair of Redis': the log decides who is
-    /// there, and an entry that is left of a node that was killed runs out. On any other one the user has logged in there.
-    fn has_moved(&self, key: &Key, gateway: &str) {
-        let is_ours = self.0.fleet.ours().iter().any(|ours| ours == gateway);
-        if !is_ours && let Some(mine) = self.0.lock().mine.get(key) {
+    /// A registration is in Redis, or (not empty) another connection has the entry. On a `gateway` of this cluster that is
+    /// no affair of Redis': the log decides who is there, and an entry that is left of a node that was killed runs out. On
+    /// any other one the user has logged in there.
+    fn hear(&self, key: &Key, number: u64, gateway: &str) {
+        let is_elsewhere = !gateway.is_empty() && self.0.fleet.ours().iter().all(|ours| ours != gateway);
+        let mut stand = self.0.lock();
+        let Some(mine) = stand.mine.get_mut(key).filter(|mine| mine.number == number) else { return };
+        if gateway.is_empty() {
+            mine.unwritten = None;
+        } else if is_elsewhere {
             mine.lost.send_replace(true);
         }
     }
@@ -186,7 +196,8 @@ impl Registry {
         let mut stand = self.0.lock();
         stand.registrations += 1;
         let number = stand.registrations;
-        stand.mine.insert(key.clone(), Mine { number, lost });
+        let unwritten = Some(time::wall_ms() / 1_000);
+        stand.mine.insert(key.clone(), Mine { number, unwritten, lost });
         drop(stand);
         Held { inner: Some(inner), is_lost, key, number, registry: self.clone() }
     }
@@ -201,10 +212,10 @@ impl Registry {
 }
 
 impl Shared {
-    fn with_entry(&self, (user, id): &Key, make: fn(&Entry<'_>) -> Cmd) -> Cmd {
+    fn with_entry(&self, (user, id): &Key, unwritten: Option<u64>, make: fn(&Entry<'_>) -> Cmd) -> Cmd {
         let (connection, now_s) = (id.to_string(), time::wall_ms() / 1_000);
         let gateway = self.fleet.me.as_str();
-        make(&Entry { user: user.as_str(), gateway, connection: &connection, now_s })
+        make(&Entry { user: user.as_str(), gateway, connection: &connection, now_s, unwritten })
     }
 
     fn lock(&self) -> MutexGuard<'_, Stand> {
@@ -223,9 +234,11 @@ impl Presence for Registry {
         async move {
             let hold = registry.0.inner.open(user.clone(), connection, second).await?;
             let held = registry.enter((user, connection), hold);
-            let put = registry.0.with_entry(&held.key, scripts::put);
-            if !matches!(time::timeout(WRITTEN_WITHIN, registry.run(vec![put])).await, Ok(Some(_))) {
-                tracing::warn!("a login is not in Redis until it is refreshed there");
+            let put = registry.0.with_entry(&held.key, None, scripts::put);
+            let answers = time::timeout(WRITTEN_WITHIN, registry.run(vec![put])).await.ok().flatten();
+            match answers.as_deref() {
+                Some([Value::Int(_)]) => registry.hear(&held.key, held.number, ""),
+                Some(_) | None => tracing::warn!("a login is not in Redis until it is refreshed there"),
             }
             let held: Box<dyn Hold> = Box::new(held);
             Ok(held)
@@ -327,3 +340,6 @@ impl Drop for Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,13 +21,14 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1";
 
 /// A refresh: `''`, or the gateway whose entry it is by now, if not this connection's on this gateway: one that has moved
-/// keeps its id. What has run out is written whole, and half of an entry is nobody's.
+/// keeps its id. What has run out is written whole, and half of an entry is nobody's. A login of which Redis has not heard
+/// yet takes the place of one elsewhere that is not later.
 const KEEP: &str = "\
 local entry = redis.pcall('HMGET', KEYS[1], 'gwId', 'connId', 'ts')
 local gateway, connection, old = entry[1], entry[2], entry[3]
 if type(gateway) == 'string' and gateway ~= '' then
-  if gateway ~= ARGV[1] then return gateway end
-  if type(connection) == 'string' and connection ~= '' and connection ~= ARGV[2] then return gateway end
+  if gateway ~= ARGV[1] and (ARGV[5] == '' or (tonumber(old) or 0) > tonumber(ARGV[5])) then return gateway end
+  if gateway == ARGV[1] and ARGV[5] == '' and type(connection) == 'string' and connection ~= '' and connection ~= ARGV[2] then return gateway end
 end
 local ts = ARGV[3]
 if type(old) == 'string' and (tonumber(old) or 0) > tonumber(ts) then ts = old end
@@ -69,6 +70,8 @@ pub(super) struct Entry<'a> {
     pub gateway: &'a str,
     pub connection: &'a str,
     pub now_s: u64,
+    /// Since when, if Redis has not heard of it.
+    pub unwritten: Option<u64>,
 }
 
 pub(super) fn put(entry: &Entry<'_>) -> Cmd {
@@ -76,10 +79,12 @@ pub(super) fn put(entry: &Entry<'_>) -> Cmd {
 }
 
 pub(super) fn keep(entry: &Entry<'_>) -> Cmd {
-    with_entry(KEEP, entry)
+    let mut command = with_entry(KEEP, entry);
+    command.arg(entry.unwritten.map_or_else(String::new, |since| since.to_string()));
+    command
 }
 
-fn with_entry(script: &str, Entry { user, gateway, connection, now_s }: &Entry<'_>) -> Cmd {
+fn with_entry(script: &str, Entry { user, gateway, connection, now_s, .. }: &Entry<'_>) -> Cmd {
     let mut command = eval(script, user);
     command.arg(gateway).arg(connection).arg(now_s).arg(TTL_S);
     command

@@ -123,6 +123,21 @@ mod tests {
         assert_eq!(load(&kafka), Ok(GatewayBackplane::Kafka { brokers, presence: None }));
     }
 
+    /// A password has a file of its own; who puts it into a URL must not find it in a log.
+    #[test]
+    fn a_url_with_a_password_is_refused_and_not_shown() {
+        let cases = [
+            [("gateway-backplane", "redis"), ("gateway-redis", "redis://:open-sesame@r:6379")],
+            [("gateway-backplane", "redis"), ("gateway-redis", "bob:open-sesame@r:6379")],
+            [("gateway-backplane", "kafka"), ("gateway-kafka", "k:9092,bob:open-sesame@k:9092")],
+        ];
+        for flags in cases {
+            let error = load(&flags).expect_err("it is no HOST:PORT");
+            assert!(error.contains(flags[1].0) && error.contains("HOST:PORT"), "{error}");
+            assert!(!error.contains("open-sesame"), "{error}");
+        }
+    }
+
     #[test]
     fn what_is_missing_or_without_effect_is_refused_by_its_flag() {
         let cases: [(&[(&str, &str)], &str); 8] = [
