@@ -228,3 +228,53 @@ async fn write(name: &Arc<str>, partitions: &Partitions, lot: Vec<Waiting>) -> b
     });
     join_all(written).await.into_iter().all(|is_written| is_written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::UserId;
+
+    fn writers() -> Writers {
+        let me = NodeName::parse("n1").expect("valid");
+        Writers::new(me, Arc::new(Brokers::new(vec!["127.0.0.1:1".into()])))
+    }
+
+    fn message() -> Message {
+        let user = |name| UserId::parse(name).expect("valid");
+        let to = Recipient::User(user("bob"));
+        Message { from: user("alice"), to, content: "hi".into(), id: None }
+    }
+
+    /// Which gateways there are anybody can write into Redis.
+    #[tokio::test]
+    async fn there_are_not_more_writers_than_so_many() {
+        let writers = writers();
+        let put = |number: usize| {
+            writers.put(&format!("gateway-{number}"), &message(), &Trail::default()).now_or_never()
+        };
+        assert!((0..TOPICS_MAX).all(|number| put(number).is_none()), "they are under way");
+        assert!(matches!(put(TOPICS_MAX), Some(Err(BackplaneError::Busy(_)))));
+        assert!(put(0).is_none(), "who is known has room");
+    }
+
+    #[tokio::test]
+    async fn an_idle_writer_is_forgotten_unless_something_waits_for_it() {
+        let writers = writers();
+        let _answered = writers.queue("gateway-n2", &message(), &Trail::default()).expect("there is room");
+        let writer = Writer {
+            topic: "gateway-n2".into(),
+            name: writers.name.clone(),
+            brokers: writers.brokers.clone(),
+            topics: Arc::downgrade(&writers.topics),
+        };
+        let (waiting, wanted) = mpsc::channel(1);
+        let record = writers.record(&message(), &Trail::default());
+        let room = writers.room.clone().try_acquire_owned().expect("there is room");
+        let put = waiting.try_send(Waiting { record, answer: oneshot::channel().0, _room: room });
+        assert!(put.is_ok() && !writer.is_forgotten(&wanted));
+        assert!(lock(&writers.topics).contains_key("gateway-n2"));
+        let (_idle, wanted) = mpsc::channel(1);
+        assert!(writer.is_forgotten(&wanted));
+        assert!(lock(&writers.topics).is_empty());
+    }
+}
