@@ -89,7 +89,9 @@ impl Wire {
         let mut scanner = Scanner::new(settings.fragments_max);
         scanner.see(&read);
         let io = Metered::new(io, scanner);
-        let socket = WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await;
+        // Copied: else the socket would keep the buffer of its handshake, 8 KiB of which nothing is left.
+        let read = read.to_vec();
+        let socket = WebSocketStream::from_partially_read(io, read, Role::Server, Some(config)).await;
         Self {
             socket,
             bucket: Bucket::new(settings.frames, now),
