@@ -14,6 +14,7 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Ask {
     line: String,
+    host: String,
     headers: String,
     body: Vec<u8>,
 }
@@ -21,7 +22,8 @@ pub struct Ask {
 impl Ask {
     /// Without a body.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { line: format!("{method} {target} HTTP/1.1\r\n"), headers: String::new(), body: Vec::new() }
+        let line = format!("{method} {target} HTTP/1.1\r\n");
+        Self { line, host: "test".into(), headers: String::new(), body: Vec::new() }
     }
 
     /// `GET`.
@@ -38,6 +40,11 @@ impl Ask {
     /// Whatever a workspace's client asks for.
     pub fn workspace(id: &str) -> Self {
         Self::get("/hello").header("x-workspace-id", id)
+    }
+
+    /// Of another host.
+    pub fn host(self, host: &str) -> Self {
+        Self { host: host.into(), ..self }
     }
 
     /// One more header.
@@ -58,7 +65,7 @@ impl Ask {
 
     fn bytes(&self) -> Vec<u8> {
         let length = format!("content-length: {}\r\n\r\n", self.body.len());
-        let head = format!("{}host: test\r\n{}{length}", self.line, self.headers);
+        let head = format!("{}host: {}\r\n{}{length}", self.line, self.host, self.headers);
         [head.as_bytes(), &self.body].concat()
     }
 }
