@@ -180,10 +180,10 @@ impl Routed {
             "{done}"
         );
         routed.cluster.catch_up();
-        // One entry: all routes have its age.
+        // One entry.
         let listed = node.get("/v1/routes?limit=1000");
         let routes = listed["items"].as_array().expect("a list");
-        assert!(routes.iter().all(|route| route["created_index"] == done["index"]), "{listed}");
+        assert!(routes.iter().all(|route| route["changed_index"] == done["index"]), "{listed}");
         routed
     }
 
