@@ -8,7 +8,7 @@ use crate::{
         eventually,
         http::{Answer, Ask, Connection},
         machine_shared,
-        node::Node,
+        node::{Node, Ran, quorate, ran},
         worker::Worker,
     },
 };
@@ -160,6 +160,16 @@ fn document([a, b]: [&Worker; 2]) -> Value {
     json!({"routes": routes})
 }
 
+/// What operators do: the document is a file, and what came of it is printed.
+fn apply(node: &Node, document: &Value) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gateway.json");
+    std::fs::write(&file, format!("{document:#}")).expect("written");
+    let mut command = quorate(&["apply", "--wait", "-o", "json", "-f"]);
+    command.arg(&file).env("QUORATE_SERVER", format!("http://{}", node.management));
+    ran(command)
+}
+
 /// Three nodes; all routes were told to one of them, in one log entry.
 struct Routed {
     cluster: Cluster,
@@ -170,15 +180,12 @@ impl Routed {
     fn ready() -> Self {
         let routed = Self { cluster: Cluster::formed(), workers: ["a", "b"].map(Worker::start) };
         let node = &routed.cluster.nodes[routed.cluster.followers()[0]];
-        let before = node.get("/v1/cluster?consistent=true")["applied_index"].as_u64();
         let document = document(routed.workers.each_ref());
-        let done = node.ask(&Ask::json("PATCH", "/v1/config", &document)).ok().json();
-        assert!(done["index"].as_u64() > before, "{done}");
-        assert_eq!(
-            done["changes"].as_array().map(Vec::len),
-            document["routes"].as_object().map(Map::len),
-            "{done}"
-        );
+        let applied = apply(node, &document);
+        assert_eq!(applied.code, Some(0), "{}", applied.err);
+        let done: Value = serde_json::from_str(&applied.out).expect("the answer");
+        let (told, meant) = (done["changes"].as_array(), document["routes"].as_object());
+        assert_eq!(told.map(Vec::len), meant.map(Map::len), "{done}");
         routed.cluster.catch_up();
         // One entry.
         let listed = node.get("/v1/routes?limit=1000");
@@ -337,6 +344,15 @@ fn a_document_with_mistakes_is_refused_whole_with_the_place_of_each() {
         ];
         assert_eq!((answer.status, places.as_slice()), (400, expected.as_slice()), "{method}: {told}");
         assert_eq!(router.node.get("/v1/config")["routes"], before["routes"], "{method}");
+        let applied = apply(&router.node, &wrong);
+        assert_eq!(applied.code, Some(1), "{}", applied.err);
+        for place in expected {
+            // Where in the file, and which field.
+            let is_told =
+                |line: &str| line.contains("gateway.json:") && line.contains(&format!(": {place}: "));
+            assert!(applied.err.lines().any(is_told), "{place}: {}", applied.err);
+        }
+        assert_eq!(router.node.get("/v1/config")["routes"], before["routes"], "by a file");
     }
     // One of them, said right.
     let retries = json!({"max": 1, "retry_non_idempotent": true});
