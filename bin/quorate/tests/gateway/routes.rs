@@ -68,7 +68,7 @@ const CASES: [Case; 24] = [
 
 impl Case {
     fn ask(&self, node: &Node) -> Answer {
-        let ask = Ask::new(self.method, self.target).host(self.host);
+        let ask = Ask::new(self.method, self.target).header("host", self.host);
         let ask = self.headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
         ask.send(node.routing).expect("it answers")
     }

@@ -42,13 +42,11 @@ impl Ask {
         Self::get("/hello").header("x-workspace-id", id)
     }
 
-    /// Of another host.
-    pub fn host(self, host: &str) -> Self {
-        Self { host: host.into(), ..self }
-    }
-
-    /// One more header.
+    /// One more header; there is one host.
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        if name == "host" {
+            return Self { host: value.into(), ..self };
+        }
         self.headers += &format!("{name}: {value}\r\n");
         self
     }
