@@ -3,6 +3,8 @@
 //! Callers put their messages into the queue; whoever carries the stream's bytes takes out all that there are, in one
 //! piece. So an idle link sends a message at once, and a busy one many at a time, and no task stands in between.
 
+mod many;
+
 use super::carried;
 use bytes::{Bytes, BytesMut};
 use futures_util::{
@@ -35,10 +37,6 @@ use tokio::sync::{Notify, oneshot};
 
 /// A message is answered by then, or nobody knows what became of it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// What is for many is waited for no longer than this: whoever said it is told how it went for the others.
-const MANY_ANSWERED_WITHIN: Duration = Duration::from_secs(2);
-/// And not at all by a node that has left something unanswered for so long.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// Messages that wait or are not answered. When full: busy.
 const MESSAGES_MAX: usize = 16_384;
 /// The same in bytes. One message always has room.
@@ -120,19 +118,6 @@ impl Link {
     pub fn send(&self, epoch: Option<u64>, message: &Message) -> BoxFuture<'static, Result<Taken>> {
         match self.put(epoch, message) {
             Ok(answered) => wait(self.to.clone(), answered, ANSWERED_WITHIN).boxed(),
-            Err(error) => ready(Err(error)).boxed(),
-        }
-    }
-
-    /// Sends what others get, too: it is sent as everything is, and a node that stands still is not waited for as long.
-    pub fn send_to_many(&self, message: &Message) -> BoxFuture<'static, Result<Taken>> {
-        let is_slow = self.lock().has_waited(SLOW_AFTER);
-        match self.put(None, message) {
-            Ok(_) if is_slow => {
-                let why = format!("it has not answered for {SLOW_AFTER:?}");
-                ready(Err(BackplaneError::Unreachable(self.to.clone(), why.into()))).boxed()
-            }
-            Ok(answered) => wait(self.to.clone(), answered, MANY_ANSWERED_WITHIN).boxed(),
             Err(error) => ready(Err(error)).boxed(),
         }
     }
@@ -374,14 +359,6 @@ impl Stand {
             }
         }
         alone.unwrap_or_else(|| piece.freeze())
-    }
-
-    /// Whether something is neither sent nor answered for so long.
-    fn has_waited(&self, time: Duration) -> bool {
-        let oldest = self.unanswered.values().next().map(|oldest| oldest.since);
-        oldest
-            .or_else(|| self.waiting.front().map(|next| next.since))
-            .is_some_and(|since| since.elapsed() > time)
     }
 
     fn is_stuck(&self) -> bool {

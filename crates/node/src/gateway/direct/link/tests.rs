@@ -1,4 +1,4 @@
-use super::*;
+use super::{many::SLOW_AFTER, *};
 use futures_util::stream::BoxStream;
 use quorate_codec::peer::{Answered, decode_sent, encode_answered};
 use quorate_gateway::backplane::Recipient;
