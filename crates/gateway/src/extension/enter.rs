@@ -89,7 +89,8 @@ async fn enter(wire: &mut Wire, desk: &Arc<Desk>, caller: &Caller) -> Result<Lif
             Said::Register { user } => until(&mut turn, register(wire, desk, caller, user)).await?,
             Said::Resume { user, token, seq } => {
                 let back = Back { user, token, seq };
-                match come_back(wire, desk, caller, &back, &mut turn).await? {
+                // Apart: a connection at rest holds what its task may ever need.
+                match Box::pin(come_back(wire, desk, caller, &back, &mut turn)).await? {
                     CameBack::In(life) => Some(*life),
                     CameBack::Refused => None,
                     CameBack::Anew => until(&mut turn, register(wire, desk, caller, back.user)).await?,
