@@ -3,6 +3,8 @@
 //! Callers put their messages into the queue; whoever carries the stream's bytes takes out all that there are, in one
 //! piece. So an idle link sends a message at once, and a busy one many at a time, and no task stands in between.
 
+mod many;
+
 use super::carried;
 use bytes::{Bytes, BytesMut};
 use futures_util::{
@@ -88,6 +90,7 @@ enum Line {
 
 struct Queued {
     number: u64,
+    since: Instant,
     frame: Bytes,
     answer: oneshot::Sender<Result<Taken>>,
 }
@@ -113,20 +116,10 @@ impl Link {
 
     /// Sends; what comes first is sent first.
     pub fn send(&self, epoch: Option<u64>, message: &Message) -> BoxFuture<'static, Result<Taken>> {
-        let answered = match self.put(epoch, message) {
-            Ok(answered) => answered,
-            Err(error) => return ready(Err(error)).boxed(),
-        };
-        let to = self.to.clone();
-        async move {
-            let unknown = |why: String| Err(BackplaneError::Unreachable(to, why.into()));
-            match time::timeout(ANSWERED_WITHIN, answered).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => unknown("the link is gone".into()),
-                Err(_) => unknown(format!("no answer within {ANSWERED_WITHIN:?}")),
-            }
+        match self.put(epoch, message) {
+            Ok(answered) => wait(self.to.clone(), answered, ANSWERED_WITHIN).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
         }
-        .boxed()
     }
 
     fn put(&self, epoch: Option<u64>, message: &Message) -> Result<oneshot::Receiver<Result<Taken>>> {
@@ -143,7 +136,7 @@ impl Link {
             return Err(BackplaneError::Busy(self.to.clone()));
         }
         stand.bytes = bytes;
-        stand.waiting.push_back(Queued { number, frame, answer });
+        stand.waiting.push_back(Queued { number, since: Instant::now(), frame, answer });
         match &mut stand.line {
             Line::Open(carrier) => {
                 let carrier = carrier.take();
@@ -353,7 +346,7 @@ impl Stand {
             if so_far > 0 && so_far + next.frame.len() > CHUNK_BYTES {
                 break;
             }
-            let Some(Queued { number, frame, answer }) = self.waiting.pop_front() else { break };
+            let Some(Queued { number, since: _, frame, answer }) = self.waiting.pop_front() else { break };
             self.unanswered.insert(number, OnTheWay { bytes: frame.len(), since, answer });
             match alone.take() {
                 // The only one so far is copied only if there is another one.
@@ -375,6 +368,16 @@ impl Stand {
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.unanswered.is_empty()
+    }
+}
+
+/// The answer, or that nobody knows.
+async fn wait(to: Arc<str>, answered: oneshot::Receiver<Result<Taken>>, within: Duration) -> Result<Taken> {
+    let unknown = |why: String| Err(BackplaneError::Unreachable(to, why.into()));
+    match time::timeout(within, answered).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => unknown("the link is gone".into()),
+        Err(_) => unknown(format!("no answer within {within:?}")),
     }
 }
 
