@@ -117,6 +117,7 @@ async fn register(
     let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
     let token = Token { connection: caller.connection, secret: Secret::from_random(random) };
     let second = desk.settings.second_login;
+    wire.charge_registration();
     let opened = Session::open(desk, user.clone(), caller.connection, second).await;
     let session = match opened {
         Ok(session) => session,
@@ -156,6 +157,7 @@ async fn resume(
         wire.say(told::error(None, &Refusal::Register)).await?;
         return Ok(None);
     }
+    wire.charge_registration();
     let why = match asked::have(desk, &user, &token).await {
         Ok(mut life) => match life.resume(seq) {
             Ok(frames) => {
