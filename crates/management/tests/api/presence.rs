@@ -254,7 +254,9 @@ async fn a_storm_of_logins_costs_no_watcher_of_workers_its_place() {
     let last = fake.state().index();
     fake.apply(registration("w2", 1));
     // The fake keeps 300 changes.
-    (0..400).for_each(|nth| drop(open(&fake, gateway, &format!("u{nth}"), nth)));
+    for nth in 0..400 {
+        open(&fake, gateway, &format!("u{nth}"), nth);
+    }
     fake.apply(registration("w3", 2));
     let begins = async |kinds: &str| {
         let mut watcher = Watcher::on(&fake, &format!("?from={last}&kinds={kinds}")).await;
