@@ -156,7 +156,13 @@ impl SessionTable {
     /// Takes the session of this epoch out, if it hangs on this gateway.
     pub(crate) fn close(&mut self, gateway: Epoch, epoch: Epoch) -> Option<Arc<Session>> {
         let session = self.leased.change(gateway, |held| held.remove(&epoch))??;
-        self.forget(&session);
+        // It stands, so it is there, and most are their user's only one: taken out without looking first.
+        if let Some(slot) = self.by_user.remove(&session.user) {
+            let left = slot.all().iter().filter(|other| other.epoch != epoch).cloned().collect();
+            if let Some(slot) = Slot::of(left) {
+                self.by_user.insert(session.user.clone(), slot);
+            }
+        }
         Some(session)
     }
 
