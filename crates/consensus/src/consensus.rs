@@ -34,11 +34,11 @@ use crate::{
 };
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use quorate_model::{
-    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, Kind, LeaseInfo, Load, LogIndex, NodeId,
-    NodeLevels, NodeName, Opening, Openings, Position, WorkerId,
+    ClusterId, Command, FeatureLevel, Heartbeat, HeartbeatOutcome, LeaseInfo, Load, LogIndex, NodeId,
+    NodeLevels, NodeName, Opening, Openings, WorkerId,
 };
 use quorate_rt::{published::Published, shutdown, time};
-use quorate_state::{Forgotten, Loads, Since, View};
+use quorate_state::{Loads, View};
 use quorate_storage::{LogStore, Machine, Snapshots};
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
@@ -268,16 +268,6 @@ impl Consensus {
     /// Waits until `index` is applied here; false: not within `limit`.
     pub async fn wait_for(&self, index: LogIndex, limit: Duration) -> bool {
         self.shared.applied.wait_for(index, limit).await
-    }
-
-    /// What came after `position`, at most `max` changes of it.
-    pub fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
-        self.shared.applied.history().after(position, max)
-    }
-
-    /// Where one of `kinds` changed last, or may have.
-    pub fn changed(&self, kinds: &[Kind]) -> LogIndex {
-        self.shared.applied.history().changed(kinds)
     }
 
     /// This node's id.

@@ -32,6 +32,7 @@
 //! | `telling` | how what is outside of the log goes from node to node |
 //! | [`observer`] | what happens after each apply |
 //! | [`visible`] | which members have applied an entry |
+//! | `watching` | what happened lately, for those who watch |
 //! | [`housekeeping`], [`roster`] | cluster id, node descriptions, who answers |
 //! | `joining`, `membership` | nodes join, leave and move; learners get their vote; a removed node notices |
 //! | [`backup`] | the state out of a cluster as a file, and into an empty one |
@@ -90,6 +91,7 @@ pub mod tunnelling;
 pub mod types;
 mod vessel;
 pub mod visible;
+mod watching;
 
 pub use consensus::{Consensus, StartError};
 pub use delivering::Door;

@@ -214,6 +214,7 @@ impl Talk {
         if self.standing.is_registered() && self.standing.user() == Some(&user) {
             return Answer::Registered;
         }
+        self.wire.charge_registration();
         let second = self.desk.settings.second_login;
         match Session::open(&self.desk, user, self.caller.connection, second).await {
             Ok(session) => {

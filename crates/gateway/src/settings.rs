@@ -28,7 +28,10 @@ pub struct Settings {
     pub fragments_max: u32,
     /// Frames of one connection.
     pub frames: Rate,
-    /// What becomes of a client that sends more.
+    /// Registrations of one connection that the cluster is asked about: each is a change of the log, and a disk write on
+    /// each node.
+    pub registers: Rate,
+    /// What becomes of a client that sends more of either.
     pub flood: Flood,
     /// Connections of this node. Beyond it: 503.
     pub connections_max: usize,
@@ -96,6 +99,7 @@ impl Default for Settings {
             message_bytes_max: 1 << 20,
             fragments_max: 1_024,
             frames: Rate { per_second: 1_000, burst: 2_000 },
+            registers: Rate { per_second: 10, burst: 20 },
             flood: Flood::Throttle,
             connections_max: 100_000,
             connections_per_address_max: None,

@@ -64,6 +64,7 @@ impl Heard {
 pub struct Wire {
     socket: WebSocketStream<Metered<duplex::Stream>>,
     bucket: Bucket,
+    registers: Bucket,
     flood: Flood,
     pinged_at: Instant,
     ping_timeout: Duration,
@@ -95,6 +96,7 @@ impl Wire {
         Self {
             socket,
             bucket: Bucket::new(settings.frames, now),
+            registers: Bucket::new(settings.registers, now),
             flood: settings.flood,
             pinged_at: now,
             ping_timeout: settings.ping_timeout,
@@ -112,7 +114,8 @@ impl Wire {
     /// Waits for what the client says next. Nothing is lost if nobody waits any more.
     pub async fn hear(&mut self) -> Result<Heard, End> {
         loop {
-            if let Some(wait) = self.bucket.wait(Instant::now()) {
+            let now = Instant::now();
+            if let Some(wait) = self.bucket.wait(now).max(self.registers.wait(now)) {
                 if self.flood == Flood::Close {
                     return Err(End::Flood);
                 }
@@ -143,6 +146,16 @@ impl Wire {
                     self.check = Box::pin(time::sleep(self.ping_check));
                 }
             }
+        }
+    }
+
+    /// The cluster is asked who the client may be. One that asks too often is not heard for as long as it takes, or is sent
+    /// away: the frames in which it asks are small, and what follows from them is not.
+    pub fn charge_registration(&mut self) {
+        let now = Instant::now();
+        self.registers.charge(1, now);
+        if self.registers.wait(now).is_some() {
+            self.counters.count_throttled();
         }
     }
 

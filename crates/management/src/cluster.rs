@@ -33,8 +33,14 @@ pub trait Cluster: Send + Sync + 'static {
     fn read_barrier(&self) -> BoxFuture<'_, Result<LogIndex, Unavailable>>;
     /// Waits until the View has reached `index`; false: not within `timeout`.
     fn wait_for(&self, index: LogIndex, timeout: Duration) -> BoxFuture<'_, bool>;
-    /// What came after `position`, at most `max` changes of it. Whoever waits for an index finds its changes here.
-    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten>;
+    /// What came after `position`, at most `max` changes of it, for somebody who wants to hear of these kinds only; `None`:
+    /// of all. Others may be among them. Whoever waits for an index finds its changes here.
+    fn changes_about(
+        &self,
+        kinds: Option<&[Kind]>,
+        position: Position,
+        max: usize,
+    ) -> Result<Since, Forgotten>;
     /// The log index at which one of `kinds` changed last, or may have.
     fn changed(&self, kinds: &[Kind]) -> LogIndex;
     /// Of each member whether it has applied `index`, and why not, as far as it is known. Each has `within` to get

@@ -13,7 +13,7 @@ use quorate_model::{
     Epoch, Kind, LogIndex, Position, Session, SessionsChanged, Status, Verdict, What, WorkerChange,
 };
 use quorate_rt::{shutdown::Shutdown, time};
-use quorate_state::{KeyspaceView, View};
+use quorate_state::{Forgotten, KeyspaceView, Since, View};
 use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{self, OwnedPermit, Sender};
 
@@ -112,12 +112,12 @@ impl Watch {
         self.outlet.add(&watch::retry());
         let mut at = match from {
             None => self.begin(ResetReason::Start).await?,
-            Some(from) if self.cluster.changes_after(from, 0).is_ok() => from,
+            Some(from) if self.changes_after(from, 0).is_ok() => from,
             Some(_) => self.begin(ResetReason::History).await?,
         };
         let mut synced = false;
         loop {
-            let Ok(since) = self.cluster.changes_after(at, AT_ONCE) else {
+            let Ok(since) = self.changes_after(at, AT_ONCE) else {
                 return Err(self.outlet.give_up(self.cluster.view().index()));
             };
             for change in &since.changes {
@@ -141,6 +141,10 @@ impl Watch {
         }
     }
 
+    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
+        self.cluster.changes_about(self.about.kinds.as_deref(), position, max)
+    }
+
     /// Until there may be more, or until it is time to show that the connection lives.
     async fn wait_beyond(&self, at: Position) {
         let next = LogIndex(at.index.0.saturating_add(1));
@@ -156,7 +160,7 @@ impl Watch {
             let Some(what) = self.about.part_of(&what) else { continue };
             self.outlet.put(&watch::stands(&what, index), index).await?;
             // Whoever is so slow could not go on from here, and the state of then is not kept for it.
-            if self.outlet.has_sent() && self.cluster.changes_after(Position::end_of(index), 0).is_err() {
+            if self.outlet.has_sent() && self.changes_after(Position::end_of(index), 0).is_err() {
                 return Err(self.outlet.give_up(index));
             }
         }

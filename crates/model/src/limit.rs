@@ -171,11 +171,13 @@ pub const RESTORE_EPOCH_GAP: u64 = 1_000_000_000;
 /// Largest fencing token of a backup; one with a larger one is refused. Below 2^53, so that every JSON reader sees
 /// the same number, and far above what a log can have granted.
 pub const RESTORE_EPOCH_MAX: u64 = 1 << 52;
-/// Changes that a node keeps for those who watch it. When full: the oldest goes, and who has not been told it yet
-/// is told to read anew.
+/// Changes that a node keeps for those who watch it, of presence and of all else each. When full: the oldest goes, and
+/// who has not been told it yet is told to read anew.
 pub const HISTORY_CHANGES_MAX: usize = 16_384;
-/// The same in bytes of memory, about; whichever comes first.
+/// The same in bytes of memory, about; whichever comes first. Of all but presence.
 pub const HISTORY_BYTES_MAX: usize = 64 << 20;
+/// The same of presence: some hundred thousand comings and goings.
+pub const HISTORY_PRESENCE_BYTES_MAX: usize = 32 << 20;
 /// Log entries whose changes of what operators declare are kept with what stood before. When full: the oldest goes, and
 /// nobody can go back behind it any more.
 pub const CONFIG_HISTORY_ENTRIES_MAX: usize = 1_000;

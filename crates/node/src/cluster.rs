@@ -255,8 +255,13 @@ impl Cluster for NodeCluster {
         async move { self.consensus.wait_for(index, timeout).await }.boxed()
     }
 
-    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
-        self.consensus.changes_after(position, max)
+    fn changes_about(
+        &self,
+        kinds: Option<&[Kind]>,
+        position: Position,
+        max: usize,
+    ) -> Result<Since, Forgotten> {
+        self.consensus.changes_about(kinds, position, max)
     }
 
     fn changed(&self, kinds: &[Kind]) -> LogIndex {

@@ -9,6 +9,7 @@ use quorate_model::{
     PresenceCommand, Proposal, Reply, SecondLogin, SessionChange, UserId,
 };
 use quorate_state::{Applied, State};
+use std::time::Instant;
 
 const USERS: u64 = 100_000;
 /// Changes of one command.
@@ -16,6 +17,54 @@ const AT_ONCE: u64 = 1_000;
 
 fn main() {
     divan::main();
+    the_end_and_all_that_is_cleared_up_after_it();
+}
+
+/// A gateway with 100,000 users ends, and its users are taken out with the entries after it, each of which publishes a
+/// View, as on a node. What matters is the longest of them: apply is what every request for a change waits for. The last
+/// View that others still read is dropped as the next one is published, within the time of that entry.
+#[expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock and says what it found"
+)]
+fn the_end_and_all_that_is_cleared_up_after_it() {
+    const ROUNDS: usize = 20;
+    let (full, epoch) = full();
+    let (mut ends, mut longests, mut entries) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let (mut state, mut view) = (full.clone(), full.clone());
+        let mut timed = |state: &mut State, proposals| {
+            let index = LogIndex(state.index().0 + 1);
+            let entry = Entry { at: LogTime(index.0), proposals };
+            let begun = Instant::now();
+            let applied = state.apply(index, &entry);
+            view = state.clone();
+            (begun.elapsed(), applied.events.len())
+        };
+        let ended =
+            PresenceCommand::EndGateways(vec![GatewayEnd { node: NodeName::parse("n1").unwrap(), epoch }]);
+        let origin = Origin { boot: BootId(1), sequence: u64::MAX };
+        let proposals = vec![Proposal { origin, command: Command::Presence(ended) }];
+        let (end, events) = timed(&mut state, proposals);
+        assert_eq!((events, state.sessions().uncleared() as u64), (1, USERS));
+        let mut after = Vec::new();
+        while state.sessions().uncleared() > 0 {
+            after.push(timed(&mut state, Vec::new()).0);
+        }
+        ends.push(end);
+        longests.extend(after.iter().max().copied());
+        entries = after.len();
+    }
+    ends.sort_unstable();
+    longests.sort_unstable();
+    println!("the end of a gateway with {USERS} users, {ROUNDS} times:");
+    println!("  the entry itself:        median {:?}, most {:?}", ends[ROUNDS / 2], ends[ROUNDS - 1]);
+    println!(
+        "  the longest of the {entries} entries after it: median {:?}, most {:?}",
+        longests[ROUNDS / 2],
+        longests[ROUNDS - 1]
+    );
 }
 
 fn apply(state: &mut State, command: PresenceCommand) -> Applied {

@@ -104,8 +104,13 @@ fn a_user_may_have_many_sessions_where_that_is_the_policy() {
     // One of them goes on: it is the same connection.
     let again = case.granted(one, many(1));
     assert!(again > second && case.found("alice").len() == limit::SESSIONS_PER_USER_MAX);
+    // And one goes on at another gateway, which is no growth either.
+    let moved = case.granted(two, many(1));
+    assert_eq!(case.found("alice")[0], (node(2), moved));
+    assert_eq!(case.found("alice").len(), limit::SESSIONS_PER_USER_MAX);
+    assert_eq!(case.one(two, many(1_000)), full, "a stranger is one too many as before");
     case.end(2, two);
-    assert_eq!(case.found("alice").len(), limit::SESSIONS_PER_USER_MAX - 1);
+    assert_eq!(case.found("alice").len(), limit::SESSIONS_PER_USER_MAX - 2);
     // Another gateway's policy counts for the whole user.
     assert_eq!(case.one(one, open("alice", 2_000, SecondLogin::Reject)), SessionOutcome::Taken);
     let only = case.granted(one, open("alice", 2_000, SecondLogin::Replace));
@@ -121,6 +126,30 @@ fn a_connection_never_stands_in_its_own_way() {
     let again = case.granted(one, open("alice", 1, SecondLogin::Reject));
     assert!(again > first && case.found("alice") == [(node(1), again)]);
     assert_eq!(case.one(one, close(first)), SessionOutcome::Void);
+}
+
+/// Scenario: a user with sessions on several devices came back at another node after a break, and had each message
+/// twice. Cause: a connection was taken for its own former one on the same gateway only, so both stood.
+#[test]
+fn a_connection_that_resumes_elsewhere_takes_the_place_of_its_own_former_session() {
+    for second in [SecondLogin::Many, SecondLogin::Reject, SecondLogin::Replace] {
+        let mut case = Case::new();
+        let (one, two) = (case.gateway(1), case.gateway(2));
+        let former = case.granted(one, open("alice", 1, second));
+        let applied = case.apply(two, vec![open("alice", 1, second)]);
+        let found = case.found("alice");
+        let [(at, epoch)] = &found[..] else { panic!("{second:?}: {found:?}") };
+        assert!(*at == node(2) && *epoch > former, "{second:?}: {found:?}");
+        // Its former gateway is told.
+        let [Event::Presence(PresenceEvent::Sessions(changed))] = &applied.events[..] else {
+            panic!("{applied:?}")
+        };
+        let closed: Vec<_> = changed.closed.iter().map(|session| session.epoch).collect();
+        assert_eq!(closed, [former], "{second:?}");
+        assert_eq!(case.one(one, close(former)), SessionOutcome::Void, "its late goodbye takes nothing");
+        assert_eq!((case.state.sessions().count_of(one), case.state.sessions().len()), (0, 1));
+        invariant::check(&case.state).expect("consistent");
+    }
 }
 
 /// What it costs to end a gateway does not grow with its users: the entry is one event and touches none of them, and

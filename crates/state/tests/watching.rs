@@ -2,7 +2,9 @@
 
 mod support;
 
-use quorate_model::{Change, Command, FeatureLevel, Kind, LogIndex, Position, What, WorkerChange};
+use quorate_model::{
+    Change, Command, Epoch, FeatureLevel, Kind, LogIndex, Position, SessionsChanged, What, WorkerChange,
+};
 use quorate_state::{Forgotten, History, Since, history::Bounds};
 use support::{Scene, script};
 
@@ -160,7 +162,8 @@ fn change(index: u64, nth: usize, count: usize) -> Change {
 }
 
 fn small() -> History {
-    History::new(Bounds { changes: 4, bytes: usize::MAX })
+    let bounds = Bounds { changes: 4, bytes: usize::MAX };
+    History::new(bounds, bounds)
 }
 
 fn positions(since: Result<Since, Forgotten>) -> (Vec<String>, String) {
@@ -204,10 +207,62 @@ fn what_was_forgotten_is_refused_and_never_skipped() {
     assert!(history.after(Position::end_of(LogIndex(22)), 9).is_ok());
 }
 
+/// Users who came and went in the entry at `index`.
+fn logins(index: u64, nth: usize, count: usize) -> Change {
+    let changed = SessionsChanged { gateway: Epoch(1), opened: [].into(), closed: [].into() };
+    Change { position: Position::of(LogIndex(index), nth, count), what: What::Presence(changed) }
+}
+
+/// Scenario: many users log in at once, and whoever watches services has to read all of them anew. Cause: both shared one
+/// bounded list, and there are more logins in a second than changes of services in a day.
+#[test]
+fn a_storm_of_logins_pushes_out_nothing_but_logins() {
+    let mut history = small();
+    history.push(vec![logins(2, 0, 2), change(2, 1, 2), change(3, 0, 1)], LogIndex(3));
+    history.push((4..=40).map(|index| logins(index, 0, 1)).collect(), LogIndex(40));
+    history.push(vec![logins(41, 0, 3), change(41, 1, 3), logins(41, 2, 3)], LogIndex(41));
+    let about = |kinds: Option<&[Kind]>, text: &str, max| {
+        let at: Position = text.parse().expect("a position");
+        history.about(kinds, at, max).map(|since| positions(Ok(since))).map_err(|gone| gone.floor.to_string())
+    };
+    let known = |positions: &[&str], upto: &str| {
+        Ok((positions.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), upto.to_owned()))
+    };
+    let others = [Kind::Level, Kind::Worker];
+    assert_eq!(
+        about(Some(&others), "1", 9),
+        known(&["2", "3", "41.1"], "41"),
+        "all of it, under the same ids"
+    );
+    assert_eq!(about(Some(&others), "2", 1), known(&["3"], "3"));
+    // Whoever wants to hear of logins has lost some, alone or beside others.
+    for kinds in [None, Some(&[Kind::Presence][..]), Some(&[Kind::Level, Kind::Presence][..])] {
+        assert_eq!(about(kinds, "37", 9), Err("38".to_owned()), "{kinds:?}");
+    }
+    assert_eq!(about(Some(&[Kind::Presence]), "38", 9), known(&["39", "40", "41.0", "41"], "41"));
+    assert_eq!(about(None, "38", 9), known(&["39", "40", "41.0", "41.1", "41"], "41"), "in one order");
+    assert_eq!(about(None, "38", 4), known(&["39", "40", "41.0", "41.1"], "41.1"), "a part of it");
+    assert_eq!(about(Some(&[]), "1", 9), known(&[], "41"), "nothing was asked for, nothing is missing");
+}
+
+/// The other way round nobody who watches users alone has to begin anew for what happens to records.
+#[test]
+fn records_push_out_no_logins() {
+    let mut history = small();
+    history.push(vec![logins(2, 0, 1)], LogIndex(2));
+    history.push((3..=40).map(|index| change(index, 0, 1)).collect(), LogIndex(40));
+    let told = history.about(Some(&[Kind::Presence]), Position::end_of(LogIndex(1)), 9);
+    assert_eq!(positions(told), (vec!["2".into()], "40".into()));
+    assert!(history.after(Position::end_of(LogIndex(1)), 9).is_err());
+    history.replace(LogIndex(50));
+    assert!(history.about(Some(&[Kind::Presence]), Position::end_of(LogIndex(49)), 9).is_err());
+}
+
 #[test]
 fn memory_is_bounded_in_bytes_too() {
     let mut scene = Scene::formed();
-    let mut history = History::new(Bounds { changes: 1_000, bytes: 4_000 });
+    let bounds = Bounds { changes: 1_000, bytes: 4_000 };
+    let mut history = History::new(bounds, bounds);
     for _ in 0..50 {
         let changes = told(&mut scene, "register a 0,1");
         history.push(changes, scene.state.index());

@@ -40,11 +40,11 @@ pub fn vote_from(vote: log::Vote) -> Vote {
 }
 
 /// Our record of an entry.
-pub fn record_of(entry: &RaftEntry) -> LogRecord {
-    let payload = match &entry.payload {
+pub fn record_of(entry: RaftEntry) -> LogRecord {
+    let payload = match entry.payload {
         EntryPayload::Blank => Payload::Blank,
-        EntryPayload::Normal(LogEntry(entry)) => Payload::Normal(entry.clone()),
-        EntryPayload::Membership(membership) => Payload::Membership(membership_of(membership)),
+        EntryPayload::Normal(LogEntry(entry)) => Payload::Normal(entry),
+        EntryPayload::Membership(membership) => Payload::Membership(membership_of(&membership)),
     };
     let log::LogId { term, leader, index } = log_id_of(&entry.log_id);
     LogRecord { term, leader, index, payload }
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(log_id_of(&log_id_from(on_disk(7))), on_disk(NO_LEADER));
         let record = |leader| LogRecord { term: 5, leader, index: 41, payload: Payload::Blank };
         assert_eq!(entry_of(record(7)).log_id, entry_of(record(NO_LEADER)).log_id);
-        assert_eq!(record_of(&entry_of(record(7))), record(NO_LEADER));
+        assert_eq!(record_of(entry_of(record(7))), record(NO_LEADER));
     }
 
     #[test]

@@ -2,12 +2,44 @@
 
 use quorate_model as model;
 use quorate_model::{ConnectionId, Epoch, Invalid, UserId, limit::SESSION_CHANGES_MAX};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum SessionChange {
-    Open { user: String, connection: u128, second: SecondLogin },
+    Open { user: User, connection: u128, second: SecondLogin },
     Close { epoch: u64 },
+}
+
+/// A user's id, written as text. Commands have thousands of them, and each is written and read several times on its way to
+/// all disks: so it is not copied to be written, and read into its place at once.
+pub(crate) struct User(Result<UserId, Invalid>);
+
+impl Serialize for User {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Only what was read can be wrong, and that is not written again.
+        serializer.serialize_str(self.0.as_ref().map_or("", UserId::as_str))
+    }
+}
+
+impl<'de> Deserialize<'de> for User {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = User;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a user's id")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<User, E> {
+                Ok(User(UserId::parse(text)))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,7 +72,7 @@ impl From<&model::SessionChange> for SessionChange {
     fn from(change: &model::SessionChange) -> Self {
         match change {
             model::SessionChange::Open { user, connection, second } => Self::Open {
-                user: user.to_string(),
+                user: User(Ok(user.clone())),
                 connection: connection.bits(),
                 second: match second {
                     model::SecondLogin::Replace => SecondLogin::Replace,
@@ -59,7 +91,7 @@ impl TryFrom<SessionChange> for model::SessionChange {
     fn try_from(change: SessionChange) -> Result<Self, Invalid> {
         Ok(match change {
             SessionChange::Open { user, connection, second } => Self::Open {
-                user: UserId::parse(&user)?,
+                user: user.0?,
                 connection: ConnectionId::from_bits(connection),
                 second: match second {
                     SecondLogin::Replace => model::SecondLogin::Replace,

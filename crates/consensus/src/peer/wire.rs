@@ -119,7 +119,7 @@ pub fn encode_append(request: AppendRequest) -> Vec<u8> {
     peer::encode_append(&Append {
         vote: vote_of(&request.vote),
         previous: request.prev_log_id.as_ref().map(log_id_of),
-        records: request.entries.iter().map(record_of).collect(),
+        records: request.entries.into_iter().map(record_of).collect(),
         committed: request.leader_commit.as_ref().map(log_id_of),
     })
 }

@@ -137,6 +137,7 @@ async fn register(
     let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
     let token = Token { connection: caller.connection, secret: Secret::from_random(random) };
     let second = desk.settings.second_login;
+    wire.charge_registration();
     let opened = Session::open(desk, user.clone(), caller.connection, second).await;
     let session = match opened {
         Ok(session) => session,
@@ -193,6 +194,7 @@ async fn come_back(
         until(turn, wire.say(told::error(None, &Refusal::Register))).await?;
         return Ok(CameBack::Refused);
     }
+    wire.charge_registration();
     let (outcome, why) = match asked::have(desk, &back.user, &back.token).await {
         Ok(Had { mut life, how }) => match life.resume(back.seq) {
             Ok(frames) => {

@@ -30,7 +30,7 @@ use quorate_model::{
     PartitionCount, Position, Proposal, RampSubject, Refusal, Reply, RoutingKey, ServiceName, WorkerId,
 };
 use quorate_rt::shutdown;
-use quorate_state::{Forgotten, History, Loads, Since, State, View, history::Bounds};
+use quorate_state::{Forgotten, History, Loads, Since, State, View};
 use std::{
     io,
     sync::{Arc, Mutex, OnceLock},
@@ -76,7 +76,7 @@ impl Fake {
     pub fn unformed() -> Arc<Self> {
         let inner = Inner {
             state: State::new(),
-            history: History::new(Bounds { changes: waiting::HISTORY, bytes: usize::MAX }),
+            history: waiting::history(),
             sequence: 0,
             lagging: None,
             broken: None,
@@ -270,8 +270,13 @@ impl Cluster for Fake {
         .boxed()
     }
 
-    fn changes_after(&self, position: Position, max: usize) -> Result<Since, Forgotten> {
-        self.inner.lock().expect("no panic").history.after(position, max)
+    fn changes_about(
+        &self,
+        kinds: Option<&[Kind]>,
+        position: Position,
+        max: usize,
+    ) -> Result<Since, Forgotten> {
+        self.inner.lock().expect("no panic").history.about(kinds, position, max)
     }
 
     fn changed(&self, kinds: &[Kind]) -> LogIndex {

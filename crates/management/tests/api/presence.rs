@@ -3,7 +3,7 @@
 use crate::{
     ask::Ask,
     fake::Fake,
-    watching::{Event, Watcher},
+    watching::{Event, Watcher, registration},
 };
 use quorate_model::{
     BootId, Command, ConnectionId, Epoch, FeatureLevel, GatewayEnd, NodeName, PresenceCommand, Reply,
@@ -242,6 +242,42 @@ async fn a_subscriber_across_breaks_and_compaction_has_no_gap_no_duplicate_and_n
         assert_eq!(subscriber.known, wanted.collect::<BTreeMap<_, _>>(), "round {round}");
     }
     assert_eq!(subscriber.resets, 4, "at the start, and whenever the history had gone on without it");
+}
+
+/// Scenario: users log in by the thousands, and whoever watches workers and was away for a moment has to read all of them
+/// anew.
+#[tokio::test]
+async fn a_storm_of_logins_costs_no_watcher_of_workers_its_place() {
+    let fake = with_level();
+    let gateway = open_gateway(&fake, "n1");
+    fake.apply(registration("w1", 0));
+    let last = fake.state().index();
+    fake.apply(registration("w2", 1));
+    // The fake keeps 300 changes.
+    for nth in 0..400 {
+        open(&fake, gateway, &format!("u{nth}"), nth);
+    }
+    fake.apply(registration("w3", 2));
+    let begins = async |kinds: &str| {
+        let mut watcher = Watcher::on(&fake, &format!("?from={last}&kinds={kinds}")).await;
+        let mut next = async || watcher.next().await.expect("not the end");
+        [next().await, next().await, next().await]
+    };
+    let told = begins("worker,gateway").await;
+    let shown = told.map(|event| (event.kind, event.id, event.data["name"].clone()));
+    let at = |index: u64| Some(index.to_string());
+    let index = fake.state().index().0;
+    let (second, third) = (at(last.0 + 1), at(index));
+    assert_eq!(
+        shown,
+        [
+            ("worker".to_owned(), second, json!("w2")),
+            ("worker".to_owned(), third.clone(), json!("w3")),
+            ("synced".to_owned(), third, json!(null)),
+        ]
+    );
+    // Whoever watches users has to begin anew.
+    assert_eq!(begins("worker,presence").await[0].kind, "reset");
 }
 
 #[tokio::test]

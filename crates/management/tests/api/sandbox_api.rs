@@ -335,6 +335,7 @@ async fn watchers_are_told_of_objects() {
     fake.ask(Ask::new("DELETE", &at("sandboxes/pr-12"))).await;
     use quorate_management::Cluster;
     assert!(fake.changed(&[quorate_model::Kind::Object]) > since);
-    let told = fake.changes_after(quorate_model::Position::end_of(since), 10).expect("of late").changes;
+    let since = quorate_model::Position::end_of(since);
+    let told = fake.changes_about(None, since, 10).expect("of late").changes;
     assert_eq!(told.iter().map(|change| change.what.name()).collect::<Vec<_>>(), ["sandboxes/team-a/pr-12"]);
 }

@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_consensus::{Consensus, Lost as Over, OpenSessionError, SessionHold};
 use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence, Touched, Whom};
-use quorate_model::{ConnectionId, Epoch, LogIndex, Position, SecondLogin, Session, UserId, What};
+use quorate_model::{ConnectionId, Epoch, Kind, LogIndex, Position, SecondLogin, Session, UserId, What};
 use std::{collections::BTreeSet, time::Duration};
 
 /// How long somebody waits for an entry that another node has applied already.
@@ -78,7 +78,7 @@ impl Presence for LogPresence {
 async fn touched(consensus: Consensus, after: u64) -> Touched {
     let (mut at, mut users) = (Position::end_of(LogIndex(after)), BTreeSet::new());
     loop {
-        let Ok(since) = consensus.changes_after(at, AT_ONCE) else {
+        let Ok(since) = consensus.changes_about(Some(&[Kind::Presence, Kind::Gateway]), at, AT_ONCE) else {
             return Touched { index: consensus.view().get().index().0, users: Whom::Any };
         };
         for change in &since.changes {

@@ -55,27 +55,34 @@ impl State {
         second: SecondLogin,
         changed: &mut Changed,
     ) -> SessionOutcome {
-        let same = |other: &Session| other.connection == connection && other.gateway.epoch == gateway.epoch;
-        let sessions = self.presence.sessions();
-        let others = sessions.of(user.as_str()).filter(|other| !same(other)).count();
-        let is_known = sessions.of(user.as_str()).any(|other| same(other));
+        // One session of a connection at a time, whichever gateway it has: where it comes again, it takes its own place.
+        let is_same = |other: &Session| other.connection == connection;
+        let standing = self.presence.sessions().standing(user.as_str());
+        let (mut others, mut is_known) = (0, false);
+        for other in standing.iter() {
+            if is_same(other) {
+                is_known = true;
+            } else {
+                others += 1;
+            }
+        }
         let grows = match second {
             SecondLogin::Reject if others > 0 => return SessionOutcome::Taken,
-            SecondLogin::Many if others >= limit::SESSIONS_PER_USER_MAX => {
+            SecondLogin::Many if !is_known && others >= limit::SESSIONS_PER_USER_MAX => {
                 return SessionOutcome::Full { stand: bounded(others) };
             }
             SecondLogin::Many => !is_known,
             SecondLogin::Replace | SecondLogin::Reject => others == 0 && !is_known,
         };
-        let stand = sessions.len();
+        let stand = self.presence.sessions().len();
         if grows && stand >= limit::SESSIONS_MAX {
             return SessionOutcome::Full { stand: bounded(stand) };
         }
         let (epoch, since) = (self.next_epoch(), self.now);
         let session = Session { user: user.clone(), gateway: gateway.clone(), connection, epoch, since };
         let session = Arc::new(session);
-        let stays = |other: &Session| second == SecondLogin::Many && !same(other);
-        changed.closed.extend(self.presence.sessions_mut().open(&session, stays));
+        let stays = |other: &Session| second == SecondLogin::Many && !is_same(other);
+        changed.closed.extend(self.presence.sessions_mut().open(&session, standing, stays));
         changed.opened.push(session);
         SessionOutcome::Opened { epoch }
     }

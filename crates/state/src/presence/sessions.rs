@@ -7,6 +7,7 @@
 use super::leased::Leased;
 use imbl::OrdMap;
 use quorate_model::{Epoch, Gateway, Session, UserId, limit};
+use smallvec::SmallVec;
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
 /// All sessions. Cloning costs O(1).
@@ -38,6 +39,17 @@ impl Slot {
             0 | 1 => sessions.pop().map(Self::One),
             _ => Some(Self::Many(Arc::new(sessions))),
         }
+    }
+}
+
+/// What stood of a user's sessions when it was looked, the oldest first: what is decided on it and what is put in its place
+/// is about the same, and it is looked for once.
+pub(crate) struct Standing(SmallVec<[Arc<Session>; 1]>);
+
+impl Standing {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.0.iter().map(|session| &**session)
     }
 }
 
@@ -111,36 +123,46 @@ impl SessionTable {
         self.leased.end(gateway)
     }
 
-    /// Puts a session beside those of its user that `stays` says stay; answers with the others. What is left over of
-    /// gateways that have ended goes with them, and is told nobody. Its gateway must stand.
+    /// The sessions of a user as they stand now.
+    pub(crate) fn standing(&self, user: &str) -> Standing {
+        let all = self.by_user.get(user).map(Slot::all).unwrap_or_default();
+        Standing(all.iter().filter(|session| self.stands(session)).cloned().collect())
+    }
+
+    /// Puts a session beside those of its user that `stays` says stay, of all that are `standing`; answers with the others.
+    /// What is left over of gateways that have ended goes with them, and is told nobody. Its gateway must stand.
     pub(crate) fn open(
         &mut self,
         session: &Arc<Session>,
+        standing: Standing,
         stays: impl Fn(&Session) -> bool,
-    ) -> Vec<Arc<Session>> {
+    ) -> SmallVec<[Arc<Session>; 1]> {
         // No more gather than are cleared up.
         self.clear_up(1);
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
-        if let Some(slot) = self.by_user.get(&session.user) {
-            for other in slot.all().iter().filter(|other| self.stands(other)) {
-                if stays(other) { kept.push(other.clone()) } else { gone.push(other.clone()) }
-            }
-        }
+        let (kept, gone): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) =
+            standing.0.into_iter().partition(|other| stays(other));
         for other in &gone {
             self.leased.change(other.gateway.epoch, |held| held.remove(&other.epoch));
         }
         self.leased.change(session.gateway.epoch, |held| held.insert(session.epoch, session.clone()));
-        kept.push(session.clone());
-        if let Some(slot) = Slot::of(kept) {
-            self.by_user.insert(session.user.clone(), slot);
-        }
+        let slot = match kept.is_empty() {
+            true => Slot::One(session.clone()),
+            false => Slot::Many(Arc::new(kept.into_iter().chain([session.clone()]).collect())),
+        };
+        self.by_user.insert(session.user.clone(), slot);
         gone
     }
 
     /// Takes the session of this epoch out, if it hangs on this gateway.
     pub(crate) fn close(&mut self, gateway: Epoch, epoch: Epoch) -> Option<Arc<Session>> {
         let session = self.leased.change(gateway, |held| held.remove(&epoch))??;
-        self.forget(&session);
+        // It stands, so it is there, and most are their user's only one: taken out without looking first.
+        if let Some(slot) = self.by_user.remove(&session.user) {
+            let left = slot.all().iter().filter(|other| other.epoch != epoch).cloned().collect();
+            if let Some(slot) = Slot::of(left) {
+                self.by_user.insert(session.user.clone(), slot);
+            }
+        }
         Some(session)
     }
 
@@ -155,21 +177,26 @@ impl SessionTable {
     /// Takes it out of those of its user, if it is there: the user may have come again.
     fn forget(&mut self, session: &Session) {
         let Some(slot) = self.by_user.get(&session.user) else { return };
-        if !slot.all().iter().any(|other| other.epoch == session.epoch) {
-            return;
+        let is_it = |other: &Arc<Session>| other.epoch == session.epoch;
+        match slot {
+            Slot::One(only) if is_it(only) => drop(self.by_user.remove(&session.user)),
+            Slot::Many(all) if all.iter().any(is_it) => {
+                let left = all.iter().filter(|other| !is_it(other)).cloned().collect();
+                match Slot::of(left) {
+                    Some(slot) => self.by_user.insert(session.user.clone(), slot),
+                    None => self.by_user.remove(&session.user),
+                };
+            }
+            Slot::One(_) | Slot::Many(_) => {}
         }
-        let left = slot.all().iter().filter(|other| other.epoch != session.epoch).cloned().collect();
-        match Slot::of(left) {
-            Some(slot) => self.by_user.insert(session.user.clone(), slot),
-            None => self.by_user.remove(&session.user),
-        };
     }
 
     pub(super) fn from_parts(gateways: impl Iterator<Item = Epoch>, sessions: &[Arc<Session>]) -> Self {
         let mut table = Self::default();
         gateways.for_each(|gateway| table.begin(gateway));
         for session in sessions {
-            table.open(session, |_| true);
+            let standing = table.standing(session.user.as_str());
+            table.open(session, standing, |_| true);
         }
         table
     }

@@ -86,7 +86,7 @@ impl Model {
                 let bits = ConnectionId::from_random(*connection).bits();
                 let change = open(&format!("u{user}"), *connection, *second);
                 let others: Vec<_> = self.of(*user);
-                let same = |plain: &Plain| plain.connection == bits && plain.gateway == gateway;
+                let same = |plain: &Plain| plain.connection == bits;
                 if *second == SecondLogin::Reject && others.iter().any(|(_, plain)| !same(plain)) {
                     return (change, SessionOutcome::Taken);
                 }

@@ -132,7 +132,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             if last.is_some_and(|last| last.index + 1 != id.index) {
                 return Err(shared::invalid(format!("record {id} does not follow {last:?}")));
             }
-            let bytes = encode_log(&record_of(&entry));
+            let bytes = encode_log(&record_of(entry));
             if bytes.len() > wire::BYTES_MAX {
                 // It could never be read back, here or elsewhere: better this leader stops than every node.
                 return Err(shared::invalid(format!("record {id} has {} bytes", bytes.len())));

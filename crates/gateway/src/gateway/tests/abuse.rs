@@ -81,6 +81,59 @@ async fn a_flood_of_pings_is_sent_away_where_the_operator_wants_that() {
     until("it is counted", || gateway.desk().counters.closed_for(Closed::Flood) == 1).await;
 }
 
+fn register(name: &str) -> Message {
+    Message::text(format!(r#"{{"type":"register","userId":"{name}"}}"#))
+}
+
+/// Scenario: one client registers as ever other users, each of which is an entry in the log of all nodes. Cause: it was
+/// held to nothing but the rate of frames, a thousand a second.
+#[tokio::test]
+async fn a_flood_of_registrations_is_slowed_down_and_all_of_it_answered() {
+    let table = Arc::new(Table::default());
+    let settings = Settings { registers: Rate { per_second: 20, burst: 5 }, ..Settings::default() };
+    let gateway = gateway(&table, "n1", settings).await;
+    let mut client = Client::connect(gateway.local_addr()).await;
+    let before = quorate_rt::time::Instant::now();
+    for nth in 0..25 {
+        client.send(register(&format!("u{nth}"))).await;
+        // Said again, it changes nothing, and costs nothing.
+        client.send(register(&format!("u{nth}"))).await;
+    }
+    for _ in 0..50 {
+        assert_eq!(client.hear().await, r#"{"type":"registered","content":"Successfully registered"}"#);
+    }
+    // The first six go at once, and the next one after each twentieth of a second.
+    assert!(before.elapsed() >= quorate_rt::time::Duration::from_millis(900), "{:?}", before.elapsed());
+    assert!(table.places(&user("u23")).is_empty() && !table.places(&user("u24")).is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_of_registrations_is_sent_away_where_the_operator_wants_that() {
+    let table = Arc::new(Table::default());
+    let registers = Rate { per_second: 1, burst: 5 };
+    let settings = Settings {
+        registers,
+        flood: Flood::Close,
+        second_login: quorate_model::SecondLogin::Reject,
+        ..Settings::default()
+    };
+    let gateway = gateway(&table, "n1", settings).await;
+    let _alice = Client::register(gateway.local_addr(), "alice").await;
+    // In either dialect, also where it is turned away each time.
+    for line in ["", "Sec-WebSocket-Protocol: quorate.v1\r\n"] {
+        let connected = Client::connect_with(gateway.local_addr(), "/ws", line).await;
+        let mut client = connected.expect("hands are shaken");
+        for _ in 0..100 {
+            if client.try_send(register("alice")).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(client.closed().await, Some((1008, "too many frames".into())), "{line:?}");
+    }
+    until("both are counted", || gateway.desk().counters.closed_for(Closed::Flood) == 2).await;
+    assert!(!table.places(&user("alice")).is_empty());
+}
+
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_sent_away_and_whoever_writes_to_it_is_told() {
     let table = Arc::new(Table::default());

@@ -2,9 +2,15 @@
 
 use super::Fake;
 use quorate_model::{Command, LogIndex};
+use quorate_state::{History, history::Bounds};
 
-/// How many changes the fake's history has.
-pub(super) const HISTORY: usize = 300;
+/// How many changes the fake's history has, of presence and of all else each.
+const HISTORY: usize = 300;
+
+pub(super) fn history() -> History {
+    let bounds = Bounds { changes: HISTORY, bytes: usize::MAX };
+    History::new(bounds, bounds)
+}
 
 impl Fake {
     /// From now on each wait is over at once.
