@@ -3,18 +3,21 @@
 //! Their files are looked at again and again: whoever renews them need not know of the node, and a secret of Kubernetes is
 //! renewed by a symbolic link that is turned, which tells nobody. Whoever knows of it can ask for a look at once.
 
-use quorate_proxy::{Certificate, Proxy, certificate::Look};
-use quorate_rt::{shutdown::Shutdown, time};
+use quorate_rt::{
+    certificate::{Certificate, Look},
+    shutdown::Shutdown,
+    time,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Keeps up with the files until the shutdown. Whoever wants a look at once tells what this returns.
-pub(crate) fn keep_up(proxy: &Proxy, shutdown: &Shutdown) -> Arc<Notify> {
+/// Keeps up with a listener's files until the shutdown. Whoever wants a look at once tells what this returns.
+pub(crate) fn keep_up(certificate: Option<&Certificate>, shutdown: &Shutdown) -> Arc<Notify> {
     let asked = Arc::new(Notify::new());
-    if let Some(certificate) = proxy.certificate() {
+    if let Some(certificate) = certificate {
         quorate_rt::spawn(watch(certificate.clone(), asked.clone(), shutdown.clone()));
     }
     asked

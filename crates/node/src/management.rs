@@ -12,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc};
 pub(crate) fn config(
     config: &Config,
     (metrics, local): (&Arc<Metrics>, &Arc<Published<Local>>),
-    (peer, management): (SocketAddr, SocketAddr),
+    (peer, management, gateway): (SocketAddr, SocketAddr, Option<SocketAddr>),
     ending: shutdown::Shutdown,
 ) -> quorate_management::Config {
     let metrics = metrics.clone();
@@ -20,6 +20,7 @@ pub(crate) fn config(
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
         own: own_addresses(config, (management, peer)),
+        gateway: gateway.map(|gateway| config.advertised_gateway(gateway)),
         key_forms: config.key_forms.clone(),
         local: local.clone(),
         metrics: Arc::new(move || metrics.render()),

@@ -4,7 +4,9 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, gateway, health, management, measure, partition_poller,
+    data_plane, disk_room,
+    gateway::{self, Claimed},
+    health, management, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
@@ -14,7 +16,7 @@ use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId
 use quorate_gateway::{backplane::Detour, gateway::Gateway};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy};
-use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
+use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time, tls};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
 use quorate_telemetry::Metrics;
@@ -60,6 +62,9 @@ pub enum StartError {
     /// The file of the key for clients' tokens can't be used.
     #[error("--gateway-token-key {0}")]
     GatewayKey(#[from] gateway::Unusable),
+    /// The certificate of the gateway's listener, or its key, can't be used.
+    #[error("the gateway's listener: {0}")]
+    GatewayCertificate(#[from] tls::Error),
     /// The gateway did not start.
     #[error(transparent)]
     Gateway(#[from] quorate_gateway::gateway::StartError),
@@ -89,6 +94,7 @@ impl StartError {
             Self::NoSecret
             | Self::Tokens(_)
             | Self::GatewayKey(_)
+            | Self::GatewayCertificate(_)
             | Self::Disk(_)
             | Self::Consensus(
                 quorate_consensus::StartError::OtherCluster { .. }
@@ -106,7 +112,7 @@ pub struct Node {
     proxy: Proxy,
     tunnels: Holding,
     gateway: Option<Gateway>,
-    reread: [Arc<Notify>; 3],
+    reread: [Arc<Notify>; 4],
     metrics: Arc<Metrics>,
     readiness: Readiness,
     management: SocketAddr,
@@ -125,12 +131,12 @@ impl Node {
             return Err(StartError::NoSecret);
         }
         let tokens = tunnels::tokens(config.tunnel_token_file.clone()).await?;
-        let verifier = gateway::key(&config).await?;
+        let guards = gateway::guards(&config).await?;
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
         data_plane::claim(&config)?;
-        let gateway = gateway::claim(&config, verifier)?;
+        let gateway = gateway::claim(&config, guards)?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -151,7 +157,8 @@ impl Node {
         let (tokens, tokens_asked) = tunnels::keep_up(config.tunnel_token_file.as_ref(), tokens, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
-        let (addresses, local) = ((peer, management), settings_file::local(&config));
+        let at = gateway.as_ref().map(Claimed::local_addr);
+        let (addresses, local) = ((peer, management, at), settings_file::local(&config));
         let management_config =
             management::config(&config, (&metrics, &local), addresses, management_stopped.clone());
         let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
@@ -168,7 +175,9 @@ impl Node {
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         let file = settings_file::keep_up(&config, (&local, metrics.control()), &stopped);
-        let reread = [certificates::keep_up(&proxy, &stopped), file, tokens_asked];
+        let certificates = [proxy.certificate(), gateway.as_ref().and_then(Gateway::certificate)];
+        let [https, wss] = certificates.map(|certificate| certificates::keep_up(certificate, &stopped));
+        let reread = [https, wss, file, tokens_asked];
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -245,12 +254,13 @@ impl Node {
         &self.readiness
     }
 
-    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key, the
-    /// settings, and the tokens for tunnels.
+    /// Reads those files again that may change while the node runs: the certificates of the TLS listeners and their keys,
+    /// the settings, and the tokens for tunnels.
     pub fn reread(&self) {
         let config = &self.config;
-        if self.proxy.certificate().is_none() && config.reload.is_none() && config.tunnel_token_file.is_none()
-        {
+        let has_certificate = self.proxy.certificate().is_some()
+            || self.gateway.as_ref().is_some_and(|gateway| gateway.certificate().is_some());
+        if !has_certificate && config.reload.is_none() && config.tunnel_token_file.is_none() {
             tracing::info!(
                 "asked to read files again: there is no certificate, no settings file and no file of tokens, and all else is \
                  read at start"

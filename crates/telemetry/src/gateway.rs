@@ -80,6 +80,11 @@ impl GatewayCounters {
         self.messages[outcome.position()].load(Ordering::Relaxed)
     }
 
+    /// How many were not let in for a reason, for tests.
+    pub fn turned_away_for(&self, why: TurnedAway) -> u64 {
+        self.turned_away[why.position()].load(Ordering::Relaxed)
+    }
+
     /// How many sockets were closed for a reason, for tests.
     pub fn closed_for(&self, why: Closed) -> u64 {
         self.closed[why.position()].load(Ordering::Relaxed)
