@@ -6,4 +6,4 @@ cd "$(dirname "$0")" || exit 1
 ulimit -n "$(ulimit -H -n)"
 python3 sockets.py
 echo
-. ./run-redis.sh
+exec "$KIT/run-redis.sh"

@@ -56,7 +56,8 @@ impl Dialect {
     pub async fn converse(self, wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
         match self {
             Self::Legacy => legacy::converse(wire, desk, caller).await,
-            Self::Extended => extension::converse(wire, desk, caller).await,
+            // Apart: else a client of the one would take the room of the other.
+            Self::Extended => Box::pin(extension::converse(wire, desk, caller)).await,
         }
     }
 }

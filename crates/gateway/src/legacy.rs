@@ -44,7 +44,8 @@ pub(crate) async fn converse(wire: Wire, desk: Arc<Desk>, caller: Caller) -> End
     let (standing, answers) = (Standing::Nobody, Answers::default());
     let mut talk = Talk { wire, desk, caller, standing, lanes, answers };
     let end = talk.run().await;
-    talk.end(&end).await;
+    // Apart, as whatever is rare: a connection at rest holds what its task may ever need.
+    Box::pin(talk.end(&end)).await;
     end
 }
 
@@ -162,7 +163,7 @@ impl Talk {
                     let decided = self.lanes.next().await;
                     self.decide(&decided).await?;
                 }
-                let answer = self.register(&said.user_id).await;
+                let answer = Box::pin(self.register(&said.user_id)).await;
                 self.wire.pinged();
                 self.wire.say(answer.text()).await
             }

@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 
 /// Read at once, and held by a connection at rest.
-const READ_BYTES: usize = 4 << 10;
+const READ_BYTES: usize = 2 << 10;
 /// Written at once.
 const WRITE_BYTES: usize = 8 << 10;
 /// A client has this long to say goodbye in turn.
@@ -89,7 +89,9 @@ impl Wire {
         let mut scanner = Scanner::new(settings.fragments_max);
         scanner.see(&read);
         let io = Metered::new(io, scanner);
-        let socket = WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(config)).await;
+        // Copied: else the socket would keep the buffer of its handshake, 8 KiB of which nothing is left.
+        let read = read.to_vec();
+        let socket = WebSocketStream::from_partially_read(io, read, Role::Server, Some(config)).await;
         Self {
             socket,
             bucket: Bucket::new(settings.frames, now),
@@ -176,7 +178,12 @@ impl Wire {
     }
 
     /// Says goodbye, and waits for a moment that the other side does so too.
-    pub async fn finish(mut self, end: &End) {
+    pub async fn finish(self, end: &End) {
+        // Apart: else each connection would hold room for its end from the beginning.
+        Box::pin(self.farewell(end)).await;
+    }
+
+    async fn farewell(mut self, end: &End) {
         let closing = end.closing();
         let is_orderly = end.leaves_frames_whole();
         let farewell = async {
@@ -207,7 +214,7 @@ async fn linger(socket: WebSocketStream<Metered<duplex::Stream>>) {
     if io.shutdown().await.is_err() {
         return;
     }
-    let mut buffer = [0; READ_BYTES];
+    let mut buffer = vec![0; READ_BYTES];
     let mut left = LINGER_BYTES_MAX;
     while let Ok(read @ 1..) = io.read(&mut buffer).await {
         left = left.saturating_sub(read);
