@@ -26,6 +26,16 @@ pub enum Signature {
     Es256,
 }
 
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        })
+    }
+}
+
 /// Checks tokens.
 pub struct Verifier {
     key: DecodingKey,
@@ -44,7 +54,7 @@ pub enum NotAKey {
     #[error("a key in PEM is no shared secret; for a public key name RS256 or ES256")]
     Pem,
     /// It is not a public key in PEM, or of another kind.
-    #[error("it is no public key in PEM that goes with {0:?}")]
+    #[error("it is no public key in PEM that goes with {0}")]
     NotPem(Signature),
 }
 

@@ -46,11 +46,8 @@ impl Issuer {
         }
     }
 
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Rsa(_) => "RS256",
-            Self::Ec(_) => "ES256",
-        }
+    fn name(&self) -> String {
+        self.signature().to_string()
     }
 
     /// As `openssl pkey -pubout` writes it.
@@ -73,7 +70,7 @@ impl Issuer {
     }
 
     fn token(&self, claims: &str) -> String {
-        token(self.name(), claims, |signed| match self {
+        token(&self.name(), claims, |signed| match self {
             Self::Rsa(pair) => rsa_signed(pair, &RSA_PKCS1_SHA256, signed),
             Self::Ec(pair) => pair.sign(&SystemRandom::new(), signed).expect("it signs").as_ref().to_vec(),
         })
@@ -179,9 +176,9 @@ fn how_a_token_is_signed_is_not_the_tokens_choice() {
             ("the same without the end of its last line", by_secret(public.trim_end().as_bytes())),
             ("no signature asked for", token("none", &claims, |_| Vec::new())),
             ("the same, spelt otherwise", token("None", &claims, |_| Vec::new())),
-            ("no signature", token(issuer.name(), &claims, |_| Vec::new())),
+            ("no signature", token(&issuer.name(), &claims, |_| Vec::new())),
             ("another way to sign", other.token(&claims)),
-            ("said to be ours", token(issuer.name(), &claims, |_| vec![0; 256])),
+            ("said to be ours", token(&issuer.name(), &claims, |_| vec![0; 256])),
             ("somebody else in it", format!("{head}.{bob}.{tag}")),
             ("two signatures", format!("{good}.{tag}")),
         ];
