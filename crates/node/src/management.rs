@@ -13,7 +13,7 @@ pub(crate) fn config(
     config: &Config,
     (metrics, local): (&Arc<Metrics>, &Arc<Published<Local>>),
     (peer, management, gateway): (SocketAddr, SocketAddr, Option<SocketAddr>),
-    ending: shutdown::Shutdown,
+    ending: &shutdown::Shutdown,
 ) -> quorate_management::Config {
     let metrics = metrics.clone();
     quorate_management::Config {
@@ -25,7 +25,7 @@ pub(crate) fn config(
         local: local.clone(),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
-        ending,
+        ending: ending.clone(),
         keep_alive: quorate_management::KEEP_ALIVE,
     }
 }

@@ -16,7 +16,7 @@ use quorate_consensus::{AddressBook, Applied, Consensus, Options, Secret, SelfId
 use quorate_gateway::{backplane::Detour, gateway::Gateway};
 use quorate_model::{BootId, FeatureLevel, NodeLevels, NodeRecord};
 use quorate_proxy::{Freshness, InFlight, Proxy};
-use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time, tls};
+use quorate_rt::{http::ServeLimits, net, published::Published, rng, shutdown, time};
 use quorate_state::View;
 use quorate_storage::{Disk, Identity};
 use quorate_telemetry::Metrics;
@@ -59,12 +59,9 @@ pub enum StartError {
     /// The file of tokens for tunnels can't be used.
     #[error("--tunnel-token-file {0}")]
     Tokens(#[from] Unusable),
-    /// The file of the key for clients' tokens can't be used.
-    #[error("--gateway-token-key {0}")]
-    GatewayKey(#[from] gateway::Unusable),
-    /// The certificate of the gateway's listener, or its key, can't be used.
-    #[error("the gateway's listener: {0}")]
-    GatewayCertificate(#[from] tls::Error),
+    /// A file of the gateway can't be used: the key for clients' tokens, its certificate or that one's key.
+    #[error(transparent)]
+    GatewayFile(#[from] gateway::Unusable),
     /// The gateway did not start.
     #[error(transparent)]
     Gateway(#[from] quorate_gateway::gateway::StartError),
@@ -93,8 +90,7 @@ impl StartError {
             Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
             Self::NoSecret
             | Self::Tokens(_)
-            | Self::GatewayKey(_)
-            | Self::GatewayCertificate(_)
+            | Self::GatewayFile(_)
             | Self::Disk(_)
             | Self::Consensus(
                 quorate_consensus::StartError::OtherCluster { .. }
@@ -112,7 +108,7 @@ pub struct Node {
     proxy: Proxy,
     tunnels: Holding,
     gateway: Option<Gateway>,
-    reread: [Arc<Notify>; 4],
+    reread: [Arc<Notify>; 3],
     metrics: Arc<Metrics>,
     readiness: Readiness,
     management: SocketAddr,
@@ -157,15 +153,14 @@ impl Node {
         let (tokens, tokens_asked) = tunnels::keep_up(config.tunnel_token_file.as_ref(), tokens, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
-        let at = gateway.as_ref().map(Claimed::local_addr);
-        let (addresses, local) = ((peer, management, at), settings_file::local(&config));
-        let management_config =
-            management::config(&config, (&metrics, &local), addresses, management_stopped.clone());
+        let local = settings_file::local(&config);
+        let addresses = (peer, management, gateway.as_ref().map(Claimed::local_addr));
+        let apis = management::config(&config, (&metrics, &local), addresses, &management_stopped);
         let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
         let gateway = gateway::start(&config, gateway, detour, (&consensus, &metrics)).await?;
         let listener = (management_listener, limits, management_stopped);
-        let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
+        let management_ended = management::serve(cluster, apis, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         disk_room::keep_up(&consensus, &disk, control, &stopped);
         let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
@@ -175,9 +170,7 @@ impl Node {
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         let file = settings_file::keep_up(&config, (&local, metrics.control()), &stopped);
-        let certificates = [proxy.certificate(), gateway.as_ref().and_then(Gateway::certificate)];
-        let [https, wss] = certificates.map(|certificate| certificates::keep_up(certificate, &stopped));
-        let reread = [https, wss, file, tokens_asked];
+        let reread = [certificates::keep_up(&proxy, gateway.as_ref(), &stopped), file, tokens_asked];
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -258,9 +251,8 @@ impl Node {
     /// the settings, and the tokens for tunnels.
     pub fn reread(&self) {
         let config = &self.config;
-        let has_certificate = self.proxy.certificate().is_some()
-            || self.gateway.as_ref().is_some_and(|gateway| gateway.certificate().is_some());
-        if !has_certificate && config.reload.is_none() && config.tunnel_token_file.is_none() {
+        let shown = certificates::of(&self.proxy, self.gateway.as_ref());
+        if shown.is_empty() && config.reload.is_none() && config.tunnel_token_file.is_none() {
             tracing::info!(
                 "asked to read files again: there is no certificate, no settings file and no file of tokens, and all else is \
                  read at start"

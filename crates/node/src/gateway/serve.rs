@@ -11,15 +11,19 @@ use quorate_gateway::{
     gateway::{Gateway, Parts},
     token::{NotAKey, Verifier},
 };
-use quorate_rt::{certificate::Certificate, net::SharedPort, tls::Alpn};
+use quorate_rt::{
+    certificate::Certificate,
+    net::SharedPort,
+    tls::{self, Alpn},
+};
 use quorate_telemetry::Metrics;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-/// A file of a key that can't be used. What is in it is not shown.
+/// A file that can't be used. What is in it is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// It can't be read.
-    #[error("{path}: {source}")]
+    #[error("--gateway-token-key {path}: {source}")]
     Unread {
         /// Which file.
         path: PathBuf,
@@ -27,13 +31,16 @@ pub enum Unusable {
         source: io::Error,
     },
     /// It holds no key.
-    #[error("{path}: {source}")]
+    #[error("--gateway-token-key {path}: {source}")]
     NoKey {
         /// Which file.
         path: PathBuf,
         /// Why.
         source: NotAKey,
     },
+    /// The listener's certificate or its key.
+    #[error("--gateway-tls-cert, --gateway-tls-key: {0}")]
+    Certificate(#[from] tls::Error),
 }
 
 /// What the configuration's files say about a gateway's clients.
@@ -58,7 +65,7 @@ impl Claimed {
 }
 
 /// Reads the files.
-pub(crate) async fn guards(config: &Config) -> Result<Guards, StartError> {
+pub(crate) async fn guards(config: &Config) -> Result<Guards, Unusable> {
     let verifier = key(config).await?;
     let certificate = match config.gateway.identity.clone() {
         // Without a listener its certificate is not asked for.
