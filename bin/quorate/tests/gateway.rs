@@ -17,6 +17,8 @@ mod certificates;
 mod files;
 #[path = "gateway/grpc.rs"]
 mod grpc;
+#[path = "gateway/health.rs"]
+mod health;
 #[path = "gateway/http2.rs"]
 mod http2;
 #[path = "gateway/kills.rs"]
@@ -29,6 +31,8 @@ mod origins;
 mod overload;
 #[path = "gateway/router.rs"]
 mod router;
+#[path = "gateway/routes.rs"]
+mod routes;
 #[path = "gateway/sandboxes.rs"]
 mod sandboxes;
 #[path = "gateway/settings_file.rs"]

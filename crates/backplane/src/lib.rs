@@ -14,3 +14,4 @@ pub mod envelope;
 pub mod kafka;
 mod published;
 pub mod redis;
+mod rest;

@@ -1,6 +1,10 @@
 //! What came by a channel or a topic, into the gateway.
 
 use crate::envelope::{self, Received};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use quorate_gateway::{
     backplane::{Inbox, Message, Recipient, Taken},
     repeats::{Known, Repeat, Repeats},
@@ -34,33 +38,37 @@ impl Taker {
         }
     }
 
-    /// Takes a message as it was published; nobody awaits what becomes of it.
-    pub async fn take(&self, bytes: &[u8]) {
-        if let Some(message) = self.read(bytes) {
-            self.put(message).await;
-        }
-    }
-
-    /// Takes a message that was read. A repeat of one that was taken is.
-    pub async fn put(&self, message: Arc<Message>) -> Taken {
+    /// Takes a message that was read, and is in its place in the order when this returns. What becomes of it may be known
+    /// only seconds later, where its recipient is about to register: who awaits it holds up nobody's messages but the same
+    /// user's. A repeat of one that was taken is.
+    pub fn put(&self, message: Arc<Message>) -> BoxFuture<'static, Taken> {
         let repeat = message.id.clone().map(|id| Repeat { from: message.from.clone(), id, epoch: None });
         if let Some(repeat) = &repeat {
             match self.repeats.lock().unwrap_or_else(PoisonError::into_inner).begin(repeat) {
                 Known::New => {}
-                Known::Taken | Known::UnderWay => return Taken::Delivered,
+                Known::Taken | Known::UnderWay => return ready(Taken::Delivered).boxed(),
             }
         }
         let taken = match message.to {
-            Recipient::User(_) => self.inbox.take(None, message).await,
+            Recipient::User(_) => self.inbox.take(None, message),
             Recipient::All | Recipient::Room(_) => {
                 self.inbox.take_broadcast(message);
-                Taken::Delivered
+                ready(Taken::Delivered).boxed()
             }
         };
-        if let Some(repeat) = &repeat {
+        let Some(repeat) = repeat else { return taken };
+        let repeats = self.repeats.clone();
+        async move {
+            let taken = taken.await;
             let is_taken = taken == Taken::Delivered;
-            self.repeats.lock().unwrap_or_else(PoisonError::into_inner).end(repeat, is_taken);
+            repeats.lock().unwrap_or_else(PoisonError::into_inner).end(&repeat, is_taken);
+            taken
         }
-        taken
+        .boxed()
+    }
+
+    /// A message that was kept for a user is kept no longer.
+    pub fn give_up(&self) {
+        self.inbox.give_up();
     }
 }

@@ -9,7 +9,10 @@ use quorate_backplane::{
     kafka::{Settings, detour},
     redis::Server,
 };
-use quorate_gateway::backplane::{BackplaneError, Message, MessageId, Recipient, Taken, Ways};
+use quorate_gateway::{
+    backplane::{BackplaneError, Message, MessageId, Recipient, Taken, Ways},
+    delivery::Outcome,
+};
 use quorate_model::{ConnectionId, SecondLogin};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use redis::AsyncCommands;
@@ -28,13 +31,13 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, at, message, until, user};
+use support::{Cluster, Gate, at, message, until, user};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
 fn brokers() -> Mock {
     let mock = MockCluster::new(1).expect("a mock cluster");
-    for gateway in ["n1", "n2", "gateway-02", "broadcast"] {
+    for gateway in ["n1", "n2", "n3", "gateway-02", "broadcast"] {
         mock.create_topic(&format!("gateway-{gateway}"), 3, 1).expect("a topic");
     }
     mock
@@ -170,7 +173,7 @@ async fn defect_7_what_queued_while_a_gateway_was_away_is_not_lost() {
     // Its user comes back only after it.
     let (_again, cluster) = gateway(settings(&mock, folder.path()), "n1", &[]).await;
     publish(&mock, "gateway-n1", &json("4"), "gateway-02").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    until("one was brought in vain", async || !cluster.missed().is_empty()).await;
     cluster.arrive("bob");
     until("all have come", async || cluster.taken().len() >= 3).await;
     assert_eq!(cluster.taken(), ["ann>bob 2", "ann>bob 3", "ann>bob 4"], "each once, in their order");
@@ -189,6 +192,68 @@ async fn who_has_moved_gets_messages_passed_on() {
     until("it has come", async || !second.taken().is_empty()).await;
     assert_eq!((second.taken(), first.taken()), (vec!["ann>bob hi".into()], Vec::new()));
     one.backplane.stop().await;
+}
+
+/// One who is just registering held up everybody whose messages come by the same partition.
+#[tokio::test]
+async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {
+    let (mock, folder) = (brokers(), tempfile::tempdir().expect("a folder"));
+    let cluster = Arc::new(Cluster::default());
+    let gate = Gate::start(detour(settings(&mock, folder.path()))(cluster.ways("n1", &[]))).await;
+    let carol = gate.enter("carol", 1).await;
+    let mut bob = gate.expect("bob");
+    let json = |to: &str, content: &str| {
+        format!(r#"{{"from":"ann","to":"{to}","content":"{content}","type":"direct"}}"#)
+    };
+    for (to, content) in [("bob", "1"), ("carol", "a"), ("bob", "2"), ("carol", "b")] {
+        publish(&mock, "gateway-n1", &json(to, content), "gateway-02").await;
+    }
+    until("hers have come", async || carol.heard() == ["a", "b"]).await;
+    assert!(bob.heard().is_empty());
+    bob.arrive(&gate, 2).await;
+    until("his have come", async || bob.heard().len() >= 2).await;
+    assert_eq!(bob.heard(), ["1", "2"]);
+
+    // Whose gateway ends while he registers has them in its next life.
+    let dave = gate.expect("dave");
+    for (to, content) in [("dave", "x"), ("carol", "c")] {
+        publish(&mock, "gateway-n1", &json(to, content), "gateway-02").await;
+    }
+    until("hers has come", async || carol.heard().len() == 3).await;
+    gate.ways.backplane.stop().await;
+    drop((dave, carol, bob, gate));
+    let gate = Gate::start(detour(settings(&mock, folder.path()))(cluster.ways("n1", &[]))).await;
+    let dave = gate.enter("dave", 3).await;
+    until("it has come", async || dave.heard() == ["x"]).await;
+}
+
+/// One was sent for each session, and given to all sessions of the user there.
+#[tokio::test]
+async fn each_of_a_users_many_sessions_gets_a_message_once() {
+    let mock = brokers();
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let cluster = Arc::new(Cluster::default());
+    let ways = |nth: usize, me: &str, others: &[&str]| {
+        detour(settings(&mock, folders[nth].path()))(cluster.ways(me, others))
+    };
+    let one = Gate::start(ways(0, "n1", &["n2", "n3"])).await;
+    let two = Gate::start(ways(1, "n2", &["n1", "n3"])).await;
+    let three = Gate::start(ways(2, "n3", &["n1", "n2"])).await;
+    let sessions = [two.enter("bob", 1).await, two.enter("bob", 2).await, three.enter("bob", 3).await];
+    for content in ["1", "2", "3"] {
+        assert_eq!(one.courier.deliver(message("bob", content)).await, Outcome::Published);
+    }
+    for session in &sessions {
+        until("the last has come", async || session.heard().iter().any(|content| content == "3")).await;
+    }
+    for topic in ["gateway-n2", "gateway-n3"] {
+        let published = published(&mock, topic).await;
+        assert_eq!(published.len(), 3, "one for each message in {topic}");
+        assert_eq!(published[0].1.headers["quorate_gateways"], b"n2,n3");
+    }
+    for session in &sessions {
+        assert_eq!(session.heard(), ["1", "2", "3"]);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A node in a fleet of original gateways, at a real Redis.
 #![expect(clippy::disallowed_methods, reason = "a test outside of simulation: tokio and the clock are real")]
 
+#[path = "redis/presence.rs"]
+mod presence;
 #[path = "support/server.rs"]
 mod server;
 mod support;
@@ -9,7 +11,8 @@ use futures_util::StreamExt;
 use quorate_backplane::redis::{Server, TTL_S, detour, detour_refreshing};
 use quorate_gateway::{
     backplane::{BackplaneError, Message, Recipient, Taken, Ways},
-    cluster::{Hold, Lost},
+    cluster::Hold,
+    delivery::Outcome,
 };
 use quorate_model::{ConnectionId, SecondLogin};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -20,7 +23,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, at, message, node, until, user};
+use support::{Cluster, Gate, at, message, node, until, user};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A gateway, and a client to look at Redis with.
@@ -145,6 +148,63 @@ async fn two_of_our_gateways_send_to_each_other_and_nobody_hears_itself() {
     other.backplane.stop().await;
 }
 
+/// One was sent for each session, and given to all sessions of the user there.
+#[tokio::test]
+async fn each_of_a_users_many_sessions_gets_a_message_once() {
+    let Some(server) = RedisServer::start(None) else { return };
+    let cluster = Arc::new(Cluster::default());
+    let ways = |me: &str, others: &[&str]| {
+        let server = Server { address: server.address(), password: None };
+        detour(server)(cluster.ways(me, others))
+    };
+    let one = Gate::start(ways("n1", &["n2"])).await;
+    let two = Gate::start(ways("n2", &["n1"])).await;
+    let sessions = [one.enter("bob", 1).await, two.enter("bob", 2).await, two.enter("bob", 3).await];
+    let mut sent = Vec::new();
+    for (gate, content) in [(&one, "1"), (&two, "2"), (&one, "3"), (&two, "4")] {
+        assert_eq!(gate.courier.deliver(message("bob", content)).await, Outcome::Delivered);
+        sent.push(content);
+    }
+    // An original gateway knows one of them, and sends one to its gateway.
+    let theirs = r#"{"from":"ann","to":"bob","content":"5","type":"direct"}"#;
+    let mut client = server.client().get_multiplexed_async_connection().await.expect("it listens");
+    let _: u64 = client.publish("gateway:n2", theirs).await.expect("it answers");
+    // What is published after all of these has come after all of these.
+    let all = Arc::new(Message { to: Recipient::All, ..Message::clone(&message("bob", "last")) });
+    let _: u64 = client
+        .publish("gateway:broadcast", quorate_backplane::envelope::encode(&all, &node("n9")))
+        .await
+        .expect("it answers");
+    for (nth, session) in sessions.iter().enumerate() {
+        until("the last has come", async || session.heard().iter().any(|content| content == "last")).await;
+        let mut heard = session.heard();
+        assert_eq!(heard.pop().as_deref(), Some("last"));
+        heard.sort_unstable();
+        let expected = if nth == 0 { &["1", "2", "3", "4"][..] } else { &["1", "2", "3", "4", "5"][..] };
+        assert_eq!(heard, expected, "session {nth}");
+    }
+}
+
+/// One who is just registering held up everybody's messages.
+#[tokio::test]
+async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {
+    let Some(server) = RedisServer::start(None) else { return };
+    let cluster = Arc::new(Cluster::default());
+    let at = Server { address: server.address(), password: None };
+    let gate = Gate::start(detour(at)(cluster.ways("n1", &[]))).await;
+    let carol = gate.enter("carol", 1).await;
+    let mut bob = gate.expect("bob");
+    let mut client = server.client().get_multiplexed_async_connection().await.expect("it listens");
+    for (to, content) in [("bob", "1"), ("carol", "a"), ("bob", "2"), ("carol", "b")] {
+        let json = format!(r#"{{"from":"ann","to":"{to}","content":"{content}","type":"direct"}}"#);
+        let _: u64 = client.publish("gateway:n1", json).await.expect("it answers");
+    }
+    until("hers have come", async || carol.heard() == ["a", "b"]).await;
+    assert!(bob.heard().is_empty());
+    bob.arrive(&gate, 2).await;
+    assert_eq!(bob.heard(), ["1", "2"]);
+}
+
 /// The original publishes to a channel that nobody reads, and reports the message as sent.
 #[tokio::test]
 async fn defect_6_what_nobody_listens_for_has_failed() {
@@ -238,57 +298,54 @@ async fn a_password_is_given_and_a_wrong_one_is_told_without_it() {
     assert!(!error.to_string().contains("barley"), "{error}");
 }
 
-const OFTEN: Duration = Duration::from_millis(100);
+/// Everything that is logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
 
-/// The original's refresh after an expiry makes an entry with a time and no gateway, and refreshes those of others.
-#[tokio::test]
-async fn defect_3_a_refresh_writes_whole_entries_and_only_its_own() {
-    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
-    let _hold = stage.open("bob", 1).await;
-    let whole = stage.hash("bob").await;
-    let _: u64 = stage.client.del("presence:bob").await.expect("it answers");
-    until("it is whole again", async || {
-        let hash = stage.hash("bob").await;
-        hash.get("gwId") == whole.get("gwId") && hash.get("connId") == whole.get("connId")
-    })
-    .await;
-    let ttl: u64 = stage.client.ttl("presence:bob").await.expect("it answers");
-    assert!((1..=TTL_S).contains(&ttl), "{ttl}");
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panics inside").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
 
-    stage.log_in_elsewhere("bob", "gateway-02", "their-connection").await;
-    let theirs = stage.hash("bob").await;
-    let _: bool = stage.client.persist("presence:bob").await.expect("it answers");
-    // Ours is refreshed meanwhile.
-    let _other = stage.open("ann", 2).await;
-    let _: u64 = stage.client.del("presence:ann").await.expect("it answers");
-    until("another round has been made", async || !stage.hash("ann").await.is_empty()).await;
-    assert_eq!(stage.hash("bob").await, theirs);
-    let ttl: i64 = stage.client.ttl("presence:bob").await.expect("it answers");
-    assert_eq!(ttl, -1, "not even its time is touched");
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
-async fn a_user_who_has_logged_in_at_an_original_gateway_is_lost_here() {
-    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
-    let hold = stage.open("bob", 1).await;
-    assert_eq!(hold.lost(), None);
-    stage.log_in_elsewhere("bob", "gateway-02", "their-connection").await;
-    let lost = tokio::time::timeout(Duration::from_secs(30), hold.until_lost()).await;
-    assert_eq!((lost, hold.lost()), (Ok(Lost::Replaced), Some(Lost::Replaced)));
-    hold.close().await;
-    assert_eq!(stage.hash("bob").await["gwId"], "gateway-02");
-}
-
-/// Redis has room for one of a user's sessions: those that it does not name stand all the same.
-#[tokio::test]
-async fn of_a_user_of_many_sessions_none_is_lost_to_another_one() {
-    let Some(mut stage) = stage_refreshing(OFTEN).await else { return };
-    let (first, second) = (stage.open("bob", 1).await, stage.open("bob", 2).await);
-    let _other = stage.open("ann", 3).await;
-    let _: u64 = stage.client.del("presence:ann").await.expect("it answers");
-    until("a round has been made", async || !stage.hash("ann").await.is_empty()).await;
-    assert_eq!((first.lost(), second.lost()), (None, None));
-    second.close().await;
-    let id = ConnectionId::from_random(1).to_string();
-    until("Redis names the other one", async || stage.hash("bob").await.get("connId") == Some(&id)).await;
+async fn no_password_is_in_a_log_or_in_what_is_shown() {
+    let Some(server) = RedisServer::start(Some("open-sesame")) else { return };
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    let with = |password: &str| Server { address: server.address(), password: Some(password.into()) };
+    let mut shown = Vec::new();
+    for password in ["open-sesame", "barley"] {
+        let settings = quorate_backplane::kafka::Settings {
+            brokers: vec!["kafka:9092".into()],
+            offsets: "offsets.json".into(),
+            presence: Some(with(password)),
+        };
+        shown.push(format!("{settings:?}"));
+        let cluster = Arc::new(Cluster::default());
+        let ways = detour(with(password))(cluster.ways("n1", &[]));
+        ways.backplane.start(cluster.clone()).await.expect("its node has other things to do too");
+        let hold = ways.presence.open(user("bob"), ConnectionId::from_random(1), SecondLogin::Replace).await;
+        hold.expect("the log decides").close().await;
+        shown.push(format!("{:?}", ways.backplane.send(at("n2"), message("bob", "hi")).await));
+        ways.backplane.stop().await;
+    }
+    drop(logging);
+    let logged = String::from_utf8(logged.0.lock().expect("no panics inside").clone()).expect("text");
+    assert!(logged.contains("listening to other gateways"), "{logged}");
+    assert!(logged.contains("other gateways can't be heard"), "{logged}");
+    for text in shown.iter().chain([&logged]) {
+        assert!(!text.contains("open-sesame") && !text.contains("barley"), "{text}");
+    }
 }

@@ -21,6 +21,11 @@ pub trait Backplane: Send + Sync + 'static {
     /// whether or not their futures are polled.
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>>;
 
+    /// Whom [`Self::send`] reaches.
+    fn reach(&self) -> Reach {
+        Reach::Session
+    }
+
     /// Brings a message to a user whom no gateway of this cluster holds, where this way leads to others.
     /// [`Taken::NotHere`]: nobody that it knows of holds them. Order is that of [`Self::send`].
     fn send_outside(&self, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
@@ -64,8 +69,21 @@ pub trait Inbox: Send + Sync + 'static {
     /// A message for all.
     fn take_broadcast(&self, message: Arc<Message>);
 
+    /// A message for a user was kept until the user came, and is kept no longer.
+    fn give_up(&self) {}
+
     /// The gateway of another node asks about a session.
     fn asked(&self, question: Vec<u8>) -> BoxFuture<'static, Vec<u8>>;
+}
+
+/// Whom a message reaches that is sent to a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// The session there, by its epoch.
+    #[default]
+    Session,
+    /// Every session of the user on the gateway there: this way knows no epochs. One message to each gateway is enough.
+    Gateway,
 }
 
 /// What became of a message where it was sent.

@@ -10,7 +10,7 @@
 //! ([`MessageId`](crate::backplane::MessageId)) may be sent again, since the owner takes it once.
 
 use crate::{
-    backplane::{Backplane, BackplaneError, Inbox, Message, Recipient, Taken},
+    backplane::{Backplane, BackplaneError, Inbox, Message, Reach, Recipient, Taken},
     cluster::{Place, Presence},
 };
 use futures_util::{
@@ -101,7 +101,7 @@ impl Courier {
         }
         let is_settled = |place: &Place| {
             tries.iter().any(|tried| {
-                tried.at.as_ref().is_some_and(|at| at.1 == place.epoch && at.0 == place.node)
+                tried.at.as_ref().is_some_and(|at| self.has_reached(at, place))
                     && !tried.may_be_tried_again(message)
             })
         };
@@ -119,16 +119,27 @@ impl Courier {
             let sent = self.backplane.send_outside(message.clone());
             return async move { vec![Tried { at: None, result: sent.await }] }.boxed();
         }
-        // Each call is made now, whoever is waited for first.
-        let sent: Vec<_> = places
-            .into_iter()
-            .map(|place| {
-                let at = Some((place.node.clone(), place.epoch));
-                let result = self.send_one(place, message.clone());
-                async move { Tried { at, result: result.await } }
-            })
-            .collect();
+        let mut sent = Vec::with_capacity(places.len());
+        let mut reached: Vec<(NodeName, Epoch)> = Vec::with_capacity(places.len());
+        for place in places {
+            // Sent twice to a gateway that gives it to all of the user's sessions, each would have it twice.
+            if reached.iter().any(|at| self.has_reached(at, &place)) {
+                continue;
+            }
+            let at = (place.node.clone(), place.epoch);
+            reached.push(at.clone());
+            // The call is made now, whoever is waited for first.
+            let result = self.send_one(place, message.clone());
+            sent.push(async move { Tried { at: Some(at), result: result.await } });
+        }
         join_all(sent).boxed()
+    }
+
+    /// Whether a message that was sent `at` a place is for the session at this one, too. What is for a session of this
+    /// node takes no backplane, and goes by its epoch.
+    fn has_reached(&self, at: &(NodeName, Epoch), place: &Place) -> bool {
+        let by_gateway = place.node != self.me && self.backplane.reach() == Reach::Gateway;
+        at.0 == place.node && (by_gateway || at.1 == place.epoch)
     }
 
     fn send_one(

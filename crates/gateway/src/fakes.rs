@@ -1,7 +1,7 @@
 //! A cluster and a backplane that do what a test says.
 
 use crate::{
-    backplane::{Backplane, BackplaneError, Inbox, Message, MessageId, Recipient, Taken},
+    backplane::{Backplane, BackplaneError, Inbox, Message, MessageId, Reach, Recipient, Taken},
     cluster::{Hold, OpenError, Place, Presence},
 };
 use futures_util::{
@@ -27,6 +27,7 @@ pub struct Stage {
     pub answers: Mutex<VecDeque<Result<Taken, BackplaneError>>>,
     pub open: Mutex<Vec<(String, Told)>>,
     pub outside: Option<Taken>,
+    pub reach: Reach,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -104,6 +105,10 @@ impl Backplane for Stage {
 
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
         self.answer(format!("{}/{} {}", place.node, place.epoch.0, message.content))
+    }
+
+    fn reach(&self) -> Reach {
+        self.reach
     }
 
     fn send_outside(&self, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {

@@ -4,8 +4,13 @@
 //! for an epoch that nobody has yet. Such a message waits with the one who is coming, in its order, and is decided when
 //! that one's epoch is known.
 //!
+//! A message by no epoch, as ways bring it that know none, is for all of a user's sessions, those that are coming
+//! included: each gets it once.
+//!
 //! A place is left by the session that has it, and by nobody else: the end of an older socket never takes away a newer one
 //! of the same user.
+
+mod coming;
 
 use crate::{
     backplane::{Inbox, Message, Recipient, Taken},
@@ -14,6 +19,7 @@ use crate::{
     queue::{Offer, Queue},
     settings::SlowConsumer,
 };
+use coming::{Coming, Load, Parked, best, first_taken};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, ready},
@@ -27,10 +33,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, oneshot};
-
-/// Messages that wait with one who is coming. When full: the sender is told that it failed.
-const PARKED_MAX: usize = 1_024;
+use tokio::sync::Notify;
 
 /// All of them.
 pub struct Hall {
@@ -53,6 +56,8 @@ struct Guests {
     by_user: BTreeMap<UserId, Vec<Guest>>,
     /// How many have an epoch.
     here: usize,
+    /// What waits for those who are coming.
+    load: Load,
 }
 
 struct Guest {
@@ -63,16 +68,10 @@ struct Guest {
 
 enum Stage {
     /// The log is being asked; messages for it wait.
-    Coming(Vec<Parked>),
+    Coming(Coming),
     Here(Epoch),
     /// It has none, and does not ask for one now.
     Away,
-}
-
-struct Parked {
-    epoch: Option<u64>,
-    message: Arc<Message>,
-    answer: oneshot::Sender<Taken>,
 }
 
 /// What others bring for one session.
@@ -111,7 +110,7 @@ impl Hall {
     /// A place for one who is about to come.
     pub fn expect(self: &Arc<Self>, user: &UserId, mailbox: &Arc<Mailbox>) -> Seat {
         let seat = self.seats.fetch_add(1, Ordering::Relaxed);
-        let guest = Guest { seat, stage: Stage::Coming(Vec::new()), mailbox: mailbox.clone() };
+        let guest = Guest { seat, stage: Stage::Coming(Coming::default()), mailbox: mailbox.clone() };
         self.lock().by_user.entry(user.clone()).or_default().push(guest);
         Seat { hall: self.clone(), user: user.clone(), seat }
     }
@@ -158,8 +157,9 @@ impl Hall {
     /// Whoever holds the session of this epoch; without one: all of the user's.
     fn bring(&self, user: &UserId, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
         let mut guests = self.lock();
-        let Some(those) = guests.by_user.get_mut(user) else { return ready(self.not_here()).boxed() };
-        let mut taken = None;
+        let Guests { by_user, load, .. } = &mut *guests;
+        let Some(those) = by_user.get_mut(user) else { return ready(self.not_here()).boxed() };
+        let (mut taken, mut waits) = (None, Vec::new());
         for guest in those.iter() {
             let Stage::Here(of) = guest.stage else { continue };
             if epoch.is_none_or(|epoch| epoch == of.0) {
@@ -167,26 +167,29 @@ impl Hall {
                 taken = Some(best(taken, now));
             }
         }
-        if let Some(taken) = taken {
-            return ready(taken).boxed();
-        }
-        for guest in those {
-            let Stage::Coming(parked) = &mut guest.stage else { continue };
-            if parked.len() >= PARKED_MAX {
-                return ready(Taken::Full).boxed();
+        // Who is coming can't have the epoch of one who is here.
+        let is_found = epoch.is_some() && taken.is_some();
+        for guest in those.iter_mut().filter(|_| !is_found) {
+            let Stage::Coming(coming) = &mut guest.stage else { continue };
+            match coming.park(load, guest.mailbox.queue.limits(), epoch, message.clone()) {
+                Some(answer) => waits.push(answer),
+                None => {
+                    self.counters.count_delivered(Delivered::Full);
+                    taken = Some(best(taken, Taken::Full));
+                }
             }
-            let (answer, answered) = oneshot::channel();
-            parked.push(Parked { epoch, message, answer });
-            let index = self.presence.index();
-            return answered.map(move |taken| taken.unwrap_or(Taken::NotHere { index })).boxed();
         }
-        ready(self.not_here()).boxed()
+        if waits.is_empty() {
+            return ready(taken.unwrap_or_else(|| self.not_here())).boxed();
+        }
+        let gone = Taken::NotHere { index: self.presence.index() };
+        first_taken(taken, waits, gone).boxed()
     }
 
     /// The one who was coming has this epoch; or none, and does not come.
     fn settle(&self, user: &UserId, seat: u64, epoch: Option<Epoch>) {
         let mut guests = self.lock();
-        let Guests { by_user, here } = &mut *guests;
+        let Guests { by_user, here, load } = &mut *guests;
         let those = by_user.get_mut(user).into_iter().flatten();
         let Some(guest) = those.into_iter().find(|guest| guest.seat == seat) else { return };
         let stage = epoch.map_or(Stage::Away, Stage::Here);
@@ -194,8 +197,8 @@ impl Hall {
         *here += usize::from(epoch.is_some());
         *here -= usize::from(matches!(former, Stage::Here(_)));
         self.counters.set_sessions(*here);
-        let Stage::Coming(parked) = former else { return };
-        for Parked { epoch: wanted, message, answer } in parked {
+        let Stage::Coming(coming) = former else { return };
+        for Parked { epoch: wanted, message, answer } in coming.decided(load) {
             let is_meant = epoch.is_some_and(|epoch| wanted.is_none_or(|wanted| wanted == epoch.0));
             let taken = if is_meant { self.put(&guest.mailbox, message) } else { self.not_here() };
             // Whoever sent it may have given up.
@@ -219,15 +222,6 @@ impl Hall {
     }
 }
 
-/// One of a user's sessions that has it is enough.
-fn best(one: Option<Taken>, other: Taken) -> Taken {
-    match (one, other) {
-        (Some(Taken::Delivered), _) | (_, Taken::Delivered) => Taken::Delivered,
-        (Some(Taken::Full), _) | (_, Taken::Full) => Taken::Full,
-        (_, other) => other,
-    }
-}
-
 impl Seat {
     /// It is known now by this epoch.
     pub fn arrive(&self, epoch: Epoch) {
@@ -240,7 +234,7 @@ impl Seat {
         let mut guests = self.hall.lock();
         let those = guests.by_user.get_mut(&self.user).into_iter().flatten();
         for guest in those.filter(|guest| guest.seat == self.seat) {
-            guest.stage = Stage::Coming(Vec::new());
+            guest.stage = Stage::Coming(Coming::default());
         }
     }
 
@@ -283,6 +277,10 @@ impl Inbox for Hall {
                 self.put(&guest.mailbox, message.clone());
             }
         }
+    }
+
+    fn give_up(&self) {
+        self.counters.count_delivered(Delivered::GivenUp);
     }
 
     fn asked(&self, question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {

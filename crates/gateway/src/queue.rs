@@ -54,6 +54,11 @@ impl Queue {
         Self { limits, waiting: Mutex::default(), changed: Notify::new() }
     }
 
+    /// What it holds at most.
+    pub fn limits(&self) -> QueueLimits {
+        self.limits
+    }
+
     /// Puts a message at the end.
     pub fn offer(&self, message: Arc<Message>) -> Offer {
         let bytes = cost(&message);
@@ -115,7 +120,8 @@ impl Queue {
     }
 }
 
-fn cost(message: &Message) -> usize {
+/// What a message takes of a queue's bytes.
+pub(crate) fn cost(message: &Message) -> usize {
     message.content.len() + OVERHEAD_BYTES
 }
 

@@ -167,7 +167,11 @@ impl Dialer {
 mod tests {
     use super::*;
     use crate::{
-        http2::upstream::{Got, Links, Turn, link::Bounds, links::More},
+        http2::upstream::{
+            Got, Links, Turn,
+            link::Bounds,
+            links::{More, Room},
+        },
         pool::PoolBounds,
         tunnel::NoTunnels,
     };
@@ -232,7 +236,8 @@ mod tests {
         let limits = Limits::default();
         let got = dialled(Protocol::H2c, limits, serve_http2).await;
         let links = Links::new(Bounds::of(&limits));
-        let Turn::WaitAndDial(waiting, mut dial) = links.turn(0) else { panic!("there is none yet") };
+        let room = Room { links_max: 1, waiting_max: 0 };
+        let Turn::WaitAndDial(waiting, mut dial) = links.turn(0, room) else { panic!("there is none yet") };
         assert!(dial.done(got, 10_000) == More::Enough);
         let Ok(Ok(Got::Place(place))) = waiting.await else { panic!("it has room") };
         drop(place);

@@ -8,7 +8,7 @@ use quorate_model::{
     worker::RegistrationParts,
 };
 use rig::{
-    Rig, Worker, config, ok,
+    Client, Rig, Worker, config, eventually, ok,
     service::{balanced, call, get, named, rig},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -59,6 +59,63 @@ async fn every_strategy_asks_all_and_only_those_that_take_requests() {
             }
         }
         rig.duty("w2", quorate_model::Duty::InService);
+    }
+}
+
+/// Whoever works on something is not asked while somebody has nothing to do.
+#[tokio::test]
+async fn least_connections_goes_to_whoever_has_the_least() {
+    let rig = rig().await;
+    let mut workers = Vec::new();
+    for id in ["w1", "w2", "w3"] {
+        let worker = Worker::scripted(move |tcp, _| async move {
+            let mut client = Client::of(tcp);
+            while let Some(head) = client.head().await {
+                if head.contains("/held") {
+                    return std::future::pending().await;
+                }
+                let _ = client.send(ok(id).as_bytes()).await;
+            }
+        })
+        .await;
+        rig.offer(id, &worker.url(), &["s"]);
+        workers.push(worker);
+    }
+    rig.policy("s", balanced(Balancing::LeastConnections));
+    let mut held = Vec::new();
+    for busy in 1..=2 {
+        let mut client = rig.client().await;
+        client.send(get("/api/service/s/held").as_bytes()).await.unwrap();
+        held.push(client);
+        let at = || ["w1", "w2", "w3"].into_iter().filter(|id| rig.in_flight(id) == 1);
+        eventually("a worker has it, another one than the last", || at().count() == busy).await;
+        for _ in 0..20 {
+            let asked = ask(&rig).await;
+            assert!(at().all(|id| id != asked), "{asked} has something to do");
+            let done =
+                || ["w1", "w2", "w3"].into_iter().map(|id| rig.in_flight(id)).sum::<u64>() == busy as u64;
+            eventually("it has given it back", done).await;
+        }
+    }
+}
+
+/// A worker that comes in while others are there begins with a tenth of its share, whoever is asked how.
+#[tokio::test]
+async fn a_worker_that_comes_in_begins_with_a_tenth() {
+    for balancing in [Balancing::RoundRobin, Balancing::LeastConnections, Balancing::P2c] {
+        let rig = rig().await;
+        let mut workers = named(&rig, &["w1", "w2", "w3"]).await;
+        // An hour: it has hardly more than the tenth when all is over.
+        rig.policy("s", ServicePolicy { slow_start_ms: Some(3_600_000), ..balanced(balancing) });
+        ask(&rig).await;
+        workers.extend(named(&rig, &["new"]).await);
+        let mut fresh = 0;
+        for _ in 0..400 {
+            fresh += u32::from(ask(&rig).await == "new");
+        }
+        // 13, give or take 3.5, and 100 without: a tenth to three. Of two, the better one is what latencies say.
+        let least = u32::from(balancing != Balancing::P2c);
+        assert!((least..=60).contains(&fresh), "{balancing:?}: {fresh} of 400");
     }
 }
 

@@ -11,15 +11,18 @@ mod rig;
 mod shared;
 
 use quorate_model::{
-    ServicePolicy,
+    Protocol, ServicePolicy,
     policy::{Backoff, Balancing, Breaker, EndpointLimits, Outlier, Retries, RetryBudget},
 };
+use quorate_proxy::{Config, Limits};
 use rig::{
-    Client, Worker, eventually, ok,
+    Client, PATIENCE, Rig, Worker, config, eventually,
+    h2::{Gate, Manner, at_gate, serve, statuses},
+    ok,
     service::{Dead, balanced, call, fatal, get, named, put, rig},
 };
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 /// They wait no time that a test would notice.
 fn retries() -> Retries {
@@ -313,4 +316,40 @@ async fn requests_wait_for_a_connection_and_no_more_than_may() {
         assert_eq!((answer.status, answer.body.as_str()), (200, "slow"));
     }
     assert_eq!(slow.connections(), 1);
+}
+
+/// The same where connections are shared: there may be one, and it takes two requests at once.
+#[tokio::test]
+async fn requests_wait_for_a_place_on_a_shared_connection_and_no_more_than_may() {
+    // Whoever is not refused at once waits for longer than a test does.
+    let limits = Limits { worker_waiting_timeout: PATIENCE * 2, ..Limits::default() };
+    let (rig, gate) = (Rig::start(Config { limits, ..config() }, Some(12)).await, Gate::new());
+    let (manner, handle) = (Manner { streams_max: Some(2), ..Manner::default() }, at_gate(&gate));
+    let worker = Worker::scripted(move |tcp, nth| serve(tcp, nth, manner, handle.clone())).await;
+    rig.offer("w1", &worker.url(), &["s"]);
+    let policy = |connections_max, pending_max| ServicePolicy {
+        protocol: Some(Protocol::H2c),
+        limits: EndpointLimits { connections_max, pending_max, ..EndpointLimits::default() },
+        ..ServicePolicy::default()
+    };
+    rig.policy("s", policy(Some(1), Some(1)));
+    let one = || {
+        let addr = rig.addr;
+        async move { Client::connect(addr).await.ask(&get("/api/service/s/x")).await }
+    };
+    let mut asked = JoinSet::new();
+    for nth in 1..=3 {
+        asked.spawn(one());
+        eventually("it is there", || rig.in_flight("w1") == nth && gate.came() as u64 == nth.min(2)).await;
+    }
+    let full = one().await;
+    assert_eq!((full.status, full.header("Retry-After")), (503, Some("1")), "{}", full.body);
+    assert_eq!((gate.came(), worker.connections()), (2, 1));
+    // There may be another one: whoever comes has it opened, and whoever waits gets a place on it too.
+    rig.policy("s", policy(Some(2), Some(1)));
+    asked.spawn(one());
+    eventually("all are asked", || gate.came() == 4).await;
+    gate.open();
+    assert_eq!(statuses(asked).await, [200; 4]);
+    assert_eq!(worker.connections(), 2);
 }

@@ -73,13 +73,18 @@ fn a_call_ends_on_both_sides_when_its_time_is_over_or_it_is_cancelled() {
     let _alone = machine_to_itself();
     let calls = Calls::ready(python);
     calls.does(calls.router.node.routing, "-", "deadline");
-    over(&calls.server, "deadline");
+    for call in ["deadline", "late"] {
+        over(&calls.server, call);
+    }
     let mut client = calls.client(calls.router.node.routing, "-", "cancel");
-    eventually("the call has begun", || calls.server.log().contains("begun unary").then_some(()));
+    for call in ["unary", "upload"] {
+        let begun = format!("begun {call} ");
+        eventually(&begun, || calls.server.log().contains(&begun).then_some(()));
+    }
     client.go_on();
     let said = client.ended_well();
     let cancelled = time(&said, "cancelled ").expect("it says when");
-    for call in ["unary", "stream"] {
+    for call in ["unary", "stream", "upload", "both"] {
         let late = over(&calls.server, call) - cancelled;
         assert!(late < HEARD.as_secs_f64(), "{call}: the server hears of it after {late} s");
     }

@@ -18,6 +18,8 @@ COUNT = CHANNEL.unary_stream("/test.Echo/Count")
 CHAT = CHANNEL.stream_stream("/test.Echo/Chat")
 HANG = CHANNEL.unary_unary("/test.Echo/Hang")
 HANG_ON = CHANNEL.unary_stream("/test.Echo/HangOn")
+HANG_IN = CHANNEL.stream_unary("/test.Echo/HangIn")
+HANG_BOTH = CHANNEL.stream_stream("/test.Echo/HangBoth")
 
 
 def same(is_, should):
@@ -91,20 +93,36 @@ def deadline():
     failed = refused(lambda: HANG(b"deadline", timeout=1.5))
     same(failed.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
     same(1.3 < time.monotonic() - start, True)
+    # Its answer has begun: the time is over all the same.
+    stream = HANG_ON(b"late", timeout=1.5)
+    same(next(stream), b"first")
+    same(refused(lambda: next(stream)).code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def goes_on(first):
+    """Messages of a call that its client does not end."""
+    yield first
+    threading.Event().wait(LIMIT)
 
 
 def cancel():
     """Says when it gave the calls up; the server says when it heard of that."""
-    unary, stream = HANG.future(b"unary", timeout=LIMIT), HANG_ON(b"stream", timeout=LIMIT)
-    same(next(stream), b"first")
+    calls = {
+        "unary": HANG.future(b"unary", timeout=LIMIT),
+        "stream": HANG_ON(b"stream", timeout=LIMIT),
+        "upload": HANG_IN.future(goes_on(b"upload"), timeout=LIMIT),
+        "both": HANG_BOTH(goes_on(b"both"), timeout=LIMIT),
+    }
+    for name in ("stream", "both"):
+        same(next(calls[name]), b"first")
     # By a line on stdin: whoever reads the server's words knows that the other has begun, too.
     sys.stdin.readline()
     print("cancelled", f"{time.time():.3f}", flush=True)
-    unary.cancel()
-    stream.cancel()
+    for call in calls.values():
+        call.cancel()
     # The connection goes on: it is the calls that have ended.
     heard, until = CHANNEL.unary_unary("/test.Echo/Heard"), time.monotonic() + LIMIT
-    while {"unary", "stream"} - set(heard(b"", timeout=LIMIT).decode().split(",")):
+    while calls.keys() - set(heard(b"", timeout=LIMIT).decode().split(",")):
         same(time.monotonic() < until, True)
 
 

@@ -1,5 +1,8 @@
-"""A gRPC server without generated code: messages are bytes. It prints what happens to its calls."""
-import sys, threading, time
+"""A gRPC server without generated code: messages are bytes. It prints what happens to its calls.
+
+Arguments: where it listens; a file, if its health service is to say SERVING only while that is there.
+"""
+import os, sys, threading, time
 from concurrent import futures
 import grpc
 
@@ -74,9 +77,32 @@ def hang_on(request, context):
     says_over(request)
 
 
+def hang_in(requests, context):
+    """Takes one thing, then waits for nothing more."""
+    over = threading.Event()
+    request = next(requests)
+    tell(f"begun {request.decode()} {context.time_remaining() or 0:.1f}")
+    context.add_callback(over.set)
+    over.wait(60)
+    says_over(request)
+    return b""
+
+
+def hang_both(requests, context):
+    """Answers one thing, then nothing more."""
+    yield from hang_on(next(requests), context)
+
+
 def heard(request, context):
     """Which calls are over."""
     return ",".join(OVER).encode()
+
+
+def check(request, context):
+    """grpc.health.v1.Health/Check: field 1 asks for a service; field 1 says 1, SERVING, or 2, NOT_SERVING."""
+    if request != b"\x0a\x09test.Echo":
+        context.abort(grpc.StatusCode.NOT_FOUND, f"{request} is no service of mine")
+    return b"\x08\x01" if all(map(os.path.exists, sys.argv[2:])) else b"\x08\x02"
 
 
 METHODS = {
@@ -88,10 +114,14 @@ METHODS = {
     "Chat": grpc.stream_stream_rpc_method_handler(chat),
     "Hang": grpc.unary_unary_rpc_method_handler(hang),
     "HangOn": grpc.unary_stream_rpc_method_handler(hang_on),
+    "HangIn": grpc.stream_unary_rpc_method_handler(hang_in),
+    "HangBoth": grpc.stream_stream_rpc_method_handler(hang_both),
 }
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
-server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", METHODS)])
+HEALTH = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+for service, methods in (("test.Echo", METHODS), ("grpc.health.v1.Health", HEALTH)):
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
 assert server.add_insecure_port(sys.argv[1]), sys.argv[1]
 server.start()
 tell("listening")

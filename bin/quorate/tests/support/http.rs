@@ -14,6 +14,7 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Ask {
     line: String,
+    host: String,
     headers: String,
     body: Vec<u8>,
 }
@@ -21,7 +22,8 @@ pub struct Ask {
 impl Ask {
     /// Without a body.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { line: format!("{method} {target} HTTP/1.1\r\n"), headers: String::new(), body: Vec::new() }
+        let line = format!("{method} {target} HTTP/1.1\r\n");
+        Self { line, host: "test".into(), headers: String::new(), body: Vec::new() }
     }
 
     /// `GET`.
@@ -40,8 +42,11 @@ impl Ask {
         Self::get("/hello").header("x-workspace-id", id)
     }
 
-    /// One more header.
+    /// One more header; there is one host.
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        if name == "host" {
+            return Self { host: value.into(), ..self };
+        }
         self.headers += &format!("{name}: {value}\r\n");
         self
     }
@@ -58,7 +63,7 @@ impl Ask {
 
     fn bytes(&self) -> Vec<u8> {
         let length = format!("content-length: {}\r\n\r\n", self.body.len());
-        let head = format!("{}host: test\r\n{}{length}", self.line, self.headers);
+        let head = format!("{}host: {}\r\n{}{length}", self.line, self.host, self.headers);
         [head.as_bytes(), &self.body].concat()
     }
 }

@@ -11,12 +11,14 @@ mod offsets;
 mod parked;
 mod reader;
 mod topics;
+mod trail;
 mod writer;
 
 use crate::{
     envelope,
     published::Taker,
     redis::{Fleet, Line, REFRESH_EVERY, Registry, Server, find},
+    rest::Rest,
 };
 use futures_util::{
     FutureExt,
@@ -24,7 +26,7 @@ use futures_util::{
 };
 use offsets::Offsets;
 use quorate_gateway::{
-    backplane::{Backplane, BackplaneError, Detour, Inbox, Message, Recipient, Taken, Ways},
+    backplane::{Backplane, BackplaneError, Detour, Inbox, Message, Reach, Recipient, Taken, Ways},
     cluster::{Place, Presence},
 };
 use quorate_model::NodeName;
@@ -38,14 +40,13 @@ use std::{
 };
 use tokio::sync::{oneshot, watch};
 use topics::Brokers;
+use trail::Trail;
 use writer::Writers;
 
 /// Kafka has what was published by then, or nobody knows.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// A gateway that starts waits this long for Kafka, and then starts without: its node has other things to do too.
 const STARTED_WITHIN: Duration = Duration::from_secs(5);
-/// Between two tries to begin to read.
-const BEGIN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 const BROADCAST: &str = "gateway-broadcast";
 
@@ -67,16 +68,17 @@ pub struct Settings {
 /// Messages by Kafka, and users found in Redis, if there is one.
 pub fn detour(settings: Settings) -> Detour {
     Box::new(move |Ways { me, others, presence, backplane }| {
+        let fleet = Arc::new(Fleet { me: me.clone(), others: others.clone() });
         let found = settings.presence.clone().map(|server| {
             let line = Arc::new(Line::new(server));
-            (line.clone(), Registry::new(me.clone(), presence.clone(), line, REFRESH_EVERY))
+            (line.clone(), Registry::new(fleet.clone(), presence.clone(), line, REFRESH_EVERY))
         });
         let presence: Arc<dyn Presence> = match &found {
             Some((_, registry)) => Arc::new(registry.clone()),
             None => presence,
         };
         let kafka = KafkaBackplane {
-            fleet: Arc::new(Fleet { me: me.clone(), others: others.clone() }),
+            fleet,
             cluster: backplane,
             presence: presence.clone(),
             found,
@@ -110,9 +112,14 @@ impl KafkaBackplane {
         writers.ok_or_else(|| BackplaneError::NotSent("Kafka".into(), "the gateway is not started".into()))
     }
 
-    fn publish(&self, topic: &str, message: &Message) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+    fn publish(
+        &self,
+        topic: &str,
+        message: &Message,
+        trail: &Trail,
+    ) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
         match self.writers() {
-            Ok(writers) => writers.put(topic, message, 0),
+            Ok(writers) => writers.put(topic, message, trail),
             Err(error) => ready(Err(error)).boxed(),
         }
     }
@@ -157,7 +164,15 @@ impl Backplane for KafkaBackplane {
     }
 
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
-        self.publish(&topic(place.node.as_str()), &message)
+        let trail = match &message.to {
+            Recipient::User(user) => Trail::new(&self.fleet.me, &self.presence.find(user)),
+            Recipient::All | Recipient::Room(_) => Trail::default(),
+        };
+        self.publish(&topic(place.node.as_str()), &message, &trail)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Gateway
     }
 
     fn send_outside(&self, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
@@ -177,7 +192,8 @@ impl Backplane for KafkaBackplane {
             match answers.first() {
                 Some(Value::BulkString(gateway)) if gateway.is_empty() => Ok(Taken::NotHere { index: 0 }),
                 Some(Value::BulkString(gateway)) => {
-                    writers.put(&topic(&String::from_utf8_lossy(gateway)), &message, 0).await
+                    let topic = topic(&String::from_utf8_lossy(gateway));
+                    writers.put(&topic, &message, &Trail::default()).await
                 }
                 Some(_) | None => Err(unfound("it does not say which gateway".into())),
             }
@@ -186,7 +202,7 @@ impl Backplane for KafkaBackplane {
     }
 
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
-        let published = self.publish(BROADCAST, &message);
+        let published = self.publish(BROADCAST, &message, &Trail::default());
         async move { published.await.map(drop) }.boxed()
     }
 
@@ -223,7 +239,7 @@ async fn read(
     mut stop: watch::Receiver<bool>,
     begun: watch::Sender<bool>,
 ) {
-    let mut told = false;
+    let (mut told, mut rest) = (false, Rest::default());
     let mut reading = Vec::new();
     for origin in [Origin::Own(offsets), Origin::Broadcast] {
         loop {
@@ -239,7 +255,7 @@ async fn read(
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(error, "what other gateways publish can't be read yet");
             }
-            if time::timeout(BEGIN_AGAIN_AFTER, stop.wait_for(|stop| *stop)).await.is_ok() {
+            if time::timeout(rest.next(), stop.wait_for(|stop| *stop)).await.is_ok() {
                 return;
             }
         }

@@ -1,7 +1,8 @@
 //! What others published, from where this gateway left.
 //!
 //! A message for a user who is not here goes on to the gateway that has the user by now; for one who is nowhere it is
-//! parked. How far a partition is read is the oldest message that is not decided: a gateway that is killed reads some
+//! parked, and so it is until its fate is known for one who is just registering: nobody else's messages wait for that.
+//! How far a partition is read is the oldest message that is not decided: a gateway that is killed reads some
 //! twice, and loses none.
 
 use super::{
@@ -10,13 +11,20 @@ use super::{
     parked::{Lot, PARKED_FOR, Parked},
     topic,
     topics::Brokers,
-    writer::{FROM_GATEWAY, HOPS, Writers},
+    trail::{Onward, Trail},
+    writer::{FROM_GATEWAY, Writers},
 };
-use crate::{published::Taker, redis::Fleet};
+use crate::{published::Taker, redis::Fleet, rest::Rest};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all, ready},
+    stream::FuturesUnordered,
+};
 use quorate_gateway::{
-    backplane::{Message, Recipient, Taken},
+    backplane::{Recipient, Taken},
     cluster::Presence,
 };
+use quorate_model::UserId;
 use quorate_rt::{
     JoinHandle,
     time::{self, Elapsed, Instant},
@@ -39,12 +47,11 @@ const FETCH_WAIT_MS: i32 = 500;
 const FETCHED_WITHIN: Duration = Duration::from_secs(10);
 /// While messages are parked it is looked this often whether their users have come.
 const LOOK_AGAIN_MS: i32 = 100;
-/// After a fetch that failed.
-const REST: Duration = Duration::from_millis(500);
 /// How often it is written down how far a partition is read.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// A message is passed on this often: presence that is behind may lead in circles.
-const HOPS_MAX: u32 = 3;
+
+/// What a fetch brings, or why it brings nothing.
+type Fetched = Result<Result<(Vec<RecordAndOffset>, i64), Error>, Elapsed>;
 
 /// What is read.
 pub(super) enum Origin {
@@ -71,6 +78,11 @@ struct Line {
     next: i64,
     offsets: Option<Arc<Offsets>>,
     lot: Lot,
+    /// At most one for each user in the lot.
+    undecided: FuturesUnordered<BoxFuture<'static, (UserId, bool)>>,
+    /// It was full, and that was said.
+    is_full: bool,
+    rest: Rest,
 }
 
 impl Reader {
@@ -92,7 +104,8 @@ impl Reader {
                 offsets.set(partition.partition(), next);
             }
             let (reader, partition, offsets) = (self.clone(), partition.clone(), offsets.clone());
-            lines.push(Line { reader, partition, next, offsets, lot: Lot::default() });
+            let (lot, undecided, rest) = (Lot::default(), FuturesUnordered::new(), Rest::default());
+            lines.push(Line { reader, partition, next, offsets, lot, undecided, is_full: false, rest });
         }
         if let Some(offsets) = &offsets {
             // A gateway that is killed soon after its first start goes on here too.
@@ -113,23 +126,29 @@ async fn start(partition: &PartitionClient, kept: Option<i64>) -> Result<i64, Er
 impl Line {
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut written = Instant::now();
-        while !*stop.borrow() {
-            let wait = if self.lot.oldest().is_some() { LOOK_AGAIN_MS } else { FETCH_WAIT_MS };
-            let fetched = tokio::select! {
+        let mut fetching = self.fetch();
+        loop {
+            tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                fetched = self.fetch(wait) => fetched,
-            };
-            match fetched {
-                Ok(Ok((records, _))) => {
-                    for record in records {
-                        self.take(record).await;
-                    }
+                () = stop.wait_for(|stop| *stop).map(drop) => break,
+                Some((user, is_decided)) = self.undecided.next(), if !self.undecided.is_empty() => {
+                    self.hear(&user, is_decided);
                 }
-                Ok(Err(error)) => self.recover(&error).await,
-                Err(_) => self.dial_anew().await,
+                fetched = &mut fetching => {
+                    match fetched {
+                        Ok(Ok((records, _))) => {
+                            self.rest.over();
+                            for record in records {
+                                self.take(record);
+                            }
+                        }
+                        Ok(Err(error)) => self.recover(&error).await,
+                        Err(_) => self.dial_anew().await,
+                    }
+                    self.look_again();
+                    fetching = self.fetch();
+                }
             }
-            self.look_again().await;
             self.note();
             if written.elapsed() >= WRITE_EVERY {
                 self.write().await;
@@ -140,9 +159,14 @@ impl Line {
         self.write().await;
     }
 
-    async fn fetch(&self, wait_ms: i32) -> Result<Result<(Vec<RecordAndOffset>, i64), Error>, Elapsed> {
-        let fetched = self.partition.fetch_records(self.next, 1..FETCH_BYTES, wait_ms);
-        time::timeout(FETCHED_WITHIN, fetched).await
+    fn fetch(&self) -> BoxFuture<'static, Fetched> {
+        let wait_ms = if self.lot.oldest().is_some() { LOOK_AGAIN_MS } else { FETCH_WAIT_MS };
+        let (partition, next) = (self.partition.clone(), self.next);
+        async move {
+            let fetched = partition.fetch_records(next, 1..FETCH_BYTES, wait_ms);
+            time::timeout(FETCHED_WITHIN, fetched).await
+        }
+        .boxed()
     }
 
     /// A broker that is silent for so long is gone without a word; the connection does not know.
@@ -156,11 +180,11 @@ impl Line {
         {
             self.partition = partition.clone();
         } else {
-            time::sleep(REST).await;
+            time::sleep(self.rest.next()).await;
         }
     }
 
-    async fn take(&mut self, RecordAndOffset { record, offset }: RecordAndOffset) {
+    fn take(&mut self, RecordAndOffset { record, offset }: RecordAndOffset) {
         self.next = offset + 1;
         // The whole message is passed over, not a header of it.
         if header(&record, FROM_GATEWAY).is_some_and(|from| from == self.reader.fleet.me.as_str()) {
@@ -169,33 +193,91 @@ impl Line {
         let Some(message) = record.value.as_deref().and_then(|bytes| self.reader.taker.read(bytes)) else {
             return;
         };
-        let hops = header(&record, HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0);
         let Recipient::User(user) = message.to.clone() else {
-            self.reader.taker.put(message).await;
+            // Whoever hears it hears it now.
+            drop(self.reader.taker.put(message));
             return;
         };
-        let waits = self.lot.waits_for(&user);
-        if waits || !self.reader.decide(&message, hops).await {
-            let parked = Parked { offset, message, hops, until: Instant::now() + PARKED_FOR };
-            if self.lot.park(user, parked).is_some() {
-                tracing::warn!("messages wait for too many users: the oldest is given up");
+        let parked =
+            Parked { offset, message, trail: Trail::of(&record), until: Instant::now() + PARKED_FOR };
+        if self.lot.waits_for(&user) {
+            self.park(&user, parked);
+            return;
+        }
+        let mut deciding = self.reader.decide(&parked);
+        match (&mut deciding).now_or_never() {
+            Some(true) => {}
+            Some(false) => {
+                self.park(&user, parked);
+            }
+            None => {
+                if self.park(&user, parked) {
+                    self.await_decision(user, deciding);
+                }
             }
         }
     }
 
-    /// Whoever has come by now gets what waits, in its order; who has not come in time gets nothing.
-    async fn look_again(&mut self) {
-        for user in self.lot.users() {
-            while let Some(first) = self.lot.first(&user) {
-                if !self.reader.decide(&first.message, first.hops).await {
-                    if Instant::now() < first.until {
-                        break;
-                    }
-                    tracing::debug!("a message is given up: its recipient has not come back");
-                }
-                self.lot.take(&user);
+    /// Whether there was room.
+    fn park(&mut self, user: &UserId, parked: Parked) -> bool {
+        let is_parked = self.lot.park(user, parked).is_ok();
+        if !is_parked {
+            self.reader.taker.give_up();
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::warn!(
+                    topic = self.partition.topic(),
+                    partition = self.partition.partition(),
+                    "messages wait for too many users: later ones are given up"
+                );
             }
         }
+        is_parked
+    }
+
+    fn await_decision(&mut self, user: UserId, deciding: BoxFuture<'static, bool>) {
+        self.lot.set_under_way(&user, true);
+        self.undecided.push(deciding.map(|is_decided| (user, is_decided)).boxed());
+    }
+
+    /// It is known whether the first message to a user is decided.
+    fn hear(&mut self, user: &UserId, is_decided: bool) {
+        self.lot.set_under_way(user, false);
+        if self.is_over(user, is_decided) {
+            self.lot.take(user);
+            self.go_on(user);
+        }
+    }
+
+    /// Whoever has come by now gets what waits, in its order; who has not come in time gets nothing.
+    fn look_again(&mut self) {
+        for user in self.lot.absent() {
+            self.go_on(&user);
+        }
+        self.is_full &= self.lot.oldest().is_some();
+    }
+
+    fn go_on(&mut self, user: &UserId) {
+        while let Some(first) = self.lot.first(user) {
+            let mut deciding = self.reader.decide_again(user, first);
+            let Some(is_decided) = (&mut deciding).now_or_never() else {
+                self.await_decision(user.clone(), deciding);
+                return;
+            };
+            if !self.is_over(user, is_decided) {
+                return;
+            }
+            self.lot.take(user);
+        }
+    }
+
+    /// Whether the first message to a user waits no longer.
+    fn is_over(&self, user: &UserId, is_decided: bool) -> bool {
+        let is_late = self.lot.first(user).is_some_and(|first| Instant::now() >= first.until);
+        if is_late && !is_decided {
+            self.reader.taker.give_up();
+            tracing::debug!("a message is given up: its recipient has not come back");
+        }
+        is_decided || is_late
     }
 
     async fn recover(&mut self, error: &Error) {
@@ -210,7 +292,7 @@ impl Line {
             );
             self.next = next;
         }
-        time::sleep(REST).await;
+        time::sleep(self.rest.next()).await;
     }
 
     fn note(&self) {
@@ -219,7 +301,7 @@ impl Line {
         }
     }
 
-    async fn write(&self) {
+    async fn write(&mut self) {
         if let Some(offsets) = &self.offsets {
             offsets.write().await;
         }
@@ -227,17 +309,34 @@ impl Line {
 }
 
 impl Reader {
-    /// Whether it is known what becomes of a message to a user.
-    async fn decide(&self, message: &Arc<Message>, hops: u32) -> bool {
-        match self.taker.put(message.clone()).await {
-            // Who takes messages too slowly loses this one, as everybody's.
-            Taken::Delivered | Taken::Published | Taken::Full => return true,
-            Taken::NotHere { .. } => {}
+    /// Whether it is known what becomes of a message to a user. It is in its place in the order when this returns.
+    fn decide(&self, parked: &Parked) -> BoxFuture<'static, bool> {
+        let taken = self.taker.put(parked.message.clone());
+        let (reader, parked) = (self.clone(), parked.clone());
+        async move {
+            match taken.await {
+                // Who takes messages too slowly loses this one, as everybody's.
+                Taken::Delivered | Taken::Published | Taken::Full => true,
+                Taken::NotHere { .. } => reader.pass_on(&parked).await,
+            }
         }
+        .boxed()
+    }
+
+    /// The same for one who was not here before, and may be nowhere still.
+    fn decide_again(&self, user: &UserId, parked: &Parked) -> BoxFuture<'static, bool> {
+        if self.presence.find(user).is_empty() { ready(false).boxed() } else { self.decide(parked) }
+    }
+
+    async fn pass_on(&self, Parked { message, trail, .. }: &Parked) -> bool {
         let Recipient::User(user) = &message.to else { return true };
-        let places = self.presence.find(user);
-        let Some(place) = places.into_iter().find(|place| place.node != self.fleet.me) else { return false };
-        hops < HOPS_MAX && self.writers.put(&topic(place.node.as_str()), message, hops + 1).await.is_ok()
+        let (gateways, trail) = match trail.onward(&self.fleet.me, &self.presence.find(user)) {
+            Onward::LetGo => return true,
+            Onward::Keep => return false,
+            Onward::PassOn(gateways, trail) => (gateways, trail),
+        };
+        let sent = gateways.iter().map(|gateway| self.writers.put(&topic(gateway.as_str()), message, &trail));
+        join_all(sent.collect::<Vec<_>>()).await.iter().any(Result::is_ok)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     ANSWERED_WITHIN, encode,
     topics::{Brokers, Partitions, partition},
+    trail::Trail,
 };
 use futures_util::{
     FutureExt,
@@ -14,7 +15,8 @@ use quorate_rt::time;
 use rskafka::{chrono::DateTime, client::partition::Compression, record::Record};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -24,13 +26,15 @@ const MESSAGES_MAX: usize = 16_384;
 const BYTES_MAX: usize = 64 << 20;
 /// Messages that go together.
 const LOT: usize = 512;
+/// Topics that are written to at a time. Who has which gateway is in Redis, where anybody may write: beyond them, busy.
+const TOPICS_MAX: usize = 1_024;
+/// A topic that nothing was written to for so long is forgotten.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Who sent it.
 pub(super) const FROM_GATEWAY: &str = "from_gateway";
 /// When, in seconds since 1970.
 const TIMESTAMP: &str = "timestamp";
-/// Ours: how often it was passed on.
-pub(super) const HOPS: &str = "quorate_hops";
 
 type Answer = Result<Taken, BackplaneError>;
 
@@ -39,9 +43,12 @@ pub(super) struct Writers {
     me: NodeName,
     brokers: Arc<Brokers>,
     name: Arc<str>,
-    topics: Mutex<BTreeMap<String, mpsc::Sender<Waiting>>>,
+    topics: Arc<Mutex<Topics>>,
     room: Arc<Semaphore>,
 }
+
+/// By their names, what waits for each.
+type Topics = BTreeMap<String, mpsc::Sender<Waiting>>;
 
 struct Waiting {
     record: Record,
@@ -53,12 +60,12 @@ impl Writers {
     /// Nothing is written yet.
     pub fn new(me: NodeName, brokers: Arc<Brokers>) -> Self {
         let name = brokers.name();
-        Self { me, brokers, name, topics: Mutex::default(), room: Arc::new(Semaphore::new(BYTES_MAX)) }
+        Self { me, brokers, name, topics: Arc::default(), room: Arc::new(Semaphore::new(BYTES_MAX)) }
     }
 
     /// Publishes. It is in its place in the order when this returns, whoever awaits it.
-    pub fn put(&self, topic: &str, message: &Message, hops: u32) -> BoxFuture<'static, Answer> {
-        let answered = match self.queue(topic, message, hops) {
+    pub fn put(&self, topic: &str, message: &Message, trail: &Trail) -> BoxFuture<'static, Answer> {
+        let answered = match self.queue(topic, message, trail) {
             Ok(answered) => answered,
             Err(error) => return ready(Err(error)).boxed(),
         };
@@ -78,25 +85,36 @@ impl Writers {
         &self,
         topic: &str,
         message: &Message,
-        hops: u32,
+        trail: &Trail,
     ) -> Result<oneshot::Receiver<Answer>, BackplaneError> {
         let busy = || BackplaneError::Busy(self.name.clone());
-        let record = self.record(message, hops);
+        let record = self.record(message, trail);
         let bytes = u32::try_from(record.approximate_size().clamp(1, BYTES_MAX)).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| busy())?;
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { record, answer, _room: room };
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let writer = topics.entry(topic.to_owned()).or_insert_with(|| {
-            let (waiting, wanted) = mpsc::channel(MESSAGES_MAX);
-            quorate_rt::spawn(run(topic.to_owned(), self.brokers.clone(), wanted));
-            waiting
-        });
+        let mut topics = lock(&self.topics);
+        if let Some(writer) = topics.get(topic) {
+            writer.try_send(waiting).map_err(|_| busy())?;
+            return Ok(answered);
+        }
+        if topics.len() >= TOPICS_MAX {
+            return Err(busy());
+        }
+        let (writer, wanted) = mpsc::channel(MESSAGES_MAX);
         writer.try_send(waiting).map_err(|_| busy())?;
+        topics.insert(topic.to_owned(), writer);
+        let writer = Writer {
+            topic: topic.to_owned(),
+            name: self.name.clone(),
+            brokers: self.brokers.clone(),
+            topics: Arc::downgrade(&self.topics),
+        };
+        quorate_rt::spawn(writer.run(wanted));
         Ok(answered)
     }
 
-    fn record(&self, message: &Message, hops: u32) -> Record {
+    fn record(&self, message: &Message, trail: &Trail) -> Record {
         let key = match &message.to {
             Recipient::User(user) => user.as_str(),
             Recipient::Room(room) => room,
@@ -107,9 +125,7 @@ impl Writers {
             (FROM_GATEWAY.to_owned(), self.me.as_str().as_bytes().to_vec()),
             (TIMESTAMP.to_owned(), (now_ms / 1_000).to_string().into_bytes()),
         ]);
-        if hops > 0 {
-            headers.insert(HOPS.to_owned(), hops.to_string().into_bytes());
-        }
+        trail.write(&mut headers);
         let timestamp = DateTime::from_timestamp_millis(i64::try_from(now_ms).unwrap_or(i64::MAX));
         let timestamp = timestamp.unwrap_or_default();
         Record { key: Some(key.into()), value: Some(encode(message, &self.me)), headers, timestamp }
@@ -123,31 +139,60 @@ impl Writers {
     }
 }
 
-async fn run(topic: String, brokers: Arc<Brokers>, mut wanted: mpsc::Receiver<Waiting>) {
-    let name = brokers.name();
-    while let Some(first) = wanted.recv().await {
-        let mut lot = vec![first];
-        while lot.len() < LOT
-            && let Ok(next) = wanted.try_recv()
-        {
-            lot.push(next);
-        }
-        let partitions = match time::timeout(ANSWERED_WITHIN, brokers.topic(&topic)).await {
-            Ok(Ok(partitions)) => partitions,
-            Ok(Err(why)) => {
-                fail(lot, &BackplaneError::NotSent(name.clone(), why.into()));
-                continue;
+/// Writes to one topic, in order, until nothing is written for a while.
+struct Writer {
+    topic: String,
+    name: Arc<str>,
+    brokers: Arc<Brokers>,
+    topics: Weak<Mutex<Topics>>,
+}
+
+impl Writer {
+    async fn run(self, mut wanted: mpsc::Receiver<Waiting>) {
+        loop {
+            let first = match time::timeout(IDLE, wanted.recv()).await {
+                Ok(Some(first)) => first,
+                Ok(None) => return,
+                Err(_) if self.is_forgotten(&wanted) => return,
+                Err(_) => continue,
+            };
+            let mut lot = vec![first];
+            while lot.len() < LOT
+                && let Ok(next) = wanted.try_recv()
+            {
+                lot.push(next);
             }
-            Err(_) => {
-                let why = format!("no answer within {ANSWERED_WITHIN:?}");
-                fail(lot, &BackplaneError::NotSent(name.clone(), why.into()));
-                continue;
-            }
-        };
-        if !write(&name, &partitions, lot).await {
-            brokers.forget(&topic).await;
+            self.write(lot).await;
         }
     }
+
+    fn is_forgotten(&self, wanted: &mpsc::Receiver<Waiting>) -> bool {
+        let Some(topics) = self.topics.upgrade() else { return true };
+        let mut topics = lock(&topics);
+        // Nobody puts anything in meanwhile: that takes the lock.
+        let is_forgotten = wanted.is_empty();
+        if is_forgotten {
+            topics.remove(&self.topic);
+        }
+        is_forgotten
+    }
+
+    async fn write(&self, lot: Vec<Waiting>) {
+        let not_sent = |why: String| BackplaneError::NotSent(self.name.clone(), why.into());
+        match time::timeout(ANSWERED_WITHIN, self.brokers.topic(&self.topic)).await {
+            Ok(Ok(partitions)) => {
+                if !write(&self.name, &partitions, lot).await {
+                    self.brokers.forget(&self.topic).await;
+                }
+            }
+            Ok(Err(why)) => fail(lot, &not_sent(why)),
+            Err(_) => fail(lot, &not_sent(format!("no answer within {ANSWERED_WITHIN:?}"))),
+        }
+    }
+}
+
+fn lock(topics: &Mutex<Topics>) -> MutexGuard<'_, Topics> {
+    topics.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn fail(lot: Vec<Waiting>, error: &BackplaneError) {
@@ -182,4 +227,54 @@ async fn write(name: &Arc<str>, partitions: &Partitions, lot: Vec<Waiting>) -> b
         why.is_none()
     });
     join_all(written).await.into_iter().all(|is_written| is_written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::UserId;
+
+    fn writers() -> Writers {
+        let me = NodeName::parse("n1").expect("valid");
+        Writers::new(me, Arc::new(Brokers::new(vec!["127.0.0.1:1".into()])))
+    }
+
+    fn message() -> Message {
+        let user = |name| UserId::parse(name).expect("valid");
+        let to = Recipient::User(user("bob"));
+        Message { from: user("alice"), to, content: "hi".into(), id: None }
+    }
+
+    /// Which gateways there are anybody can write into Redis.
+    #[tokio::test]
+    async fn there_are_not_more_writers_than_so_many() {
+        let writers = writers();
+        let put = |number: usize| {
+            writers.put(&format!("gateway-{number}"), &message(), &Trail::default()).now_or_never()
+        };
+        assert!((0..TOPICS_MAX).all(|number| put(number).is_none()), "they are under way");
+        assert!(matches!(put(TOPICS_MAX), Some(Err(BackplaneError::Busy(_)))));
+        assert!(put(0).is_none(), "who is known has room");
+    }
+
+    #[tokio::test]
+    async fn an_idle_writer_is_forgotten_unless_something_waits_for_it() {
+        let writers = writers();
+        let _answered = writers.queue("gateway-n2", &message(), &Trail::default()).expect("there is room");
+        let writer = Writer {
+            topic: "gateway-n2".into(),
+            name: writers.name.clone(),
+            brokers: writers.brokers.clone(),
+            topics: Arc::downgrade(&writers.topics),
+        };
+        let (waiting, wanted) = mpsc::channel(1);
+        let record = writers.record(&message(), &Trail::default());
+        let room = writers.room.clone().try_acquire_owned().expect("there is room");
+        let put = waiting.try_send(Waiting { record, answer: oneshot::channel().0, _room: room });
+        assert!(put.is_ok() && !writer.is_forgotten(&wanted));
+        assert!(lock(&writers.topics).contains_key("gateway-n2"));
+        let (_idle, wanted) = mpsc::channel(1);
+        assert!(writer.is_forgotten(&wanted));
+        assert!(lock(&writers.topics).is_empty());
+    }
 }

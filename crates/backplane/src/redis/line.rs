@@ -1,5 +1,7 @@
 //! The connection to Redis by which commands go, dialled anew when it breaks.
 
+use super::inlet::{Inlet, Level};
+use crate::rest::Rest;
 use quorate_rt::{
     net::{TcpStream, give_up_after},
     time::{self, Instant},
@@ -8,7 +10,7 @@ use redis::{
     AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value,
     aio::{MultiplexedConnection, PubSub},
 };
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// A connection is there by then, or there is none.
@@ -17,8 +19,6 @@ const DIALLED_WITHIN: Duration = Duration::from_secs(2);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 /// The system ends a connection whose other side is gone without a word after this long.
 const SILENCE: Duration = Duration::from_secs(10);
-/// After a dial that failed nothing is dialled for this long, and fails at once.
-const REST: Duration = Duration::from_millis(250);
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -60,12 +60,13 @@ impl Server {
     }
 
     /// A connection that hears what is published.
-    pub(crate) async fn listen(&self, channels: &[String]) -> Result<PubSub, String> {
+    pub(super) async fn listen(&self, channels: &[String]) -> Result<(PubSub, Arc<Level>), String> {
         let dialled = async {
             let (info, stream) = self.dial().await.map_err(|error| error.to_string())?;
-            let mut listener = PubSub::new(&info, stream).await.map_err(|error| said(&error))?;
+            let (inlet, level) = Inlet::new(stream);
+            let mut listener = PubSub::new(&info, inlet).await.map_err(|error| said(&error))?;
             listener.subscribe(channels).await.map_err(|error| said(&error))?;
-            Ok(listener)
+            Ok((listener, level))
         };
         let late = |_| Err(format!("no connection within {DIALLED_WITHIN:?}"));
         time::timeout(DIALLED_WITHIN, dialled).await.unwrap_or_else(late)
@@ -100,7 +101,9 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct Open {
     connection: Option<MultiplexedConnection>,
+    /// After a dial that failed nothing is dialled for a while, and fails at once.
     failed: Option<(Instant, String)>,
+    rest: Rest,
 }
 
 impl Line {
@@ -136,16 +139,18 @@ impl Line {
         if let Some(connection) = &open.connection {
             return Ok(connection.clone());
         }
-        if let Some((_, why)) = open.failed.as_ref().filter(|(at, _)| at.elapsed() < REST) {
+        if let Some((_, why)) = open.failed.as_ref().filter(|(until, _)| Instant::now() < *until) {
             return Err(Failure::NotSent(why.clone()));
         }
         match self.server.open().await {
             Ok(connection) => {
                 open.failed = None;
+                open.rest.over();
                 Ok(open.connection.insert(connection).clone())
             }
             Err(why) => {
-                open.failed = Some((Instant::now(), why.clone()));
+                let until = Instant::now() + open.rest.next();
+                open.failed = Some((until, why.clone()));
                 Err(Failure::NotSent(why))
             }
         }

@@ -7,7 +7,9 @@
 //!
 //! Questions between gateways go the cluster's own way: the original has none.
 
+mod inlet;
 mod line;
+mod listener;
 mod presence;
 mod publisher;
 mod scripts;
@@ -21,16 +23,17 @@ pub(crate) use scripts::find;
 
 use crate::{envelope, published::Taker};
 use futures_util::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{BoxFuture, ready},
 };
+use listener::Listener;
 use publisher::Publisher;
 use quorate_gateway::{
-    backplane::{Backplane, BackplaneError, Detour, Inbox, Message, Recipient, Taken, Ways},
+    backplane::{Backplane, BackplaneError, Detour, Inbox, Message, Reach, Recipient, Taken, Ways},
     cluster::Place,
 };
 use quorate_model::NodeName;
-use quorate_rt::{rng, time};
+use quorate_rt::time;
 use redis::Cmd;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -42,8 +45,6 @@ use tokio::sync::{oneshot, watch};
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// A gateway that starts waits this long for Redis, and then starts without: its node has other things to do too.
 const STARTED_WITHIN: Duration = Duration::from_secs(3);
-/// Between two tries to listen, at most; half of it at least.
-const LISTEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 const BROADCAST: &str = "gateway:broadcast";
 
@@ -85,7 +86,7 @@ pub fn detour_refreshing(server: Server, every: Duration) -> Detour {
 
 /// See the module.
 struct RedisBackplane {
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     cluster: Arc<dyn Backplane>,
     line: Arc<Line>,
     registry: Registry,
@@ -98,9 +99,10 @@ impl RedisBackplane {
     fn new(server: Server, ways: Ways, refresh_every: Duration) -> (Self, Registry) {
         let Ways { me, others, presence, backplane: cluster } = ways;
         let line = Arc::new(Line::new(server));
-        let registry = Registry::new(me.clone(), presence, line.clone(), refresh_every);
+        let fleet = Arc::new(Fleet { me, others });
+        let registry = Registry::new(fleet.clone(), presence, line.clone(), refresh_every);
         let backplane = Self {
-            fleet: Fleet { me, others },
+            fleet,
             cluster,
             line,
             registry: registry.clone(),
@@ -151,7 +153,7 @@ impl Backplane for RedisBackplane {
         quorate_rt::spawn(self.registry.clone().keep());
         let (listening, mut is_listening) = watch::channel(false);
         let taker = Taker::new(&self.fleet.me, inbox.clone());
-        let listener = Listener { me: self.fleet.me.clone(), line: self.line.clone(), taker, listening };
+        let listener = Listener::new(self.fleet.me.clone(), self.line.clone(), taker, listening);
         quorate_rt::spawn(listener.listen(self.stop.subscribe()));
         let cluster = self.cluster.start(inbox);
         async move {
@@ -168,6 +170,10 @@ impl Backplane for RedisBackplane {
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
         let bytes = envelope::encode(&message, &self.fleet.me);
         self.put(scripts::publish(&channel(place.node.as_str()), &bytes), bytes.len()).map(heard).boxed()
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Gateway
     }
 
     fn send_outside(&self, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
@@ -199,56 +205,5 @@ impl Backplane for RedisBackplane {
             cluster.await;
         }
         .boxed()
-    }
-}
-
-/// Hears what others publish.
-struct Listener {
-    me: NodeName,
-    line: Arc<Line>,
-    taker: Taker,
-    listening: watch::Sender<bool>,
-}
-
-impl Listener {
-    /// Until `stop`.
-    async fn listen(self, mut stop: watch::Receiver<bool>) {
-        let channels = [channel(self.me.as_str()), BROADCAST.to_owned()];
-        let mut was_heard = true;
-        loop {
-            let listener = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return,
-                listener = self.line.server().listen(&channels) => listener,
-            };
-            match listener {
-                Ok(mut listener) => {
-                    self.listening.send_replace(true);
-                    tracing::info!(redis = %self.line.server().address, "listening to other gateways");
-                    let heard = async {
-                        let mut messages = listener.on_message();
-                        while let Some(message) = messages.next().await {
-                            self.taker.take(message.get_payload_bytes()).await;
-                        }
-                    };
-                    tokio::select! {
-                        biased;
-                        _ = stop.wait_for(|stop| *stop) => return,
-                        () = heard => {}
-                    }
-                    self.listening.send_replace(false);
-                    tracing::warn!("the connection to Redis is gone: what others publish meanwhile is lost");
-                    was_heard = true;
-                }
-                Err(error) if was_heard => {
-                    tracing::warn!(redis = %self.line.server().address, %error, "other gateways can't be heard");
-                    was_heard = false;
-                }
-                Err(_) => {}
-            }
-            let half = LISTEN_AGAIN_AFTER / 2;
-            let share = u32::try_from(rng::random_u64() % 1_001).unwrap_or(0);
-            time::sleep(half + half * share / 1_000).await;
-        }
     }
 }

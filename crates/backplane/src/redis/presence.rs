@@ -1,17 +1,20 @@
 //! This node's users, as the original gateways look for them.
 //!
 //! The log decides who is connected; the hash in Redis follows it, so that others find our users, and is refreshed as the
-//! original does. Where a refresh finds that somebody else has the user by now, who is no gateway of this cluster, the
-//! user has logged in there: the session here is over, as if it had been replaced here.
+//! original does. Where a refresh finds that a gateway which is none of this cluster has the user by now, the user has
+//! logged in there: the session here is over, as if it had been replaced here.
+//!
+//! What is refreshed is what somebody holds. A registration that fails, or is given up half way, holds nothing.
 
 use super::{
+    Fleet,
     line::Line,
     scripts::{self, Entry, TTL_S},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_gateway::cluster::{Hold, Lost, OpenError, Place, Presence, Touched};
-use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
-use quorate_rt::time;
+use quorate_model::{ConnectionId, Epoch, SecondLogin, UserId};
+use quorate_rt::time::{self, Instant};
 use redis::{Cmd, Pipeline, Value};
 use std::{
     collections::BTreeMap,
@@ -23,6 +26,10 @@ use tokio::sync::{Notify, watch};
 /// How often our users' entries are refreshed.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(30);
 const _: () = assert!(REFRESH_EVERY.as_secs() * 2 < TTL_S, "one lost refresh must not end an entry");
+/// A refresh that failed is made again after this long.
+const REFRESH_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Sessions that have ended without a word and are still in Redis. More stay there until they run out.
+const ORPHANS_MAX: usize = 65_536;
 /// Entries of one round trip.
 const AT_ONCE: usize = 500;
 /// A login is not held up longer than this by Redis: the next refresh writes what is missing.
@@ -33,7 +40,7 @@ const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) struct Registry(Arc<Shared>);
 
 struct Shared {
-    me: NodeName,
+    fleet: Arc<Fleet>,
     inner: Arc<dyn Presence>,
     line: Arc<Line>,
     stand: Mutex<Stand>,
@@ -41,36 +48,54 @@ struct Shared {
     refresh_every: Duration,
 }
 
+/// Whose entry: a connection may become another user's.
+type Key = (UserId, ConnectionId);
+
 #[derive(Default)]
 struct Stand {
-    mine: BTreeMap<ConnectionId, Mine>,
+    mine: BTreeMap<Key, Mine>,
+    /// How many there were.
+    registrations: u64,
     /// Ended without a word.
-    orphans: Vec<(UserId, ConnectionId)>,
+    orphans: Vec<Key>,
     is_stopped: bool,
 }
 
 struct Mine {
-    user: UserId,
+    /// Which registration of the key: the end of an older one is not this one's.
+    number: u64,
+    /// Since when, in seconds since 1970, as long as Redis has not been told: it may name an earlier login elsewhere.
+    unwritten: Option<u64>,
     lost: watch::Sender<bool>,
 }
 
 impl Registry {
     /// Around the cluster's own.
-    pub fn new(me: NodeName, inner: Arc<dyn Presence>, line: Arc<Line>, refresh_every: Duration) -> Self {
+    pub fn new(
+        fleet: Arc<Fleet>,
+        inner: Arc<dyn Presence>,
+        line: Arc<Line>,
+        refresh_every: Duration,
+    ) -> Self {
         let (stand, wanted) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { me, inner, line, stand, wanted, refresh_every }))
+        Self(Arc::new(Shared { fleet, inner, line, stand, wanted, refresh_every }))
     }
 
     /// Refreshes and clears up, until it is stopped.
     pub async fn keep(self) {
+        let mut refresh_at = Instant::now() + self.0.refresh_every;
         loop {
-            let rested = time::timeout(self.0.refresh_every, self.0.wanted.notified()).await;
+            let rest = refresh_at.saturating_duration_since(Instant::now());
+            // However often something is to be cleared up, a refresh is due when it is due.
+            let is_due = time::timeout(rest, self.0.wanted.notified()).await.is_err();
             self.clear_up().await;
             if self.0.lock().is_stopped {
                 return;
             }
-            if rested.is_err() {
-                self.refresh().await;
+            if is_due {
+                let is_done = self.refresh().await;
+                let every = self.0.refresh_every;
+                refresh_at = Instant::now() + if is_done { every } else { every.min(REFRESH_AGAIN_AFTER) };
             }
         }
     }
@@ -92,47 +117,67 @@ impl Registry {
             if some.is_empty() {
                 return;
             }
-            let ends = some
-                .iter()
-                .map(|(user, id)| scripts::end(user.as_str(), &id.to_string(), self.0.me.as_str()));
-            if self.run(ends.collect()).await.is_none() {
+            let users = some.len();
+            if self.settle(some).await.is_none() {
                 // Nobody refreshes them: they run out.
-                tracing::warn!(users = some.len(), "users who have left stay in Redis until they run out");
+                tracing::warn!(users, "users who have left stay in Redis until they run out");
             }
         }
     }
 
-    async fn refresh(&self) {
-        let mine: Vec<_> = {
-            let stand = self.0.lock();
-            stand.mine.iter().map(|(id, mine)| (*id, mine.user.clone())).collect()
-        };
+    /// Whether all are refreshed.
+    async fn refresh(&self) -> bool {
+        let mine: Vec<_> = self.0.lock().mine.keys().cloned().collect();
         for some in mine.chunks(AT_ONCE) {
-            let keeps = some.iter().map(|(id, user)| self.0.with_entry(user, *id, scripts::keep));
-            let Some(answers) = self.run(keeps.collect()).await else {
+            if self.settle(some.to_vec()).await.is_none() {
                 tracing::warn!("users could not be refreshed in Redis");
-                return;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Makes Redis say of these what is so: that they are here, or that they are not. What is so may change while Redis is
+    /// told, and a word that is late must not be the last one: a refresh would bring back, for good, a user who has just
+    /// left, and an end would take out one who has just come back. So whatever has changed meanwhile is told once more.
+    async fn settle(&self, mut keys: Vec<Key>) -> Option<()> {
+        while !keys.is_empty() {
+            let told: Vec<_> = {
+                let stand = self.0.lock();
+                let now = |key: &Key| stand.mine.get(key).map(|mine| (mine.number, mine.unwritten));
+                keys.into_iter().map(|key| (now(&key), key)).collect()
             };
-            for ((id, user), answer) in some.iter().zip(answers) {
-                if let Value::BulkString(whose) = answer
-                    && !whose.is_empty()
-                {
-                    self.has_moved(*id, user, &String::from_utf8_lossy(&whose));
+            let commands = told.iter().map(|(now, key)| match now {
+                Some((_, unwritten)) => self.0.with_entry(key, *unwritten, scripts::keep),
+                None => self.0.with_entry(key, None, scripts::end),
+            });
+            let answers = self.run(commands.collect()).await?;
+            for ((now, key), answer) in told.iter().zip(answers) {
+                if let (Some((number, _)), Value::BulkString(gateway)) = (now, answer) {
+                    self.hear(key, *number, &String::from_utf8_lossy(&gateway));
                 }
             }
+            let stand = self.0.lock();
+            let has_changed = |key: &Key, was_mine: bool| stand.mine.contains_key(key) != was_mine;
+            keys = told
+                .into_iter()
+                .filter(|(now, key)| has_changed(key, now.is_some()))
+                .map(|told| told.1)
+                .collect();
         }
+        Some(())
     }
 
-    /// Another connection has the entry: another one of the user in this cluster, which is no affair of Redis', or one
-    /// elsewhere.
-    fn has_moved(&self, id: ConnectionId, user: &UserId, whose: &str) {
-        let is_ours = self
-            .0
-            .inner
-            .find(user)
-            .iter()
-            .any(|place| place.connection != id && place.connection.to_string() == whose);
-        if !is_ours && let Some(mine) = self.0.lock().mine.get(&id) {
+    /// A registration is in Redis, or (not empty) another connection has the entry. On a `gateway` of this cluster that is
+    /// no affair of Redis': the log decides who is there, and an entry that is left of a node that was killed runs out. On
+    /// any other one the user has logged in there.
+    fn hear(&self, key: &Key, number: u64, gateway: &str) {
+        let is_elsewhere = !gateway.is_empty() && self.0.fleet.ours().iter().all(|ours| ours != gateway);
+        let mut stand = self.0.lock();
+        let Some(mine) = stand.mine.get_mut(key).filter(|mine| mine.number == number) else { return };
+        if gateway.is_empty() {
+            mine.unwritten = None;
+        } else if is_elsewhere {
             mine.lost.send_replace(true);
         }
     }
@@ -145,22 +190,32 @@ impl Registry {
         self.0.line.run(&mut pipeline).await.inspect_err(|error| tracing::debug!(%error, "Redis")).ok()
     }
 
-    /// A session of this node stands.
-    async fn enter(&self, user: UserId, id: ConnectionId, inner: Box<dyn Hold>) -> Box<dyn Hold> {
+    /// A session of this node stands: it is refreshed from now on, and no longer than what this gives is kept.
+    fn enter(&self, key: Key, inner: Box<dyn Hold>) -> Held {
         let (lost, is_lost) = watch::channel(false);
-        self.0.lock().mine.insert(id, Mine { user: user.clone(), lost });
-        let put = self.0.with_entry(&user, id, scripts::put);
-        if !matches!(time::timeout(WRITTEN_WITHIN, self.run(vec![put])).await, Ok(Some(_))) {
-            tracing::warn!("a login is not in Redis until it is refreshed there");
+        let mut stand = self.0.lock();
+        stand.registrations += 1;
+        let number = stand.registrations;
+        let unwritten = Some(time::wall_ms() / 1_000);
+        stand.mine.insert(key.clone(), Mine { number, unwritten, lost });
+        drop(stand);
+        Held { inner: Some(inner), is_lost, key, number, registry: self.clone() }
+    }
+
+    /// A registration is over, and is refreshed no more. Another one of the same key is not touched.
+    fn leave(&self, key: &Key, number: u64) {
+        let mut stand = self.0.lock();
+        if stand.mine.get(key).is_some_and(|mine| mine.number == number) {
+            stand.mine.remove(key);
         }
-        Box::new(Held { inner: Some(inner), is_lost, user, id, registry: self.clone() })
     }
 }
 
 impl Shared {
-    fn with_entry(&self, user: &UserId, id: ConnectionId, make: fn(&Entry<'_>) -> Cmd) -> Cmd {
+    fn with_entry(&self, (user, id): &Key, unwritten: Option<u64>, make: fn(&Entry<'_>) -> Cmd) -> Cmd {
         let (connection, now_s) = (id.to_string(), time::wall_ms() / 1_000);
-        make(&Entry { user: user.as_str(), gateway: self.me.as_str(), connection: &connection, now_s })
+        let gateway = self.fleet.me.as_str();
+        make(&Entry { user: user.as_str(), gateway, connection: &connection, now_s, unwritten })
     }
 
     fn lock(&self) -> MutexGuard<'_, Stand> {
@@ -178,7 +233,15 @@ impl Presence for Registry {
         let registry = self.clone();
         async move {
             let hold = registry.0.inner.open(user.clone(), connection, second).await?;
-            Ok(registry.enter(user, connection, hold).await)
+            let held = registry.enter((user, connection), hold);
+            let put = registry.0.with_entry(&held.key, None, scripts::put);
+            let answers = time::timeout(WRITTEN_WITHIN, registry.run(vec![put])).await.ok().flatten();
+            match answers.as_deref() {
+                Some([Value::Int(_)]) => registry.hear(&held.key, held.number, ""),
+                Some(_) | None => tracing::warn!("a login is not in Redis until it is refreshed there"),
+            }
+            let held: Box<dyn Hold> = Box::new(held);
+            Ok(held)
         }
         .boxed()
     }
@@ -209,8 +272,8 @@ struct Held {
     /// `None` once it is closed.
     inner: Option<Box<dyn Hold>>,
     is_lost: watch::Receiver<bool>,
-    user: UserId,
-    id: ConnectionId,
+    key: Key,
+    number: u64,
     registry: Registry,
 }
 
@@ -248,12 +311,10 @@ impl Hold for Held {
 
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         let inner = self.inner.take();
-        let registry = self.registry.clone();
-        let (user, id) = (self.user.clone(), self.id);
+        let (registry, key) = (self.registry.clone(), self.key.clone());
+        registry.leave(&key, self.number);
         async move {
-            registry.0.lock().mine.remove(&id);
-            let end =
-                registry.run(vec![scripts::end(user.as_str(), &id.to_string(), registry.0.me.as_str())]);
+            let end = registry.settle(vec![key]);
             let closed = async {
                 if let Some(inner) = inner {
                     inner.close().await;
@@ -269,11 +330,16 @@ impl Hold for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.inner.is_some() {
+            self.registry.leave(&self.key, self.number);
             let mut stand = self.registry.0.lock();
-            stand.mine.remove(&self.id);
-            stand.orphans.push((self.user.clone(), self.id));
+            if stand.orphans.len() < ORPHANS_MAX {
+                stand.orphans.push(self.key.clone());
+            }
             drop(stand);
             self.registry.0.wanted.notify_one();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

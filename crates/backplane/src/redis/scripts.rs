@@ -20,21 +20,27 @@ redis.call('HSET', KEYS[1], 'gwId', ARGV[1], 'connId', ARGV[2], 'ts', ts)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1";
 
-/// A refresh: `''`, or whose entry it is by now. What has run out is written whole.
+/// A refresh: `''`, or the gateway whose entry it is by now, if not this connection's on this gateway: one that has moved
+/// keeps its id. What has run out is written whole, and half of an entry is nobody's. A login of which Redis has not heard
+/// yet takes the place of one elsewhere that is not later.
 const KEEP: &str = "\
-local now = redis.pcall('HGET', KEYS[1], 'connId')
-if type(now) == 'string' and now ~= '' and now ~= ARGV[2] then return now end
-local old = redis.pcall('HGET', KEYS[1], 'ts')
+local entry = redis.pcall('HMGET', KEYS[1], 'gwId', 'connId', 'ts')
+local gateway, connection, old = entry[1], entry[2], entry[3]
+if type(gateway) == 'string' and gateway ~= '' then
+  if gateway ~= ARGV[1] and (ARGV[5] == '' or (tonumber(old) or 0) > tonumber(ARGV[5])) then return gateway end
+  if gateway == ARGV[1] and ARGV[5] == '' and type(connection) == 'string' and connection ~= '' and connection ~= ARGV[2] then return gateway end
+end
 local ts = ARGV[3]
 if type(old) == 'string' and (tonumber(old) or 0) > tonumber(ts) then ts = old end
-if type(now) ~= 'string' then redis.call('DEL', KEYS[1]) end
+redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'gwId', ARGV[1], 'connId', ARGV[2], 'ts', ts)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return ''";
 
 /// An end: 1 if the entry was this connection's, on this gateway: one that has moved keeps its id.
 const END: &str = "\
-if redis.pcall('HGET', KEYS[1], 'connId') == ARGV[1] and redis.pcall('HGET', KEYS[1], 'gwId') == ARGV[2] then return redis.call('DEL', KEYS[1]) end
+local entry = redis.pcall('HMGET', KEYS[1], 'gwId', 'connId')
+if entry[1] == ARGV[2] and entry[2] == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
 /// A message to whoever holds the user: how many heard it, or -1 if nobody does, or one of those that follow.
@@ -64,6 +70,8 @@ pub(super) struct Entry<'a> {
     pub gateway: &'a str,
     pub connection: &'a str,
     pub now_s: u64,
+    /// Since when, if Redis has not heard of it.
+    pub unwritten: Option<u64>,
 }
 
 pub(super) fn put(entry: &Entry<'_>) -> Cmd {
@@ -71,18 +79,20 @@ pub(super) fn put(entry: &Entry<'_>) -> Cmd {
 }
 
 pub(super) fn keep(entry: &Entry<'_>) -> Cmd {
-    with_entry(KEEP, entry)
+    let mut command = with_entry(KEEP, entry);
+    command.arg(entry.unwritten.map_or_else(String::new, |since| since.to_string()));
+    command
 }
 
-fn with_entry(script: &str, Entry { user, gateway, connection, now_s }: &Entry<'_>) -> Cmd {
+fn with_entry(script: &str, Entry { user, gateway, connection, now_s, .. }: &Entry<'_>) -> Cmd {
     let mut command = eval(script, user);
     command.arg(gateway).arg(connection).arg(now_s).arg(TTL_S);
     command
 }
 
-pub(super) fn end(user: &str, connection: &str, gateway: &str) -> Cmd {
-    let mut command = eval(END, user);
-    command.arg(connection).arg(gateway);
+pub(super) fn end(entry: &Entry<'_>) -> Cmd {
+    let mut command = eval(END, entry.user);
+    command.arg(entry.connection).arg(entry.gateway);
     command
 }
 

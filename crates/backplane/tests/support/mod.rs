@@ -8,11 +8,14 @@ use futures_util::{
 use quorate_gateway::{
     backplane::{Backplane, BackplaneError, Inbox, Message, Recipient, Taken, Ways},
     cluster::{Hold, Lost, OpenError, Place, Presence},
+    delivery::Courier,
+    hall::{Hall, Mailbox, Seat},
+    settings::{QueueLimits, SlowConsumer},
 };
 use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -49,13 +52,19 @@ pub fn at(name: &str) -> Place {
 pub struct Cluster {
     places: Mutex<BTreeMap<UserId, Vec<Place>>>,
     pub taken: Mutex<Vec<String>>,
+    /// What it was asked to take for users who are not here.
+    pub missed: Mutex<Vec<String>>,
     /// Users who are on the gateway.
     pub here: Mutex<Vec<UserId>>,
+    me: OnceLock<NodeName>,
+    sessions: Mutex<u64>,
+    is_full: Mutex<bool>,
 }
 
 impl Cluster {
     pub fn ways(self: &Arc<Self>, me: &str, others: &[&str]) -> Ways {
         let others: Vec<_> = others.iter().map(|name| node(name)).collect();
+        let _ = self.me.set(node(me));
         Ways {
             me: node(me),
             others: Arc::new(move || others.clone()),
@@ -68,8 +77,18 @@ impl Cluster {
         self.taken.lock().expect("no panics inside").clone()
     }
 
+    pub fn missed(&self) -> Vec<String> {
+        self.missed.lock().expect("no panics inside").clone()
+    }
+
     pub fn arrive(&self, name: &str) {
+        self.lives_at(name, self.me.get().expect("it has a name").as_str());
         self.here.lock().expect("no panics inside").push(user(name));
+    }
+
+    /// From now on nobody is let in.
+    pub fn close(&self) {
+        *self.is_full.lock().expect("no panics inside") = true;
     }
 
     /// As the log of another node has it.
@@ -87,10 +106,9 @@ impl Inbox for Cluster {
     fn take(&self, _: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
         let Recipient::User(to) = &message.to else { panic!("{message:?} is for many") };
         let is_here = self.here.lock().expect("no panics inside").contains(to);
-        if is_here {
-            let words = format!("{}>{} {}", message.from, to, message.content);
-            self.taken.lock().expect("no panics inside").push(words);
-        }
+        let words = format!("{}>{} {}", message.from, to, message.content);
+        let what = if is_here { &self.taken } else { &self.missed };
+        what.lock().expect("no panics inside").push(words);
         let taken = if is_here { Taken::Delivered } else { Taken::NotHere { index: 0 } };
         ready(taken).boxed()
     }
@@ -115,10 +133,18 @@ impl Presence for Sessions {
         connection: ConnectionId,
         _: SecondLogin,
     ) -> BoxFuture<'static, Result<Box<dyn Hold>, OpenError>> {
-        let place = Place { node: self.1.clone(), gateway: Epoch(1), epoch: Epoch(7), connection };
+        if *self.0.is_full.lock().expect("no panics inside") {
+            return ready(Err(OpenError::Full(1))).boxed();
+        }
+        let epoch = {
+            let mut sessions = self.0.sessions.lock().expect("no panics inside");
+            *sessions += 1;
+            Epoch(100 + *sessions)
+        };
+        let place = Place { node: self.1.clone(), gateway: Epoch(1), epoch, connection };
         let mut places = self.0.places.lock().expect("no panics inside");
         places.entry(user.clone()).or_default().push(place);
-        let hold = Session { cluster: self.0.clone(), user, connection, lost: watch::Sender::new(None) };
+        let hold = Session { cluster: self.0.clone(), user, epoch, lost: watch::Sender::new(None) };
         let hold: Box<dyn Hold> = Box::new(hold);
         ready(Ok(hold)).boxed()
     }
@@ -139,13 +165,13 @@ impl Presence for Sessions {
 struct Session {
     cluster: Arc<Cluster>,
     user: UserId,
-    connection: ConnectionId,
+    epoch: Epoch,
     lost: watch::Sender<Option<Lost>>,
 }
 
 impl Hold for Session {
     fn epoch(&self) -> Epoch {
-        Epoch(7)
+        self.epoch
     }
 
     fn lost(&self) -> Option<Lost> {
@@ -167,8 +193,66 @@ impl Drop for Session {
     fn drop(&mut self) {
         let mut places = self.cluster.places.lock().expect("no panics inside");
         if let Some(places) = places.get_mut(&self.user) {
-            places.retain(|place| place.connection != self.connection);
+            places.retain(|place| place.epoch != self.epoch);
         }
+    }
+}
+
+/// A gateway with sessions, as far as it takes no sockets to have one.
+pub struct Gate {
+    pub ways: Ways,
+    pub hall: Arc<Hall>,
+    pub courier: Courier,
+}
+
+impl Gate {
+    pub async fn start(ways: Ways) -> Self {
+        let hall = Hall::new(ways.presence.clone(), Arc::default(), SlowConsumer::Close);
+        ways.backplane.start(hall.clone()).await.expect("what it needs is there");
+        let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
+        let courier = Courier::new(ways.me.clone(), presence, backplane, hall.clone());
+        Self { ways, hall, courier }
+    }
+
+    /// Whose registration is under way.
+    pub fn expect(&self, name: &str) -> Guest {
+        let limits = QueueLimits { messages_max: 1_024, bytes_max: 1 << 20 };
+        let mailbox = Arc::new(Mailbox::new(limits));
+        let seat = self.hall.expect(&user(name), &mailbox);
+        Guest { name: name.into(), mailbox, seat, hold: None, heard: Mutex::default() }
+    }
+
+    pub async fn enter(&self, name: &str, number: u128) -> Guest {
+        let mut guest = self.expect(name);
+        guest.arrive(self, number).await;
+        guest
+    }
+}
+
+pub struct Guest {
+    name: String,
+    mailbox: Arc<Mailbox>,
+    seat: Seat,
+    hold: Option<Box<dyn Hold>>,
+    heard: Mutex<Vec<String>>,
+}
+
+impl Guest {
+    pub async fn arrive(&mut self, gate: &Gate, number: u128) {
+        let id = ConnectionId::from_random(number);
+        let opened = gate.ways.presence.open(user(&self.name), id, SecondLogin::Many).await;
+        let hold = opened.expect("there is room");
+        self.seat.arrive(hold.epoch());
+        self.hold = Some(hold);
+    }
+
+    /// Everything that has come.
+    pub fn heard(&self) -> Vec<String> {
+        let mut heard = self.heard.lock().expect("no panics inside");
+        heard.extend(
+            std::iter::from_fn(|| self.mailbox.queue.take()).map(|message| message.content.to_string()),
+        );
+        heard.clone()
     }
 }
 

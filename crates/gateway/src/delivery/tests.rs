@@ -95,6 +95,23 @@ fn all_sessions_of_a_user_get_it_and_one_is_enough() {
     assert_eq!(told.len(), 3, "who has it does not get it again: {told:?}");
 }
 
+/// A way that knows no epochs gives a message to all sessions of the user there: one sent for each of them is read as often.
+#[test]
+fn a_way_that_reaches_gateways_is_given_a_message_once_for_each() {
+    let places = || vec![place("n2", 12), place("n1", 11), place("n2", 10), place("n3", 9), place("n1", 8)];
+    let (mut first, again) = (places(), vec![place("n4", 20), place("n2", 19), place("n3", 18)]);
+    first.push(place("n4", 7));
+    // One of the gateways can't be reached at first. The others have it, whatever sessions they have by then.
+    let answers =
+        vec![Ok(Taken::Published), HERE, Ok(Taken::Published), HERE, not_sent(), Ok(Taken::Published)];
+    let stage = Stage::with(vec![first, again], answers);
+    let stage =
+        Arc::new(Stage { reach: Reach::Gateway, ..Arc::into_inner(stage).expect("nobody else has it") });
+    let outcome = courier(&stage).deliver(to("bob", "hi")).now_or_never();
+    let expected = ["n2/12 hi", "here/11 hi", "n3/9 hi", "here/8 hi", "n4/7 hi", "n4/20 hi"];
+    assert_eq!((outcome, stage.told()), (Some(Outcome::Delivered), expected.map(String::from).to_vec()));
+}
+
 #[test]
 fn who_is_too_slow_is_not_tried_again() {
     let (outcome, told) = run(to("bob", "hi"), vec![vec![place("n2", 9)]], vec![Ok(Taken::Full)]);

@@ -97,3 +97,62 @@ async fn a_full_queue_is_said_and_its_owner_told() {
     scene.mailbox.queue.close();
     assert!(matches!(scene.hall.take(Some(7), to("bob", "4")).await, Taken::NotHere { .. }));
 }
+
+/// A user of many sessions: one that is in the log may not have heard of it yet.
+#[tokio::test]
+async fn a_message_by_no_epoch_reaches_each_session_once_also_those_that_are_coming() {
+    let scene = Scene::new();
+    let limits = QueueLimits { messages_max: 3, bytes_max: 1 << 20 };
+    let (second, third) = (Arc::new(Mailbox::new(limits)), Arc::new(Mailbox::new(limits)));
+    let here = scene.hall.expect(&user("bob"), &scene.mailbox);
+    here.arrive(Epoch(7));
+    let seats = [&second, &third].map(|mailbox| scene.hall.expect(&user("bob"), mailbox));
+    assert_eq!(scene.hall.take(None, to("bob", "any")).await, Taken::Delivered, "one has it already");
+    let exact = scene.hall.take(Some(9), to("bob", "for the third"));
+    seats[0].arrive(Epoch(8));
+    seats[1].arrive(Epoch(9));
+    assert_eq!(exact.await, Taken::Delivered);
+    let contents = |mailbox: &Mailbox| {
+        std::iter::from_fn(|| mailbox.queue.take()).map(|m| m.content.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(scene.waiting(), ["any"]);
+    assert_eq!(
+        (contents(&second), contents(&third)),
+        (vec!["any".into()], vec!["any".into(), "for the third".into()])
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_one_who_is_coming_is_bounded_and_counted() {
+    let scene = Scene::new();
+    let seat = scene.hall.expect(&user("bob"), &scene.mailbox);
+    let waits: Vec<_> = (0..3).map(|nth| scene.hall.take(None, to("bob", &nth.to_string()))).collect();
+    assert_eq!(scene.hall.take(None, to("bob", "3")).await, Taken::Full, "as its queue would be");
+    seat.arrive(Epoch(7));
+    for wait in waits {
+        assert_eq!(wait.await, Taken::Delivered);
+    }
+    assert_eq!(scene.waiting(), ["0", "1", "2"]);
+    assert_eq!(scene.hall.lock().load, Load::default());
+}
+
+/// Anybody may begin to register: what waits for all of them together must not grow without an end.
+#[tokio::test]
+async fn what_waits_for_all_who_are_coming_is_bounded_and_given_back() {
+    let scene = Scene::new();
+    let limits = QueueLimits { messages_max: 3, bytes_max: 1 << 20 };
+    let large = to("anybody", &"x".repeat(coming::BYTES_MAX / 3));
+    let names: Vec<_> = (0..4).map(|nth| user(&format!("u{nth}"))).collect();
+    let mailboxes: Vec<_> = names.iter().map(|_| Arc::new(Mailbox::new(limits))).collect();
+    let seats: Vec<_> =
+        names.iter().zip(&mailboxes).map(|(name, mailbox)| scene.hall.expect(name, mailbox)).collect();
+    let take = |name: &UserId| {
+        let to = Recipient::User(name.clone());
+        scene.hall.take(None, Arc::new(Message { to, ..Message::clone(&large) })).now_or_never()
+    };
+    assert_eq!([0, 1, 2, 3].map(|nth| take(&names[nth])), [None, None, Some(Taken::Full), Some(Taken::Full)]);
+    seats[0].arrive(Epoch(7));
+    assert_eq!(take(&names[3]), None, "there is room again");
+    drop(seats);
+    assert_eq!(scene.hall.lock().load, Load::default());
+}

@@ -34,6 +34,9 @@ pub struct RedisAt {
     pub password_file: Option<PathBuf>,
 }
 
+/// The original's channel and topic for all are named after this one.
+const BROADCAST: &str = "broadcast";
+
 #[derive(Clone, Copy)]
 enum Kind {
     Direct,
@@ -88,8 +91,12 @@ fn refuse(r: &mut Reader<'_>, kind: Kind, has_redis: bool, has_brokers: bool) {
     }
 }
 
-/// A topic of Kafka is named after the node.
+/// A channel of Redis, or a topic of Kafka, is named after the node.
 pub(super) fn check(backplane: &GatewayBackplane, node: &NodeName, r: &mut Reader<'_>) {
+    if *backplane != GatewayBackplane::Direct && node.as_str() == BROADCAST {
+        let problem = format!("{} is where messages for all gateways go", quoted(BROADCAST));
+        r.refuse("node-name", problem, "another name");
+    }
     let GatewayBackplane::Kafka { .. } = backplane else { return };
     if let Err(wrong) = parse::topic(&format!("gateway-{node}")) {
         let problem = format!("{} can't be in the name of a topic of Kafka", quoted(node.as_str()));
@@ -123,9 +130,24 @@ mod tests {
         assert_eq!(load(&kafka), Ok(GatewayBackplane::Kafka { brokers, presence: None }));
     }
 
+    /// A password has a file of its own; who puts it into a URL must not find it in a log.
+    #[test]
+    fn a_url_with_a_password_is_refused_and_not_shown() {
+        let cases = [
+            [("gateway-backplane", "redis"), ("gateway-redis", "redis://:open-sesame@r:6379")],
+            [("gateway-backplane", "redis"), ("gateway-redis", "bob:open-sesame@r:6379")],
+            [("gateway-backplane", "kafka"), ("gateway-kafka", "k:9092,bob:open-sesame@k:9092")],
+        ];
+        for flags in cases {
+            let error = load(&flags).expect_err("it is no HOST:PORT");
+            assert!(error.contains(flags[1].0) && error.contains("HOST:PORT"), "{error}");
+            assert!(!error.contains("open-sesame"), "{error}");
+        }
+    }
+
     #[test]
     fn what_is_missing_or_without_effect_is_refused_by_its_flag() {
-        let cases: [(&[(&str, &str)], &str); 8] = [
+        let cases: [(&[(&str, &str)], &str); 9] = [
             (&[("gateway-backplane", "nats")], "direct, redis or kafka"),
             (&[("gateway-backplane", "redis")], "gateway-redis"),
             (&[("gateway-backplane", "kafka")], "gateway-kafka"),
@@ -133,6 +155,10 @@ mod tests {
             (&[("gateway-kafka", "k:9092")], "--gateway-backplane kafka"),
             (&[("gateway-backplane", "redis"), ("gateway-redis", "no port")], "HOST:PORT"),
             (&[("gateway-redis-password-file", "/p")], "--gateway-redis with it"),
+            (
+                &[("gateway-backplane", "redis"), ("gateway-redis", "r:1"), ("node-name", "broadcast")],
+                "node-name",
+            ),
             (&[("gateway-backplane", "kafka"), ("gateway-kafka", "k:9092"), ("node-name", "ü")], "node-name"),
         ];
         for (flags, expected) in cases {

@@ -149,6 +149,10 @@ pub(super) fn listener_port(text: &str) -> Result<u16, Wrong> {
 
 /// `host:port` to dial. IPv6 hosts stand in brackets.
 pub(super) fn dialled(text: &str) -> Result<String, Wrong> {
+    if text.contains('@') {
+        // Not echoed: it may be a password.
+        return Err(Wrong::new("it names a user", PeerAddress::ALLOWED));
+    }
     let address = PeerAddress::parse(text).map_err(|_| Wrong::value(text, PeerAddress::ALLOWED))?;
     Ok(address.to_string())
 }

@@ -1,7 +1,7 @@
 //! A connection for a request, where a policy bounds how many a worker may have.
 
 use super::{Error, Failed, Forwarding};
-use crate::{dial, http1::Upstream, resilience::Care};
+use crate::{dial, http1::Upstream, http2::upstream::links::Room, resilience::Care};
 use quorate_routing::{
     admission::{self, Admission, Limits},
     retry::{Connection, Failure},
@@ -25,6 +25,12 @@ impl Forwarding<'_> {
     pub(super) fn connections_max(&self) -> usize {
         let of_node = self.client.core.config.limits.worker_connections_max;
         self.limits().connections.map_or(of_node, |max| of_node.min(max as usize))
+    }
+
+    /// The same where connections are shared, and how many may wait for a place on them.
+    pub(super) fn shared_room(&self) -> Room {
+        let waiting_max = self.limits().pending.map_or(usize::MAX, |max| max as usize);
+        Room { links_max: self.connections_max(), waiting_max }
     }
 
     /// Whether the service's policy says so.

@@ -60,15 +60,14 @@ impl Forwarding<'_> {
         let refused = |error| Failed { failure: Failure::Refused, connection: Connection::Fresh, error };
         let authority = || self.to.endpoint.authority.clone();
         let limits = &self.client.core.config.limits;
-        let waiting = match links.turn(self.past) {
+        let waiting = match links.turn(self.past, self.shared_room()) {
             Turn::Got(got) => return Ok(got),
             Turn::Wait(waiting) => waiting,
             Turn::WaitAndDial(waiting, dial) => {
                 self.dial(dial);
                 waiting
             }
-            Turn::Full => {
-                let waiting_max = limits.worker_waiting_max;
+            Turn::Full(waiting_max) => {
                 return Err(refused(Error::Crowded { authority: authority(), waiting_max }));
             }
         };

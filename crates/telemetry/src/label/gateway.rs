@@ -85,5 +85,7 @@ label! {
         Full = "full",
         /// Nobody of that name and epoch is here.
         NotHere = "not_here",
+        /// It was kept until its client came, and the client did not come in time, or too much was kept.
+        GivenUp = "given_up",
     }
 }

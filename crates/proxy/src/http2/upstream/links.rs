@@ -77,6 +77,15 @@ impl Waiting {
 /// What somebody who waited gets.
 pub(crate) type Answered = Result<Got, Arc<dial::Error>>;
 
+/// What a request's policy leaves of the worker's [bounds](Bounds).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Most connections.
+    pub links_max: usize,
+    /// Most requests that wait for a place where there are as many.
+    pub waiting_max: usize,
+}
+
 /// What there is to send a request on.
 pub(crate) enum Got {
     /// A place on a shared connection.
@@ -95,8 +104,8 @@ pub(crate) enum Turn {
     Wait(oneshot::Receiver<Answered>),
     /// The same, and see to it that somebody dials.
     WaitAndDial(oneshot::Receiver<Answered>, Dial),
-    /// Too many wait.
-    Full,
+    /// So many wait, and no more may.
+    Full(usize),
 }
 
 /// One request's place on a connection.
@@ -154,8 +163,9 @@ impl Links {
         self.place(&mut self.state(), after).map(Got::Place)
     }
 
-    /// A request's turn, now or later.
-    pub fn turn(self: &Arc<Self>, after: u64) -> Turn {
+    /// A request's turn, now or later. Whoever waits for a connection that is being opened waits for the worker, not for
+    /// room at it: how many may wait for that is the node's to say.
+    pub fn turn(self: &Arc<Self>, after: u64, room: Room) -> Turn {
         if self.is_http1.load(Ordering::Relaxed) {
             return Turn::Got(Got::Http1);
         }
@@ -165,24 +175,27 @@ impl Links {
         if after > 0 {
             state.open.retain(|link| link.sender().is_some());
         }
+        let is_whole = state.open.len() >= self.bounds.links_max.min(room.links_max.max(1));
         // Where no more may be opened, one that is there has to do.
-        let after = if state.open.len() >= self.bounds.links_max { 0 } else { after };
+        let after = if is_whole { 0 } else { after };
         if state.queue.is_empty()
             && let Some(place) = self.place(&mut state, after)
         {
             return Turn::Got(Got::Place(place));
         }
-        if state.queue.len() >= self.bounds.waiting_max {
+        let asked_for = if is_whole && !state.is_dialling { room.waiting_max } else { usize::MAX };
+        let waiting_max = self.bounds.waiting_max.min(asked_for);
+        if state.queue.len() >= waiting_max {
             // Those in the middle too.
             state.queue.retain(|waiting| !waiting.is_gone());
         }
-        if state.queue.len() >= self.bounds.waiting_max {
-            return Turn::Full;
+        if state.queue.len() >= waiting_max {
+            return Turn::Full(waiting_max);
         }
         let (told, receiver) = oneshot::channel();
         state.queue.push_back(Waiting { told, after });
         self.count(&state);
-        if state.is_dialling || state.open.len() >= self.bounds.links_max {
+        if state.is_dialling || is_whole {
             return Turn::Wait(receiver);
         }
         state.is_dialling = true;
