@@ -10,7 +10,7 @@ mod offset;
 
 use offset::free_offset;
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -70,6 +70,19 @@ fn shell(command: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A printed `quorate` line, running. Its parent's end is its end too: its input is over then.
+fn connected(words: &str, user: &str) -> Child {
+    let line = words.lines().find(|line| line.contains(&format!("--user {user} "))).expect("it is printed");
+    let args = line.strip_prefix("quorate ").expect("a command").split_whitespace();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let said = BufReader::new(child.stderr.take().expect("piped")).lines().next();
+    let said = said.expect("it says something").expect("text");
+    assert!(said.starts_with("connected to ws://127.0.0.1:"), "{line}: {said}");
+    child
+}
+
 /// A zombie has ended too: nobody here waits for grandchildren.
 fn lives(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
@@ -83,12 +96,28 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// As the last printed lines have it.
+fn users_speak(words: &str) {
+    let cluster = words.lines().find(|line| line.ends_with("/v1/cluster")).expect("it is printed");
+    let level = format!("\"feature_level\":{}", quorate_model::FeatureLevel::NEWEST.get());
+    // Members say what they can a moment after they have formed a cluster.
+    eventually("users can register", || shell(cluster).contains(&level));
+    let (mut bob, mut alice) = (connected(words, "bob"), connected(words, "alice"));
+    alice.stdin.take().expect("piped").write_all(b"hello\n").expect("it reads");
+    assert!(alice.wait().expect("ours").success(), "it is acknowledged");
+    let heard = BufReader::new(bob.stdout.take().expect("piped")).lines().next();
+    assert_eq!(heard.expect("it hears something").expect("text"), "alice: hello");
+    drop(bob.stdin.take());
+    assert!(bob.wait().expect("ours").success());
+}
+
 #[test]
 fn every_printed_line_works_a_node_can_be_killed_and_ctrl_c_leaves_nothing_behind() {
     let mut dev = Dev::start(free_offset());
     let (pids, folder) = (dev.pids(), dev.folder());
     assert_eq!(pids.len(), 6, "{}", dev.words);
     assert!(pids.iter().all(|pid| lives(*pid)) && Path::new(&folder).is_dir());
+    users_speak(&dev.words);
     let tries: Vec<_> =
         dev.words.lines().filter(|line| line.starts_with("curl") || line.starts_with("kill")).collect();
     assert!(tries.len() >= 5, "{}", dev.words);

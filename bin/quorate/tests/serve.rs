@@ -173,12 +173,19 @@ fn a_certificate_that_cannot_be_used_is_code_2_before_anything_is_written() {
     let bad = folder.path().join("bad.pem");
     std::fs::write(&bad, "no PEM").expect("written");
     for certificate in [bad.clone(), folder.path().join("none.pem")] {
-        let mut command = serve("n1", &data, free_address());
-        command.args(["--https", "127.0.0.1:0", "--tls-cert"]).arg(&certificate).arg("--tls-key").arg(&bad);
-        let (code, why) = refused(command);
-        assert_eq!(code, Some(2), "{why}");
-        assert!(why.contains(&format!("--tls-cert {}: ", certificate.display())), "{why}");
-        assert!(!data.exists(), "{why}");
+        for (flags, of) in [(&["--https", "127.0.0.1:0"][..], "--tls"), (&[], "--gateway-tls")] {
+            let mut command = serve("n1", &data, free_address());
+            command
+                .args(flags)
+                .arg(format!("{of}-cert"))
+                .arg(&certificate)
+                .arg(format!("{of}-key"))
+                .arg(&bad);
+            let (code, why) = refused(command);
+            assert_eq!(code, Some(2), "{why}");
+            assert!(why.contains(&format!("{of}-cert {}: ", certificate.display())), "{why}");
+            assert!(!data.exists(), "{why}");
+        }
     }
 }
 

@@ -36,6 +36,9 @@ pub struct ClusterBody {
     pub reason: Option<String>,
     /// Whether most of the voters answer the answering node.
     pub quorum: QuorumBody,
+    /// Where clients connect to the answering node's WebSocket gateway, such as `ws://n1:8082/ws`; null: it has none.
+    #[schema(required)]
+    pub gateway: Option<String>,
     /// Its members, by name.
     pub nodes: Vec<NodeBody>,
 }

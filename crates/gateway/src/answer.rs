@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use quorate_model::ConnectionId;
 use quorate_rt::{
-    http::{BoxBody, HyperIo, full},
+    http::{BoxBody, DuplexIo, full},
     rng,
 };
 use quorate_telemetry::gateway::TurnedAway;
@@ -129,15 +129,14 @@ async fn speak(answers: Answers, agreed: OnUpgrade, shaken: Shaken) {
     let Answers { desk, door } = answers;
     let Shaken { caller, dialect, ticket } = shaken;
     let Ok(upgraded) = agreed.await else { return };
-    let Ok(parts) = upgraded.downcast::<HyperIo>() else {
+    let Ok(parts) = upgraded.downcast::<DuplexIo>() else {
         tracing::error!("a connection is not of the kind that the listener takes");
         return;
     };
     let connection = caller.connection;
     desk.counters.opened(door.count());
     tracing::debug!(%connection, address = %caller.address, ?dialect, "socket opened");
-    let io = Box::new(parts.io.into_inner());
-    let wire = Wire::new(io, parts.read_buf, &desk.settings, desk.counters.clone()).await;
+    let wire = Wire::new(parts.io.into_inner(), parts.read_buf, &desk.settings, desk.counters.clone()).await;
     let end = dialect.converse(wire, desk.clone(), caller).await;
     drop(ticket);
     desk.counters.closed(end.label(), door.count());
@@ -186,7 +185,7 @@ fn names(headers: &HeaderMap, field: HeaderName, token: &str) -> bool {
 
 fn turned_away(why: TurnedAway) -> Response<BoxBody> {
     let mut answer = match why {
-        TurnedAway::Handshake => return text(StatusCode::BAD_REQUEST, "Bad Request\n"),
+        TurnedAway::Handshake | TurnedAway::Tls => return text(StatusCode::BAD_REQUEST, "Bad Request\n"),
         TurnedAway::Origin => return closing(text(StatusCode::FORBIDDEN, "Forbidden\n")),
         TurnedAway::Token => {
             let mut answer = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");

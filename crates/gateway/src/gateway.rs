@@ -16,6 +16,7 @@ use crate::{
     token::Verifier,
 };
 use quorate_rt::{
+    certificate::Certificate,
     cores::Cores,
     net::SharedPort,
     shutdown,
@@ -33,6 +34,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Set: whoever connects must prove who they are.
     pub verifier: Option<Verifier>,
+    /// Set: clients speak TLS, and are shown this.
+    pub certificate: Option<Certificate>,
     /// How many threads.
     pub threads: usize,
     /// By what it finds users, and reaches other gateways.
@@ -46,6 +49,7 @@ pub struct Gateway {
     desk: Arc<Desk>,
     door: Door,
     ways: Ways,
+    certificate: Option<Certificate>,
     address: SocketAddr,
     listening: shutdown::Trigger,
     cores: Cores,
@@ -65,7 +69,7 @@ pub enum StartError {
 impl Gateway {
     /// Listens. Messages of others are taken from the first client on.
     pub async fn start(parts: Parts, port: SharedPort) -> Result<Self, StartError> {
-        let Parts { settings, verifier, threads, ways, counters } = parts;
+        let Parts { settings, verifier, certificate, threads, ways, counters } = parts;
         let node = ways.me.clone();
         let hall = Hall::new(ways.presence.clone(), counters.clone(), settings.slow);
         ways.backplane.start(hall.clone()).await?;
@@ -92,14 +96,15 @@ impl Gateway {
         quorate_rt::spawn(asked::tell_changes(Arc::downgrade(&desk), stopped.clone()));
         let address = port.local_addr();
         let answers = Answers { desk: desk.clone(), door: door.clone() };
-        let port = Arc::new(port);
+        let (port, shown) = (Arc::new(port), certificate.as_ref().map(|shown| shown.newest().clone()));
         let (emptied, extension) = (door.clone(), desk.extension.clone());
         let cores = Cores::start(threads, "gateway", move |_| {
             let (port, answers, stopped) = (port.clone(), answers.clone(), stopped.clone());
             let (emptied, extension) = (emptied.clone(), extension.clone());
+            let shown = shown.as_ref().map(|shown| shown.reader());
             async move {
                 match port.listener().await {
-                    Ok(listener) => listen(listener, answers, stopped).await,
+                    Ok(listener) => listen(listener, shown, answers, stopped).await,
                     Err(error) => tracing::error!(%error, "a thread of the gateway can't listen"),
                 }
                 // The sockets of this thread end with it.
@@ -107,12 +112,17 @@ impl Gateway {
                 extension.emptied().await;
             }
         })?;
-        Ok(Self { desk, door, ways, address, listening, cores })
+        Ok(Self { desk, door, ways, certificate, address, listening, cores })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it shows to those who connect; `None`: it speaks cleartext. Whoever holds this can have it read again.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// What its sessions share.

@@ -14,6 +14,7 @@ use crate::{
 };
 use quorate_model::{NodeName, UserId};
 use quorate_rt::{
+    certificate::Certificate,
     net::SharedPort,
     time::{self, Duration, Instant},
 };
@@ -27,12 +28,31 @@ pub async fn gateway(table: &Arc<Table>, name: &str, settings: Settings) -> Gate
     guarded(table, name, settings, None).await
 }
 
+/// One that speaks TLS.
+pub async fn certified(
+    table: &Arc<Table>,
+    name: &str,
+    settings: Settings,
+    certificate: Certificate,
+) -> Gateway {
+    started(table, name, settings, (None, Some(certificate))).await
+}
+
 /// One that wants proofs.
 pub async fn guarded(
     table: &Arc<Table>,
     name: &str,
     settings: Settings,
     verifier: Option<Verifier>,
+) -> Gateway {
+    started(table, name, settings, (verifier, None)).await
+}
+
+async fn started(
+    table: &Arc<Table>,
+    name: &str,
+    settings: Settings,
+    (verifier, certificate): (Option<Verifier>, Option<Certificate>),
 ) -> Gateway {
     let node = NodeName::parse(name).expect("a good name");
     let port = SharedPort::claim(SocketAddr::from(([127, 0, 0, 1], 0))).expect("some port is free");
@@ -43,7 +63,7 @@ pub async fn guarded(
         presence: table.presence(&node),
         backplane: table.backplane(&node),
     };
-    let parts = Parts { settings, verifier, threads: 1, ways, counters: Arc::default() };
+    let parts = Parts { settings, verifier, certificate, threads: 1, ways, counters: Arc::default() };
     Gateway::start(parts, port).await.expect("it starts")
 }
 

@@ -26,6 +26,16 @@ pub enum Signature {
     Es256,
 }
 
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+        })
+    }
+}
+
 /// Checks tokens.
 pub struct Verifier {
     key: DecodingKey,
@@ -44,7 +54,7 @@ pub enum NotAKey {
     #[error("a key in PEM is no shared secret; for a public key name RS256 or ES256")]
     Pem,
     /// It is not a public key in PEM, or of another kind.
-    #[error("it is no public key in PEM that goes with {0:?}")]
+    #[error("it is no public key in PEM that goes with {0}")]
     NotPem(Signature),
 }
 
@@ -112,6 +122,9 @@ impl Verifier {
                 }
                 (Algorithm::HS256, DecodingKey::from_secret(secret))
             }
+            Signature::Rs256 | Signature::Es256 if is_private(key) => {
+                return Err(NotAKey::NotPem(signature));
+            }
             Signature::Rs256 => (Algorithm::RS256, DecodingKey::from_rsa_pem(key).map_err(not_pem)?),
             Signature::Es256 => (Algorithm::ES256, DecodingKey::from_ec_pem(key).map_err(not_pem)?),
         };
@@ -163,17 +176,11 @@ impl Verifier {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whoever forgets to name the signature of a public key would let everybody in who has it.
-    #[test]
-    fn a_key_in_pem_is_no_shared_secret() {
-        let pem =
-            b"\n-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
-        assert!(matches!(Verifier::new(Signature::Hs256, pem), Err(NotAKey::Pem)));
-        assert!(Verifier::new(Signature::Hs256, &[b'x'; SECRET_BYTES_MIN]).is_ok());
-        assert!(matches!(Verifier::new(Signature::Hs256, b"x"), Err(NotAKey::Short(1))));
-    }
+/// The library takes some private keys, and then finds no token signed by them.
+fn is_private(pem: &[u8]) -> bool {
+    let label = b"PRIVATE KEY-----";
+    pem.windows(label.len()).any(|window| window == label)
 }
+
+#[cfg(test)]
+mod tests;

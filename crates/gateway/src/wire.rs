@@ -209,9 +209,16 @@ impl Wire {
             Ok::<(), ()>(())
         };
         let is_done = time::timeout(CLOSE_WITHIN, farewell).await.is_ok_and(|done| done.is_ok());
-        if !(is_done && is_orderly) {
-            let _ = time::timeout(LINGER, linger(self.socket)).await;
-        }
+        let mut socket = self.socket;
+        let ended = async {
+            if is_done && is_orderly {
+                // By TLS an end that is not announced looks like a break. Nobody waits for what becomes of it.
+                let _ = socket.get_mut().shutdown().await;
+            } else {
+                linger(socket).await;
+            }
+        };
+        let _ = time::timeout(LINGER, ended).await;
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Config {
     pub coordinator_ttl: Ttl,
     /// Where nobody may register: this node answers there.
     pub own: OwnAddresses,
+    /// Where clients connect to this node's WebSocket gateway, as a URL; `None`: it has none.
+    pub gateway: Option<String>,
     /// Where requests say their routing keys, for `/v1/explain`.
     pub key_forms: Arc<KeyForms>,
     /// What this node alone was told, for the same.

@@ -31,7 +31,7 @@ mod yaml;
 pub use backplane::{GatewayBackplane, RedisAt};
 pub use error::{ConfigError, ConfigErrors, Origin, Wrong, quoted};
 pub use files::NamedFiles;
-pub use gateway::{Gateway, GatewayListener, Tokens};
+pub use gateway::{Gateway, GatewayListener, Identity, Tokens};
 pub use reference::reference;
 pub use setting::{DefaultValue, SETTINGS, Setting, is_unknown_variable};
 pub use yaml::{Line, Yaml};
@@ -281,7 +281,7 @@ impl Config {
             peers,
             advertise_peer: r.optional("advertise-peer", |text, _| parse::dialled(text)),
             advertise_management: r.optional("advertise-management", |text, _| parse::dialled(text)),
-            advertise_gateway: r.optional("advertise-gateway", |text, _| parse::dialled(text)),
+            advertise_gateway: r.optional("advertise-gateway", |text, _| parse::gateway_dialled(text)),
             worker_ttl: r.value("worker-ttl", parse::ttl),
             coordinator_ttl: r.value("coordinator-ttl", parse::coordinator_ttl),
             request_timeout: r.duration("request-timeout", &parse::REQUEST_TIMEOUT),
@@ -372,6 +372,16 @@ impl Config {
     /// What others are told as the management address: as given, else from the bound listener.
     pub fn advertised_management(&self, bound: SocketAddr) -> String {
         self.advertise_management.clone().unwrap_or_else(|| self.reachable(bound))
+    }
+
+    /// What clients dial to speak to its gateway, as a URL.
+    pub fn advertised_gateway(&self, bound: SocketAddr) -> String {
+        let dialled = self.advertise_gateway.clone().unwrap_or_else(|| self.reachable(bound));
+        match self.gateway.identity {
+            _ if dialled.contains("://") => format!("{dialled}/ws"),
+            Some(_) => format!("wss://{dialled}/ws"),
+            None => format!("ws://{dialled}/ws"),
+        }
     }
 
     /// A wildcard address can't be dialled; the name by which the peers know this node can, or its host name.

@@ -12,19 +12,20 @@ use std::{net::SocketAddr, sync::Arc};
 pub(crate) fn config(
     config: &Config,
     (metrics, local): (&Arc<Metrics>, &Arc<Published<Local>>),
-    (peer, management): (SocketAddr, SocketAddr),
-    ending: shutdown::Shutdown,
+    (peer, management, gateway): (SocketAddr, SocketAddr, Option<SocketAddr>),
+    ending: &shutdown::Shutdown,
 ) -> quorate_management::Config {
     let metrics = metrics.clone();
     quorate_management::Config {
         default_ttl: config.worker_ttl,
         coordinator_ttl: config.coordinator_ttl,
         own: own_addresses(config, (management, peer)),
+        gateway: gateway.map(|gateway| config.advertised_gateway(gateway)),
         key_forms: config.key_forms.clone(),
         local: local.clone(),
         metrics: Arc::new(move || metrics.render()),
         metrics_type: Metrics::CONTENT_TYPE,
-        ending,
+        ending: ending.clone(),
         keep_alive: quorate_management::KEEP_ALIVE,
     }
 }

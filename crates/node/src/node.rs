@@ -4,7 +4,9 @@ use crate::{
     certificates,
     cluster::NodeCluster,
     config::Config,
-    data_plane, disk_room, gateway, health, management, measure, partition_poller,
+    data_plane, disk_room,
+    gateway::{self, Claimed},
+    health, management, measure, partition_poller,
     partition_source::PartitionSource,
     readiness::{self, Past, Phase, Readiness},
     settings_file,
@@ -57,9 +59,9 @@ pub enum StartError {
     /// The file of tokens for tunnels can't be used.
     #[error("--tunnel-token-file {0}")]
     Tokens(#[from] Unusable),
-    /// The file of the key for clients' tokens can't be used.
-    #[error("--gateway-token-key {0}")]
-    GatewayKey(#[from] gateway::Unusable),
+    /// A file of the gateway can't be used: the key for clients' tokens, its certificate or that one's key.
+    #[error(transparent)]
+    GatewayFile(#[from] gateway::Unusable),
     /// The gateway did not start.
     #[error(transparent)]
     Gateway(#[from] quorate_gateway::gateway::StartError),
@@ -88,7 +90,7 @@ impl StartError {
             Self::Disk(quorate_storage::OpenError::Io { .. }) => false,
             Self::NoSecret
             | Self::Tokens(_)
-            | Self::GatewayKey(_)
+            | Self::GatewayFile(_)
             | Self::Disk(_)
             | Self::Consensus(
                 quorate_consensus::StartError::OtherCluster { .. }
@@ -125,12 +127,12 @@ impl Node {
             return Err(StartError::NoSecret);
         }
         let tokens = tunnels::tokens(config.tunnel_token_file.clone()).await?;
-        let verifier = gateway::key(&config).await?;
+        let guards = gateway::guards(&config).await?;
         // Bound first: an address that is taken must not leave a trace on the disk.
         let (peer_listener, peer) = bind("--peer", config.peer).await?;
         let (management_listener, management) = bind("--management", config.management).await?;
         data_plane::claim(&config)?;
-        let gateway = gateway::claim(&config, verifier)?;
+        let gateway = gateway::claim(&config, guards)?;
         let past = if disk.identity().cluster.is_some() { Past::Member } else { Past::Empty };
         let metrics = Metrics::new();
         let control = metrics.control();
@@ -151,14 +153,14 @@ impl Node {
         let (tokens, tokens_asked) = tunnels::keep_up(config.tunnel_token_file.as_ref(), tokens, &stopped);
         let cluster = NodeCluster::new(me.clone(), consensus.clone(), readiness.clone());
         let cluster = Arc::new(cluster.taking_tunnels(Guard::new(tokens, management), tunnels.clone()));
-        let (addresses, local) = ((peer, management), settings_file::local(&config));
-        let management_config =
-            management::config(&config, (&metrics, &local), addresses, management_stopped.clone());
+        let local = settings_file::local(&config);
+        let addresses = (peer, management, gateway.as_ref().map(Claimed::local_addr));
+        let apis = management::config(&config, (&metrics, &local), addresses, &management_stopped);
         let proxy = data_plane::start(&config, &consensus, (&local, &roads), (&freshness, &metrics)).await?;
         data_plane::tell(&proxy, &consensus);
         let gateway = gateway::start(&config, gateway, detour, (&consensus, &metrics)).await?;
         let listener = (management_listener, limits, management_stopped);
-        let management_ended = management::serve(cluster, management_config, proxy.inlet(), listener);
+        let management_ended = management::serve(cluster, apis, proxy.inlet(), listener);
         quorate_rt::spawn(remember_level(consensus.clone(), disk.clone(), stopped.clone()));
         disk_room::keep_up(&consensus, &disk, control, &stopped);
         let checks = health::run((consensus.clone(), me.clone()), roads, metrics.clone(), stopped.clone());
@@ -168,7 +170,7 @@ impl Node {
         quorate_rt::spawn(ready);
         quorate_rt::spawn(measure::run(consensus.clone(), freshness, metrics.clone(), stopped.clone()));
         let file = settings_file::keep_up(&config, (&local, metrics.control()), &stopped);
-        let reread = [certificates::keep_up(&proxy, &stopped), file, tokens_asked];
+        let reread = [certificates::keep_up(&proxy, gateway.as_ref(), &stopped), file, tokens_asked];
         if let (Some(source), Some(kafka)) = (partition_source, &config.kafka) {
             quorate_rt::spawn(partition_poller::poll(consensus.clone(), source, kafka.refresh, stopped));
         }
@@ -245,12 +247,12 @@ impl Node {
         &self.readiness
     }
 
-    /// Reads those files again that may change while the node runs: the certificate of the TLS listener and its key, the
-    /// settings, and the tokens for tunnels.
+    /// Reads those files again that may change while the node runs: the certificates of the TLS listeners and their keys,
+    /// the settings, and the tokens for tunnels.
     pub fn reread(&self) {
         let config = &self.config;
-        if self.proxy.certificate().is_none() && config.reload.is_none() && config.tunnel_token_file.is_none()
-        {
+        let shown = certificates::of(&self.proxy, self.gateway.as_ref());
+        if shown.is_empty() && config.reload.is_none() && config.tunnel_token_file.is_none() {
             tracing::info!(
                 "asked to read files again: there is no certificate, no settings file and no file of tokens, and all else is \
                  read at start"

@@ -6,7 +6,6 @@
 //! |---|---|
 //! | [`start`] | one runtime per core, each with a listener of its own on one port; drain |
 //! | `listen` | a connection is accepted, within the bounds |
-//! | [`certificate`] | what those who speak TLS are shown; read again while the node runs |
 //! | `opening`, `transport` | TLS, where it is the other listener; and which HTTP a connection speaks |
 //! | `http1` | the bytes: HTTP/1.1 on both sides, by hyper and by a codec of our own. Nothing else knows what carries them |
 //! | `http2` | HTTP/2, beside it |
@@ -40,7 +39,6 @@
 
 mod admit;
 mod answer;
-pub mod certificate;
 mod client;
 pub mod config;
 mod core;
@@ -77,7 +75,6 @@ pub mod tunnel;
 mod upgrade;
 mod websocket;
 
-pub use certificate::Certificate;
 pub use config::{Config, Https, Limits};
 pub use freshness::Freshness;
 pub use http1::{AnswerBody, AnswerError, WireError};

@@ -1,7 +1,7 @@
 //! One runtime per core, each with a listener of its own on one port; and the way to an orderly end.
 
 use crate::{
-    Breakers, Certificate, Config, Freshness, InFlight, Inlet, KeyTraces, Observations, Ramps,
+    Breakers, Config, Freshness, Https, InFlight, Inlet, KeyTraces, Observations, Ramps,
     core::{Core, Questions, Shared},
     dial::Dialer,
     listen::{self, Door, Ends},
@@ -9,6 +9,7 @@ use crate::{
 };
 use quorate_routing::local::Local;
 use quorate_rt::{
+    certificate::Certificate,
     cores::{self, Cores},
     net::{SharedPort, TcpListener},
     published::Published,
@@ -98,7 +99,9 @@ impl Proxy {
     pub async fn start(config: Config, feeds: Feeds) -> Result<Self, StartError> {
         let Feeds { view, loads, breakers, local, tunnels, freshness, metrics } = feeds;
         let certificate = match &config.https {
-            Some(https) => Some(Certificate::read(https.certificate.clone(), https.key.clone()).await?),
+            Some(Https { certificate, key, .. }) => {
+                Some(Certificate::read(certificate.clone(), key.clone(), tls::Alpn::Either).await?)
+            }
             None => None,
         };
         let ports = Ports::claim(&config, certificate.as_ref())?;

@@ -4,8 +4,9 @@
 
 mod rig;
 
-use quorate_proxy::{Config, Feeds, Https, Proxy, certificate::Look};
+use quorate_proxy::{Config, Feeds, Https, Proxy};
 use quorate_rt::{
+    certificate::Look,
     published::Published,
     time::{sleep, timeout},
 };

@@ -3,6 +3,7 @@
 //! The data plane has its own, leaner way of serving HTTP/1.1; this is for the management and peer listeners.
 
 use crate::{
+    duplex,
     net::{TcpListener, TcpStream},
     shutdown::Shutdown,
     time,
@@ -135,6 +136,9 @@ impl<T: AsyncWrite> AsyncWrite for DirtyFlush<T> {
 
 /// Our sockets, as hyper wants them.
 pub type HyperIo = TokioIo<DirtyFlush<TcpStream>>;
+
+/// Connections of any kind, as hyper wants them.
+pub type DuplexIo = TokioIo<duplex::Stream>;
 
 /// Wraps a socket for hyper, without Nagle's delay.
 pub fn hyper_io(tcp: TcpStream) -> HyperIo {

@@ -10,14 +10,16 @@
 //! | [`time`] | instants, sleeping, deadlines, the wall clock |
 //! | [`net`] | TCP listeners and streams |
 //! | [`rng`] | randomness |
+//! | [`certificate`] | a certificate that is renewed while it is shown |
 //! | [`conveyor`] | blocking work on every core at once, handed over in order |
 //! | [`cores`] | one single-threaded runtime per core, for the data plane |
 //! | [`http`] | hyper over our sockets: serving with bounds and drain, HTTP/2 clients |
 //! | [`planted`] | bugs put in on purpose, in simulation only |
 //! | [`published`] | a cell that one task writes and each request reads with one atomic load |
 //! | [`shutdown`] | one signal that ends many tasks |
-//! | [`tls`] | TLS towards workers |
+//! | [`tls`] | TLS towards workers and clients |
 
+pub mod certificate;
 pub mod conveyor;
 pub mod cores;
 pub mod duplex;

@@ -181,14 +181,14 @@ fn pem_problem(error: &pem::Error, what: &str) -> String {
 }
 
 impl Acceptor {
-    /// With a certificate and those that lead to its authority, and the key: PEM files. Speaks HTTP/2 and HTTP/1.1 by
-    /// ALPN, in this order. Reads files: call it off the async threads.
-    pub fn new(certificate: &Path, key: &Path) -> Result<Self, Error> {
-        Self::of(&PairFiles::read(certificate, key))
+    /// With a certificate and those that lead to its authority, and the key: PEM files. What is spoken is agreed on by
+    /// ALPN; a client that takes no part in it is accepted. Reads files: call it off the async threads.
+    pub fn new(certificate: &Path, key: &Path, speaks: Alpn) -> Result<Self, Error> {
+        Self::of(&PairFiles::read(certificate, key), speaks)
     }
 
     /// The same of files that were read.
-    pub fn of(PairFiles { certificate, key }: &PairFiles) -> Result<Self, Error> {
+    pub fn of(PairFiles { certificate, key }: &PairFiles, speaks: Alpn) -> Result<Self, Error> {
         let wrong = |what, path: &Path, problem: String| Error::Identity { what, path: path.into(), problem };
         let (certificate, chain) = certificate;
         let chain = chain.as_ref().map_err(|why| wrong("certificate", certificate, why.clone()))?;
@@ -208,7 +208,7 @@ impl Acceptor {
             .with_no_client_auth()
             .with_single_cert(chain, secret)
             .map_err(|source| Error::Pair { certificate: certificate.clone(), key: key.clone(), source })?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = speaks.names();
         Ok(Self(Arc::new(config).into()))
     }
 

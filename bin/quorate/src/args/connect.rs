@@ -25,6 +25,8 @@ answers.
 Examples:
   quorate connect --user alice
   quorate connect --user alice --gateway ws://g1:8082/ws,ws://g2:8082/ws --to bob
+  quorate connect --user alice --server http://n1:9090
+  SSL_CERT_FILE=ca.pem quorate connect --user alice --gateway wss://g1:8082/ws
   echo 'bob: hello' | quorate connect --user alice
   quorate connect --user bob --listen --json < /dev/null")]
 pub struct ConnectArgs {
@@ -32,8 +34,13 @@ pub struct ConnectArgs {
     #[arg(long, value_name = "USER")]
     pub user: String,
     /// Addresses of any gateways, separated by commas; the first that answers is taken, and the next when it is lost
-    #[arg(long, value_name = "URL", env = "QUORATE_GATEWAYS", default_value = "ws://127.0.0.1:8082/ws")]
-    pub gateway: String,
+    /// [default: those that --server tells, else ws://127.0.0.1:8082/ws]
+    #[arg(long, value_name = "URL", env = "QUORATE_GATEWAYS")]
+    pub gateway: Option<String>,
+    /// Management addresses of any nodes, separated by commas: the cluster is asked where its gateways are, unless
+    /// --gateway says it
+    #[arg(long, value_name = "URL", env = "QUORATE_SERVER")]
+    pub server: Option<String>,
     /// Whom lines without a name go to
     #[arg(long, value_name = "USER")]
     pub to: Option<String>,

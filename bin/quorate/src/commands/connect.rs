@@ -1,5 +1,6 @@
 //! `quorate connect`
 
+mod gateways;
 mod line;
 mod shown;
 
@@ -11,7 +12,7 @@ use crate::{
     signals::Signals,
 };
 use line::Line;
-use quorate_client::socket::{self, Caller, Dialect, Heard, Listener, Talker};
+use quorate_client::socket::{Caller, Dialect, Heard, Listener, Talker};
 use shown::Shown;
 use std::{io::BufRead as _, path::Path};
 use tokio::sync::mpsc;
@@ -23,16 +24,19 @@ pub fn run(args: &ConnectArgs) -> Result<(), Failure> {
     if args.user.is_empty() {
         return Err(Failure::Usage("--user: is empty; allowed: 1 to 256 bytes".into()));
     }
-    let gateways = socket::gateways(&args.gateway)
-        .map_err(|e| Failure::Usage(format!("--gateway (or QUORATE_GATEWAYS): {e}")))?;
+    let nodes = gateways::Nodes::of(args)?;
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let dialect = if args.legacy { Dialect::Legacy } else { Dialect::Quorate };
-    let caller = Caller { user: args.user.clone(), gateways, token: token.map(Into::into), dialect };
     block_on(async {
         let mut signals = Signals::listen()?;
+        let connect = async {
+            let gateways = nodes.gateways().await?;
+            let caller = Caller { user: args.user.clone(), gateways, token: token.map(Into::into), dialect };
+            Ok::<_, Failure>(caller.connect().await?)
+        };
         let (talker, listener) = tokio::select! {
             biased;
-            connected = caller.connect() => connected?,
+            connected = connect => connected?,
             _ = signals.next() => return Ok(()),
         };
         let talk = Talk { args, talker, listener, to: args.to.clone(), has_failed: false, is_leaving: false };

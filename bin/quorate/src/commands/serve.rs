@@ -80,7 +80,11 @@ fn checked(sources: &Sources) -> Result<Config, Failure> {
     // Without a listener for TLS its certificate is not asked for.
     let has_tls = config.as_ref().map_or(true, |config| config.https.is_some());
     if let Some((certificate, key)) = files.tls.filter(|_| has_tls) {
-        wrong.extend(check_certificate(&certificate, &key).err());
+        wrong.extend(check_certificate("tls", (&certificate, &key), tls::Alpn::Either).err());
+    }
+    let has_gateway = config.as_ref().map_or(true, |config| config.gateway.address().is_some());
+    if let Some((certificate, key)) = files.gateway_tls.filter(|_| has_gateway) {
+        wrong.extend(check_certificate("gateway-tls", (&certificate, &key), tls::Alpn::Http1).err());
     }
     if let Some(file) = files.tunnel_tokens {
         wrong.extend(check_tokens(&file).err());
@@ -95,17 +99,20 @@ fn checked(sources: &Sources) -> Result<Config, Failure> {
 }
 
 /// A certificate that can't be used is bad configuration.
-fn check_certificate(certificate: &Path, key: &Path) -> Result<(), String> {
-    let acceptor = tls::Acceptor::new(certificate, key);
-    let (certificate, key) = (certificate.display(), key.display());
+fn check_certificate(
+    flags: &str,
+    (certificate, key): (&Path, &Path),
+    speaks: tls::Alpn,
+) -> Result<(), String> {
+    let acceptor = tls::Acceptor::new(certificate, key, speaks);
+    let certificate = format!("--{flags}-cert {}", certificate.display());
+    let key = format!("--{flags}-key {}", key.display());
     let why = match acceptor {
         Ok(_) => return Ok(()),
-        Err(tls::Error::Identity { what: "key", problem, .. }) => format!("--tls-key {key}: {problem}"),
-        Err(tls::Error::Identity { problem, .. }) => format!("--tls-cert {certificate}: {problem}"),
-        Err(tls::Error::Pair { source, .. }) => {
-            format!("--tls-cert {certificate} and --tls-key {key}: {source}")
-        }
-        Err(other) => format!("--tls-cert {certificate} and --tls-key {key}: {other}"),
+        Err(tls::Error::Identity { what: "key", problem, .. }) => format!("{key}: {problem}"),
+        Err(tls::Error::Identity { problem, .. }) => format!("{certificate}: {problem}"),
+        Err(tls::Error::Pair { source, .. }) => format!("{certificate} and {key}: {source}"),
+        Err(other) => format!("{certificate} and {key}: {other}"),
     };
     let allowed = "PEM files: the certificate with those that lead to its authority, and its key";
     Err(format!("{why}; allowed: {allowed}"))

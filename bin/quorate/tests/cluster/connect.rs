@@ -45,10 +45,13 @@ struct Ear {
 
 impl Ear {
     fn open(user: &str, gateways: &str) -> Self {
+        Self::of(&mut connect(user, gateways))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
         let file = |path: &PathBuf| File::create(path).expect("a file");
-        let mut command = connect(user, gateways);
         command.arg("--json").stdin(Stdio::piped()).stdout(file(&out)).stderr(file(&err));
         let mut child = command.spawn().expect("it starts");
         let stdin = child.stdin.take();
@@ -116,6 +119,41 @@ fn a_message_arrives_on_another_node_and_behind_the_end_of_a_node() {
     assert_eq!(bob.heard(3)[2], message("alice", "3"));
     assert_eq!(bob.heard(3).len(), 3, "nothing comes twice");
     assert_eq!(bob.end(), Some(0));
+}
+
+#[test]
+fn any_node_tells_where_the_gateways_are() {
+    let _machine = machine_shared();
+    let mut cluster = Cluster::formed();
+    cluster.ready();
+    for node in &cluster.nodes {
+        assert_eq!(node.get("/v1/cluster")["gateway"], format!("ws://{}/ws", node.gateway));
+    }
+    eventually("all have said where they are", || {
+        let told = cluster.nodes[1].get("/v1/cluster");
+        let nodes = told["nodes"].as_array().expect("a list");
+        (nodes.len() == 3 && nodes.iter().all(|node| node["management"] != "")).then_some(())
+    });
+    let server = format!("http://{}", cluster.nodes[1].management);
+    let alone = |args: &[&str]| {
+        let mut command = quorate(&[&["connect", "--user", "alice"], args].concat());
+        command.stdin(Stdio::null()).output().expect("it ends")
+    };
+    let told = alone(&["--server", &server]);
+    assert_eq!(
+        (told.status.code(), String::from_utf8_lossy(&told.stderr).as_ref()),
+        (Some(0), &*told_of(&cluster.nodes[1]))
+    );
+    // Whoever names gateways is not sent elsewhere.
+    let named = alone(&["--server", &server, "--gateway", &gateways(&[&cluster.nodes[0]])]);
+    assert_eq!(String::from_utf8_lossy(&named.stderr), told_of(&cluster.nodes[0]));
+
+    // The others are known as well: a session goes on there when its node ends.
+    let ear = Ear::of(&mut quorate(&["connect", "--user", "bob", "--server", &server]));
+    cluster.nodes[1].signal("TERM");
+    assert!(cluster.nodes[1].ended().0.success());
+    ear.told("again");
+    assert_eq!(ear.end(), Some(0));
 }
 
 fn told_of(node: &Node) -> String {

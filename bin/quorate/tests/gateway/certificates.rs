@@ -2,13 +2,22 @@
 
 use crate::{
     router::{Router, certificate},
-    support::{eventually, machine_shared},
+    support::{eventually, machine_shared, node::quorate},
     tools,
 };
-use std::{path::Path, process::Command};
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
-/// Whether a new connection is shown a certificate that `trusted` vouches for.
+/// Whether a new connection of the routing listener is shown a certificate that `trusted` vouches for.
 fn is_shown(router: &Router, trusted: &Path) -> bool {
+    is_shown_at(&format!("https://{}/api/service/none", router.https), trusted)
+}
+
+/// The same of a URL.
+fn is_shown_at(url: &str, trusted: &Path) -> bool {
     let mut command = Command::new("curl");
     command.env_clear().args([
         "--disable",
@@ -19,7 +28,7 @@ fn is_shown(router: &Router, trusted: &Path) -> bool {
         "/dev/null",
         "--cacert",
     ]);
-    command.arg(trusted).arg(format!("https://{}/api/service/none", router.https));
+    command.arg(trusted).arg(url);
     // 60: it can't be verified.
     match command.status().expect("there is curl").code() {
         Some(0) => true,
@@ -53,4 +62,48 @@ fn a_renewed_certificate_is_taken_up_at_a_hangup_and_a_broken_one_is_not() {
     eventually("the new one is shown", || is_shown(&router, &new).then_some(()));
     assert!(!is_shown(&router, &old));
     assert!(router.node.has_ended().is_none(), "SIGHUP ends no node");
+}
+
+/// Alice writes to herself through the gateway, which acknowledges it, and trusts whom `trusted` vouches for.
+fn alice(gateway: &str, trusted: &Path) -> Output {
+    let mut command = quorate(&["connect", "--user", "alice", "--to", "alice", "--gateway", gateway]);
+    command.env("SSL_CERT_FILE", trusted).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    // One that is not let in may have gone.
+    let _ = child.stdin.take().expect("piped").write_all(b"hello\n");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn the_gateway_shows_its_own_certificate_and_the_renewed_one_at_a_hangup() {
+    if !tools::has(&["curl"]) {
+        return;
+    }
+    let _shared = machine_shared();
+    let own = tempfile::tempdir().expect("a folder");
+    let [served, key] = certificate(own.path());
+    let mut router = Router::ready_with(&["--gateway-tls-cert", &served, "--gateway-tls-key", &key]);
+    let (old, new) = (own.path().join("old.pem"), own.path().join("new.pem"));
+    std::fs::copy(&served, &old).expect("copied");
+    let health = format!("https://{}/health", router.node.gateway);
+    assert!(is_shown_at(&health, &old));
+    assert!(!is_shown(&router, &old), "the routing listener has another one");
+
+    let gateway = format!("wss://{}/ws", router.node.gateway);
+    assert_eq!(router.node.get("/v1/cluster")["gateway"], *gateway);
+    let talk = alice(&gateway, &old);
+    assert_eq!(talk.status.code(), Some(0), "{}", String::from_utf8_lossy(&talk.stderr));
+    let stranger = alice(&gateway, &router.folder().join("tls.pem"));
+    let why = String::from_utf8_lossy(&stranger.stderr);
+    assert_eq!(stranger.status.code(), Some(3), "{why}");
+    assert!(why.contains("certificate"), "{why}");
+
+    certificate(own.path());
+    std::fs::copy(&served, &new).expect("copied");
+    router.node.signal("HUP");
+    eventually("the new one is shown", || is_shown_at(&health, &new).then_some(()));
+    assert!(!is_shown_at(&health, &old));
+    let talk = alice(&gateway, &new);
+    assert_eq!(talk.status.code(), Some(0), "{}", String::from_utf8_lossy(&talk.stderr));
+    assert!(router.node.has_ended().is_none());
 }

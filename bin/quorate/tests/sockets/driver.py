@@ -1,5 +1,5 @@
 """Many WebSocket clients, told what to do by lines of JSON, and saying what they see in lines of JSON."""
-import asyncio, json, sys
+import asyncio, json, ssl, sys
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -22,7 +22,8 @@ async def listen(name, socket):
 
 async def open_one(name, url, protocols):
     try:
-        socket = await connect(url, subprotocols=protocols or None, **HOW)
+        trusted = {"ssl": ssl.create_default_context(cafile=sys.argv[1])} if url.startswith("wss:") else {}
+        socket = await connect(url, subprotocols=protocols or None, **trusted, **HOW)
     except InvalidStatus as error:
         return say(name, "refused", status=error.response.status_code)
     except (OSError, EOFError, asyncio.TimeoutError) as error:

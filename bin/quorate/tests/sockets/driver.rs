@@ -34,8 +34,13 @@ impl Drop for Driver {
 
 impl Driver {
     pub fn start(interpreter: &Path) -> Self {
+        Self::trusting(interpreter, Path::new(""))
+    }
+
+    /// The same; those that speak TLS trust whom this file vouches for.
+    pub fn trusting(interpreter: &Path, authorities: &Path) -> Self {
         let mut command = Command::new(interpreter);
-        command.args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-c", PROGRAM]).arg(authorities).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let (orders, said) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         let seen = Arc::new(Mutex::default());
@@ -51,7 +56,12 @@ impl Driver {
 
     /// Connects, and waits until it is open; its connection id.
     pub fn open(&mut self, name: &str, node: &Node) -> String {
-        self.order(&json!({"do": "open", "name": name, "url": url(node), "protocols": []}));
+        self.open_at(name, &url(node))
+    }
+
+    /// The same by a URL.
+    pub fn open_at(&mut self, name: &str, url: &str) -> String {
+        self.order(&json!({"do": "open", "name": name, "url": url, "protocols": []}));
         let open = self.waits_for(name, "is open", |event| event["event"] == "open");
         open["connection"].as_str().expect("text").to_owned()
     }
@@ -59,6 +69,11 @@ impl Driver {
     /// The same, and registers as `user`.
     pub fn register(&mut self, name: &str, user: &str, node: &Node) {
         self.open(name, node);
+        self.become_user(name, user);
+    }
+
+    /// Registers one that is open.
+    pub fn become_user(&mut self, name: &str, user: &str) {
         self.send(name, &json!({"type": "register", "userId": user}));
         self.hears(name, &json!({"type": "registered", "content": "Successfully registered"}));
     }

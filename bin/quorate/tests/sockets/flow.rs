@@ -58,6 +58,40 @@ fn alice_and_bob_speak_across_nodes_through_a_failover() {
     assert!(!clients.heard("alice").contains(&unsent()));
 }
 
+/// One node speaks TLS to its clients, the others do not: between them that makes no difference.
+#[test]
+fn users_by_tls_and_in_the_clear_speak_to_each_other() {
+    let _machine = machine_shared();
+    let Some(interpreter) = tools::python() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&cert, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let mut cluster = Cluster::planned_as(&[], |place, node| {
+        if place == 1 {
+            let files = [("--gateway-tls-cert", &cert), ("--gateway-tls-key", &key)];
+            let args = files.map(|(flag, path)| [flag, path.to_str().expect("UTF-8")].map(str::to_owned));
+            node.args.extend(args.into_iter().flatten());
+        }
+    });
+    cluster.nodes.iter_mut().for_each(Node::start);
+    cluster.ready();
+    let mut clients = Driver::trusting(interpreter, &cert);
+    clients.register("alice", "alice", &cluster.nodes[0]);
+    clients.open_at("bob", &format!("wss://{}/ws", cluster.nodes[1].gateway));
+    clients.become_user("bob", "bob");
+    held_by(&cluster, "bob", Some("n2"));
+    clients.say("alice", "bob", "hello");
+    clients.hears("bob", &from("alice", "hello"));
+    clients.say("bob", "alice", "good day");
+    clients.hears("alice", &from("bob", "good day"));
+    // It is told why its node goes, and its connection ends without an error.
+    cluster.nodes[1].signal("TERM");
+    assert_eq!(clients.closed("bob"), 1012);
+    cluster.nodes[1].ended();
+}
+
 /// The original's gateway closes its sockets and exits: its users are ghosts for 90 s.
 #[test]
 fn a_deploy_leaves_no_ghosts() {

@@ -29,6 +29,9 @@ pub struct Cluster {
     /// Whether most voters answer it; `None` where it does not tell.
     #[serde(default)]
     pub quorum: Option<Quorum>,
+    /// Where clients connect to its WebSocket gateway; `None`: it has none, or does not tell.
+    #[serde(default)]
+    pub gateway: Option<String>,
     /// Its members.
     #[serde(default)]
     pub nodes: Vec<Node>,

@@ -151,6 +151,7 @@ fn answer(line: &str) -> Say {
                 status: "degraded".into(),
                 reason: Some("no leader".into()),
                 quorum: cluster::QuorumBody { held: false, voters: 3, reachable: 1 },
+                gateway: Some("wss://n1:8082/ws".into()),
                 nodes: vec![cluster::NodeBody {
                     feature_level_max: Some(2),
                     name: "n1".into(),

@@ -60,7 +60,9 @@ pub async fn converse(mut wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
                 // The close says it, too.
                 let _ = wire.say(Told::Replaced.text()).await;
             }
-            tokio::join!(life.end(), wire.finish(&end));
+            // First: whoever hears that the session is over finds nobody in presence.
+            life.end().await;
+            wire.finish(&end).await;
             end
         }
     }

@@ -7,3 +7,4 @@ mod contract;
 mod defects;
 mod ending;
 mod second_login;
+mod tls;

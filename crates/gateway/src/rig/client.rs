@@ -7,20 +7,20 @@ use quorate_rt::{
     time::{self, Duration},
 };
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Error, Message, protocol::Role},
 };
 
 /// A WebSocket of a client.
-pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+pub struct Client<S = TcpStream> {
+    socket: WebSocketStream<S>,
     /// The head of the answer to its handshake.
     pub head: String,
 }
 
-impl Client {
+impl Client<TcpStream> {
     /// Shakes hands.
     pub async fn connect(gateway: SocketAddr) -> Self {
         Self::connect_with(gateway, "/ws", "").await.expect("hands are shaken")
@@ -28,16 +28,36 @@ impl Client {
 
     /// The same, with more lines in its request's head. Where it is refused: the head and the body of the answer.
     pub async fn connect_with(gateway: SocketAddr, path: &str, lines: &str) -> Result<Self, String> {
-        let mut tcp = TcpStream::connect(gateway).await.expect("it listens");
+        let tcp = TcpStream::connect(gateway).await.expect("it listens");
+        Self::over(tcp, path, lines).await
+    }
+
+    /// Connects and registers.
+    pub async fn register(gateway: SocketAddr, user: &str) -> Self {
+        let mut client = Self::connect(gateway).await;
+        client.become_user(user).await;
+        client
+    }
+
+    /// The socket itself.
+    pub fn tcp(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// Shakes hands over a connection. Where it is refused: the head and the body of the answer.
+    pub async fn over(mut io: S, path: &str, lines: &str) -> Result<Self, String> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
         );
-        tcp.write_all(request.as_bytes()).await.expect("it reads");
+        io.write_all(request.as_bytes()).await.expect("it reads");
+        io.flush().await.expect("it reads");
         let mut head = Vec::new();
         let read = async {
             while !head.ends_with(b"\r\n\r\n") {
-                let Ok(byte) = tcp.read_u8().await else { return };
+                let Ok(byte) = io.read_u8().await else { return };
                 head.push(byte);
             }
         };
@@ -46,16 +66,14 @@ impl Client {
         if !head.starts_with("HTTP/1.1 101 ") {
             return Err(head);
         }
-        let socket = WebSocketStream::from_raw_socket(tcp, Role::Client, None).await;
+        let socket = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
         Ok(Self { socket, head })
     }
 
-    /// Connects and registers.
-    pub async fn register(gateway: SocketAddr, user: &str) -> Self {
-        let mut client = Self::connect(gateway).await;
-        client.say(&format!(r#"{{"type":"register","userId":"{user}"}}"#)).await;
-        assert_eq!(client.hear().await, r#"{"type":"registered","content":"Successfully registered"}"#);
-        client
+    /// Registers.
+    pub async fn become_user(&mut self, user: &str) {
+        self.say(&format!(r#"{{"type":"register","userId":"{user}"}}"#)).await;
+        assert_eq!(self.hear().await, r#"{"type":"registered","content":"Successfully registered"}"#);
     }
 
     /// Says something.
@@ -123,8 +141,8 @@ impl Client {
         time::timeout(within, self.socket.next()).await.is_err()
     }
 
-    /// The socket itself.
-    pub fn tcp(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
+    /// What the socket travelled on.
+    pub fn into_io(self) -> S {
+        self.socket.into_inner()
     }
 }

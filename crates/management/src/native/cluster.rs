@@ -45,6 +45,7 @@ pub(super) async fn show(State(app): State<App>, uri: Uri) -> Answer {
         status: standing.readiness.word().into(),
         reason: standing.readiness.reason().map(str::to_owned),
         quorum: quorum(&standing),
+        gateway: app.config.gateway.clone(),
         nodes: standing.members.iter().map(shown).collect(),
     };
     Ok(decided(standing.applied_index, &body))

@@ -82,6 +82,7 @@ async fn the_cluster_is_shown_as_this_node_sees_it() {
             "changed_index": 7,
             "status": "ready",
             "reason": null,
+            "gateway": "ws://router-1.example:8082/ws",
             "quorum": {"held": true, "voters": 2, "reachable": 2},
             "nodes": [
                 {"name": "n1", "id": "18446744073709551615", "role": "follower", "peer": "n1:7070", "management": "n1:9090", "applied_index": 1, "reachable": true, "feature_level_max": 7},

@@ -16,6 +16,7 @@ pub fn config() -> Config {
             listeners: ["0.0.0.0:8080", "127.0.0.1:9090"].map(|a| a.parse().expect("an address")).into(),
             advertised: vec![("router-1.example".into(), 8080)],
         },
+        gateway: Some("ws://router-1.example:8082/ws".into()),
         key_forms: Arc::default(),
         local: Published::new(Arc::default()),
         metrics: Arc::new(|| "quorate_raft_term 3\n".into()),

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct NamedFiles {
     /// A certificate and its key.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The same of the WebSocket gateway.
+    pub gateway_tls: Option<(PathBuf, PathBuf)>,
     /// What peers prove to each other.
     pub cluster_secret: Option<PathBuf>,
     /// Who may open tunnels.
@@ -27,6 +29,7 @@ impl Config {
         let mut path = |name| r.optional(name, |text, _| parse::path(text));
         NamedFiles {
             tls: path("tls-cert").zip(path("tls-key")),
+            gateway_tls: path("gateway-tls-cert").zip(path("gateway-tls-key")),
             cluster_secret: path("cluster-secret-file"),
             tunnel_tokens: path("tunnel-token-file"),
         }

@@ -38,6 +38,8 @@ const NAME_BYTES_MAX: usize = 1_024;
 pub struct Gateway {
     /// Where it listens.
     pub listen: GatewayListener,
+    /// Set: clients speak TLS, and are shown this.
+    pub identity: Option<Identity>,
     /// On how many threads.
     pub threads: usize,
     /// What the operator has decided.
@@ -55,6 +57,15 @@ pub enum GatewayListener {
     At(SocketAddr),
     /// There, unless somebody else does: nobody has asked for it, and nodes that share a machine need not name it.
     IfFree(SocketAddr),
+}
+
+/// What a listener for TLS shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, a PEM file.
+    pub certificate: PathBuf,
+    /// Its key, a PEM file.
+    pub key: PathBuf,
 }
 
 /// Who is believed to say who a client is.
@@ -89,6 +100,7 @@ pub(super) fn read(r: &mut Reader<'_>, mode: Mode, cores: usize) -> Gateway {
     let threads = r.optional("gateway-threads", |text, _| number(text, THREADS));
     Gateway {
         listen,
+        identity: identity(r),
         threads: threads.unwrap_or_else(|| (cores / 2).max(1)),
         settings: settings(r),
         tokens: tokens(r),
@@ -134,6 +146,19 @@ fn settings(r: &mut Reader<'_>) -> Settings {
         r.refuse("gateway-ping-check", problem, "at most as long");
     }
     settings
+}
+
+fn identity(r: &mut Reader<'_>) -> Option<Identity> {
+    let certificate = r.optional("gateway-tls-cert", |text, _| parse::path(text));
+    let key = r.optional("gateway-tls-key", |text, _| parse::path(text));
+    let allowed = "--gateway-tls-cert and --gateway-tls-key together";
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some(Identity { certificate, key }),
+        (Some(_), None) => r.refuse("gateway-tls-cert", "the certificate has no key".into(), allowed),
+        (None, Some(_)) => r.refuse("gateway-tls-key", "the key has no certificate".into(), allowed),
+        (None, None) => {}
+    }
+    None
 }
 
 fn tokens(r: &mut Reader<'_>) -> Option<Tokens> {

@@ -157,6 +157,17 @@ pub(super) fn dialled(text: &str) -> Result<String, Wrong> {
     Ok(address.to_string())
 }
 
+/// The same of a gateway, whose clients may have to speak TLS to whatever stands in front of it.
+pub(super) fn gateway_dialled(text: &str) -> Result<String, Wrong> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme @ ("ws" | "wss"), rest)) => (format!("{scheme}://"), rest),
+        Some(_) | None => (String::new(), text),
+    };
+    let allowed = format!("{}, or ws:// or wss:// before it", PeerAddress::ALLOWED);
+    let address = PeerAddress::parse(rest).map_err(|_| Wrong::value(text, allowed))?;
+    Ok(format!("{scheme}{address}"))
+}
+
 /// Digits only: `u16::from_str` also takes a plus sign.
 fn plain_number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))

@@ -74,7 +74,8 @@ They count as the environment does, after `QUORATE_<NAME>`.
 - `--routing`, `--grpc`, `--https`, `--management` and `--peer` have a port each.
 - With `--proxy-mode sidecar` there is a `--default-target`, and `HOST` moves `--routing` only.
 - `--default-target` is none of the node's own listeners.
-- `--tls-cert` and `--tls-key` come together, and `--https` with an address needs both.
+- `--tls-cert` and `--tls-key` come together, and `--https` with an address needs both. `--gateway-tls-cert` and
+  `--gateway-tls-key` come together, too.
 ";
 
 /// The page, as it must stand in the repository.

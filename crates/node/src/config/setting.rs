@@ -174,7 +174,7 @@ const OF_NODE: &[Setting] = &[
         "advertise-gateway",
         "HOST:PORT",
         Computed("from the listener"),
-        "What others are told as this node's gateway address.",
+        "What clients are told as this node's gateway address; with wss:// before it where a proxy in front of it speaks TLS.",
     ),
     setting(
         "worker-ttl",
@@ -288,10 +288,10 @@ const OF_NODE: &[Setting] = &[
         "tls-cert",
         "FILE",
         Nothing,
-        "The node's certificate for that, and those that lead from it to an authority: a PEM file, read at the start.",
+        "The node's certificate for that, and those that lead from it to an authority: a PEM file. Read again when it changes.",
     )
     .or(&["ROUTER_TLS_CERT"]),
-    setting("tls-key", "FILE", Nothing, "The certificate's key: a PEM file, read at the start.")
+    setting("tls-key", "FILE", Nothing, "The certificate's key: a PEM file. Read again when it changes.")
         .or(&["ROUTER_TLS_KEY"]),
     setting(
         "grpc",

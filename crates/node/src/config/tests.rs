@@ -41,7 +41,7 @@ fn without_any_source_the_documented_defaults_hold() {
     assert_eq!(c.management.to_string(), "127.0.0.1:9090");
     assert_eq!(c.gateway.listen, GatewayListener::IfFree("0.0.0.0:8082".parse().expect("an address")));
     assert_eq!(c.gateway.settings, quorate_gateway::settings::Settings::default());
-    assert_eq!((c.gateway.threads, c.gateway.tokens.as_ref()), (2, None));
+    assert_eq!((c.gateway.threads, c.gateway.tokens.as_ref(), c.gateway.identity.as_ref()), (2, None, None));
     assert_eq!(c.peer.to_string(), "127.0.0.1:7070");
     assert!(c.peers.is_empty());
     assert_eq!(c.worker_ttl.as_duration(), Duration::from_secs(30));
@@ -343,6 +343,28 @@ fn the_gateway_is_given_up_only_where_nobody_asked_for_it() {
 }
 
 #[test]
+fn clients_are_told_a_gateway_that_they_can_dial() {
+    let bound = |text: &str| text.parse::<SocketAddr>().expect("an address");
+    let told = |pairs: &[(&str, &str)], at: &str| flags(pairs).advertised_gateway(bound(at));
+    let tls = [("gateway-tls-cert", "/c.pem"), ("gateway-tls-key", "/k.pem")];
+    assert_eq!(told(&[], "0.0.0.0:8082"), "ws://box:8082/ws");
+    assert_eq!(told(&tls, "[::1]:81"), "wss://[::1]:81/ws");
+    assert_eq!(
+        told(&[("advertise-gateway", "chat.example:443")], "0.0.0.0:8082"),
+        "ws://chat.example:443/ws"
+    );
+    assert_eq!(
+        told(&[("advertise-gateway", "wss://chat.example:443")], "0.0.0.0:8082"),
+        "wss://chat.example:443/ws"
+    );
+    assert!(
+        error(&[("advertise-gateway", "https://chat.example:443")]).contains("or ws:// or wss:// before it")
+    );
+    let peers = [("node-name", "n1"), ("peers", "n1=127.0.0.1:7071")];
+    assert_eq!(told(&peers, "0.0.0.0:8082"), "ws://127.0.0.1:8082/ws");
+}
+
+#[test]
 fn what_is_wrong_about_the_gateway_is_named_with_what_is_allowed() {
     for (name, value, allowed) in [
         ("gateway-second-login", "maybe", "replace, reject or many"),
@@ -357,6 +379,8 @@ fn what_is_wrong_about_the_gateway_is_named_with_what_is_allowed() {
         ("gateway-origins", "https://a,b", "SCHEME://HOST[:PORT]"),
         ("gateway-token-signature", "none", "HS256, RS256 or ES256"),
         ("gateway-token-issuer", "us", "--gateway-token-key with it"),
+        ("gateway-tls-cert", "/c.pem", "--gateway-tls-cert and --gateway-tls-key together"),
+        ("gateway-tls-key", "/k.pem", "--gateway-tls-cert and --gateway-tls-key together"),
         ("gateway-drain-spread", "2h", "0s to 1h"),
     ] {
         let wrong = error(&[(name, value)]);

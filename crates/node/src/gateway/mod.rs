@@ -6,4 +6,4 @@ mod serve;
 
 pub use presence::LogPresence;
 pub use serve::Unusable;
-pub(crate) use serve::{claim, end, key, start};
+pub(crate) use serve::{Claimed, claim, end, guards, start};

@@ -2,7 +2,7 @@
 
 use super::{LogPresence, direct::Direct};
 use crate::{
-    config::{Config, GatewayListener, Tokens},
+    config::{Config, GatewayListener, Identity, Tokens},
     node::StartError,
 };
 use quorate_consensus::Consensus;
@@ -11,15 +11,19 @@ use quorate_gateway::{
     gateway::{Gateway, Parts},
     token::{NotAKey, Verifier},
 };
-use quorate_rt::net::SharedPort;
+use quorate_rt::{
+    certificate::Certificate,
+    net::SharedPort,
+    tls::{self, Alpn},
+};
 use quorate_telemetry::Metrics;
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-/// A file of a key that can't be used. What is in it is not shown.
+/// A file that can't be used. What is in it is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// It can't be read.
-    #[error("{path}: {source}")]
+    #[error("--gateway-token-key {path}: {source}")]
     Unread {
         /// Which file.
         path: PathBuf,
@@ -27,23 +31,53 @@ pub enum Unusable {
         source: io::Error,
     },
     /// It holds no key.
-    #[error("{path}: {source}")]
+    #[error("--gateway-token-key {path}: {source}")]
     NoKey {
         /// Which file.
         path: PathBuf,
         /// Why.
         source: NotAKey,
     },
+    /// The listener's certificate or its key.
+    #[error("--gateway-tls-cert, --gateway-tls-key: {0}")]
+    Certificate(#[from] tls::Error),
 }
 
-/// A gateway's port, and what it asks its clients for.
+/// What the configuration's files say about a gateway's clients.
+pub(crate) struct Guards {
+    /// What their tokens are signed by.
+    verifier: Option<Verifier>,
+    /// What they are shown.
+    certificate: Option<Certificate>,
+}
+
+/// A gateway's port, and how its clients come in.
 pub(crate) struct Claimed {
     port: SharedPort,
-    verifier: Option<Verifier>,
+    guards: Guards,
 }
 
-/// What the configuration's file says that tokens are signed by.
-pub(crate) async fn key(config: &Config) -> Result<Option<Verifier>, Unusable> {
+impl Claimed {
+    /// The address that it has.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.port.local_addr()
+    }
+}
+
+/// Reads the files.
+pub(crate) async fn guards(config: &Config) -> Result<Guards, Unusable> {
+    let verifier = key(config).await?;
+    let certificate = match config.gateway.identity.clone() {
+        // Without a listener its certificate is not asked for.
+        Some(Identity { certificate, key }) if config.gateway.address().is_some() => {
+            Some(Certificate::read(certificate, key, Alpn::Http1).await?)
+        }
+        Some(_) | None => None,
+    };
+    Ok(Guards { verifier, certificate })
+}
+
+async fn key(config: &Config) -> Result<Option<Verifier>, Unusable> {
     let Some(Tokens { key: path, signature, issuer, audience }) = config.gateway.tokens.clone() else {
         return Ok(None);
     };
@@ -55,7 +89,7 @@ pub(crate) async fn key(config: &Config) -> Result<Option<Verifier>, Unusable> {
 }
 
 /// Sees to it that the address can be had; `None`: no gateway listens here.
-pub(crate) fn claim(config: &Config, verifier: Option<Verifier>) -> Result<Option<Claimed>, StartError> {
+pub(crate) fn claim(config: &Config, guards: Guards) -> Result<Option<Claimed>, StartError> {
     let port = match config.gateway.listen {
         GatewayListener::Off => return Ok(None),
         GatewayListener::At(address) => SharedPort::claim(address).map_err(|source| StartError::Listen {
@@ -71,7 +105,7 @@ pub(crate) fn claim(config: &Config, verifier: Option<Verifier>) -> Result<Optio
             }
         },
     };
-    Ok(Some(Claimed { port, verifier }))
+    Ok(Some(Claimed { port, guards }))
 }
 
 /// Listens.
@@ -81,7 +115,7 @@ pub(crate) async fn start(
     detour: Option<Detour>,
     (consensus, metrics): (&Consensus, &Metrics),
 ) -> Result<Option<Gateway>, StartError> {
-    let Some(Claimed { port, verifier }) = claimed else { return Ok(None) };
+    let Some(Claimed { port, guards: Guards { verifier, certificate } }) = claimed else { return Ok(None) };
     let cluster = consensus.clone();
     let ways = Ways {
         me: config.node_name.clone(),
@@ -96,6 +130,7 @@ pub(crate) async fn start(
     let parts = Parts {
         settings: config.gateway.settings.clone(),
         verifier,
+        certificate,
         threads: config.gateway.threads,
         ways,
         counters: metrics.gateway().clone(),

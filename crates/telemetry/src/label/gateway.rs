@@ -19,6 +19,8 @@ label! {
         Rate = "rate",
         /// The node is about to end.
         Drain = "drain",
+        /// It did not shake hands by TLS, or not in time.
+        Tls = "tls",
     }
 }
 

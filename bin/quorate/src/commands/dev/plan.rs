@@ -125,15 +125,16 @@ impl Plan {
         Ok(())
     }
 
-    /// What the user is told when all is up. Every line that starts with `curl` works as it is printed.
+    /// What the user is told when all is up. Every line that starts with `curl` works as it is printed, and so do those
+    /// with `quorate` where that is on the path.
     pub fn words(&self, folder: &Path, nodes: &[&children::Pid], workers: &[&children::Pid]) -> String {
         let mut text = String::from("Three nodes and three workers are up.\n\n");
         for (node, pid) in self.nodes.iter().zip(nodes) {
-            let (routing, management) = (&node.routing, &node.management);
+            let NodePlan { routing, management, gateway, .. } = node;
             line(
                 &mut text,
                 &format!(
-                    "  {}      pid {:<8} routing http://{routing}   management http://{management}",
+                    "  {}      pid {:<8} routing http://{routing}   management http://{management}   gateway ws://{gateway}/ws",
                     pid.name, pid.pid
                 ),
             );
@@ -162,6 +163,11 @@ curl http://{}/v1/workers
 kill -9 {first}    # {} dies, the other two go on
 curl http://{}/v1/cluster
 
+And by WebSocket, each in a terminal of its own; they are connected to two nodes:
+
+quorate connect --user bob --gateway ws://{}/ws
+quorate connect --user alice --to bob --gateway ws://{}/ws
+
 Data and logs: {} (removed at the end). Ctrl-C ends it all.
 ",
             a.routing,
@@ -170,6 +176,8 @@ Data and logs: {} (removed at the end). Ctrl-C ends it all.
             b.management,
             a.name,
             b.management,
+            b.gateway,
+            c.gateway,
             folder.display(),
         );
         text + &tries
@@ -220,7 +228,17 @@ mod tests {
         let nodes = [pid("n1", 11), pid("n2", 12), pid("n3", 13)];
         let workers = [pid("demo-1", 21), pid("demo-2", 22), pid("demo-3", 23)];
         let words = plan.words(Path::new("/tmp/x"), &nodes.each_ref(), &workers.each_ref());
-        for part in ["pid 11 ", "pid 23 ", "kill -9 11 ", "partitions 8-11", "http://127.0.0.1:9093"] {
+        let connect = "quorate connect --user alice --to bob --gateway ws://127.0.0.1:8093/ws";
+        let gateway = "management http://127.0.0.1:9091   gateway ws://127.0.0.1:8091/ws";
+        for part in [
+            "pid 11 ",
+            "pid 23 ",
+            "kill -9 11 ",
+            "partitions 8-11",
+            "http://127.0.0.1:9093",
+            connect,
+            gateway,
+        ] {
             assert!(words.contains(part), "{part} in {words}");
         }
     }

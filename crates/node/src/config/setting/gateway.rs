@@ -87,6 +87,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "New WebSockets of this node; each 1 to 1000000. Beyond it they are answered 503.",
     ),
     setting(
+        "gateway-tls-cert",
+        "FILE",
+        Nothing,
+        "With it the gateway speaks TLS and nothing else: its certificate, and those that lead from it to an authority, a PEM file. Read again when it changes.",
+    ),
+    setting(
+        "gateway-tls-key",
+        "FILE",
+        Nothing,
+        "The key of the gateway's certificate: a PEM file. Read again when it changes.",
+    ),
+    setting(
         "gateway-origins",
         "ORIGIN,...",
         Nothing,

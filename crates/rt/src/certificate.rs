@@ -5,10 +5,10 @@
 //! handshake); who is connected notices nothing. What is bad changes nothing. In the moment in which one file is
 //! replaced and the other is not yet, the key does not fit: that is such a case, and over with the next look.
 
-use quorate_rt::{
+use crate::{
     blocking,
     published::Published,
-    tls::{Acceptor, Error, PairFiles},
+    tls::{Acceptor, Alpn, Error, PairFiles},
 };
 use std::{
     path::{Path, PathBuf},
@@ -20,6 +20,7 @@ use std::{
 pub struct Certificate {
     certificate: PathBuf,
     key: PathBuf,
+    speaks: Alpn,
     newest: Arc<Published<Acceptor>>,
     /// Of the files as they were looked at last; `None`: they are looked at as if for the first time.
     mark: Option<u64>,
@@ -37,15 +38,15 @@ pub enum Look {
 }
 
 impl Certificate {
-    /// Reads the files, which must be good.
-    pub(crate) async fn read(certificate: PathBuf, key: PathBuf) -> Result<Self, Error> {
-        let (mark, acceptor) = pair(&certificate, &key).await;
+    /// Reads the files, which must be good. Whoever is shown it is spoken with as `speaks` says.
+    pub async fn read(certificate: PathBuf, key: PathBuf, speaks: Alpn) -> Result<Self, Error> {
+        let (mark, acceptor) = pair(&certificate, &key, speaks).await;
         let newest = Published::new(Arc::new(acceptor?));
-        Ok(Self { certificate, key, newest, mark: Some(mark) })
+        Ok(Self { certificate, key, speaks, newest, mark: Some(mark) })
     }
 
     /// By what connections are accepted.
-    pub(crate) fn newest(&self) -> &Arc<Published<Acceptor>> {
+    pub fn newest(&self) -> &Arc<Published<Acceptor>> {
         &self.newest
     }
 
@@ -66,7 +67,7 @@ impl Certificate {
 
     /// Looks whether the files have changed.
     pub async fn look(&mut self) -> Look {
-        let (mark, acceptor) = pair(&self.certificate, &self.key).await;
+        let (mark, acceptor) = pair(&self.certificate, &self.key, self.speaks).await;
         if self.mark.replace(mark) == Some(mark) {
             return Look::Same;
         }
@@ -80,11 +81,11 @@ impl Certificate {
     }
 }
 
-async fn pair(certificate: &Path, key: &Path) -> (u64, Result<Acceptor, Error>) {
+async fn pair(certificate: &Path, key: &Path, speaks: Alpn) -> (u64, Result<Acceptor, Error>) {
     let (certificate, key) = (certificate.to_owned(), key.to_owned());
     blocking(move || {
         let files = PairFiles::read(&certificate, &key);
-        (files.mark(), Acceptor::of(&files))
+        (files.mark(), Acceptor::of(&files, speaks))
     })
     .await
 }
