@@ -1,11 +1,12 @@
 //! Sessions of `quorate.v1`: users lose their sockets and come back to any node, within the window or not, while nodes die,
 //! end in order, stand still and are cut off. What was acknowledged to its sender comes, unless the recipient was told that
 //! its session is lost; what was refused does not come; deliveries have no gap, and nothing comes twice; what one says to
-//! another comes in order; a user has one live session at most. And in peace no session is lost, also when a node ends.
+//! another comes in order; of whom somebody watches, coming and going take turns; a user has one live session at most. And in peace no session is lost, also when a node ends.
 
 mod ledger;
 mod memory;
 mod user;
+mod watching;
 
 use super::{
     leases::Leases,
@@ -180,12 +181,14 @@ impl Run {
         self.pass(Duration::from_secs(10)).await?;
         let limit = now_ms() + HEARD_WITHIN.as_millis();
         loop {
-            let awaited = book(&self.ledger).awaited().clone();
-            if awaited.is_empty() {
+            let (awaited, missed) = (book(&self.ledger).awaited().clone(), book(&self.ledger).missed());
+            if awaited.is_empty() && missed.is_empty() {
                 return Ok(());
             }
             if now_ms() > limit {
-                return Err(format!("said in peace, and not heard within {HEARD_WITHIN:?}: {awaited:?}"));
+                return Err(format!(
+                    "in peace, within {HEARD_WITHIN:?}, not heard: {awaited:?}; not seen: {missed:?}"
+                ));
             }
             self.pass(Duration::from_millis(100)).await?;
         }

@@ -1,5 +1,9 @@
 //! What users of `quorate.v1` did and were told, and what must never be among it.
 
+use super::{
+    user::USERS,
+    watching::{By, Presence, Watching},
+};
 use crate::{
     scenario::sockets::ledger::{Login, Said},
     trace,
@@ -24,6 +28,7 @@ struct Session {
     fate: Fate,
     /// By each session that speaks to it, the latest that came.
     latest: BTreeMap<Login, u32>,
+    watching: Watching,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +100,9 @@ impl Ledger {
     /// A client asks for a session, or for the one that it had.
     pub fn asks(&mut self, user: usize) -> Login {
         let login = Login::try_from(self.sessions.len()).unwrap_or(Login::MAX);
-        let (connection, latest) = (String::new(), BTreeMap::new());
-        let fate = Fate::Asked;
-        self.sessions.push(Session { user, connection, from_ms: now_ms(), fate, latest });
+        let (connection, latest, watching) = (String::new(), BTreeMap::new(), Watching::default());
+        let (from_ms, fate) = (now_ms(), Fate::Asked);
+        self.sessions.push(Session { user, connection, from_ms, fate, latest, watching });
         login
     }
 
@@ -198,6 +203,26 @@ impl Ledger {
         if word.answer == Some(Answer::Refused) && word.first == word.last && !word.got.is_empty() {
             self.breaks(format!("{} was refused, and came", said.content()));
         }
+    }
+
+    /// A client is told whether somebody is there.
+    pub fn sees(&mut self, login: Login, user: &str, (presence, index, by): (Presence, u64, By)) {
+        let told = self.session(login).watching.told(user, presence, index, by);
+        trace::event(|| format!("session {login} is told: {user} {presence:?} as of {index}"));
+        if let Err(why) = told {
+            self.breaks(format!("session {login}: {why}"));
+        }
+    }
+
+    /// Whom somebody still takes for offline, or does not know of, though everybody is there.
+    pub fn missed(&self) -> Vec<String> {
+        let open = self.sessions.iter().filter(|session| session.fate == Fate::Open);
+        let missed = open.filter_map(|session| {
+            let (offline, known) = (session.watching.offline(), session.watching.len());
+            let is_wrong = !offline.is_empty() || known < USERS - 1;
+            is_wrong.then(|| format!("u{} knows of {known}, and takes {offline:?} for offline", session.user))
+        });
+        missed.collect()
     }
 
     /// Deliveries have no gap.

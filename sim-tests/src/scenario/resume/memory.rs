@@ -1,13 +1,17 @@
 //! What a client of `quorate.v1` remembers from socket to socket.
 
-use super::ledger::Answer;
-use crate::scenario::sockets::ledger::{Login, Said};
-use crate::world::now_ms;
+use super::{
+    ledger::Answer,
+    user::{Shared, USERS, book, name},
+    watching::{By, Presence},
+};
+use crate::{
+    scenario::sockets::ledger::{Login, Said},
+    world::now_ms,
+};
 use madsim::rand::{Rng, thread_rng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-use super::user::{Shared, book, name};
 
 /// A session.
 pub struct Memory {
@@ -19,6 +23,8 @@ pub struct Memory {
     said: u32,
     /// What was said and is not answered: to whom.
     open: BTreeMap<u32, usize>,
+    /// It has asked who is there, and was not told yet.
+    is_asking: bool,
     ledger: Shared,
 }
 
@@ -28,7 +34,7 @@ impl Memory {
         let text = |name: &str| registered[name].as_str().unwrap_or_default().to_owned();
         book(ledger).registered(login, &text("connection"));
         let (token, open) = (text("token"), BTreeMap::new());
-        Self { user, login, token, seq: 0, said: 0, open, ledger: ledger.clone() }
+        Self { user, login, token, seq: 0, said: 0, open, is_asking: false, ledger: ledger.clone() }
     }
 
     pub fn resume(&self) -> Value {
@@ -50,7 +56,19 @@ impl Memory {
             book(&self.ledger).says_again(self.named(*nth));
             self.message(*nth, *to)
         };
-        self.open.iter().map(again).collect()
+        let asks = self.is_asking.then(|| self.subscription());
+        self.open.iter().map(again).chain(asks).collect()
+    }
+
+    /// Asks who of the others is there, and to be told from then on.
+    pub fn watches(&mut self) -> Value {
+        self.is_asking = true;
+        self.subscription()
+    }
+
+    fn subscription(&self) -> Value {
+        let users: Vec<_> = (0..USERS).filter(|user| *user != self.user).map(name).collect();
+        json!({"type": "subscribe", "id": "who", "users": users})
     }
 
     pub fn says(&mut self, to: usize) -> Value {
@@ -63,7 +81,12 @@ impl Memory {
     /// What is said to what was heard.
     pub fn hears(&mut self, text: &Value) -> Option<Value> {
         match text["type"].as_str().unwrap_or_default() {
-            "message" => self.gets(text),
+            "message" | "joined" | "left" => self.gets(text),
+            "presence" => {
+                self.is_asking = false;
+                self.looks(text);
+                None
+            }
             "ack" => {
                 self.answered(text, Answer::Acked(now_ms()));
                 None
@@ -81,13 +104,30 @@ impl Memory {
         }
         if seq > self.seq {
             self.seq = seq;
-            match text["content"].as_str().and_then(Said::parse) {
-                Some(said) => ledger.got(self.login, said, seq),
-                None => ledger.breaks(format!("session {} gets {text}", self.login)),
+            let said = text["content"].as_str().and_then(Said::parse);
+            let (user, index) = (text["user"].as_str(), text["index"].as_u64().unwrap_or_default());
+            match (text["type"].as_str().unwrap_or_default(), said, user) {
+                ("message", Some(said), _) => ledger.got(self.login, said, seq),
+                ("joined", _, Some(user)) => {
+                    ledger.sees(self.login, user, (Presence::Online, index, By::Change));
+                }
+                ("left", _, Some(user)) => {
+                    ledger.sees(self.login, user, (Presence::Offline, index, By::Change));
+                }
+                _ => ledger.breaks(format!("session {} gets {text}", self.login)),
             }
         }
         // What is not acknowledged now is with a later one, or comes again.
         thread_rng().gen_bool(0.8).then(|| self.ack())
+    }
+
+    fn looks(&self, text: &Value) {
+        let (mut ledger, index) = (book(&self.ledger), text["index"].as_u64().unwrap_or_default());
+        for (list, presence) in [("online", Presence::Online), ("offline", Presence::Offline)] {
+            for user in text[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                ledger.sees(self.login, user, (presence, index, By::Answer));
+            }
+        }
     }
 
     fn ack(&self) -> Value {

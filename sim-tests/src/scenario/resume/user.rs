@@ -120,7 +120,10 @@ async fn let_in(
         };
         match (text["type"].as_str().unwrap_or_default(), &had) {
             ("registered", None) => {
-                *had = Some(Memory::new(user, asked, &text, ledger));
+                let mut memory = Memory::new(user, asked, &text, ledger);
+                // In vain where the socket is gone already: it is said again on the next one.
+                socket.send(&memory.watches()).await;
+                *had = Some(memory);
                 return true;
             }
             ("resumed", Some(memory)) if text["ok"] == true => {
@@ -236,6 +239,12 @@ impl Client {
             }
             60..66 if phase != Phase::Calm => Next::Breaks,
             66..72 if phase != Phase::Calm => Next::Moves,
+            79..81 => {
+                // How it is may be asked for again at any time.
+                let words = self.memory.watches();
+                self.socket.send(&words).await;
+                Next::Stays
+            }
             72..74 if is_fickle => Next::StaysAway,
             74..76 if is_fickle => Next::SaysBye,
             76..79 if is_fickle => Next::Doubles,
