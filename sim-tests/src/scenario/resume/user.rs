@@ -224,7 +224,8 @@ impl Client {
         };
         if is_last_word && !self.has_had_last_word {
             self.has_had_last_word = true;
-            for to in (0..USERS).filter(|to| *to != self.user) {
+            let user = self.user;
+            for to in (0..USERS).filter(|to| *to != user) {
                 self.says(to).await;
             }
         }
