@@ -141,7 +141,11 @@ async fn two_of_our_gateways_send_to_each_other_and_nobody_hears_itself() {
     until("all have come", async || others.taken().len() == expected.len()).await;
     assert_eq!(others.taken(), expected, "in their order");
     assert!(stage.cluster.taken().is_empty());
-    assert_eq!(stage.ways.backplane.ask(node("n2"), vec![1]).await, Ok(vec![1]), "the cluster's own way");
+    assert_eq!(
+        stage.ways.backplane.ask(node("n2"), vec![1], Duration::from_secs(9)).await,
+        Ok(vec![1]),
+        "the cluster's own way"
+    );
     other.backplane.stop().await;
 }
 

@@ -7,10 +7,13 @@
 mod dial;
 mod memory;
 mod task;
+mod token;
 
 use crate::{Error, Url, tasks};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
+
+pub use token::Token;
 
 /// What is said and not taken yet; then [`Talker::say`] waits.
 const SAYING_MAX: usize = 64;
@@ -30,14 +33,14 @@ pub enum Dialect {
 }
 
 /// Who connects, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     /// Who one says one is.
     pub user: String,
     /// Any gateways, `ws://host:port/ws`; the first that answers is taken.
     pub gateways: Vec<Url>,
     /// Shown to the gateway as bearer token.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// What is spoken.
     pub dialect: Dialect,
 }
@@ -213,6 +216,20 @@ fn gateway(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// Without the queries of the gateways: they may be where the token stands.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, gateways, token, dialect } = self;
+        let gateways: Vec<_> = gateways.iter().map(dial::name).collect();
+        f.debug_struct("Caller")
+            .field("user", user)
+            .field("gateways", &gateways)
+            .field("token", token)
+            .field("dialect", dialect)
+            .finish()
+    }
+}
+
 impl Caller {
     /// Connects. An error where no gateway lets one in; once it was in, it comes back by itself.
     pub async fn connect(self) -> Result<(Talker, Listener), Error> {
@@ -262,6 +279,24 @@ const DIALLED_WITHIN: Duration = Duration::from_secs(8);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_token_is_shown() {
+        let caller = Caller {
+            user: "alice".into(),
+            gateways: gateways("ws://a/ws?token=hunter2").expect("valid"),
+            token: Some("hunter2".to_owned().into()),
+            dialect: Dialect::Quorate,
+        };
+        let dialler = dial::Dialler::new(&caller).expect("valid");
+        let mut memory = memory::Memory::new(&caller);
+        memory.hello();
+        let meaning = memory.hear(r#"{"type":"registered","token":"hunter2"}"#, "ws://a/ws");
+        assert!(memory.hello().contains("hunter2"), "it has one, and says it to the gateway only");
+        let shown = format!("{caller:?} {dialler:?} {memory:?} {meaning:?}");
+        assert!(shown.contains("Caller") && shown.contains("Memory"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 
     #[test]
     fn gateways_are_ws_urls_separated_by_commas() {

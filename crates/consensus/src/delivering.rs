@@ -84,6 +84,13 @@ impl Consensus {
         others.filter_map(|(_, member)| NodeName::parse(&member.name).ok()).collect()
     }
 
+    /// The other nodes whose gateway's lease stands, as this node knows: those that can have users.
+    pub fn other_gateways(&self) -> Vec<NodeName> {
+        let (view, me) = (self.view().get(), &self.shared().me.name);
+        let others = view.tunnels().gateways().filter(|gateway| gateway.node != *me);
+        others.map(|gateway| gateway.node.clone()).collect()
+    }
+
     /// A stream to the gateway of `node`; `chunks` are sent once it is open, and nothing before. Its connection belongs to
     /// the runtime that this is called on.
     pub async fn gateway_stream(&self, node: &NodeName, chunks: Chunks) -> Result<Frames, CallError> {

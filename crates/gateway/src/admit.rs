@@ -1,7 +1,13 @@
 //! Who may come in, and how many.
 //!
-//! Checked in the order of what it costs: places first, proofs last. Whoever is sent away for the number of those who come is
-//! told when to come back, each another time: those who were cut off together would come back together.
+//! Checked in the order of what it costs, but for the rate: whether there is a place, where the page is from, the proof,
+//! and whether it is let in this second. Rate behind proof: those who prove nothing take nothing of what those who do are
+//! let in by. A flood of bad tokens costs a signature each, and no more of them come than connections do, since whoever
+//! is refused must connect anew; these the listener bounds, and the bound by address, for whoever has not asked yet as well.
+//! All of it is on the gateway's own threads.
+//!
+//! Whoever is sent away for the number of those who come is told when to come back, each another time: those who were cut
+//! off together would come back together.
 
 use crate::{desk::Desk, dialect::offered_token, rate::Bucket, settings::Settings};
 use http::{HeaderMap, header};
@@ -31,15 +37,39 @@ struct Inner {
 
 struct Counts {
     connections: usize,
-    addresses: BTreeMap<IpAddr, usize>,
+    /// Only where there is a bound for them.
+    addresses: BTreeMap<IpAddr, OfAddress>,
     new: Bucket,
     is_closed: bool,
 }
 
-/// A connection's place, for as long as it lives.
-pub struct Ticket {
+/// Connections of one address, whatever they speak.
+#[derive(Clone, Copy, Default)]
+struct OfAddress {
+    within: usize,
+    beyond: usize,
+}
+
+/// A connection, from the moment that it was accepted to its end.
+pub struct Visitor {
     door: Door,
     address: IpAddr,
+    standing: Standing,
+}
+
+/// How a connection stands to the bound of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// There is none.
+    NotCounted,
+    Within,
+    /// There only to be told so.
+    Beyond,
+}
+
+/// A WebSocket's place, for as long as it lives.
+pub struct Ticket {
+    visitor: Arc<Visitor>,
 }
 
 impl Door {
@@ -55,26 +85,27 @@ impl Door {
         }))
     }
 
-    /// A place for a connection from `address`.
-    pub fn enter(&self, address: IpAddr) -> Result<Ticket, TurnedAway> {
+    /// A connection from `address` was accepted. Those beyond the bound of an address may be as many again, and are told
+    /// that they are; the next ones are not even heard.
+    pub fn accept(&self, address: IpAddr) -> Result<Arc<Visitor>, TurnedAway> {
         let address = address.to_canonical();
-        let mut counts = self.lock();
-        if counts.is_closed {
-            return Err(TurnedAway::Drain);
-        }
-        if counts.connections >= self.0.connections_max {
-            return Err(TurnedAway::Full);
-        }
-        let of_address = counts.addresses.get(&address).copied().unwrap_or_default();
-        if self.0.per_address_max.is_some_and(|max| of_address >= max) {
-            return Err(TurnedAway::Address);
-        }
-        if !counts.new.take(Instant::now()) {
-            return Err(TurnedAway::Rate);
-        }
-        counts.connections += 1;
-        counts.addresses.insert(address, of_address + 1);
-        Ok(Ticket { door: self.clone(), address })
+        let standing = match self.0.per_address_max {
+            None => Standing::NotCounted,
+            Some(max) => {
+                let mut counts = self.lock();
+                let of_address = counts.addresses.entry(address).or_default();
+                if of_address.within < max {
+                    of_address.within += 1;
+                    Standing::Within
+                } else if of_address.beyond < max {
+                    of_address.beyond += 1;
+                    Standing::Beyond
+                } else {
+                    return Err(TurnedAway::Address);
+                }
+            }
+        };
+        Ok(Arc::new(Visitor { door: self.clone(), address, standing }))
     }
 
     /// Lets nobody in any more.
@@ -103,18 +134,60 @@ impl Door {
     }
 }
 
+impl Visitor {
+    /// Where it comes from.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// A place for its WebSocket, if it may have one.
+    pub fn enter(self: &Arc<Self>) -> Result<Ticket, TurnedAway> {
+        let mut counts = self.door.lock();
+        if counts.is_closed {
+            return Err(TurnedAway::Drain);
+        }
+        if counts.connections >= self.door.0.connections_max {
+            return Err(TurnedAway::Full);
+        }
+        if self.standing == Standing::Beyond {
+            return Err(TurnedAway::Address);
+        }
+        counts.connections += 1;
+        Ok(Ticket { visitor: self.clone() })
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        if self.standing == Standing::NotCounted {
+            return;
+        }
+        let mut counts = self.door.lock();
+        let Some(of_address) = counts.addresses.get_mut(&self.address) else { return };
+        match self.standing {
+            Standing::NotCounted => {}
+            Standing::Within => of_address.within -= 1,
+            Standing::Beyond => of_address.beyond -= 1,
+        }
+        if of_address.within + of_address.beyond == 0 {
+            counts.addresses.remove(&self.address);
+        }
+    }
+}
+
+impl Ticket {
+    /// Whoever has proved who they are is let in at the rate.
+    pub fn let_in(&self) -> Result<(), TurnedAway> {
+        let is_let_in = self.visitor.door.lock().new.take(Instant::now());
+        if is_let_in { Ok(()) } else { Err(TurnedAway::Rate) }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut counts = self.door.lock();
-        counts.connections -= 1;
-        if let Some(count) = counts.addresses.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.addresses.remove(&self.address);
-            }
-        }
-        drop(counts);
-        self.door.0.changed.notify_waiters();
+        let door = &self.visitor.door;
+        door.lock().connections -= 1;
+        door.0.changed.notify_waiters();
     }
 }
 
@@ -167,38 +240,56 @@ mod tests {
         [10, 0, 0, last].into()
     }
 
+    fn enter(door: &Door, address: IpAddr) -> Result<Ticket, TurnedAway> {
+        door.accept(address)?.enter()
+    }
+
     #[test]
     fn places_are_bounded_and_given_back() {
         let door = door(|settings| {
             settings.connections_max = 3;
             settings.connections_per_address_max = Some(2);
         });
-        let first = door.enter(address(1)).ok();
-        let _second = door.enter(address(1)).ok();
-        assert_eq!(door.enter(address(1)).err(), Some(TurnedAway::Address));
+        let first = enter(&door, address(1)).ok();
+        let _second = enter(&door, address(1)).ok();
+        assert_eq!(enter(&door, address(1)).err(), Some(TurnedAway::Address));
         let mapped: IpAddr = std::net::Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into();
-        assert_eq!(door.enter(mapped).err(), Some(TurnedAway::Address), "the same one, written otherwise");
-        let _third = door.enter(address(2)).ok();
-        assert_eq!(door.enter(address(3)).err(), Some(TurnedAway::Full));
+        assert_eq!(enter(&door, mapped).err(), Some(TurnedAway::Address), "the same one, written otherwise");
+        let _third = enter(&door, address(2)).ok();
+        assert_eq!(enter(&door, address(3)).err(), Some(TurnedAway::Full));
         drop(first);
         assert_eq!(door.count(), 2);
-        assert!(door.enter(address(1)).is_ok());
+        assert!(enter(&door, address(1)).is_ok());
+    }
+
+    #[test]
+    fn connections_that_have_not_asked_count_and_few_beyond_the_bound_are_even_heard() {
+        let door = door(|settings| settings.connections_per_address_max = Some(2));
+        let silent = [door.accept(address(1)).ok(), door.accept(address(1)).ok()];
+        let beyond = [door.accept(address(1)).ok(), door.accept(address(1)).ok()];
+        assert_eq!(door.accept(address(1)).err(), Some(TurnedAway::Address), "not even heard");
+        let told = |visitor: &Option<Arc<Visitor>>| visitor.as_ref().map(|visitor| visitor.enter().err());
+        assert_eq!(told(&beyond[0]), Some(Some(TurnedAway::Address)));
+        assert_eq!(told(&silent[0]), Some(None), "it was here first");
+        assert!(enter(&door, address(2)).is_ok(), "of another address");
+        drop((silent, beyond));
+        assert!(door.lock().addresses.is_empty(), "nothing is kept of those that are gone");
     }
 
     #[test]
     fn new_ones_are_bounded_by_time() {
         let door = door(|settings| settings.accept = Rate { per_second: 1, burst: 2 });
-        let let_in = (0..5).filter(|_| door.enter(address(1)).is_ok()).count();
-        assert_eq!(let_in, 2, "also of those who have left");
-        assert_eq!(door.enter(address(1)).err(), Some(TurnedAway::Rate));
+        let let_in = || enter(&door, address(1)).and_then(|ticket| ticket.let_in());
+        assert_eq!((0..5).filter(|_| let_in().is_ok()).count(), 2, "also of those who have left");
+        assert_eq!(let_in().err(), Some(TurnedAway::Rate));
     }
 
     #[tokio::test]
     async fn a_door_that_is_closed_lets_nobody_in_and_says_when_all_have_left() {
         let door = door(|_| {});
-        let ticket = door.enter(address(1)).ok();
+        let ticket = enter(&door, address(1)).ok();
         door.close();
-        assert_eq!(door.enter(address(1)).err(), Some(TurnedAway::Drain));
+        assert_eq!(enter(&door, address(1)).err(), Some(TurnedAway::Drain));
         let emptied = {
             let door = door.clone();
             quorate_rt::spawn(async move { door.emptied().await })

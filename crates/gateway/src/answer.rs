@@ -1,7 +1,7 @@
 //! `/ws`, `/health`, `/stats`.
 
 use crate::{
-    admit::{self, Door, Ticket, retry_after},
+    admit::{self, Door, Ticket, Visitor, retry_after},
     desk::Desk,
     dialect::{Caller, Dialect},
     wire::Wire,
@@ -17,7 +17,7 @@ use quorate_rt::{
 };
 use quorate_telemetry::gateway::TurnedAway;
 use serde::Serialize;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// RFC 6455, 1.3.
 const SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -45,10 +45,10 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// One request of a client at `address`.
-    pub fn answer(&self, request: Request<Incoming>, address: IpAddr) -> Response<BoxBody> {
+    /// One request on a connection.
+    pub fn answer(&self, request: Request<Incoming>, visitor: &Arc<Visitor>) -> Response<BoxBody> {
         match (request.uri().path(), request.method()) {
-            ("/ws", _) => self.open(request, address),
+            ("/ws", _) => self.open(request, visitor),
             ("/health", &Method::GET | &Method::HEAD) => text(StatusCode::OK, "OK"),
             ("/stats", &Method::GET | &Method::HEAD) => self.stats(),
             ("/health" | "/stats", _) => {
@@ -68,9 +68,9 @@ impl Answers {
         answer
     }
 
-    fn open(&self, mut request: Request<Incoming>, address: IpAddr) -> Response<BoxBody> {
+    fn open(&self, mut request: Request<Incoming>, visitor: &Arc<Visitor>) -> Response<BoxBody> {
         let agreed = hyper::upgrade::on(&mut request);
-        match self.shake_hands(&request, address) {
+        match self.shake_hands(&request, visitor) {
             Ok((answer, shaken)) => {
                 quorate_rt::spawn(speak(self.clone(), agreed, shaken));
                 answer
@@ -78,7 +78,7 @@ impl Answers {
             Err(refused) => {
                 let (why, answer) = *refused;
                 self.desk.counters.turned_away(why);
-                tracing::debug!(%address, reason = ?why, "a client was not let in");
+                tracing::debug!(address = %visitor.address(), reason = ?why, "a client was not let in");
                 answer
             }
         }
@@ -87,13 +87,14 @@ impl Answers {
     fn shake_hands(
         &self,
         request: &Request<Incoming>,
-        address: IpAddr,
+        visitor: &Arc<Visitor>,
     ) -> Result<(Response<BoxBody>, Shaken), Refused> {
         let accept = accept(request).map_err(|answer| Box::new((TurnedAway::Handshake, *answer)))?;
         let refused = |why| Box::new((why, turned_away(why)));
-        let ticket = self.door.enter(address).map_err(refused)?;
+        let ticket = visitor.enter().map_err(refused)?;
         let (headers, query) = (request.headers(), request.uri().query());
         let proved = admit::identify(&self.desk, headers, query).map_err(refused)?;
+        ticket.let_in().map_err(refused)?;
         let (dialect, name) = Dialect::choose(headers);
         let random = u128::from(rng::random_u64()) << 64 | u128::from(rng::random_u64());
         let connection = ConnectionId::from_random(random);
@@ -109,7 +110,7 @@ impl Answers {
         if let Ok(id) = HeaderValue::from_str(&connection.to_string()) {
             told.insert(CONNECTION_ID, id);
         }
-        let caller = Caller { connection, address, proved };
+        let caller = Caller { connection, address: visitor.address(), proved };
         Ok((answer, Shaken { caller, dialect, ticket }))
     }
 }
@@ -186,21 +187,25 @@ fn names(headers: &HeaderMap, field: HeaderName, token: &str) -> bool {
 fn turned_away(why: TurnedAway) -> Response<BoxBody> {
     let mut answer = match why {
         TurnedAway::Handshake => return text(StatusCode::BAD_REQUEST, "Bad Request\n"),
-        TurnedAway::Origin => return text(StatusCode::FORBIDDEN, "Forbidden\n"),
+        TurnedAway::Origin => return closing(text(StatusCode::FORBIDDEN, "Forbidden\n")),
         TurnedAway::Token => {
             let mut answer = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return answer;
+            return closing(answer);
         }
         TurnedAway::Address => text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"),
         TurnedAway::Full | TurnedAway::Rate | TurnedAway::Drain => {
             text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n")
         }
     };
-    let told = answer.headers_mut();
-    told.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
     // The next one may find another node.
-    told.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    closing(answer)
+}
+
+/// No second try on one connection: what tries cost is bounded by what connections do.
+fn closing(mut answer: Response<BoxBody>) -> Response<BoxBody> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 

@@ -6,6 +6,7 @@
 use crate::cluster::{Place, Presence};
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_model::{ConnectionId, NodeName, UserId};
+use quorate_rt::time::Duration;
 use std::sync::Arc;
 
 /// Longest question and longest answer between two gateways, in bytes.
@@ -28,12 +29,19 @@ pub trait Backplane: Send + Sync + 'static {
         std::future::ready(Ok(Taken::NotHere { index: 0 })).boxed()
     }
 
-    /// Brings a message to all other gateways; resolves once each that can be reached has it.
+    /// Brings a message to all other gateways; resolves once each that answers has it, and within a few seconds whoever
+    /// does not. Order is that of [`Self::send`].
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>>;
 
     /// Asks the gateway of another node about a session that it holds; only the cluster's own way can. What question and
-    /// answer say is the gateway's affair, and so is their version. At most [`ASK_BYTES_MAX`] each.
-    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>>;
+    /// answer say is the gateway's affair, and so is their version. At most [`ASK_BYTES_MAX`] each. Without an answer
+    /// within that time the next question goes another way there, where there is one.
+    fn ask(
+        &self,
+        node: NodeName,
+        question: Vec<u8>,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>>;
 
     /// Takes nothing any more, and sends what is under way.
     fn stop(&self) -> BoxFuture<'static, ()>;

@@ -9,6 +9,7 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
+use quorate_rt::time::Duration;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -27,6 +28,16 @@ pub struct Stage {
     pub answers: Mutex<VecDeque<Result<Taken, BackplaneError>>>,
     pub open: Mutex<Vec<(String, Told)>>,
     pub outside: Option<Taken>,
+    pub broadcasts: Mutex<Broadcasts>,
+}
+
+/// When what is for all is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Broadcasts {
+    #[default]
+    AtOnce,
+    /// Once the test [decides](Stage::decide).
+    Wait,
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -112,11 +123,21 @@ impl Backplane for Stage {
     }
 
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
-        self.say(format!("all {}", message.content));
-        ready(Ok(())).boxed()
+        let what = format!("all {}", message.content);
+        if *lock(&self.broadcasts) == Broadcasts::AtOnce {
+            self.say(what);
+            return ready(Ok(())).boxed();
+        }
+        let answered = self.answer(what);
+        async move { answered.await.map(drop) }.boxed()
     }
 
-    fn ask(&self, node: NodeName, _: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+    fn ask(
+        &self,
+        node: NodeName,
+        _: Vec<u8>,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         ready(Err(BackplaneError::NotSent(node.as_str().into(), "nobody asks here".into()))).boxed()
     }
 

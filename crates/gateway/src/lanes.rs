@@ -2,6 +2,9 @@
 //!
 //! A message that has to be tried again would be overtaken by the next one to the same recipient. So of each sender and
 //! recipient one is under way, and the others wait in their order; different recipients don't wait for each other.
+//!
+//! What is for many is never tried again, and each way to another gateway keeps the order of the calls: there messages
+//! don't wait for each other, and one gateway that stands still does not hold up what the others hear.
 
 use crate::{
     backplane::{Message, Recipient},
@@ -70,7 +73,12 @@ impl Lanes {
         }
         (self.messages, self.bytes) = (self.messages + 1, bytes);
         match self.waiting.get_mut(&message.to) {
-            Some(waiting) => waiting.push_back(message),
+            Some(waiting) => {
+                if is_for_many(&message.to) {
+                    self.turns.push_back(message.to.clone());
+                }
+                waiting.push_back(message);
+            }
             None => {
                 self.turns.push_back(message.to.clone());
                 self.waiting.insert(message.to.clone(), VecDeque::from([message]));
@@ -87,6 +95,8 @@ impl Lanes {
         self.bytes -= decided.message.content.len();
         let to = &decided.message.to;
         match self.waiting.get(to) {
+            // Each has its own turn.
+            Some(waiting) if !waiting.is_empty() && is_for_many(to) => {}
             Some(waiting) if !waiting.is_empty() => self.turns.push_back(to.clone()),
             Some(_) | None => drop(self.waiting.remove(to)),
         }
@@ -111,6 +121,13 @@ impl Lanes {
             let delivered = self.courier.deliver(message.clone());
             self.under_way.push(async move { Decided { message, outcome: delivered.await } }.boxed());
         }
+    }
+}
+
+fn is_for_many(to: &Recipient) -> bool {
+    match to {
+        Recipient::All | Recipient::Room(_) => true,
+        Recipient::User(_) => false,
     }
 }
 

@@ -1,9 +1,9 @@
 //! The gateway's listener: HTTP/1.1, until a client asks to speak WebSocket.
 //!
 //! Connections that have not asked yet are bounded apart from those that have, in number and in time: a client that never
-//! asks keeps nobody out for long.
+//! asks keeps nobody out for long. Those of one address count from here on.
 
-use crate::answer::Answers;
+use crate::{admit::Visitor, answer::Answers};
 use hyper::{server::conn::http1, service::service_fn};
 use quorate_rt::{
     http::{Timer, hyper_io},
@@ -38,7 +38,12 @@ pub async fn listen(listener: TcpListener, answers: Answers, mut shutdown: Shutd
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((tcp, remote, place)) = accepted else { continue };
-        quorate_rt::spawn(serve(tcp, remote, answers.clone(), (place, shutdown.clone())));
+        match answers.door.accept(remote.ip()) {
+            Ok(visitor) => {
+                quorate_rt::spawn(serve(tcp, visitor, answers.clone(), (place, shutdown.clone())));
+            }
+            Err(why) => answers.desk.counters.turned_away(why),
+        }
     }
 }
 
@@ -59,14 +64,14 @@ async fn accept(
 
 async fn serve(
     tcp: TcpStream,
-    remote: SocketAddr,
+    visitor: Arc<Visitor>,
     answers: Answers,
     (place, mut shutdown): (OwnedSemaphorePermit, Shutdown),
 ) {
     // A socket that is already closed refuses the option; the next read says so.
     let _ = net::give_up_after(&tcp, SILENCE);
     let service = service_fn(move |request| {
-        let answer = answers.answer(request, remote.ip());
+        let answer = answers.answer(request, &visitor);
         async move { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()

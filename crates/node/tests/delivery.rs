@@ -7,26 +7,50 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, join_all, ready},
 };
+use quorate_consensus::SessionHold;
 use quorate_gateway::{
     backplane::{ASK_BYTES_MAX, Backplane, BackplaneError, Inbox, Message, MessageId, Recipient, Taken},
     cluster::Place,
 };
-use quorate_model::{ConnectionId, Epoch, NodeName, UserId};
+use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
 use quorate_node::{Node, gateway::direct::Direct};
 use quorate_rt::time;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-use support::{cluster, cluster_on};
+use support::{cluster, cluster_on, until};
 
 /// Holds `bob`, whose queue is full for a message that says so.
 #[derive(Default)]
-struct Box(Mutex<Vec<String>>);
+struct Box {
+    taken: Mutex<Vec<String>>,
+    /// Whatever comes for all has its thread stand still, for as long as this is so.
+    stands_still: AtomicBool,
+}
 
 impl Box {
     fn taken(&self) -> Vec<String> {
-        self.0.lock().expect("no panics inside").clone()
+        self.taken.lock().expect("no panics inside").clone()
+    }
+}
+
+/// Stands still until this is dropped.
+struct Stopped(Arc<Box>);
+
+impl Stopped {
+    fn new(inbox: &Arc<Box>) -> Self {
+        inbox.stands_still.store(true, Ordering::Release);
+        Self(inbox.clone())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.stands_still.store(false, Ordering::Release);
     }
 }
 
@@ -36,7 +60,7 @@ impl Inbox for Box {
             (Recipient::User(user), _) if user.as_str() != "bob" => Taken::NotHere { index: 77 },
             (_, "full") => Taken::Full,
             _ => {
-                self.0.lock().expect("no panics inside").push(format!("{epoch:?} {}", message.content));
+                self.taken.lock().expect("no panics inside").push(format!("{epoch:?} {}", message.content));
                 Taken::Delivered
             }
         };
@@ -50,7 +74,10 @@ impl Inbox for Box {
     }
 
     fn take_broadcast(&self, message: Arc<Message>) {
-        self.0.lock().expect("no panics inside").push(format!("{:?} {}", message.to, message.content));
+        while self.stands_still.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.taken.lock().expect("no panics inside").push(format!("{:?} {}", message.to, message.content));
     }
 
     fn asked(&self, mut question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
@@ -103,6 +130,9 @@ async fn all_other_gateways_get_what_is_for_all_and_answer_questions() {
     let (one, mine) = gateway(&nodes[0]).await;
     let ((_two, second), (_three, third)) = (gateway(&nodes[1]).await, gateway(&nodes[2]).await);
     let message = |to| Arc::new(Message { from: user("alice"), to, content: "hi".into(), id: None });
+    one.broadcast(message(Recipient::All)).await.expect("there is nobody");
+    assert!(second.taken().is_empty() && third.taken().is_empty(), "a node without a lease has no users");
+    let _users = users_on_all(&nodes).await;
     one.broadcast(message(Recipient::All)).await.expect("they can be reached");
     one.broadcast(message(Recipient::Room("lobby".into()))).await.expect("they can be reached");
     let expected = ["All hi", "Room(\"lobby\") hi"];
@@ -112,11 +142,55 @@ async fn all_other_gateways_get_what_is_for_all_and_answer_questions() {
     );
     assert!(mine.taken().is_empty());
 
-    let ask = |question| one.ask(at("n2").node, question);
+    let ask = |question| one.ask(at("n2").node, question, Duration::from_secs(20));
     assert_eq!(ask(vec![1, 2, 3]).await, Ok(vec![3, 2, 1]));
     let longest = vec![7; ASK_BYTES_MAX];
     assert_eq!(ask(longest.clone()).await.map(|answer| answer == longest), Ok(true));
     assert!(matches!(ask(vec![7; ASK_BYTES_MAX + 1]).await, Err(BackplaneError::NotSent(..))));
+}
+
+/// Each node has a user, and so a lease, and the first one knows.
+async fn users_on_all(nodes: &[Node]) -> Vec<SessionHold> {
+    let mut holds = Vec::new();
+    for (node, nth) in nodes.iter().zip(1..) {
+        let (who, connection) = (user(&format!("user{nth}")), ConnectionId::from_random(nth));
+        let opened = node.consensus().open_session(who, connection, SecondLogin::Many).await;
+        holds.push(opened.expect("there is a majority"));
+    }
+    until("all have leases", || nodes[0].consensus().other_gateways().len() == nodes.len() - 1).await;
+    holds
+}
+
+/// Who spoke in a room waited for it with each message, and the room with them.
+#[tokio::test]
+async fn a_gateway_that_stands_still_costs_the_others_nothing() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let nodes = cluster_on(runtime.handle()).await;
+    let (one, _) = gateway(&nodes[0]).await;
+    let ((_two, second), (_three, third)) = (gateway(&nodes[1]).await, gateway(&nodes[2]).await);
+    let _users = users_on_all(&nodes).await;
+    let say = |content: &str| {
+        let to = Recipient::Room("lobby".into());
+        one.broadcast(Arc::new(Message { from: user("alice"), to, content: content.into(), id: None }))
+    };
+    say("0").await.expect("all hear it");
+    assert_eq!((second.taken().len(), third.taken().len()), (1, 1));
+    let stopped = Stopped::new(&second);
+    let begun = time::Instant::now();
+    say("1").await.expect("the others hear it");
+    assert_eq!(third.taken().len(), 2);
+    for nth in 2..=20 {
+        say(&nth.to_string()).await.expect("the others hear it");
+    }
+    let took = begun.elapsed();
+    assert_eq!(second.taken().len(), 1, "it stands still");
+    // The first one waits for 2 s. Each waited for 5 s, until the link was given up after 10 s.
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    let expected: Vec<_> = (0..=20).map(|nth| format!("Room(\"lobby\") {nth}")).collect();
+    until("the others hear all of it in its order", || third.taken() == expected).await;
+    drop(stopped);
+    runtime.shutdown_background();
 }
 
 #[tokio::test]

@@ -261,6 +261,25 @@ mod tests {
         SharedPort::claim(address).expect("free again");
     }
 
+    /// A machine that is gone without a word is found in the time that was said, with something under way or without.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_probes_of_a_connection_are_over_within_the_silence() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("some port is free");
+        let address = listener.local_addr().expect("it listens");
+        let (_theirs, ours) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let ours = ours.expect("it was dialled").0;
+        let silence = Duration::from_secs(60);
+        give_up_after(&ours, silence).expect("the system can");
+        let socket = socket2::SockRef::from(&ours);
+        assert!(socket.keepalive().expect("it is a socket"));
+        let (first, each, count) =
+            (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval(), socket.tcp_keepalive_retries());
+        let (first, each) = (first.expect("it is a socket"), each.expect("it is a socket"));
+        assert_eq!(first + each * count.expect("it is a socket"), silence);
+        assert_eq!(socket.tcp_user_timeout().expect("it is a socket"), Some(silence));
+    }
+
     /// Standing still, the other side's system acknowledges and takes nothing.
     #[cfg(target_os = "linux")]
     #[tokio::test]

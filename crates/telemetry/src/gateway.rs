@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-pub use crate::label::gateway::{Closed, Delivered, MessageOutcome, Registered, TurnedAway};
+pub use crate::label::gateway::{Closed, Delivered, MessageOutcome, Registered, Resumed, TurnedAway};
 
 /// The gateway's numbers.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub struct GatewayCounters {
     turned_away: [AtomicU64; TurnedAway::COUNT],
     closed: [AtomicU64; Closed::COUNT],
     registered: [AtomicU64; Registered::COUNT],
+    resumed: [AtomicU64; Resumed::COUNT],
     messages: [AtomicU64; MessageOutcome::COUNT],
     delivered: [AtomicU64; Delivered::COUNT],
     frames: AtomicU64,
@@ -55,6 +56,11 @@ impl GatewayCounters {
         add(&self.registered[how.position()]);
     }
 
+    /// A client came back for its session.
+    pub fn count_resumed(&self, how: Resumed) {
+        add(&self.resumed[how.position()]);
+    }
+
     /// A client's message is decided.
     pub fn count_message(&self, outcome: MessageOutcome) {
         add(&self.messages[outcome.position()]);
@@ -78,6 +84,16 @@ impl GatewayCounters {
     /// How often messages had an outcome, for tests.
     pub fn messages(&self, outcome: MessageOutcome) -> u64 {
         self.messages[outcome.position()].load(Ordering::Relaxed)
+    }
+
+    /// How often clients came back with an outcome, for tests.
+    pub fn resumed(&self, how: Resumed) -> u64 {
+        self.resumed[how.position()].load(Ordering::Relaxed)
+    }
+
+    /// How many were not let in for a reason, for tests.
+    pub fn turned_away_for(&self, why: TurnedAway) -> u64 {
+        self.turned_away[why.position()].load(Ordering::Relaxed)
     }
 
     /// How many sockets were closed for a reason, for tests.
@@ -110,6 +126,11 @@ impl Collector for Shared {
             "quorate_gateway_registrations",
             "Clients that asked to be registered, by what the cluster said",
             |l| get(&c.registered[l.position()]),
+        )?;
+        sheet.counters::<Resumed>(
+            "quorate_gateway_resumes",
+            "Clients that came back for a session, by how that ended",
+            |l| get(&c.resumed[l.position()]),
         )?;
         sheet.counters::<MessageOutcome>(
             "quorate_gateway_messages",

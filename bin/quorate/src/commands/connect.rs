@@ -27,7 +27,7 @@ pub fn run(args: &ConnectArgs) -> Result<(), Failure> {
         .map_err(|e| Failure::Usage(format!("--gateway (or QUORATE_GATEWAYS): {e}")))?;
     let token = args.token_file.as_deref().map(read_token).transpose()?;
     let dialect = if args.legacy { Dialect::Legacy } else { Dialect::Quorate };
-    let caller = Caller { user: args.user.clone(), gateways, token, dialect };
+    let caller = Caller { user: args.user.clone(), gateways, token: token.map(Into::into), dialect };
     block_on(async {
         let mut signals = Signals::listen()?;
         let (talker, listener) = tokio::select! {

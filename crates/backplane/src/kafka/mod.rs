@@ -190,8 +190,13 @@ impl Backplane for KafkaBackplane {
         async move { published.await.map(drop) }.boxed()
     }
 
-    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
-        self.cluster.ask(node, question)
+    fn ask(
+        &self,
+        node: NodeName,
+        question: Vec<u8>,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+        self.cluster.ask(node, question, within)
     }
 
     fn stop(&self) -> BoxFuture<'static, ()> {

@@ -188,7 +188,12 @@ impl Backplane for NoWay {
         panic!("sent {message:?}")
     }
 
-    fn ask(&self, _: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+    fn ask(
+        &self,
+        _: NodeName,
+        question: Vec<u8>,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         ready(Ok(question)).boxed()
     }
 

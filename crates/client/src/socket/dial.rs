@@ -1,7 +1,7 @@
 //! Dialling a gateway: a WebSocket handshake (RFC 6455, section 4.1) on this library's own HTTP client, which brings
 //! TLS and its limits along.
 
-use super::{Caller, DIALLED_WITHIN, Dialect};
+use super::{Caller, DIALLED_WITHIN, Dialect, Token};
 use crate::{
     Error, Problem, Url,
     error::Silence,
@@ -32,7 +32,7 @@ pub(super) type Socket = WebSocketStream<Upgraded>;
 pub(super) struct Dialler {
     client: Client,
     dialect: Dialect,
-    token: Option<String>,
+    token: Option<Token>,
 }
 
 /// Why there is no connection.
@@ -76,7 +76,7 @@ impl Dialler {
             request = request.header("sec-websocket-protocol", SUBPROTOCOL);
         }
         if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+            request = request.bearer_auth(token.reveal());
         }
         let response = request.send().await.map_err(silent)?;
         if response.status().as_u16() != 101 {

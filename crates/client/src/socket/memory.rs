@@ -1,6 +1,6 @@
 //! What a client remembers from socket to socket: pure, a frame in, and what it means out.
 
-use super::{Caller, Dialect, Heard, Say};
+use super::{Caller, Dialect, Heard, Say, Token};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ pub(super) struct Memory {
     user: String,
     dialect: Dialect,
     /// By which the session is had back.
-    token: Option<String>,
+    token: Option<Token>,
     /// The last delivery that was processed.
     seq: u64,
     next_id: u64,
@@ -89,7 +89,8 @@ impl Memory {
         match &self.token {
             Some(token) => {
                 self.entering = Entering::Again;
-                json!({"type": "resume", "userId": self.user, "token": token, "seq": self.seq}).to_string()
+                json!({"type": "resume", "userId": self.user, "token": token.reveal(), "seq": self.seq})
+                    .to_string()
             }
             None => {
                 self.entering = Entering::New;
@@ -182,7 +183,7 @@ impl Memory {
     }
 
     fn registered(&mut self, token: Option<String>, gateway: &str) -> Meaning {
-        self.token = token;
+        self.token = token.map(Token::from);
         self.seq = 0;
         let was = std::mem::replace(&mut self.entering, Entering::In);
         let gateway = gateway.to_owned();

@@ -2,12 +2,13 @@
 
 use super::{
     extended::Extended,
-    handover::{Answer, Question},
+    handover::{ASKED_FOR, Answer, Question},
     life::Life,
     shared::Ask,
     token::Token,
 };
 use crate::{
+    backplane::BackplaneError,
     cluster::{Place, Whom},
     desk::Desk,
     session::Session,
@@ -18,13 +19,23 @@ use quorate_rt::{
     shutdown::Shutdown,
     time::{self, Duration, Instant},
 };
+use quorate_telemetry::gateway::Resumed;
 use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 
 /// A session answers within this time, and so does its node.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 /// One that moves already is waited for so long.
-const MOVING_FOR: Duration = Duration::from_secs(6);
+const MOVING_FOR: Duration = Duration::from_secs(12);
+const _: () = assert!(MOVING_FOR.as_secs() > ASKED_FOR.as_secs(), "whoever moves it has it, or has given up");
+/// Whether a session may move is asked for so long: nothing has begun, and its client waits.
+const PREPARED_WITHIN: Duration = Duration::from_secs(6);
+/// That a session is here is told for so long.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(4);
+/// The first try to ask is given up after this time, each next one after twice the time of the one before.
+const FIRST_TRY: Duration = Duration::from_secs(3);
+/// And the next one begins so much later.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// And looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,14 +46,29 @@ pub enum Cannot {
     Unknown,
     /// Its node can't be asked.
     Unreachable,
+    /// It is elsewhere, and this node is about to end: it stays where it is.
+    Ending,
 }
 
-/// The session of a token, wherever it is.
-pub async fn have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Result<Box<Life>, Cannot> {
+/// A session, and how it was had.
+pub struct Had {
+    /// The session.
+    pub life: Box<Life>,
+    /// From this node, or from another one.
+    pub how: Resumed,
+}
+
+type Found = Result<Had, Cannot>;
+
+/// The session of a token, wherever it is. To be brought to its end: what has begun to move is nowhere else.
+pub async fn have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Found {
     let until = Instant::now() + MOVING_FOR;
     loop {
-        if let Some(had) = try_have(desk, user, token).await {
-            return had;
+        if let Some(found) = try_have(desk, user, token).await {
+            return found;
+        }
+        if desk.drain.has_begun() {
+            return Err(Cannot::Ending);
         }
         if Instant::now() >= until {
             return Err(Cannot::Unreachable);
@@ -52,9 +78,9 @@ pub async fn have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Result<Box<
 }
 
 /// `None`: it moves just now.
-async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Result<Box<Life>, Cannot>> {
+async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Found> {
     if let Some(life) = claim(desk, user, token).await {
-        return Some(Ok(life));
+        return Some(Ok(Had { life, how: Resumed::Here }));
     }
     let places = desk.presence.find(user);
     let Some(place) = places.into_iter().find(|place| place.connection == token.connection) else {
@@ -71,25 +97,31 @@ async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Resu
 /// Takes it from a task of this node.
 async fn claim(desk: &Desk, user: &UserId, token: &Token) -> Option<Box<Life>> {
     let asks = desk.extension.find_of(user, token)?;
-    let (claim, claimed) = oneshot::channel();
+    let (claim, mut claimed) = oneshot::channel();
     asks.send(Ask::Claim(claim)).await.ok()?;
-    time::timeout(ANSWERED_WITHIN, claimed).await.ok()?.ok()
+    if let Ok(life) = time::timeout(ANSWERED_WITHIN, &mut claimed).await {
+        return life.ok();
+    }
+    // From here on it can't be sent any more; one that was sent just now would be nowhere.
+    claimed.close();
+    claimed.try_recv().ok()
 }
 
 /// Takes it from another node.
-async fn fetch(
-    desk: &Arc<Desk>,
-    user: &UserId,
-    token: &Token,
-    place: &Place,
-) -> Option<Result<Box<Life>, Cannot>> {
+async fn fetch(desk: &Arc<Desk>, user: &UserId, token: &Token, place: &Place) -> Option<Found> {
     let me = desk.node.clone();
-    let rooms = match ask(desk, &place.node, Question::Prepare(*token, me.clone())).await {
+    let prepare = Question::Prepare(*token, me.clone());
+    let rooms = match ask(desk, &place.node, &prepare, PREPARED_WITHIN).await {
         Some(Answer::Prepared(rooms)) => rooms,
         Some(Answer::Not(_)) => return None,
         Some(Answer::Unknown) => return Some(Err(Cannot::Unknown)),
-        Some(Answer::Given(_) | Answer::Adopted) | None => return Some(Err(Cannot::Unreachable)),
+        Some(Answer::Given(_) | Answer::Adopted | Answer::Forgotten) | None => {
+            return Some(Err(Cannot::Unreachable));
+        }
     };
+    if desk.drain.has_begun() {
+        return Some(Err(Cannot::Ending));
+    }
     // Where one login is let in, this is that one.
     let second = match desk.settings.second_login {
         SecondLogin::Many => SecondLogin::Many,
@@ -103,7 +135,7 @@ async fn fetch(
         desk.hall.rooms().join(room, token.connection, session.mailbox());
     }
     let index = desk.presence.index();
-    let given = ask(desk, &place.node, Question::Give(*token, me, index)).await;
+    let given = ask(desk, &place.node, &Question::Give(*token, me.clone(), index), ASKED_FOR).await;
     let handed = match given {
         Some(Answer::Given(handed)) if handed.user == *user && handed.token == *token => handed,
         other => {
@@ -122,13 +154,31 @@ async fn fetch(
     };
     let life = Life::new(desk, session, extended, entry);
     life.add_refused(refused);
-    Some(Ok(Box::new(life)))
+    let (desk, node, forget) = (desk.clone(), place.node.clone(), Question::Forget(*token, me, index));
+    // In vain only where that node can't be asked; then it forgets by itself.
+    quorate_rt::spawn(async move { ask(&desk, &node, &forget, FORGOTTEN_WITHIN).await });
+    Some(Ok(Had { life: Box::new(life), how: Resumed::Moved }))
 }
 
-async fn ask(desk: &Desk, node: &NodeName, question: Question) -> Option<Answer> {
-    let asked = desk.backplane.ask(node.clone(), question.write());
-    let answer = time::timeout(ANSWERED_WITHIN, asked).await.ok()?.ok()?;
-    Answer::read(&answer).ok()
+/// Asks until there is an answer: whoever is asked again answers as before.
+async fn ask(desk: &Desk, node: &NodeName, question: &Question, within: Duration) -> Option<Answer> {
+    let (bytes, until) = (question.write(), Instant::now() + within);
+    let mut patience = FIRST_TRY;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        match desk.backplane.ask(node.clone(), bytes.clone(), patience.min(left)).await {
+            // One that can't be read is another version's, or says that nobody is there: so is the next.
+            Ok(answer) => return Answer::read(&answer).ok(),
+            // Nothing has begun, and its client need not wait for a node that may be dead.
+            Err(BackplaneError::NotSent(..)) if matches!(question, Question::Prepare(..)) => return None,
+            Err(error) => tracing::debug!(%node, %error, "no answer about a session"),
+        }
+        patience *= 2;
+        time::sleep(AGAIN_AFTER).await;
+    }
 }
 
 /// From now on other gateways are answered.
@@ -153,6 +203,9 @@ async fn answer(desk: &Arc<Desk>, question: Question) -> Answer {
         Question::Prepare(token, by) => pass_on(desk, &token, |answer| Ask::Prepare(by, answer)).await,
         Question::Give(token, by, index) => {
             pass_on(desk, &token, |answer| Ask::Give(by, index, answer)).await
+        }
+        Question::Forget(token, by, index) => {
+            pass_on(desk, &token, |answer| Ask::Forget(by, index, answer)).await
         }
         Question::Adopt(user, token, from) => {
             // On a task of its own: what has begun is brought to its end though nobody waits for the answer.
@@ -181,18 +234,27 @@ async fn pass_on(desk: &Desk, token: &Token, ask: impl FnOnce(oneshot::Sender<An
 
 /// Another node ends, and asks this one to take a session.
 async fn adopt(desk: &Arc<Desk>, user: &UserId, token: &Token, from: &NodeName) -> Answer {
-    if desk.drain.has_begun() {
-        return Answer::Not("this node ends, too".into());
+    let until = Instant::now() + MOVING_FOR;
+    let _arrival = loop {
+        if desk.drain.has_begun() {
+            return Answer::Not("this node ends, too".into());
+        }
+        // Asked again while the first time goes on, it waits for how that ends.
+        match desk.extension.arrive(token.connection) {
+            Some(arrival) => break arrival,
+            None if Instant::now() < until => time::sleep(LOOK_EVERY).await,
+            None => return Answer::Not("it moves already".into()),
+        }
+    };
+    if desk.extension.is_here(token) {
+        return Answer::Adopted;
     }
     let places = desk.presence.find(user);
     let is_there = |place: &Place| place.connection == token.connection && place.node == *from;
     let Some(place) = places.into_iter().find(is_there) else { return Answer::Unknown };
-    let Some(_arrival) = desk.extension.arrive(token.connection) else {
-        return Answer::Not("it moves already".into());
-    };
     match fetch(desk, user, token, &place).await {
-        Some(Ok(life)) => {
-            quorate_rt::spawn(life.detached(None));
+        Some(Ok(had)) => {
+            quorate_rt::spawn(had.life.detached(None));
             Answer::Adopted
         }
         Some(Err(_)) | None => Answer::Unknown,

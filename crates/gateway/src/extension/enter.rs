@@ -1,7 +1,10 @@
 //! How a client comes in, or comes back.
+//!
+//! The node may end meanwhile. Whatever can be given up is, at this socket's turn. A session that has begun to move here
+//! can't be: it is in no other place. It is had first, and leaves as every other one does.
 
 use super::{
-    asked::{self, Cannot},
+    asked::{self, Cannot, Had},
     extended::Extended,
     life::{self, Finish, Life, closing},
     refusal::Refusal,
@@ -17,6 +20,7 @@ use crate::{
 };
 use quorate_model::UserId;
 use quorate_rt::rng;
+use quorate_telemetry::gateway::Resumed;
 use std::sync::Arc;
 
 /// Another socket has the session.
@@ -24,13 +28,7 @@ const RESUMED_ELSEWHERE: u16 = 4002;
 
 /// Speaks with one client until the end of its socket.
 pub async fn converse(mut wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
-    let turn = desk.drain.clone().turn();
-    let entered = tokio::select! {
-        biased;
-        () = turn => Err(End::Draining),
-        entered = enter(&mut wire, &desk, &caller) => entered,
-    };
-    let mut life = match entered {
+    let mut life = match enter(&mut wire, &desk, &caller).await {
         Ok(life) => life,
         Err(end) => {
             wire.finish(&end).await;
@@ -69,25 +67,34 @@ pub async fn converse(mut wire: Wire, desk: Arc<Desk>, caller: Caller) -> End {
 }
 
 async fn enter(wire: &mut Wire, desk: &Arc<Desk>, caller: &Caller) -> Result<Life, End> {
+    let turn = desk.drain.clone().turn();
+    tokio::pin!(turn);
     loop {
-        let heard = wire.hear().await?;
+        let heard = until(&mut turn, wire.hear()).await?;
         let text = std::str::from_utf8(heard.bytes()).map_err(|_| (None, Refusal::Format));
         let said = match text.and_then(|text| said::read(text, Standing::Stranger)) {
             Ok(said) => said,
             Err((id, refusal)) => {
-                wire.say(told::error(id.as_ref(), &refusal)).await?;
+                until(&mut turn, wire.say(told::error(id.as_ref(), &refusal))).await?;
                 continue;
             }
         };
         let entered = match said {
             Said::Ping => {
                 wire.pinged();
-                wire.say(Told::Pong.text()).await?;
+                until(&mut turn, wire.say(Told::Pong.text())).await?;
                 continue;
             }
             Said::Bye => return Err(End::Refused(closing(1000, "bye"))),
-            Said::Register { user } => register(wire, desk, caller, user).await?,
-            Said::Resume { user, token, seq } => resume(wire, desk, caller, (user, token, seq)).await?,
+            Said::Register { user } => until(&mut turn, register(wire, desk, caller, user)).await?,
+            Said::Resume { user, token, seq } => {
+                let back = Back { user, token, seq };
+                match come_back(wire, desk, caller, &back, &mut turn).await? {
+                    CameBack::In(life) => Some(*life),
+                    CameBack::Refused => None,
+                    CameBack::Anew => until(&mut turn, register(wire, desk, caller, back.user)).await?,
+                }
+            }
             // A stranger's are refused when they are read.
             _ => None,
         };
@@ -95,6 +102,18 @@ async fn enter(wire: &mut Wire, desk: &Arc<Desk>, caller: &Caller) -> Result<Lif
             wire.pinged();
             return Ok(life);
         }
+    }
+}
+
+/// Gives something up when the socket's turn to leave comes.
+async fn until<T>(
+    turn: &mut (impl Future<Output = ()> + Unpin),
+    work: impl Future<Output = Result<T, End>>,
+) -> Result<T, End> {
+    tokio::select! {
+        biased;
+        () = turn => Err(End::Draining),
+        done = work => done,
     }
 }
 
@@ -145,38 +164,73 @@ async fn register(
     }
 }
 
-/// The session that the client had. Where it can't be had, the client is told, and gets a new one.
-async fn resume(
+/// What a client shows to have its session back.
+struct Back {
+    user: UserId,
+    token: Token,
+    seq: u64,
+}
+
+enum CameBack {
+    In(Box<Life>),
+    /// It may not be that user, and was told so.
+    Refused,
+    /// The session can't be had, and it was told so: it gets a new one.
+    Anew,
+}
+
+/// The session that the client had.
+async fn come_back(
     wire: &mut Wire,
     desk: &Arc<Desk>,
     caller: &Caller,
-    (user, token, seq): (UserId, Token, u64),
-) -> Result<Option<Life>, End> {
-    if !may_be(caller, &user) {
-        wire.say(told::error(None, &Refusal::Register)).await?;
-        return Ok(None);
+    back: &Back,
+    turn: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<CameBack, End> {
+    if !may_be(caller, &back.user) {
+        desk.counters.count_resumed(Resumed::Refused);
+        until(turn, wire.say(told::error(None, &Refusal::Register))).await?;
+        return Ok(CameBack::Refused);
     }
-    let why = match asked::have(desk, &user, &token).await {
-        Ok(mut life) => match life.resume(seq) {
+    let (outcome, why) = match asked::have(desk, &back.user, &back.token).await {
+        Ok(Had { mut life, how }) => match life.resume(back.seq) {
             Ok(frames) => {
-                let sent = life::write(wire, frames).await;
-                if let Err(end) = sent {
-                    quorate_rt::spawn(life.detached(None));
-                    return Err(end);
-                }
-                let looked = life.look_at_all();
-                // What is numbered is kept, whether or not it is written.
-                let _ = life::write(wire, looked).await;
-                return Ok(Some(*life));
+                desk.counters.count_resumed(how);
+                return go_on(wire, life, frames, turn).await.map(CameBack::In);
             }
             Err(_) => {
                 life.end().await;
-                NotResumed::Elsewhere
+                (Resumed::Seq, NotResumed::Elsewhere)
             }
         },
-        Err(Cannot::Unknown) => NotResumed::Unknown,
-        Err(Cannot::Unreachable) => NotResumed::Unreachable,
+        Err(Cannot::Unknown) => (Resumed::Unknown, NotResumed::Unknown),
+        Err(Cannot::Unreachable) => (Resumed::Unreachable, NotResumed::Unreachable),
+        // It is asked for by another node.
+        Err(Cannot::Ending) => {
+            desk.counters.count_resumed(Resumed::Drain);
+            return Err(End::Draining);
+        }
     };
-    wire.say(told::not_resumed(why)).await?;
-    register(wire, desk, caller, user).await
+    desk.counters.count_resumed(outcome);
+    until(turn, wire.say(told::not_resumed(why))).await?;
+    Ok(CameBack::Anew)
+}
+
+/// What the client missed. Where it can't be written the session stays, or leaves with this node.
+async fn go_on(
+    wire: &mut Wire,
+    mut life: Box<Life>,
+    frames: Vec<Arc<str>>,
+    turn: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<Box<Life>, End> {
+    if let Err(end) = until(turn, life::write(wire, frames)).await {
+        quorate_rt::spawn(life.detached(None));
+        return Err(end);
+    }
+    let looked = life.look_at_all();
+    if let Err(end) = until(turn, life::write(wire, looked)).await {
+        quorate_rt::spawn(life.detached(None));
+        return Err(end);
+    }
+    Ok(life)
 }

@@ -226,11 +226,18 @@ fn questions_and_answers_are_read_back() {
     for question in [
         Question::Prepare(token(), node.clone()),
         Question::Give(token(), node.clone(), 7),
+        Question::Forget(token(), node.clone(), 7),
         Question::Adopt(user("a"), token(), node),
     ] {
         assert_eq!(Question::read(&question.write()), Ok(question));
     }
-    for answer in [Answer::Prepared(vec![]), Answer::Adopted, Answer::Unknown, Answer::Not("x".into())] {
+    for answer in [
+        Answer::Prepared(vec![]),
+        Answer::Adopted,
+        Answer::Forgotten,
+        Answer::Unknown,
+        Answer::Not("x".into()),
+    ] {
         assert_eq!(Answer::read(&answer.clone().write()), Ok(answer));
     }
 }

@@ -11,7 +11,12 @@
 //!    the other, and none to neither.
 //!
 //! What the holder hands over goes first, what was kept back behind it: for one sender that is the order in which it
-//! said them. A holder keeps what it has given for a while, so that an answer that gets lost can be asked for again.
+//! said them.
+//!
+//! Answers get lost, so each question may be asked again and is answered as before. A holder keeps what it has given,
+//! unchanged, until the new one says that it has it (*forget*), or for longer than that one asks; and the node that has
+//! begun to take a session goes on asking, whether or not the client still waits, and though it is about to end itself:
+//! the session would be nowhere.
 //!
 //! A node that ends asks another one to *adopt* each of its sessions, which that one does by the same two steps.
 
@@ -24,19 +29,33 @@ use super::{
 };
 use crate::backplane::MessageId;
 use quorate_model::{NodeName, UserId};
+use quorate_rt::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Of these documents. A gateway that does not know it says so, and the session can't move.
 const VERSION: u32 = 1;
 
+/// A holder is asked for what it gives for so long. A message that it has said still may be undecided for
+/// [`DECIDED_WITHIN`] first.
+pub const ASKED_FOR: Duration = Duration::from_secs(10);
+/// What was said is decided within this time before a session moves.
+pub const DECIDED_WITHIN: Duration = Duration::from_secs(5);
+/// What was given is given again for so long.
+pub const GIVEN_FOR: Duration = Duration::from_secs(15);
+const _: () = assert!(ASKED_FOR.as_secs() > DECIDED_WITHIN.as_secs(), "else a slow one is never had");
+const _: () = assert!(GIVEN_FOR.as_secs() > ASKED_FOR.as_secs(), "whoever asks again must find it still");
+
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Whether the session may move to this node.
     Prepare(Token, NodeName),
-    /// Give it to this node, once the log is applied as far as this.
+    /// Give it to this node, once the log is applied as far as this. Node and index tell one hand-over from another: whoever
+    /// says the same again is answered the same.
     Give(Token, NodeName, u64),
+    /// This node has what it was given as of this index.
+    Forget(Token, NodeName, u64),
     /// Take it from that node, which ends.
     Adopt(UserId, Token, NodeName),
 }
@@ -50,6 +69,8 @@ pub enum Answer {
     Given(Box<Handed>),
     /// It is mine.
     Adopted,
+    /// What was given is forgotten.
+    Forgotten,
     /// There is no such session, or the token is somebody else's.
     Unknown,
     /// It can't be had now.
@@ -100,6 +121,7 @@ struct Envelope<T> {
 enum AskWire {
     Prepare { token: String, by: String },
     Give { token: String, by: String, index: u64 },
+    Forget { token: String, by: String, index: u64 },
     Adopt { user: String, token: String, from: String },
 }
 
@@ -109,6 +131,7 @@ enum AnswerWire {
     Prepared { rooms: Vec<String> },
     Given(HandedWire),
     Adopted,
+    Forgotten,
     Unknown,
     Not { why: String },
 }
@@ -150,6 +173,9 @@ impl Question {
             Self::Give(token, by, index) => {
                 AskWire::Give { token: token.reveal(), by: by.to_string(), index: *index }
             }
+            Self::Forget(token, by, index) => {
+                AskWire::Forget { token: token.reveal(), by: by.to_string(), index: *index }
+            }
             Self::Adopt(user, token, from) => {
                 AskWire::Adopt { user: user.to_string(), token: token.reveal(), from: from.to_string() }
             }
@@ -161,6 +187,9 @@ impl Question {
         Ok(match read(bytes)? {
             AskWire::Prepare { token, by } => Self::Prepare(parse_token(&token)?, parse_node(&by)?),
             AskWire::Give { token, by, index } => Self::Give(parse_token(&token)?, parse_node(&by)?, index),
+            AskWire::Forget { token, by, index } => {
+                Self::Forget(parse_token(&token)?, parse_node(&by)?, index)
+            }
             AskWire::Adopt { user, token, from } => {
                 Self::Adopt(parse_user(&user)?, parse_token(&token)?, parse_node(&from)?)
             }
@@ -186,6 +215,7 @@ impl Answer {
                 seen: handed.seen.iter().map(|id| (id.session.to_string(), id.name.to_string())).collect(),
             }),
             Self::Adopted => AnswerWire::Adopted,
+            Self::Forgotten => AnswerWire::Forgotten,
             Self::Unknown => AnswerWire::Unknown,
             Self::Not(why) => AnswerWire::Not { why },
         })
@@ -197,6 +227,7 @@ impl Answer {
             AnswerWire::Prepared { rooms } => Self::Prepared(parse_rooms(&rooms)?),
             AnswerWire::Given(handed) => Self::Given(Box::new(handed.parse()?)),
             AnswerWire::Adopted => Self::Adopted,
+            AnswerWire::Forgotten => Self::Forgotten,
             AnswerWire::Unknown => Self::Unknown,
             AnswerWire::Not { why } => Self::Not(why),
         })

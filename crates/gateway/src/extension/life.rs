@@ -7,7 +7,6 @@ mod moving;
 
 use super::{
     extended::{Do, Extended},
-    handover::Answer,
     home::{Change, Home, Replaced},
     refusal::Refusal,
     said::{self, Said, Standing},
@@ -138,15 +137,31 @@ impl Life {
                 Ok(frames) => frames,
                 Err(finish) => return finish,
             };
-            let written = tokio::select! {
+            if let Err(finish) = self.write(wire, frames, &mut turn).await {
+                return finish;
+            }
+        }
+    }
+
+    /// A write may stand still for long; whoever asks, and the end of the node, need not. What is given up here is kept.
+    async fn write(
+        &mut self,
+        wire: &mut Wire,
+        frames: Vec<Arc<str>>,
+        turn: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<(), Finish> {
+        let (written, mailbox) = (write(wire, frames), self.mailbox.clone());
+        tokio::pin!(written);
+        loop {
+            tokio::select! {
                 biased;
-                // A write may stand still for long; whoever asks need not.
-                Some(ask) = self.asks.recv() => return Finish::Asked(ask),
-                () = mailbox.overflowed.notified() => return Finish::Wire(End::Slow),
-                written = write(wire, frames) => written,
-            };
-            if let Err(end) = written {
-                return Finish::Wire(end);
+                Some(ask) = self.asks.recv() => if let Some(ask) = self.unless_stale(ask) {
+                    return Err(Finish::Asked(ask));
+                },
+                // Not in order: a frame behind one that was given up would be taken for the next one.
+                () = &mut *turn => return Err(Finish::Wire(End::Draining)),
+                () = mailbox.overflowed.notified() => return Err(Finish::Wire(End::Slow)),
+                written = &mut written => return written.map_err(Finish::Wire),
             }
         }
     }
@@ -169,7 +184,10 @@ impl Life {
     /// What a client is told of it.
     fn take(&mut self, step: Step, wire: Option<&mut Wire>) -> Result<Vec<Arc<str>>, Finish> {
         Ok(match step {
-            Step::Ask(ask) => return Err(Finish::Asked(ask)),
+            Step::Ask(ask) => match self.unless_stale(ask) {
+                Some(ask) => return Err(Finish::Asked(ask)),
+                None => Vec::new(),
+            },
             Step::Change(change) => {
                 self.change(change)?;
                 Vec::new()
@@ -290,13 +308,8 @@ impl Life {
                     Err(back) => self = *back,
                 },
                 Some(Ask::Prepare(node, answer)) => self.prepare(node, answer),
-                Some(Ask::Give(node, index, answer)) => {
-                    if self.is_promised_to(&node) {
-                        return self.give(node, index, answer).await;
-                    }
-                    let _ = answer.send(Answer::Unknown);
-                }
-                None => {}
+                Some(Ask::Give(node, index, answer)) => return self.give(node, index, answer).await,
+                Some(Ask::Forget(..)) | None => {}
             }
             let step = tokio::select! {
                 biased;

@@ -51,6 +51,8 @@ pub enum Ask {
     Prepare(NodeName, oneshot::Sender<Answer>),
     /// Move there, once the log is applied as far.
     Give(NodeName, u64, oneshot::Sender<Answer>),
+    /// That node has what it was given.
+    Forget(NodeName, u64, oneshot::Sender<Answer>),
 }
 
 /// Shared by all sessions of `quorate.v1` of one node.
@@ -149,6 +151,13 @@ impl Shared {
         if is_theirs { self.find(token) } else { None }
     }
 
+    /// Whether it is here, and not given away.
+    pub fn is_here(&self, token: &Token) -> bool {
+        let sessions = lock(&self.sessions);
+        let listed = sessions.get(&token.connection);
+        listed.is_some_and(|listed| listed.secret == token.secret && listed.stage == Stage::Here)
+    }
+
     /// Resolves once no session is here any more.
     pub async fn emptied(&self) {
         // This holds the sender.
@@ -184,6 +193,11 @@ impl Shared {
         for (user, watchers) in lock(&self.watchers).iter() {
             watchers.values().for_each(|changed| changed.add(user));
         }
+    }
+
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        lock(&self.sessions).len()
     }
 
     #[cfg(test)]

@@ -6,6 +6,10 @@ use crate::{
     settings::{Bounds, Broadcasts, QueueLimits, Settings, SlowConsumer},
 };
 use quorate_rt::time::Duration;
+use quorate_telemetry::{
+    gateway::{GatewayCounters, Resumed},
+    label::Label,
+};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 
@@ -138,31 +142,6 @@ async fn what_was_missed_arrives_once_in_order_on_the_same_node_and_on_another()
     assert_eq!(places.len(), 1);
     assert_eq!(places[0].node.as_str(), "n1");
     assert!(bob.token.starts_with(&places[0].connection.to_string()), "the connection's id stays");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_all_the_time_is_heard_once_in_order_through_moves() {
-    let (_table, one, other) = two(settings()).await;
-    let mut alice = Guest::register(&one, "alice").await;
-    let mut bob = Guest::register(&other, "bob").await;
-    const COUNT: u64 = 300;
-    let talking = quorate_rt::spawn(async move {
-        for n in 1..=COUNT {
-            // A message that meets the move may fail; it is said again under its name.
-            while alice.tell(&n.to_string(), "bob", &n.to_string()).await["type"] != "ack" {}
-        }
-    });
-    let mut seq = 0;
-    while seq < COUNT {
-        for _ in 0..20.min(COUNT - seq) {
-            seq += 1;
-            assert_eq!(bob.hear().await, message(seq, "alice", &seq.to_string()));
-        }
-        let gateway = if seq % 40 == 0 { &other } else { &one };
-        let told = bob.resume(gateway, "bob", seq).await;
-        assert_eq!(told["ok"], true, "{told}");
-    }
-    talking.await.expect("all is said");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,29 +321,24 @@ async fn clients_of_the_original_see_none_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_ends_hands_its_sessions_over() {
-    let mut quick = settings();
-    quick.drain_spread = Duration::from_millis(10);
-    let (table, one, other) = two(quick).await;
-    let mut alice = Guest::register(&other, "alice").await;
+async fn who_comes_back_is_counted_by_how_that_ended() {
+    let (table, one, other) = two(settings()).await;
+    let counters = |gateway: &Gateway| gateway.desk().counters.clone();
+    let (at_one, at_other) = (counters(&one), counters(&other));
     let mut bob = Guest::register(&one, "bob").await;
-    let mut carol = Guest::register(&one, "carol").await;
-    carol.break_off().await;
-    assert_eq!(alice.tell("1", "bob", "1").await, acked("1"));
-    assert_eq!(alice.tell("2", "carol", "2").await, acked("2"));
-    one.drain().await;
-    let (code, reason) = bob.client.closed().await.expect("a goodbye");
-    assert_eq!(code, 1012);
-    assert!(reason.starts_with("reconnect in "), "{reason}");
-    for name in ["bob", "carol"] {
-        let places = table.places(&user(name));
-        assert_eq!(places.iter().map(|place| place.node.as_str()).collect::<Vec<_>>(), ["n2"], "{name}");
-    }
-    assert_eq!(alice.tell("3", "bob", "3").await, acked("3"));
+    assert_eq!(bob.resume(&one, "bob", 0).await["ok"], true);
     assert_eq!(bob.resume(&other, "bob", 0).await["ok"], true);
-    assert_eq!([bob.hear().await, bob.hear().await], [message(1, "alice", "1"), message(2, "alice", "3")]);
-    assert_eq!(carol.resume(&other, "carol", 0).await["ok"], true);
-    assert_eq!(carol.hear().await, message(1, "alice", "2"));
+    assert_eq!(bob.resume(&other, "bob", 9).await["reason"], "seq");
+    assert_eq!(bob.resume(&other, "bob", 0).await["reason"], "unknown");
+    let mut carol = Guest::register(&one, "carol").await;
+    table.silence("n1");
+    assert_eq!(carol.resume(&other, "carol", 0).await["reason"], "unreachable");
+    let counted =
+        |counters: &GatewayCounters| Resumed::ALL.iter().map(|how| counters.resumed(*how)).collect();
+    let (one, other): (Vec<_>, Vec<_>) = (counted(&at_one), counted(&at_other));
+    // Here, moved, unknown, seq, unreachable, refused, drain.
+    assert_eq!(one, [1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(other, [0, 1, 1, 1, 1, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -390,3 +364,5 @@ async fn a_session_that_ended_leaves_nothing_behind() {
     alice.client.closed().await;
     until("nothing is left", || desk.hall.rooms().count() + desk.extension.watched_count() == 0).await;
 }
+
+mod moving;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     backplane::Taken,
-    fakes::{Stage, node, place, to},
+    fakes::{Broadcasts, Stage, lock, node, place, to},
 };
 
 fn lanes(stage: &Arc<Stage>, limits: LaneLimits) -> Lanes {
@@ -67,4 +67,26 @@ fn what_is_not_decided_is_bounded_in_messages_and_bytes() {
     stage.decide("n2/9 a long one alone", Ok(Taken::Full));
     assert_eq!(large.next().now_or_never().map(|decided| decided.outcome), Some(Outcome::Full));
     assert!(large.push(to("ann", "x")).is_ok(), "there is room again");
+}
+
+/// A gateway that stands still would hold up the whole room, one message after the other.
+#[test]
+fn what_is_for_many_does_not_wait_for_what_was_said_before_and_keeps_its_order() {
+    let stage = Stage::with(vec![vec![place("n2", 9)]], vec![]);
+    *lock(&stage.broadcasts) = Broadcasts::Wait;
+    let mut lanes = lanes(&stage, LaneLimits { under_way: 2, ..LaneLimits::default() });
+    let room = Recipient::Room("lobby".into());
+    for content in ["1", "2", "3"] {
+        let message = Message { to: room.clone(), ..Message::clone(&to("bob", content)) };
+        assert!(lanes.push(Arc::new(message)).is_ok());
+    }
+    assert_eq!(stage.told(), ["here all 1", "all 1", "here all 2", "all 2"], "up to the bound");
+    stage.decide("all 2", Ok(Taken::Delivered));
+    assert_eq!(next(&mut lanes).as_deref(), Some("2"), "whichever is decided first");
+    assert_eq!(stage.told()[4..], ["here all 3", "all 3"]);
+    for content in ["all 1", "all 3"] {
+        stage.decide(content, Ok(Taken::Delivered));
+        assert!(next(&mut lanes).is_some());
+    }
+    assert!(lanes.is_empty() && lanes.waiting.is_empty() && lanes.turns.is_empty());
 }

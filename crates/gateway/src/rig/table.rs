@@ -9,6 +9,7 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
+use quorate_rt::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,7 +18,12 @@ use tokio::sync::watch;
 
 /// Who is where.
 #[derive(Default)]
-pub struct Table(Mutex<Inner>, watch::Sender<u64>);
+pub struct Table {
+    inner: Mutex<Inner>,
+    index: watch::Sender<u64>,
+    /// Which question waits on its way until that is over.
+    held: watch::Sender<Option<&'static str>>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -25,7 +31,13 @@ struct Inner {
     sessions: BTreeMap<UserId, Vec<Entry>>,
     inboxes: BTreeMap<NodeName, Arc<dyn Inbox>>,
     cut: BTreeSet<NodeName>,
+    /// Of which questions so many answers get lost.
+    losses: BTreeMap<&'static str, usize>,
+    asked: BTreeMap<&'static str, usize>,
 }
+
+/// Questions, as the documents call them.
+const QUESTIONS: &[&str] = &["prepare", "give", "forget", "adopt"];
 
 struct Entry {
     place: Place,
@@ -51,7 +63,7 @@ impl Table {
     /// Something has changed.
     fn tell(&self) {
         let index = self.lock().index;
-        self.1.send_replace(index);
+        self.index.send_replace(index);
     }
 
     /// How many sessions there are.
@@ -87,13 +99,33 @@ impl Table {
         self.lock().inboxes.retain(|name, _| name.as_str() != node);
     }
 
+    /// The next answers to such a question get lost.
+    pub fn lose_answers(&self, question: &'static str, count: usize) {
+        self.lock().losses.insert(question, count);
+    }
+
+    /// How many of them are still to be lost.
+    pub fn losses(&self) -> usize {
+        self.lock().losses.values().sum()
+    }
+
+    /// Such questions wait on their way, until others do, or none.
+    pub fn hold_up(&self, question: Option<&'static str>) {
+        self.held.send_replace(question);
+    }
+
+    /// How often such a question was asked.
+    pub fn asked(&self, question: &str) -> usize {
+        self.lock().asked.get(question).copied().unwrap_or_default()
+    }
+
     /// It can be sure again.
     pub fn come_back(&self, node: &str) {
         self.lock().cut.retain(|cut| cut.as_str() != node);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,7 +180,7 @@ impl Presence for View {
     }
 
     fn touched(&self, after: u64) -> BoxFuture<'static, Touched> {
-        let mut told = self.table.1.subscribe();
+        let mut told = self.table.index.subscribe();
         async move {
             let index = told.wait_for(|index| *index > after).await.map_or(after, |index| *index);
             Touched { index, users: Whom::Any }
@@ -187,22 +219,45 @@ impl Backplane for View {
         ready(Ok(())).boxed()
     }
 
-    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
-        let inbox = self.table.lock().inboxes.get(&node).cloned();
-        match inbox {
+    fn ask(
+        &self,
+        node: NodeName,
+        question: Vec<u8>,
+        _within: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+        let kind = kind(&question);
+        *self.table.lock().asked.entry(kind).or_default() += 1;
+        let (table, runtime, mut held) =
+            (self.table.clone(), self.runtime.clone(), self.table.held.subscribe());
+        async move {
+            held.wait_for(|held| *held != Some(kind)).await.expect("the table stays");
+            let inbox = table.lock().inboxes.get(&node).cloned();
+            let Some(inbox) = inbox else {
+                return Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()));
+            };
             // Whoever is asked does not depend on the threads of whoever asks, which may end.
-            Some(inbox) => {
-                let asked = self.runtime.spawn(inbox.asked(question));
-                async move { Ok(asked.await.expect("it answers")) }.boxed()
+            let answer = runtime.spawn(inbox.asked(question)).await.expect("it answers");
+            match table.lock().losses.get_mut(kind) {
+                Some(losses @ 1..) => {
+                    *losses -= 1;
+                    Err(BackplaneError::Unreachable(node.as_str().into(), "its answer got lost".into()))
+                }
+                Some(_) | None => Ok(answer),
             }
-            None => ready(Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()))).boxed(),
         }
+        .boxed()
     }
 
     fn stop(&self) -> BoxFuture<'static, ()> {
         self.table.lock().inboxes.remove(&self.node);
         ready(()).boxed()
     }
+}
+
+fn kind(question: &[u8]) -> &'static str {
+    let text = String::from_utf8_lossy(question);
+    let is_one = |kind: &&&str| text.contains(&format!(r#""ask":"{kind}""#));
+    QUESTIONS.iter().find(is_one).expect("a question")
 }
 
 struct Held {

@@ -31,8 +31,6 @@ use std::{
     time::Duration,
 };
 
-/// A question is answered by then, or not at all.
-const ASKED_WITHIN: Duration = Duration::from_secs(10);
 /// What is under way when the node ends is answered by then, or given up.
 const STOPPED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -90,8 +88,9 @@ impl Backplane for Direct {
     }
 
     fn broadcast(&self, message: Arc<Message>) -> BoxFuture<'static, Result<(), BackplaneError>> {
-        let nodes = self.consensus.other_nodes();
-        let sent: Vec<_> = nodes.iter().map(|node| self.link(node).send(None, &message)).collect();
+        // Whose lease does not stand has no users: there is nobody to be reached, nor to be waited for.
+        let nodes = self.consensus.other_gateways();
+        let sent: Vec<_> = nodes.iter().map(|node| self.link(node).send_to_many(&message)).collect();
         async move {
             for error in join_all(sent).await.into_iter().filter_map(Result::err) {
                 tracing::debug!(%error, "a gateway did not get a message for all");
@@ -101,14 +100,19 @@ impl Backplane for Direct {
         .boxed()
     }
 
-    fn ask(&self, node: NodeName, question: Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+    fn ask(
+        &self,
+        node: NodeName,
+        question: Vec<u8>,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         let consensus = self.consensus.clone();
         async move {
             if question.len() > ASK_BYTES_MAX {
                 let why = format!("a question of {} bytes; at most {ASK_BYTES_MAX}", question.len());
                 return Err(BackplaneError::NotSent(node.as_str().into(), why.into()));
             }
-            let answered = consensus.ask_gateway(&node, question, ASKED_WITHIN).await;
+            let answered = consensus.ask_gateway(&node, question, within).await;
             answered.map(Vec::from).map_err(|error| not_answered(&node, &error))
         }
         .boxed()

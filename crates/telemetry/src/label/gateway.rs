@@ -63,6 +63,26 @@ label! {
 }
 
 label! {
+    /// How it ended that a client of `quorate.v1` came back for its session.
+    Resumed as "outcome" {
+        /// It has it; the session was on this node.
+        Here = "resumed",
+        /// It has it; the session was on another node.
+        Moved = "moved",
+        /// There is no such session any more, or the token is another one's.
+        Unknown = "unknown",
+        /// It was acknowledged further than the client is, or never sent so far.
+        Seq = "seq",
+        /// The node that has it could not be asked.
+        Unreachable = "unreachable",
+        /// The token of the handshake is somebody else's.
+        Refused = "refused",
+        /// It was on another node, and stays there: this one was about to end.
+        Drain = "drain",
+    }
+}
+
+label! {
     /// How a client's message ended.
     MessageOutcome as "outcome" {
         /// It has come as far as its recipient's queue, or was published.

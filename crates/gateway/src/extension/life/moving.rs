@@ -3,24 +3,36 @@
 //! The page of the [hand-over](super::super::handover) says in which steps, and why.
 
 use super::{Ask, Finish, Life};
-use crate::extension::handover::{Answer, Question};
+use crate::{
+    backplane::BackplaneError,
+    extension::handover::{ASKED_FOR, Answer, DECIDED_WITHIN, GIVEN_FOR, Question},
+};
+use futures_util::{FutureExt, future::BoxFuture};
 use quorate_model::NodeName;
 use quorate_rt::{
     planted::{self, Bug},
     rng,
     time::{self, Duration, Instant},
 };
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::oneshot;
 
-/// What was said is decided within this time before the session moves.
-const DECIDED_WITHIN: Duration = Duration::from_secs(5);
 /// Whoever was told that the session may move there has so long to take it.
 const PROMISED_FOR: Duration = Duration::from_secs(5);
-/// A session that was given is given again, where the answer got lost, for so long.
-const GIVEN_FOR: Duration = Duration::from_secs(10);
-/// Another node takes the session of one that ends within this time.
+/// Another node has taken the session of one that ends within this time, or it ends.
 const MOVED_WITHIN: Duration = Duration::from_secs(4);
+/// A question that got lost is asked again after this time.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// What came of asking another node to take the session.
+enum Offered {
+    /// It has it.
+    Taken,
+    /// It does not take it.
+    Refused,
+    /// There is nothing to be taken any more, or no time.
+    Over,
+}
 
 impl Life {
     /// One node at a time may take it.
@@ -43,24 +55,21 @@ impl Life {
         self.promised.as_ref().is_some_and(|(promised, _)| promised == node)
     }
 
+    /// What belongs to a hand-over that is over, or is about another one, is answered and changes nothing. Else it is
+    /// given back.
+    pub(super) fn unless_stale(&self, ask: Ask) -> Option<Ask> {
+        match ask {
+            Ask::Give(node, _, answer) if !self.is_promised_to(&node) => drop(answer.send(Answer::Unknown)),
+            Ask::Forget(_, _, answer) => drop(answer.send(Answer::Unknown)),
+            Ask::Claim(_) | Ask::Prepare(..) | Ask::Give(..) => return Some(ask),
+        }
+        None
+    }
+
     /// To the node that holds it in presence as of `index`.
     pub(super) async fn give(mut self, to: NodeName, index: u64, answer: oneshot::Sender<Answer>) {
         let given = self.give_once(index, answer).await;
-        let (forgotten, turn) = (time::sleep(GIVEN_FOR), self.desk.drain.clone().turn());
-        tokio::pin!(forgotten, turn);
-        loop {
-            let ask = tokio::select! {
-                biased;
-                Some(ask) = self.asks.recv() => ask,
-                () = &mut forgotten => return,
-                () = &mut turn => return,
-            };
-            match ask {
-                Ask::Give(node, _, answer) if node == to => drop(answer.send(given.clone())),
-                Ask::Give(_, _, answer) | Ask::Prepare(_, answer) => drop(answer.send(Answer::Unknown)),
-                Ask::Claim(_) => {}
-            }
-        }
+        self.give_again(&to, index, &given).await;
     }
 
     async fn give_once(&mut self, index: u64, answer: oneshot::Sender<Answer>) -> Answer {
@@ -89,40 +98,105 @@ impl Life {
         given
     }
 
-    /// The node ends: another one is asked to take the session, and what that one asks meanwhile is answered.
+    /// The answer may have got lost, and nobody else has what is in it: whoever it was for gets it again, unchanged, until
+    /// that one has it. Also while this node ends, which waits for it as for every session.
+    async fn give_again(&mut self, to: &NodeName, index: u64, given: &Answer) {
+        let forgotten = time::sleep(GIVEN_FOR);
+        tokio::pin!(forgotten);
+        loop {
+            let ask = tokio::select! {
+                biased;
+                Some(ask) = self.asks.recv() => ask,
+                () = &mut forgotten => return,
+            };
+            match ask {
+                Ask::Give(node, of, answer) if node == *to && of == index => drop(answer.send(given.clone())),
+                Ask::Forget(node, of, answer) if node == *to && of == index => {
+                    return drop(answer.send(Answer::Forgotten));
+                }
+                Ask::Give(_, _, answer) | Ask::Forget(_, _, answer) | Ask::Prepare(_, answer) => {
+                    drop(answer.send(Answer::Unknown));
+                }
+                Ask::Claim(_) => {}
+            }
+        }
+    }
+
+    /// The node ends: others are asked to take the session, one after the other.
     pub async fn move_away(mut self) {
         let mut others = (self.desk.others)();
         others.retain(|node| *node != self.desk.node);
-        if others.is_empty() || !self.home.is_held() {
-            return self.end().await;
+        let until = Instant::now() + MOVED_WITHIN;
+        while self.home.is_held() && !others.is_empty() {
+            let pick = usize::try_from(rng::random_u64() % others.len() as u64).unwrap_or(0);
+            match self.offer_to(&others.swap_remove(pick), until).await {
+                Offered::Taken => return,
+                Offered::Refused => {}
+                Offered::Over => break,
+            }
         }
-        let pick = usize::try_from(rng::random_u64() % others.len() as u64).unwrap_or(0);
-        let to = others.swap_remove(pick);
+        self.end().await;
+    }
+
+    /// Asks a node to take it; what that one asks meanwhile is answered.
+    async fn offer_to(&mut self, to: &NodeName, until: Instant) -> Offered {
         self.promised = Some((to.clone(), Instant::now()));
-        let (user, token) = (self.extended.user().clone(), *self.extended.token());
-        let question = Question::Adopt(user, token, self.desk.node.clone());
-        let asked = time::timeout(MOVED_WITHIN, self.desk.backplane.ask(to.clone(), question.write()));
-        tokio::pin!(asked);
+        let mut asked = self.ask_to_adopt(to, until, Duration::ZERO);
         loop {
+            // That node has its place in presence already, and has as long to ask for the rest as it asks.
+            let until = if self.home.is_held() { until } else { until + ASKED_FOR };
             let step = tokio::select! {
                 biased;
                 step = self.next(None) => step.and_then(|step| self.take(step, None)),
-                // It answers once it was given the session: it was not.
-                _ = &mut asked => break,
+                answer = &mut asked => match answer {
+                    // It answers once it was given the session: it was not.
+                    Ok(_) | Err(BackplaneError::NotSent(..) | BackplaneError::Busy(_)) => return Offered::Refused,
+                    // It may have begun all the same, and is asked again.
+                    Err(BackplaneError::Unreachable(..)) => {
+                        asked = self.ask_to_adopt(to, until, AGAIN_AFTER);
+                        continue;
+                    }
+                },
+                () = time::sleep_until(until) => return Offered::Over,
             };
             match step {
                 Ok(_) => {}
                 Err(Finish::Asked(Ask::Prepare(node, answer))) => self.prepare(node, answer),
-                Err(Finish::Asked(Ask::Give(node, index, answer))) if node == to => {
-                    self.give_once(index, answer).await;
-                    let _ = asked.await;
-                    return;
+                Err(Finish::Asked(Ask::Give(_, index, answer))) => {
+                    let given = self.give_once(index, answer).await;
+                    let adopted = async {
+                        if asked.await.is_err() {
+                            std::future::pending().await
+                        }
+                    };
+                    // It says that it has it on either way.
+                    tokio::select! {
+                        () = self.give_again(to, index, &given) => {}
+                        () = adopted => {}
+                    }
+                    return Offered::Taken;
                 }
-                Err(Finish::Asked(Ask::Give(_, _, answer))) => drop(answer.send(Answer::Unknown)),
-                Err(Finish::Asked(Ask::Claim(_))) => {}
-                Err(Finish::Wire(_) | Finish::Draining | Finish::Over(_)) => break,
+                // A client that comes back here is told to go elsewhere.
+                Err(Finish::Asked(Ask::Claim(_) | Ask::Forget(..))) => {}
+                Err(Finish::Wire(_) | Finish::Draining | Finish::Over(_)) => return Offered::Over,
             }
         }
-        self.end().await;
+    }
+
+    fn ask_to_adopt(
+        &self,
+        to: &NodeName,
+        until: Instant,
+        after: Duration,
+    ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
+        let (user, token) = (self.extended.user().clone(), *self.extended.token());
+        let question = Question::Adopt(user, token, self.desk.node.clone()).write();
+        let (backplane, to) = (Arc::clone(&self.desk.backplane), to.clone());
+        async move {
+            time::sleep(after).await;
+            let left = until.saturating_duration_since(Instant::now());
+            backplane.ask(to, question, left).await
+        }
+        .boxed()
     }
 }

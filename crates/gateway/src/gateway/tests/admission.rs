@@ -1,13 +1,14 @@
 use crate::{
     origin::Origins,
-    rig::{Client, Table, gateway, guarded, user},
+    rig::{Client, PATIENCE, Table, gateway, guarded, user},
     settings::{Rate, Settings},
     token::{Signature, Verifier},
 };
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use quorate_rt::time;
-use std::sync::Arc;
+use quorate_telemetry::gateway::TurnedAway;
+use std::{net::SocketAddr, sync::Arc};
 use tokio_tungstenite::tungstenite::Message;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -186,4 +187,69 @@ async fn what_is_no_handshake_is_said_to_be_none() {
         assert!(told.ends_with(&format!(" {code}")), "{line} with {to}: {told}");
     }
     assert!(table.places(&user("alice")).is_empty());
+}
+
+/// Strangers without a token used up what those with one are let in by.
+#[tokio::test]
+async fn whoever_proves_nothing_takes_nothing_of_the_rate() {
+    let table = Arc::new(Table::default());
+    let accept = Rate { per_second: 1, burst: 2 };
+    let origins = Origins::parse(["https://example.com"].into_iter()).expect("good");
+    let settings = Settings { accept, origins: Some(origins), ..Settings::default() };
+    let gateway = guarded(&table, "n1", settings, verifier()).await;
+    let at = gateway.local_addr();
+    let good = token(HEAD, &claims(GOOD), SECRET);
+    let forged = token(HEAD, &claims(GOOD), b"another secret of thirty-two byte");
+    for _ in 0..20 {
+        for (lines, code) in [
+            (format!("Authorization: Bearer {forged}\r\n"), 401),
+            (format!("Authorization: Bearer {good}\r\nOrigin: https://example.org\r\n"), 403),
+        ] {
+            let refused = Client::connect_with(at, "/ws", &lines).await.err().unwrap_or_default();
+            assert!(refused.starts_with(&format!("HTTP/1.1 {code} ")), "{refused}");
+            assert!(
+                refused.contains("\r\nconnection: close\r\n"),
+                "no second try on one connection: {refused}"
+            );
+        }
+    }
+    let lines = format!("Authorization: Bearer {good}\r\n");
+    let _first = Client::connect_with(at, "/ws", &lines).await.expect("there is room in the burst");
+    let _second = Client::connect_with(at, "/ws", &lines).await.expect("there is room in the burst");
+}
+
+/// Whoever opened connections and asked for nothing held as many as it liked.
+#[tokio::test]
+async fn connections_that_ask_for_nothing_count_for_their_address() {
+    use quorate_rt::net::TcpStream;
+    use tokio::io::AsyncReadExt;
+    let table = Arc::new(Table::default());
+    let settings = Settings { connections_per_address_max: Some(2), ..Settings::default() };
+    let gateway = gateway(&table, "n1", settings).await;
+    let at = gateway.local_addr();
+    let mut silent = Vec::new();
+    // They are accepted in their order, by one thread: two have the places, two would be told that there is none.
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(at).await.expect("it listens"));
+    }
+    let mut beyond = TcpStream::connect(at).await.expect("it listens");
+    let mut nothing = [0; 1];
+    let read = time::timeout(PATIENCE, beyond.read(&mut nothing)).await.expect("it does not wait");
+    assert!(!matches!(read, Ok(1)), "it is not even heard");
+    assert_eq!(gateway.desk().counters.turned_away_for(TurnedAway::Address), 1);
+    silent.pop();
+    let told = |answer: &Result<Client, String>| {
+        answer.as_ref().is_err_and(|head| head.starts_with("HTTP/1.1 429 "))
+    };
+    connect_until(at, "it is told that there is no place", told).await;
+    drop(silent);
+    connect_until(at, "the places were given back", Result::is_ok).await;
+}
+
+async fn connect_until(at: SocketAddr, what: &str, is_so: impl Fn(&Result<Client, String>) -> bool) {
+    let end = time::Instant::now() + PATIENCE;
+    while !is_so(&Client::connect_with(at, "/ws", "").await) {
+        assert!(time::Instant::now() < end, "never: {what}");
+        time::sleep(time::Duration::from_millis(5)).await;
+    }
 }

@@ -45,3 +45,31 @@ async fn an_end_waits_for_nobody_longer_than_its_limit() {
     time::timeout(PATIENCE, gateway.drain()).await.expect("an hour is more than the limit");
     assert_eq!(table.count(), 0);
 }
+
+/// Its presence must not outlive a machine that is gone without a word, and pings that do not come say so too late.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_looks_whether_a_silent_client_is_there_still() {
+    let table = Arc::new(Table::default());
+    let gateway = gateway(&table, "n1", Settings::default()).await;
+    let mut client = Client::register(gateway.local_addr(), "alice").await;
+    let theirs = client.tcp().local_addr().expect("it is connected").port();
+    let ours = gateway.local_addr().port();
+    // Half of the time that is promised; the probes need the other half.
+    let half = Duration::from_secs(30);
+    until("it looks in time", || probed_in(ours, theirs).is_some_and(|left| left <= half)).await;
+}
+
+/// When the system probes a connection, as it says itself (`man 5 proc_net`); `None`: it does not, or not next.
+#[cfg(target_os = "linux")]
+fn probed_in(ours: u16, theirs: u16) -> Option<Duration> {
+    const PROBES: &str = "02";
+    const TICK: Duration = Duration::from_millis(10);
+    let connections = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let ends_with = |field: &str, port: u16| field.ends_with(&format!(":{port:04X}"));
+    let mut lines = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| ends_with(line[1], ours) && ends_with(line[2], theirs))?;
+    let (timer, left) = line[5].split_once(':').expect("a timer and when it is over");
+    let ticks = u32::from_str_radix(left, 16).expect("a number");
+    (timer == PROBES).then(|| TICK * ticks)
+}

@@ -35,6 +35,10 @@ use tokio::sync::{Notify, oneshot};
 
 /// A message is answered by then, or nobody knows what became of it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// What is for many is waited for no longer than this: whoever said it is told how it went for the others.
+const MANY_ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// And not at all by a node that has left something unanswered for so long.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// Messages that wait or are not answered. When full: busy.
 const MESSAGES_MAX: usize = 16_384;
 /// The same in bytes. One message always has room.
@@ -88,6 +92,7 @@ enum Line {
 
 struct Queued {
     number: u64,
+    since: Instant,
     frame: Bytes,
     answer: oneshot::Sender<Result<Taken>>,
 }
@@ -113,20 +118,23 @@ impl Link {
 
     /// Sends; what comes first is sent first.
     pub fn send(&self, epoch: Option<u64>, message: &Message) -> BoxFuture<'static, Result<Taken>> {
-        let answered = match self.put(epoch, message) {
-            Ok(answered) => answered,
-            Err(error) => return ready(Err(error)).boxed(),
-        };
-        let to = self.to.clone();
-        async move {
-            let unknown = |why: String| Err(BackplaneError::Unreachable(to, why.into()));
-            match time::timeout(ANSWERED_WITHIN, answered).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => unknown("the link is gone".into()),
-                Err(_) => unknown(format!("no answer within {ANSWERED_WITHIN:?}")),
-            }
+        match self.put(epoch, message) {
+            Ok(answered) => wait(self.to.clone(), answered, ANSWERED_WITHIN).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
         }
-        .boxed()
+    }
+
+    /// Sends what others get, too: it is sent as everything is, and a node that stands still is not waited for as long.
+    pub fn send_to_many(&self, message: &Message) -> BoxFuture<'static, Result<Taken>> {
+        let is_slow = self.lock().has_waited(SLOW_AFTER);
+        match self.put(None, message) {
+            Ok(_) if is_slow => {
+                let why = format!("it has not answered for {SLOW_AFTER:?}");
+                ready(Err(BackplaneError::Unreachable(self.to.clone(), why.into()))).boxed()
+            }
+            Ok(answered) => wait(self.to.clone(), answered, MANY_ANSWERED_WITHIN).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
     }
 
     fn put(&self, epoch: Option<u64>, message: &Message) -> Result<oneshot::Receiver<Result<Taken>>> {
@@ -143,7 +151,7 @@ impl Link {
             return Err(BackplaneError::Busy(self.to.clone()));
         }
         stand.bytes = bytes;
-        stand.waiting.push_back(Queued { number, frame, answer });
+        stand.waiting.push_back(Queued { number, since: Instant::now(), frame, answer });
         match &mut stand.line {
             Line::Open(carrier) => {
                 let carrier = carrier.take();
@@ -353,7 +361,7 @@ impl Stand {
             if so_far > 0 && so_far + next.frame.len() > CHUNK_BYTES {
                 break;
             }
-            let Some(Queued { number, frame, answer }) = self.waiting.pop_front() else { break };
+            let Some(Queued { number, since: _, frame, answer }) = self.waiting.pop_front() else { break };
             self.unanswered.insert(number, OnTheWay { bytes: frame.len(), since, answer });
             match alone.take() {
                 // The only one so far is copied only if there is another one.
@@ -368,6 +376,14 @@ impl Stand {
         alone.unwrap_or_else(|| piece.freeze())
     }
 
+    /// Whether something is neither sent nor answered for so long.
+    fn has_waited(&self, time: Duration) -> bool {
+        let oldest = self.unanswered.values().next().map(|oldest| oldest.since);
+        oldest
+            .or_else(|| self.waiting.front().map(|next| next.since))
+            .is_some_and(|since| since.elapsed() > time)
+    }
+
     fn is_stuck(&self) -> bool {
         let oldest = self.unanswered.values().next();
         oldest.is_some_and(|oldest| oldest.since.elapsed() > ANSWERED_WITHIN * 2)
@@ -375,6 +391,16 @@ impl Stand {
 
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.unanswered.is_empty()
+    }
+}
+
+/// The answer, or that nobody knows.
+async fn wait(to: Arc<str>, answered: oneshot::Receiver<Result<Taken>>, within: Duration) -> Result<Taken> {
+    let unknown = |why: String| Err(BackplaneError::Unreachable(to, why.into()));
+    match time::timeout(within, answered).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => unknown("the link is gone".into()),
+        Err(_) => unknown(format!("no answer within {within:?}")),
     }
 }
 

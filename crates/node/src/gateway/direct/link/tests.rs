@@ -181,3 +181,27 @@ async fn a_closed_link_sends_nothing() {
     assert_eq!(pair.chunks.next().now_or_never(), Some(None));
     assert!(matches!(pair.send("2").now_or_never(), Some(Err(BackplaneError::NotSent(..)))));
 }
+
+/// A room would wait for the one that stands still with each message.
+#[tokio::test]
+async fn what_is_for_many_is_sent_and_not_waited_for_once_the_other_side_stands_still() {
+    let mut pair = open();
+    let first = pair.link.send_to_many(&message("1"));
+    assert!(pair.piece().is_some());
+    pair.link.answered(1, Answer::Delivered);
+    assert_eq!(first.await, Ok(Taken::Delivered), "whoever answers is waited for");
+    let slow = pair.link.send_to_many(&message("2"));
+    time::sleep(SLOW_AFTER + Duration::from_millis(50)).await;
+    let next = pair.link.send_to_many(&message("3"));
+    assert!(matches!(next.now_or_never(), Some(Err(BackplaneError::Unreachable(..)))), "at once");
+    let contents: Vec<_> = pair.piece().into_iter().flatten().map(|(_, content)| content).collect();
+    assert_eq!(contents, ["2", "3"], "both are sent");
+    assert!(matches!(slow.await, Err(BackplaneError::Unreachable(..))), "in the end");
+    for number in [2, 3] {
+        pair.link.answered(number, Answer::Delivered);
+    }
+    let again = pair.link.send_to_many(&message("4"));
+    assert!(pair.piece().is_some());
+    pair.link.answered(4, Answer::Delivered);
+    assert_eq!(again.await, Ok(Taken::Delivered), "it has caught up");
+}
