@@ -181,7 +181,7 @@ impl Run {
         self.pass(Duration::from_secs(10)).await?;
         let limit = now_ms() + HEARD_WITHIN.as_millis();
         loop {
-            let (awaited, missed) = (book(&self.ledger).awaited().clone(), book(&self.ledger).missed());
+            let (awaited, missed) = book(&self.ledger).not_yet();
             if awaited.is_empty() && missed.is_empty() {
                 return Ok(());
             }

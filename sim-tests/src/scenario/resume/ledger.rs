@@ -215,7 +215,7 @@ impl Ledger {
     }
 
     /// Whom somebody still takes for offline, or does not know of, though everybody is there.
-    pub fn missed(&self) -> Vec<String> {
+    fn missed(&self) -> Vec<String> {
         let open = self.sessions.iter().filter(|session| session.fate == Fate::Open);
         let missed = open.filter_map(|session| {
             let (offline, known) = (session.watching.offline(), session.watching.len());
@@ -266,9 +266,9 @@ impl Ledger {
         open
     }
 
-    /// What was said in peace and has not come.
-    pub fn awaited(&self) -> &BTreeSet<Said> {
-        &self.awaited
+    /// What was said in peace and has not come, and whom somebody has not seen.
+    pub fn not_yet(&self) -> (BTreeSet<Said>, Vec<String>) {
+        (self.awaited.clone(), self.missed())
     }
 
     /// For the trace.
