@@ -12,7 +12,8 @@ pub const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--start S] [--scena
                            vote-not-saved, followers-expire, suspects-start-over, no-epoch-check, no-dedupe,
                            reads-without-quorum, no-failover, retry-posts, cut-passes-for-whole,
                            forgets-who-was-tried, kept-is-repeated, route-stays, trailers-lost,
-                           unconfirmed-verdict, known-verdicts-written, cut-off-holds-on
+                           unconfirmed-verdict, known-verdicts-written, cut-off-holds-on, nothing-is-replayed,
+                           left-behind, untaken-is-acked, said-again-is-new
      --mutants             for each known bug (or the one of --planted): fail unless one of 500 seeds notices it\n\
      --trace               print each event of the run";
 

@@ -40,11 +40,19 @@ pub enum Bug {
     KnownVerdictsWritten,
     /// A gateway that is cut off holds on to what it holds.
     CutOffHoldsOn,
+    /// A session of the gateway that gets another socket is not sent what it missed.
+    NothingIsReplayed,
+    /// What waits for a session of the gateway does not move with it to another node.
+    LeftBehind,
+    /// A message that nobody took is acknowledged to its sender.
+    UntakenIsAcked,
+    /// A message that is said again under its id is delivered again.
+    SaidAgainIsNew,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::AckBeforeFsync,
         Self::VoteNotSaved,
         Self::FollowersExpire,
@@ -62,6 +70,10 @@ impl Bug {
         Self::UnconfirmedVerdict,
         Self::KnownVerdictsWritten,
         Self::CutOffHoldsOn,
+        Self::NothingIsReplayed,
+        Self::LeftBehind,
+        Self::UntakenIsAcked,
+        Self::SaidAgainIsNew,
     ];
 
     /// As on the simulator's command line.
@@ -84,6 +96,10 @@ impl Bug {
             Self::UnconfirmedVerdict => "unconfirmed-verdict",
             Self::KnownVerdictsWritten => "known-verdicts-written",
             Self::CutOffHoldsOn => "cut-off-holds-on",
+            Self::NothingIsReplayed => "nothing-is-replayed",
+            Self::LeftBehind => "left-behind",
+            Self::UntakenIsAcked => "untaken-is-acked",
+            Self::SaidAgainIsNew => "said-again-is-new",
         }
     }
 }

@@ -15,6 +15,7 @@ mod objects;
 mod partition;
 mod power;
 mod ramps;
+mod resume;
 mod sandboxes;
 mod services;
 mod sockets;
@@ -32,7 +33,8 @@ const FOCUSED_EVERY: u64 = 4;
 const DATA_PLANE_EVERY: u64 = 8;
 /// One seed of so many, between those, runs the sandboxes, and another one the gateways.
 const SANDBOXES_EVERY: u64 = 16;
-/// One seed of so many, between those, runs the ramps, and others the objects of the sandbox API, and the sockets.
+/// One seed of so many, between those, runs the ramps, and others the objects of the sandbox API, the sockets, and sessions
+/// that come back.
 const RAMPS_EVERY: u64 = 32;
 
 /// A scenario.
@@ -78,6 +80,8 @@ pub enum Scenario {
     Ramps,
     /// Objects of the sandbox API come, change and end on nodes that die and are cut off.
     Objects,
+    /// Sessions of `quorate.v1` outlive their sockets, and move between nodes that die, end and are cut off.
+    Resume,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
     /// The same with a thousand workers for an hour: only when asked for.
@@ -86,7 +90,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Suite,
         Self::Forms,
         Self::Writes,
@@ -109,6 +113,7 @@ impl Scenario {
         Self::Sockets,
         Self::Ramps,
         Self::Objects,
+        Self::Resume,
     ];
     /// Those that every fourth seed runs, in turn.
     const FOCUSED: [Self; 11] = [
@@ -150,6 +155,7 @@ impl Scenario {
             Self::Sockets => "sockets",
             Self::Ramps => "ramps",
             Self::Objects => "objects",
+            Self::Resume => "resume",
             Self::Fleet => "fleet",
             Self::FleetHour => "fleet-hour",
         }
@@ -161,7 +167,8 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, to the objects, and to the sockets.
+    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, to the objects, to the
+    /// sockets, and to sessions that come back.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -178,6 +185,8 @@ impl Scenario {
             Self::Ramps
         } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 13 {
             Self::Objects
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 3 {
+            Self::Resume
         } else {
             Self::Suite
         }
@@ -211,6 +220,7 @@ impl Scenario {
             Self::Sockets => sockets::run().await,
             Self::Ramps => ramps::run().await,
             Self::Objects => objects::run().await,
+            Self::Resume => resume::run().await,
             Self::Fleet => fleet::run(Fleet::SMALL).await,
             Self::FleetHour => fleet::run(Fleet::HOUR).await,
         }

@@ -2,7 +2,7 @@
 //! names no gateway whose lease has ended, and never goes back to an older login; a user has one live session at most;
 //! what one says to another comes in order and never twice; and in peace everything that is said arrives.
 
-mod ledger;
+pub(super) mod ledger;
 mod user;
 
 use super::{leases::Leases, serving};
@@ -89,7 +89,8 @@ async fn pass(world: &World, ledger: &Shared, shown: &mut Leases, time: Duration
     Ok(())
 }
 
-fn look(shown: &mut Leases, machine: &Machine) -> Result<(), String> {
+/// What a node's presence must never show.
+pub(super) fn look(shown: &mut Leases, machine: &Machine) -> Result<(), String> {
     let Some(view) = machine.view() else { return Ok(()) };
     let (node, life) = (machine.name(), machine.life());
     shown.look(&node, &view, view.sessions().iter().map(|session| session.gateway.epoch))?;
@@ -124,7 +125,8 @@ async fn agree(world: &World, ledger: &Shared, shown: &mut Leases) -> Result<(),
     }
 }
 
-fn named(machine: &Machine) -> Option<BTreeMap<String, BTreeSet<String>>> {
+/// By user, the connections that a node's presence names; `None`: it is off.
+pub(super) fn named(machine: &Machine) -> Option<BTreeMap<String, BTreeSet<String>>> {
     let mut named: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for session in machine.view()?.sessions().iter() {
         named.entry(session.user.to_string()).or_default().insert(session.connection.to_string());

@@ -12,7 +12,7 @@ pub mod worker;
 
 pub use members::{Errand, Roll, spares};
 pub use network::Network;
-pub use node::{Machine, ip};
+pub use node::{Machine, RESUME_WINDOW, ip};
 
 use crate::{
     check::{Look, Oracle},

@@ -19,12 +19,18 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
+use tokio::sync::Notify;
 
 /// A process that ended by itself is started again after this long, as any supervisor does.
 const RESTART_AFTER_MS: u128 = 1_000;
 
 /// What a process said this long ago still holds.
 const FRESH_MS: u128 = 30;
+
+/// How long a session of the gateway outlives its socket.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(10);
+/// Deliveries that its client need not have acknowledged.
+const REPLAY_MESSAGES: usize = 16;
 
 /// What the machine's process shows to the tests.
 #[derive(Clone, Default)]
@@ -39,6 +45,8 @@ struct Shown {
     speaks: Option<(u128, bool)>,
     /// Why it refused to start, if it needs an operator.
     refused: Option<String>,
+    /// Given once it is to end in order.
+    leave: Arc<Notify>,
 }
 
 impl Showcase {
@@ -89,12 +97,16 @@ fn config(number: usize, peers: &BTreeSet<usize>) -> Config {
     let socket = |port: u16| format!("{}:{port}", ip(number)).parse().expect("an address");
     let peers: BTreeMap<_, _> = peers.iter().map(|n| (name(*n), format!("{}:7070", ip(*n)))).collect();
     let defaults = Config::load(&Sources::default()).expect("the defaults are valid");
+    let mut gateway = Gateway { listen: GatewayListener::At(socket(8082)), ..defaults.gateway };
+    // So short and so small that each run of some minutes sees the end of both.
+    gateway.settings.extension.window = RESUME_WINDOW;
+    gateway.settings.extension.replay.messages = REPLAY_MESSAGES;
     Config {
         node_name: name(number),
         routing: socket(8080),
         management: socket(9090),
         peer: socket(7070),
-        gateway: Gateway { listen: GatewayListener::At(socket(8082)), ..defaults.gateway },
+        gateway,
         peers,
         drain_delay: Duration::ZERO,
         drain_limit: Duration::from_secs(2),
@@ -235,6 +247,16 @@ impl Machine {
         }
     }
 
+    /// Asks its process to end in order, as SIGTERM does. Its supervisor starts it again. False: there is none to ask.
+    pub fn leave(&self) -> bool {
+        let node = self.showcase.with(|shown| shown.node.take());
+        if node.is_some() {
+            trace::event(|| format!("n{} is asked to end", self.number));
+            self.showcase.with(|shown| shown.leave.notify_one());
+        }
+        node.is_some()
+    }
+
     /// Kills the process; the disk keeps what was written, synced or not.
     pub fn kill(&self) {
         trace::event(|| format!("n{} is killed", self.number));
@@ -343,8 +365,18 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
             trace::event(|| format!("{name} listens"));
             let node = Arc::new(node);
             showcase.with(|shown| shown.node = Some(node.clone()));
-            quorate_rt::spawn(say_whether_it_leads(node.clone(), showcase.clone()));
-            let why = node.failed().await;
+            let telling = quorate_rt::spawn(say_whether_it_leads(node.clone(), showcase.clone()));
+            let leave = showcase.with(|shown| shown.leave.clone());
+            let failed = tokio::select! {
+                biased;
+                why = node.failed() => Some(why),
+                () = leave.notified() => None,
+            };
+            let Some(why) = failed else {
+                telling.abort();
+                end_in_order(node).await;
+                return trace::event(|| format!("{name} has ended in order"));
+            };
             trace::event(|| format!("{name} has stopped: {why}"));
         }
         Err(e) => {
@@ -354,6 +386,18 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
             }
         }
     }
+}
+
+async fn end_in_order(mut node: Arc<Node>) {
+    // Whoever looks at it has it for that moment only.
+    let node = loop {
+        match Arc::try_unwrap(node) {
+            Ok(node) => break node,
+            Err(shared) => node = shared,
+        }
+        madsim::time::sleep(Duration::from_millis(1)).await;
+    };
+    node.shutdown().await;
 }
 
 async fn say_whether_it_leads(node: Arc<Node>, showcase: Showcase) {

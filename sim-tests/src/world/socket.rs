@@ -3,6 +3,7 @@
 
 use super::node::ip;
 use futures_util::{SinkExt as _, StreamExt as _};
+use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 use quorate_rt::{
     net::TcpStream,
     time::{Duration, timeout},
@@ -10,7 +11,7 @@ use quorate_rt::{
 use serde_json::Value;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Message, protocol::frame::coding::CloseCode},
+    tungstenite::{Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
 };
 
 /// Connecting and shaking hands take at most this long.
@@ -35,12 +36,21 @@ pub enum Heard {
 }
 
 impl Socket {
-    /// To machine `i`; `None`: it could not be had.
+    /// To machine `i`, in the dialect of the original; `None`: it could not be had.
     pub async fn open(i: usize) -> Option<Self> {
+        Self::open_as(i, None).await
+    }
+
+    /// The same in the dialect of this name.
+    pub async fn open_as(i: usize, dialect: Option<&'static str>) -> Option<Self> {
         let authority = format!("{}:8082", ip(i + 1));
+        let mut request = format!("ws://{authority}/ws").into_client_request().ok()?;
+        if let Some(dialect) = dialect {
+            request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(dialect));
+        }
         let opening = async {
             let stream = TcpStream::connect(&authority).await.ok()?;
-            let (stream, answer) = client_async(format!("ws://{authority}/ws"), stream).await.ok()?;
+            let (stream, answer) = client_async(request, stream).await.ok()?;
             let connection = answer.headers().get("x-connection-id")?.to_str().ok()?.to_owned();
             Some(Self { stream, connection })
         };

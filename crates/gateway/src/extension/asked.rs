@@ -36,6 +36,8 @@ const FORGOTTEN_WITHIN: Duration = Duration::from_secs(4);
 const FIRST_TRY: Duration = Duration::from_secs(3);
 /// And the next one begins so much later.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// A node that says that it has no such session is believed after this time: presence may have been behind.
+const BEHIND_FOR: Duration = Duration::from_secs(1);
 /// And looked for so often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -91,7 +93,22 @@ async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Foun
         return if desk.extension.find_of(user, token).is_some() { None } else { Some(Err(Cannot::Unknown)) };
     }
     let _arrival = desk.extension.arrive(token.connection)?;
-    fetch(desk, user, token, &place).await
+    match fetch(desk, user, token, &place).await {
+        Some(Err(Cannot::Unknown)) if has_moved_on(desk, user, &place).await => None,
+        found => found,
+    }
+}
+
+/// Whether presence was only behind when it named this place: a client that moves on at once may be faster than the log.
+async fn has_moved_on(desk: &Desk, user: &UserId, place: &Place) -> bool {
+    let until = Instant::now() + BEHIND_FOR;
+    while desk.presence.find(user).contains(place) {
+        if Instant::now() >= until {
+            return false;
+        }
+        time::sleep(LOOK_EVERY).await;
+    }
+    true
 }
 
 /// Takes it from a task of this node.

@@ -2,6 +2,7 @@
 //! must not be delivered twice.
 
 use super::{limit, said::Id};
+use quorate_rt::planted::{self, Bug};
 use std::collections::VecDeque;
 
 /// The last requests that named an id.
@@ -43,8 +44,8 @@ impl Sent {
     pub fn begin(&mut self, id: &Id) -> Begin {
         match self.recent.iter().find(|(known, _)| known == id).map(|(_, state)| state) {
             Some(State::Underway) => return Begin::Underway,
-            Some(State::Done) => return Begin::Done,
-            None => {}
+            Some(State::Done) if !planted::is(Bug::SaidAgainIsNew) => return Begin::Done,
+            Some(State::Done) | None => {}
         }
         if self.recent.len() >= limit::IDS_MAX {
             // What is under way must be remembered: only what has ended makes room, the oldest first.

@@ -10,6 +10,7 @@ use crate::{
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_model::NodeName;
 use quorate_rt::{
+    planted::{self, Bug},
     rng,
     time::{self, Duration, Instant},
 };
@@ -85,7 +86,9 @@ impl Life {
         self.entry.give();
         self.mailbox.queue.close();
         while let Some(message) = self.mailbox.queue.take() {
-            self.extended.deliver(&message);
+            if !planted::is(Bug::LeftBehind) {
+                self.extended.deliver(&message);
+            }
         }
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
         let given = Answer::Given(Box::new(self.extended.hand_over(refused)));
