@@ -13,7 +13,7 @@ pub const USAGE: &str = "usage: cargo xtask sim [--seeds N] [--start S] [--scena
                            reads-without-quorum, no-failover, retry-posts, cut-passes-for-whole,
                            forgets-who-was-tried, kept-is-repeated, route-stays, trailers-lost,
                            unconfirmed-verdict, known-verdicts-written, cut-off-holds-on, nothing-is-replayed,
-                           left-behind, untaken-is-acked, said-again-is-new
+                           untaken-is-acked, said-again-is-new
      --mutants             for each known bug (or the one of --planted): fail unless one of 500 seeds notices it\n\
      --trace               print each event of the run";
 

@@ -55,9 +55,9 @@ impl Planted {
             Self::Product(Bug::TrailersLost) => Scenario::Http2,
             Self::Product(Bug::UnconfirmedVerdict | Bug::KnownVerdictsWritten) => Scenario::Health,
             Self::Product(Bug::CutOffHoldsOn) => Scenario::Gateways,
-            Self::Product(
-                Bug::NothingIsReplayed | Bug::LeftBehind | Bug::UntakenIsAcked | Bug::SaidAgainIsNew,
-            ) => Scenario::Resume,
+            Self::Product(Bug::NothingIsReplayed | Bug::UntakenIsAcked | Bug::SaidAgainIsNew) => {
+                Scenario::Resume
+            }
             Self::Nothing | Self::Product(Bug::FollowersExpire | Bug::NoEpochCheck) => Scenario::Suite,
         };
         if seed % 2 == 1 { focused } else { Scenario::Suite }

@@ -3,6 +3,7 @@
 
 pub mod arrivals;
 pub mod client;
+mod ending;
 pub mod line;
 mod members;
 mod network;

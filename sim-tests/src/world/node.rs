@@ -1,6 +1,6 @@
 //! One simulated machine with a router node on it.
 
-use super::{Roll, now_ms};
+use super::{Roll, ending::end_in_order, now_ms};
 use crate::{
     planted::{Planted, planted},
     trace,
@@ -386,18 +386,6 @@ async fn boot(disk: SimDisk, config: Config, showcase: Showcase) {
             }
         }
     }
-}
-
-async fn end_in_order(mut node: Arc<Node>) {
-    // Whoever looks at it has it for that moment only.
-    let node = loop {
-        match Arc::try_unwrap(node) {
-            Ok(node) => break node,
-            Err(shared) => node = shared,
-        }
-        madsim::time::sleep(Duration::from_millis(1)).await;
-    };
-    node.shutdown().await;
 }
 
 async fn say_whether_it_leads(node: Arc<Node>, showcase: Showcase) {

@@ -193,7 +193,7 @@ async fn ask(desk: &Desk, node: &NodeName, question: &Question, within: Duration
             Err(BackplaneError::NotSent(..)) if matches!(question, Question::Prepare(..)) => return None,
             Err(error) => tracing::debug!(%node, %error, "no answer about a session"),
         }
-        patience *= 2;
+        patience = (patience * 2).min(within);
         time::sleep(AGAIN_AFTER).await;
     }
 }

@@ -10,7 +10,6 @@ use crate::{
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_model::NodeName;
 use quorate_rt::{
-    planted::{self, Bug},
     rng,
     time::{self, Duration, Instant},
 };
@@ -86,9 +85,7 @@ impl Life {
         self.entry.give();
         self.mailbox.queue.close();
         while let Some(message) = self.mailbox.queue.take() {
-            if !planted::is(Bug::LeftBehind) {
-                self.extended.deliver(&message);
-            }
+            self.extended.deliver(&message);
         }
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
         let given = Answer::Given(Box::new(self.extended.hand_over(refused)));
