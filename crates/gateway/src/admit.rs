@@ -43,6 +43,14 @@ struct Counts {
     is_closed: bool,
 }
 
+/// What is bounded as one address. Whoever has an IPv6 address has the 2^64 of its network as well (RFC 6177).
+fn holder(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+    }
+}
+
 /// Connections of one address, whatever they speak.
 #[derive(Clone, Copy, Default)]
 struct OfAddress {
@@ -93,7 +101,7 @@ impl Door {
             None => Standing::NotCounted,
             Some(max) => {
                 let mut counts = self.lock();
-                let of_address = counts.addresses.entry(address).or_default();
+                let of_address = counts.addresses.entry(holder(address)).or_default();
                 if of_address.within < max {
                     of_address.within += 1;
                     Standing::Within
@@ -163,14 +171,14 @@ impl Drop for Visitor {
             return;
         }
         let mut counts = self.door.lock();
-        let Some(of_address) = counts.addresses.get_mut(&self.address) else { return };
+        let Some(of_address) = counts.addresses.get_mut(&holder(self.address)) else { return };
         match self.standing {
             Standing::NotCounted => {}
             Standing::Within => of_address.within -= 1,
             Standing::Beyond => of_address.beyond -= 1,
         }
         if of_address.within + of_address.beyond == 0 {
-            counts.addresses.remove(&self.address);
+            counts.addresses.remove(&holder(self.address));
         }
     }
 }
@@ -238,6 +246,14 @@ mod tests {
 
     fn address(last: u8) -> IpAddr {
         [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let at = |text: &str| holder(text.parse::<IpAddr>().expect("an address").to_canonical());
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_ne!(at("::ffff:192.0.2.1"), at("::ffff:192.0.2.2"), "IPv4 in IPv6");
     }
 
     fn enter(door: &Door, address: IpAddr) -> Result<Ticket, TurnedAway> {

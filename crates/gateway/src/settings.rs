@@ -99,7 +99,7 @@ impl Default for Settings {
             message_bytes_max: 1 << 20,
             fragments_max: 1_024,
             frames: Rate { per_second: 1_000, burst: 2_000 },
-            registers: Rate { per_second: 10, burst: 20 },
+            registers: Rate { per_second: 10, burst: 5 },
             flood: Flood::Throttle,
             connections_max: 100_000,
             connections_per_address_max: None,

@@ -377,11 +377,13 @@ impl Config {
     /// What clients dial to speak to its gateway, as a URL.
     pub fn advertised_gateway(&self, bound: SocketAddr) -> String {
         let dialled = self.advertise_gateway.clone().unwrap_or_else(|| self.reachable(bound));
-        match self.gateway.identity {
-            _ if dialled.contains("://") => format!("{dialled}/ws"),
-            Some(_) => format!("wss://{dialled}/ws"),
-            None => format!("ws://{dialled}/ws"),
-        }
+        let scheme = match self.gateway.identity {
+            // What stands in front of it may speak another one than it does itself.
+            _ if dialled.contains("://") => "",
+            Some(_) => "wss://",
+            None => "ws://",
+        };
+        format!("{scheme}{dialled}/ws")
     }
 
     /// A wildcard address can't be dialled; the name by which the peers know this node can, or its host name.

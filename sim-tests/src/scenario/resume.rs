@@ -1,7 +1,8 @@
 //! Sessions of `quorate.v1`: users lose their sockets and come back to any node, within the window or not, while nodes die,
 //! end in order, stand still and are cut off. What was acknowledged to its sender comes, unless the recipient was told that
 //! its session is lost; what was refused does not come; deliveries have no gap, and nothing comes twice; what one says to
-//! another comes in order; of whom somebody watches, coming and going take turns; a user has one live session at most. And in peace no session is lost, also when a node ends.
+//! another comes in order; of whom somebody watches, coming and going take turns; a user has one live session at most. And in
+//! peace no session is lost, also when a node ends.
 
 mod ledger;
 mod memory;

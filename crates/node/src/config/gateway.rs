@@ -121,7 +121,7 @@ fn settings(r: &mut Reader<'_>) -> Settings {
         message_bytes_max: r.value("gateway-message-bytes", |text, _| number(text, MESSAGE_BYTES)),
         fragments_max: r.value("gateway-fragments", |text, _| number(text, FRAGMENTS)),
         frames: r.value("gateway-frame-rate", |text, _| rate(text)),
-        registers: Settings::default().registers,
+        registers: r.value("gateway-register-rate", |text, _| rate(text)),
         flood: r.value("gateway-flood", |text, _| flood(text)),
         connections_max: r.value("gateway-connections", |text, _| number(text, CONNECTIONS)),
         connections_per_address_max: r

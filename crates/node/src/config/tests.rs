@@ -373,6 +373,7 @@ fn what_is_wrong_about_the_gateway_is_named_with_what_is_allowed() {
         ("gateway-queue-bytes", "+2048", "a number, 1024 to 1073741824"),
         ("gateway-slow-consumer", "wait", "close or refuse"),
         ("gateway-message-bytes", "16777216", "a number, 1024 to 8388608"),
+        ("gateway-register-rate", "0:5", "PER_SECOND:BURST, such as 1000:2000; each 1 to 1000000"),
         ("gateway-frame-rate", "10:0", "PER_SECOND:BURST, such as 1000:2000; each 1 to 1000000"),
         ("gateway-flood", "drown", "throttle or close"),
         ("gateway-connections-per-address", "none", "a number, 1 to 10000000"),

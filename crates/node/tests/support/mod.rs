@@ -29,8 +29,6 @@ pub async fn cluster_on(second: &Handle) -> Vec<Node> {
         let flags = [
             ("routing", "127.0.0.1:0"),
             ("management", "127.0.0.1:0"),
-            // Tests bring gateways of their own. Unasked, whichever node finds the default's port free has one, too.
-            ("gateway", "off"),
             ("peer", at),
             ("peers", &named.join(",")),
             ("node-name", &name),

@@ -63,6 +63,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Frames of one client of the gateway; each 1 to 1000000.",
     ),
     setting(
+        "gateway-register-rate",
+        "PER_SECOND:BURST",
+        Text("10:5"),
+        "Registrations of one client of the gateway, and sessions that it asks to have back; each 1 to 1000000.",
+    ),
+    setting(
         "gateway-flood",
         "throttle|close",
         Text("throttle"),
@@ -78,7 +84,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "gateway-connections-per-address",
         "COUNT",
         Nothing,
-        "The same of one address; 1 to 10000000. Beyond it new ones are answered 429.",
+        "The same of one IPv4 address, or of one IPv6 network of 64 bits; 1 to 10000000. Beyond it new ones are answered 429.",
     ),
     setting(
         "gateway-accept-rate",
