@@ -24,7 +24,7 @@ def rss_kib(pid):
 
 def main():
     folder = tempfile.mkdtemp(dir=os.environ.get("RAFT_DIR", "/var/tmp"))
-    processes, management, _, gateways = cluster.nodes(folder, threads=1, level=7, more=["--gateway-accept-rate", "100000:100000", "--gateway-frame-rate", "1000000:1000000"], with_gateways=True)
+    processes, management, _, gateways = cluster.nodes(folder, threads=1, level=7, more=["--gateway-accept-rate", "100000:100000", "--gateway-frame-rate", "1000000:1000000", "--gateway-register-rate", "1000000:1000000"], with_gateways=True)
     addrs = ",".join(f"127.0.0.1:{port}" for port in gateways)
     try:
         print("| logins by way of | connections | a second (median of %d) | p50 ms | p99 ms |\n|---|---|---|---|---|" % ROUNDS)
