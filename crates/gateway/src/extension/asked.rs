@@ -266,15 +266,26 @@ async fn adopt(desk: &Arc<Desk>, user: &UserId, token: &Token, from: &NodeName) 
     if desk.extension.is_here(token) {
         return Answer::Adopted;
     }
-    let places = desk.presence.find(user);
-    let is_there = |place: &Place| place.connection == token.connection && place.node == *from;
-    let Some(place) = places.into_iter().find(is_there) else { return Answer::Unknown };
+    let Some(place) = find_at(desk, user, token, from).await else { return Answer::Unknown };
     match fetch(desk, user, token, &place).await {
         Some(Ok(had)) => {
             quorate_rt::spawn(had.life.detached(None));
             Answer::Adopted
         }
         Some(Err(_)) | None => Answer::Unknown,
+    }
+}
+
+/// The session's place on that node; presence may be behind with a session that came there just now.
+async fn find_at(desk: &Desk, user: &UserId, token: &Token, node: &NodeName) -> Option<Place> {
+    let until = Instant::now() + BEHIND_FOR;
+    loop {
+        let places = desk.presence.find(user);
+        let found = places.into_iter().find(|place| place.connection == token.connection && place.node == *node);
+        if found.is_some() || Instant::now() >= until {
+            return found;
+        }
+        time::sleep(LOOK_EVERY).await;
     }
 }
 

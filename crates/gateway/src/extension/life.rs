@@ -315,7 +315,14 @@ impl Life {
                 biased;
                 () = &mut turn => return self.move_away().await,
                 step = self.next(None) => step,
-                () = &mut over => return self.end().await,
+                // Whoever is just about to take it must find it.
+                () = &mut over => match self.promised_now() {
+                    Some(_) => {
+                        over.set(time::sleep(moving::PROMISED_FOR));
+                        continue;
+                    }
+                    None => return self.end().await,
+                },
             };
             // Whom it would be told to is not there: what is numbered is kept.
             match step.and_then(|step| self.take(step, None)) {
