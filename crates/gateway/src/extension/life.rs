@@ -4,10 +4,12 @@
 //! the next socket. So nothing of it is shared, and what happens to it happens in one order.
 
 mod moving;
+mod place;
 
 use super::{
     extended::{Do, Extended},
-    home::{Change, Home, Replaced},
+    handover::Answer,
+    home::{Change, Home},
     refusal::Refusal,
     said::{self, Said, Standing},
     shared::{Ask, Entry},
@@ -107,7 +109,7 @@ impl Life {
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
         let frames = self.extended.resume(seq, refused)?;
         self.mailbox.refused.fetch_sub(refused, Ordering::Relaxed);
-        self.promised = None;
+        self.stay();
         Ok(frames)
     }
 
@@ -199,25 +201,6 @@ impl Life {
         })
     }
 
-    fn change(&mut self, change: Change) -> Result<(), Finish> {
-        match change {
-            Change::Lost(Lost::LeaseOver) => self.home.lapse(),
-            Change::Lost(Lost::Replaced) if self.has_moved() => self.home.moved(),
-            Change::Lost(Lost::Replaced) => return Err(Finish::Over(End::Replaced)),
-            Change::Asked(session, asked) => {
-                self.home.back(session, asked).map_err(|Replaced| Finish::Over(End::Replaced))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it was this very session that took its place, on another node.
-    fn has_moved(&self) -> bool {
-        let places = self.desk.presence.find(self.extended.user());
-        let own = self.extended.token().connection;
-        places.iter().any(|place| place.connection == own && place.node != self.desk.node)
-    }
-
     fn decide(&mut self, decided: &Decided) -> Option<Arc<str>> {
         let outcome =
             if decided.outcome.is_sent() { MessageOutcome::Delivered } else { MessageOutcome::Failed };
@@ -293,13 +276,10 @@ impl Life {
     /// Without a socket, until it is asked for or its window is over.
     pub async fn detached(mut self, first: Option<Ask>) {
         let window = self.desk.settings.extension.window;
-        let Some(_place) = self.desk.extension.detach(self.desk.settings.extension.detached_max) else {
-            return self.end().await;
-        };
         let turn = self.desk.drain.clone().turn();
         let over = time::sleep(window);
         tokio::pin!(turn, over);
-        let mut asked = first;
+        let (mut asked, mut room) = (first, None);
         loop {
             match asked.take() {
                 Some(Ask::Claim(claim)) => match claim.send(Box::new(self)) {
@@ -308,8 +288,21 @@ impl Life {
                     Err(back) => self = *back,
                 },
                 Some(Ask::Prepare(node, answer)) => self.prepare(node, answer),
+                Some(Ask::Give(_, index, answer)) if self.is_back_since(index).await => {
+                    self.promised = None;
+                    let _ = answer.send(Answer::Unknown);
+                }
                 Some(Ask::Give(node, index, answer)) => return self.give(node, index, answer).await,
                 Some(Ask::Forget(..)) | None => {}
+            }
+            // Not before: whoever has asked already takes no room here, or not for long.
+            if room.is_none() {
+                room = self.desk.extension.detach(self.desk.settings.extension.detached_max);
+                match (&room, self.promised_now()) {
+                    (Some(_), _) => over.set(time::sleep(window)),
+                    (None, Some(_)) => over.set(time::sleep(moving::PROMISED_FOR)),
+                    (None, None) => return self.end().await,
+                }
             }
             let step = tokio::select! {
                 biased;

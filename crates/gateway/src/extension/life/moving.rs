@@ -103,7 +103,8 @@ impl Life {
     }
 
     /// The answer may have got lost, and nobody else has what is in it: whoever it was for gets it again, unchanged, until
-    /// that one has it. Also while this node ends, which waits for it as for every session.
+    /// that one has it. Also while this node ends, which waits for it as for every session: no longer than its drain
+    /// limit, which comes before all times of a hand-over.
     async fn give_again(&mut self, to: &NodeName, index: u64, given: &Answer) {
         let forgotten = time::sleep(GIVEN_FOR);
         tokio::pin!(forgotten);
@@ -159,9 +160,12 @@ impl Life {
                 step = self.next(None) => step.and_then(|step| self.take(step, None)),
                 answer = &mut asked => match answer {
                     // It answers once it was given the session: it was not.
-                    Ok(_) | Err(BackplaneError::NotSent(..) | BackplaneError::Busy(_)) => return Offered::Refused,
-                    // It may have begun all the same, and is asked again.
-                    Err(BackplaneError::Unreachable(..)) => {
+                    Ok(_) => return Offered::Refused,
+                    Err(BackplaneError::NotSent(..) | BackplaneError::Busy(_)) if !self.home.is_moved() => {
+                        return Offered::Refused;
+                    }
+                    // It may have begun all the same, or has, as asked before; and is asked again.
+                    Err(_) => {
                         asked = self.ask_to_adopt(to, until, AGAIN_AFTER);
                         continue;
                     }
