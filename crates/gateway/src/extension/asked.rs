@@ -165,6 +165,7 @@ async fn fetch(desk: &Arc<Desk>, user: &UserId, token: &Token, place: &Place) ->
         }
     };
     let refused = handed.refused;
+    session.mailbox().queue.remember(&handed.latest);
     let Ok(extended) = Extended::taken_over(*handed, desk.settings.extension.replay) else {
         session.end().await;
         return Some(Err(Cannot::Unknown));
@@ -281,7 +282,8 @@ async fn find_at(desk: &Desk, user: &UserId, token: &Token, node: &NodeName) -> 
     let until = Instant::now() + BEHIND_FOR;
     loop {
         let places = desk.presence.find(user);
-        let found = places.into_iter().find(|place| place.connection == token.connection && place.node == *node);
+        let found =
+            places.into_iter().find(|place| place.connection == token.connection && place.node == *node);
         if found.is_some() || Instant::now() >= until {
             return found;
         }
