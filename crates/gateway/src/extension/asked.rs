@@ -168,6 +168,7 @@ async fn fetch(desk: &Arc<Desk>, user: &UserId, token: &Token, place: &Place) ->
         }
     };
     let refused = handed.refused;
+    session.mailbox().queue.remember(&handed.latest);
     let Ok(extended) = Extended::taken_over(*handed, desk.settings.extension.replay) else {
         session.end().await;
         return Some(Err(Cannot::Unknown));

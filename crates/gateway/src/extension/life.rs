@@ -17,7 +17,7 @@ use super::{
     watched::Presence,
 };
 use crate::{
-    backplane::{Message, MessageId, Recipient},
+    backplane::{Message, MessageId},
     cluster::Lost,
     desk::Desk,
     hall::Mailbox,
@@ -261,12 +261,12 @@ impl Life {
         if !self.home.is_held() {
             return self.extended.ended(&message, crate::delivery::Outcome::Unreachable);
         }
-        let is_for_many = !matches!(message.to, Recipient::User(_));
-        let message = if is_for_many && message.id.is_none() { self.named(&message) } else { message };
+        let message = if message.id.is_none() { self.named(&message) } else { message };
         self.lanes.push(message).err().map(|message| self.extended.not_begun(&message))
     }
 
-    /// What goes to many may come to a session on two ways while it moves: it has a name to be told by.
+    /// What goes to many may come to a session on two ways while it moves, and what goes to one may come late: it has a name
+    /// to be told by.
     fn named(&self, message: &Message) -> Arc<Message> {
         let name = format!("{}{:x}{:x}", super::extended::OURS, rng::random_u64(), rng::random_u64());
         let id = MessageId { session: self.extended.token().connection, name: name.into() };

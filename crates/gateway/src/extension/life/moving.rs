@@ -95,7 +95,9 @@ impl Life {
             self.extended.deliver(&message);
         }
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
-        let given = Answer::Given(Box::new(self.extended.hand_over(refused)));
+        let mut handed = self.extended.hand_over(refused);
+        handed.latest = self.mailbox.queue.latest();
+        let given = Answer::Given(Box::new(handed));
         // Whoever asked may have left, and ask again.
         let _ = answer.send(given.clone());
         self.home.end().await;
