@@ -135,7 +135,7 @@ enum AskWire {
 #[serde(tag = "answer", rename_all = "snake_case")]
 enum AnswerWire {
     Prepared { rooms: Vec<String> },
-    Given(HandedWire),
+    Given(Box<HandedWire>),
     Adopted,
     Forgotten,
     Unknown,
@@ -212,7 +212,7 @@ impl Answer {
         let texts = |rooms: &[Room]| rooms.iter().map(|room| room.text().to_string()).collect();
         write(match self {
             Self::Prepared(rooms) => AnswerWire::Prepared { rooms: texts(&rooms) },
-            Self::Given(handed) => AnswerWire::Given(HandedWire {
+            Self::Given(handed) => AnswerWire::Given(Box::new(HandedWire {
                 user: handed.user.to_string(),
                 token: handed.token.reveal(),
                 next: handed.next,
@@ -225,7 +225,7 @@ impl Answer {
                 begun: handed.begun,
                 latest: handed.latest.iter().map(|(session, nth)| (session.to_string(), *nth)).collect(),
                 seen: handed.seen.iter().map(|id| (id.session.to_string(), id.name.to_string())).collect(),
-            }),
+            })),
             Self::Adopted => AnswerWire::Adopted,
             Self::Forgotten => AnswerWire::Forgotten,
             Self::Unknown => AnswerWire::Unknown,

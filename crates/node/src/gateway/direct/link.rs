@@ -4,6 +4,7 @@
 //! piece. So an idle link sends a message at once, and a busy one many at a time, and no task stands in between.
 
 mod many;
+mod queued;
 
 use super::carried;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use futures_util::{
     future::{BoxFuture, ready},
     stream,
 };
+use queued::{OnTheWay, Queued};
 use quorate_codec::peer::{Answer, Sent, decode_answered, encode_sent};
 use quorate_consensus::{
     Consensus,
@@ -86,28 +88,6 @@ enum Line {
     Resting { until: Instant, why: Arc<str> },
     /// The node is about to end.
     Closed,
-}
-
-struct Queued {
-    number: u64,
-    since: Instant,
-    frame: Bytes,
-    answer: oneshot::Sender<Result<Taken>>,
-    /// Sent also where nobody waits for its answer.
-    is_for_many: bool,
-}
-
-impl Queued {
-    /// Its sender was told that nobody knows what becomes of it: sent now it would come behind what was said since.
-    fn is_given_up(&self) -> bool {
-        !self.is_for_many && self.answer.is_closed() && self.since.elapsed() >= ANSWERED_WITHIN
-    }
-}
-
-struct OnTheWay {
-    bytes: usize,
-    since: Instant,
-    answer: oneshot::Sender<Result<Taken>>,
 }
 
 impl Link {
