@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 
 /// Seed, scenario, and what it found.
-pub const SEEDS: [(u64, Scenario, &str); 19] = [
+pub const SEEDS: [(u64, Scenario, &str); 22] = [
     // An append stream was given up when it was idle, so a follower stayed behind for ever after a partition.
     (503, Scenario::Partition, "an idle append stream is no failure"),
     (282, Scenario::Forms, "the same after a crash while the cluster forms"),
@@ -51,4 +51,11 @@ pub const SEEDS: [(u64, Scenario, &str); 19] = [
     // A stream between two gateways was given up while a node was cut off, and the next one was already used when the
     // network brought what was left of it: a message came behind those that were said after it.
     (7, Scenario::Sockets, "what a stream that was given up still brings is not taken"),
+    // A node ended while a session was on its way from it: presence named the other node already, so the old one took the
+    // session for gone and ended it, and the other one asked in vain for what it was to have.
+    (33, Scenario::Resume, "a session that is moving away is given though its node ends"),
+    // A message that nobody had answered for was refused when it was said again, and came once the cut was over, behind
+    // what its sender had said on another node meanwhile.
+    (36, Scenario::Resume, "what comes behind a later message of its session is not taken"),
+    (61, Scenario::Resume, "the same"),
 ];

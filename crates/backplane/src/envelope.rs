@@ -94,7 +94,7 @@ pub fn decode(bytes: &[u8]) -> Result<Received, NotRead> {
         (Some(_) | None, _) => None,
     };
     let from = UserId::parse(&read.from).map_err(|error| malformed(&error))?;
-    let message = Message { from, to, content: read.content.as_ref().into(), id };
+    let message = Message { from, to, content: read.content.as_ref().into(), id, nth: 0 };
     Ok(Received { message, gateway: read.gateway.map(Cow::into_owned) })
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn message(to: Recipient) -> Message {
-        Message { from: user("alice"), to, content: "hi \"bob\"".into(), id: None }
+        Message { from: user("alice"), to, content: "hi \"bob\"".into(), id: None, nth: 0 }
     }
 
     fn text(message: &Message) -> String {

@@ -122,6 +122,9 @@ pub struct Message {
     /// Where the client named it. A message with a name may be sent twice when nobody knows whether it arrived: the
     /// owner of the recipient takes it once.
     pub id: Option<MessageId>,
+    /// Which one of its sender's session it is, counted from 1 through all sockets and nodes; 0: not counted. Of one that
+    /// is said again each try has its own. What comes behind a later one to the same user was given up, and is not taken.
+    pub nth: u64,
 }
 
 /// By what a message is told apart from every other one.

@@ -181,7 +181,7 @@ pub fn place(name: &str, epoch: u64) -> Place {
 
 pub fn to(recipient: &str, content: &str) -> Arc<Message> {
     let to = Recipient::User(user(recipient));
-    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None })
+    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None, nth: 0 })
 }
 
 pub fn named(recipient: &str, content: &str) -> Arc<Message> {

@@ -145,7 +145,7 @@ impl Hall {
                 }
                 Taken::Full
             }
-            Offer::Closed => self.not_here(),
+            Offer::Stale | Offer::Closed => self.not_here(),
         }
     }
 

@@ -197,7 +197,7 @@ impl Talk {
             return self.answer(Answer::FailedToSend).await;
         };
         let to = Recipient::User(to);
-        let message = Arc::new(Message { from, to, content: said.content.into(), id: None });
+        let message = Arc::new(Message { from, to, content: said.content.into(), id: None, nth: 0 });
         self.answers.expect(&message);
         // Has room always, by the limits above.
         drop(self.lanes.push(message));

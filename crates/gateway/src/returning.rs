@@ -38,6 +38,12 @@ impl Returning {
         Self::within(session, FIRST_WITHIN)
     }
 
+    /// Its client is waiting for it, and it is alone with that.
+    pub fn at_once(mut session: Box<Session>) -> Self {
+        session.lapse();
+        Self::within(session, Duration::ZERO)
+    }
+
     fn within(mut session: Box<Session>, wait: Duration) -> Self {
         let (user, mailbox) = (session.user().clone(), session.mailbox().clone());
         let asked = async move {

@@ -95,7 +95,7 @@ async fn measure(one: Direct) -> Result<(), Failure> {
     let node = NodeName::parse("n2")?;
     let place = Place { node, gateway: Epoch(1), epoch: Epoch(2), connection: ConnectionId::from_random(1) };
     let (from, to) = (UserId::parse("alice")?, Recipient::User(UserId::parse("bob")?));
-    let message = Arc::new(Message { from, to, content: "hello, how are you?".into(), id: None });
+    let message = Arc::new(Message { from, to, content: "hello, how are you?".into(), id: None, nth: 0 });
     let mut took = Vec::with_capacity(ONE_BY_ONE);
     for nth in 0..WARM + ONE_BY_ONE {
         let begun = time::Instant::now();

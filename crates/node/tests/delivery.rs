@@ -98,7 +98,7 @@ fn user(name: &str) -> UserId {
 
 fn to(recipient: &str, content: &str) -> Arc<Message> {
     let to = Recipient::User(user(recipient));
-    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None })
+    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None, nth: 0 })
 }
 
 fn at(node: &str) -> Place {
@@ -129,7 +129,7 @@ async fn all_other_gateways_get_what_is_for_all_and_answer_questions() {
     let nodes = cluster().await;
     let (one, mine) = gateway(&nodes[0]).await;
     let ((_two, second), (_three, third)) = (gateway(&nodes[1]).await, gateway(&nodes[2]).await);
-    let message = |to| Arc::new(Message { from: user("alice"), to, content: "hi".into(), id: None });
+    let message = |to| Arc::new(Message { from: user("alice"), to, content: "hi".into(), id: None, nth: 0 });
     one.broadcast(message(Recipient::All)).await.expect("there is nobody");
     assert!(second.taken().is_empty() && third.taken().is_empty(), "a node without a lease has no users");
     let _users = users_on_all(&nodes).await;
@@ -169,7 +169,13 @@ async fn a_gateway_that_stands_still_costs_the_others_nothing() {
     let _users = users_on_all(&nodes).await;
     let say = |content: &str| {
         let to = Recipient::Room("lobby".into());
-        one.broadcast(Arc::new(Message { from: user("alice"), to, content: content.into(), id: None }))
+        one.broadcast(Arc::new(Message {
+            from: user("alice"),
+            to,
+            content: content.into(),
+            id: None,
+            nth: 0,
+        }))
     };
     say("0").await.expect("all hear it");
     until("both have it", || [&second, &third].iter().all(|inbox| inbox.taken().len() == 1)).await;

@@ -79,8 +79,7 @@ pub enum Scenario {
     Ramps,
     /// Objects of the sandbox API come, change and end on nodes that die and are cut off.
     Objects,
-    /// Sessions of `quorate.v1` outlive their sockets, and move between nodes that die, end and are cut off: only when asked
-    /// for, and for planted bugs.
+    /// Sessions of `quorate.v1` outlive their sockets, and move between nodes that die, end and are cut off.
     Resume,
     /// A healthy fleet beats, and nothing is written.
     Fleet,
@@ -167,7 +166,8 @@ impl Scenario {
     }
 
     /// Mostly the whole suite; every fourth seed goes to the others, in turn, and every eighth to the data plane, and
-    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, to the objects, and to the sockets.
+    /// every sixteenth to the sandboxes, and to the gateways; every thirty-second to the ramps, to the objects,
+    /// to the sockets, and to the sessions that come back.
     pub fn of_seed(seed: u64) -> Self {
         let turn = |all: &[Self], every: u64| all[usize::try_from(seed / every).unwrap_or(0) % all.len()];
         if seed.is_multiple_of(FOCUSED_EVERY) {
@@ -184,6 +184,8 @@ impl Scenario {
             Self::Ramps
         } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 13 {
             Self::Objects
+        } else if seed % RAMPS_EVERY == RAMPS_EVERY / 2 + 3 {
+            Self::Resume
         } else {
             Self::Suite
         }

@@ -144,7 +144,7 @@ mod tests {
 
     fn parked(offset: i64, content: &str) -> Parked {
         let to = Recipient::User(user("bob"));
-        let message = Message { from: user("alice"), to, content: content.into(), id: None };
+        let message = Message { from: user("alice"), to, content: content.into(), id: None, nth: 0 };
         Parked { offset, message: Arc::new(message), trail: Trail::default(), until: Instant::now() }
     }
 

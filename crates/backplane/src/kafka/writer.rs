@@ -242,7 +242,7 @@ mod tests {
     fn message() -> Message {
         let user = |name| UserId::parse(name).expect("valid");
         let to = Recipient::User(user("bob"));
-        Message { from: user("alice"), to, content: "hi".into(), id: None }
+        Message { from: user("alice"), to, content: "hi".into(), id: None, nth: 0 }
     }
 
     /// Which gateways there are anybody can write into Redis.

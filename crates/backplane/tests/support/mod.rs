@@ -39,7 +39,7 @@ pub fn user(name: &str) -> UserId {
 
 pub fn message(recipient: &str, content: &str) -> Arc<Message> {
     let to = Recipient::User(user(recipient));
-    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None })
+    Arc::new(Message { from: user("alice"), to, content: content.into(), id: None, nth: 0 })
 }
 
 pub fn at(name: &str) -> Place {

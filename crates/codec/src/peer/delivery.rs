@@ -28,6 +28,8 @@ pub struct Sent {
     pub content: Arc<str>,
     /// By which it is told from a repeat: the sender's session, and a name in it.
     pub id: Option<(ConnectionId, Arc<str>)>,
+    /// Which one of the sender's session it is; 0: not counted.
+    pub nth: u64,
 }
 
 /// To whom a message is.
@@ -66,7 +68,7 @@ pub enum Answer {
 
 /// Bytes of a message.
 pub fn encode_sent(sent: &Sent) -> Vec<u8> {
-    let Sent { number, epoch, from, to, content, id } = sent;
+    let Sent { number, epoch, from, to, content, id, nth } = sent;
     let to = match to {
         To::User(user) => frozen::To::User(user.as_str()),
         To::All => frozen::To::All,
@@ -74,12 +76,13 @@ pub fn encode_sent(sent: &Sent) -> Vec<u8> {
     };
     let id = id.as_ref().map(|(session, name)| frozen::MessageId { session: session.bits(), name: &**name });
     let (from, content) = (from.as_str(), &**content);
-    wire::encode(VERSION, &frozen::Sent { number: *number, epoch: *epoch, from, to, content, id })
+    wire::encode(VERSION, &frozen::Sent { number: *number, epoch: *epoch, from, to, content, id, nth: *nth })
 }
 
 /// See [`encode_sent`].
 pub fn decode_sent(bytes: &[u8]) -> Result<Sent, DecodeError> {
-    let frozen::Sent::<String> { number, epoch, from, to, content, id } = wire::decode(SENT, VERSION, bytes)?;
+    let frozen::Sent::<String> { number, epoch, from, to, content, id, nth } =
+        wire::decode(SENT, VERSION, bytes)?;
     let checked = || {
         let to = match to {
             frozen::To::User(user) => To::User(UserId::parse(&user)?),
@@ -87,7 +90,7 @@ pub fn decode_sent(bytes: &[u8]) -> Result<Sent, DecodeError> {
             frozen::To::Room(room) => To::Room(name("room", &room)?),
         };
         let id = id.map(|id| Ok((ConnectionId::from_bits(id.session), name("id", &id.name)?))).transpose()?;
-        Ok(Sent { number, epoch, from: UserId::parse(&from)?, to, content: content.into(), id })
+        Ok(Sent { number, epoch, from: UserId::parse(&from)?, to, content: content.into(), id, nth })
     };
     checked().map_err(DecodeError::invalid(SENT))
 }
@@ -130,7 +133,9 @@ mod tests {
     }
 
     fn sent(to: To) -> Sent {
-        Sent { number: 7, epoch: Some(44), from: user("alice"), to, content: "hé\n".into(), id: None }
+        Sent {
+            number: 7, epoch: Some(44), from: user("alice"), to, content: "hé\n".into(), id: None, nth: 0
+        }
     }
 
     #[test]
@@ -139,7 +144,7 @@ mod tests {
         let messages = [
             ("to-user", sent(To::User(user("bob")))),
             ("to-all", Sent { epoch: None, ..sent(To::All) }),
-            ("to-room", Sent { epoch: None, id, ..sent(To::Room("lobby".into())) }),
+            ("to-room", Sent { epoch: None, id, nth: 3, ..sent(To::Room("lobby".into())) }),
         ];
         let answers = [
             ("delivered", Answer::Delivered),

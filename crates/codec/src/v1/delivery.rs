@@ -10,6 +10,7 @@ pub(crate) struct Sent<S> {
     pub(crate) to: To<S>,
     pub(crate) content: S,
     pub(crate) id: Option<MessageId<S>>,
+    pub(crate) nth: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -92,8 +92,11 @@ async fn try_have(desk: &Arc<Desk>, user: &UserId, token: &Token) -> Option<Foun
         // It is here, and was not given: the token is somebody else's, or it is just being moved.
         return if desk.extension.find_of(user, token).is_some() { None } else { Some(Err(Cannot::Unknown)) };
     }
-    let _arrival = desk.extension.arrive(token.connection)?;
-    match fetch(desk, user, token, &place).await {
+    let arrival = desk.extension.arrive(token.connection)?;
+    let found = fetch(desk, user, token, &place).await;
+    // What is looked at from here on needs no secret: it must hold up nobody who has the right one.
+    drop(arrival);
+    match found {
         Some(Err(Cannot::Unknown)) if has_moved_on(desk, user, &place).await => None,
         found => found,
     }
@@ -165,6 +168,7 @@ async fn fetch(desk: &Arc<Desk>, user: &UserId, token: &Token, place: &Place) ->
         }
     };
     let refused = handed.refused;
+    session.mailbox().queue.remember(&handed.latest);
     let Ok(extended) = Extended::taken_over(*handed, desk.settings.extension.replay) else {
         session.end().await;
         return Some(Err(Cannot::Unknown));
@@ -253,9 +257,6 @@ async fn pass_on(desk: &Desk, token: &Token, ask: impl FnOnce(oneshot::Sender<An
 async fn adopt(desk: &Arc<Desk>, user: &UserId, token: &Token, from: &NodeName) -> Answer {
     let until = Instant::now() + MOVING_FOR;
     let _arrival = loop {
-        if desk.drain.has_begun() {
-            return Answer::Not("this node ends, too".into());
-        }
         // Asked again while the first time goes on, it waits for how that ends.
         match desk.extension.arrive(token.connection) {
             Some(arrival) => break arrival,
@@ -266,15 +267,31 @@ async fn adopt(desk: &Arc<Desk>, user: &UserId, token: &Token, from: &NodeName) 
     if desk.extension.is_here(token) {
         return Answer::Adopted;
     }
-    let places = desk.presence.find(user);
-    let is_there = |place: &Place| place.connection == token.connection && place.node == *from;
-    let Some(place) = places.into_iter().find(is_there) else { return Answer::Unknown };
+    // Not before: what has begun here goes on all the same.
+    if desk.drain.has_begun() {
+        return Answer::Not("this node ends, too".into());
+    }
+    let Some(place) = find_at(desk, user, token, from).await else { return Answer::Unknown };
     match fetch(desk, user, token, &place).await {
         Some(Ok(had)) => {
             quorate_rt::spawn(had.life.detached(None));
             Answer::Adopted
         }
         Some(Err(_)) | None => Answer::Unknown,
+    }
+}
+
+/// The session's place on that node; presence may be behind with a session that came there just now.
+async fn find_at(desk: &Desk, user: &UserId, token: &Token, node: &NodeName) -> Option<Place> {
+    let until = Instant::now() + BEHIND_FOR;
+    loop {
+        let places = desk.presence.find(user);
+        let found =
+            places.into_iter().find(|place| place.connection == token.connection && place.node == *node);
+        if found.is_some() || Instant::now() >= until {
+            return found;
+        }
+        time::sleep(LOOK_EVERY).await;
     }
 }
 

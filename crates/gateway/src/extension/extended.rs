@@ -33,6 +33,8 @@ pub struct Extended {
     rooms: BTreeSet<Room>,
     watched: Watched,
     sent: Sent,
+    /// Messages that were begun.
+    begun: u64,
     seen: Seen,
     /// The client was told that its buffer is full, and has made no room since.
     told_full: bool,
@@ -88,6 +90,7 @@ impl Extended {
             rooms: BTreeSet::new(),
             watched: Watched::default(),
             sent: Sent::default(),
+            begun: 0,
             seen: Seen::default(),
             told_full: false,
             behind: false,
@@ -153,8 +156,9 @@ impl Extended {
         match begin {
             Begin::New => {
                 let session = self.token.connection;
-                let name = id.clone().map(|name| MessageId { session, name });
-                vec![Do::Bring(Message { from: self.user.clone(), to, content, id: name }.into())]
+                let id = id.map(|name| MessageId { session, name });
+                self.begun += 1;
+                vec![Do::Bring(Message { from: self.user.clone(), to, content, id, nth: self.begun }.into())]
             }
             Begin::Underway => Vec::new(),
             Begin::Done => acked(id.as_ref()).into_iter().collect(),
@@ -182,13 +186,15 @@ impl Extended {
     pub fn ended(&mut self, message: &Message, outcome: delivery::Outcome) -> Option<Arc<str>> {
         let id = named_by_client(message);
         let is_sent = outcome.is_sent() || planted::is(Bug::UntakenIsAcked);
-        if let Some(id) = id {
-            self.sent.end(id, if is_sent { Outcome::Done } else { Outcome::Failed });
-        }
-        match outcome {
-            _ if is_sent => id.map(|id| Told::Ack { id }.text().into()),
-            delivery::Outcome::Unknown => Some(told::error(id, &Refusal::Unknown).into()),
-            _ => Some(told::error(id, &Refusal::NotDelivered).into()),
+        let ended = match outcome {
+            _ if is_sent => Outcome::Done,
+            delivery::Outcome::Unknown => Outcome::Unknown,
+            _ => Outcome::Failed,
+        };
+        match id.map_or(ended, |id| self.sent.end(id, ended)) {
+            Outcome::Done => id.map(|id| Told::Ack { id }.text().into()),
+            Outcome::Unknown => Some(told::error(id, &Refusal::Unknown).into()),
+            Outcome::Failed => Some(told::error(id, &Refusal::NotDelivered).into()),
         }
     }
 
@@ -289,20 +295,24 @@ impl Extended {
             rooms: self.rooms.iter().cloned().collect(),
             watched: self.watched.clone(),
             done: self.sent.done(),
+            doubtful: self.sent.doubtful(),
+            begun: self.begun,
+            latest: Vec::new(),
             seen: self.seen.iter().cloned().collect(),
         }
     }
 
     /// From another gateway.
     pub fn taken_over(handed: Handed, bounds: Bounds) -> Result<Self, Gap> {
-        let Handed { user, token, next, kept, refused: _, rooms, watched, done, seen } = handed;
+        let Handed { user, token, next, kept, rooms, watched, done, doubtful, begun, seen, .. } = handed;
         Ok(Self {
             user,
             token,
             replay: Replay::taken_over(next, kept, bounds)?,
             rooms: rooms.into_iter().collect(),
             watched,
-            sent: Sent::taken_over(done),
+            sent: Sent::taken_over(done, doubtful),
+            begun,
             seen: seen.into_iter().collect(),
             told_full: false,
             behind: true,

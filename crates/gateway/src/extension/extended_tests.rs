@@ -50,7 +50,7 @@ fn one_brought(todo: Vec<Do>) -> Arc<Message> {
 }
 
 fn said(from: &str, to: Recipient, content: &str) -> Message {
-    Message { from: user(from), to, content: content.into(), id: None }
+    Message { from: user(from), to, content: content.into(), id: None, nth: 0 }
 }
 
 fn to_alice(content: &str) -> Message {

@@ -28,7 +28,7 @@ use super::{
     watched::{Presence, Watched},
 };
 use crate::backplane::MessageId;
-use quorate_model::{NodeName, UserId};
+use quorate_model::{ConnectionId, NodeName, UserId};
 use quorate_rt::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -96,6 +96,12 @@ pub struct Handed {
     pub watched: Watched,
     /// Requests that were done.
     pub done: Vec<Id>,
+    /// Requests of which nobody knows whether they were done.
+    pub doubtful: Vec<Id>,
+    /// How many messages were begun.
+    pub begun: u64,
+    /// By each session that spoke to it, the latest that came.
+    pub latest: Vec<(ConnectionId, u64)>,
     /// Messages that it has taken.
     pub seen: Vec<MessageId>,
 }
@@ -129,7 +135,7 @@ enum AskWire {
 #[serde(tag = "answer", rename_all = "snake_case")]
 enum AnswerWire {
     Prepared { rooms: Vec<String> },
-    Given(HandedWire),
+    Given(Box<HandedWire>),
     Adopted,
     Forgotten,
     Unknown,
@@ -146,6 +152,9 @@ struct HandedWire {
     rooms: Vec<String>,
     watched: Vec<(String, bool, u64)>,
     done: Vec<String>,
+    doubtful: Vec<String>,
+    begun: u64,
+    latest: Vec<(String, u64)>,
     seen: Vec<(String, String)>,
 }
 
@@ -203,7 +212,7 @@ impl Answer {
         let texts = |rooms: &[Room]| rooms.iter().map(|room| room.text().to_string()).collect();
         write(match self {
             Self::Prepared(rooms) => AnswerWire::Prepared { rooms: texts(&rooms) },
-            Self::Given(handed) => AnswerWire::Given(HandedWire {
+            Self::Given(handed) => AnswerWire::Given(Box::new(HandedWire {
                 user: handed.user.to_string(),
                 token: handed.token.reveal(),
                 next: handed.next,
@@ -212,8 +221,11 @@ impl Answer {
                 rooms: texts(&handed.rooms),
                 watched: watched_out(&handed.watched),
                 done: handed.done.iter().map(ToString::to_string).collect(),
+                doubtful: handed.doubtful.iter().map(ToString::to_string).collect(),
+                begun: handed.begun,
+                latest: handed.latest.iter().map(|(session, nth)| (session.to_string(), *nth)).collect(),
                 seen: handed.seen.iter().map(|id| (id.session.to_string(), id.name.to_string())).collect(),
-            }),
+            })),
             Self::Adopted => AnswerWire::Adopted,
             Self::Forgotten => AnswerWire::Forgotten,
             Self::Unknown => AnswerWire::Unknown,
@@ -246,6 +258,9 @@ impl HandedWire {
             rooms: parse_rooms(&self.rooms)?,
             watched: watched_in(self.watched)?,
             done: self.done.into_iter().map(Id::from).collect(),
+            doubtful: self.doubtful.into_iter().map(Id::from).collect(),
+            begun: self.begun,
+            latest: self.latest.into_iter().map(parse_latest).collect::<Result<_, _>>()?,
             seen: self.seen.into_iter().map(parse_id).collect::<Result<_, _>>()?,
         })
     }
@@ -273,6 +288,10 @@ fn parse_user(text: &str) -> Result<UserId, Unreadable> {
 
 fn parse_id((session, name): (String, String)) -> Result<MessageId, Unreadable> {
     Ok(MessageId { session: session.parse().map_err(unreadable)?, name: name.into() })
+}
+
+fn parse_latest((session, nth): (String, u64)) -> Result<(ConnectionId, u64), Unreadable> {
+    Ok((session.parse().map_err(unreadable)?, nth))
 }
 
 fn parse_token(text: &str) -> Result<Token, Unreadable> {

@@ -62,6 +62,19 @@ impl Home {
         }
     }
 
+    /// It is not given to the one that holds it now: another epoch is asked for, in its place.
+    pub fn take_back(&mut self) {
+        *self = match std::mem::replace(self, Self::Over) {
+            Self::Moved(session) => Self::Returning(Returning::at_once(session)),
+            other => other,
+        };
+    }
+
+    /// Whether another node holds it, and has not got the rest.
+    pub fn is_moved(&self) -> bool {
+        matches!(self, Self::Moved(_))
+    }
+
     /// The log has answered.
     pub fn back(&mut self, session: Box<Session>, asked: Asked) -> Result<(), Replaced> {
         *self = match Returning::answered(session, asked) {

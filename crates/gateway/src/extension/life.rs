@@ -4,10 +4,12 @@
 //! the next socket. So nothing of it is shared, and what happens to it happens in one order.
 
 mod moving;
+mod place;
 
 use super::{
     extended::{Do, Extended},
-    home::{Change, Home, Replaced},
+    handover::Answer,
+    home::{Change, Home},
     refusal::Refusal,
     said::{self, Said, Standing},
     shared::{Ask, Entry},
@@ -15,7 +17,7 @@ use super::{
     watched::Presence,
 };
 use crate::{
-    backplane::{Message, MessageId, Recipient},
+    backplane::{Message, MessageId},
     cluster::Lost,
     desk::Desk,
     hall::Mailbox,
@@ -107,7 +109,7 @@ impl Life {
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
         let frames = self.extended.resume(seq, refused)?;
         self.mailbox.refused.fetch_sub(refused, Ordering::Relaxed);
-        self.promised = None;
+        self.stay();
         Ok(frames)
     }
 
@@ -199,25 +201,6 @@ impl Life {
         })
     }
 
-    fn change(&mut self, change: Change) -> Result<(), Finish> {
-        match change {
-            Change::Lost(Lost::LeaseOver) => self.home.lapse(),
-            Change::Lost(Lost::Replaced) if self.has_moved() => self.home.moved(),
-            Change::Lost(Lost::Replaced) => return Err(Finish::Over(End::Replaced)),
-            Change::Asked(session, asked) => {
-                self.home.back(session, asked).map_err(|Replaced| Finish::Over(End::Replaced))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it was this very session that took its place, on another node.
-    fn has_moved(&self) -> bool {
-        let places = self.desk.presence.find(self.extended.user());
-        let own = self.extended.token().connection;
-        places.iter().any(|place| place.connection == own && place.node != self.desk.node)
-    }
-
     fn decide(&mut self, decided: &Decided) -> Option<Arc<str>> {
         let outcome =
             if decided.outcome.is_sent() { MessageOutcome::Delivered } else { MessageOutcome::Failed };
@@ -278,12 +261,12 @@ impl Life {
         if !self.home.is_held() {
             return self.extended.ended(&message, crate::delivery::Outcome::Unreachable);
         }
-        let is_for_many = !matches!(message.to, Recipient::User(_));
-        let message = if is_for_many && message.id.is_none() { self.named(&message) } else { message };
+        let message = if message.id.is_none() { self.named(&message) } else { message };
         self.lanes.push(message).err().map(|message| self.extended.not_begun(&message))
     }
 
-    /// What goes to many may come to a session on two ways while it moves: it has a name to be told by.
+    /// What goes to many may come to a session on two ways while it moves, and what goes to one may come late: it has a name
+    /// to be told by.
     fn named(&self, message: &Message) -> Arc<Message> {
         let name = format!("{}{:x}{:x}", super::extended::OURS, rng::random_u64(), rng::random_u64());
         let id = MessageId { session: self.extended.token().connection, name: name.into() };
@@ -293,13 +276,10 @@ impl Life {
     /// Without a socket, until it is asked for or its window is over.
     pub async fn detached(mut self, first: Option<Ask>) {
         let window = self.desk.settings.extension.window;
-        let Some(_place) = self.desk.extension.detach(self.desk.settings.extension.detached_max) else {
-            return self.end().await;
-        };
         let turn = self.desk.drain.clone().turn();
         let over = time::sleep(window);
         tokio::pin!(turn, over);
-        let mut asked = first;
+        let (mut asked, mut room) = (first, None);
         loop {
             match asked.take() {
                 Some(Ask::Claim(claim)) => match claim.send(Box::new(self)) {
@@ -308,14 +288,34 @@ impl Life {
                     Err(back) => self = *back,
                 },
                 Some(Ask::Prepare(node, answer)) => self.prepare(node, answer),
+                Some(Ask::Give(_, index, answer)) if self.is_back_since(index).await => {
+                    self.promised = None;
+                    let _ = answer.send(Answer::Unknown);
+                }
                 Some(Ask::Give(node, index, answer)) => return self.give(node, index, answer).await,
                 Some(Ask::Forget(..)) | None => {}
+            }
+            // Not before: whoever has asked already takes no room here, or not for long.
+            if room.is_none() {
+                room = self.desk.extension.detach(self.desk.settings.extension.detached_max);
+                match (&room, self.promised_now()) {
+                    (Some(_), _) => over.set(time::sleep(window)),
+                    (None, Some(_)) => over.set(time::sleep(moving::PROMISED_FOR)),
+                    (None, None) => return self.end().await,
+                }
             }
             let step = tokio::select! {
                 biased;
                 () = &mut turn => return self.move_away().await,
                 step = self.next(None) => step,
-                () = &mut over => return self.end().await,
+                // Whoever is just about to take it must find it.
+                () = &mut over => match self.promised_now() {
+                    Some(_) => {
+                        over.set(time::sleep(moving::PROMISED_FOR));
+                        continue;
+                    }
+                    None => return self.end().await,
+                },
             };
             // Whom it would be told to is not there: what is numbered is kept.
             match step.and_then(|step| self.take(step, None)) {

@@ -15,6 +15,16 @@ pub struct Sent {
 enum State {
     Underway,
     Done,
+    /// Nobody knows: a try may still arrive.
+    Unknown,
+    /// So it was, and it was said again.
+    Again,
+}
+
+impl State {
+    fn is_under_way(self) -> bool {
+        matches!(self, Self::Underway | Self::Again)
+    }
 }
 
 /// What to do with a request.
@@ -35,21 +45,27 @@ pub enum Begin {
 pub enum Outcome {
     /// It was done.
     Done,
-    /// It was not, or nobody knows. It may be sent again: whoever has it already takes it once.
+    /// It was not. It may be sent again.
     Failed,
+    /// Nobody knows. It may be sent again: whoever has it already takes it once.
+    Unknown,
 }
 
 impl Sent {
     /// A request comes.
     pub fn begin(&mut self, id: &Id) -> Begin {
-        match self.recent.iter().find(|(known, _)| known == id).map(|(_, state)| state) {
-            Some(State::Underway) => return Begin::Underway,
+        match self.recent.iter_mut().find(|(known, _)| known == id).map(|(_, state)| state) {
+            Some(State::Underway | State::Again) => return Begin::Underway,
+            Some(state @ State::Unknown) => {
+                *state = State::Again;
+                return Begin::New;
+            }
             Some(State::Done) if !planted::is(Bug::SaidAgainIsNew) => return Begin::Done,
             Some(State::Done) | None => {}
         }
         if self.recent.len() >= limit::IDS_MAX {
             // What is under way must be remembered: only what has ended makes room, the oldest first.
-            let Some(ended) = self.recent.iter().position(|(_, state)| *state != State::Underway) else {
+            let Some(ended) = self.recent.iter().position(|(_, state)| !state.is_under_way()) else {
                 return Begin::Busy;
             };
             self.recent.remove(ended);
@@ -58,13 +74,20 @@ impl Sent {
         Begin::New
     }
 
-    /// A request has ended.
-    pub fn end(&mut self, id: &Id, outcome: Outcome) {
-        let Some(at) = self.recent.iter().position(|(known, _)| known == id) else { return };
-        match outcome {
+    /// A request has ended. What its client may be told: of one of which an earlier try may still arrive nobody can say that
+    /// it was not done.
+    pub fn end(&mut self, id: &Id, outcome: Outcome) -> Outcome {
+        let Some(at) = self.recent.iter().position(|(known, _)| known == id) else { return outcome };
+        let ended = match outcome {
+            Outcome::Failed if self.recent[at].1 == State::Again => Outcome::Unknown,
+            other => other,
+        };
+        match ended {
             Outcome::Done => self.recent[at].1 = State::Done,
+            Outcome::Unknown => self.recent[at].1 = State::Unknown,
             Outcome::Failed => drop(self.recent.remove(at)),
         }
+        ended
     }
 
     /// Those that were done: what another gateway is to know.
@@ -73,9 +96,17 @@ impl Sent {
         done.map(|(id, _)| id.clone()).collect()
     }
 
+    /// Those of which nobody knows, now that they are waited for no longer.
+    pub fn doubtful(&self) -> Vec<Id> {
+        let doubtful = self.recent.iter().filter(|(_, state)| *state != State::Done);
+        doubtful.map(|(id, _)| id.clone()).collect()
+    }
+
     /// As another gateway handed it over.
-    pub fn taken_over(done: Vec<Id>) -> Self {
-        Self { recent: done.into_iter().take(limit::IDS_MAX).map(|id| (id, State::Done)).collect() }
+    pub fn taken_over(done: Vec<Id>, doubtful: Vec<Id>) -> Self {
+        let done = done.into_iter().map(|id| (id, State::Done));
+        let doubtful = doubtful.into_iter().map(|id| (id, State::Unknown));
+        Self { recent: done.chain(doubtful).take(limit::IDS_MAX).collect() }
     }
 }
 
@@ -100,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn what_may_still_arrive_is_never_said_to_have_failed() {
+        let mut sent = Sent::default();
+        sent.begin(&id(1));
+        assert_eq!(sent.end(&id(1), Outcome::Unknown), Outcome::Unknown);
+        assert_eq!(sent.begin(&id(1)), Begin::New, "it may be tried again");
+        assert_eq!(sent.begin(&id(1)), Begin::Underway);
+        assert_eq!(sent.end(&id(1), Outcome::Failed), Outcome::Unknown);
+        sent.begin(&id(1));
+        assert_eq!(sent.end(&id(1), Outcome::Done), Outcome::Done);
+        assert_eq!(sent.begin(&id(1)), Begin::Done);
+    }
+
+    #[test]
     fn what_is_under_way_is_never_forgotten() {
         let mut sent = Sent::default();
         for n in 0..limit::IDS_MAX {
@@ -120,7 +164,9 @@ mod tests {
         }
         sent.end(&id(0), Outcome::Done);
         sent.end(&id(1), Outcome::Failed);
-        let mut next = Sent::taken_over(sent.done());
+        let mut next = Sent::taken_over(sent.done(), sent.doubtful());
         assert_eq!([0, 1, 2].map(|n| next.begin(&id(n))), [Begin::Done, Begin::New, Begin::New]);
+        let failed = [1, 2].map(|n| next.end(&id(n), Outcome::Failed));
+        assert_eq!(failed, [Outcome::Failed, Outcome::Unknown], "what was under way may still arrive");
     }
 }

@@ -366,3 +366,4 @@ async fn a_session_that_ended_leaves_nothing_behind() {
 }
 
 mod moving;
+mod staying;

@@ -34,6 +34,16 @@ struct Inner {
     /// Of which questions so many answers get lost.
     losses: BTreeMap<&'static str, usize>,
     asked: BTreeMap<&'static str, usize>,
+    /// Of which question the way breaks.
+    breaks: BTreeMap<&'static str, Break>,
+}
+
+#[derive(Clone, Copy)]
+enum Break {
+    /// The question arrives, and whoever asked does not hear how that went on.
+    Behind,
+    /// It does not.
+    Before,
 }
 
 /// Questions, as the documents call them.
@@ -109,7 +119,31 @@ impl Table {
         self.lock().losses.values().sum()
     }
 
-    /// Such questions wait on their way, until others do, or none.
+    /// The way breaks behind the next question of this kind, and can't be had for the one after it, which is asked for so
+    /// long as the asking node is somebody's place.
+    pub fn break_off(&self, question: &'static str) {
+        self.lock().breaks.insert(question, Break::Behind);
+    }
+
+    /// How the way of such a question breaks now.
+    fn breaks(&self, kind: &'static str) -> Option<Break> {
+        let breaks = &mut self.lock().breaks;
+        let now = breaks.remove(kind)?;
+        if let Break::Behind = now {
+            breaks.insert(kind, Break::Before);
+        }
+        Some(now)
+    }
+
+    /// Resolves once no session is on this node.
+    async fn left(&self, node: &NodeName) {
+        let mut told = self.index.subscribe();
+        let is_here = |entry: &Entry| entry.place.node == *node;
+        let has_left = |_: &u64| !self.lock().sessions.values().flatten().any(is_here);
+        told.wait_for(has_left).await.expect("the table stays");
+    }
+
+    /// Such questions, or those to the log for a place (`open`), wait on their way, until others do, or none.
     pub fn hold_up(&self, question: Option<&'static str>) {
         self.held.send_replace(question);
     }
@@ -122,6 +156,36 @@ impl Table {
     /// It can be sure again.
     pub fn come_back(&self, node: &str) {
         self.lock().cut.retain(|cut| cut.as_str() != node);
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        node: &NodeName,
+        user: UserId,
+        connection: ConnectionId,
+        second: SecondLogin,
+    ) -> Result<Box<dyn Hold>, OpenError> {
+        let mut inner = self.lock();
+        if inner.cut.contains(node) {
+            return Err(OpenError::Unavailable("cut off".into()));
+        }
+        inner.index += 1;
+        let epoch = Epoch(inner.index);
+        let entries = inner.sessions.entry(user.clone()).or_default();
+        let is_same = |entry: &Entry| entry.place.connection == connection;
+        if second == SecondLogin::Reject && !entries.iter().all(is_same) {
+            return Err(OpenError::Taken(user));
+        }
+        let goes = |entry: &mut Entry| second != SecondLogin::Many || is_same(entry);
+        for entry in entries.extract_if(.., goes) {
+            entry.lost.send_replace(Some(Lost::Replaced));
+        }
+        let (lost, watched) = watch::channel(None);
+        let place = Place { node: node.clone(), gateway: Epoch(1), epoch, connection };
+        entries.push(Entry { place, lost });
+        drop(inner);
+        self.tell();
+        Ok(Box::new(Held { table: self.clone(), user, epoch, lost: watched }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -142,29 +206,13 @@ impl Presence for View {
         connection: ConnectionId,
         second: SecondLogin,
     ) -> BoxFuture<'static, Result<Box<dyn Hold>, OpenError>> {
-        let mut inner = self.table.lock();
-        if inner.cut.contains(&self.node) {
-            return ready(Err(OpenError::Unavailable("cut off".into()))).boxed();
+        let (table, node, mut held) = (self.table.clone(), self.node.clone(), self.table.held.subscribe());
+        async move {
+            *table.lock().asked.entry("open").or_default() += 1;
+            held.wait_for(|held| *held != Some("open")).await.expect("the table stays");
+            table.open(&node, user, connection, second)
         }
-        inner.index += 1;
-        let epoch = Epoch(inner.index);
-        let entries = inner.sessions.entry(user.clone()).or_default();
-        match second {
-            SecondLogin::Reject if !entries.is_empty() => return ready(Err(OpenError::Taken(user))).boxed(),
-            SecondLogin::Replace => {
-                for entry in entries.drain(..) {
-                    entry.lost.send_replace(Some(Lost::Replaced));
-                }
-            }
-            SecondLogin::Reject | SecondLogin::Many => {}
-        }
-        let (lost, watched) = watch::channel(None);
-        let place = Place { node: self.node.clone(), gateway: Epoch(1), epoch, connection };
-        entries.push(Entry { place, lost });
-        drop(inner);
-        self.table.tell();
-        let hold: Box<dyn Hold> = Box::new(Held { table: self.table.clone(), user, epoch, lost: watched });
-        ready(Ok(hold)).boxed()
+        .boxed()
     }
 
     fn find(&self, user: &UserId) -> Vec<Place> {
@@ -227,14 +275,25 @@ impl Backplane for View {
     ) -> BoxFuture<'static, Result<Vec<u8>, BackplaneError>> {
         let kind = kind(&question);
         *self.table.lock().asked.entry(kind).or_default() += 1;
-        let (table, runtime, mut held) =
-            (self.table.clone(), self.runtime.clone(), self.table.held.subscribe());
+        let (table, runtime, asker) = (self.table.clone(), self.runtime.clone(), self.node.clone());
+        let mut held = self.table.held.subscribe();
         async move {
             held.wait_for(|held| *held != Some(kind)).await.expect("the table stays");
             let inbox = table.lock().inboxes.get(&node).cloned();
             let Some(inbox) = inbox else {
                 return Err(BackplaneError::NotSent(node.as_str().into(), "it is gone".into()));
             };
+            match table.breaks(kind) {
+                Some(Break::Behind) => {
+                    runtime.spawn(inbox.asked(question));
+                    return Err(BackplaneError::Unreachable(node.as_str().into(), "its way broke".into()));
+                }
+                Some(Break::Before) => {
+                    table.left(&asker).await;
+                    return Err(BackplaneError::NotSent(node.as_str().into(), "no way".into()));
+                }
+                None => {}
+            }
             // Whoever is asked does not depend on the threads of whoever asks, which may end.
             let answer = runtime.spawn(inbox.asked(question)).await.expect("it answers");
             match table.lock().losses.get_mut(kind) {

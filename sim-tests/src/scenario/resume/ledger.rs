@@ -163,7 +163,7 @@ impl Ledger {
     /// What its sender is told of a message.
     pub fn answered(&mut self, said: Said, answer: Answer) {
         let word = self.word(said);
-        if word.answer == Some(Answer::Refused) && word.first == word.last {
+        if word.answer == Some(Answer::Refused) {
             self.breaks(format!("{} is refused, and answered with {answer:?}", said.content()));
         } else if word.answer.is_none_or(|answer| answer == Answer::Unknown) {
             word.answer = Some(answer);
@@ -197,10 +197,10 @@ impl Ledger {
         self.awaited.remove(&said);
     }
 
-    /// "It does not have the message": unless that was said of another try.
+    /// "It does not have the message", by none of its tries.
     fn check_refused(&mut self, said: Said) {
         let word = self.word(said);
-        if word.answer == Some(Answer::Refused) && word.first == word.last && !word.got.is_empty() {
+        if word.answer == Some(Answer::Refused) && !word.got.is_empty() {
             self.breaks(format!("{} was refused, and came", said.content()));
         }
     }

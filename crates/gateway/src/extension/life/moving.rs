@@ -17,7 +17,7 @@ use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::oneshot;
 
 /// Whoever was told that the session may move there has so long to take it.
-const PROMISED_FOR: Duration = Duration::from_secs(5);
+pub(super) const PROMISED_FOR: Duration = Duration::from_secs(5);
 /// Another node has taken the session of one that ends within this time, or it ends.
 const MOVED_WITHIN: Duration = Duration::from_secs(4);
 /// A question that got lost is asked again after this time.
@@ -36,10 +36,7 @@ enum Offered {
 impl Life {
     /// One node at a time may take it.
     pub(super) fn prepare(&mut self, node: NodeName, answer: oneshot::Sender<Answer>) {
-        let is_free = self
-            .promised
-            .as_ref()
-            .is_none_or(|(promised, at)| *promised == node || at.elapsed() > PROMISED_FOR);
+        let is_free = self.promised_now().is_none_or(|promised| *promised == node);
         let said = if is_free {
             self.promised = Some((node, Instant::now()));
             Answer::Prepared(self.extended.rooms().cloned().collect())
@@ -50,8 +47,18 @@ impl Life {
         let _ = answer.send(said);
     }
 
+    /// To which node it was last told that it may move.
+    fn promised_last(&self) -> Option<&NodeName> {
+        self.promised.as_ref().map(|(node, _)| node)
+    }
+
+    /// To which node it may move now.
+    pub(super) fn promised_now(&self) -> Option<&NodeName> {
+        self.promised.as_ref().filter(|(_, at)| at.elapsed() <= PROMISED_FOR).map(|(node, _)| node)
+    }
+
     pub(super) fn is_promised_to(&self, node: &NodeName) -> bool {
-        self.promised.as_ref().is_some_and(|(promised, _)| promised == node)
+        self.promised_last() == Some(node)
     }
 
     /// What belongs to a hand-over that is over, or is about another one, is answered and changes nothing. Else it is
@@ -88,7 +95,9 @@ impl Life {
             self.extended.deliver(&message);
         }
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
-        let given = Answer::Given(Box::new(self.extended.hand_over(refused)));
+        let mut handed = self.extended.hand_over(refused);
+        handed.latest = self.mailbox.queue.latest();
+        let given = Answer::Given(Box::new(handed));
         // Whoever asked may have left, and ask again.
         let _ = answer.send(given.clone());
         self.home.end().await;
@@ -96,7 +105,8 @@ impl Life {
     }
 
     /// The answer may have got lost, and nobody else has what is in it: whoever it was for gets it again, unchanged, until
-    /// that one has it. Also while this node ends, which waits for it as for every session.
+    /// that one has it. Also while this node ends, which waits for it as for every session: no longer than its drain
+    /// limit, which comes before all times of a hand-over.
     async fn give_again(&mut self, to: &NodeName, index: u64, given: &Answer) {
         let forgotten = time::sleep(GIVEN_FOR);
         tokio::pin!(forgotten);
@@ -124,8 +134,13 @@ impl Life {
         let mut others = (self.desk.others)();
         others.retain(|node| *node != self.desk.node);
         let until = Instant::now() + MOVED_WITHIN;
-        while self.home.is_held() && !others.is_empty() {
-            let pick = usize::try_from(rng::random_u64() % others.len() as u64).unwrap_or(0);
+        // The first is the one to which it is just moving, and which may have its place in presence already: it is about
+        // to ask for the session, and must find it.
+        let moving = if self.home.is_held() { self.promised_now() } else { self.promised_last() };
+        let mut moving_to = moving.and_then(|node| others.iter().position(|other| other == node));
+        while (self.home.is_held() || moving_to.is_some()) && !others.is_empty() {
+            let any = || usize::try_from(rng::random_u64() % others.len() as u64).unwrap_or(0);
+            let pick = moving_to.take().unwrap_or_else(any);
             match self.offer_to(&others.swap_remove(pick), until).await {
                 Offered::Taken => return,
                 Offered::Refused => {}
@@ -147,9 +162,12 @@ impl Life {
                 step = self.next(None) => step.and_then(|step| self.take(step, None)),
                 answer = &mut asked => match answer {
                     // It answers once it was given the session: it was not.
-                    Ok(_) | Err(BackplaneError::NotSent(..) | BackplaneError::Busy(_)) => return Offered::Refused,
-                    // It may have begun all the same, and is asked again.
-                    Err(BackplaneError::Unreachable(..)) => {
+                    Ok(_) => return Offered::Refused,
+                    Err(BackplaneError::NotSent(..) | BackplaneError::Busy(_)) if !self.home.is_moved() => {
+                        return Offered::Refused;
+                    }
+                    // It may have begun all the same, or has, as asked before; and is asked again.
+                    Err(_) => {
                         asked = self.ask_to_adopt(to, until, AGAIN_AFTER);
                         continue;
                     }

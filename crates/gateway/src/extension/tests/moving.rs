@@ -115,6 +115,32 @@ async fn a_session_that_is_on_its_way_to_a_node_that_ends_is_handed_on() {
     goes_on(&table, &one, alice, bob).await;
 }
 
+/// Presence named the other one already, so this one took the session for gone, and ended it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_on_its_way_from_a_node_that_ends_arrives() {
+    let mut quick = settings();
+    quick.drain_spread = Duration::ZERO;
+    let (table, one, other) = two(quick).await;
+    let mut alice = Guest::register(&other, "alice").await;
+    let mut bob = Guest::register(&one, "bob").await;
+    alice.tell("1", "bob", "1").await;
+    bob.break_off().await;
+    table.hold_up(Some("give"));
+    bob.client = Guest::connect(other.local_addr()).await;
+    bob.say(json!({"type": "resume", "userId": "bob", "token": bob.token, "seq": 0})).await;
+    until("it asks", || table.asked("give") > 0).await;
+    let extension = one.desk().extension.clone();
+    let ended = quorate_rt::spawn(one.drain());
+    until("its turn has come", || table.asked("adopt") > 0 || extension.count() == 0).await;
+    table.hold_up(None);
+    let told = bob.hear().await;
+    assert_eq!((&told["ok"], &told["seq"]), (&json!(true), &json!(1)), "{told}");
+    assert_eq!(bob.hear().await, message(1, "alice", "1"));
+    ended.await.expect("it ends");
+    assert_eq!(alice.tell("2", "bob", "2").await, acked("2"));
+    assert_eq!(bob.hear().await, message(2, "alice", "2"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_has_not_begun_to_move_to_a_node_that_ends_stays() {
     let mut quick = settings();

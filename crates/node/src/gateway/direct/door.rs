@@ -67,7 +67,7 @@ impl GatewayDoor {
 
 impl GatewayDoor {
     fn take(&self, sent: Sent) -> BoxFuture<'static, Answer> {
-        let Sent { epoch, from, to, content, id, number: _ } = sent;
+        let Sent { epoch, from, to, content, id, nth, number: _ } = sent;
         let Some(inbox) = self.inbox() else {
             return ready(Answer::NotHere { index: self.view.get().index().0 }).boxed();
         };
@@ -82,7 +82,7 @@ impl GatewayDoor {
                 Known::UnderWay => return ready(Answer::Full).boxed(),
             }
         }
-        let message = Arc::new(Message { from, to: recipient(to), content, id });
+        let message = Arc::new(Message { from, to: recipient(to), content, id, nth });
         let taken = if is_for_many {
             inbox.take_broadcast(message);
             ready(Taken::Delivered).boxed()

@@ -4,6 +4,7 @@
 //! piece. So an idle link sends a message at once, and a busy one many at a time, and no task stands in between.
 
 mod many;
+mod queued;
 
 use super::carried;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use futures_util::{
     future::{BoxFuture, ready},
     stream,
 };
+use queued::{OnTheWay, Queued};
 use quorate_codec::peer::{Answer, Sent, decode_answered, encode_sent};
 use quorate_consensus::{
     Consensus,
@@ -88,19 +90,6 @@ enum Line {
     Closed,
 }
 
-struct Queued {
-    number: u64,
-    since: Instant,
-    frame: Bytes,
-    answer: oneshot::Sender<Result<Taken>>,
-}
-
-struct OnTheWay {
-    bytes: usize,
-    since: Instant,
-    answer: oneshot::Sender<Result<Taken>>,
-}
-
 impl Link {
     /// To this node.
     pub fn new(node: NodeName) -> Self {
@@ -126,7 +115,8 @@ impl Link {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let id = message.id.as_ref().map(|id| (id.session, id.name.clone()));
         let (from, to, content) = (message.from.clone(), carried(&message.to), message.content.clone());
-        let frame = frame(&encode_sent(&Sent { number, epoch, from, to, content, id }));
+        let sent = Sent { number, epoch, from, to, content, id, nth: message.nth };
+        let frame = frame(&encode_sent(&sent));
         let (answer, answered) = oneshot::channel();
         let mut stand = self.lock();
         stand.check_line(&self.to)?;
@@ -136,7 +126,8 @@ impl Link {
             return Err(BackplaneError::Busy(self.to.clone()));
         }
         stand.bytes = bytes;
-        stand.waiting.push_back(Queued { number, since: Instant::now(), frame, answer });
+        let is_for_many = epoch.is_none();
+        stand.waiting.push_back(Queued { number, since: Instant::now(), frame, answer, is_for_many });
         match &mut stand.line {
             Line::Open(carrier) => {
                 let carrier = carrier.take();
@@ -188,11 +179,17 @@ impl Link {
                     *carrier = Some(context.waker().clone());
                     Poll::Pending
                 }
-                Line::Open(carrier) if stand.waiting.is_empty() => {
+                Line::Open(carrier) => {
                     *carrier = Some(context.waker().clone());
-                    Poll::Pending
+                    let piece = stand.take();
+                    if piece.is_empty() {
+                        if stand.is_empty() {
+                            self.empty.notify_waiters();
+                        }
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(piece))
                 }
-                Line::Open(_) => Poll::Ready(Some(stand.take())),
                 Line::Idle | Line::Resting { .. } | Line::Closed => Poll::Ready(None),
             }
         })
@@ -336,17 +333,22 @@ impl Stand {
         half + half * share / 1_000
     }
 
-    /// The next piece of what waits, which is on the way from now on.
+    /// The next piece of what waits, which is on the way from now on. Empty: nothing waits.
     fn take(&mut self) -> Bytes {
         let since = Instant::now();
         let mut piece = BytesMut::new();
         let mut alone = None;
         while let Some(next) = self.waiting.front() {
+            if next.is_given_up() {
+                self.bytes -= next.frame.len();
+                self.waiting.pop_front();
+                continue;
+            }
             let so_far = alone.as_ref().map_or(piece.len(), Bytes::len);
             if so_far > 0 && so_far + next.frame.len() > CHUNK_BYTES {
                 break;
             }
-            let Some(Queued { number, since: _, frame, answer }) = self.waiting.pop_front() else { break };
+            let Some(Queued { number, frame, answer, .. }) = self.waiting.pop_front() else { break };
             self.unanswered.insert(number, OnTheWay { bytes: frame.len(), since, answer });
             match alone.take() {
                 // The only one so far is copied only if there is another one.

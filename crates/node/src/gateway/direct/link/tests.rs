@@ -12,7 +12,7 @@ fn user(name: &str) -> UserId {
 
 fn message(content: &str) -> Message {
     let (from, to) = (user("alice"), Recipient::User(user("bob")));
-    Message { from, to, content: content.into(), id: None }
+    Message { from, to, content: content.into(), id: None, nth: 0 }
 }
 
 /// A link whose other side is the test.
@@ -78,6 +78,26 @@ async fn nothing_is_sent_before_the_stream_is_open_and_then_all_that_waits_in_on
     }
     let expected = [Taken::Delivered, Taken::NotHere { index: 5 }, Taken::Full].map(Ok);
     assert_eq!(answers, expected);
+}
+
+/// It would come behind what its sender said since, on another way.
+#[tokio::test]
+async fn what_was_given_up_before_it_was_sent_is_not_sent() {
+    let mut pair = Pair::dialling();
+    drop(pair.send("1"));
+    drop(pair.link.send_to_many(&message("2")));
+    for waiting in &mut pair.link.lock().waiting {
+        waiting.since = Instant::now() - ANSWERED_WITHIN;
+    }
+    // Whoever says something and leaves has said it.
+    drop(pair.send("3"));
+    assert!(pair.link.lock().begin_dial());
+    pair.link.lock().open();
+    assert_eq!(pair.piece(), Some(vec![(1, "2".into()), (2, "3".into())]));
+    pair.link.answered(1, Answer::Delivered);
+    pair.link.answered(2, Answer::Delivered);
+    let stand = pair.link.lock();
+    assert!(stand.is_empty() && stand.bytes == 0, "nobody waits for it");
 }
 
 #[tokio::test]
