@@ -60,13 +60,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "gateway-frame-rate",
         "PER_SECOND:BURST",
         Text("1000:2000"),
-        "Frames of one client of the gateway; each 1 to 1000000. A number alone is both.",
+        "Frames of one client of the gateway; each 1 to 1000000.",
     ),
     setting(
         "gateway-register-rate",
         "PER_SECOND:BURST",
         Text("10:5"),
-        "Registrations of one client of the gateway, and sessions that it asks to have back; each 1 to 1000000. A number alone is both.",
+        "Registrations of one client of the gateway, and sessions that it asks to have back; each 1 to 1000000.",
     ),
     setting(
         "gateway-flood",
