@@ -56,6 +56,11 @@ fn run(args: &[&str]) -> Ran {
 
 /// A server that gives each request the answer that `say` has for its first line.
 fn server(say: impl Fn(&str) -> (u16, Value) + Send + 'static) -> SocketAddr {
+    server_with("", say)
+}
+
+/// The same, with a header line of its own in each answer.
+fn server_with(line: &'static str, say: impl Fn(&str) -> (u16, Value) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
@@ -73,7 +78,7 @@ fn server(say: impl Fn(&str) -> (u16, Value) + Send + 'static) -> SocketAddr {
             let body = body.to_string();
             let length = body.len();
             let head =
-                format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                format!("HTTP/1.1 {status} x\r\n{line}content-length: {length}\r\nconnection: close\r\n\r\n");
             // A client that went away is the test's business.
             let _ = tcp.write_all((head + &body).as_bytes());
         }

@@ -80,6 +80,15 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Answer {
     pub node: String,
     pub json: Value,
+    /// For how many seconds the node has heard no leader, where it says so.
+    pub stale: Option<u64>,
+}
+
+/// What came back, whatever its status.
+struct Came {
+    status: u16,
+    body: Vec<u8>,
+    stale: Option<u64>,
 }
 
 /// How much a failed call may have done.
@@ -162,7 +171,7 @@ impl Nodes {
         let node = &self.urls[0];
         let silent = |silence| Error::Unreachable(vec![silence]);
         match tasks::within(self.limit, self.send(node, call)).await {
-            Some(Ok(answer)) => Ok(answer),
+            Some(Ok(Came { status, body, .. })) => Ok((status, body)),
             Some(Err(Trouble { why, .. })) => Err(silent(Silence { node: node.to_string(), why })),
             None => Err(silent(late(node, self.limit))),
         }
@@ -219,8 +228,8 @@ impl Nodes {
 
     async fn attempt(&self, node: &Url, call: &Call<'_>) -> Attempt {
         let sent = tasks::within(self.limit, self.send(node, call)).await;
-        let (status, body) = match sent {
-            Some(Ok(answer)) => answer,
+        let Came { status, body, stale } = match sent {
+            Some(Ok(came)) => came,
             Some(Err(Trouble { why, doubt })) => return Attempt::Silent { why, sent: doubt },
             None => {
                 let why = format!("no answer within {:?}", self.limit);
@@ -228,13 +237,13 @@ impl Nodes {
             }
         };
         match status {
-            200..=299 => Attempt::Answered(read(node, &body)),
+            200..=299 => Attempt::Answered(read(node, &body).map(|answer| Answer { stale, ..answer })),
             429 | 500..=599 | 300..=399 => Attempt::Failed(Problem::read(status, &body)),
             _ => Attempt::Answered(Err(Error::Refused(Problem::read(status, &body)))),
         }
     }
 
-    async fn send(&self, node: &Url, call: &Call<'_>) -> Result<(u16, Vec<u8>), Trouble> {
+    async fn send(&self, node: &Url, call: &Call<'_>) -> Result<Came, Trouble> {
         let mut request = self.request(node, call);
         if let Some(body) = call.body {
             request = request.json(body);
@@ -244,7 +253,9 @@ impl Nodes {
         }
         let mut response = request.send().await.map_err(Trouble::from)?;
         let body = read_bounded(&mut response).await?;
-        Ok((response.status().as_u16(), body))
+        let stale =
+            response.headers().get("x-quorate-stale").and_then(|text| text.to_str().ok()?.parse().ok());
+        Ok(Came { status: response.status().as_u16(), body, stale })
     }
 }
 
@@ -317,10 +328,10 @@ fn target(node: &Url, call: &Call<'_>) -> Url {
 fn read(node: &Url, body: &[u8]) -> Result<Answer, Error> {
     let node = node.to_string();
     if body.is_empty() {
-        return Ok(Answer { node, json: Value::Null });
+        return Ok(Answer { node, json: Value::Null, stale: None });
     }
     match serde_json::from_slice(body) {
-        Ok(json) => Ok(Answer { node, json }),
+        Ok(json) => Ok(Answer { node, json, stale: None }),
         Err(e) => Err(Error::Answer { node, problem: format!("no JSON: {e}") }),
     }
 }

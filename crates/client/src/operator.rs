@@ -60,6 +60,17 @@ pub struct Told<T> {
     pub value: T,
     /// All of it.
     pub json: Value,
+    /// Who says so, where that node has not heard a leader for a while: it may be otherwise by now.
+    pub stale: Option<Stale>,
+}
+
+/// A node that answers by what it knew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// Which.
+    pub node: String,
+    /// For how long it has heard no leader.
+    pub seconds: u64,
 }
 
 /// A caller of the native API.
@@ -189,7 +200,7 @@ impl Operator {
         body: Option<&Value>,
     ) -> Result<Told<T>, Error> {
         let answer = self.nodes.call(&Call { method, path, query: &[], body, if_match: None }).await?;
-        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+        told(answer)
     }
 
     /// One object, by a query.
@@ -200,7 +211,7 @@ impl Operator {
     ) -> Result<Told<T>, Error> {
         let answer =
             self.nodes.call(&Call { method: Method::GET, path, query, body: None, if_match: None }).await?;
-        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+        told(answer)
     }
 
     /// An object that has a page of a list in it.
@@ -255,7 +266,7 @@ impl Operator {
                 }
                 None => {
                     let json = json!({"items": items, "next_cursor": null, "index": index});
-                    return Ok(Told { value: values, json });
+                    return Ok(Told { value: values, json, stale: stale(&answer) });
                 }
             }
         }
@@ -269,6 +280,15 @@ fn named<'a>(what: &str, name: &'a str) -> Result<&'a str, Error> {
         "" | "." | ".." => Err(Error::Invalid(format!("`{name}` is no name of a {what}"))),
         _ => Ok(name),
     }
+}
+
+/// One object.
+fn told<T: DeserializeOwned>(answer: Answer) -> Result<Told<T>, Error> {
+    Ok(Told { value: typed(&answer, &answer.json)?, stale: stale(&answer), json: answer.json })
+}
+
+fn stale(answer: &Answer) -> Option<Stale> {
+    answer.stale.map(|seconds| Stale { node: answer.node.clone(), seconds })
 }
 
 fn typed<T: DeserializeOwned>(answer: &Answer, json: &Value) -> Result<T, Error> {

@@ -4,9 +4,9 @@ use super::{block_on, operator};
 use crate::{
     args::{PresenceArgs, PresenceVerb},
     failure::Failure,
-    output::{Rows, show},
+    output::{Rows, say, show},
 };
-use quorate_client::operator::SessionRecord;
+use quorate_client::operator::{SessionRecord, Stale};
 
 pub fn run(args: &PresenceArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
@@ -14,14 +14,25 @@ pub fn run(args: &PresenceArgs) -> Result<(), Failure> {
         match &args.verb {
             PresenceVerb::List { gateway } => {
                 let told = operator.presence(gateway.as_deref()).await?;
+                warn(told.stale.as_ref());
                 show(format, &told.json, || rows(&told.value))
             }
             PresenceVerb::Get { user } => {
                 let told = operator.user(user).await?;
+                warn(told.stale.as_ref());
                 show(format, &told.json, || rows(&told.value.sessions))
             }
         }
     })
+}
+
+/// Users come and go all the time: what a node knew is soon wrong.
+fn warn(stale: Option<&Stale>) {
+    if let Some(Stale { node, seconds }) = stale {
+        say(&format!(
+            "{node} has heard no leader for {seconds} s: who has come or gone since, it can't tell"
+        ));
+    }
 }
 
 fn rows(sessions: &[SessionRecord]) -> Rows {

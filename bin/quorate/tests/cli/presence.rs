@@ -1,6 +1,6 @@
 //! `quorate presence`.
 
-use super::{Ran, routes::asked_of};
+use super::{Ran, quorate, ran, routes::asked_of, server_with};
 use serde_json::{Value, json};
 
 const CONNECTION: &str = "6f0c1b3e-8f43-4d2e-9a57-0d8f5f6f2f10";
@@ -44,4 +44,18 @@ fn users_are_listed_and_shown() {
     assert!(json.contains("\"gateway\": 7"), "all that the node said: {json}");
     let missing = asked(&["presence", "get", "nobody"]);
     assert_eq!((missing.code, missing.out.as_str()), (4, ""));
+}
+
+#[test]
+fn a_node_that_hears_no_leader_is_told_from_one_that_does() {
+    let address = server_with("x-quorate-stale: 12\r\n", cluster);
+    for args in [&["presence", "list"][..], &["presence", "get", "bob at home", "-o", "json"]] {
+        let mut command = quorate(args);
+        command.env("QUORATE_SERVER", format!("http://{address}"));
+        let Ran { code, out, err } = ran(command);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("bob at home"), "what it knew is told: {out}");
+        assert!(err.contains("has heard no leader for 12 s"), "{err}");
+    }
+    assert_eq!(asked(&["presence", "list"]).err, "");
 }

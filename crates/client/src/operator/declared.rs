@@ -1,6 +1,6 @@
 //! What operators declare: routes, and documents of many objects; and why requests go where they go.
 
-use super::{Download, Operator, RampRecord, Told, named, typed};
+use super::{Download, Operator, RampRecord, Told, named};
 use crate::{
     Error,
     nodes::{Call, next_chunk},
@@ -298,7 +298,7 @@ impl Operator {
             body.extend_from_slice(&piece);
         }
         let json = serde_json::from_slice(&body).map_err(|e| wrong(format!("no JSON: {e}")))?;
-        Ok(Told { value: changed, json })
+        Ok(Told { value: changed, json, stale: None })
     }
 
     /// `PUT` or `PATCH /v1/config`: many objects in one entry, all of them or none; with `if_match` only if all that is
@@ -346,7 +346,7 @@ impl Operator {
             Carry::Check => &[("dry_run", "true"), ("diff", "true")],
         };
         let answer = self.nodes.call(&Call { method, path, query, body: Some(body), if_match }).await?;
-        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+        super::told(answer)
     }
 
     /// `POST /v1/explain`.

@@ -1,6 +1,6 @@
 //! Backups: large bodies, streamed both ways.
 
-use super::{Operator, Told, typed};
+use super::{Operator, Told};
 use crate::{
     Error,
     nodes::{Answer, Call},
@@ -67,7 +67,7 @@ impl Operator {
         let call =
             Call { method: Method::POST, path: &["v1", "snapshot"], query: &[], body: None, if_match: None };
         let answer: Answer = self.nodes.upload(&call, reqwest::Body::wrap(Upload(pieces))).await?;
-        Ok(Told { value: typed(&answer, &answer.json)?, json: answer.json })
+        super::told(answer)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fakes::{Stage, named, node, place, to};
+use crate::fakes::{Broadcasts, Stage, lock, named, node, place, to};
 
 fn courier(stage: &Arc<Stage>) -> Courier {
     Courier::new(node("n1"), stage.clone(), stage.clone(), stage.clone())
@@ -130,6 +130,19 @@ fn a_message_for_all_is_taken_here_and_sent_to_the_others() {
     let message = Arc::new(Message { to: Recipient::All, ..Message::clone(&to("bob", "hi")) });
     let (outcome, told) = run(message, vec![], vec![]);
     assert_eq!((outcome, told), (Outcome::Delivered, vec!["here all hi".into(), "all hi".into()]));
+}
+
+/// Those of this node have it already: nobody may say that it does not come.
+#[test]
+fn a_message_for_all_that_the_others_do_not_get_has_an_unknown_fate() {
+    let message = Arc::new(Message { to: Recipient::Room("r".into()), ..Message::clone(&to("bob", "hi")) });
+    for error in [not_sent(), unanswered()] {
+        let stage = Stage::with(vec![], vec![]);
+        *lock(&stage.broadcasts) = Broadcasts::Wait;
+        let outcome = courier(&stage).deliver(message.clone());
+        stage.decide("all hi", error.map(|_| Taken::Published));
+        assert_eq!(outcome.now_or_never(), Some(Outcome::Unknown));
+    }
 }
 
 /// The first try is made within the call: whoever polls late or first changes no order.

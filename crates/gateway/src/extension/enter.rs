@@ -13,6 +13,7 @@ use super::{
     told::{self, NotResumed, Told},
 };
 use crate::{
+    cluster::OpenError,
     desk::Desk,
     dialect::Caller,
     session::Session,
@@ -145,7 +146,7 @@ async fn register(
         Ok(session) => session,
         Err(error) => {
             tracing::debug!(connection = %caller.connection, %error, "not registered");
-            wire.say(refused).await?;
+            wire.say(told::error(None, &not_registered(&error))).await?;
             return Ok(None);
         }
     };
@@ -165,6 +166,14 @@ async fn register(
             life.end().await;
             Err(end)
         }
+    }
+}
+
+/// What the cluster has decided is told apart from what it could not: only the latter is worth another try.
+fn not_registered(error: &OpenError) -> Refusal {
+    match error {
+        OpenError::Taken(_) | OpenError::Full(_) => Refusal::Register,
+        OpenError::Unavailable(_) => Refusal::Unavailable,
     }
 }
 

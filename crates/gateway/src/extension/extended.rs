@@ -272,16 +272,16 @@ impl Extended {
     }
 
     /// The client is back and has processed everything up to `seq`: what it is sent first. `refused`: how many messages
-    /// its queue had no room for meanwhile.
-    pub fn resume(&mut self, seq: u64, refused: u64) -> Result<Vec<Arc<str>>, Elsewhere> {
+    /// its queue had no room for meanwhile; `epoch`: its number in the log.
+    pub fn resume(&mut self, seq: u64, refused: u64, epoch: Option<u64>) -> Result<Vec<Arc<str>>, Elsewhere> {
         let mut kept = self.replay.resume(seq)?;
         if planted::is(Bug::NothingIsReplayed) {
             kept.clear();
         }
         self.told_full = false;
         let sent = self.replay.sent();
-        let resumed = Told::Resumed { ok: true, reason: None, seq: Some(sent), refused }.text();
-        Ok([resumed.into()].into_iter().chain(kept).collect())
+        let resumed = told::resumed(sent, self.token.connection, epoch, refused);
+        Ok([resumed.into()].into_iter().chain(kept).chain(self.full_notice()).collect())
     }
 
     /// For another gateway; with what its queue has refused and the client was not told.

@@ -123,7 +123,7 @@ fn a_session_is_in_as_many_rooms_as_it_may() {
 }
 
 #[test]
-fn a_full_buffer_is_told_once_until_there_is_room() {
+fn a_full_buffer_is_told_each_time_that_it_fills_up() {
     let mut alice = alice();
     for content in ["a", "b", "c"] {
         assert!(alice.has_room() && alice.full_notice().is_none());
@@ -136,9 +136,14 @@ fn a_full_buffer_is_told_once_until_there_is_room() {
     assert!(alice.has_room() && alice.full_notice().is_none());
     alice.deliver(&to_alice("e"));
     assert!(alice.full_notice().is_some());
-    let frames = alice.resume(1, 3).expect("kept");
-    assert_eq!(&*frames[0], r#"{"type":"resumed","ok":true,"seq":4,"refused":3}"#);
-    assert_eq!(frames.len(), 4);
+    let frames = alice.resume(1, 3, Some(7)).expect("kept");
+    let connection = alice.token().connection;
+    let resumed = format!(
+        r#"{{"type":"resumed","ok":true,"seq":4,"connection":"{connection}","epoch":7,"refused":3}}"#
+    );
+    assert_eq!(&*frames[0], resumed);
+    assert_eq!(frames.len(), 5);
+    assert!(frames[4].contains("replay_full"), "a new socket is told, too: {}", frames[4]);
 }
 
 #[test]
@@ -146,9 +151,9 @@ fn a_client_that_has_no_such_number_is_told_so() {
     let mut alice = alice();
     alice.deliver(&to_alice("a"));
     assert!(one_told(&hear(&mut alice, r#"{"type":"ack","seq":2}"#)).contains("never_sent"));
-    assert_eq!(alice.resume(2, 0), Err(Elsewhere::NeverSent));
+    assert_eq!(alice.resume(2, 0, None), Err(Elsewhere::NeverSent));
     hear(&mut alice, r#"{"type":"ack","seq":1}"#);
-    assert_eq!(alice.resume(0, 0), Err(Elsewhere::LetGo));
+    assert_eq!(alice.resume(0, 0, None), Err(Elsewhere::LetGo));
 }
 
 fn look(users: &[(&str, Presence)]) -> Vec<(UserId, Presence)> {
@@ -194,7 +199,7 @@ fn a_session_goes_on_elsewhere_as_it_was() {
     assert_eq!(*handed, alice.hand_over(0));
     let mut next = Extended::taken_over(*handed, BOUNDS).expect("one run");
     assert_eq!(next.token(), alice.token());
-    assert_eq!(next.resume(1, 0), alice.resume(1, 0));
+    assert_eq!(next.resume(1, 0, None), alice.resume(1, 0, None));
     assert!(one_told(&hear(&mut next, r#"{"type":"message","id":"1","to":"bob"}"#)).contains("ack"));
     assert_eq!(next.looked(6, &look(&[("bob", Online)])).len(), 1);
     assert_eq!(next.rooms().count(), 1);

@@ -36,6 +36,14 @@ impl Home {
         matches!(self, Self::Held(session) if session.epoch().is_some())
     }
 
+    /// Its number in the log, where it has one now.
+    pub fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::Held(session) => session.epoch().map(|epoch| epoch.0),
+            Self::Returning(_) | Self::Moved(_) | Self::Over => None,
+        }
+    }
+
     /// Resolves once something has happened.
     pub async fn changes(&mut self) -> Change {
         match self {

@@ -107,7 +107,7 @@ impl Life {
     /// The client is back on another socket: what it is sent first.
     pub fn resume(&mut self, seq: u64) -> Result<Vec<Arc<str>>, super::replay::Elsewhere> {
         let refused = self.mailbox.refused.load(Ordering::Relaxed);
-        let frames = self.extended.resume(seq, refused)?;
+        let frames = self.extended.resume(seq, refused, self.home.epoch())?;
         self.mailbox.refused.fetch_sub(refused, Ordering::Relaxed);
         self.stay();
         Ok(frames)

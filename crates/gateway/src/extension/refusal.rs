@@ -13,6 +13,8 @@ pub enum Refusal {
     UserRequired,
     /// The user can't be let in.
     Register,
+    /// The cluster can't decide now whether the user is let in.
+    Unavailable,
     /// This socket has said who it is already.
     RegisteredAlready,
     /// Only those who have said who they are.
@@ -42,7 +44,8 @@ pub enum Refusal {
     Busy,
     /// An ack of something that was never sent.
     NeverSent,
-    /// What is not acked fills the replay buffer: messages to this session are refused to their senders.
+    /// What is not acked fills the replay buffer: messages to this session wait in its queue, and are refused to their
+    /// senders when that is full too.
     ReplayFull,
 }
 
@@ -54,6 +57,7 @@ impl Refusal {
             Self::Type => "unknown_type",
             Self::UserRequired => "user_required",
             Self::Register => "register_failed",
+            Self::Unavailable => "unavailable",
             Self::RegisteredAlready => "registered_already",
             Self::NotRegistered => "not_registered",
             Self::RecipientRequired => "recipient_required",
@@ -77,6 +81,7 @@ impl Refusal {
             Self::Type => "Unknown message type".into(),
             Self::UserRequired => "UserID is required for registration".into(),
             Self::Register => "Failed to register".into(),
+            Self::Unavailable => "The cluster can't decide now: try again".into(),
             Self::RegisteredAlready => "Already registered".into(),
             Self::NotRegistered => "Not registered".into(),
             Self::RecipientRequired => "Recipient is required".into(),
@@ -88,7 +93,7 @@ impl Refusal {
             Self::BroadcastNotAllowed => "Broadcasts are not allowed".into(),
             Self::Busy => "Too much is under way".into(),
             Self::NeverSent => "No such delivery was sent".into(),
-            Self::ReplayFull => "Acknowledge what you have: messages to you are refused".into(),
+            Self::ReplayFull => "Acknowledge what you have: until then messages to you wait, and beyond your queue they are refused".into(),
         }
     }
 }

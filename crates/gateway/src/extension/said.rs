@@ -69,12 +69,24 @@ pub type Refused = (Option<Id>, Refusal);
 
 /// Reads a text frame.
 pub fn read(text: &str, standing: Standing) -> Result<Said, Refused> {
-    let raw: Raw = serde_json::from_str(text).map_err(|_| (None, Refusal::Format))?;
+    let raw: Raw = serde_json::from_str(text).map_err(|_| (named(text), Refusal::Format))?;
     let id = match raw.id.as_deref().map(parse_id).transpose() {
         Ok(id) => id,
         Err(refusal) => return Err((None, refusal)),
     };
     raw.said(id.clone(), standing).map_err(|refusal| (id, refusal))
+}
+
+/// The name of a request that could not be read: one whose sender waits for an answer under it.
+fn named(text: &str) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    // A list of one text would be read as this, too.
+    let is_object = text.trim_ascii_start().starts_with('{');
+    let named: Named = is_object.then(|| serde_json::from_str(text).ok()).flatten()?;
+    parse_id(&named.id).ok()
 }
 
 fn parse_id(text: &str) -> Result<Id, Refusal> {
@@ -176,6 +188,12 @@ mod tests {
             ("", "None invalid_format"),
             ("[]", "None invalid_format"),
             (r#"{"type":5}"#, "None invalid_format"),
+            (r#"{"type":5,"id":"1"}"#, r#"Some("1") invalid_format"#),
+            (r#"{"type":"message","to":["b"],"id":"1"}"#, r#"Some("1") invalid_format"#),
+            (r#"{"type":5,"id":"a\nb"}"#, "None invalid_format"),
+            (r#"{"type":5,"id":1}"#, "None invalid_format"),
+            (r#"{"type":5,"id":"1""#, "None invalid_format"),
+            (r#"["1"]"#, "None invalid_format"),
             ("{}", "None unknown_type"),
             (r#"{"type":"x","id":"1"}"#, r#"Some("1") unknown_type"#),
             (r#"{"type":"message","id":"1"}"#, r#"Some("1") not_registered"#),

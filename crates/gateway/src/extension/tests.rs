@@ -120,11 +120,15 @@ async fn what_was_missed_arrives_once_in_order_on_the_same_node_and_on_another()
     assert_eq!(bob.hear().await, message(1, "alice", "1"));
     bob.say(json!({"type": "ack", "seq": 1})).await;
     // 2 is on its way, and lost with the socket.
-    let epoch = table.places(&user("bob"))[0].epoch;
+    let (epoch, connection) = {
+        let place = &table.places(&user("bob"))[0];
+        (place.epoch, place.connection.to_string())
+    };
     bob.break_off().await;
     assert_eq!(alice.tell("3", "bob", "3").await, acked("3"), "nobody notices");
     let told = bob.resume(&other, "bob", 1).await;
     assert_eq!((&told["type"], &told["ok"]), (&json!("resumed"), &json!(true)), "{told}");
+    assert_eq!((&told["epoch"], &told["connection"]), (&json!(epoch.0), &json!(connection)), "{told}");
     assert_eq!(bob.hear().await, message(2, "alice", "2"));
     assert_eq!(bob.hear().await, message(3, "alice", "3"));
     assert_eq!(table.places(&user("bob"))[0].epoch, epoch, "the session is the same");
@@ -134,6 +138,8 @@ async fn what_was_missed_arrives_once_in_order_on_the_same_node_and_on_another()
     for (gateway, seq, content) in [(&one, 5, "5"), (&other, 6, "6"), (&one, 7, "7")] {
         let told = bob.resume(gateway, "bob", seq - 2).await;
         assert_eq!(told["ok"], true, "{told}");
+        let epoch = table.places(&user("bob"))[0].epoch;
+        assert_eq!((&told["epoch"], &told["connection"]), (&json!(epoch.0), &json!(connection)), "{told}");
         assert_eq!(bob.hear().await, message(seq - 1, "alice", &(seq - 1).to_string()));
         assert_eq!(alice.tell(content, "bob", content).await, acked(content));
     }
@@ -238,6 +244,7 @@ async fn a_full_buffer_is_told_to_both_sides_and_loses_nothing_that_was_acknowle
         assert_eq!(heard, message(n + 1, "alice", &n.to_string()));
         bob.say(json!({"type": "ack", "seq": n + 1})).await;
     }
+    assert_eq!(bob.hear().await["code"], "replay_full", "it was full when he came back");
     assert_eq!(alice.tell("again", "bob", "4").await, acked("again"));
     assert_eq!(bob.hear().await, message(5, "alice", "4"));
 }
@@ -348,6 +355,24 @@ async fn a_node_that_does_not_answer_is_told_as_the_reason() {
     table.silence("n1");
     assert_eq!(bob.resume(&other, "bob", 0).await["reason"], "unreachable");
     assert_eq!(bob.hear().await["type"], "registered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_in_is_told_whether_to_try_again() {
+    let mut one_each = settings();
+    one_each.second_login = quorate_model::SecondLogin::Reject;
+    let (table, one, _other) = two(one_each).await;
+    let mut client = Guest::connect(one.local_addr()).await;
+    let register = json!({"type": "register", "userId": "alice"}).to_string();
+    table.cut_off("n1");
+    client.say(&register).await;
+    assert_eq!(heard(&mut client).await["code"], "unavailable");
+    table.come_back("n1");
+    client.say(&register).await;
+    assert_eq!(heard(&mut client).await["type"], "registered", "on the same socket");
+    let mut second = Guest::connect(one.local_addr()).await;
+    second.say(&register).await;
+    assert_eq!(heard(&mut second).await["code"], "register_failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

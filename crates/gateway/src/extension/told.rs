@@ -26,6 +26,12 @@ pub enum Told<'a> {
         /// The last delivery that the session was sent; those behind the client's own number follow.
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
+        /// The session's name in presence: that of the socket that it began on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
+        /// Its number in the log, where it has one now: another one behind each move.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<u64>,
         /// How many messages were refused to their senders meanwhile.
         #[serde(skip_serializing_if = "is_zero")]
         refused: u64,
@@ -111,7 +117,14 @@ pub fn error(id: Option<&Id>, refusal: &Refusal) -> String {
 
 /// A session can't go on.
 pub fn not_resumed(why: NotResumed) -> String {
-    Told::Resumed { ok: false, reason: Some(why.reason()), seq: None, refused: 0 }.text()
+    let reason = Some(why.reason());
+    Told::Resumed { ok: false, reason, seq: None, connection: None, epoch: None, refused: 0 }.text()
+}
+
+/// A session goes on: up to where it was sent, and what it is called in presence.
+pub fn resumed(seq: u64, connection: ConnectionId, epoch: Option<u64>, refused: u64) -> String {
+    let (seq, connection) = (Some(seq), Some(connection.to_string()));
+    Told::Resumed { ok: true, reason: None, seq, connection, epoch, refused }.text()
 }
 
 /// The names of users.
@@ -127,7 +140,7 @@ mod tests {
     fn frames_are_as_the_page_of_the_protocol_shows_them() {
         let frames = [
             registered(ConnectionId::from_random(0), 7, "t".into(), Duration::from_secs(30)),
-            Told::Resumed { ok: true, reason: None, seq: Some(9), refused: 0 }.text(),
+            resumed(9, ConnectionId::from_random(0), Some(7), 0),
             not_resumed(NotResumed::Unknown),
             Told::Pong.text(),
             Told::Ack { id: "a" }.text(),
@@ -141,7 +154,7 @@ mod tests {
         ];
         expect_test::expect![[r#"
             {"type":"registered","content":"Successfully registered","connection":"00000000-0000-4000-8000-000000000000","epoch":7,"token":"t","windowMs":30000}
-            {"type":"resumed","ok":true,"seq":9}
+            {"type":"resumed","ok":true,"seq":9,"connection":"00000000-0000-4000-8000-000000000000","epoch":7}
             {"type":"resumed","ok":false,"reason":"unknown"}
             {"type":"pong"}
             {"type":"ack","id":"a"}
