@@ -3,7 +3,7 @@
 use crate::{quorate, ran, run, server};
 use serde_json::json;
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
 };
 
@@ -40,7 +40,7 @@ fn dialled(gateway: &str) -> crate::Ran {
     run(&["connect", "--user", "a", "--gateway", gateway])
 }
 
-/// Where everybody hears these bytes, whatever they say.
+/// Where everybody hears these bytes, whatever they say first.
 fn saying(bytes: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -48,6 +48,7 @@ fn saying(bytes: &'static [u8]) -> SocketAddr {
         for tcp in listener.incoming() {
             let mut tcp = tcp.expect("a connection");
             // A client that went away is the test's business.
+            let _ = tcp.read(&mut [0; 4_096]);
             let _ = tcp.write_all(bytes);
             // Until it has gone: a reset would take what was written along.
             let _ = std::io::copy(&mut tcp, &mut std::io::sink());
@@ -83,16 +84,14 @@ fn a_wrong_scheme_is_guessed() {
     let authority = folder.path().join("ca.pem");
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(&authority, signed.cert.pem()).expect("written");
-    let ran = ran({
-        let mut command = quorate(&["connect", "--user", "a", "--gateway", &format!("wss://{clear}/ws")]);
-        command.env("SSL_CERT_FILE", &authority);
-        command
-    });
-    assert_eq!(ran.code, 3, "{}", ran.err);
+    let mut command = quorate(&["connect", "--user", "a", "--gateway", &format!("wss://{clear}/ws")]);
+    command.env("SSL_CERT_FILE", &authority);
+    let secure = crate::ran(command);
+    assert_eq!(secure.code, 3, "{}", secure.err);
     assert!(
-        ran.err.contains(&format!("perhaps it speaks no TLS, then its address is ws://{clear}/ws")),
+        secure.err.contains(&format!("perhaps it speaks no TLS, then its address is ws://{clear}/ws")),
         "{}",
-        ran.err
+        secure.err
     );
 }
 
