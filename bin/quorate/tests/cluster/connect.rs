@@ -24,7 +24,7 @@ fn connect(user: &str, gateways: &str) -> Command {
 }
 
 /// What one says, line by line; how that ends, and what stood on stderr.
-fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
+pub fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
     let mut command = connect(user, gateways);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut stdin = child.stdin.take().expect("piped");

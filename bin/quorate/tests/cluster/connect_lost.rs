@@ -1,18 +1,27 @@
 //! `quorate connect` whose only gateway is gone: it can be ended, it ends with its input, and it says what it did not say.
 
-use super::connect::{Ear, gateways, message};
-use crate::support::{machine_shared, node::Node};
+use super::connect::{Ear, gateways, message, said};
+use crate::support::{eventually, machine_shared, node::Node};
+use std::path::Path;
+
+/// A node that lets users in.
+fn gateway(folder: &Path) -> Node {
+    let mut node = Node::new("n1", folder);
+    node.start();
+    node.becomes("ready");
+    let address = gateways(&[&node]);
+    eventually("users are let in", || (said("first", &address, "").0 == Some(0)).then_some(()));
+    node
+}
 
 #[test]
 fn a_gateway_that_is_gone_keeps_nobody() {
     let _machine = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut node = Node::new("n1", folder.path());
-    node.start();
-    node.becomes("ready");
-    let gateway = gateways(&[&node]);
+    let mut node = gateway(folder.path());
+    let address = gateways(&[&node]);
     let names = ["interrupted", "terminated", "quitting", "silent", "talking", "flooding", "idle"];
-    let mut ears = names.map(|user| Ear::open(user, &gateway));
+    let mut ears = names.map(|user| Ear::open(user, &address));
     node.kill();
     ears.iter().for_each(|ear| ear.told("dialling again"));
     let [interrupted, terminated, quitting, silent, talking, flooding, idle] = &mut ears;
@@ -49,9 +58,7 @@ fn a_gateway_that_is_gone_keeps_nobody() {
 fn what_is_typed_without_a_gateway_is_said_once_there_is_one_again() {
     let _machine = machine_shared();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut node = Node::new("n1", folder.path());
-    node.start();
-    node.becomes("ready");
+    let mut node = gateway(folder.path());
     let mut alice = Ear::open("alice", &gateways(&[&node]));
     node.kill();
     alice.told("dialling again");
