@@ -5,6 +5,7 @@
 //! neither: what is sent while the socket breaks may be lost.
 
 mod dial;
+mod entrance;
 mod memory;
 mod plain;
 mod task;

@@ -3,12 +3,13 @@
 use super::{
     Caller, Dialect, Heard, Order,
     dial::{self, Dialler, NotDialled, Socket},
+    entrance::{REPLACED, enter, hinted},
     memory::{Meaning, Memory},
     plain,
 };
 use crate::{Error, Problem, backoff, error::Silence, tasks};
 use futures_util::{SinkExt as _, StreamExt as _};
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
@@ -16,16 +17,12 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// A gateway that says nothing for so long, though it was asked, is given up.
 const SILENT_LIMIT: Duration = Duration::from_secs(45);
-/// A gateway lets one in by then, or does not.
-const LET_IN_WITHIN: Duration = Duration::from_secs(15);
 /// What is sent is taken by then.
 const SENT_WITHIN: Duration = Duration::from_secs(20);
 /// However long a gateway asks to wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A goodbye takes no longer.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
-/// The user has logged in elsewhere.
-const REPLACED: u16 = 4001;
 
 /// A connection.
 pub(super) struct Connection {
@@ -344,79 +341,4 @@ enum Step {
     Frame(Option<Result<Message, tungstenite::Error>>),
     Order(Option<Order>),
     Ping,
-}
-
-/// Says who it is, and waits until it is let in.
-async fn enter(
-    socket: Socket,
-    memory: &mut Memory,
-    gateway: &str,
-) -> Result<(Socket, Vec<Heard>), NotDialled> {
-    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
-    let entered = tasks::within(LET_IN_WITHIN, let_in(socket, memory, gateway)).await;
-    entered.unwrap_or_else(|| Err(silent("it says neither yes nor no".into())))
-}
-
-async fn let_in(
-    mut socket: Socket,
-    memory: &mut Memory,
-    gateway: &str,
-) -> Result<(Socket, Vec<Heard>), NotDialled> {
-    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
-    let broken = |e: tungstenite::Error| silent(plain::broken(&e));
-    socket.send(Message::text(memory.hello())).await.map_err(broken)?;
-    let (mut told, mut answers) = (Vec::new(), VecDeque::new());
-    while !memory.is_in() {
-        let text = match socket.next().await {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(Some(close)))) => return Err(later(&close)),
-            Some(Ok(Message::Close(None))) | None => {
-                return Err(silent("it has closed the connection".into()));
-            }
-            Some(Ok(_)) => continue,
-            Some(Err(e)) => return Err(broken(e)),
-        };
-        let meaning = memory.hear(&text, gateway);
-        if let Some(why) = meaning.not_let_in {
-            return Err(NotDialled::Later(
-                Problem { detail: format!("{gateway}: {}", why.detail), ..why },
-                None,
-            ));
-        }
-        told.extend(meaning.heard);
-        answers.extend(meaning.answers);
-    }
-    for answer in answers {
-        socket.send(Message::text(answer)).await.map_err(broken)?;
-    }
-    Ok((socket, told))
-}
-
-fn later(close: &CloseFrame) -> NotDialled {
-    let detail = format!("closed: {}", close.reason);
-    let problem =
-        Problem { status: u16::from(close.code), code: "closed".into(), detail, errors: Vec::new() };
-    if problem.status == REPLACED {
-        return NotDialled::Never(Error::Refused(problem));
-    }
-    NotDialled::Later(problem, hinted(&close.reason))
-}
-
-/// `reconnect in 1500 ms`
-fn hinted(reason: &str) -> Option<Duration> {
-    let ms = reason.strip_prefix("reconnect in ")?.strip_suffix(" ms")?;
-    ms.parse().ok().map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gateway_that_ends_says_when_to_come_again() {
-        assert_eq!(hinted("reconnect in 1500 ms"), Some(Duration::from_millis(1_500)));
-        for other in ["", "reconnect", "reconnect in  ms", "reconnect in -1 ms"] {
-            assert_eq!(hinted(other), None, "{other}");
-        }
-    }
 }
