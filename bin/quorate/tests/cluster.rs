@@ -10,6 +10,8 @@
 mod agreement;
 #[path = "cluster/connect.rs"]
 mod connect;
+#[path = "cluster/connect_lost.rs"]
+mod connect_lost;
 #[path = "cluster/coordinator.rs"]
 mod coordinator;
 #[path = "cluster/dev.rs"]

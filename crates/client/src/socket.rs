@@ -5,13 +5,15 @@
 //! neither: what is sent while the socket breaks may be lost.
 
 mod dial;
+mod entrance;
 mod memory;
+mod plain;
 mod task;
 mod token;
 
 use crate::{Error, Url, tasks};
-use std::{fmt, time::Duration};
-use tokio::sync::mpsc;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::{Notify, mpsc};
 
 pub use token::Token;
 
@@ -19,6 +21,8 @@ pub use token::Token;
 const SAYING_MAX: usize = 64;
 /// What was heard and not taken yet; then nothing is read from the socket.
 const HEARD_MAX: usize = 256;
+/// The code of a problem that passes by itself: the cluster can't decide now who is let in.
+pub const UNAVAILABLE: &str = "unavailable";
 /// More gateways are refused.
 const GATEWAYS_MAX: usize = 64;
 
@@ -113,6 +117,11 @@ pub enum Heard {
         /// What happened.
         why: String,
     },
+    /// It has dialled once more, and in vain.
+    StillLost {
+        /// What happened.
+        why: String,
+    },
     /// From one user to this one.
     Message {
         /// Who.
@@ -164,11 +173,16 @@ pub enum Heard {
     },
     /// Whether this was done nobody knows: the socket broke, and the session is another one now.
     Unknown(Say),
+    /// This was never sent: it was given up before.
+    Unsaid(Say),
 }
 
 /// Says.
 #[derive(Clone, Debug)]
-pub struct Talker(mpsc::Sender<Order>);
+pub struct Talker {
+    orders: mpsc::Sender<Order>,
+    give_up: Arc<Notify>,
+}
 
 /// Hears.
 #[derive(Debug)]
@@ -237,24 +251,32 @@ impl Caller {
         let (tell, heard) = mpsc::channel(HEARD_MAX);
         let (end, ended) = tokio::sync::oneshot::channel();
         let mut connection = task::Connection::open(self, orders, tell).await?;
+        let give_up = Arc::new(Notify::new());
+        let talker = Talker { orders: say, give_up: give_up.clone() };
         tasks::spawn(async move {
             // Nobody may be listening any more.
-            let _ = end.send(connection.run().await);
+            let _ = end.send(connection.run(&give_up).await);
         });
-        Ok((Talker(say), Listener { heard, ended: Some(ended) }))
+        Ok((talker, Listener { heard, ended: Some(ended) }))
     }
 }
 
 impl Talker {
-    /// Says something. `false`: nobody listens any more.
+    /// Says something. `false`: nobody listens any more. Waits while too much is said already; where it is dropped
+    /// before, nothing is said.
     pub async fn say(&self, say: Say) -> bool {
-        self.0.send(Order::Say(say)).await.is_ok()
+        self.orders.send(Order::Say(say)).await.is_ok()
     }
 
     /// Goes, once everything that was said is answered.
     pub async fn leave(&self) {
         // One that has ended by itself is gone, too.
-        let _ = self.0.send(Order::Leave).await;
+        let _ = self.orders.send(Order::Leave).await;
+    }
+
+    /// Goes at once. What is left undone by it is still heard: [`Heard::Unknown`] and [`Heard::Unsaid`].
+    pub fn give_up(&self) {
+        self.give_up.notify_one();
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn config(roots: Roots) -> Result<ClientConfig, Error> {
         store.add_parsable_certificates(found.certs);
         if store.is_empty() {
             let why = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-            return Err(Error::Setup(format!("no certificate that the system trusts can be read: {why}")));
+            return Err(Error::Setup(unread(named().as_deref(), &why)));
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -32,6 +32,19 @@ pub(crate) fn config(roots: Roots) -> Result<ClientConfig, Error> {
         .with_root_certificates(store)
         .with_no_client_auth();
     Ok(config)
+}
+
+/// The environment may name other certificates than the system's, which are then the only ones.
+fn named() -> Option<String> {
+    let set = |name: &str| Some(format!("{name}={}", std::env::var_os(name)?.to_string_lossy()));
+    set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR"))
+}
+
+fn unread(named: Option<&str>, why: &str) -> String {
+    match named {
+        Some(named) => format!("{named} names no certificate that can be read: {why}"),
+        None => format!("no certificate that the system trusts can be read: {why}"),
+    }
 }
 
 #[cfg(test)]

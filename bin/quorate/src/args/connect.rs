@@ -14,13 +14,18 @@ use std::path::PathBuf;
   /leave lobby        and no more
   /who alice bob      who of these is online, now and from now on
   /all hello          a message to everybody, where the gateway allows it
-  /quit               go
+  /quit               go, as Ctrl-C
 
-What others say goes to stdout, everything else to stderr. A lost connection is dialled again; what was missed meanwhile
-follows, and what was said and not acknowledged is said again. Ends when the input ends, once everything is answered.
+What others say goes to stdout, everything else to stderr. Ends when the input ends, once everything is answered.
 
-Exit codes: 0 done; 1 not let in, logged in elsewhere, or something that was said was refused; 2 bad usage; 3 no gateway
-answers.
+A lost connection is dialled again, for ever, and from time to time it says that it still does; what was missed meanwhile
+follows, and what was said and not acknowledged is said again. Ctrl-C, SIGTERM and /quit end that at once. Once the input
+has ended, or more is said than can wait, it is dialled for 10 s more; then each line that was not sent is named, and it
+ends with 3. So with a login that the cluster can't decide on now: tried for 10 s, or for ever at a terminal and with
+--listen.
+
+Exit codes: 0 done; 1 not let in, logged in elsewhere, what answers is no gateway (its address is ws://HOST:PORT/ws), or
+something that was said was refused or not sent; 2 bad usage; 3 no gateway answers; 128 + N signal N, a second time.
 
 Examples:
   quorate connect --user alice

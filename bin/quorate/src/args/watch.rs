@@ -19,7 +19,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "N")]
     pub from: Option<String>,
     /// Only these kinds of changes: worker, keyspace, service, route, sandbox, object, delegate, node, level, gateway,
-    /// tunnel
+    /// tunnel, presence (users of the WebSocket gateway)
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kinds: Vec<String>,
     /// Only changes of what has a name, or an id, that begins so

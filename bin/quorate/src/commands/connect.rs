@@ -2,23 +2,22 @@
 
 mod gateways;
 mod line;
+mod patience;
 mod shown;
+mod talk;
 
 use super::block_on;
-use crate::{
-    args::ConnectArgs,
-    failure::Failure,
-    output::{print, say},
-    signals::Signals,
+use crate::{args::ConnectArgs, failure::Failure, output::say, signals::Signals};
+use quorate_client::{
+    Error, Url,
+    socket::{Caller, Dialect, Listener, Talker, UNAVAILABLE},
 };
-use line::Line;
-use quorate_client::socket::{Caller, Dialect, Heard, Listener, Talker};
-use shown::Shown;
-use std::{io::BufRead as _, path::Path};
-use tokio::sync::mpsc;
+use std::{io::IsTerminal as _, path::Path, time::Duration};
+use talk::Talk;
+use tokio::time::{Instant, sleep};
 
-/// Lines that were read and not taken.
-const LINES_MAX: usize = 16;
+/// Between two attempts to be let in by a cluster that can't decide now.
+const LET_IN_EVERY: Duration = Duration::from_secs(1);
 
 pub fn run(args: &ConnectArgs) -> Result<(), Failure> {
     if args.user.is_empty() {
@@ -30,18 +29,49 @@ pub fn run(args: &ConnectArgs) -> Result<(), Failure> {
     block_on(async {
         let mut signals = Signals::listen()?;
         let connect = async {
-            let gateways = nodes.gateways().await?;
-            let caller = Caller { user: args.user.clone(), gateways, token: token.map(Into::into), dialect };
-            Ok::<_, Failure>(caller.connect().await?)
+            let caller = |gateways: Vec<Url>| Caller {
+                user: args.user.clone(),
+                gateways,
+                token: token.map(Into::into),
+                dialect,
+            };
+            // Whoever sits there may end it; whoever waits for the end of a pipe must get one.
+            let is_patient = args.listen || std::io::stdin().is_terminal();
+            connected(caller(nodes.gateways().await?), is_patient).await
         };
         let (talker, listener) = tokio::select! {
             biased;
             connected = connect => connected?,
             _ = signals.next() => return Ok(()),
         };
-        let talk = Talk { args, talker, listener, to: args.to.clone(), has_failed: false, is_leaving: false };
-        talk.run(signals).await
+        Talk::new(args, talker, listener).run(signals).await
     })
+}
+
+/// A cluster without a quorum lets nobody in; it is asked again as a lost connection is dialled again.
+async fn connected(caller: Caller, is_patient: bool) -> Result<(Talker, Listener), Failure> {
+    let (start, mut is_told) = (Instant::now(), false);
+    loop {
+        let error = match caller.clone().connect().await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => error,
+        };
+        let is_passing = error.problem().is_some_and(|problem| problem.code == UNAVAILABLE);
+        if !is_passing {
+            return Err(error.into());
+        }
+        if !is_patient && start.elapsed() >= patience::TRIED_FOR {
+            return Err(Failure::NotReachable(given_up(&error)));
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            say(&format!("{error}; trying again"));
+        }
+        sleep(LET_IN_EVERY).await;
+    }
+}
+
+fn given_up(error: &Error) -> String {
+    format!("{error}; given up after {} s, nothing was sent", patience::TRIED_FOR.as_secs())
 }
 
 fn read_token(path: &Path) -> Result<String, Failure> {
@@ -50,99 +80,4 @@ fn read_token(path: &Path) -> Result<String, Failure> {
     let token = text.lines().next().unwrap_or_default().trim();
     let is_good = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     is_good.then(|| token.to_owned()).ok_or_else(|| wrong("its first line is no token".into()))
-}
-
-/// stdin can't be waited for together with other things, so a thread reads it; the program ends without it.
-fn lines() -> mpsc::Receiver<String> {
-    let (send, lines) = mpsc::channel(LINES_MAX);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if send.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-struct Talk<'a> {
-    args: &'a ConnectArgs,
-    talker: Talker,
-    listener: Listener,
-    /// Whom lines without a name go to.
-    to: Option<String>,
-    /// Something that was said was refused.
-    has_failed: bool,
-    is_leaving: bool,
-}
-
-impl Talk<'_> {
-    async fn run(mut self, mut signals: Signals) -> Result<(), Failure> {
-        let (mut lines, mut has_input) = (lines(), true);
-        loop {
-            tokio::select! {
-                biased;
-                heard = self.listener.next() => match heard? {
-                    Some(heard) => self.show(&heard)?,
-                    None => return self.outcome(),
-                },
-                signal = signals.next() => {
-                    // The second one insists.
-                    if self.is_leaving {
-                        return Err(Failure::Signal(signal));
-                    }
-                    self.leave().await;
-                }
-                line = lines.recv(), if has_input && !self.is_leaving => match line {
-                    Some(line) => self.read(&line).await,
-                    None => {
-                        has_input = false;
-                        if !self.args.listen {
-                            self.leave().await;
-                        }
-                    }
-                },
-            }
-        }
-    }
-
-    fn outcome(&self) -> Result<(), Failure> {
-        match self.has_failed {
-            false => Ok(()),
-            true => Err(Failure::Failed("not everything that was said has arrived".into())),
-        }
-    }
-
-    async fn leave(&mut self) {
-        self.is_leaving = true;
-        self.talker.leave().await;
-    }
-
-    async fn read(&mut self, line: &str) {
-        match line::read(line, self.to.as_deref()) {
-            Ok(Line::Say(said)) => {
-                // One that nobody takes has ended, which is heard next.
-                let _ = self.talker.say(said).await;
-            }
-            Ok(Line::To(to)) => self.to = Some(to),
-            Ok(Line::Quit) => self.leave().await,
-            Ok(Line::Empty) => {}
-            Err(why) => {
-                self.has_failed = true;
-                say(&why);
-            }
-        }
-    }
-
-    fn show(&mut self, heard: &Heard) -> Result<(), Failure> {
-        self.has_failed |= matches!(heard, Heard::Refused { .. } | Heard::Unknown(_));
-        match if self.args.json { shown::json(heard) } else { shown::text(heard) } {
-            Shown::Data(line) => print(&format!("{line}\n")),
-            Shown::Talk(line) => {
-                say(&line);
-                Ok(())
-            }
-            Shown::Nothing => Ok(()),
-        }
-    }
 }

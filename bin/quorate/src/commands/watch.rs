@@ -9,6 +9,9 @@ use crate::{
 use quorate_client::operator::{Event, Step, Watched};
 use serde_json::{Value, json};
 
+/// More users of one event are counted, and not named in the table.
+const USERS_MAX: usize = 10;
+
 pub fn run(args: &WatchArgs) -> Result<(), Failure> {
     let (operator, format) = (operator(&args.remote)?, args.remote.output);
     let watched = Watched { from: args.from.clone(), kinds: args.kinds.clone(), prefix: args.prefix.clone() };
@@ -49,8 +52,31 @@ fn line(event: &Event) -> String {
     let text = |field: &str| event.data.get(field).and_then(Value::as_str).unwrap_or_default();
     let id = event.id.as_deref().unwrap_or("-");
     let what = [text("change"), text("reason")].concat();
+    if event.kind == "presence" {
+        let columns = format!("{id:<10} {:<9} {what:<11} {}", event.kind, users(&event.data));
+        return printable(columns.trim_end()) + "\n";
+    }
     let columns = format!("{id:<10} {:<9} {what:<11} {} {}", event.kind, text("name"), details(event));
     printable(columns.trim_end()) + "\n"
+}
+
+/// Who came, where, and who went; many at once are counted.
+fn users(data: &Value) -> String {
+    let text = |session: &Value, field: &str| session[field].as_str().unwrap_or_default().to_owned();
+    let came = |session: &Value| format!("{} at {}", text(session, "user"), text(session, "node"));
+    let went = |session: &Value| text(session, "user");
+    let opened = sessions("opened", data, came);
+    let closed = sessions("closed", data, went);
+    opened.into_iter().chain(closed).collect::<Vec<_>>().join("; ")
+}
+
+fn sessions(word: &str, data: &Value, shown: impl Fn(&Value) -> String) -> Option<String> {
+    let all = data[word].as_array().filter(|all| !all.is_empty())?;
+    let mut named: Vec<_> = all.iter().take(USERS_MAX).map(shown).collect();
+    if all.len() > USERS_MAX {
+        named.push(format!("{} more", all.len() - USERS_MAX));
+    }
+    Some(format!("{word} {}", named.join(", ")))
 }
 
 /// What a person wants to know of it at a glance.
@@ -119,5 +145,18 @@ mod tests {
             "-          reset     start\n"
         );
         assert_eq!(shown(Some("5"), "synced", json!({"index": 5})), "5          synced\n");
+    }
+
+    #[test]
+    fn users_who_come_and_go_are_named() {
+        let came = json!({"user": "alice", "node": "n1", "epoch": 12});
+        let one = json!({"change": "changed", "opened": [came], "closed": [{"user": "bob", "epoch": 3}]});
+        assert_eq!(
+            shown(Some("57.0"), "presence", one),
+            "57.0       presence  changed     opened alice at n1; closed bob\n"
+        );
+        let many: Vec<_> = (0..12).map(|at| json!({"user": format!("u{at}"), "epoch": at})).collect();
+        let line = shown(Some("58"), "presence", json!({"change": "changed", "opened": [], "closed": many}));
+        assert!(line.contains("changed     closed u0, u1,") && line.ends_with("u9, 2 more\n"), "{line}");
     }
 }

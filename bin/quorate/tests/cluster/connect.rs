@@ -14,7 +14,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-fn gateways(nodes: &[&Node]) -> String {
+pub fn gateways(nodes: &[&Node]) -> String {
     let all: Vec<_> = nodes.iter().map(|node| format!("ws://{}/ws", node.gateway)).collect();
     all.join(",")
 }
@@ -24,7 +24,7 @@ fn connect(user: &str, gateways: &str) -> Command {
 }
 
 /// What one says, line by line; how that ends, and what stood on stderr.
-fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
+pub fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
     let mut command = connect(user, gateways);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut stdin = child.stdin.take().expect("piped");
@@ -35,7 +35,7 @@ fn said(user: &str, gateways: &str, lines: &str) -> (Option<i32>, String) {
 }
 
 /// Somebody who listens. Dropping it ends it.
-struct Ear {
+pub struct Ear {
     child: Child,
     stdin: Option<ChildStdin>,
     out: PathBuf,
@@ -44,7 +44,7 @@ struct Ear {
 }
 
 impl Ear {
-    fn open(user: &str, gateways: &str) -> Self {
+    pub fn open(user: &str, gateways: &str) -> Self {
         Self::of(&mut connect(user, gateways))
     }
 
@@ -61,12 +61,12 @@ impl Ear {
     }
 
     /// Waits until it was told so on stderr.
-    fn told(&self, what: &str) {
+    pub fn told(&self, what: &str) {
         eventually(what, || std::fs::read_to_string(&self.err).expect("a file").contains(what).then_some(()));
     }
 
     /// Waits until so many lines were heard.
-    fn heard(&self, count: usize) -> Vec<Value> {
+    pub fn heard(&self, count: usize) -> Vec<Value> {
         eventually("what is said to be heard", || {
             let text = std::fs::read_to_string(&self.out).expect("a file");
             let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
@@ -75,10 +75,37 @@ impl Ear {
         })
     }
 
+    /// Says lines.
+    pub fn says(&mut self, lines: &str) {
+        self.stdin.as_mut().expect("it listens").write_all(lines.as_bytes()).expect("it reads");
+    }
+
+    /// Ends its input.
+    pub fn hangs_up(&mut self) {
+        drop(self.stdin.take());
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
+    /// How it has ended, and what it has said on stderr.
+    pub fn ended(&mut self) -> (Option<i32>, String) {
+        let status = eventually("it ends", || self.child.try_wait().expect("it is ours"));
+        (status.code(), std::fs::read_to_string(&self.err).expect("a file"))
+    }
+
     /// Ends it by the end of its input.
     fn end(mut self) -> Option<i32> {
-        drop(self.stdin.take());
-        self.child.wait().expect("it is ours").code()
+        self.hangs_up();
+        self.ended().0
     }
 }
 
@@ -90,7 +117,7 @@ impl Drop for Ear {
     }
 }
 
-fn message(from: &str, content: &str) -> Value {
+pub fn message(from: &str, content: &str) -> Value {
     json!({"type": "message", "from": from, "content": content})
 }
 

@@ -1,13 +1,8 @@
 //! Dialling a gateway: a WebSocket handshake (RFC 6455, section 4.1) on this library's own HTTP client, which brings
 //! TLS and its limits along.
 
-use super::{Caller, DIALLED_WITHIN, Dialect, Token};
-use crate::{
-    Error, Problem, Url,
-    error::Silence,
-    nodes::{causes, read_bounded},
-    tasks, upgrading,
-};
+use super::{Caller, DIALLED_WITHIN, Dialect, Token, plain};
+use crate::{Error, Problem, Url, error::Silence, nodes::read_bounded, tasks, upgrading};
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Client, Response, Upgraded, header::HeaderMap};
@@ -63,7 +58,9 @@ impl Dialler {
     }
 
     async fn ask(&self, gateway: &Url) -> Result<Socket, NotDialled> {
-        let silent = |e: reqwest::Error| NotDialled::Silent(Silence { node: name(gateway), why: causes(&e) });
+        let silent = |e: reqwest::Error| {
+            NotDialled::Silent(Silence { node: name(gateway), why: plain::silent(gateway, &e) })
+        };
         let key = STANDARD.encode(tasks::random_bytes());
         let mut request = self
             .client
@@ -80,7 +77,7 @@ impl Dialler {
         }
         let response = request.send().await.map_err(silent)?;
         if response.status().as_u16() != 101 {
-            return Err(refused(response).await);
+            return Err(refused(response, gateway).await);
         }
         let answer = |problem: String| NotDialled::Never(Error::Answer { node: name(gateway), problem });
         check(response.headers(), &key, self.dialect).map_err(answer)?;
@@ -97,7 +94,7 @@ pub(super) fn name(gateway: &Url) -> String {
     format!("{scheme}://{}{port}{}", gateway.host_str().unwrap_or_default(), gateway.path())
 }
 
-async fn refused(mut response: Response) -> NotDialled {
+async fn refused(mut response: Response, gateway: &Url) -> NotDialled {
     let status = response.status().as_u16();
     let after = response.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
     let body = read_bounded(&mut response).await.unwrap_or_default();
@@ -108,6 +105,10 @@ async fn refused(mut response: Response) -> NotDialled {
             Ok(_) | Err(_) => "the gateway does not upgrade the connection".into(),
         };
     }
+    if let Some(problem) = plain::not_a_gateway(&problem) {
+        return NotDialled::Never(Error::Answer { node: name(gateway), problem });
+    }
+    problem.detail = format!("{}: {}", name(gateway), problem.detail);
     match status {
         300..=399 | 429 | 500..=599 => NotDialled::Later(problem, after.map(Duration::from_secs)),
         _ => NotDialled::Never(Error::Refused(problem)),

@@ -1,6 +1,7 @@
 //! What a client remembers from socket to socket: pure, a frame in, and what it means out.
 
-use super::{Caller, Dialect, Heard, Say, Token};
+use super::{Caller, Dialect, Heard, Say, Token, UNAVAILABLE};
+use crate::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +42,7 @@ pub(super) struct Meaning {
     /// For the gateway.
     pub answers: Vec<String>,
     /// The gateway does not let the user in.
-    pub not_let_in: Option<String>,
+    pub not_let_in: Option<Problem>,
     /// The user has logged in elsewhere.
     pub replaced: bool,
     /// A sign of life.
@@ -64,6 +65,7 @@ struct Frame {
     reason: String,
     refused: u64,
     error: String,
+    code: String,
     online: Vec<String>,
     offline: Vec<String>,
 }
@@ -107,6 +109,11 @@ impl Memory {
     /// The socket is gone.
     pub fn lost(&mut self) {
         self.entering = Entering::New;
+    }
+
+    /// What was said and not answered is nobody's any more.
+    pub fn forget(&mut self) -> impl Iterator<Item = Say> + use<> {
+        std::mem::take(&mut self.open).into_values()
     }
 
     /// Whether everything that was said is answered.
@@ -163,7 +170,11 @@ impl Memory {
                 ..Meaning::default()
             },
             "error" if self.entering != Entering::In => {
-                Meaning { not_let_in: Some(frame.error), ..Meaning::default() }
+                Meaning { not_let_in: Some(not_let_in(frame.error, &frame.code)), ..Meaning::default() }
+            }
+            "error" if self.dialect == Dialect::Legacy => {
+                let why = format!("{} (the original's dialect does not tell what was meant)", frame.error);
+                Meaning::heard(Heard::Refused { said: None, why })
             }
             "error" => Meaning::heard(Heard::Refused { said: self.answered(id), why: frame.error }),
             "message" => Meaning::heard(Heard::Message { from, content }),
@@ -189,7 +200,7 @@ impl Memory {
         let gateway = gateway.to_owned();
         let heard = if was == Entering::Anew { None } else { Some(Heard::Registered { gateway }) };
         // Without a session to have back, what was under way is in nobody's memory.
-        let unknown = std::mem::take(&mut self.open).into_values().map(Heard::Unknown);
+        let unknown = self.forget().map(Heard::Unknown);
         let heard = heard.into_iter().chain(unknown).collect();
         let answers = if was == Entering::Anew { self.said_anew() } else { Vec::new() };
         Meaning { heard, answers, ..Meaning::default() }
@@ -224,6 +235,11 @@ impl Meaning {
     fn heard(heard: Heard) -> Self {
         Self { heard: vec![heard], ..Self::default() }
     }
+}
+
+fn not_let_in(detail: String, code: &str) -> Problem {
+    let (status, code) = if code == UNAVAILABLE { (503, UNAVAILABLE) } else { (409, "not_let_in") };
+    Problem { status, code: code.into(), detail, errors: Vec::new() }
 }
 
 fn ack(seq: u64) -> String {
@@ -355,6 +371,18 @@ mod tests {
         let mut memory = memory(Dialect::Quorate);
         memory.hello();
         let meaning = hear(&mut memory, r#"{"type":"error","error":"Failed to register"}"#);
-        assert_eq!(meaning.not_let_in.as_deref(), Some("Failed to register"));
+        let problem = meaning.not_let_in.expect("not let in");
+        assert_eq!(problem.to_string(), "Failed to register (not_let_in, 409)");
+        let later = hear(&mut memory, r#"{"type":"error","error":"Try again","code":"unavailable"}"#);
+        assert!(later.not_let_in.is_some_and(|problem| problem.code == UNAVAILABLE));
+    }
+
+    #[test]
+    fn the_original_does_not_tell_what_an_error_is_about() {
+        let mut memory = registered(Dialect::Legacy);
+        memory.say(to_bob("hi")).expect("said");
+        let meaning = hear(&mut memory, r#"{"type":"error","error":"Failed to send message"}"#);
+        let why = "Failed to send message (the original's dialect does not tell what was meant)".into();
+        assert_eq!(meaning, Meaning::heard(Heard::Refused { said: None, why }));
     }
 }

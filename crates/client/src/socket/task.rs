@@ -3,26 +3,26 @@
 use super::{
     Caller, Dialect, Heard, Order,
     dial::{self, Dialler, NotDialled, Socket},
+    entrance::{REPLACED, enter, hinted},
     memory::{Meaning, Memory},
+    plain,
 };
 use crate::{Error, Problem, backoff, error::Silence, tasks};
 use futures_util::{SinkExt as _, StreamExt as _};
-use std::{collections::VecDeque, time::Duration};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
 /// How often a client says that it lives: the contract's.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// A gateway that says nothing for so long, though it was asked, is given up.
 const SILENT_LIMIT: Duration = Duration::from_secs(45);
-/// A gateway lets one in by then, or does not.
-const LET_IN_WITHIN: Duration = Duration::from_secs(15);
 /// What is sent is taken by then.
 const SENT_WITHIN: Duration = Duration::from_secs(20);
 /// However long a gateway asks to wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// The user has logged in elsewhere.
-const REPLACED: u16 = 4001;
+/// A goodbye takes no longer.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection.
 pub(super) struct Connection {
@@ -104,8 +104,34 @@ impl Connection {
         Err(refused.map_or(Error::Unreachable(silent), Error::Refused))
     }
 
-    /// Until it is told to leave, or can't come back.
-    pub async fn run(&mut self) -> Result<(), Error> {
+    /// Until it is told to leave or to give up, or can't come back.
+    pub async fn run(&mut self, give_up: &Notify) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            () = give_up.notified() => {}
+            ended = self.go_on() => return ended,
+        }
+        self.give_up().await;
+        Ok(())
+    }
+
+    /// Goes as it is, and says what it leaves undone.
+    async fn give_up(&mut self) {
+        self.orders.close();
+        if self.memory.is_in() {
+            // A socket that takes nothing keeps nobody here.
+            let _ = tasks::within(GOODBYE_WITHIN, self.leave()).await;
+        }
+        let unknown = self.memory.forget().map(Heard::Unknown).collect();
+        self.tell_all(unknown).await;
+        while let Some(order) = self.orders.recv().await {
+            if let Order::Say(say) = order {
+                self.tell_all(vec![Heard::Unsaid(say)]).await;
+            }
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), Error> {
         loop {
             let (why, not_before) = match self.talk().await {
                 Ended::Left => return Ok(()),
@@ -115,6 +141,10 @@ impl Connection {
             self.memory.lost();
             self.tell_all(vec![Heard::Lost { why }]).await;
             self.come_back(not_before).await?;
+            if self.leaving == Leaving::Pinged {
+                // That ping is answered by nobody any more.
+                self.leaving = Leaving::Soon;
+            }
         }
     }
 
@@ -172,7 +202,7 @@ impl Connection {
             // In vain only where the socket breaks now; then the session's window ends it.
             let _ = self.send(r#"{"type":"bye"}"#.into()).await;
         }
-        let _ = tasks::within(Duration::from_secs(2), async {
+        let _ = tasks::within(GOODBYE_WITHIN, async {
             self.socket.close(None).await?;
             while let Some(Ok(_)) = self.socket.next().await {}
             Ok::<_, tungstenite::Error>(())
@@ -190,7 +220,14 @@ impl Connection {
             }
         };
         match self.memory.say(say.clone()) {
-            Ok(text) => self.send(text).await,
+            Ok(text) => {
+                let sent = self.send(text).await;
+                if sent.is_err() && self.caller.dialect == Dialect::Legacy {
+                    // Nobody remembers it to say it again.
+                    self.tell_all(vec![Heard::Unknown(say)]).await;
+                }
+                sent
+            }
             Err(why) => {
                 self.tell_all(vec![Heard::Refused { said: Some(say), why }]).await;
                 Ok(())
@@ -202,7 +239,7 @@ impl Connection {
         let lost = |why: String| Ended::Lost(why, None);
         match tasks::within(SENT_WITHIN, self.socket.send(Message::text(text))).await {
             Some(Ok(())) => Ok(()),
-            Some(Err(e)) => Err(lost(format!("{}: {e}", self.gateway))),
+            Some(Err(e)) => Err(lost(format!("{}: {}", self.gateway, plain::broken(&e)))),
             None => Err(lost(format!("{} takes nothing", self.gateway))),
         }
     }
@@ -216,7 +253,7 @@ impl Connection {
             }
             Some(Ok(Message::Close(close))) => Err(self.closed(close.as_ref())),
             Some(Ok(_)) => Ok(()),
-            Some(Err(e)) => Err(Ended::Lost(format!("{}: {e}", self.gateway), None)),
+            Some(Err(e)) => Err(Ended::Lost(format!("{}: {}", self.gateway, plain::broken(&e)), None)),
             None => Err(Ended::Lost(format!("{} has closed the connection", self.gateway), None)),
         }
     }
@@ -232,13 +269,18 @@ impl Connection {
             return Err(Ended::Never(self.replaced()));
         }
         if let Some(why) = not_let_in {
-            return Err(Ended::Lost(format!("{}: {why}", self.gateway), None));
+            return Err(Ended::Lost(format!("{}: {}", self.gateway, why.detail), None));
         }
         if pong && self.leaving == Leaving::Pinged {
             self.leaving = Leaving::Now;
             return Err(self.leave().await);
         }
         Ok(())
+    }
+
+    /// Whoever does not listen just now misses nothing by it: there will be another one.
+    fn still_lost(&self, why: String) {
+        let _ = self.tell.try_send(Heard::StillLost { why });
     }
 
     fn closed(&self, close: Option<&CloseFrame>) -> Ended {
@@ -283,8 +325,11 @@ impl Connection {
                     return Ok(());
                 }
                 Err(NotDialled::Never(error)) => return Err(error),
-                Err(NotDialled::Later(_, after)) => not_before = after,
-                Err(NotDialled::Silent(_)) => {}
+                Err(NotDialled::Later(problem, after)) => {
+                    not_before = after;
+                    self.still_lost(problem.to_string());
+                }
+                Err(NotDialled::Silent(silence)) => self.still_lost(silence.to_string()),
             }
         }
     }
@@ -296,80 +341,4 @@ enum Step {
     Frame(Option<Result<Message, tungstenite::Error>>),
     Order(Option<Order>),
     Ping,
-}
-
-/// Says who it is, and waits until it is let in.
-async fn enter(
-    socket: Socket,
-    memory: &mut Memory,
-    gateway: &str,
-) -> Result<(Socket, Vec<Heard>), NotDialled> {
-    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
-    let entered = tasks::within(LET_IN_WITHIN, let_in(socket, memory, gateway)).await;
-    entered.unwrap_or_else(|| Err(silent("it says neither yes nor no".into())))
-}
-
-async fn let_in(
-    mut socket: Socket,
-    memory: &mut Memory,
-    gateway: &str,
-) -> Result<(Socket, Vec<Heard>), NotDialled> {
-    let silent = |why: String| NotDialled::Silent(Silence { node: gateway.to_owned(), why });
-    let broken = |e: tungstenite::Error| silent(e.to_string());
-    socket.send(Message::text(memory.hello())).await.map_err(broken)?;
-    let (mut told, mut answers) = (Vec::new(), VecDeque::new());
-    while !memory.is_in() {
-        let text = match socket.next().await {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(Some(close)))) => return Err(later(&close)),
-            Some(Ok(Message::Close(None))) | None => {
-                return Err(silent("it has closed the connection".into()));
-            }
-            Some(Ok(_)) => continue,
-            Some(Err(e)) => return Err(broken(e)),
-        };
-        let meaning = memory.hear(&text, gateway);
-        if let Some(why) = meaning.not_let_in {
-            return Err(NotDialled::Later(not_let_in(why), None));
-        }
-        told.extend(meaning.heard);
-        answers.extend(meaning.answers);
-    }
-    for answer in answers {
-        socket.send(Message::text(answer)).await.map_err(broken)?;
-    }
-    Ok((socket, told))
-}
-
-fn not_let_in(detail: String) -> Problem {
-    Problem { status: 409, code: "not_let_in".into(), detail, errors: Vec::new() }
-}
-
-fn later(close: &CloseFrame) -> NotDialled {
-    let detail = format!("closed: {}", close.reason);
-    let problem =
-        Problem { status: u16::from(close.code), code: "closed".into(), detail, errors: Vec::new() };
-    if problem.status == REPLACED {
-        return NotDialled::Never(Error::Refused(problem));
-    }
-    NotDialled::Later(problem, hinted(&close.reason))
-}
-
-/// `reconnect in 1500 ms`
-fn hinted(reason: &str) -> Option<Duration> {
-    let ms = reason.strip_prefix("reconnect in ")?.strip_suffix(" ms")?;
-    ms.parse().ok().map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gateway_that_ends_says_when_to_come_again() {
-        assert_eq!(hinted("reconnect in 1500 ms"), Some(Duration::from_millis(1_500)));
-        for other in ["", "reconnect", "reconnect in  ms", "reconnect in -1 ms"] {
-            assert_eq!(hinted(other), None, "{other}");
-        }
-    }
 }

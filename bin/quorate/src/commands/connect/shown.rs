@@ -3,6 +3,7 @@
 use crate::output::{counted, printable};
 use quorate_client::socket::{Heard, Say};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A line to print.
 #[derive(Debug, PartialEq)]
@@ -48,6 +49,9 @@ pub fn text(heard: &Heard) -> Shown {
         Heard::Lost { why } => format!("{why}; dialling again"),
         Heard::Refused { said: Some(said), why } => format!("{why}: {}", spelt(said)),
         Heard::Refused { said: None, why } => why.clone(),
+        // Whoever shows it knows for how long; see `still_lost`.
+        Heard::StillLost { .. } => return Shown::Nothing,
+        Heard::Unsaid(said) => unsaid(said),
         Heard::Unknown(said) => format!("nobody knows whether this arrived: {}", spelt(said)),
     };
     Shown::Talk(printable(&line))
@@ -70,6 +74,8 @@ pub fn json(heard: &Heard) -> Shown {
         | Heard::Resumed { .. }
         | Heard::NotResumed { .. }
         | Heard::Lost { .. }
+        | Heard::StillLost { .. }
+        | Heard::Unsaid(_)
         | Heard::Done(_)
         | Heard::Refused { .. }
         | Heard::Unknown(_) => Value::Null,
@@ -91,6 +97,16 @@ fn resumed(gateway: &str, missed: u64, refused: u64) -> String {
         line += &format!("; {} refused meanwhile, for want of room", counted(refused, "message"));
     }
     line
+}
+
+/// It was never sent.
+pub fn unsaid(said: &Say) -> String {
+    printable(&format!("not sent: {}", spelt(said)))
+}
+
+/// It has been dialling for so long.
+pub fn still_lost(since: Duration, why: &str) -> String {
+    printable(&format!("still dialling after {} s: {why}", since.as_secs()))
 }
 
 /// As it was typed, about.
