@@ -112,7 +112,17 @@ impl Reader {
             }
             let (reader, partition, offsets) = (self.clone(), partition.clone(), offsets.clone());
             let (lot, undecided, rest) = (Lot::default(), FuturesUnordered::new(), Rest::default());
-            lines.push(Line { reader, partition, next, offsets, lot, undecided, is_full: false, is_cut_off: false, rest });
+            lines.push(Line {
+                reader,
+                partition,
+                next,
+                offsets,
+                lot,
+                undecided,
+                is_full: false,
+                is_cut_off: false,
+                rest,
+            });
         }
         if let Some(offsets) = &offsets {
             // A gateway that is killed soon after its first start goes on here too.
