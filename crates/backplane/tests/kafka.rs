@@ -204,6 +204,28 @@ async fn who_has_moved_gets_messages_passed_on() {
     one.backplane.stop().await;
 }
 
+/// What Kafka had not acknowledged yet was passed on once more by the next life.
+#[tokio::test]
+async fn a_gateway_that_ends_while_it_passes_a_message_on_passes_it_on_once() {
+    let (mock, folder) = (brokers(), tempfile::tempdir().expect("a folder"));
+    let (one, cluster) = gateway(settings(&mock, folder.path()), "n1", &["n2"]).await;
+    // The way there is known from now on.
+    assert_eq!(one.backplane.send(at("n2"), message("ann", "before")).await, Ok(Taken::Published));
+    cluster.lives_at("bob", "n2");
+    mock.broker_round_trip_time(-1, Duration::from_millis(200)).expect("it is slow");
+    let json = |to: &str| format!(r#"{{"from":"ann","to":"{to}","content":"hi","type":"direct"}}"#);
+    publish(&mock, "gateway-n1", &json("bob"), "gateway-02").await;
+    until("it is passed on", async || !cluster.missed().is_empty()).await;
+    one.backplane.stop().await;
+    mock.broker_round_trip_time(-1, Duration::ZERO).expect("it is quick");
+    let _again = start(settings(&mock, folder.path()), &cluster, "n1", &["n2"]).await;
+    cluster.arrive("carol");
+    publish(&mock, "gateway-n1", &json("carol"), "gateway-02").await;
+    until("what is behind it was read", async || !cluster.taken().is_empty()).await;
+    assert_eq!(cluster.missed().len(), 1);
+    assert_eq!(published(&mock, "gateway-n2").await.len(), 2, "one for ann, one for bob");
+}
+
 /// One who is just registering held up everybody whose messages come by the same partition.
 #[tokio::test]
 async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {

@@ -6,7 +6,7 @@
 //! twice, and loses none.
 
 use super::{
-    BROADCAST,
+    ANSWERED_WITHIN, BROADCAST,
     offsets::Offsets,
     parked::{Lot, PARKED_FOR, Parked},
     topic,
@@ -52,7 +52,8 @@ const LOOK_AGAIN_MS: i32 = 100;
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// What is under way when this gateway ends is decided by then, or its next life decides it once more.
-const DECIDED_WITHIN: Duration = Duration::from_secs(2);
+const DECIDED_WITHIN: Duration = Duration::from_secs(3);
+const _: () = assert!(DECIDED_WITHIN.as_secs() < ANSWERED_WITHIN.as_secs(), "the end waits for it");
 
 /// What a fetch brings, or why it brings nothing.
 type Fetched = Result<Result<(Vec<RecordAndOffset>, i64), Error>, Elapsed>;
