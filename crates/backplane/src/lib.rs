@@ -14,4 +14,9 @@ pub mod envelope;
 pub mod kafka;
 mod published;
 pub mod redis;
-mod rest;
+
+use quorate_rt::rest::Bounds;
+use std::time::Duration;
+
+/// How long a server that does not answer is left alone.
+const RESTS: Bounds = Bounds { shortest: Duration::from_millis(100), longest: Duration::from_secs(2) };

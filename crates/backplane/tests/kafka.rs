@@ -29,9 +29,9 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, Gate, at, message, until, user};
+use support::{Cluster, Gate, Logged, at, message, node, until, user};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
@@ -91,14 +91,24 @@ async fn published(mock: &Mock, topic: &str) -> Vec<(i32, Record)> {
 
 /// What an original gateway publishes, into one partition.
 async fn publish(mock: &Mock, topic: &str, json: &str, from_gateway: &str) {
+    publish_all(mock, topic, &[json.to_owned()], from_gateway).await;
+}
+
+async fn publish_all(mock: &Mock, topic: &str, json: &[String], from_gateway: &str) {
     let headers = [("from_gateway", from_gateway), ("timestamp", "1763809200")];
     let headers: BTreeMap<_, _> =
         headers.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let timestamp = DateTime::from_timestamp_millis(now.as_millis() as i64).expect("before 262143");
-    let record = Record { key: Some(b"bob".to_vec()), value: Some(json.into()), headers, timestamp };
+    let record = |json: &String| Record {
+        key: Some(b"bob".to_vec()),
+        value: Some(json.clone().into()),
+        headers: headers.clone(),
+        timestamp,
+    };
     let partitions = partitions(mock, topic).await;
-    partitions[1].produce(vec![record], Compression::NoCompression).await.expect("it is written");
+    let records = json.iter().map(record).collect();
+    partitions[1].produce(records, Compression::NoCompression).await.expect("it is written");
 }
 
 fn to_all(content: &str) -> Arc<Message> {
@@ -194,6 +204,28 @@ async fn who_has_moved_gets_messages_passed_on() {
     one.backplane.stop().await;
 }
 
+/// What Kafka had not acknowledged yet was passed on once more by the next life.
+#[tokio::test]
+async fn a_gateway_that_ends_while_it_passes_a_message_on_passes_it_on_once() {
+    let (mock, folder) = (brokers(), tempfile::tempdir().expect("a folder"));
+    let (one, cluster) = gateway(settings(&mock, folder.path()), "n1", &["n2"]).await;
+    // The way there is known from now on.
+    assert_eq!(one.backplane.send(at("n2"), message("ann", "before")).await, Ok(Taken::Published));
+    cluster.lives_at("bob", "n2");
+    mock.broker_round_trip_time(-1, Duration::from_millis(200)).expect("it is slow");
+    let json = |to: &str| format!(r#"{{"from":"ann","to":"{to}","content":"hi","type":"direct"}}"#);
+    publish(&mock, "gateway-n1", &json("bob"), "gateway-02").await;
+    until("it is passed on", async || !cluster.missed().is_empty()).await;
+    one.backplane.stop().await;
+    mock.broker_round_trip_time(-1, Duration::ZERO).expect("it is quick");
+    let _again = start(settings(&mock, folder.path()), &cluster, "n1", &["n2"]).await;
+    cluster.arrive("carol");
+    publish(&mock, "gateway-n1", &json("carol"), "gateway-02").await;
+    until("what is behind it was read", async || !cluster.taken().is_empty()).await;
+    assert_eq!(cluster.missed().len(), 1);
+    assert_eq!(published(&mock, "gateway-n2").await.len(), 2, "one for ann, one for bob");
+}
+
 /// One who is just registering held up everybody whose messages come by the same partition.
 #[tokio::test]
 async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {
@@ -225,6 +257,53 @@ async fn who_is_registering_holds_up_nobody_else_and_loses_nothing() {
     let gate = Gate::start(detour(settings(&mock, folder.path()))(cluster.ways("n1", &[]))).await;
     let dave = gate.enter("dave", 3).await;
     until("it has come", async || dave.heard() == ["x"]).await;
+}
+
+/// It was counted as given up and might arrive, and a repeat of it never did.
+#[tokio::test]
+async fn what_was_taken_while_too_much_waits_is_given_up_only_once_it_is_lost() {
+    let (mock, folder) = (brokers(), tempfile::tempdir().expect("a folder"));
+    let cluster = Arc::new(Cluster::default());
+    let gate = Gate::start(detour(settings(&mock, folder.path()))(cluster.ways("n1", &[]))).await;
+    let carol = gate.enter("carol", 1).await;
+    let absent: Vec<_> = (0..4_096)
+        .map(|number| format!(r#"{{"from":"ann","to":"u{number}","content":"x","type":"direct"}}"#))
+        .collect();
+    let start = Instant::now();
+    publish_all(&mock, "gateway-n1", &absent, "gateway-02").await;
+    let message = |to: &str, name: &str| {
+        let to = Recipient::User(user(to));
+        let id = Some(MessageId { session: ConnectionId::from_random(9), name: name.into() });
+        let message = Message { from: user("ann"), to, content: name.into(), id };
+        let bytes = quorate_backplane::envelope::encode(&message, &node("n9"));
+        String::from_utf8(bytes).expect("JSON")
+    };
+    // Whoever is registering has one that is under way, and goes: it was not taken.
+    let bob = gate.expect("bob");
+    publish_all(&mock, "gateway-n1", &[message("bob", "m1"), message("carol", "m2")], "n9").await;
+    until("hers has come", async || carol.heard() == ["m2"]).await;
+    let is_early = start.elapsed() < Duration::from_secs(25);
+    assert!(gate.given_up() == 0 || !is_early, "nothing is lost before the 30 s of the absent are over");
+    drop(bob);
+    let bob = gate.enter("bob", 2).await;
+    publish_all(&mock, "gateway-n1", &[message("bob", "m1")], "n9").await;
+    until("the repeat has come", async || bob.heard() == ["m1"]).await;
+    assert!(gate.given_up() > 0, "the first one");
+}
+
+/// Presence was read a second time for the trail: by then it may say something else than what the message was sent by.
+#[tokio::test]
+async fn a_trail_names_those_that_were_given_the_message_whatever_presence_says_by_then() {
+    let (mock, folder) = (brokers(), tempfile::tempdir().expect("a folder"));
+    let (one, cluster) = gateway(settings(&mock, folder.path()), "n1", &["n2", "n3"]).await;
+    let all = ["n2", "n3"].map(node);
+    cluster.lives_at("bob", "n3");
+    for name in ["n2", "n3"] {
+        let sent = one.backplane.send_among(at(name), &all, message("bob", "hi")).await;
+        assert_eq!(sent, Ok(Taken::Published));
+        let published = published(&mock, &format!("gateway-{name}")).await;
+        assert_eq!(published[0].1.headers["quorate_gateways"], b"n2,n3");
+    }
 }
 
 /// One was sent for each session, and given to all sessions of the user there.
@@ -301,13 +380,16 @@ async fn without_brokers_and_without_a_topic_messages_fail() {
         matches!(&nobody, Err(BackplaneError::NotSent(_, why)) if why.contains("gateway-n9")),
         "{nobody:?}"
     );
+    let (logged, _logging) = Logged::begin(tracing_subscriber::filter::LevelFilter::INFO);
     mock.broker_down(-1).expect("it goes down");
     let failed = one.backplane.send(at("n2"), message("bob", "hi"));
-    let failed = tokio::time::timeout(std::time::Duration::from_secs(30), failed).await.expect("in time");
+    let failed = tokio::time::timeout(Duration::from_secs(30), failed).await.expect("in time");
     assert!(
         matches!(failed, Err(BackplaneError::NotSent(..) | BackplaneError::Unreachable(..))),
         "{failed:?}"
     );
+    let gone = "what other gateways publish can't be read any more";
+    until("it is told that nothing is read", async || logged.text().contains(gone)).await;
     mock.broker_up(-1).expect("it comes up");
     until("it sends again", async || {
         one.backplane.send(at("n2"), message("bob", "hi")).await == Ok(Taken::Published)
@@ -317,4 +399,6 @@ async fn without_brokers_and_without_a_topic_messages_fail() {
     let json = r#"{"from":"ann","to":"bob","content":"back","type":"direct"}"#;
     publish(&mock, "gateway-n1", json, "gateway-02").await;
     until("it reads again", async || cluster.taken() == ["ann>bob back"]).await;
+    let back = "what other gateways publish is read again";
+    until("that is told, too", async || logged.text().contains(back)).await;
 }

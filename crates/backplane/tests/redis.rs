@@ -21,10 +21,13 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, Gate, at, message, node, until, user};
-use tokio::net::{TcpListener, TcpStream};
+use support::{Cluster, Gate, Logged, at, message, node, until, user};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// A gateway, and a client to look at Redis with.
 struct Stage {
@@ -253,7 +256,8 @@ async fn a_redis_that_is_gone_fails_messages_and_is_found_again() {
     let Some(server) = RedisServer::start(None) else { return };
     let to = Arc::new(Mutex::new(server.address()));
     let address = relay(to.clone()).await.to_string();
-    let (ways, cluster) = gateway(&address, "n1", &["n2"], Duration::from_secs(30)).await;
+    // Nothing is refreshed meanwhile but what was missed.
+    let (ways, cluster) = gateway(&address, "n1", &["n2"], Duration::from_secs(3_600)).await;
     drop(server);
     let failed = ways.backplane.send_outside(message("bob", "hi"));
     let failed = tokio::time::timeout(Duration::from_secs(20), failed).await.expect("it is not waited for");
@@ -280,6 +284,11 @@ async fn a_redis_that_is_gone_fails_messages_and_is_found_again() {
         ways.backplane.send(at("n2"), message("bob", "hi")).await == Ok(Taken::NotHere { index: 0 })
     })
     .await;
+    until("the login that was missed is written", async || {
+        let gateway: Option<String> = client.hget("presence:bob", "gwId").await.expect("it answers");
+        gateway.as_deref() == Some("n1")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -302,32 +311,51 @@ async fn a_password_is_given_and_a_wrong_one_is_told_without_it() {
     assert!(!error.to_string().contains("barley"), "{error}");
 }
 
-/// Everything that is logged.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
+/// A Redis that confirms each subscription and hangs up; when each came.
+async fn fickle() -> (SocketAddr, Arc<Mutex<Vec<Instant>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let dials = came.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            dials.lock().expect("no panics inside").push(Instant::now());
+            let mut asked = Vec::new();
+            while !String::from_utf8_lossy(&asked).contains("gateway:broadcast\r\n")
+                && client.read_buf(&mut asked).await.is_ok_and(|bytes| bytes > 0)
+            {}
+            let confirmed = "*3\r\n$9\r\nsubscribe\r\n$10\r\ngateway:n1\r\n:1\r\n\
+                             *3\r\n$9\r\nsubscribe\r\n$17\r\ngateway:broadcast\r\n:2\r\n";
+            let _ = client.write_all(confirmed.as_bytes()).await;
+            let _ = client.shutdown().await;
+            // What was written is lost if this side goes first.
+            let _ = client.read_to_end(&mut asked).await;
+        }
+    });
+    (address, came)
+}
 
-impl std::io::Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panics inside").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+/// It was dialled at once after each drop, and each time was told twice.
+#[tokio::test]
+async fn a_redis_that_hangs_up_at_once_is_dialled_ever_more_rarely_and_told_of_once() {
+    let (logged, logging) = Logged::begin(tracing_subscriber::filter::LevelFilter::INFO);
+    let (address, came) = fickle().await;
+    let (_ways, _cluster) = gateway(&address.to_string(), "n1", &["n2"], Duration::from_secs(30)).await;
+    until("it came often", async || came.lock().expect("no panics inside").len() > 5).await;
+    drop(logging);
+    let came = came.lock().expect("no panics inside").clone();
+    // Half of 100 ms, 200 ms, and so on.
+    assert!(came[5] - came[0] >= Duration::from_millis(1_550), "{:?}", came[5] - came[0]);
+    let logged = logged.text();
+    for line in ["listening to other gateways", "the connection to Redis is gone"] {
+        assert_eq!(logged.matches(line).count(), 1, "{logged}");
     }
 }
 
 #[tokio::test]
 async fn no_password_is_in_a_log_or_in_what_is_shown() {
     let Some(server) = RedisServer::start(Some("open-sesame")) else { return };
-    let logged = Logged::default();
-    let writer = logged.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let logging = tracing::subscriber::set_default(subscriber);
+    let (logged, logging) = Logged::begin(tracing_subscriber::filter::LevelFilter::TRACE);
     let with = |password: &str| Server { address: server.address(), password: Some(password.into()) };
     let mut shown = Vec::new();
     for password in ["open-sesame", "barley"] {
@@ -346,7 +374,7 @@ async fn no_password_is_in_a_log_or_in_what_is_shown() {
         ways.backplane.stop().await;
     }
     drop(logging);
-    let logged = String::from_utf8(logged.0.lock().expect("no panics inside").clone()).expect("text");
+    let logged = logged.text();
     assert!(logged.contains("listening to other gateways"), "{logged}");
     assert!(logged.contains("other gateways can't be heard"), "{logged}");
     for text in shown.iter().chain([&logged]) {

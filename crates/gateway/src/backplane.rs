@@ -22,6 +22,18 @@ pub trait Backplane: Send + Sync + 'static {
     /// whether or not their futures are polled.
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>>;
 
+    /// The same where the message goes to several gateways, `all` of which are given it: whoever has it does not bring it
+    /// to another one of them. Called where this way reaches whole gateways.
+    fn send_among(
+        &self,
+        place: Place,
+        all: &[NodeName],
+        message: Arc<Message>,
+    ) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+        let _ = all;
+        self.send(place, message)
+    }
+
     /// Whom [`Self::send`] reaches.
     fn reach(&self) -> Reach {
         Reach::Session

@@ -71,7 +71,7 @@ impl Courier {
     /// time ([`Lanes`](crate::lanes::Lanes)). Bounded in time by what the backplane allows itself.
     pub fn deliver(&self, message: Arc<Message>) -> BoxFuture<'static, Outcome> {
         let Recipient::User(user) = message.to.clone() else { return self.deliver_to_all(message) };
-        let first = self.send_to(self.presence.find(&user), &message);
+        let first = self.send_to(self.presence.find(&user), &[], &message);
         let courier = self.clone();
         async move {
             let mut tries = first.await;
@@ -112,28 +112,41 @@ impl Courier {
         if has_places && places.is_empty() {
             return Vec::new();
         }
-        self.send_to(places, message).await
+        let given = tries.iter().filter(|tried| !tried.may_be_tried_again(message));
+        let given: Vec<_> = given.filter_map(|tried| Some(tried.at.as_ref()?.0.clone())).collect();
+        self.send_to(places, &given, message).await
     }
 
-    fn send_to(&self, places: Vec<Place>, message: &Arc<Message>) -> BoxFuture<'static, Vec<Tried>> {
+    /// To these, beside those gateways that were given it before.
+    fn send_to(
+        &self,
+        mut places: Vec<Place>,
+        given: &[NodeName],
+        message: &Arc<Message>,
+    ) -> BoxFuture<'static, Vec<Tried>> {
         if places.is_empty() {
             let sent = self.backplane.send_outside(message.clone());
             return async move { vec![Tried { at: None, result: sent.await }] }.boxed();
         }
-        let mut sent = Vec::with_capacity(places.len());
         let mut reached: Vec<(NodeName, Epoch)> = Vec::with_capacity(places.len());
-        for place in places {
-            // Sent twice to a gateway that gives it to all of the user's sessions, each would have it twice.
-            if reached.iter().any(|at| self.has_reached(at, &place)) {
-                continue;
+        // Sent twice to a gateway that gives it to all of the user's sessions, each would have it twice.
+        places.retain(|place| {
+            let is_new = !reached.iter().any(|at| self.has_reached(at, place));
+            if is_new {
+                reached.push((place.node.clone(), place.epoch));
             }
-            let at = (place.node.clone(), place.epoch);
-            reached.push(at.clone());
-            // The call is made now, whoever is waited for first.
-            let result = self.send_one(place, message.clone());
-            sent.push(async move { Tried { at: Some(at), result: result.await } });
+            is_new
+        });
+        let mut all = Vec::new();
+        if self.backplane.reach() == Reach::Gateway {
+            all.extend(reached.iter().map(|(node, _)| node).chain(given).cloned());
         }
-        join_all(sent).boxed()
+        let sent = places.into_iter().zip(reached).map(|(place, at)| {
+            // The call is made now, whoever is waited for first.
+            let result = self.send_one(place, &all, message.clone());
+            async move { Tried { at: Some(at), result: result.await } }
+        });
+        join_all(sent.collect::<Vec<_>>()).boxed()
     }
 
     /// Whether a message that was sent `at` a place is for the session at this one, too. What is for a session of this
@@ -146,13 +159,16 @@ impl Courier {
     fn send_one(
         &self,
         place: Place,
+        all: &[NodeName],
         message: Arc<Message>,
     ) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
         if place.node == self.me {
             let taken = self.inbox.take(Some(place.epoch.0), message);
             async move { Ok(taken.await) }.boxed()
-        } else {
+        } else if all.is_empty() {
             self.backplane.send(place, message)
+        } else {
+            self.backplane.send_among(place, all, message)
         }
     }
 }

@@ -118,6 +118,16 @@ impl Backplane for Stage {
         self.answer(format!("{}/{} {}", place.node, place.epoch.0, message.content))
     }
 
+    fn send_among(
+        &self,
+        place: Place,
+        all: &[NodeName],
+        message: Arc<Message>,
+    ) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+        let all: Vec<_> = all.iter().map(NodeName::as_str).collect();
+        self.answer(format!("{}/{} {} of {}", place.node, place.epoch.0, message.content, all.join(",")))
+    }
+
     fn reach(&self) -> Reach {
         self.reach
     }

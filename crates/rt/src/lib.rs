@@ -16,6 +16,7 @@
 //! | [`http`] | hyper over our sockets: serving with bounds and drain, HTTP/2 clients |
 //! | [`planted`] | bugs put in on purpose, in simulation only |
 //! | [`published`] | a cell that one task writes and each request reads with one atomic load |
+//! | [`rest`] | how long to wait after a failure |
 //! | [`shutdown`] | one signal that ends many tasks |
 //! | [`tls`] | TLS towards workers and clients |
 
@@ -26,6 +27,7 @@ pub mod duplex;
 pub mod http;
 pub mod planted;
 pub mod published;
+pub mod rest;
 pub mod shutdown;
 pub mod tls;
 

@@ -15,10 +15,9 @@ mod trail;
 mod writer;
 
 use crate::{
-    envelope,
+    RESTS, envelope,
     published::Taker,
     redis::{Fleet, Line, REFRESH_EVERY, Registry, Server, find},
-    rest::Rest,
 };
 use futures_util::{
     FutureExt,
@@ -30,7 +29,7 @@ use quorate_gateway::{
     cluster::{Place, Presence},
 };
 use quorate_model::NodeName;
-use quorate_rt::time;
+use quorate_rt::{rest::Rest, time};
 use reader::{Origin, Reader};
 use redis::{Pipeline, Value};
 use std::{
@@ -164,11 +163,16 @@ impl Backplane for KafkaBackplane {
     }
 
     fn send(&self, place: Place, message: Arc<Message>) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
-        let trail = match &message.to {
-            Recipient::User(user) => Trail::new(&self.fleet.me, &self.presence.find(user)),
-            Recipient::All | Recipient::Room(_) => Trail::default(),
-        };
-        self.publish(&topic(place.node.as_str()), &message, &trail)
+        self.publish(&topic(place.node.as_str()), &message, &Trail::default())
+    }
+
+    fn send_among(
+        &self,
+        place: Place,
+        all: &[NodeName],
+        message: Arc<Message>,
+    ) -> BoxFuture<'static, Result<Taken, BackplaneError>> {
+        self.publish(&topic(place.node.as_str()), &message, &Trail::new(&self.fleet.me, all))
     }
 
     fn reach(&self) -> Reach {
@@ -260,7 +264,7 @@ async fn read(
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(error, "what other gateways publish can't be read yet");
             }
-            if time::timeout(rest.next(), stop.wait_for(|stop| *stop)).await.is_ok() {
+            if time::timeout(rest.next(RESTS), stop.wait_for(|stop| *stop)).await.is_ok() {
                 return;
             }
         }

@@ -65,17 +65,23 @@ impl Lot {
         self.by_user.contains_key(user)
     }
 
-    /// Keeps a message behind those to the same user.
-    pub fn park(&mut self, user: &UserId, parked: Parked) -> Result<(), Full> {
-        let bytes = cost(&parked);
+    /// Whether a message to this user could be kept.
+    pub fn has_room(&self, user: &UserId, parked: &Parked) -> bool {
+        let bytes = cost(parked);
         let waiting = self.by_user.get(user).map_or(Room::default(), Waiting::room);
         let is_full = self.offsets.len() >= OF_ALL.messages
             || self.bytes + bytes > OF_ALL.bytes
             || waiting.messages >= OF_ONE.messages
             || (waiting.messages > 0 && waiting.bytes + bytes > OF_ONE.bytes);
-        if is_full && !self.offsets.is_empty() {
+        !is_full || self.offsets.is_empty()
+    }
+
+    /// Keeps a message behind those to the same user.
+    pub fn park(&mut self, user: &UserId, parked: Parked) -> Result<(), Full> {
+        if !self.has_room(user, &parked) {
             return Err(Full);
         }
+        let bytes = cost(&parked);
         self.offsets.insert(parked.offset);
         self.bytes += bytes;
         let waiting = self.by_user.entry(user.clone()).or_default();

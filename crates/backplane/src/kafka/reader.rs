@@ -6,7 +6,7 @@
 //! twice, and loses none.
 
 use super::{
-    BROADCAST,
+    ANSWERED_WITHIN, BROADCAST,
     offsets::Offsets,
     parked::{Lot, PARKED_FOR, Parked},
     topic,
@@ -14,7 +14,7 @@ use super::{
     trail::{Onward, Trail},
     writer::{FROM_GATEWAY, Writers},
 };
-use crate::{published::Taker, redis::Fleet, rest::Rest};
+use crate::{RESTS, published::Taker, redis::Fleet};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, join_all, ready},
@@ -27,6 +27,7 @@ use quorate_gateway::{
 use quorate_model::UserId;
 use quorate_rt::{
     JoinHandle,
+    rest::Rest,
     time::{self, Elapsed, Instant},
 };
 use rskafka::{
@@ -49,6 +50,10 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_MS: i32 = 100;
 /// How often it is written down how far a partition is read.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// What is under way when this gateway ends is decided by then, or its next life decides it once more.
+const DECIDED_WITHIN: Duration = Duration::from_secs(3);
+const _: () = assert!(DECIDED_WITHIN.as_secs() < ANSWERED_WITHIN.as_secs(), "the end waits for it");
 
 /// What a fetch brings, or why it brings nothing.
 type Fetched = Result<Result<(Vec<RecordAndOffset>, i64), Error>, Elapsed>;
@@ -78,10 +83,13 @@ struct Line {
     next: i64,
     offsets: Option<Arc<Offsets>>,
     lot: Lot,
-    /// At most one for each user in the lot.
-    undecided: FuturesUnordered<BoxFuture<'static, (UserId, bool)>>,
+    /// At most one for each user in the lot; and those for which it had no room (`None`), of which there are no more than
+    /// the gateway and the writers have room for.
+    undecided: FuturesUnordered<BoxFuture<'static, (Option<UserId>, bool)>>,
     /// It was full, and that was said.
     is_full: bool,
+    /// Fetches fail, and that was said.
+    is_cut_off: bool,
     rest: Rest,
 }
 
@@ -105,7 +113,17 @@ impl Reader {
             }
             let (reader, partition, offsets) = (self.clone(), partition.clone(), offsets.clone());
             let (lot, undecided, rest) = (Lot::default(), FuturesUnordered::new(), Rest::default());
-            lines.push(Line { reader, partition, next, offsets, lot, undecided, is_full: false, rest });
+            lines.push(Line {
+                reader,
+                partition,
+                next,
+                offsets,
+                lot,
+                undecided,
+                is_full: false,
+                is_cut_off: false,
+                rest,
+            });
         }
         if let Some(offsets) = &offsets {
             // A gateway that is killed soon after its first start goes on here too.
@@ -132,18 +150,23 @@ impl Line {
                 biased;
                 () = stop.wait_for(|stop| *stop).map(drop) => break,
                 Some((user, is_decided)) = self.undecided.next(), if !self.undecided.is_empty() => {
-                    self.hear(&user, is_decided);
+                    if let Some(user) = self.hear(user, is_decided) {
+                        self.go_on(&user);
+                    }
                 }
                 fetched = &mut fetching => {
                     match fetched {
                         Ok(Ok((records, _))) => {
-                            self.rest.over();
+                            self.reads_again();
                             for record in records {
                                 self.take(record);
                             }
                         }
                         Ok(Err(error)) => self.recover(&error).await,
-                        Err(_) => self.dial_anew().await,
+                        Err(_) => {
+                            self.is_cut_off_by(&format!("no answer within {FETCHED_WITHIN:?}"));
+                            self.dial_anew().await;
+                        }
                     }
                     self.look_again();
                     fetching = self.fetch();
@@ -155,8 +178,34 @@ impl Line {
                 written = Instant::now();
             }
         }
+        // What is just being passed on would be passed on once more by the next life.
+        let _ = time::timeout(DECIDED_WITHIN, self.settle()).await;
         self.note();
         self.write().await;
+    }
+
+    /// Until everything that is under way is decided. What waits behind it is left to the next life.
+    async fn settle(&mut self) {
+        while let Some((user, is_decided)) = self.undecided.next().await {
+            self.hear(user, is_decided);
+        }
+    }
+
+    fn is_cut_off_by(&mut self, error: &str) {
+        let (topic, partition) = (self.partition.topic(), self.partition.partition());
+        if std::mem::replace(&mut self.is_cut_off, true) {
+            tracing::debug!(topic, partition, error, "a fetch failed");
+        } else {
+            tracing::warn!(topic, partition, error, "what other gateways publish can't be read any more");
+        }
+    }
+
+    fn reads_again(&mut self) {
+        self.rest.over();
+        if std::mem::take(&mut self.is_cut_off) {
+            let (topic, partition) = (self.partition.topic(), self.partition.partition());
+            tracing::info!(topic, partition, "what other gateways publish is read again");
+        }
     }
 
     fn fetch(&self) -> BoxFuture<'static, Fetched> {
@@ -180,7 +229,7 @@ impl Line {
         {
             self.partition = partition.clone();
         } else {
-            time::sleep(self.rest.next()).await;
+            time::sleep(self.rest.next(RESTS)).await;
         }
     }
 
@@ -194,8 +243,8 @@ impl Line {
             return;
         };
         let Recipient::User(user) = message.to.clone() else {
-            // Whoever hears it hears it now.
-            drop(self.reader.taker.put(message));
+            // Whoever hears it hears it now, and a repeat of it is known by its end.
+            let _ = self.reader.taker.put(message).now_or_never();
             return;
         };
         let parked =
@@ -210,42 +259,50 @@ impl Line {
             Some(false) => {
                 self.park(&user, parked);
             }
-            None => {
-                if self.park(&user, parked) {
-                    self.await_decision(user, deciding);
-                }
+            None if self.lot.has_room(&user, &parked) => {
+                self.park(&user, parked);
+                self.await_decision(user, deciding);
             }
+            // It has been taken, or passed on, and may arrive: only then is it known whether it is given up.
+            None => self.undecided.push(deciding.map(|is_decided| (None, is_decided)).boxed()),
         }
     }
 
-    /// Whether there was room.
-    fn park(&mut self, user: &UserId, parked: Parked) -> bool {
-        let is_parked = self.lot.park(user, parked).is_ok();
-        if !is_parked {
-            self.reader.taker.give_up();
-            if !std::mem::replace(&mut self.is_full, true) {
-                tracing::warn!(
-                    topic = self.partition.topic(),
-                    partition = self.partition.partition(),
-                    "messages wait for too many users: later ones are given up"
-                );
-            }
+    fn park(&mut self, user: &UserId, parked: Parked) {
+        if self.lot.park(user, parked).is_err() {
+            self.give_up_for_want_of_room();
         }
-        is_parked
+    }
+
+    fn give_up_for_want_of_room(&mut self) {
+        self.reader.taker.give_up();
+        if !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(
+                topic = self.partition.topic(),
+                partition = self.partition.partition(),
+                "messages wait for too many users: later ones are given up"
+            );
+        }
     }
 
     fn await_decision(&mut self, user: UserId, deciding: BoxFuture<'static, bool>) {
         self.lot.set_under_way(&user, true);
-        self.undecided.push(deciding.map(|is_decided| (user, is_decided)).boxed());
+        self.undecided.push(deciding.map(|is_decided| (Some(user), is_decided)).boxed());
     }
 
-    /// It is known whether the first message to a user is decided.
-    fn hear(&mut self, user: &UserId, is_decided: bool) {
-        self.lot.set_under_way(user, false);
-        if self.is_over(user, is_decided) {
-            self.lot.take(user);
-            self.go_on(user);
-        }
+    /// It is known whether the first message to a user is decided: to whom the next one may be, then.
+    fn hear(&mut self, user: Option<UserId>, is_decided: bool) -> Option<UserId> {
+        let Some(user) = user else {
+            if !is_decided {
+                self.give_up_for_want_of_room();
+            }
+            return None;
+        };
+        self.lot.set_under_way(&user, false);
+        self.is_over(&user, is_decided).then(|| {
+            self.lot.take(&user);
+            user
+        })
     }
 
     /// Whoever has come by now gets what waits, in its order; who has not come in time gets nothing.
@@ -281,7 +338,6 @@ impl Line {
     }
 
     async fn recover(&mut self, error: &Error) {
-        tracing::debug!(topic = self.partition.topic(), partition = self.partition.partition(), %error, "a fetch failed");
         if matches!(error, Error::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })
             && let Ok(next) = start(&self.partition, Some(self.next)).await
         {
@@ -291,8 +347,10 @@ impl Line {
                 "messages of the topic are gone before they were read"
             );
             self.next = next;
+        } else {
+            self.is_cut_off_by(&error.to_string());
         }
-        time::sleep(self.rest.next()).await;
+        time::sleep(self.rest.next(RESTS)).await;
     }
 
     fn note(&self) {

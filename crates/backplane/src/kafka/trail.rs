@@ -36,9 +36,10 @@ pub(super) enum Onward {
 }
 
 impl Trail {
-    /// Of a message that `me` sends to whoever is at these places. What is for its own sessions takes no topic.
-    pub fn new(me: &NodeName, places: &[Place]) -> Self {
-        let mut gateways = gateways(places);
+    /// Of a message that `me` sends to these gateways: just those that are given it, whatever presence says by now. What
+    /// is for its own sessions takes no topic.
+    pub fn new(me: &NodeName, given: &[NodeName]) -> Self {
+        let mut gateways = each_once(given);
         if let Some(own) = gateways.iter().position(|gateway| gateway == me) {
             let own = gateways.remove(own);
             gateways.push(own);
@@ -71,7 +72,7 @@ impl Trail {
         if self.gateways.first().is_some_and(|first| first != me) {
             return Onward::LetGo;
         }
-        let mut there = gateways(places);
+        let mut there = each_once(places.iter().map(|place| &place.node));
         there.retain(|gateway| gateway != me);
         if there.is_empty() {
             return Onward::Keep;
@@ -96,12 +97,12 @@ impl Trail {
     }
 }
 
-/// Each once, in the order of the places.
-fn gateways(places: &[Place]) -> Vec<NodeName> {
+/// In their order.
+fn each_once<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> Vec<NodeName> {
     let mut gateways: Vec<NodeName> = Vec::new();
-    for place in places {
-        if !gateways.contains(&place.node) {
-            gateways.push(place.node.clone());
+    for name in names {
+        if !gateways.contains(name) {
+            gateways.push(name.clone());
         }
     }
     gateways
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_trail_names_each_gateway_once_its_own_last_and_one_alone_not_at_all() {
-        let sent = |nodes: &str| Trail::new(&names("n1")[0], &at(nodes));
+        let sent = |nodes: &str| Trail::new(&names("n1")[0], &names(nodes));
         assert_eq!(sent("n2"), Trail::default());
         assert_eq!(sent("n2 n2"), Trail::default());
         assert_eq!(sent("n1 n3 n2 n3"), trail(0, "n3 n2 n1"));

@@ -1,9 +1,10 @@
 //! The connection to Redis by which commands go, dialled anew when it breaks.
 
 use super::inlet::{Inlet, Level};
-use crate::rest::Rest;
+use crate::RESTS;
 use quorate_rt::{
     net::{TcpStream, give_up_after},
+    rest::Rest,
     time::{self, Instant},
 };
 use redis::{
@@ -149,7 +150,7 @@ impl Line {
                 Ok(open.connection.insert(connection).clone())
             }
             Err(why) => {
-                let until = Instant::now() + open.rest.next();
+                let until = Instant::now() + open.rest.next(RESTS);
                 open.failed = Some((until, why.clone()));
                 Err(Failure::NotSent(why))
             }

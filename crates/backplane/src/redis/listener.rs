@@ -5,13 +5,13 @@
 //! heard, and Redis keeps nothing: that gap is in the log, and is the original's too.
 
 use super::{BROADCAST, Line, channel, inlet::Level};
-use crate::{published::Taker, rest::Rest};
+use crate::{RESTS, published::Taker};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use quorate_gateway::backplane::Taken;
 use quorate_model::NodeName;
-use quorate_rt::time;
+use quorate_rt::{rest::Rest, time};
 use redis::{Msg, aio::PubSub};
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 use tokio::sync::watch;
 
 /// Messages whose recipients are about to come, and of which it is to be known whether they do. Of those beyond it is not
@@ -47,17 +47,23 @@ impl Listener {
 
     async fn listen_for_ever(&mut self) {
         let channels = [channel(self.me.as_str()), BROADCAST.to_owned()];
-        let (mut rest, mut is_told) = (Rest::default(), false);
+        let (mut rest, mut is_told, mut was_brief) = (Rest::default(), false, false);
         loop {
             match self.line.server().listen(&channels).await {
                 Ok((listener, level)) => {
                     self.listening.send_replace(true);
-                    tracing::info!(redis = %self.line.server().address, "listening to other gateways");
-                    rest.over();
-                    self.hear(listener, &level).await;
+                    let is_repeat = was_brief;
+                    was_brief = self.hear_as_long_as_it_lasts(listener, &level, is_repeat).await;
                     self.listening.send_replace(false);
-                    tracing::warn!("the connection to Redis is gone: what others publish meanwhile is lost");
-                    is_told = false;
+                    if !(was_brief && is_repeat) {
+                        tracing::warn!(
+                            "the connection to Redis is gone: what others publish meanwhile is lost"
+                        );
+                    }
+                    if !was_brief {
+                        rest.over();
+                        is_told = false;
+                    }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_told, true) {
@@ -65,8 +71,27 @@ impl Listener {
                     }
                 }
             }
-            time::sleep(rest.next()).await;
+            time::sleep(rest.next(RESTS)).await;
         }
+    }
+
+    /// Whether it was brief. A Redis that takes connections and drops them is dialled as rarely as one that takes none,
+    /// and it is not told each time: `is_repeat`, the one before was brief, too.
+    async fn hear_as_long_as_it_lasts(&mut self, listener: PubSub, level: &Level, is_repeat: bool) -> bool {
+        let line = self.line.clone();
+        let say = || tracing::info!(redis = %line.server().address, "listening to other gateways");
+        if !is_repeat {
+            say();
+        }
+        let mut hearing = pin!(self.hear(listener, level));
+        if time::timeout(RESTS.longest, &mut hearing).await.is_ok() {
+            return true;
+        }
+        if is_repeat {
+            say();
+        }
+        hearing.await;
+        false
     }
 
     /// Until the connection is gone.

@@ -26,13 +26,13 @@ use tokio::sync::{Notify, watch};
 /// How often our users' entries are refreshed.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(30);
 const _: () = assert!(REFRESH_EVERY.as_secs() * 2 < TTL_S, "one lost refresh must not end an entry");
-/// A refresh that failed is made again after this long.
+/// A refresh that failed is made again after this long, and a login that Redis has missed is written.
 const REFRESH_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Sessions that have ended without a word and are still in Redis. More stay there until they run out.
 const ORPHANS_MAX: usize = 65_536;
 /// Entries of one round trip.
 const AT_ONCE: usize = 500;
-/// A login is not held up longer than this by Redis: the next refresh writes what is missing.
+/// A login is not held up longer than this by Redis: a refresh soon after writes what is missing.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Presence, with Redis told. Clones share it.
@@ -58,6 +58,8 @@ struct Stand {
     registrations: u64,
     /// Ended without a word.
     orphans: Vec<Key>,
+    /// A login is not in Redis.
+    has_missing: bool,
     is_stopped: bool,
 }
 
@@ -89,13 +91,19 @@ impl Registry {
             // However often something is to be cleared up, a refresh is due when it is due.
             let is_due = time::timeout(rest, self.0.wanted.notified()).await.is_err();
             self.clear_up().await;
-            if self.0.lock().is_stopped {
-                return;
-            }
+            let has_missing = {
+                let mut stand = self.0.lock();
+                if stand.is_stopped {
+                    return;
+                }
+                std::mem::take(&mut stand.has_missing)
+            };
+            let (every, soon) = (self.0.refresh_every, self.0.refresh_every.min(REFRESH_AGAIN_AFTER));
             if is_due {
                 let is_done = self.refresh().await;
-                let every = self.0.refresh_every;
-                refresh_at = Instant::now() + if is_done { every } else { every.min(REFRESH_AGAIN_AFTER) };
+                refresh_at = Instant::now() + if is_done { every } else { soon };
+            } else if has_missing {
+                refresh_at = refresh_at.min(Instant::now() + soon);
             }
         }
     }
@@ -238,7 +246,11 @@ impl Presence for Registry {
             let answers = time::timeout(WRITTEN_WITHIN, registry.run(vec![put])).await.ok().flatten();
             match answers.as_deref() {
                 Some([Value::Int(_)]) => registry.hear(&held.key, held.number, ""),
-                Some(_) | None => tracing::warn!("a login is not in Redis until it is refreshed there"),
+                Some(_) | None => {
+                    tracing::warn!("a login is not in Redis until it is refreshed there");
+                    registry.0.lock().has_missing = true;
+                    registry.0.wanted.notify_one();
+                }
             }
             let held: Box<dyn Hold> = Box::new(held);
             Ok(held)

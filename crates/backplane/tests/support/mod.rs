@@ -15,10 +15,15 @@ use quorate_gateway::{
 use quorate_model::{ConnectionId, Epoch, NodeName, SecondLogin, UserId};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Waits until something holds, for a generous time.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -26,6 +31,39 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
         assert!(start.elapsed() < Duration::from_secs(30), "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Everything that is logged on this thread.
+#[derive(Clone, Default)]
+pub struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    /// From `level` on, until the second one is dropped.
+    pub fn begin(level: LevelFilter) -> (Self, DefaultGuard) {
+        let logged = Self::default();
+        let writer = logged.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (logged, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panics inside").clone()).expect("text")
+    }
+}
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panics inside").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -203,15 +241,45 @@ pub struct Gate {
     pub ways: Ways,
     pub hall: Arc<Hall>,
     pub courier: Courier,
+    door: Arc<Door>,
+}
+
+/// The hall's, where it is counted how many messages were given up.
+struct Door {
+    hall: Arc<Hall>,
+    given_up: AtomicUsize,
+}
+
+impl Inbox for Door {
+    fn take(&self, epoch: Option<u64>, message: Arc<Message>) -> BoxFuture<'static, Taken> {
+        self.hall.take(epoch, message)
+    }
+
+    fn take_broadcast(&self, message: Arc<Message>) {
+        self.hall.take_broadcast(message);
+    }
+
+    fn give_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn asked(&self, question: Vec<u8>) -> BoxFuture<'static, Vec<u8>> {
+        self.hall.asked(question)
+    }
 }
 
 impl Gate {
     pub async fn start(ways: Ways) -> Self {
         let hall = Hall::new(ways.presence.clone(), Arc::default(), SlowConsumer::Close);
-        ways.backplane.start(hall.clone()).await.expect("what it needs is there");
+        let door = Arc::new(Door { hall: hall.clone(), given_up: AtomicUsize::new(0) });
+        ways.backplane.start(door.clone()).await.expect("what it needs is there");
         let (presence, backplane) = (ways.presence.clone(), ways.backplane.clone());
         let courier = Courier::new(ways.me.clone(), presence, backplane, hall.clone());
-        Self { ways, hall, courier }
+        Self { ways, hall, courier, door }
+    }
+
+    pub fn given_up(&self) -> usize {
+        self.door.given_up.load(Ordering::Relaxed)
     }
 
     /// Whose registration is under way.

@@ -108,7 +108,15 @@ fn a_way_that_reaches_gateways_is_given_a_message_once_for_each() {
     let stage =
         Arc::new(Stage { reach: Reach::Gateway, ..Arc::into_inner(stage).expect("nobody else has it") });
     let outcome = courier(&stage).deliver(to("bob", "hi")).now_or_never();
-    let expected = ["n2/12 hi", "here/11 hi", "n3/9 hi", "here/8 hi", "n4/7 hi", "n4/20 hi"];
+    let expected = [
+        "n2/12 hi of n2,n1,n3,n1,n4",
+        "here/11 hi",
+        "n3/9 hi of n2,n1,n3,n1,n4",
+        "here/8 hi",
+        "n4/7 hi of n2,n1,n3,n1,n4",
+        // And of those that were given it before.
+        "n4/20 hi of n4,n2,n1,n3,n1",
+    ];
     assert_eq!((outcome, stage.told()), (Some(Outcome::Delivered), expected.map(String::from).to_vec()));
 }
 

@@ -23,7 +23,7 @@ use quorate_consensus::{
 use quorate_gateway::backplane::{BackplaneError, Message, Taken};
 use quorate_model::NodeName;
 use quorate_rt::{
-    rng,
+    rest::{Bounds, Rest},
     time::{self, Instant},
 };
 use std::{
@@ -47,8 +47,7 @@ const BYTES_MAX: usize = 32 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
 /// After a node that could not be reached, it is tried again not before a random time of this order; twice as long each
 /// time, up to the longest.
-const REST_MIN: Duration = Duration::from_millis(50);
-const REST_MAX: Duration = Duration::from_secs(2);
+const RESTS: Bounds = Bounds { shortest: Duration::from_millis(50), longest: Duration::from_secs(2) };
 
 type Result<T> = std::result::Result<T, BackplaneError>;
 
@@ -71,8 +70,8 @@ struct Stand {
     unanswered: BTreeMap<u64, OnTheWay>,
     /// Of both.
     bytes: usize,
-    /// Dials that failed since one succeeded.
-    failures: u32,
+    /// Between dials that fail.
+    rest: Rest,
 }
 
 #[derive(Default)]
@@ -159,7 +158,7 @@ impl Link {
                 }
                 Err(error) => {
                     tracing::debug!(node = %self.node, %error, "a gateway can't be reached");
-                    let rest = self.lock().rest();
+                    let rest = self.lock().rest.next(RESTS);
                     self.end(&words(&error), rest);
                 }
             }
@@ -317,20 +316,11 @@ impl Stand {
     }
 
     fn open(&mut self) {
-        self.failures = 0;
+        self.rest.over();
         if let Line::Dialling(carrier) = &mut self.line {
             carrier.take().into_iter().for_each(Waker::wake);
             self.line = Line::Open(None);
         }
-    }
-
-    /// How long not to dial after another failure: nodes that lost the same one don't come back to it at one time.
-    fn rest(&mut self) -> Duration {
-        let longest = REST_MAX.min(REST_MIN * 2u32.saturating_pow(self.failures.min(16)));
-        self.failures += 1;
-        let half = longest / 2;
-        let share = u32::try_from(rng::random_u64() % 1_001).unwrap_or(0);
-        half + half * share / 1_000
     }
 
     /// The next piece of what waits, which is on the way from now on. Empty: nothing waits.

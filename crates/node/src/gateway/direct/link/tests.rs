@@ -130,20 +130,12 @@ async fn a_node_that_can_not_be_reached_is_not_dialled_for_each_message() {
     let pair = Pair::dialling();
     let first = pair.send("1");
     assert!(pair.link.lock().begin_dial());
-    let rest = pair.link.lock().rest();
-    assert!(rest >= REST_MIN / 2 && rest <= REST_MIN, "{rest:?}");
+    let rest = pair.link.lock().rest.next(RESTS);
+    assert!(rest >= RESTS.shortest / 2 && rest <= RESTS.shortest, "{rest:?}");
     pair.link.end("refused", Duration::from_secs(3_600));
     assert!(matches!(first.await, Err(BackplaneError::NotSent(..))));
     assert!(matches!(pair.send("2").now_or_never(), Some(Err(BackplaneError::NotSent(..)))), "at once");
     assert!(!pair.link.lock().begin_dial());
-}
-
-#[test]
-fn rests_grow_to_a_bound() {
-    let mut stand = Stand::default();
-    let rests: Vec<_> = (0..40).map(|_| stand.rest()).collect();
-    assert!(rests.iter().all(|rest| *rest <= REST_MAX));
-    assert!(rests[39] >= REST_MAX / 2, "{:?}", rests[39]);
 }
 
 #[tokio::test]
