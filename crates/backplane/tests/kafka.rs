@@ -31,7 +31,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use support::{Cluster, Gate, Logged, at, message, node, until, user};
+use support::{Cluster, Gate, Logged, at, message, node, to_all, until, user};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
@@ -109,10 +109,6 @@ async fn publish_all(mock: &Mock, topic: &str, json: &[String], from_gateway: &s
     let partitions = partitions(mock, topic).await;
     let records = json.iter().map(record).collect();
     partitions[1].produce(records, Compression::NoCompression).await.expect("it is written");
-}
-
-fn to_all(content: &str) -> Arc<Message> {
-    Arc::new(Message { to: Recipient::All, ..Message::clone(&message("bob", content)) })
 }
 
 #[tokio::test]

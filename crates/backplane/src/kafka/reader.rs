@@ -277,11 +277,8 @@ impl Line {
     fn give_up_for_want_of_room(&mut self) {
         self.reader.taker.give_up();
         if !std::mem::replace(&mut self.is_full, true) {
-            tracing::warn!(
-                topic = self.partition.topic(),
-                partition = self.partition.partition(),
-                "messages wait for too many users: later ones are given up"
-            );
+            let (topic, partition) = (self.partition.topic(), self.partition.partition());
+            tracing::warn!(topic, partition, "messages wait for too many users: later ones are given up");
         }
     }
 
@@ -341,11 +338,8 @@ impl Line {
         if matches!(error, Error::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. })
             && let Ok(next) = start(&self.partition, Some(self.next)).await
         {
-            tracing::warn!(
-                from = self.next,
-                to = next,
-                "messages of the topic are gone before they were read"
-            );
+            let from = self.next;
+            tracing::warn!(from, to = next, "messages of the topic are gone before they were read");
             self.next = next;
         } else {
             self.is_cut_off_by(&error.to_string());

@@ -80,6 +80,10 @@ pub fn message(recipient: &str, content: &str) -> Arc<Message> {
     Arc::new(Message { from: user("alice"), to, content: content.into(), id: None, nth: 0 })
 }
 
+pub fn to_all(content: &str) -> Arc<Message> {
+    Arc::new(Message { to: Recipient::All, ..Message::clone(&message("bob", content)) })
+}
+
 pub fn at(name: &str) -> Place {
     let connection = ConnectionId::from_random(1);
     Place { node: node(name), gateway: Epoch(1), epoch: Epoch(2), connection }
