@@ -270,7 +270,7 @@ async fn what_was_taken_while_too_much_waits_is_given_up_only_once_it_is_lost() 
     let message = |to: &str, name: &str| {
         let to = Recipient::User(user(to));
         let id = Some(MessageId { session: ConnectionId::from_random(9), name: name.into() });
-        let message = Message { from: user("ann"), to, content: name.into(), id };
+        let message = Message { from: user("ann"), to, content: name.into(), id, nth: 0 };
         let bytes = quorate_backplane::envelope::encode(&message, &node("n9"));
         String::from_utf8(bytes).expect("JSON")
     };
